@@ -1,0 +1,66 @@
+"""Named presets: what the paper describes, what the released code does, and a quick look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3net_jax.config import Config, ConfigError, nearest
+
+__all__ = ["PRESETS", "preset"]
+
+
+def paper() -> Config:
+    """The paper's text: 1.2, 0.3, 0.3; learning rate 0.36; 50 steps; losses with gradients."""
+    return Config().replace(model={"residual": "before_projection"})
+
+
+def paper_lung() -> Config:
+    """``paper`` with the paper's lung settings: 1, 0.5, 0.6, and pixel values in the scores."""
+    return paper().replace(
+        preset="paper-lung",
+        model={"color": "pixels"},
+        loss={"weight_ce": 1.0, "weight_affine": 0.5, "weight_spatial": 0.6},
+    )
+
+
+def released() -> Config:
+    """What the authors' code computes, with its defaults, quirks included."""
+    fixed = {"rotation": (90, 90), "translation": (0, 0), "scale": (1, 1), "shear": (0, 0)}
+    return Config().replace(
+        preset="released",
+        input={"resize": "opencv", "channel_order": "bgr"},
+        model={"deform": "free", "deform_init": "uniform"},
+        loss={
+            "weight_ce": 3.5,
+            "weight_affine": 0.2,
+            "weight_spatial": 4.0,
+            "spatial": "hard",
+            "affine": {"apply_at": "logits", **fixed},
+        },
+        fit={"learning_rate": 0.2, "stop_labels": 3},
+    )
+
+
+def fast() -> Config:
+    """A quick look: 128 pixels, 24 channels, one block, 25 steps; otherwise ``paper``."""
+    return paper().replace(
+        preset="fast",
+        input={"size": 128},
+        model={"channels": 24, "blocks": 1},
+        fit={"steps": 25},
+    )
+
+
+PRESETS: dict[str, Callable[[], Config]] = {
+    "paper": paper,
+    "paper-lung": paper_lung,
+    "released": released,
+    "fast": fast,
+}
+
+
+def preset(name: str) -> Config:
+    """The preset called ``name``; raises :class:`ConfigError` naming the near ones if unknown."""
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}.{nearest(name, list(PRESETS))}")
+    return PRESETS[name]()
