@@ -1,0 +1,118 @@
+"""Inception large-kernel attention and the block around it (section 3.1, equations 1 to 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from s3net_kernels import inception_depthwise
+
+from s3net_jax.nn.layers import DepthwiseConv, Pointwise
+
+__all__ = ["AttentionBlock", "InceptionLKA"]
+
+
+class InceptionLKA(nnx.Module):
+    """I-LKA: x ⊗ Conv1×1(concat_r DW_r(DW_local(x))), without sigmoid or softmax.
+
+    One local depthwise convolution feeds parallel dilated depthwise branches; a 1×1
+    convolution brings their concatenation back to C channels, and the input is multiplied
+    with the result. VAN's LKA for K = 21, d = 3 is ``kernel_sizes=(7,), dilations=(3,)``.
+
+    Args:
+      channels: C; input and output are (N, H, W, C).
+      local_kernel: size of the local convolution, odd.
+      kernel_sizes: size of each branch, odd.
+      dilations: dilation of each branch.
+      dtype: of the activations; parameters are float32 (float64 with float64).
+      implementation: of the depthwise operators; None takes the best.
+      rngs: NNX random streams.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        local_kernel: int = 5,
+        kernel_sizes: Sequence[int] = (3, 5, 7),
+        dilations: Sequence[int] = (1, 2, 3),
+        dtype="float32",
+        implementation: str | None = None,
+        rngs: nnx.Rngs,
+    ):
+        if len(kernel_sizes) != len(dilations):
+            raise ValueError(
+                f"There are {len(kernel_sizes)} kernel sizes and {len(dilations)} dilations: "
+                "each branch needs one of both."
+            )
+        self.dtype = jnp.dtype(dtype)
+        self.implementation = implementation
+        common = {"dtype": dtype, "implementation": implementation, "rngs": rngs}
+        self.local = DepthwiseConv(channels, local_kernel, **common)
+        self.branches = nnx.List(
+            DepthwiseConv(channels, k, dilation=d, **common)
+            for k, d in zip(kernel_sizes, dilations, strict=True)
+        )
+        self.mix = Pointwise(len(kernel_sizes) * channels, channels, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        x = x.astype(self.dtype)
+        branches = inception_depthwise(
+            self.local(x),
+            tuple(b.kernel[...] for b in self.branches),
+            tuple(b.bias[...] for b in self.branches),
+            dilations=tuple(b.dilation for b in self.branches),
+            implementation=self.implementation,
+        )
+        return x * self.mix(branches)
+
+
+class AttentionBlock(nnx.Module):
+    """1×1 projection → GELU → I-LKA → 1×1 projection, with a residual path.
+
+    Args:
+      channels: C; input and output are (N, H, W, C).
+      residual: ``"after_projection"``: proj(u) + x, as released; ``"before_projection"``:
+        proj(u + x), the skip followed by a 1×1 convolution, as the paper describes it.
+      local_kernel, kernel_sizes, dilations: of :class:`InceptionLKA`.
+      dtype: of the activations; parameters are float32 (float64 with float64).
+      implementation: of the depthwise operators; None takes the best.
+      rngs: NNX random streams.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        residual: Literal["after_projection", "before_projection"] = "after_projection",
+        local_kernel: int = 5,
+        kernel_sizes: Sequence[int] = (3, 5, 7),
+        dilations: Sequence[int] = (1, 2, 3),
+        dtype="float32",
+        implementation: str | None = None,
+        rngs: nnx.Rngs,
+    ):
+        self.dtype = jnp.dtype(dtype)
+        self.residual = residual
+        self.project_in = Pointwise(channels, channels, dtype=dtype, rngs=rngs)
+        self.attention = InceptionLKA(
+            channels,
+            local_kernel=local_kernel,
+            kernel_sizes=kernel_sizes,
+            dilations=dilations,
+            dtype=dtype,
+            implementation=implementation,
+            rngs=rngs,
+        )
+        self.project_out = Pointwise(channels, channels, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        x = x.astype(self.dtype)
+        u = self.attention(jax.nn.gelu(self.project_in(x), approximate=False))
+        if self.residual == "before_projection":
+            return self.project_out(u + x)
+        return self.project_out(u) + x

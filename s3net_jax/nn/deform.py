@@ -1,0 +1,92 @@
+"""Modulated deformable convolution (Zhu et al., Deformable ConvNets v2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from s3net_kernels import deform_conv2d
+
+from s3net_jax.nn.layers import Conv, fan_in_uniform, param_dtype
+
+__all__ = ["DeformConv"]
+
+
+class DeformConv(nnx.Module):
+    """k×k deformable convolution without bias, zero outside the image.
+
+    Every tap samples the input bilinearly at its place plus an offset, times a mask value.
+
+    Args:
+      channels: C; input and output are (N, H, W, C).
+      size: k, odd.
+      offsets: ``"predicted"``: a k×k convolution of the input gives offsets and mask logits
+        (mask = sigmoid); it starts at zero, so the layer starts as half a plain convolution.
+        ``"free"``: offsets and mask are parameters per pixel, U[0, 1), as in the released
+        code; the module then serves one image size only.
+      kernel_init: ``"default"``: fan-in uniform; ``"uniform"``: U[0, 1), as released.
+      shape: (H, W); needed by ``"free"``.
+      dtype: of the activations; parameters are float32 (float64 with float64).
+      implementation: of ``s3net_kernels.deform_conv2d``; None takes the best.
+      rngs: NNX random streams.
+
+    Raises:
+      ValueError: ``"free"`` without ``shape``, or an input of another size than ``shape``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        size: int = 3,
+        offsets: Literal["predicted", "free"] = "predicted",
+        kernel_init: Literal["default", "uniform"] = "default",
+        shape: tuple[int, int] | None = None,
+        dtype="float32",
+        implementation: str | None = None,
+        rngs: nnx.Rngs,
+    ):
+        kind = param_dtype(dtype)
+        self.dtype = jnp.dtype(dtype)
+        self.taps = size * size
+        self.implementation = implementation
+
+        def unit_uniform(shape: tuple[int, ...]) -> Array:
+            return jax.random.uniform(rngs.params(), shape, jnp.float32).astype(kind)
+
+        kernel_shape = (size, size, channels, channels)
+        if kernel_init == "uniform":
+            self.kernel = nnx.Param(unit_uniform(kernel_shape))
+        else:
+            fan_in = channels * self.taps
+            self.kernel = nnx.Param(fan_in_uniform(rngs, kernel_shape, fan_in, kind))
+        self.predict = self.offset = self.mask = None
+        if offsets == "predicted":
+            self.predict = Conv(channels, 3 * self.taps, size, zero=True, dtype=dtype, rngs=rngs)
+        elif shape is None:
+            raise ValueError("Free offsets are parameters per pixel: give shape=(H, W).")
+        else:
+            self.offset = nnx.Param(unit_uniform((1, *shape, 2 * self.taps)))
+            self.mask = nnx.Param(unit_uniform((1, *shape, self.taps)))
+
+    def __call__(self, x: Array) -> Array:
+        x = x.astype(self.dtype)
+        kernel = self.kernel[...]
+        if self.predict is not None:
+            # Coordinates need more digits than bfloat16 has.
+            wide = self.predict(x).astype(kernel.dtype)
+            offset, mask = wide[..., : 2 * self.taps], jax.nn.sigmoid(wide[..., 2 * self.taps :])
+        else:
+            assert self.offset is not None and self.mask is not None
+            if self.offset.shape[1:3] != x.shape[1:3]:
+                raise ValueError(
+                    f"The free offsets are for images of {self.offset.shape[1:3]}, the input is "
+                    f"{x.shape[1:3]}: make the module with shape={x.shape[1:3]}."
+                )
+            rows = (x.shape[0], *x.shape[1:3])
+            offset = jnp.broadcast_to(self.offset[...], (*rows, 2 * self.taps))
+            mask = jnp.broadcast_to(self.mask[...], (*rows, self.taps))
+        return deform_conv2d(x, offset, mask, kernel, implementation=self.implementation)

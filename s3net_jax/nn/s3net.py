@@ -1,0 +1,134 @@
+"""S3-Net: stem, attention blocks, deformable layer, head, and the auxiliary head."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from s3net_jax.config import ModelConfig
+from s3net_jax.nn.attention import AttentionBlock
+from s3net_jax.nn.deform import DeformConv
+from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise
+
+__all__ = ["S3Net"]
+
+
+class S3Net(nnx.Module):
+    """The network of section 3.1: an image to logits over K clusters, and auxiliary logits.
+
+    Args:
+      config: sizes and variants; see :class:`s3net_jax.config.ModelConfig`.
+      shape: (H, W) of the images; needed only by ``config.deform == "free"``.
+      rngs: NNX random streams.
+
+    Attributes of interest: ``stem``, ``blocks``, ``deform``, ``head``, ``auxiliary`` and the
+    normalisations ``*_norm``. All statistics are the input's own (see :class:`BatchNorm`).
+    """
+
+    def __init__(
+        self, config: ModelConfig, shape: tuple[int, int] | None = None, *, rngs: nnx.Rngs
+    ):
+        c, k, dtype = config, config.channels, config.dtype
+        implementation = None if c.implementation == "auto" else c.implementation
+        self.config = c
+
+        def block() -> nnx.Module:
+            if c.block == "conv":
+                return Conv(k, k, 3, dtype=dtype, rngs=rngs)
+            return AttentionBlock(
+                k,
+                residual=c.residual,
+                local_kernel=c.local_kernel,
+                kernel_sizes=c.kernel_sizes,
+                dilations=c.dilations,
+                dtype=dtype,
+                implementation=implementation,
+                rngs=rngs,
+            )
+
+        def norm() -> BatchNorm:
+            return BatchNorm(k, dtype=dtype)
+
+        self.stem = Conv(3, k, 3, dtype=dtype, rngs=rngs)
+        self.stem_norm = norm()
+        self.blocks = nnx.List(block() for _ in range(c.blocks))
+        self.block_norms = nnx.List(norm() for _ in range(c.blocks))
+        self.deform = self.deform_norm = None
+        if c.deform == "conv":
+            self.deform = Conv(k, k, c.deform_kernel, bias=False, dtype=dtype, rngs=rngs)
+        elif c.deform != "none":
+            self.deform = DeformConv(
+                k,
+                size=c.deform_kernel,
+                offsets=c.deform,
+                kernel_init=c.deform_init,
+                shape=shape,
+                dtype=dtype,
+                implementation=implementation,
+                rngs=rngs,
+            )
+        if self.deform is not None:
+            self.deform_norm = norm()
+        self.head = Pointwise(k, k, dtype=dtype, rngs=rngs)
+        self.head_norm = norm()
+        self.auxiliary = Pointwise(k, k, dtype=dtype, rngs=rngs)
+        self.auxiliary_norm = norm()
+        self.color_map = self.color_head = self.color_norm = None
+        if c.color != "none":
+            self.color_map = Pointwise(3, k, bias=False, dtype=dtype, rngs=rngs)
+            self.color_head = Pointwise(k, k, dtype=dtype, rngs=rngs)
+            self.color_norm = norm()
+
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """Logits S and auxiliary logits, both (N, H, W, K), of images (N, H, W, 3) in [0, 1]."""
+        features, _ = self.encode(x)
+        return self.decode(features, x), self.auxiliary_logits(features)
+
+    def encode(self, x: Array) -> tuple[Array, Array]:
+        """Features before the deformable layer, and the features that enter the last block.
+
+        Args:
+          x: (N, H, W, 3) in [0, 1].
+
+        Returns:
+          Two arrays (N, H, W, K).
+        """
+        x = self.stem_norm(self.stem(x))
+        for i in range(len(self.blocks) - 1):
+            x = self.block_norms[i](self.blocks[i](x))
+        return self.last_block(x), x
+
+    def last_block(self, features: Array) -> Array:
+        """The last attention block and its normalisation: (N, H, W, K) to the same shape."""
+        return self.block_norms[-1](self.blocks[-1](features))
+
+    def auxiliary_logits(self, features: Array) -> Array:
+        """The auxiliary head on the features of :meth:`encode`: (N, H, W, K) to the same."""
+        return self.auxiliary_norm(self.auxiliary(features))
+
+    def decode(self, features: Array, x: Array) -> Array:
+        """Deformable layer, head and colour branch: logits S (N, H, W, K).
+
+        Args:
+          features: (N, H, W, K), of :meth:`encode`.
+          x: (N, H, W, 3), the image, which the colour branch reads.
+        """
+        if self.deform is not None:
+            features = self.deform_norm(self.deform(features))
+        logits = self.head_norm(self.head(features))
+        return logits if self.color_map is None else self._color(logits, x)
+
+    def _color(self, logits: Array, x: Array) -> Array:
+        pixels = self.color_map(x)
+        if self.config.color == "pixels":
+            return self.color_norm(self.color_head(logits + pixels))
+
+        # As released: a softmax over a batch axis of one makes the attention's columns equal,
+        # so every channel is the same map times a factor of its own.
+        def factor(a: Array) -> Array:
+            norm = jnp.sqrt(jnp.sum(jnp.square(a), (1, 2), keepdims=True))
+            return jnp.sum(a / jnp.maximum(norm, 1e-12), (1, 2), keepdims=True)
+
+        score = jnp.sum(logits, -1, keepdims=True)
+        return self.color_norm(self.color_head((factor(logits) + factor(pixels)) * score))
