@@ -1,0 +1,67 @@
+"""Unsupervised segmentation of a single image by optimisation: S3-Net in JAX.
+
+``import s3net_jax`` is cheap: each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s3net_jax import interop, losses, nn, ops
+    from s3net_jax.api import Segmentation, segment
+    from s3net_jax.config import Config, ConfigError
+    from s3net_jax.fit import FitResult, Hyper, fit, hyperparameters
+    from s3net_jax.io import InputError
+    from s3net_jax.presets import PRESETS, preset
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Config": "config",
+    "ConfigError": "config",
+    "FitResult": "fit",
+    "Hyper": "fit",
+    "InputError": "io",
+    "PRESETS": "presets",
+    "Segmentation": "api",
+    "fit": "fit",
+    "hyperparameters": "fit",
+    "preset": "presets",
+    "segment": "api",
+}
+_MODULES = ("interop", "losses", "nn", "ops")
+
+__all__ = [
+    "PRESETS",
+    "Config",
+    "ConfigError",
+    "FitResult",
+    "Hyper",
+    "InputError",
+    "Segmentation",
+    "fit",
+    "hyperparameters",
+    "interop",
+    "losses",
+    "nn",
+    "ops",
+    "preset",
+    "segment",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"s3net_jax.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"s3net_jax.{name}")
+    else:
+        raise AttributeError(f"module 's3net_jax' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,99 @@
+"""The joint loss of one step (equation 7): main path, second path, three terms."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_jax.config import AffineConfig, LossConfig
+from s3net_jax.fit.hyper import Hyper
+from s3net_jax.losses import (
+    affine_consistency,
+    cross_entropy,
+    hard_spatial_consistency,
+    pseudo_label,
+    spatial_consistency,
+)
+from s3net_jax.nn import S3Net
+from s3net_jax.ops import warp, warp_labels, warp_valid
+
+__all__ = ["Terms", "objective"]
+
+Terms = dict[str, Array]
+
+
+def objective(
+    model: S3Net, images: Array, hyper: Hyper, config: LossConfig, matrix: Array, palette: Array
+) -> tuple[Array, tuple[Terms, Array]]:
+    """L = weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S (equation 7).
+
+    Args:
+      model: the network.
+      images: (N, H, W, 3) in [0, 1].
+      hyper: the weights.
+      config: which form each term has.
+      matrix: (2, 3), this step's transform; see :func:`s3net_jax.ops.affine_matrix`.
+      palette: (K,) grey values in [0, 1], read by ``config.spatial == "hard"``.
+
+    Returns:
+      The loss, (); and the terms ``loss``, ``ce``, ``affine``, ``spatial``, each (), with the
+      pseudo label, (N, H, W) int32.
+    """
+    features, entering = model.encode(images)
+    wide = palette.dtype  # losses are summed in the parameters' precision
+    logits = model.decode(features, images).astype(wide)
+    labels = pseudo_label(logits)
+
+    ce = cross_entropy(logits, labels)
+    if config.spatial == "soft":
+        spatial = spatial_consistency(logits)
+    else:
+        spatial = hard_spatial_consistency(labels, palette)
+    affine = _affine_term(model, images, features, entering, labels, config.affine, matrix, wide)
+
+    loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
+    return loss, ({"loss": loss, "ce": ce, "affine": affine, "spatial": spatial}, labels)
+
+
+def _affine_term(
+    model: S3Net,
+    images: Array,
+    features: Array,
+    entering: Array,
+    labels: Array,
+    config: AffineConfig,
+    matrix: Array,
+    wide: jnp.dtype,
+) -> Array:
+    name = model.config.implementation
+    implementation = None if name == "auto" else name
+    quarter_turns = _quarter_turns(config, images.shape[1:3])
+    if config.apply_at == "logits" and quarter_turns is not None:
+        # A fixed quarter turn of a square only moves pixels: no interpolation, no gather.
+        second = jnp.rot90(model.auxiliary_logits(features), quarter_turns, axes=(1, 2))
+        return cross_entropy(second.astype(wide), jnp.rot90(labels, quarter_turns, axes=(1, 2)))
+    if config.apply_at == "logits":
+        second = warp(model.auxiliary_logits(features), matrix, implementation)
+    elif config.apply_at == "features":
+        moved = warp(entering, matrix.astype(wide), implementation)
+        second = model.auxiliary_logits(model.last_block(moved))
+    else:
+        moved = warp(images, matrix, implementation)
+        second = model.auxiliary_logits(model.encode(moved)[0])
+    valid = warp_valid(matrix, images.shape[1:3])
+    return affine_consistency(second.astype(wide), warp_labels(labels, matrix), valid)
+
+
+def _quarter_turns(config: AffineConfig, shape: tuple[int, ...]) -> int | None:
+    """How many counter-clockwise quarter turns the transform always is; None if it is not."""
+    turns = config.rotation[0] / 90
+    fixed = (
+        config.rotation[0] == config.rotation[1]
+        and turns == round(turns)
+        and config.translation == (0, 0)
+        and config.scale == (1, 1)
+        and config.shear == (0, 0)
+        and shape[0] == shape[1]
+    )
+    return int(turns) if fixed else None

@@ -1,0 +1,185 @@
+"""Parameters to and from the state dict of the authors' PyTorch model.
+
+PyTorch keeps kernels as (out, in, kh, kw) and maps as (N, C, H, W); here kernels are
+(kh, kw, in, out), depthwise ones (kh, kw, C), 1×1 ones (in, out), and maps (N, H, W, C).
+Offsets interleave (dy, dx) per tap, row-major, in both. Running statistics of batch
+normalisation are left out: S3-Net always uses the image's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["from_torch", "to_torch"]
+
+_Convert = Callable[[np.ndarray], np.ndarray]
+
+
+def _dense(a: np.ndarray) -> np.ndarray:
+    return a.transpose(2, 3, 1, 0)
+
+
+def _dense_back(a: np.ndarray) -> np.ndarray:
+    return a.transpose(3, 2, 0, 1)
+
+
+def _depthwise(a: np.ndarray) -> np.ndarray:
+    return a[:, 0].transpose(1, 2, 0)
+
+
+def _depthwise_back(a: np.ndarray) -> np.ndarray:
+    return a.transpose(2, 0, 1)[:, None]
+
+
+def _pointwise(a: np.ndarray) -> np.ndarray:
+    return a[:, :, 0, 0].T
+
+
+def _pointwise_back(a: np.ndarray) -> np.ndarray:
+    return a.T[:, :, None, None]
+
+
+def _linear(a: np.ndarray) -> np.ndarray:
+    return a.T
+
+
+def _maps(a: np.ndarray) -> np.ndarray:
+    return a.transpose(0, 2, 3, 1)
+
+
+def _maps_back(a: np.ndarray) -> np.ndarray:
+    return a.transpose(0, 3, 1, 2)
+
+
+def _same(a: np.ndarray) -> np.ndarray:
+    return a
+
+
+# (PyTorch module, our module, how its weight changes, and back); {i}, {r} are indices.
+_MODULES: list[tuple[str, str, _Convert, _Convert]] = [
+    ("conv1", "stem", _dense, _dense_back),
+    ("bn1", "stem_norm", _same, _same),
+    ("conv2.{i}.proj_1x1_1", "blocks.{i}.project_in", _pointwise, _pointwise_back),
+    ("conv2.{i}.spatial_gating.conv0", "blocks.{i}.attention.local", _depthwise, _depthwise_back),
+    (
+        "conv2.{i}.spatial_gating.spatial_convs.{r}",
+        "blocks.{i}.attention.branches.{r}",
+        _depthwise,
+        _depthwise_back,
+    ),
+    ("conv2.{i}.spatial_gating.conv1", "blocks.{i}.attention.mix", _pointwise, _pointwise_back),
+    ("conv2.{i}.proj_1x1_2", "blocks.{i}.project_out", _pointwise, _pointwise_back),
+    ("conv2.{i}", "blocks.{i}", _dense, _dense_back),
+    ("bn2.{i}", "block_norms.{i}", _same, _same),
+    ("convdeform.predict", "deform.predict", _dense, _dense_back),
+    ("convdeform", "deform", _dense, _dense_back),
+    ("bn3", "deform_norm", _same, _same),
+    ("conv3", "head", _pointwise, _pointwise_back),
+    ("bn4", "head_norm", _same, _same),
+    ("conv_aux", "auxiliary", _pointwise, _pointwise_back),
+    ("bn_aux", "auxiliary_norm", _same, _same),
+    ("map", "color_map", _linear, _linear),
+    ("cf", "color_head", _pointwise, _pointwise_back),
+    ("bf", "color_norm", _same, _same),
+]
+_RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+_FREE = ("offset", "mask")
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    text = re.escape(template).replace(r"\{i\}", r"(?P<i>\d+)").replace(r"\{r\}", r"(?P<r>\d+)")
+    return re.compile(text + "$")
+
+
+def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The authors' PyTorch state dict as parameters of :class:`s3net_jax.nn.S3Net`.
+
+    Give the result to ``fit(..., params=...)``, or put it into a module:
+    ``nnx.update(model, nnx.State(from_torch(state_dict)))``.
+
+    Args:
+      state_dict: names to tensors or arrays, as ``model.state_dict()`` of the released code,
+        of this project's PyTorch reference, or of a subset of their modules.
+
+    Returns:
+      Nested dict of NumPy arrays, dtypes kept.
+
+    Raises:
+      ValueError: a name that belongs to no module of S3-Net.
+    """
+    tree: dict[str, Any] = {}
+    for name, value in state_dict.items():
+        module, _, leaf = name.rpartition(".")
+        if leaf in _RUNNING:
+            continue
+        for torch_name, our_name, convert, _ in _MODULES:
+            match = _pattern(torch_name).match(module)
+            if match:
+                break
+        else:
+            raise ValueError(
+                f"The state dict has {name!r}, which is no parameter of S3-Net: load the "
+                "model's own state dict, without wrapper prefixes such as 'module.'."
+            )
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        if leaf in _FREE:
+            array = _maps(array)
+        elif leaf == "weight":
+            array = convert(array)
+        normalisation = convert is _same
+        ours = {"weight": "scale" if normalisation else "kernel"}.get(leaf, leaf)
+        path = [int(p) if p.isdigit() else p for p in our_name.format(**match.groupdict()).split(".")]
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[ours] = np.ascontiguousarray(array)
+    return tree
+
+
+def to_torch(params: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+    """The inverse of :func:`from_torch`: parameters to PyTorch's names and layouts.
+
+    Args:
+      params: nested dict or ``nnx.State`` of S3Net's parameters (or of their gradients).
+
+    Returns:
+      Names to NumPy arrays; ``torch.as_tensor`` each for ``load_state_dict(strict=False)``
+      (running statistics are not among them).
+    """
+    flat: dict[str, np.ndarray] = {}
+
+    def walk(node: Any, path: tuple[str, ...]) -> None:
+        if hasattr(node, "items"):
+            for name, child in node.items():
+                walk(child, (*path, str(name)))
+            return
+        *module, leaf = path
+        value = node[...] if hasattr(node, "get_value") else node
+        flat[_torch_name(".".join(module), leaf)] = _torch_value(".".join(module), leaf, value)
+
+    walk(params, ())
+    return flat
+
+
+def _find(our_module: str) -> tuple[str, dict[str, str], _Convert]:
+    for torch_name, our_name, _, back in _MODULES:
+        match = _pattern(our_name).match(our_module)
+        if match:
+            return torch_name, match.groupdict(), back
+    raise ValueError(f"{our_module!r} is no module of S3-Net with a PyTorch counterpart.")
+
+
+def _torch_name(module: str, leaf: str) -> str:
+    name, indices, _ = _find(module)
+    return f"{name.format(**indices)}.{ {'kernel': 'weight', 'scale': 'weight'}.get(leaf, leaf)}"
+
+
+def _torch_value(module: str, leaf: str, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if leaf in _FREE:
+        return _maps_back(array)
+    return _find(module)[2](array) if leaf == "kernel" else array
