@@ -63,14 +63,16 @@ class DeformConv(nnx.Module):
         else:
             fan_in = channels * self.taps
             self.kernel = nnx.Param(fan_in_uniform(rngs, kernel_shape, fan_in, kind))
-        self.predict = self.offset = self.mask = None
+        # NNX fixes an attribute's kind at its first assignment, so each is assigned once.
+        predict = offset = mask = None
         if offsets == "predicted":
-            self.predict = Conv(channels, 3 * self.taps, size, zero=True, dtype=dtype, rngs=rngs)
+            predict = Conv(channels, 3 * self.taps, size, zero=True, dtype=dtype, rngs=rngs)
         elif shape is None:
             raise ValueError("Free offsets are parameters per pixel: give shape=(H, W).")
         else:
-            self.offset = nnx.Param(unit_uniform((1, *shape, 2 * self.taps)))
-            self.mask = nnx.Param(unit_uniform((1, *shape, self.taps)))
+            offset = nnx.Param(unit_uniform((1, *shape, 2 * self.taps)))
+            mask = nnx.Param(unit_uniform((1, *shape, self.taps)))
+        self.predict, self.offset, self.mask = predict, offset, mask
 
     def __call__(self, x: Array) -> Array:
         x = x.astype(self.dtype)

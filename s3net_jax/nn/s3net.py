@@ -54,11 +54,12 @@ class S3Net(nnx.Module):
         self.stem_norm = norm()
         self.blocks = nnx.List(block() for _ in range(c.blocks))
         self.block_norms = nnx.List(norm() for _ in range(c.blocks))
-        self.deform = self.deform_norm = None
+        # NNX fixes an attribute's kind at its first assignment, so each is assigned once.
+        deform = None
         if c.deform == "conv":
-            self.deform = Conv(k, k, c.deform_kernel, bias=False, dtype=dtype, rngs=rngs)
+            deform = Conv(k, k, c.deform_kernel, bias=False, dtype=dtype, rngs=rngs)
         elif c.deform != "none":
-            self.deform = DeformConv(
+            deform = DeformConv(
                 k,
                 size=c.deform_kernel,
                 offsets=c.deform,
@@ -68,17 +69,16 @@ class S3Net(nnx.Module):
                 implementation=implementation,
                 rngs=rngs,
             )
-        if self.deform is not None:
-            self.deform_norm = norm()
+        self.deform = deform
+        self.deform_norm = None if deform is None else norm()
         self.head = Pointwise(k, k, dtype=dtype, rngs=rngs)
         self.head_norm = norm()
         self.auxiliary = Pointwise(k, k, dtype=dtype, rngs=rngs)
         self.auxiliary_norm = norm()
-        self.color_map = self.color_head = self.color_norm = None
-        if c.color != "none":
-            self.color_map = Pointwise(3, k, bias=False, dtype=dtype, rngs=rngs)
-            self.color_head = Pointwise(k, k, dtype=dtype, rngs=rngs)
-            self.color_norm = norm()
+        colored = c.color != "none"
+        self.color_map = Pointwise(3, k, bias=False, dtype=dtype, rngs=rngs) if colored else None
+        self.color_head = Pointwise(k, k, dtype=dtype, rngs=rngs) if colored else None
+        self.color_norm = norm() if colored else None
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """Logits S and auxiliary logits, both (N, H, W, K), of images (N, H, W, 3) in [0, 1]."""
