@@ -1,0 +1,31 @@
+"""Shared fixtures: double precision, and small images."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Compilation makes the first example slow; a deadline would only report that.
+settings.register_profile(
+    "s3net", deadline=None, max_examples=25, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("s3net")
+
+
+@pytest.fixture
+def x64():
+    """float64 and int64 inside the test, whatever the others use."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """(24, 20, 3) float32 in [0, 1]: a dark disc on a bright ground, with texture."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:24, :20]
+    disc = (y - 11) ** 2 + (x - 10) ** 2 < 36
+    base = np.where(disc[..., None], (0.35, 0.2, 0.15), (0.8, 0.65, 0.6))
+    return np.clip(base + random.normal(0, 0.05, base.shape), 0, 1).astype(np.float32)
