@@ -1,0 +1,172 @@
+"""Images as a person sees them: from arrays, PIL images and whatever :mod:`.decode` opens."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.io.errors import InputError
+
+__all__ = ["MIN_SIDE", "Image", "from_array", "from_pil"]
+
+MIN_SIDE = 8
+"""Fewest pixels on a side that can be segmented."""
+
+_WINDOW = (0.5, 99.5)  # percentiles shown as black and white
+_SAMPLES = 1 << 22  # values from which the percentiles are taken
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image, upright, without transparency.
+
+    Attributes:
+      pixels: (H, W) grey or (H, W, 3) RGB; uint8, or float32 in [0, 1].
+      name: what messages call it.
+      path: where it came from, or None.
+      mode: how its pixels were stored: a PIL mode, or a NumPy dtype.
+      stored_size: (width, height) in the file, before EXIF's rotation.
+      window: the values shown as black and as white when they were scaled, else None.
+      notes: sentences a user should know, such as pages left out.
+    """
+
+    pixels: np.ndarray
+    name: str = "image"
+    path: Path | None = None
+    mode: str = ""
+    stored_size: tuple[int, int] = (0, 0)
+    window: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def rgb8(self) -> np.ndarray:
+        """(H, W, 3) uint8, to show."""
+        pixels = self.pixels
+        if pixels.dtype != np.uint8:
+            pixels = np.round(pixels * 255).astype(np.uint8)
+        return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
+
+
+def from_array(array: Any, name: str = "The array") -> Image:
+    """An image out of a NumPy or JAX array.
+
+    bool and uint8 are taken as they are, and so are floats in [0, 1]. Other integers, and
+    floats outside [0, 1], are scaled so that their 0.5th and 99.5th percentiles (over all
+    channels together) become 0 and 1, clipped; ``Image.window`` keeps the two. A fourth
+    channel is opacity, over white.
+
+    Args:
+      array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+      name: what messages call it.
+
+    Raises:
+      InputError: shape, dtype, NaN or infinity, fewer than 8 pixels on a side, one value only.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "buif" and array.dtype.name != "bfloat16":
+        raise InputError(f"{name} has the dtype {array.dtype}: numbers are needed.")
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[-1] in (3, 4)):
+        raise InputError(
+            f"{name} has the shape {array.shape}: an image is (H, W), (H, W, 1), (H, W, 3) or "
+            "(H, W, 4)."
+        )
+    mode, window = array.dtype.name, None
+    if array.dtype == bool:
+        pixels = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype == np.uint8:
+        pixels = array
+    elif array.ndim == 3 and array.shape[-1] == 4:
+        raise InputError(f"{name} has an opacity channel of dtype {mode}: only uint8 can.")
+    else:
+        pixels, window = _scaled(array, name)
+    if pixels.ndim == 3 and pixels.shape[-1] == 4:
+        pixels = _over_white(PilImage.fromarray(pixels))
+    image = Image(pixels, name, None, mode, (array.shape[1], array.shape[0]), window)
+    return _checked(image)
+
+
+def from_pil(picture: PilImage.Image, name: str = "The image") -> Image:
+    """An image out of a PIL image of any mode; see :func:`from_array` for 16 bits and floats.
+
+    Transparency is shown over white, as on paper.
+
+    Raises:
+      InputError: as :func:`from_array`; or a mode that has no colours to show.
+    """
+    mode, size = picture.mode, picture.size
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        image = from_array(np.asarray(picture), name)
+        return dataclasses.replace(image, mode=mode, stored_size=size)
+    if mode in ("1", "L"):
+        pixels = np.asarray(picture.convert("L"))
+    elif picture.has_transparency_data:
+        pixels = _over_white(picture)
+        if mode in ("LA", "La"):
+            pixels = pixels[..., 0]
+    else:
+        try:
+            pixels = np.asarray(_to_rgb(picture))
+        except ValueError:
+            raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
+    return _checked(Image(pixels, name, None, mode, size))
+
+
+def _to_rgb(picture: PilImage.Image) -> PilImage.Image:
+    if picture.mode != "LAB":
+        return picture.convert("RGB")
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+    assert converted is not None  # only None when done in place
+    return converted
+
+
+def _over_white(picture: PilImage.Image) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    rgba = picture.convert("RGBA")
+    white = PilImage.new("RGBA", rgba.size, (255, 255, 255, 255))
+    return np.asarray(PilImage.alpha_composite(white, rgba).convert("RGB"))
+
+
+def _scaled(array: np.ndarray, name: str) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """float32 in [0, 1], and the window if the values had to be scaled."""
+    if array.dtype.kind not in "ui":
+        wrong = array.size - int(np.count_nonzero(np.isfinite(array)))
+        if wrong:
+            values = "1 value that is" if wrong == 1 else f"{wrong:,} values that are"
+            raise InputError(f"{name} has {values} NaN or infinite: replace them by numbers first.")
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if array.dtype.kind not in "ui" and low >= 0 and high <= 1:
+        return array.astype(np.float32), None
+    flat = array.reshape(-1)
+    sample = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float64)
+    inner = np.percentile(sample, _WINDOW) if sample.size else (low, high)
+    if inner[1] > inner[0]:  # else nearly all is one value: keep the few others
+        low, high = float(inner[0]), float(inner[1])
+    scale = 1 / (high - low) if high > low else 0.0
+    pixels = np.clip((array.astype(np.float64) - low) * scale, 0, 1).astype(np.float32)
+    return pixels, (low, high)
+
+
+def _checked(image: Image) -> Image:
+    height, width = image.shape
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"{image.name} is {width}×{height} pixels: at least {MIN_SIDE}×{MIN_SIDE} are needed."
+        )
+    corner = image.pixels[0, 0]
+    if (image.pixels == corner).all():
+        raise InputError(f"{image.name} shows one single colour: there is nothing to segment.")
+    return image

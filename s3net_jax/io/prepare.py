@@ -1,0 +1,47 @@
+"""From an image to the network's input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from s3net_jax.config import InputConfig
+from s3net_jax.io.image import Image
+from s3net_jax.io.resize import resize_antialias, resize_opencv
+
+__all__ = ["prepare", "prepared_shape"]
+
+_MIN_PREPARED = 16  # sides of a very long image at ``aspect="keep"``
+
+
+def prepared_shape(shape: tuple[int, int], config: InputConfig) -> tuple[int, int]:
+    """(h, w) of the network's input for an image of ``shape`` (H, W)."""
+    if config.aspect == "square":
+        return config.size, config.size
+    scale = config.size / max(shape)
+    short, long = (max(_MIN_PREPARED, round(side * scale)) for side in (min(shape), max(shape)))
+    return (short, long) if shape[0] <= shape[1] else (long, short)
+
+
+def prepare(image: Image, config: InputConfig) -> np.ndarray:
+    """The network's input: resized, in [0, 1], three channels in the configured order.
+
+    Grey is repeated over the channels. ``resize="opencv"`` resamples 8-bit images in 8 bits,
+    as OpenCV does, before scaling.
+
+    Returns:
+      (h, w, 3) float32 in [0, 1].
+    """
+    shape = prepared_shape(image.shape, config)
+    pixels = image.pixels
+    if config.resize == "opencv":
+        pixels = resize_opencv(pixels, shape)
+    elif image.shape != shape:
+        planes = pixels[..., None] if pixels.ndim == 2 else pixels
+        resized = [resize_antialias(planes[..., c], shape) for c in range(planes.shape[-1])]
+        pixels = np.stack(resized, -1) / np.float32(255 if image.pixels.dtype == np.uint8 else 1)
+    if pixels.dtype == np.uint8:
+        pixels = pixels / np.float32(255)
+    pixels = np.clip(pixels, 0, 1).astype(np.float32)
+    if pixels.ndim == 2 or pixels.shape[-1] == 1:
+        return np.repeat(pixels.reshape(*shape, 1), 3, axis=-1)
+    return np.ascontiguousarray(pixels[..., ::-1] if config.channel_order == "bgr" else pixels)

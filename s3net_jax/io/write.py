@@ -1,0 +1,92 @@
+"""Results on disk, each complete or not there at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.io.errors import OutputError
+
+__all__ = ["make_folder", "write_bytes", "write_labels", "write_mask", "write_picture"]
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder, made if need be and proven writable; raises :class:`OutputError` if it isn't."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise OutputError(f"Nothing can be written into {path}: {reason}.") from None
+    return path
+
+
+def write_labels(path: Path, labels: np.ndarray, colors: np.ndarray) -> None:
+    """A label map as PNG whose pixel values are the labels.
+
+    Up to 256 labels: 8 bits with a palette, so that it can be looked at. More: 16-bit grey.
+
+    Args:
+      path: ends in ``.png``.
+      labels: (H, W) integers in 0..65535.
+      colors: (n, 3) uint8, the palette; label i gets row i modulo n.
+    """
+    if labels.max(initial=0) < 256:
+        picture = PilImage.fromarray(labels.astype(np.uint8))
+        picture.putpalette(np.resize(colors, (256, 3)).astype(np.uint8).tobytes())
+    else:
+        picture = PilImage.fromarray(labels.astype(np.uint16))
+    write_picture(path, picture)
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """A mask (H, W) bool as 8-bit grey PNG, 0 and 255."""
+    write_picture(path, PilImage.fromarray(mask.astype(np.uint8) * np.uint8(255)))
+
+
+def write_picture(path: Path, picture: PilImage.Image) -> None:
+    """A PIL image as PNG."""
+    with _replacing(path) as file:
+        picture.save(file, format="PNG")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """A whole file."""
+    with _replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file under a temporary name in the same folder, moved to ``path`` when it is complete."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+        )
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise OutputError(f"{path} can't be written: {reason}.") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,20 @@
+"""From logits to label maps and masks: size, compact labels, target, clean-up."""
+
+from __future__ import annotations
+
+from s3net_jax.segment.cleanup import clean
+from s3net_jax.segment.labels import compact_labels, labels_at_size
+from s3net_jax.segment.segments import Segments, segment_logits
+from s3net_jax.segment.target import RULES, Target, check_target, choose_target
+
+__all__ = [
+    "RULES",
+    "Segments",
+    "Target",
+    "check_target",
+    "choose_target",
+    "clean",
+    "compact_labels",
+    "labels_at_size",
+    "segment_logits",
+]

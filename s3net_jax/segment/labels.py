@@ -1,0 +1,60 @@
+"""Label maps: consecutive labels, and the way from the network's size to the image's own."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.io.resize import resize_antialias
+
+__all__ = ["compact_labels", "labels_at_size"]
+
+
+def compact_labels(labels: np.ndarray) -> np.ndarray:
+    """The same partition with labels 0..L−1 in order of decreasing area.
+
+    Clusters of equal area are ordered by their first pixel in reading order, so the result
+    depends on the partition alone, not on how it was numbered.
+
+    Args:
+      labels: (H, W) integers.
+
+    Returns:
+      (H, W) int32.
+    """
+    values, first, inverse, counts = np.unique(
+        labels, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((first, -counts))
+    rank = np.empty(len(values), np.int32)
+    rank[order] = np.arange(len(values), dtype=np.int32)
+    return rank[inverse].reshape(labels.shape)
+
+
+def labels_at_size(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The label map of ``logits`` at another size: argmax of the bilinearly resized softmax.
+
+    The boundaries then run smoothly between the network's pixels, where nearest neighbours
+    would give steps. Only clusters that win somewhere at the network's own size take part.
+
+    Args:
+      logits: (h, w, K) floating point.
+      shape: (H, W) wanted.
+
+    Returns:
+      (H, W) int32 in 0..K−1; at the network's own size exactly the argmax of ``logits``.
+    """
+    labels = np.argmax(logits, -1).astype(np.int32)
+    if labels.shape == tuple(shape):
+        return labels
+    shifted = logits.astype(np.float32) - logits.max(-1, keepdims=True).astype(np.float32)
+    exponent = np.exp(shifted)
+    softmax = exponent / exponent.sum(-1, keepdims=True)
+    best = np.full(shape, -1, np.float32)
+    result = np.zeros(shape, np.int32)
+    for label in np.unique(labels):
+        plane = resize_antialias(softmax[..., label], shape, PilImage.Resampling.BILINEAR)
+        wins = plane > best
+        best[wins] = plane[wins]
+        result[wins] = label
+    return result

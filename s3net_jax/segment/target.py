@@ -1,0 +1,140 @@
+"""Which clusters are the target, decided without ground truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.config import ConfigError, SegmentConfig, nearest
+from s3net_jax.io.errors import InputError
+from s3net_jax.segment.auto import best_clusters, center_weight
+from s3net_jax.segment.cleanup import border_regions, clean, connected_regions, fill_holes
+
+__all__ = ["RULES", "Target", "check_target", "choose_target"]
+
+RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_SUBSTANTIAL = 0.005  # share of the image below which a cluster is not taken as dark or bright
+_CENTER_SIGMA = 0.1  # of the sides: what ``center`` regards as the centre
+_LONG_SIDE = 256  # the choice, unlike the mask, is made on at most this many pixels a side
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The chosen clusters and their cleaned mask.
+
+    Attributes:
+      labels: the chosen labels, ascending; empty if there is only one cluster.
+      mask: (H, W) bool; for ``point`` only the region that holds the point.
+    """
+
+    labels: tuple[int, ...]
+    mask: np.ndarray
+
+
+def check_target(target: str) -> tuple[str, tuple[int, int] | None]:
+    """The rule and, for ``point:X,Y``, (x, y); raises :class:`ConfigError` for anything else."""
+    rule, colon, place = target.partition(":")
+    if rule == "point":
+        x, comma, y = place.partition(",")
+        if not (colon and comma and x.strip().isdecimal() and y.strip().isdecimal()):
+            raise ConfigError(
+                f"The target {target!r} is not a point: write point:X,Y with X pixels from the "
+                "left and Y from the top."
+            )
+        return rule, (int(x), int(y))
+    if target not in RULES:
+        raise ConfigError(f"There is no target {target!r}.{nearest(target, list(RULES))}")
+    return rule, None
+
+
+def choose_target(
+    labels: np.ndarray, image: np.ndarray, config: SegmentConfig, name: str = "The image"
+) -> Target:
+    """The target's clusters under ``config.target``, and their mask after the clean-up.
+
+    - ``auto``: see :func:`s3net_jax.segment.auto.best_clusters`; may join several clusters.
+    - ``dark``, ``bright``: the cluster of lowest or highest mean luminance among those with at
+      least 0.5 % of the image, without clusters that lie wholly in regions at the border.
+    - ``center``: the cluster that covers most of the centre (a Gaussian of a tenth of the side).
+    - ``point:X,Y``: the connected region of one cluster at column X, row Y, holes filled if
+      ``config.fill_holes``; nothing else is cleaned away.
+    - ``all``: every cluster except the one with most pixels on the border, the background.
+
+    Args:
+      labels: (H, W) integers.
+      image: (H, W, 3) uint8.
+      config: the rule and the clean-up.
+      name: what messages call the image.
+
+    Raises:
+      ConfigError: an unknown rule.
+      InputError: the point lies outside the image.
+    """
+    rule, point = check_target(config.target)
+    if point is not None:
+        return _at_point(labels, point, config, name)
+    values = np.unique(labels)
+    if len(values) == 1:
+        return Target((), np.zeros(labels.shape, bool))
+    small_labels, small_image = _reduced(labels, image)
+    if rule == "auto":
+        chosen = best_clusters(small_labels, small_image, config)
+    elif rule in ("dark", "bright"):
+        chosen = (_extreme(small_labels, small_image, config, rule == "bright"),)
+    elif rule == "center":
+        weight = center_weight(small_labels.shape, _CENTER_SIGMA)
+        covered = [np.sum(weight[small_labels == value]) for value in values]
+        chosen = (int(values[np.argmax(covered)]),)
+    else:
+        background = _border_label(labels)
+        chosen = tuple(int(value) for value in values if value != background)
+    return Target(chosen, clean(np.isin(labels, chosen), config))
+
+
+def _at_point(
+    labels: np.ndarray, point: tuple[int, int], config: SegmentConfig, name: str
+) -> Target:
+    x, y = point
+    height, width = labels.shape
+    if not (x < width and y < height):
+        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
+    value = labels[y, x]
+    regions = connected_regions(labels == value)
+    mask = regions == regions[y, x]
+    return Target((int(value),), fill_holes(mask) if config.fill_holes else mask)
+
+
+def _reduced(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and image at no more than 256 pixels a side."""
+    step = -(-max(labels.shape) // _LONG_SIDE)
+    if step == 1:
+        return labels, image
+    small = labels[step // 2 :: step, step // 2 :: step]
+    size = (small.shape[1], small.shape[0])
+    picture = PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX)
+    return small, np.asarray(picture)
+
+
+def _extreme(labels: np.ndarray, image: np.ndarray, config: SegmentConfig, bright: bool) -> int:
+    luminance = image @ _LUMA
+    ranked: list[tuple[bool, float, int]] = []
+    for value in np.unique(labels):
+        cluster = labels == value
+        mask = clean(cluster, config)
+        unfit = cluster.mean() < _SUBSTANTIAL or (
+            config.drop_border and not np.any(mask & ~border_regions(mask))
+        )
+        inner = cluster & mask
+        level = float(luminance[inner].mean()) if inner.any() else float(luminance[cluster].mean())
+        ranked.append((bool(unfit), -level if bright else level, int(value)))
+    return min(ranked)[2]
+
+
+def _border_label(labels: np.ndarray) -> int:
+    edge = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+    values, counts = np.unique(edge, return_counts=True)
+    return int(values[np.argmax(counts)])
