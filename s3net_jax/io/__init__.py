@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import InputError, OutputError
 from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil
 from s3net_jax.io.prepare import prepare, prepared_shape
@@ -16,6 +17,7 @@ __all__ = [
     "InputError",
     "OutputError",
     "as_image",
+    "cluster_colors",
     "from_array",
     "from_pil",
     "make_folder",

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import OutputError
 
 __all__ = ["make_folder", "write_bytes", "write_labels", "write_mask", "write_picture"]
@@ -30,7 +31,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write_labels(path: Path, labels: np.ndarray, colors: np.ndarray) -> None:
+def write_labels(path: Path, labels: np.ndarray) -> None:
     """A label map as PNG whose pixel values are the labels.
 
     Up to 256 labels: 8 bits with a palette, so that it can be looked at. More: 16-bit grey.
@@ -38,11 +39,10 @@ def write_labels(path: Path, labels: np.ndarray, colors: np.ndarray) -> None:
     Args:
       path: ends in ``.png``.
       labels: (H, W) integers in 0..65535.
-      colors: (n, 3) uint8, the palette; label i gets row i modulo n.
     """
     if labels.max(initial=0) < 256:
         picture = PilImage.fromarray(labels.astype(np.uint8))
-        picture.putpalette(np.resize(colors, (256, 3)).astype(np.uint8).tobytes())
+        picture.putpalette(cluster_colors(256).tobytes())
     else:
         picture = PilImage.fromarray(labels.astype(np.uint16))
     write_picture(path, picture)

@@ -1,0 +1,310 @@
+"""The command ``s3net``: parses, prints, exit codes; the work is done elsewhere.
+
+Exit codes: 0 everything done, 1 an input failed, 2 the command can't be carried out as given,
+130 interrupted. Heavy packages are imported only when a command needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
+from s3net_jax.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from s3net_jax.terminal import QuietDisplay
+
+__all__ = ["main"]
+
+T = TypeVar("T")
+
+_EXAMPLES = """\
+examples:
+  s3net demo                                     a real picture, no download, result in out/
+  s3net segment photo.jpg scans/ --out results   files, folders and patterns
+  s3net segment 'ct/*.png' --preset paper-lung --target dark
+  s3net segment a.png --set fit.steps=20 --set loss.weight_spatial=1
+  s3net info --preset paper                      every field that --set can change
+"""
+_TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
+
+
+class UsageError(ValueError):
+    """A command line that can't be understood; the message is one sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        message = message[:1].upper() + message[1:]
+        raise UsageError(f"{message.rstrip('.')}. See {self.prog} --help.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # never fail over a terminal's alphabet
+    try:
+        args = _parse(argv)
+        _set_up_jax(use_cache=not getattr(args, "no_cache", False))
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except SystemExit as error:  # --help and --version
+        return error.code if isinstance(error.code, int) else 0
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing is left to say, nor to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return _interrupted()
+    except (UsageError, ConfigError) as error:
+        return _complain(error, 2)
+    except (ValueError, OSError) as error:
+        from s3net_jax.io import InputError, OutputError
+
+        if isinstance(error, OutputError):
+            return _complain(error, 2)
+        if isinstance(error, InputError):
+            return _complain(error, 1)
+        raise
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"s3net: {error}", file=sys.stderr)
+    return code
+
+
+def _interrupted() -> int:
+    print("s3net: Interrupted; what was finished is kept.", file=sys.stderr)
+    if any(thread.name == _WORKER for thread in threading.enumerate()):
+        # A compiled program can't be stopped from outside, and waiting for it may take minutes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)
+    return 130
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser, commands = _parser()
+    if not argv:
+        argv = ["--help"]
+    if not argv[0].startswith("-") and argv[0] not in commands:
+        raise UsageError(f"There is no command {argv[0]!r}.{nearest(argv[0], list(commands))}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        command = commands[args.command]
+        if unknown[0].startswith("-"):
+            options = [o for o in command._option_string_actions if o.startswith("--")]
+            raise UsageError(f"There is no option {unknown[0]}.{nearest(unknown[0], options)}")
+        raise UsageError(f"{args.command} takes no further argument {unknown[0]!r}.")
+    return args
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = _Parser(
+        prog="s3net",
+        description="Segment images without labels, by fitting S3-Net to each one.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, **more: Any):
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[:1].upper()}{text[1:]}.",
+            allow_abbrev=False,
+            **more,
+        )
+        command.set_defaults(run=run)
+        return command
+
+    demo = add(
+        "demo", _demo, "segment a real picture that needs no download", parents=[_settings("fast")]
+    )
+    segment = add(
+        "segment", _segment, "segment images, one after another", parents=[_settings("paper")]
+    )
+    segment.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="image files, folders of images, or patterns"
+    )
+    segment.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there already"
+    )
+    info = add("info", _info, "versions, devices, implementations and presets")
+    info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    return parser, {"demo": demo, "segment": segment, "info": info}
+
+
+def _settings(default_preset: str) -> argparse.ArgumentParser:
+    """The options that ``demo`` and ``segment`` share."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
+    group = shared.add_argument_group("configuration")
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        default=default_preset,
+        help=f"{', '.join(PRESETS)} (default: {default_preset})",
+    )
+    group.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help="change a field of the preset, as fit.steps=20; may be repeated",
+    )
+    group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
+    group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
+    group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
+    group = shared.add_argument_group("output")
+    group.add_argument("--quiet", action="store_true", help="print failures only")
+    group.add_argument("--json", action="store_true", help="print one JSON object a line")
+    group.add_argument("--no-cache", action="store_true", help="don't keep compiled programs")
+    return shared
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from s3net_jax import __version__
+
+        print(f"s3net-jax {__version__}")
+        parser.exit()
+
+
+def _config(args: argparse.Namespace) -> Config:
+    from s3net_jax.segment import check_target
+
+    config = preset(args.preset).replace(**parse_overrides(args.sets))
+    if args.size is not None:
+        config = config.replace(input={"size": args.size})
+    if args.target is not None:
+        config = config.replace(segment={"target": args.target})
+    check_target(config.segment.target)
+    return config
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) < 2**32):
+        raise UsageError(f"The seed {text!r} is not a whole number from 0 to {2**32 - 1}.")
+    return int(text)
+
+
+def _segment(args: argparse.Namespace) -> int:
+    if not args.inputs:
+        raise UsageError("Name at least one image, folder or pattern to segment.")
+    return _run(args, args.inputs, args.overwrite)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from s3net_jax.run.demo import DESCRIPTION, write_demo_picture
+
+    config, seed = _config(args), _seed(args.seed)
+    path = write_demo_picture(args.out)
+    if not (args.quiet or args.json):
+        print(f"{path}: {DESCRIPTION}")
+    code = _run(args, [str(path)], overwrite=True, config=config, seed=seed)
+    if code == 0 and not (args.quiet or args.json):
+        overlay = path.with_suffix(".overlay.png")
+        print(f"Look at {overlay}: the picture, its clusters, the target's outline.")
+    return code
+
+
+def _run(
+    args: argparse.Namespace,
+    inputs: list[str],
+    overwrite: bool,
+    config: Config | None = None,
+    seed: int | None = None,
+) -> int:
+    config = _config(args) if config is None else config
+    seed = _seed(args.seed) if seed is None else seed
+    from s3net_jax.report import overlay
+    from s3net_jax.run import segment_inputs
+
+    display = _display(args, config)
+    try:
+        summary = segment_inputs(
+            inputs,
+            args.out,
+            config,
+            draw=overlay,
+            listener=display,
+            seed=seed,
+            overwrite=overwrite,
+            call=_in_worker,
+        )
+    finally:
+        display.close()
+    display.finish(summary)
+    return 1 if summary.failed else 0
+
+
+def _display(args: argparse.Namespace, config: Config) -> QuietDisplay:
+    from s3net_jax import terminal
+
+    if args.json:
+        return terminal.JsonDisplay()
+    if args.quiet:
+        return terminal.QuietDisplay()
+    if sys.stderr.isatty():
+        return terminal.LiveDisplay(config.fit.steps)
+    return terminal.PlainDisplay()
+
+
+def _info(args: argparse.Namespace) -> int:
+    from s3net_jax.run.info import describe, describe_preset
+
+    text = describe_preset(args.preset, args.json) if args.preset else describe(args.json)
+    print(text)
+    return 0
+
+
+_WORKER = "s3net-worker"
+
+
+def _in_worker(compute: Callable[[], T]) -> T:
+    """``compute()`` in another thread, so that Ctrl-C is heard while compiled code runs."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(compute())
+        except BaseException as error:
+            errors.append(error)
+
+    before = threading.stack_size(64 << 20)  # compilers recurse deeply
+    thread = threading.Thread(target=work, name=_WORKER, daemon=True)
+    thread.start()
+    threading.stack_size(before)
+    while thread.is_alive():
+        thread.join(0.1)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _set_up_jax(use_cache: bool) -> None:
+    """Compiled programs are kept between runs, unless the user said otherwise; logs are quiet."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if use_cache and os.environ.get("S3NET_CACHE", "on").lower() not in ("off", "0", "no"):
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(base, "s3net-jax"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""A segmentation at a glance: the input, its clusters, the target's outline, side by side."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+from scipy import ndimage
+
+from s3net_jax.io.colors import OUTLINE, cluster_colors
+
+__all__ = ["overlay"]
+
+_PANEL = 440  # pixels of a panel's long side
+_FINE = 2  # panels are drawn this much larger, then reduced: smooth lines
+_MARGIN, _TITLE, _CAPTION = 14, 30, 26
+_PAPER, _INK, _FAINT = (255, 255, 255), (28, 30, 34), (105, 110, 118)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_CHIPS = 7  # clusters named in the caption
+
+
+def overlay(
+    image: np.ndarray, labels: np.ndarray, mask: np.ndarray, name: str = ""
+) -> PilImage.Image:
+    """Three panels: the input; its clusters in colour; the target outlined, the rest dimmed.
+
+    Args:
+      image: (H, W, 3) uint8.
+      labels: (H, W) integers 0..L−1.
+      mask: (H, W) bool.
+      name: written above the input.
+
+    Returns:
+      An RGB picture, about 1400 pixels wide for a square image, whatever the image's size.
+    """
+    height, width = labels.shape
+    scale = _PANEL / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    fine = size[0] * _FINE, size[1] * _FINE
+    base = _resized(image, fine)
+    small_labels = np.asarray(
+        PilImage.fromarray(labels.astype(np.int32)).resize(fine, PilImage.Resampling.NEAREST)
+    )
+    soft = PilImage.fromarray(mask.astype(np.float32)).resize(fine, PilImage.Resampling.BILINEAR)
+    panels = [base, _clusters(base, small_labels), _outlined(base, np.asarray(soft) > 0.5)]
+
+    count = int(labels.max()) + 1
+    titles = [name or "input", f"{count} clusters" if count > 1 else "1 cluster", "target"]
+    area = mask.mean()
+    share = f"{100 * area:.1f} % of the image" if area else "none"
+    captions = [f"{width} x {height} pixels", "", share]
+
+    column = max(size[0], 200)
+    sheet = PilImage.new(
+        "RGB",
+        (3 * column + 4 * _MARGIN, size[1] + _TITLE + _CAPTION + _MARGIN),
+        _PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    for i, (panel, title, caption) in enumerate(zip(panels, titles, captions, strict=True)):
+        left = _MARGIN + i * (column + _MARGIN)
+        picture = PilImage.fromarray(panel).resize(size, PilImage.Resampling.BOX)
+        sheet.paste(picture, (left, _TITLE))
+        _text(draw, (left, _TITLE // 2), title, 15, _INK, column)
+        _text(draw, (left, _TITLE + size[1] + _CAPTION // 2), caption, 13, _FAINT, column)
+    _legend(draw, labels, _MARGIN * 2 + column, _TITLE + size[1] + _CAPTION // 2, column)
+    return sheet
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BICUBIC))
+
+
+def _clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The clusters' colours over the image's own light and shade, with fine boundaries."""
+    colors = cluster_colors(int(labels.max()) + 1).astype(np.float32)[labels]
+    light = (base @ _LUMA)[..., None]
+    painted = 0.68 * colors + 0.32 * light
+    edge = np.zeros(labels.shape, bool)
+    edge[:-1] |= labels[:-1] != labels[1:]
+    edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    painted[edge] *= 0.45
+    return painted.astype(np.uint8)
+
+
+def _outlined(base: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The target as it is, what surrounds it greyed and dimmed, the outline on a dark halo."""
+    pixels = base.astype(np.float32)
+    if not mask.any():
+        return base
+    grey = np.repeat((pixels @ _LUMA)[..., None], 3, axis=-1)
+    pixels = np.where(mask[..., None], pixels, 0.62 * (0.5 * pixels + 0.5 * grey))
+    inside = cast(np.ndarray, ndimage.distance_transform_edt(mask))
+    outside = cast(np.ndarray, ndimage.distance_transform_edt(~mask))
+    distance = np.maximum(inside, outside)
+    pixels[distance <= 2.6 * _FINE] *= 0.55
+    pixels[distance <= 1.3 * _FINE] = OUTLINE
+    return pixels.astype(np.uint8)
+
+
+def _legend(draw: ImageDraw.ImageDraw, labels: np.ndarray, x: int, y: int, width: int) -> None:
+    """Chips with each cluster's share of the image, as many as there is room for."""
+    shares = np.bincount(labels.ravel()) / labels.size
+    colors = cluster_colors(len(shares))
+    end = x + width
+    for i, share in enumerate(shares):
+        label = f"{100 * share:.0f} %" if share >= 0.005 else "<1 %"
+        rest = f"and {len(shares) - i} more"
+        needed = 18 + draw.textlength(label, _font(13))
+        spare = 0 if i == len(shares) - 1 else 10 + draw.textlength(rest, _font(13))
+        if i == _CHIPS or x + needed + spare > end:
+            _text(draw, (x, y), rest, 13, _FAINT, end - x)
+            return
+        draw.rectangle((x, y - 5, x + 11, y + 6), fill=tuple(colors[i].tolist()))
+        _text(draw, (x + 16, y), label, 13, _FAINT, end - x)
+        x += int(needed) + 12
+
+
+def _text(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    size: int,
+    color: tuple[int, int, int],
+    room: int,
+) -> None:
+    """``text`` from ``place`` (left, middle) on, its start cut off where it doesn't fit."""
+    font = _font(size)
+    text = text.encode("ascii", "replace").decode()  # all that Pillow's own font can show
+    if draw.textlength(text, font) > room:
+        while len(text) > 1 and draw.textlength("..." + text, font) > room:
+            text = text[1:]
+        text = "..." + text
+    draw.text(place, text, fill=color, font=font, anchor="lm")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,58 @@
+"""What a result was made with: versions, devices, implementations."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+__all__ = ["devices", "implementations", "versions"]
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Package → version, Python's own and this package's included."""
+    from s3net_jax import __version__
+
+    found = {"s3net-jax": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def devices() -> dict[str, Any]:
+    """The processor, its usable threads, the platform JAX uses and its devices."""
+    import jax
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    threads = len(affinity(0)) if affinity else os.cpu_count()
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "threads": threads,
+        "backend": jax.default_backend(),
+        "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
+    }
+
+
+def implementations() -> dict[str, dict[str, str | None]]:
+    """Operator → implementation → None, or why it is not available."""
+    import s3net_kernels
+
+    return s3net_kernels.implementations()
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,70 @@
+"""What ``s3net info`` says, as text or JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from s3net_jax.presets import PRESETS, preset
+from s3net_jax.run.environment import devices, implementations, versions
+
+__all__ = ["describe", "describe_preset"]
+
+
+def describe(as_json: bool) -> str:
+    """Versions, devices, implementations of the operators, presets."""
+    presets = {name: (make.__doc__ or "").strip() for name, make in PRESETS.items()}
+    content = {
+        "versions": versions(),
+        "devices": devices(),
+        "implementations": implementations(),
+        "presets": presets,
+    }
+    if as_json:
+        return json.dumps(content, ensure_ascii=False)
+    machine = content["devices"]
+    lines = ["Versions", *_table(content["versions"])]
+    lines += ["", "Machine"]
+    lines += _table({**machine, "devices": ", ".join(machine["devices"])})
+    lines += ["", "Implementations"]
+    for operator, reasons in content["implementations"].items():
+        available = [name for name, reason in reasons.items() if reason is None]
+        lines.append(f"  {operator}: {', '.join(available)}")
+        for name, reason in reasons.items():
+            if reason is not None:
+                lines.append(f"    not {name}: {reason}")
+    lines += ["", "Presets (s3net info --preset NAME shows all fields)", *_table(presets)]
+    return "\n".join(lines)
+
+
+def describe_preset(name: str, as_json: bool) -> str:
+    """Every field of a preset with its value, as ``--set`` takes it.
+
+    Raises:
+      ConfigError: there is no such preset.
+    """
+    config = preset(name)
+    if as_json:
+        return json.dumps({**config.to_dict(), "digest": config.digest}, ensure_ascii=False)
+    flat = _flat(config.to_dict(), "")
+    del flat["preset"]
+    return "\n".join([f"Preset {name}, digest {config.digest}", *_table(flat)])
+
+
+def _flat(tree: dict[str, Any], path: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{path}{name}.")
+        elif isinstance(value, list):
+            found[f"{path}{name}"] = ",".join(map(str, value))
+        elif isinstance(value, bool):
+            found[f"{path}{name}"] = str(value).lower()
+        else:
+            found[f"{path}{name}"] = value
+    return found
+
+
+def _table(rows: dict[str, Any]) -> list[str]:
+    width = max(map(len, rows))
+    return [f"  {name:<{width}}  {value}" for name, value in rows.items()]

@@ -1,0 +1,115 @@
+"""One image: prepare, fit, segment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from s3net_jax.config import Config, ConfigError
+from s3net_jax.io import Image, prepare
+from s3net_jax.segment import Segments, check_target, segment_logits
+
+__all__ = ["DivergedError", "Progress", "Segmentation", "segment_image"]
+
+Progress = Callable[[int, dict[str, Any]], None]
+"""Called as ``progress(step, {"loss": ..., "labels": ...})`` after every step."""
+
+
+class DivergedError(RuntimeError):
+    """The optimisation left the finite numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """One image's result.
+
+    Attributes:
+      labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size.
+      mask: (H, W) bool, the target.
+      target: the labels that the target was made from.
+      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays.
+      steps: steps done.
+      label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
+      seconds: time taken, compilation included.
+    """
+
+    labels: np.ndarray
+    mask: np.ndarray
+    target: tuple[int, ...]
+    history: dict[str, np.ndarray]
+    steps: int
+    label_maps: np.ndarray | None
+    seconds: float
+
+    @property
+    def segments(self) -> Segments:
+        """Labels, mask and target alone."""
+        return Segments(self.labels, self.mask, self.target)
+
+
+class _Relay:
+    """The one callback that compiled programs know, so that no listener means a compilation."""
+
+    listener: Progress | None = None
+
+    def __call__(self, step: int, record: dict[str, Any]) -> None:
+        if self.listener is not None:
+            self.listener(step, record)
+
+
+_relay = _Relay()
+
+
+def segment_image(
+    image: Image, config: Config, *, seed: int = 0, progress: Progress | None = None
+) -> Segmentation:
+    """Segments one image; the same image, configuration, seed and device give the same result.
+
+    Raises:
+      ConfigError: an unknown target, or an implementation that can't serve.
+      InputError: the target's point lies outside the image.
+      DivergedError: the network's output is not finite.
+    """
+    import jax
+
+    from s3net_jax.fit import fit
+    from s3net_kernels import UnsupportedError
+
+    check_target(config.segment.target)
+    start = time.perf_counter()
+    pixels = prepare(image, config.input)
+    relay = None
+    if progress is not None:
+        relay, _relay.listener = _relay, progress
+    try:
+        result = fit(jax.random.key(seed), jax.numpy.asarray(pixels), config, progress=relay)
+        logits = np.asarray(result.logits)
+        if relay is not None:
+            jax.effects_barrier()
+    except UnsupportedError as error:
+        raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
+    finally:
+        _relay.listener = None
+    steps = int(result.steps)
+    history = {name: np.asarray(values)[:steps] for name, values in result.history.items()}
+    if not np.isfinite(logits).all():
+        _explain_divergence(history, config)
+    segments = segment_logits(logits, image, config.segment)
+    maps = None if result.label_maps is None else np.asarray(result.label_maps)[:steps]
+    seconds = time.perf_counter() - start
+    return Segmentation(
+        segments.labels, segments.mask, segments.target, history, steps, maps, seconds
+    )
+
+
+def _explain_divergence(history: dict[str, np.ndarray], config: Config) -> NoReturn:
+    finite = np.isfinite(history["loss"])
+    when = f"at step {int(np.argmin(finite)) + 1}" if not finite.all() else "in its last step"
+    raise DivergedError(
+        f"The optimisation diverged {when}: lower fit.learning_rate "
+        f"(now {config.fit.learning_rate:g})."
+    )

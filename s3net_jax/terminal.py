@@ -1,0 +1,155 @@
+"""How a run is shown: a live display on a terminal, plain lines elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from s3net_jax.run import Source, Summary
+
+__all__ = ["JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "duration", "summary_line"]
+
+Record = dict[str, Any]
+
+
+class QuietDisplay:
+    """Failures on stderr, nothing else."""
+
+    step: Callable[[int, Record], None] | None = None
+
+    def begin(self, count: int) -> None:
+        self.count = count
+
+    def start(self, index: int, source: Source) -> None:
+        pass
+
+    def done(self, index: int, record: Record) -> None:
+        pass
+
+    def failed(self, index: int, record: Record) -> None:
+        print(f"s3net: {record['error']}", file=sys.stderr, flush=True)
+
+    def skipped(self, index: int, record: Record) -> None:
+        pass
+
+    def finish(self, summary: Summary) -> None:
+        pass
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+class PlainDisplay(QuietDisplay):
+    """A line for each input."""
+
+    def done(self, index: int, record: Record) -> None:
+        clusters = "1 cluster" if record["labels"] == 1 else f"{record['labels']} clusters"
+        self._say(
+            index,
+            f"{record['input']}: {clusters}, target {100 * record['area_fraction']:.1f} % of "
+            f"{record['width']}×{record['height']} pixels, {record['steps']} steps, "
+            f"{duration(record['seconds'])}",
+        )
+        for note in record["notes"]:
+            print(f"{self._number(index, blank=True)} note: {note}", file=sys.stderr, flush=True)
+
+    def failed(self, index: int, record: Record) -> None:
+        print(f"{self._number(index)} FAILED: {record['error']}", file=sys.stderr, flush=True)
+
+    def skipped(self, index: int, record: Record) -> None:
+        self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
+
+    def finish(self, summary: Summary) -> None:
+        print(summary_line(summary), flush=True)
+
+    def _say(self, index: int, text: str) -> None:
+        print(f"{self._number(index)} {text}", flush=True)
+
+    def _number(self, index: int, blank: bool = False) -> str:
+        width = len(str(self.count))
+        text = f"[{index + 1:>{width}}/{self.count}]"
+        return " " * len(text) if blank else text
+
+
+class LiveDisplay(PlainDisplay):
+    """:class:`PlainDisplay` with a live line of the running fit below, on stderr."""
+
+    def __init__(self, steps: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.step = self._step
+        self._steps = steps
+        self._progress = Progress(
+            TextColumn("{task.fields[what]}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(file=sys.stderr),
+            # Lines printed meanwhile go above the display; piped output must stay in its pipe.
+            redirect_stdout=sys.stdout.isatty(),
+            redirect_stderr=True,
+            transient=True,
+        )
+
+    def begin(self, count: int) -> None:
+        super().begin(count)
+        self._all = self._progress.add_task("", total=count, what="images", state="")
+        self._one = self._progress.add_task("", total=self._steps, what="", state="")
+        self._progress.update(self._all, visible=count > 1)
+        self._progress.start()
+
+    def start(self, index: int, source: Source) -> None:
+        self._progress.update(self._all, completed=index, state=f"{index}/{self.count}")
+        name = source.path.name if len(source.path.name) <= 32 else "…" + source.path.name[-31:]
+        self._progress.reset(self._one, total=self._steps, what=name, state="compiling")
+
+    def _step(self, step: int, record: Record) -> None:
+        state = (
+            f"step {step}/{self._steps}  {record['labels']:2d} labels  loss {record['loss']:.3f}"
+        )
+        self._progress.update(self._one, completed=step, state=state)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class JsonDisplay(QuietDisplay):
+    """One JSON object a line on stdout; ``event`` says what it is."""
+
+    def done(self, index: int, record: Record) -> None:
+        self._emit("done", record)
+
+    def failed(self, index: int, record: Record) -> None:
+        self._emit("failed", record)
+
+    def skipped(self, index: int, record: Record) -> None:
+        self._emit("skipped", record)
+
+    def finish(self, summary: Summary) -> None:
+        counts = {"done": summary.done, "skipped": summary.skipped, "failed": summary.failed}
+        self._emit("finished", {"out": str(summary.out), **counts, "seconds": summary.seconds})
+
+    def _emit(self, event: str, content: Record) -> None:
+        print(json.dumps({"event": event, **content}, ensure_ascii=False), flush=True)
+
+
+def summary_line(summary: Summary) -> str:
+    """``3 done, 1 failed in 41.2 s; results in out``."""
+    counts = [f"{summary.done} done"]
+    counts += [f"{summary.skipped} kept"] if summary.skipped else []
+    counts += [f"{summary.failed} failed"] if summary.failed else []
+    return f"{', '.join(counts)} in {duration(summary.seconds)}; results in {summary.out}"
+
+
+def duration(seconds: float) -> str:
+    """``4.2 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = time.gmtime(round(seconds))
+    if seconds < 3600:
+        return f"{whole.tm_min} min {whole.tm_sec:02d} s"
+    return f"{int(seconds // 3600)} h {whole.tm_min:02d} min"
