@@ -1,0 +1,65 @@
+#include "core/isa.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+namespace s3n {
+namespace {
+
+constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
+
+Isa widest() {
+#if S3N_X86
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  return avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::baseline;
+#else
+  return Isa::baseline;
+#endif
+}
+
+bool parse(const char* name, Isa* isa) {
+  for (int i = 0; i < 3; ++i) {
+    if (name != nullptr && std::strcmp(name, kNames[i]) == 0) {
+      *isa = static_cast<Isa>(i);
+      return *isa <= widest();
+    }
+  }
+  return false;
+}
+
+std::atomic<Isa>& state() {
+  static std::atomic<Isa> isa = [] {
+    Isa asked;
+    return parse(std::getenv("S3NET_KERNELS_ISA"), &asked) ? asked : widest();
+  }();
+  return isa;
+}
+
+}  // namespace
+
+Isa active_isa() { return state().load(std::memory_order_relaxed); }
+
+bool active_bf16() {
+#if S3N_X86
+  static const bool has = __builtin_cpu_supports("avx512bf16");
+  return has && active_isa() == Isa::avx512;
+#else
+  return false;
+#endif
+}
+
+bool set_isa(const char* name) {
+  Isa asked;
+  if (!parse(name, &asked)) return false;
+  state().store(asked, std::memory_order_relaxed);
+  return true;
+}
+
+const char* isa_name() { return kNames[static_cast<int>(active_isa())]; }
+
+}  // namespace s3n

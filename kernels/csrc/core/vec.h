@@ -1,0 +1,170 @@
+// Vectors of the instruction set this file is compiled for (GCC and Clang vector extensions).
+//
+// vec<T> is one register of T (float or double). Storage of another type (bfloat16) is widened
+// by load and narrowed, rounding to nearest even, by store.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/isa.h"
+#include "core/types.h"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#ifndef S3N_ISA
+#error "Compile with -DS3N_ISA=baseline, avx2 or avx512."
+#endif
+
+#define S3N_INLINE static inline __attribute__((always_inline))
+#define S3N_UNROLL _Pragma("GCC unroll 32")
+
+namespace s3n {
+namespace S3N_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;
+constexpr int kRegisters = 32;
+#elif defined(__AVX__)
+constexpr int kBytes = 32;
+constexpr int kRegisters = 16;
+#else
+constexpr int kBytes = 16;
+constexpr int kRegisters = (S3N_X86 ? 16 : 32);
+#endif
+
+template <class T, int Bytes = kBytes>
+struct vec_of {
+  typedef T type __attribute__((vector_size(Bytes)));
+};
+template <class T>
+using vec = typename vec_of<T>::type;
+template <class T>
+constexpr int kLanes = kBytes / int(sizeof(T));
+
+// The type sums are taken in.
+template <class T>
+struct accumulator_of {
+  using type = T;
+};
+template <>
+struct accumulator_of<bf16> {
+  using type = float;
+};
+template <class T>
+using accumulator = typename accumulator_of<T>::type;
+
+using u32v = vec<uint32_t>;
+using u16h = typename vec_of<uint16_t, kBytes / 2>::type;
+
+S3N_INLINE float widen(float x) { return x; }
+S3N_INLINE double widen(double x) { return x; }
+S3N_INLINE float widen(bf16 x) {
+  const uint32_t u = uint32_t(x.bits) << 16;
+  float f;
+  std::memcpy(&f, &u, 4);
+  return f;
+}
+
+S3N_INLINE void narrow(float x, float* p) { *p = x; }
+S3N_INLINE void narrow(double x, double* p) { *p = x; }
+S3N_INLINE void narrow(float x, bf16* p) {
+  uint32_t u;
+  std::memcpy(&u, &x, 4);
+  const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
+  p->bits = uint16_t(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+
+S3N_INLINE vec<float> load(const float* p) {
+  vec<float> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+S3N_INLINE vec<double> load(const double* p) {
+  vec<double> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+S3N_INLINE vec<float> widen(u16h h) { return (vec<float>)(__builtin_convertvector(h, u32v) << 16); }
+S3N_INLINE vec<float> load(const bf16* p) {
+  u16h h;
+  std::memcpy(&h, p, sizeof h);
+  return widen(h);
+}
+
+S3N_INLINE u16h narrow(vec<float> v) {
+  const u32v u = (u32v)v;
+  const u32v nan = (u32v)((u & 0x7fffffffu) > 0x7f800000u);
+  const u32v rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  return __builtin_convertvector((nan & ((u >> 16) | 0x40u)) | (~nan & rounded), u16h);
+}
+S3N_INLINE void store(float* p, vec<float> v) { std::memcpy(p, &v, sizeof v); }
+S3N_INLINE void store(double* p, vec<double> v) { std::memcpy(p, &v, sizeof v); }
+S3N_INLINE void store(bf16* p, vec<float> v) {
+  const u16h h = narrow(v);
+  std::memcpy(p, &h, sizeof h);
+}
+
+// The first n lanes only; the others read as zero, and are not touched in memory.
+#if defined(__AVX512F__)
+S3N_INLINE vec<float> load(const float* p, int n) {
+  return (vec<float>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1u), p);
+}
+S3N_INLINE vec<double> load(const double* p, int n) {
+  return (vec<double>)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1u), p);
+}
+S3N_INLINE vec<float> load(const bf16* p, int n) {
+  return widen((u16h)_mm256_maskz_loadu_epi16(__mmask16((1u << n) - 1u), p));
+}
+S3N_INLINE void store(float* p, vec<float> v, int n) {
+  _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1u), (__m512)v);
+}
+S3N_INLINE void store(double* p, vec<double> v, int n) {
+  _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1u), (__m512d)v);
+}
+S3N_INLINE void store(bf16* p, vec<float> v, int n) {
+  _mm256_mask_storeu_epi16(p, __mmask16((1u << n) - 1u), (__m256i)narrow(v));
+}
+#else
+template <class T>
+S3N_INLINE vec<accumulator<T>> load(const T* p, int n) {
+  vec<accumulator<T>> v = {};
+  for (int i = 0; i < n; ++i) v[i] = widen(p[i]);
+  return v;
+}
+template <class T>
+S3N_INLINE void store(T* p, vec<accumulator<T>> v, int n) {
+  for (int i = 0; i < n; ++i) narrow(v[i], p + i);
+}
+#endif
+
+// Loads and stores of a block of channels: all lanes, or the first `count` of them. The
+// first is resolved at compile time, so full blocks pay nothing for the possibility.
+template <bool Full>
+struct Block {
+  int count;
+  template <class T>
+  inline __attribute__((always_inline)) vec<accumulator<T>> load(const T* p) const {
+    if constexpr (Full) return S3N_ISA::load(p);
+    else return S3N_ISA::load(p, count);
+  }
+  template <class T>
+  inline __attribute__((always_inline)) void store(T* p, vec<accumulator<T>> v) const {
+    if constexpr (Full) S3N_ISA::store(p, v);
+    else S3N_ISA::store(p, v, count);
+  }
+};
+
+template <class T>
+S3N_INLINE vec<T> broadcast(T x) {
+  return x - vec<T>{};
+}
+
+S3N_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+S3N_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+S3N_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace S3N_ISA
+}  // namespace s3n

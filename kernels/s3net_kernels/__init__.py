@@ -1,0 +1,30 @@
+"""Operators for convolutional attention: depthwise and deformable convolution, and warps.
+
+Every operator takes NHWC arrays, has stride 1 and "same" zero padding, is differentiable in all
+its floating point inputs, and works under ``jit`` and ``vmap``. The argument
+``implementation`` names one of :data:`IMPLEMENTATIONS`; None takes the best one that serves
+the platform, the shapes and the dtypes.
+"""
+
+from __future__ import annotations
+
+from s3net_kernels._config import config
+from s3net_kernels._dispatch import IMPLEMENTATIONS, OPERATORS, UnsupportedError, implementations
+from s3net_kernels.affine_warp.api import affine_warp
+from s3net_kernels.bilinear_sample.api import bilinear_sample
+from s3net_kernels.deform_conv2d.api import deform_conv2d
+from s3net_kernels.depthwise_conv2d.api import depthwise_conv2d
+from s3net_kernels.inception_depthwise.api import inception_depthwise
+
+__all__ = [
+    "IMPLEMENTATIONS",
+    "OPERATORS",
+    "UnsupportedError",
+    "affine_warp",
+    "bilinear_sample",
+    "config",
+    "deform_conv2d",
+    "depthwise_conv2d",
+    "implementations",
+    "inception_depthwise",
+]

@@ -1,0 +1,104 @@
+"""Bilinear interpolation as four weighted rows of a flattened image, with its derivatives.
+
+Shared by the plain-JAX implementations of the sampling operators. Where a coordinate is a whole
+number, interpolation has a kink; the derivative is the one towards larger coordinates.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+__all__ = ["Corner", "add_rows", "corners", "interpolate", "pixel_grid", "take_rows"]
+
+
+class Corner(NamedTuple):
+    """One of the four pixels around each coordinate; every field has the coordinates' shape."""
+
+    row: Array
+    """int32 index into the rows of the (N·H·W, C) image, always inside."""
+    weight: Array
+    """The pixel's share of the value; zero where it lies outside the image."""
+    dy: Array
+    """Derivative of ``weight`` by y."""
+    dx: Array
+    """Derivative of ``weight`` by x."""
+
+
+def corners(
+    y: Array, x: Array, shape: tuple[int, int, int], boundary: str = "zeros"
+) -> tuple[Corner, ...]:
+    """The four pixels around coordinates ``y``, ``x`` of shape (N, ...) in N images.
+
+    Args:
+      y, x: floating point pixel coordinates, counted from the first pixel. NaN stays NaN.
+      shape: (N, H, W) of the images.
+      boundary: ``"zeros"`` outside the image, or ``"edge"``: the nearest pixel of the edge.
+    """
+    batch, height, width = shape
+    image = jnp.arange(batch, dtype=jnp.int32).reshape(batch, *[1] * (y.ndim - 1))
+    sides = [_axis(y, height, boundary), _axis(x, width, boundary)]
+    found = []
+    for row, wy, dwy in sides[0]:
+        for column, wx, dwx in sides[1]:
+            index = (image * height + row) * width + column
+            found.append(Corner(index, wy * wx, dwy * wx, wy * dwx))
+    return tuple(found)
+
+
+def _axis(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Array]]:
+    """(index, weight, derivative of the weight) of the pixels below and above ``p``."""
+    below_range, above_range = (0, length - 1) if boundary == "edge" else (-1, length)
+    outside = (p < below_range) | (p > above_range)
+    # Far coordinates would overflow the conversion to an integer.
+    near = jnp.clip(jnp.nan_to_num(p), below_range, above_range)
+    low = jnp.floor(near)
+    fraction = jnp.where(jnp.isnan(p), p, near) - low
+    slope = jnp.where(outside, 0, 1).astype(p.dtype)
+    pair = []
+    for step, weight, sign in ((0, 1 - fraction, -1), (1, fraction, 1)):
+        index = low.astype(jnp.int32) + step
+        if boundary == "zeros":
+            inside = (index >= 0) & (index < length)
+            weight, derivative = jnp.where(inside, weight, 0), jnp.where(inside, sign * slope, 0)
+        else:
+            derivative = sign * slope
+        pair.append((jnp.clip(index, 0, length - 1), weight, derivative))
+    return pair
+
+
+def interpolate(rows: Array, around: tuple[Corner, ...], kind, scale: Array | None = None) -> Array:
+    """Σ over the corners of weight · row, times ``scale``: (..., C) in the dtype ``kind``.
+
+    Args:
+      rows: (N·H·W, C) flattened images.
+      around: the corners of each coordinate.
+      kind: dtype to compute in.
+      scale: factor of each coordinate, or None.
+    """
+    value = jnp.zeros((), kind)
+    for corner in around:
+        weight = corner.weight if scale is None else corner.weight * scale
+        value = value + take_rows(rows, corner.row).astype(kind) * weight[..., None].astype(kind)
+    return value
+
+
+def take_rows(rows: Array, index: Array) -> Array:
+    """``rows[index]`` for an index that is known to be inside."""
+    return rows.at[index].get(mode="promise_in_bounds")
+
+
+def add_rows(shape: tuple[int, int], around: tuple[Corner, ...], values: Array) -> Array:
+    """Transpose of :func:`interpolate`: (N·H·W, C) sums of weight · value at the corners."""
+    total = jnp.zeros(shape, values.dtype)
+    for corner in around:
+        share = (values * corner.weight[..., None].astype(values.dtype)).reshape(-1, shape[1])
+        total = total.at[corner.row.reshape(-1)].add(share, mode="promise_in_bounds")
+    return total
+
+
+def pixel_grid(height: int, width: int, kind) -> tuple[Array, Array]:
+    """(H, 1) and (1, W) coordinates of the pixels."""
+    return jnp.arange(height, dtype=kind)[:, None], jnp.arange(width, dtype=kind)[None, :]

@@ -1,0 +1,60 @@
+"""Settings that are not arguments, as a context: ``with config(deterministic=True): ...``.
+
+The values take part in the cache key of ``jax.jit``: a function that is called inside another
+context is traced again, and never reuses a program compiled for other settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+__all__ = ["Settings", "config", "settings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What :func:`config` can set."""
+
+    deterministic: bool = False
+    """Only kernels whose result is the same, to the last bit, on every run. The default lets
+    the GPU's deformable backward add into dx atomically, in no fixed order."""
+    interpret: bool = False
+    """Run Pallas kernels in interpret mode, on any platform: slow, for debugging and tests.
+    Implies ``deterministic``, as interpret mode gets atomic additions wrong."""
+    tuned: bool = True
+    """Take block sizes from the table of the device; False takes the heuristic everywhere."""
+
+
+_context = jax.make_user_context(default_value=Settings())
+
+
+def settings() -> Settings:
+    """The settings in force."""
+    return _context.value
+
+
+@contextmanager
+def config(
+    *, deterministic: bool | None = None, interpret: bool | None = None, tuned: bool | None = None
+) -> Iterator[None]:
+    """Change settings inside a ``with`` block; None leaves a setting as it is.
+
+    Args:
+      deterministic: only kernels whose results are bit-identical from run to run.
+      interpret: run Pallas kernels in interpret mode (implies ``deterministic``).
+      tuned: whether to use the tuned block sizes of the device.
+
+    >>> with config(deterministic=True):
+    ...     settings().deterministic
+    True
+    """
+    given = {"deterministic": deterministic, "interpret": interpret, "tuned": tuned}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if changes.get("interpret"):
+        changes["deterministic"] = True
+    with _context(dataclasses.replace(settings(), **changes)):
+        yield

@@ -1,0 +1,1 @@
+"""Affine warp of images; see ``api.py``."""

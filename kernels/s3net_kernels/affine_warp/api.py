@@ -1,0 +1,55 @@
+"""Public function of the affine warp."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need, need_boundary, need_pixels, need_rank
+from s3net_kernels._dispatch import dispatch
+
+__all__ = ["affine_warp"]
+
+
+def affine_warp(
+    x: ArrayLike,
+    matrix: ArrayLike,
+    *,
+    boundary: str = "zeros",
+    implementation: str | None = None,
+) -> Array:
+    """Images seen through an affine map, sampled bilinearly.
+
+    out[n, p] = x[n] at matrix[n] · (p_y, p_x, 1), with the origin in the image's centre
+    ((H − 1)/2, (W − 1)/2) on both sides.
+
+    Args:
+      x: (N, H, W, C) floating point.
+      matrix: (N, 2, 3), or (2, 3) for all images, floating point: maps an output pixel
+        (y, x, 1) to the input's (y, x), in pixels.
+      boundary: what lies outside the image: ``"zeros"``, or ``"edge"``: coordinates are clamped
+        to the image.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (N, H, W, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
+      float32.
+
+    Raises:
+      ValueError: shapes that do not fit, or another boundary.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "affine_warp"
+    x, matrix = as_float(name, "x", x), as_float(name, "matrix", matrix)
+    need_rank(name, "x", x, "N, H, W, C")
+    need(
+        matrix.shape in ((2, 3), (x.shape[0], 2, 3)),
+        f"{name}: matrix has shape {matrix.shape}, it must be (2, 3), or ({x.shape[0]}, 2, 3) with "
+        "one matrix for every image of x.",
+    )
+    need_pixels(name, x)
+    need_boundary(name, boundary)
+    matrix = jnp.broadcast_to(matrix, (x.shape[0], 2, 3))
+    return dispatch(name, implementation, x, matrix, boundary=boundary)

@@ -1,0 +1,26 @@
+"""Where every output pixel of an affine warp comes from."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._bilinear import pixel_grid
+
+__all__ = ["source_coordinates"]
+
+
+def source_coordinates(matrix: Array, height: int, width: int) -> Array:
+    """(N, H, W, 2) input coordinates (y, x), counted from the first pixel.
+
+    Args:
+      matrix: (N, 2, 3), see ``api.affine_warp``.
+      height, width: of the images.
+    """
+    cy, cx = (height - 1) / 2, (width - 1) / 2
+    y, x = pixel_grid(height, width, matrix.dtype)
+    m = matrix[:, :, :, None, None]
+    y, x = y - cy, x - cx
+    # Elementwise, not a matrix product: coordinates need every digit, and a product may round.
+    sides = [m[:, axis, 0] * y + m[:, axis, 1] * x + m[:, axis, 2] for axis in (0, 1)]
+    return jnp.stack([sides[0] + cy, sides[1] + cx], -1)

@@ -1,0 +1,1 @@
+"""Bilinear sampling at given coordinates; see ``api.py``."""

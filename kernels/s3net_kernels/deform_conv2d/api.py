@@ -1,0 +1,79 @@
+"""Public function of the modulated deformable convolution."""
+
+from __future__ import annotations
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need, need_kernel, need_pixels, need_rank
+from s3net_kernels._dispatch import dispatch
+
+__all__ = ["deform_conv2d"]
+
+
+def deform_conv2d(
+    x: ArrayLike,
+    offset: ArrayLike,
+    mask: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    implementation: str | None = None,
+) -> Array:
+    """Modulated deformable convolution (Zhu et al., arXiv 1811.11168), stride 1, "same" size.
+
+    y[n,h,w,o] = b[o] + Σ_t mask[n,h,w,t] · Σ_c v[n,h,w,t,c] · w[i,j,c,o],  t = i·kw + j,
+    where v is x sampled bilinearly at (h − kh//2 + i + offset[n,h,w,2t],
+    w − kw//2 + j + offset[n,h,w,2t+1]), and x is zero outside the image (the semantics of
+    torchvision's ``deform_conv2d``).
+
+    Args:
+      x: (N, H, W, Cin) floating point.
+      offset: (N, H, W, 2·kh·kw) floating point, (dy, dx) in pixels tap by tap, row-major.
+      mask: (N, H, W, kh·kw) floating point factors of the taps.
+      w: (kh, kw, Cin, Cout) floating point, kh and kw odd. Under ``vmap``, shared or one per
+        image.
+      b: (Cout,) floating point, or None.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (N, H, W, Cout), dtype of ``x``; computed in the widest dtype of the arguments, at least
+      float32. At whole coordinates, where interpolation has a kink, the derivative by
+      ``offset`` is the one towards larger coordinates.
+
+    Raises:
+      ValueError: shapes that do not fit, or an even kernel.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "deform_conv2d"
+    x, w = as_float(name, "x", x), as_float(name, "w", w)
+    offset, mask = as_float(name, "offset", offset), as_float(name, "mask", mask)
+    need_rank(name, "x", x, "N, H, W, Cin")
+    need_pixels(name, x)
+    need_rank(name, "w", w, "kh, kw, Cin, Cout")
+    kh, kw, channels, features = w.shape
+    need_kernel(name, "w", (kh, kw))
+    need(
+        channels == x.shape[3],
+        f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
+        "axis must equal the last of x.",
+    )
+    pixels = x.shape[:3]
+    for label, array, count, meaning in (
+        ("offset", offset, 2 * kh * kw, f"(dy, dx) for each of the {kh}×{kw} taps"),
+        ("mask", mask, kh * kw, f"a factor for each of the {kh}×{kw} taps"),
+    ):
+        need(
+            array.shape == (*pixels, count),
+            f"{name}: {label} has shape {array.shape}, it must be {(*pixels, count)}: {meaning} at "
+            "every pixel of x.",
+        )
+    if b is not None:
+        b = as_float(name, "b", b)
+        need(
+            b.shape == (features,),
+            f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
+            "output channel.",
+        )
+    return dispatch(name, implementation, x, offset, mask, w, b)

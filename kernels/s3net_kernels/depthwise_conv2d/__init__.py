@@ -1,0 +1,1 @@
+"""Depthwise convolution; see ``api.py``."""

@@ -1,0 +1,74 @@
+"""Public function of the depthwise convolution."""
+
+from __future__ import annotations
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need, need_kernel, need_pixels, need_rank
+from s3net_kernels._dispatch import dispatch
+
+__all__ = ["check_branch", "depthwise_conv2d"]
+
+
+def depthwise_conv2d(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    dilation: int = 1,
+    implementation: str | None = None,
+) -> Array:
+    """Every channel convolved with a kernel of its own; stride 1, "same" zero padding.
+
+    y[n,h,w,c] = b[c] + Σ_ij x[n, h + d·(i − kh//2), w + d·(j − kw//2), c] · w[i,j,c]
+
+    Args:
+      x: (N, H, W, C) floating point. H and W may be smaller than the kernel.
+      w: (kh, kw, C) floating point, kh and kw odd. Under ``vmap``, shared or one per image.
+      b: (C,) floating point, or None.
+      dilation: d ≥ 1, the distance between taps.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (N, H, W, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
+      float32.
+
+    Raises:
+      ValueError: shapes that do not fit, an even kernel, a dilation below 1.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "depthwise_conv2d"
+    x, w = as_float(name, "x", x), as_float(name, "w", w)
+    need_rank(name, "x", x, "N, H, W, C")
+    need_pixels(name, x)
+    b = check_branch(name, x, w, b, dilation)
+    return dispatch(name, implementation, x, w, b, dilation=dilation)
+
+
+def check_branch(
+    operator: str, x: Array, w: Array, b: ArrayLike | None, dilation: int, suffix: str = ""
+) -> Array | None:
+    """Check one depthwise convolution of ``x``; returns its bias as an array, or None."""
+    need_rank(operator, f"w{suffix}", w, "kh, kw, C")
+    need_kernel(operator, f"w{suffix}", (w.shape[0], w.shape[1]))
+    channels = x.shape[-1]
+    need(
+        w.shape[2] == channels,
+        f"{operator}: x has {channels} channels, w{suffix} of shape {w.shape} has {w.shape[2]}: "
+        "its last axis must equal that of x.",
+    )
+    need(
+        isinstance(dilation, int) and dilation >= 1,
+        f"{operator}: dilation{suffix} is {dilation!r}, it must be a Python int of at least 1.",
+    )
+    if b is None:
+        return None
+    bias = as_float(operator, f"b{suffix}", b)
+    need(
+        bias.shape == (channels,),
+        f"{operator}: b{suffix} has shape {bias.shape}, it must be ({channels},): one number per "
+        "channel of x.",
+    )
+    return bias

@@ -1,0 +1,1 @@
+"""Parallel dilated depthwise convolutions of one input; see ``api.py``."""
