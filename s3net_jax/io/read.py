@@ -18,7 +18,7 @@ from s3net_jax.io.image import Image, from_pil
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
 """PIL's names of the formats that are opened; nothing else is tried."""
 
 MAX_PIXELS = 100_000_000

@@ -1,0 +1,64 @@
+"""Results are complete or absent, and hold what they were given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+from s3net_jax.io import (
+    OutputError,
+    cluster_colors,
+    make_folder,
+    write_bytes,
+    write_labels,
+    write_mask,
+    write_picture,
+)
+
+
+@pytest.mark.parametrize(("count", "mode"), [(5, "P"), (256, "P"), (300, "I;16")])
+def test_label_map_values_survive(tmp_path: Path, count: int, mode: str) -> None:
+    labels = np.random.default_rng(0).integers(0, count, (40, 30)).astype(np.int32)
+    labels[0, 0] = count - 1
+    write_labels(tmp_path / "a.png", labels)
+    with PilImage.open(tmp_path / "a.png") as picture:
+        assert picture.mode == mode
+        np.testing.assert_array_equal(np.asarray(picture), labels)
+
+
+def test_mask_is_black_and_white(tmp_path: Path) -> None:
+    mask = np.eye(9) > 0
+    write_mask(tmp_path / "a.png", mask)
+    np.testing.assert_array_equal(np.asarray(PilImage.open(tmp_path / "a.png")), mask * 255)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a.png", b"old")
+
+    class Broken:
+        def save(self, file, format: str) -> None:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="no space left on device"):
+        write_picture(tmp_path / "a.png", Broken())  # pyright: ignore[reportArgumentType]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+
+
+def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match="Nothing can be written into"):
+            make_folder(place)
+
+
+def test_colours_differ() -> None:
+    colors = cluster_colors(64)
+    assert colors.shape == (64, 3) and colors.dtype == np.uint8
+    assert len(np.unique(colors, axis=0)) == 64
+    np.testing.assert_array_equal(cluster_colors(3), colors[:3])

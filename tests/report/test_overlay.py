@@ -1,0 +1,37 @@
+"""Overlays: readable for any shape, and the outline is where the target is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from s3net_jax.io.colors import OUTLINE
+from s3net_jax.report import overlay
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (60, 400), (400, 60), (8, 8), (1500, 1000)])
+@pytest.mark.parametrize("clusters", [1, 4, 64])
+def test_any_shape_and_count(shape: tuple[int, int], clusters: int) -> None:
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (*shape, 3)).astype(np.uint8)
+    labels = np.sort(random.integers(0, clusters, shape), axis=1)
+    picture = overlay(image, labels, labels == clusters - 1, "a name that is far too long " * 9)
+    assert picture.mode == "RGB" and 600 < picture.width < 1500 and picture.height < 520
+
+
+def test_the_outline_follows_the_target() -> None:
+    image = np.full((220, 220, 3), 90, np.uint8)
+    labels = np.zeros((220, 220), int)
+    labels[50:150, 60:160] = 1
+    picture = np.asarray(overlay(image, labels, labels == 1))
+    rows, columns = np.nonzero((np.abs(picture.astype(int) - OUTLINE) < 30).all(-1))
+    panel = columns.min() - 60 * 2, rows.min() - 50 * 2
+    assert columns.max() - columns.min() == pytest.approx(200, abs=8)
+    assert rows.max() - rows.min() == pytest.approx(200, abs=8)
+    assert panel[0] > 2 * 440, "in the third panel only"
+
+
+def test_no_target_is_said_not_drawn() -> None:
+    image = np.full((40, 40, 3), 90, np.uint8)
+    picture = np.asarray(overlay(image, np.zeros((40, 40), int), np.zeros((40, 40), bool), "é∂"))
+    assert not (np.abs(picture.astype(int) - OUTLINE) < 30).all(-1).any()
