@@ -69,13 +69,14 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
 
     def block(start: Array | int, count: int) -> Array:
         part = lax.dynamic_slice_in_dim(g, start, count, 1)
-        taps = []
-        for _, top in rows:
-            window = lax.dynamic_slice_in_dim(padded, start + top, count, 1)
-            for _, left in columns:
-                shifted = window[:, :, left : left + width].astype(g.dtype)
-                taps.append(jnp.sum(shifted * part, (0, 1, 2)))
-        return jnp.stack(taps).reshape(len(rows), len(columns), channels)
+
+        # A loop over the kernel's rows: unrolled, 49 reductions take seconds to compile.
+        def kernel_row(n: Array) -> Array:
+            window = lax.dynamic_slice_in_dim(padded, start + n * dilation, count, 1)
+            shifted = [window[:, :, left : left + width].astype(g.dtype) for _, left in columns]
+            return jnp.stack([jnp.sum(s * part, (0, 1, 2)) for s in shifted])
+
+        return lax.map(kernel_row, jnp.arange(len(rows)))
 
     whole, rest = divmod(height, _ROWS)
     dw = jnp.zeros((len(rows), len(columns), channels), g.dtype)
