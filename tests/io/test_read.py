@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax.io import Image, InputError, as_image, from_array, from_pil, read
+from tests.pictures import png_header
 
 
 @pytest.fixture
@@ -44,9 +43,7 @@ def test_jpeg_and_cmyk_jpeg_look_alike(tmp_path: Path, rgb: np.ndarray) -> None:
 
 def test_grey_and_one_bit_stay_grey(tmp_path: Path, rgb: np.ndarray) -> None:
     grey = rgb[..., 0]
-    np.testing.assert_array_equal(
-        stored(tmp_path, PilImage.fromarray(grey), "a.png").pixels, grey
-    )
+    np.testing.assert_array_equal(stored(tmp_path, PilImage.fromarray(grey), "a.png").pixels, grey)
     image = stored(tmp_path, PilImage.fromarray(grey > 100), "b.png")
     np.testing.assert_array_equal(image.pixels, (grey > 100) * np.uint8(255))
 
@@ -164,17 +161,6 @@ def test_one_door_for_everything(tmp_path: Path, rgb: np.ndarray) -> None:
     for source in (str(tmp_path / "a.png"), tmp_path / "a.png", picture, jnp.asarray(rgb)):
         np.testing.assert_array_equal(as_image(source).pixels, rgb)
     assert as_image(image) is image
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def encoded(tmp_path: Path, name: str) -> bytes:

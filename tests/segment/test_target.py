@@ -90,9 +90,8 @@ def test_center_and_all(lesion) -> None:
     center = choose_target(labels, image, SegmentConfig(target="center"))
     assert center.labels == (2,)
     everything = choose_target(labels, image, SegmentConfig(target="all"))
-    assert everything.labels in ((1, 2, 3), (0, 1, 2)), "all but what rules the border"
-    if everything.labels == (1, 2, 3):
-        assert dice(everything.mask, truth) > 0.99
+    assert everything.labels == (1, 2, 3), "skin has most of the border"
+    assert dice(everything.mask, truth) > 0.99, "the corners touch the border and go"
 
 
 def test_a_point_takes_its_region(chest) -> None:
@@ -137,7 +136,9 @@ def test_flips_and_turns_commute(lesion, rule: str, move) -> None:
     labels, image, _ = lesion
     config = SegmentConfig(target=rule)
     first = choose_target(labels, image, config)
-    moved = choose_target(np.ascontiguousarray(move(labels)), np.ascontiguousarray(move(image)), config)
+    moved = choose_target(
+        np.ascontiguousarray(move(labels)), np.ascontiguousarray(move(image)), config
+    )
     assert moved.labels == first.labels
     np.testing.assert_array_equal(moved.mask, move(first.mask))
 

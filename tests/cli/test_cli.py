@@ -1,0 +1,225 @@
+"""The command as a user meets it: what it prints, what it writes, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+from s3net_jax import cli
+from tests.fakes import install_fit
+from tests.pictures import png_header, save_lesion
+
+SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3"]
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A fast fit, an empty working folder, and no traces in the environment."""
+    install_fit(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+
+
+def s3net(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = cli.main(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_segment(capsys, tmp_path: Path) -> None:
+    save_lesion(tmp_path / "a.png")
+    code, out, err = s3net(capsys, "segment", "a.png", *SMALL)
+    assert code == 0 and not err
+    assert out.splitlines()[0].startswith("[1/1] a.png: 3 clusters, target ")
+    assert "64×48 pixels, 3 steps" in out and "1 done in" in out.splitlines()[-1]
+    assert (tmp_path / "out/a.overlay.png").exists()
+    code, out, _ = s3net(capsys, "segment", "a.png", *SMALL)
+    assert code == 0 and "done before, kept" in out and "0 done, 1 kept" in out
+
+
+def test_quiet_says_nothing_and_json_only_json(capsys, tmp_path: Path) -> None:
+    save_lesion(tmp_path / "a.png")
+    assert s3net(capsys, "segment", "a.png", "--quiet", *SMALL) == (0, "", "")
+    code, out, err = s3net(capsys, "segment", "a.png", "b.png", "--json", *SMALL)
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 1 and not err
+    assert [event["event"] for event in events] == ["skipped", "failed", "finished"]
+    assert events[1]["error"] == "b.png does not exist."
+    code, out, err = s3net(capsys, "segment", "b.png", "--quiet", *SMALL)
+    assert (code, out, err) == (1, "", "s3net: b.png does not exist.\n")
+
+
+def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
+    capsys, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for name in ("cut.png", "cut.jpg"):
+        PilImage.fromarray(noise).save(name)
+        Path(name).write_bytes(Path(name).read_bytes()[:1500])
+    Path("text.png").write_text("no picture at all\n")
+    Path("empty.png").touch()
+    PilImage.fromarray(noise[:1, :1]).save("pixel.png")
+    PilImage.new("RGB", (40, 40)).save("black.png")
+    Path("bomb.png").write_bytes(png_header(20_000, 20_000))
+    save_lesion(tmp_path / "good.png")
+    bad = ["missing", "text", "cut", "empty", "pixel", "bomb", "black"]
+    inputs = [f"{name}.png" for name in bad] + ["cut.jpg", "good.png"]
+    code, out, err = s3net(capsys, "segment", *inputs, *SMALL)
+    assert code == 1
+    messages = err.splitlines()
+    assert len(messages) == 8 and all("FAILED: " in line for line in messages)
+    assert "Traceback" not in err
+    expected = ["not exist", "is text", "cut off", "empty", "1×1", "million", "single", "cut off"]
+    for message, words in zip(messages, expected, strict=True):
+        assert words in message, message
+    assert "1 done, 8 failed" in out and Path("out/good.mask.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["segmnt"], "There is no command 'segmnt'. Did you mean segment"),
+        (["segment"], "Name at least one image"),
+        (["segment", "a.png", "--overwite"], "Did you mean --overwrite"),
+        (["segment", "a.png", "--out"], "expected one argument"),
+        (["segment", "a.png", "--preset", "papr"], "Did you mean paper"),
+        (["segment", "a.png", "--set", "fit.stps=3"], "Did you mean fit.steps"),
+        (["segment", "a.png", "--set", "fit.steps"], "section.field=value"),
+        (["segment", "a.png", "--size", "huge"], "input.size can't be 'huge'"),
+        (["segment", "a.png", "--size", "3"], "must lie in 16..4096"),
+        (["segment", "a.png", "--seed", "-1"], "The seed '-1'"),
+        (["segment", "a.png", "--seed", "x"], "The seed 'x'"),
+        (["segment", "a.png", "--target", "centre"], "Did you mean center"),
+        (["segment", "a.png", "--target", "point:3"], "point:X,Y"),
+        (["segment", "a.png", "--out", "a.png"], "Nothing can be written into a.png"),
+        (["segment", "a.png", "--out", "a.png/deep"], "Nothing can be written into a.png/deep"),
+        (["demo", "x.png"], "demo takes no further argument 'x.png'"),
+        (["demo", "--out", "a.png"], "Nothing can be written into a.png"),
+        (["info", "--preset", "papr"], "Did you mean paper"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_exit_code_2(
+    capsys, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    save_lesion(tmp_path / "a.png")
+    code, out, err = s3net(capsys, *arguments)
+    assert code == 2 and not out
+    assert words in err and err.count("\n") == 1 and err.startswith("s3net: ")
+
+
+def test_a_point_outside_fails_that_image_only(capsys, tmp_path: Path) -> None:
+    save_lesion(tmp_path / "a.png")
+    save_lesion(tmp_path / "b.png", shape=(90, 90))
+    code, out, err = s3net(capsys, "segment", "a.png", "b.png", "--target", "point:80,10", *SMALL)
+    assert code == 1 and "a.png has 64×48 pixels: the point 80,10 lies outside" in err
+    assert "1 done, 1 failed" in out
+
+
+def test_demo(capsys, tmp_path: Path) -> None:
+    code, out, err = s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")
+    assert code == 0 and not err, err
+    assert len(list(Path("out").glob("*.overlay.png"))) == 1
+    assert "scikit-image" in out.splitlines()[0] and "Look at out/" in out.splitlines()[-1]
+    assert s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")[0] == 0, "twice is fine"
+
+
+def test_demo_and_segment_have_their_own_default_presets(capsys, tmp_path: Path) -> None:
+    save_lesion(tmp_path / "a.png")
+    s3net(capsys, "segment", "a.png", "--out", "s")
+    s3net(capsys, "demo", "--out", "d")
+    presets = [json.loads(Path(f"{d}/run.json").read_text())["config"]["preset"] for d in "sd"]
+    assert presets[0] == "paper"
+
+
+def test_info(capsys) -> None:
+    code, out, err = s3net(capsys, "info")
+    assert code == 0 and not err
+    for words in ("jax", "deform_conv2d", "paper-lung", "backend"):
+        assert words in out
+    content = json.loads(s3net(capsys, "info", "--json")[1])
+    assert set(content) == {"versions", "devices", "implementations", "presets"}
+    assert "fit.learning_rate        0.2\n" in s3net(capsys, "info", "--preset", "released")[1]
+
+
+def test_help_and_version(capsys) -> None:
+    for arguments in ([], ["--help"], ["segment", "--help"], ["demo", "--help"]):
+        code, out, err = s3net(capsys, *arguments)
+        assert code == 0 and out.startswith("usage: s3net") and not err
+    assert s3net(capsys, "--version")[1].startswith("s3net-jax ")
+
+
+def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    save_lesion(tmp_path / "a.png")
+    install_fit(monkeypatch, interrupted)
+    code, _, err = s3net(capsys, "segment", "a.png", *SMALL)
+    assert code == 130 and err == "s3net: Interrupted; what was finished is kept.\n"
+
+
+def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    for arguments, switch, expected in (
+        ([], "on", "/somewhere/s3net-jax"),
+        (["--no-cache"], "on", None),
+        ([], "off", None),
+    ):
+        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+        monkeypatch.setenv("S3NET_CACHE", switch)
+        s3net(capsys, "segment", *arguments)  # no input: nothing is imported, nothing computed
+        s3net(capsys, "segment", "none.png", *arguments, "--out", "/dev/null/x")
+        assert os.environ.get("JAX_COMPILATION_CACHE_DIR") == expected
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+
+
+def process(*arguments: str, **options) -> subprocess.Popen:
+    root = Path(cli.__file__).parents[1]
+    path = os.pathsep.join([str(root), str(root / "kernels"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "S3NET_CACHE": "off"}
+    command = [sys.executable, "-m", "s3net_jax.cli", *arguments]
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_a_closed_pipe_is_no_drama() -> None:
+    running = process("info", "--preset", "paper")
+    assert running.stdout is not None and running.stderr is not None
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait() in (0, 141)
+    running.stderr.close()
+
+
+def test_help_is_quick() -> None:
+    """Loosely: importing JAX alone would take longer than this on any machine."""
+    start = time.perf_counter()
+    out, err = process("--help").communicate()
+    assert "segment" in out and not err
+    modules = (
+        "import sys; from s3net_jax import cli; cli.main(['--help']); print(sorted(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", modules],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        check=True,
+    ).stdout
+    assert "'jax'" not in loaded and "'numpy'" not in loaded and "'rich'" not in loaded
+    assert time.perf_counter() - start < 20
