@@ -1,0 +1,7 @@
+"""S3-Net in PyTorch, from the paper's description: the reference we are measured against."""
+
+from benchmarks.torch_reference.fit import FitResult, Trainer, fit
+from benchmarks.torch_reference.model import S3Net
+from benchmarks.torch_reference.options import Options
+
+__all__ = ["FitResult", "Options", "S3Net", "Trainer", "fit"]

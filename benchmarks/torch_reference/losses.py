@@ -1,0 +1,132 @@
+"""The terms of the joint loss and the objective of one step (equations 4 to 7)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.torch_reference.model import S3Net
+from benchmarks.torch_reference.warp import quarter_turns, warp, warp_labels
+from s3net_jax.config import AffineConfig, LossConfig
+
+__all__ = ["affine_loss", "hard_spatial_loss", "objective", "sobel", "spatial_loss"]
+
+# Derivative along x, along y, and along both, on patches [row, column].
+_SOBEL = (
+    ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1)),
+    ((-1, -2, -1), (0, 0, 0), (1, 2, 1)),
+    ((1, 0, -1), (0, 0, 0), (-1, 0, 1)),
+)
+
+
+def objective(
+    model: S3Net,
+    images: Tensor,
+    config: LossConfig,
+    matrix: Tensor | None = None,
+    palette: Tensor | None = None,
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S of one image (equation 7).
+
+    Args:
+      model: the network.
+      images: (N, 3, H, W) in [0, 1].
+      config: weights, and which form each term has.
+      matrix: (2, 3), this step's transform; None if it always is a quarter turn.
+      palette: (K,) grey values in [0, 1], for ``config.spatial == "hard"``.
+
+    Returns:
+      The loss; ``ce``, ``affine``, ``spatial`` and ``loss``, detached; (N, H, W) labels.
+    """
+    features, entering = model.encode(images)
+    logits = _clusters_last(model.decode(features, images), images.dtype)
+    labels = logits.detach().argmax(-1)
+    log_probability = F.log_softmax(logits, -1)
+    ce = F.nll_loss(log_probability.flatten(0, 2), labels.flatten())
+    if config.spatial == "soft":
+        spatial = spatial_loss(log_probability.exp())
+    else:
+        assert palette is not None
+        spatial = hard_spatial_loss(labels, palette)
+    affine = _affine_term(model, images, features, entering, labels, config.affine, matrix)
+
+    loss = config.weight_ce * ce + config.weight_affine * affine + config.weight_spatial * spatial
+    terms = {"loss": loss, "ce": ce, "affine": affine, "spatial": spatial}
+    return loss, {name: term.detach() for name, term in terms.items()}, labels
+
+
+def affine_loss(logits: Tensor, labels: Tensor, matrix: Tensor) -> Tensor:
+    """Cross entropy of the second path to the transformed labels over the valid pixels.
+
+    Args:
+      logits: (N, H, W, K) of the second path.
+      labels: (N, H, W) of the main path, not yet transformed.
+      matrix: (2, 3).
+    """
+    moved, valid = warp_labels(labels, matrix)
+    valid = valid.expand_as(moved)
+    # An ignored index instead of a selection: shapes stay static, and nothing waits.
+    target = torch.where(valid, moved, -100)
+    total = F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="sum")
+    return total / valid.sum().clamp(min=1)
+
+
+def spatial_loss(probability: Tensor) -> Tensor:
+    """Mean over pixels of Σ_k |X−Y| + |X−Z| + |Y−Z|, with the derivatives' magnitudes X, Y, Z.
+
+    Args:
+      probability: (N, H, W, K), H and W at least 2.
+    """
+    x, y, z = (derivative.abs() for derivative in sobel(probability.permute(0, 3, 1, 2)))
+    total = (x - y).abs() + (x - z).abs() + (y - z).abs()
+    return total.sum() / probability.shape[:3].numel()
+
+
+def hard_spatial_loss(labels: Tensor, palette: Tensor) -> Tensor:
+    """The same with signed derivatives of the painted (N, H, W) label map; no gradient."""
+    x, y, z = sobel(palette.detach()[labels][:, None])
+    return (y - x).abs().mean() + (z - x).abs().mean() + (z - y).abs().mean()
+
+
+def sobel(maps: Tensor) -> tuple[Tensor, ...]:
+    """3×3 derivatives along x, y and both of (N, C, H, W) maps, as OpenCV's: reflected border.
+
+    They are depthwise convolutions: several elementwise passes over the maps cost more.
+    """
+    channels = maps.shape[1]
+    maps = F.pad(maps, (1, 1, 1, 1), mode="reflect")
+    kernels = torch.tensor(_SOBEL, dtype=maps.dtype, device=maps.device)
+    return tuple(
+        F.conv2d(maps, kernel.expand(channels, 1, 3, 3), groups=channels) for kernel in kernels
+    )
+
+
+def _affine_term(
+    model: S3Net,
+    images: Tensor,
+    features: Tensor,
+    entering: Tensor,
+    labels: Tensor,
+    config: AffineConfig,
+    matrix: Tensor | None,
+) -> Tensor:
+    if config.apply_at == "logits":
+        second = model.auxiliary_logits(features)
+        if matrix is None:
+            turns = quarter_turns(config, (images.shape[2], images.shape[3])) or 0
+            second = _clusters_last(second.rot90(turns, (2, 3)), images.dtype)
+            return F.cross_entropy(second.flatten(0, 2), labels.rot90(turns, (1, 2)).flatten())
+        return affine_loss(_clusters_last(warp(second, matrix), images.dtype), labels, matrix)
+    assert matrix is not None
+    if config.apply_at == "features":
+        moved = model.last_block(warp(entering, matrix))
+    else:
+        moved = model.encode(warp(images, matrix))[0]
+    second = model.auxiliary_logits(moved)
+    return affine_loss(_clusters_last(second, images.dtype), labels, matrix)
+
+
+def _clusters_last(maps: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, K, H, W) as (N, H, W, K): free in the channels-last format; K is then contiguous."""
+    return maps.permute(0, 2, 3, 1).to(dtype)

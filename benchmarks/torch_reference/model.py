@@ -1,0 +1,151 @@
+"""S3-Net as an ``nn.Module``; the names of its parameters are those of the released weights."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.torch_reference.deform import DeformConv
+from benchmarks.torch_reference.depthwise import DepthwiseConv2d
+from benchmarks.torch_reference.layout import to_format
+from benchmarks.torch_reference.options import Options
+from s3net_jax.config import ModelConfig
+
+__all__ = ["AttentionBlock", "InceptionLKA", "S3Net"]
+
+
+class InceptionLKA(nn.Module):
+    """I-LKA: x ⊗ Conv1×1(concat_r DW_r(DW_local(x))); (N, C, H, W) to the same shape."""
+
+    def __init__(self, config: ModelConfig, options: Options):
+        super().__init__()
+        c = config.channels
+        self.conv0 = DepthwiseConv2d(c, config.local_kernel, method=options.depthwise)
+        self.spatial_convs = nn.ModuleList(
+            DepthwiseConv2d(c, size, dilation, options.depthwise)
+            for size, dilation in zip(config.kernel_sizes, config.dilations, strict=True)
+        )
+        self.conv1 = nn.Conv2d(c * len(config.kernel_sizes), c, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        local = self.conv0(x)
+        branches = torch.cat([branch(local) for branch in self.spatial_convs], 1)
+        return x * self.conv1(branches)
+
+
+class AttentionBlock(nn.Module):
+    """1×1 projection → GELU → I-LKA → 1×1 projection, with a residual path."""
+
+    def __init__(self, config: ModelConfig, options: Options):
+        super().__init__()
+        self.skip_first = config.residual == "before_projection"
+        self.proj_1x1_1 = nn.Conv2d(config.channels, config.channels, 1)
+        self.spatial_gating = InceptionLKA(config, options)
+        self.proj_1x1_2 = nn.Conv2d(config.channels, config.channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = self.spatial_gating(F.gelu(self.proj_1x1_1(x)))
+        return self.proj_1x1_2(u + x) if self.skip_first else self.proj_1x1_2(u) + x
+
+
+class S3Net(nn.Module):
+    """Stem, attention blocks, deformable layer, head, and the auxiliary head.
+
+    Args:
+      config: the network; ``dtype`` and ``implementation`` are not read here.
+      shape: (H, W) of the images; matters for ``deform="free"`` alone.
+      options: how it computes.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        shape: tuple[int, int] | None = None,
+        options: Options | None = None,
+    ):
+        super().__init__()
+        options = options or Options()
+        k = config.channels
+        self.color = config.color
+        self.format = torch.channels_last if options.channels_last else torch.contiguous_format
+
+        def block() -> nn.Module:
+            if config.block == "conv":
+                return nn.Conv2d(k, k, 3, padding=1)
+            return AttentionBlock(config, options)
+
+        self.conv1 = nn.Conv2d(3, k, 3, padding=1)
+        self.bn1 = _norm(k)
+        self.conv2 = nn.ModuleList(block() for _ in range(config.blocks))
+        self.bn2 = nn.ModuleList(_norm(k) for _ in range(config.blocks))
+        self.convdeform = self.bn3 = None
+        size = config.deform_kernel
+        if config.deform == "conv":
+            self.convdeform = nn.Conv2d(k, k, size, padding=size // 2, bias=False)
+        elif config.deform != "none":
+            self.convdeform = DeformConv(
+                k,
+                size,
+                offsets=config.deform,
+                init=config.deform_init,
+                shape=shape,
+                method=options.deform,
+            )
+        if self.convdeform is not None:
+            self.bn3 = _norm(k)
+        self.conv3 = nn.Conv2d(k, k, 1)
+        self.bn4 = _norm(k)
+        self.conv_aux = nn.Conv2d(k, k, 1)
+        self.bn_aux = _norm(k)
+        if config.color != "none":
+            self.map = nn.Linear(3, k, bias=False)
+            self.cf = nn.Conv2d(k, k, 1)
+            self.bf = _norm(k)
+        self.to(memory_format=self.format)  # pyright: ignore[reportCallIssue]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits S and auxiliary logits, both (N, K, H, W), of images (N, 3, H, W) in [0, 1]."""
+        features, _ = self.encode(x)
+        return self.decode(features, x), self.auxiliary_logits(features)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features before the deformable layer, and those that enter the last block."""
+        x = self.bn1(self.conv1(to_format(x, self.format)))
+        for block, norm in list(zip(self.conv2, self.bn2, strict=True))[:-1]:
+            x = norm(block(x))
+        return self.last_block(x), x
+
+    def last_block(self, features: Tensor) -> Tensor:
+        """The last block and its normalisation."""
+        features = to_format(features, self.format)
+        return self.bn2[-1](self.conv2[-1](features))
+
+    def auxiliary_logits(self, features: Tensor) -> Tensor:
+        """The auxiliary head on the features of :meth:`encode`."""
+        return self.bn_aux(self.conv_aux(features))
+
+    def decode(self, features: Tensor, x: Tensor) -> Tensor:
+        """Deformable layer, head and colour branch: logits S, of features and the image."""
+        if self.convdeform is not None and self.bn3 is not None:
+            features = self.bn3(to_format(self.convdeform(features), self.format))
+        logits = self.bn4(self.conv3(features))
+        return logits if self.color == "none" else self._color(logits, x)
+
+    def _color(self, logits: Tensor, x: Tensor) -> Tensor:
+        pixels = self.map(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        if self.color == "pixels":
+            return self.bf(self.cf(logits + pixels))
+
+        # As released: a softmax over a batch axis of one leaves every channel the same map
+        # times a factor of its own.
+        def factor(a: Tensor) -> Tensor:
+            return F.normalize(a.flatten(2), dim=2, eps=1e-12).sum(2)[..., None, None]
+
+        score = logits.sum(1, keepdim=True)
+        return self.bf(self.cf((factor(logits) + factor(pixels)) * score))
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation by the statistics of the very input, always."""
+    return nn.BatchNorm2d(channels, eps=1e-5, track_running_stats=False)
