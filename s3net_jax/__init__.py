@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from s3net_jax import interop, losses, nn, ops
     from s3net_jax.api import Segmentation, segment
     from s3net_jax.config import Config, ConfigError
-    from s3net_jax.fit import FitResult, Hyper, fit, hyperparameters
+    from s3net_jax.fitting import FitResult, Hyper, fit, hyperparameters
     from s3net_jax.io import InputError
     from s3net_jax.presets import PRESETS, preset
 
@@ -21,13 +21,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "config",
     "ConfigError": "config",
-    "FitResult": "fit",
-    "Hyper": "fit",
+    "FitResult": "fitting",
+    "Hyper": "fitting",
     "InputError": "io",
     "PRESETS": "presets",
     "Segmentation": "api",
-    "fit": "fit",
-    "hyperparameters": "fit",
+    "fit": "fitting",
+    "hyperparameters": "fitting",
     "preset": "presets",
     "segment": "api",
 }

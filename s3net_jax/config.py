@@ -2,7 +2,7 @@
 
 A configuration is static under ``jax.jit``. The few numbers that may change without a
 recompilation (the weights of the loss, learning rate, momentum) are taken out of it by
-:func:`s3net_jax.fit.hyperparameters`.
+:func:`s3net_jax.fitting.hyperparameters`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from s3net_jax.config import Config
-from s3net_jax.fit import FitResult
+from s3net_jax.fitting import FitResult
 
 __all__ = ["brightness_fit", "install_fit"]
 
@@ -38,4 +38,4 @@ def brightness_fit(
 
 def install_fit(monkeypatch: pytest.MonkeyPatch, fit: Any = brightness_fit) -> None:
     """Puts ``fit`` in the place of the real one, until the test ends."""
-    monkeypatch.setattr(sys.modules["s3net_jax.fit"], "fit", fit)
+    monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit", fit)

@@ -9,13 +9,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 from jax import Array
 
 from s3net_jax.config import Config, ModelConfig
-from s3net_jax.fit.hyper import Hyper, hyperparameters, static_config
-from s3net_jax.fit.objective import objective
+from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
+from s3net_jax.fitting.step import optimizer, train_step
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.layers import param_dtype
 from s3net_jax.ops import draw_affine
@@ -131,11 +130,6 @@ def _fit(
     if params is not None:
         start = _take(start, params)
     palette = jax.random.uniform(key_palette, (config.model.channels,), wide)
-    optimizer = optax.sgd(hyper.learning_rate, hyper.momentum)
-
-    def loss_of(params: nnx.State, matrix: Array):
-        model = nnx.merge(graph, params)
-        return objective(model, images, hyper, config.loss, matrix, palette)
 
     def update(params, momentum, index):
         if transforms is None:
@@ -143,12 +137,9 @@ def _fit(
             matrix = draw_affine(step_key, config.loss.affine, shape, wide)
         else:
             matrix = transforms[index].astype(wide)
-        gradient, (terms, labels) = jax.grad(loss_of, has_aux=True)(params, matrix)
-        change, momentum = optimizer.update(gradient, momentum)
-        params = optax.apply_updates(params, change)
-        present = labels[..., None] == jnp.arange(config.model.channels, dtype=labels.dtype)
-        count = jnp.sum(jnp.any(present, axis=(0, 1, 2)), dtype=jnp.int32)
-        record = {**terms, "labels": count}
+        params, momentum, record, labels = train_step(
+            graph, params, momentum, images, hyper, config, matrix, palette
+        )
         if progress is not None:
             jax.debug.callback(partial(_report, progress), index, record, ordered=False)
         return params, momentum, record, labels[0].astype(jnp.int16)
@@ -178,7 +169,7 @@ def _fit(
         maps = labels if config.fit.record_labels else None
         return (params, momentum, done, labels), (record, ran, maps)
 
-    first = (start, optimizer.init(start), jnp.asarray(False), jnp.zeros(shape, jnp.int16))
+    first = (start, optimizer(hyper).init(start), jnp.asarray(False), jnp.zeros(shape, jnp.int16))
     (params, *_), (history, ran, maps) = jax.lax.scan(step, first, jnp.arange(config.fit.steps))
 
     model = nnx.merge(graph, params)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_jax.config import AffineConfig, LossConfig
-from s3net_jax.fit.hyper import Hyper
+from s3net_jax.fitting.hyper import Hyper
 from s3net_jax.losses import (
     affine_consistency,
     cross_entropy,

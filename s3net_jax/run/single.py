@@ -76,7 +76,7 @@ def segment_image(
     """
     import jax
 
-    from s3net_jax.fit import fit
+    from s3net_jax.fitting import fit
     from s3net_kernels import UnsupportedError
 
     check_target(config.segment.target)

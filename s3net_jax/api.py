@@ -1,0 +1,51 @@
+"""``segment``: one call from an image to labels, mask and history."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from s3net_jax.config import Config
+from s3net_jax.presets import preset as named_preset
+from s3net_jax.run.single import Segmentation, segment_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image as PilImage
+
+__all__ = ["Segmentation", "segment"]
+
+
+def segment(
+    image: str | os.PathLike[str] | np.ndarray | PilImage.Image,
+    *,
+    preset: str = "paper",
+    config: Config | None = None,
+    seed: int = 0,
+    progress: Callable[[int, dict[str, Any]], None] | None = None,
+) -> Segmentation:
+    """Segment one image without labels: fit S3-Net to it and clean up its clusters.
+
+    Args:
+      image: a path; a PIL image; or an array (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255,
+        or floating point in [0, 1].
+      preset: name of a preset; see :data:`s3net_jax.PRESETS`.
+      config: a whole configuration in place of a preset.
+      seed: decides initial parameters and drawn transforms; the same seed on the same device
+        gives the same result.
+      progress: called as ``progress(step, {"loss": ..., "labels": ...})`` after every step.
+
+    Returns:
+      ``labels`` (H, W) int32 and ``mask`` (H, W) bool at the image's own size, ``history`` of
+      every term of the loss, and more: see :class:`Segmentation`.
+
+    Raises:
+      InputError: the image can't be read or holds nothing to segment.
+      ConfigError: an unknown preset or target.
+      DivergedError: the optimisation left the finite numbers.
+    """
+    from s3net_jax.io import as_image
+
+    chosen = named_preset(preset) if config is None else config
+    return segment_image(as_image(image), chosen, seed=seed, progress=progress)

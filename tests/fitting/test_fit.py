@@ -1,0 +1,207 @@
+"""The fit: purity, early stop, history, composition with JAX's transformations."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import s3net_jax as s3
+from s3net_jax.config import Config
+from s3net_jax.fitting import fit, hyperparameters, initial_params, objective, static_config
+from s3net_jax.ops import affine_matrix
+
+KEY = jax.random.key(3)
+
+
+def small(preset: str = "paper", **changes) -> Config:
+    config = s3.preset(preset).replace(model={"channels": 8, "blocks": 1}, fit={"steps": 6})
+    return config.replace(**changes)
+
+
+@pytest.fixture(scope="module")
+def image() -> jax.Array:
+    return jax.random.uniform(jax.random.key(0), (16, 16, 3))
+
+
+def test_same_seed_same_bits_and_other_seed_other_result(image):
+    config = small()
+    first, second, other = (fit(k, image, config) for k in (KEY, KEY, jax.random.key(4)))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    assert np.any(first.logits != other.logits)
+
+
+@pytest.mark.parametrize("preset", ["paper", "paper-lung", "released"])
+def test_result(image, preset):
+    result = fit(KEY, image, small(preset))
+    assert result.labels.shape == (16, 16)
+    assert result.labels.dtype == jnp.int32
+    assert result.logits.shape == (16, 16, 8)
+    assert int(result.steps) == 6
+    assert result.label_maps is None
+    assert set(result.history) == {"loss", "ce", "affine", "spatial", "labels"}
+    weights = small(preset).loss
+    total = (
+        weights.weight_ce * result.history["ce"]
+        + weights.weight_affine * result.history["affine"]
+        + weights.weight_spatial * result.history["spatial"]
+    )
+    np.testing.assert_allclose(result.history["loss"], total, rtol=1e-5)
+    np.testing.assert_array_equal(result.labels, np.argmax(result.logits, -1))
+
+
+def test_recorded_labels_are_those_counted(image):
+    result = fit(KEY, image, small(fit={"steps": 4, "record_labels": True}))
+    assert result.label_maps is not None
+    counts = [len(np.unique(m)) for m in result.label_maps]
+    np.testing.assert_array_equal(result.history["labels"], counts)
+
+
+def test_early_stop_is_the_result_of_as_many_steps(image):
+    stopping = small(fit={"steps": 9, "stop_labels": 8, "stop_after": 4})
+    stopped = fit(KEY, image, stopping)
+    assert int(stopped.steps) == 4
+    assert np.all(np.isnan(stopped.history["loss"][4:]))
+    assert np.all(stopped.history["labels"][4:] == 0)
+    short = fit(KEY, image, small(fit={"steps": 4}))
+    np.testing.assert_allclose(stopped.logits, short.logits, atol=1e-4)
+
+
+def test_no_stop_before_its_time_and_none_without_being_asked(image):
+    assert int(fit(KEY, image, small(fit={"stop_labels": 8, "stop_after": 7})).steps) == 6
+    assert int(fit(KEY, image, small(fit={"stop_labels": 0, "stop_after": 1})).steps) == 6
+
+
+@pytest.mark.usefixtures("x64")
+def test_vmapped_fits_are_single_fits(image):
+    """Different images, seeds and hyperparameters in one program; stops at different steps."""
+    config = small("released", model={"dtype": "float64"}, fit={"stop_after": 2, "stop_labels": 5})
+    keys = jax.random.split(KEY, 4)
+    images = jnp.stack([image, image[::-1], image**2, image * 0.5]).astype(float)
+    weights = [0.5, 1.0, 2.0, 4.0]
+    hypers = [
+        hyperparameters(config.replace(loss={"weight_ce": w}, fit={"learning_rate": w / 4}))
+        for w in weights
+    ]
+    stacked = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *hypers)
+    many = jax.jit(jax.vmap(lambda k, i, h: fit(k, i, config, hyper=h)))(keys, images, stacked)
+    singles = [fit(*a, config, hyper=h) for a, h in zip(zip(keys, images), hypers, strict=True)]
+    expected = jax.tree.map(lambda *x: np.stack(x), *singles)
+    np.testing.assert_array_equal(many.steps, expected.steps)
+    np.testing.assert_array_equal(many.labels, expected.labels)
+    np.testing.assert_allclose(many.logits, expected.logits, atol=1e-9)
+
+
+def test_dynamic_numbers_do_not_recompile(image):
+    from s3net_jax.fitting.fit import _fit
+
+    fit(KEY, image, small(fit={"steps": 2}))
+    before = _fit._cache_size()
+    fit(KEY, image, small(fit={"steps": 2, "learning_rate": 0.1}, loss={"weight_spatial": 0.0}))
+    assert _fit._cache_size() == before
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_whole_fit_can_be_differentiated(image):
+    config = small(model={"channels": 4, "implementation": "xla", "dtype": "float64"})
+    config = config.replace(fit={"steps": 2})
+
+    def sharpness(learning_rate):
+        hyper = hyperparameters(config.replace())
+        hyper = type(hyper)(**{**vars(hyper), "learning_rate": learning_rate})
+        return jnp.mean(fit(KEY, image, config, hyper=hyper).logits ** 4)
+
+    gradient = jax.grad(sharpness)(0.1)
+    step = 1e-6
+    expected = (sharpness(0.1 + step) - sharpness(0.1 - step)) / (2 * step)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4)
+
+
+def test_progress_reports_every_step_with_the_numbers_of_the_history(image):
+    seen = []
+    result = fit(KEY, image, small(), progress=lambda step, record: seen.append((step, record)))
+    jax.block_until_ready(result)
+    jax.effects_barrier()
+    assert sorted(step for step, _ in seen) == [1, 2, 3, 4, 5, 6]
+    for step, record in seen:
+        assert record["labels"] == result.history["labels"][step - 1]
+        assert record["loss"] == pytest.approx(float(result.history["loss"][step - 1]))
+
+
+def test_bfloat16_activations_stay_near_float32(image):
+    single = fit(KEY, image, small(fit={"steps": 1}))
+    half = fit(KEY, image, small(fit={"steps": 1}, model={"dtype": "bfloat16"}))
+    assert half.logits.dtype == jnp.float32
+    np.testing.assert_allclose(half.history["ce"], single.history["ce"], rtol=0.05)
+
+
+def test_given_parameters_and_transforms_are_used(image):
+    config = small(fit={"steps": 2})
+    params = initial_params(jax.random.key(9), config.model, (16, 16))
+    transforms = jnp.tile(jnp.eye(2, 3), (2, 1, 1))
+    first = fit(KEY, image, config, params=params, transforms=transforms)
+    second = fit(jax.random.key(5), image, config, params=params, transforms=transforms)
+    np.testing.assert_array_equal(first.logits, second.logits)
+    with pytest.raises(ValueError, match="must be"):
+        fit(KEY, image, config, transforms=transforms[:1])
+    with pytest.raises(ValueError, match="starting parameter"):
+        fit(KEY, image, config.replace(model={"channels": 4}), params=params)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 1), (4, 16, 3)])
+def test_wrong_images_are_refused(shape):
+    with pytest.raises(ValueError, match="fit takes"):
+        fit(KEY, jnp.zeros(shape), small())
+
+
+@pytest.mark.usefixtures("x64")
+class TestAffineTerm:
+    """What makes the affine term of a preset mean something."""
+
+    def loss_and_gradient(self, image, preset, angle):
+        from flax import nnx
+
+        from s3net_jax.nn import S3Net
+
+        config = static_config(small(preset, model={"channels": 8, "blocks": 2}))
+        config = config.replace(model={"dtype": "float64"})
+        net = S3Net(config.model, (16, 16), rngs=nnx.Rngs(params=0))
+        graph, params = nnx.split(net, nnx.Param)
+        matrix = affine_matrix(
+            *(jnp.asarray(v, float) for v in (angle, (0.0, 0.0), 1.0, 0.0))
+        )
+        affine = config.loss.affine.__class__(
+            rotation=(angle, angle),
+            translation=(0, 0),
+            scale=(1, 1),
+            shear=(0, 0),
+            apply_at=config.loss.affine.apply_at,
+        )
+        loss = config.loss.__class__(spatial=config.loss.spatial, affine=affine)
+        weights = hyperparameters(config.replace(loss={"weight_ce": 0, "weight_spatial": 0}))
+        images = image.astype(float)[None]
+
+        def term(params):
+            net = nnx.merge(graph, params)
+            return objective(net, images, weights, loss, matrix, jnp.linspace(0, 1, 8))[0]
+
+        value, gradient = jax.value_and_grad(term)(params)
+        return float(value), to_numpy(gradient)
+
+    def test_of_paper_changes_with_the_transform_in_value_and_gradient(self, image):
+        still, gradient_still = self.loss_and_gradient(image, "paper", 0.0)
+        turned, gradient_turned = self.loss_and_gradient(image, "paper", 90.0)
+        assert abs(turned - still) > 1e-3 * still
+        difference = np.linalg.norm(gradient_turned - gradient_still)
+        assert difference > 0.05 * np.linalg.norm(gradient_still)
+
+    def test_of_released_does_not_change_at_all(self, image):
+        still, gradient_still = self.loss_and_gradient(image, "released", 0.0)
+        turned, gradient_turned = self.loss_and_gradient(image, "released", 90.0)
+        np.testing.assert_allclose(turned, still, rtol=1e-12)
+        np.testing.assert_allclose(gradient_turned, gradient_still, atol=1e-12)
+
+
+def to_numpy(tree) -> np.ndarray:
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])

@@ -1,0 +1,64 @@
+"""Names and layouts of the authors' state dict, without PyTorch."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from s3net_jax.config import ModelConfig
+from s3net_jax.fitting import initial_params
+from s3net_jax.interop import from_torch, to_torch
+
+AUTHORS = {
+    "conv1.weight": (4, 3, 3, 3),
+    "bn1.bias": (4,),
+    "conv2.1.proj_1x1_1.weight": (4, 4, 1, 1),
+    "conv2.0.spatial_gating.conv0.weight": (4, 1, 5, 5),
+    "conv2.0.spatial_gating.spatial_convs.2.weight": (4, 1, 7, 7),
+    "conv2.1.spatial_gating.conv1.weight": (4, 12, 1, 1),
+    "conv2.1.proj_1x1_2.bias": (4,),
+    "bn2.1.weight": (4,),
+    "convdeform.weight": (4, 4, 3, 3),
+    "convdeform.offset": (1, 18, 8, 6),
+    "convdeform.mask": (1, 9, 8, 6),
+    "bn3.weight": (4,),
+    "conv3.weight": (4, 4, 1, 1),
+    "bn4.bias": (4,),
+    "conv_aux.weight": (4, 4, 1, 1),
+    "bn_aux.weight": (4,),
+    "map.weight": (4, 3),
+    "cf.weight": (4, 4, 1, 1),
+    "bf.weight": (4,),
+}
+
+
+def params(**options) -> nnx.State:
+    config = ModelConfig(channels=4, deform="free", color="released", **options)
+    return initial_params(jax.random.key(0), config, (8, 6))
+
+
+def test_our_parameters_have_the_authors_names_and_shapes():
+    names = to_torch(params())
+    for name, shape in AUTHORS.items():
+        assert names[name].shape == shape, name
+
+
+def test_there_and_back_is_the_same():
+    start = nnx.to_pure_dict(params())
+    back = from_torch(to_torch(params()))
+    assert jax.tree.structure(start) == jax.tree.structure(back)
+    jax.tree.map(np.testing.assert_array_equal, start, back)
+
+
+def test_offsets_stay_interleaved_per_tap():
+    offset = np.arange(18 * 48, dtype=np.float32).reshape(1, 18, 8, 6)
+    ours = from_torch({"convdeform.offset": offset})["deform"]["offset"]
+    np.testing.assert_array_equal(ours[0, 3, 2], offset[0, :, 3, 2])
+
+
+def test_running_statistics_are_left_out_and_strangers_refused():
+    assert from_torch({"bn1.running_mean": np.zeros(4), "bn1.num_batches_tracked": 3}) == {}
+    with pytest.raises(ValueError, match=r"module\.conv1\.weight"):
+        from_torch({"module.conv1.weight": np.zeros((4, 3, 3, 3))})

@@ -1,0 +1,79 @@
+"""Configurations: replacing fields, presets, hashes, and clear errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3net_jax.config import Config, ConfigError, parse_overrides
+from s3net_jax.fitting import hyperparameters, static_config
+from s3net_jax.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_carry_their_name_and_hash(name):
+    config = preset(name)
+    assert config.preset == name
+    assert hash(config) == hash(preset(name))
+    assert config.digest == preset(name).digest
+
+
+def test_the_papers_settings():
+    config = preset("paper")
+    assert hyperparameters(config).weight_ce == 1.2
+    assert (config.loss.weight_affine, config.loss.weight_spatial) == (0.3, 0.3)
+    assert (config.fit.learning_rate, config.fit.momentum, config.fit.steps) == (0.36, 0.9, 50)
+    lung = preset("paper-lung").loss
+    assert (lung.weight_ce, lung.weight_affine, lung.weight_spatial) == (1, 0.5, 0.6)
+
+
+def test_overrides_are_read_as_typed_on_a_command_line():
+    items = ["fit.steps=20", "model.kernel_sizes=7", "model.dilations=(3)", "loss.weight_ce=2"]
+    items += ["loss.affine.rotation=-5,5", "segment.fill_holes=no", "model.deform=free"]
+    config = Config().replace(**parse_overrides(items))
+    assert config.fit.steps == 20
+    assert config.model.kernel_sizes == (7,)
+    assert config.model.dilations == (3,)
+    assert config.loss.weight_ce == 2
+    assert config.loss.affine.rotation == (-5, 5)
+    assert config.segment.fill_holes is False
+    assert config.model.deform == "free"
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("fit.stepz=3", "fit.steps"),
+        ("fitt.steps=3", "Did you mean fit"),
+        ("fit.steps=many", "it takes int"),
+        ("fit.steps=2.5", "it takes int"),
+        ("fit=3", "is a section"),
+        ("fit.steps", "section.field=value"),
+        ("model.deform=bent", "can't be 'bent'"),
+        ("model.local_kernel=4", "must be odd"),
+        ("loss.affine.rotation=5,-5", "must be the smaller"),
+        ("loss.affine.rotation=5", "it takes tuple"),
+        ("segment.fill_holes=maybe", "it takes bool"),
+        ("model.kernel_sizes=3,5", "each branch needs one of both"),
+    ],
+)
+def test_mistakes_are_named(item, message):
+    with pytest.raises(ConfigError, match=message):
+        Config().replace(**parse_overrides([item]))
+
+
+def test_an_unknown_preset_names_the_near_ones():
+    with pytest.raises(ConfigError, match="paper"):
+        preset("papr")
+
+
+def test_only_what_decides_the_result_enters_the_hash():
+    config = preset("paper")
+    assert config.replace(preset="mine").digest == config.digest
+    assert config.replace(fit={"steps": 49}).digest != config.digest
+
+
+def test_dynamic_numbers_share_a_program():
+    config = preset("paper")
+    other = config.replace(loss={"weight_ce": 2}, fit={"learning_rate": 0.1, "momentum": 0.5})
+    assert static_config(other) == static_config(config)
+    assert static_config(config.replace(fit={"steps": 3})) != static_config(config)
