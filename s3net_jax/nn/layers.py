@@ -12,7 +12,7 @@ from flax import nnx
 from jax import Array
 from s3net_kernels import depthwise_conv2d
 
-__all__ = ["BatchNorm", "Conv", "DepthwiseConv", "Pointwise", "fan_in_uniform", "param_dtype"]
+__all__ = ["BatchNorm", "Conv", "DepthwiseConv", "Pointwise", "fan_in_uniform", "normalise", "param_dtype"]
 
 
 def param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
@@ -150,8 +150,6 @@ class BatchNorm(nnx.Module):
       dtype: of the activations; parameters are float32 (float64 with float64).
     """
 
-    EPSILON = 1e-5
-
     def __init__(self, channels: int, *, dtype="float32"):
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
@@ -159,9 +157,19 @@ class BatchNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((channels,), kind))
 
     def __call__(self, x: Array) -> Array:
-        axes = tuple(range(x.ndim - 1))
-        wide = x.astype(param_dtype(self.dtype))
-        mean = jnp.mean(wide, axes)
-        variance = jnp.mean(jnp.square(wide - mean), axes)
-        factor = jax.lax.rsqrt(variance + self.EPSILON) * self.scale[...]
-        return ((wide - mean) * factor + self.bias[...]).astype(self.dtype)
+        y = normalise(x.astype(param_dtype(self.dtype)), self.scale[...], self.bias[...])
+        return y.astype(self.dtype)
+
+
+def normalise(x: Array, scale: Array, bias: Array, epsilon: float = 1e-5) -> Array:
+    """(x − mean) / √(var + ε) · scale + bias, statistics over all axes but the last.
+
+    Args:
+      x: (..., C) floating point.
+      scale, bias: (C,).
+      epsilon: ε.
+    """
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(x, axes)
+    variance = jnp.mean(jnp.square(x - mean), axes)
+    return (x - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias

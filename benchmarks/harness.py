@@ -1,0 +1,58 @@
+"""Timing: interleaved repeats, synchronised, median and interquartile range."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+__all__ = ["Timing", "interleave", "ratio", "summarise"]
+
+Timing = dict[str, float]
+
+
+def interleave(
+    candidates: dict[str, Callable[[], object]], *, repeats: int, warm: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of ``repeats`` calls of every candidate, taken in turns.
+
+    In turns, because a machine's speed drifts: neighbours in time are compared, not blocks.
+    A candidate must return only when its work is done (synchronise inside).
+
+    Args:
+      candidates: name to a function without arguments.
+      repeats: timed calls of each.
+      warm: untimed calls of each before (compilation, caches).
+    """
+    for call in candidates.values():
+        for _ in range(warm):
+            call()
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(repeats):
+        for name, call in candidates.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def summarise(seconds: list[float]) -> Timing:
+    """Median, quartiles, minimum and number of the timings."""
+    if len(seconds) == 1:
+        low = high = seconds[0]
+    else:
+        low, _, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return {
+        "median_s": statistics.median(seconds),
+        "q1_s": low,
+        "q3_s": high,
+        "min_s": min(seconds),
+        "repeats": len(seconds),
+    }
+
+
+def ratio(slow: list[float], fast: list[float]) -> Timing:
+    """How many times faster ``fast`` is: quotients of neighbours in time, median and quartiles."""
+    quotients = [s / f for s, f in zip(slow, fast, strict=True)]
+    summary = summarise(quotients)
+    return {"median": summary["median_s"], "q1": summary["q1_s"], "q3": summary["q3_s"]}

@@ -1,0 +1,61 @@
+"""What a result was measured on, and its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.run.environment import devices, versions
+
+__all__ = ["RESULTS", "metadata", "write_result"]
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def metadata(command: str) -> dict[str, Any]:
+    """Versions, machine, threads, commit and the command that was run."""
+    found = versions()
+    try:
+        import torch
+
+        found["torch"] = torch.__version__
+        torch_threads = torch.get_num_threads()
+    except ModuleNotFoundError:
+        torch_threads = None
+    return {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "versions": found,
+        "machine": devices(),
+        "torch_threads": torch_threads,
+    }
+
+
+def write_result(name: str, content: dict[str, Any], folder: Path = RESULTS) -> Path:
+    """Write ``content`` to ``folder/name.json`` in one move and return the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    os.replace(temporary, path)
+    return path
+
+
+def _commit() -> str:
+    try:
+        here = Path(__file__).parent
+        run = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return run.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
