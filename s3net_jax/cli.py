@@ -186,7 +186,7 @@ class _Version(argparse.Action):
 
 
 def _config(args: argparse.Namespace) -> Config:
-    from s3net_jax.segment import check_target
+    from s3net_jax.masks import check_target
 
     config = preset(args.preset).replace(**parse_overrides(args.sets))
     if args.size is not None:

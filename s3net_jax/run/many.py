@@ -27,12 +27,12 @@ from s3net_jax.io import (
     write_mask,
     write_picture,
 )
+from s3net_jax.masks import check_target
 from s3net_jax.run.discover import Source, discover
 from s3net_jax.run.environment import devices, versions
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.plan import file_digest, make_plan, output_paths
 from s3net_jax.run.single import DivergedError, Segmentation, segment_image
-from s3net_jax.segment import check_target
 
 __all__ = ["Listener", "Summary", "segment_inputs"]
 

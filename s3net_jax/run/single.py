@@ -11,7 +11,7 @@ import numpy as np
 
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import Image, prepare
-from s3net_jax.segment import Segments, check_target, segment_logits
+from s3net_jax.masks import Segments, check_target, segment_logits
 
 __all__ = ["DivergedError", "Progress", "Segmentation", "segment_image"]
 

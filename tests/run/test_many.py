@@ -246,3 +246,9 @@ def test_steps_are_reported_through_one_callback(tmp_path: Path) -> None:
     watching = Watching()
     run(tmp_path, tmp_path / "a.png", listener=watching)
     assert watching.seen == [1, 2, 3]
+
+
+def test_the_public_names_are_functions_whatever_was_imported_first() -> None:
+    import s3net_jax as s3
+
+    assert callable(s3.segment) and callable(s3.fit) and callable(s3.preset)

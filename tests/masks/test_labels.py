@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from s3net_jax.segment import compact_labels, labels_at_size
+from s3net_jax.masks import compact_labels, labels_at_size
 
 label_maps = hnp.arrays(
     np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 6)

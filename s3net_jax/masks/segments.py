@@ -8,8 +8,8 @@ import numpy as np
 
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io.image import Image
-from s3net_jax.segment.labels import compact_labels, labels_at_size
-from s3net_jax.segment.target import choose_target
+from s3net_jax.masks.labels import compact_labels, labels_at_size
+from s3net_jax.masks.target import choose_target
 
 __all__ = ["Segments", "segment_logits"]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.segment import clean
-from s3net_jax.segment.cleanup import border_regions, drop_border, drop_islands, fill_holes
+from s3net_jax.masks import clean
+from s3net_jax.masks.cleanup import border_regions, drop_border, drop_islands, fill_holes
 
 NOTHING = SegmentConfig(drop_border=False, fill_holes=False, min_island=0.0)
 masks = hnp.arrays(bool, st.tuples(st.integers(8, 20), st.integers(8, 20)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from s3net_jax.segment.cleanup import clean
-from s3net_jax.segment.labels import compact_labels, labels_at_size
-from s3net_jax.segment.segments import Segments, segment_logits
-from s3net_jax.segment.target import RULES, Target, check_target, choose_target
+from s3net_jax.masks.cleanup import clean
+from s3net_jax.masks.labels import compact_labels, labels_at_size
+from s3net_jax.masks.segments import Segments, segment_logits
+from s3net_jax.masks.target import RULES, Target, check_target, choose_target
 
 __all__ = [
     "RULES",

@@ -9,8 +9,8 @@ from PIL import Image as PilImage
 
 from s3net_jax.config import ConfigError, SegmentConfig, nearest
 from s3net_jax.io.errors import InputError
-from s3net_jax.segment.auto import best_clusters, center_weight
-from s3net_jax.segment.cleanup import border_regions, clean, connected_regions, fill_holes
+from s3net_jax.masks.auto import best_clusters, center_weight
+from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
 
 __all__ = ["RULES", "Target", "check_target", "choose_target"]
 
@@ -56,7 +56,7 @@ def choose_target(
 ) -> Target:
     """The target's clusters under ``config.target``, and their mask after the clean-up.
 
-    - ``auto``: see :func:`s3net_jax.segment.auto.best_clusters`; may join several clusters.
+    - ``auto``: see :func:`s3net_jax.masks.auto.best_clusters`; may join several clusters.
     - ``dark``, ``bright``: the cluster of lowest or highest mean luminance among those with at
       least 0.5 % of the image, without clusters that lie wholly in regions at the border.
     - ``center``: the cluster that covers most of the centre (a Gaussian of a tenth of the side).

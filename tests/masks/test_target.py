@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from s3net_jax.config import ConfigError, SegmentConfig
 from s3net_jax.io import InputError, from_array
-from s3net_jax.segment import check_target, choose_target, compact_labels, segment_logits
+from s3net_jax.masks import check_target, choose_target, compact_labels, segment_logits
 
 SIDE = 96
 

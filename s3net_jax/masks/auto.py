@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.segment.cleanup import clean
+from s3net_jax.masks.cleanup import clean
 
 __all__ = ["best_clusters", "center_weight", "score"]
 
