@@ -97,9 +97,10 @@ def sobel(maps: Tensor) -> tuple[Tensor, ...]:
     channels = maps.shape[1]
     maps = F.pad(maps, (1, 1, 1, 1), mode="reflect")
     kernels = torch.tensor(_SOBEL, dtype=maps.dtype, device=maps.device)
-    return tuple(
-        F.conv2d(maps, kernel.expand(channels, 1, 3, 3), groups=channels) for kernel in kernels
-    )
+    with torch.autocast(maps.device.type, enabled=False):
+        return tuple(
+            F.conv2d(maps, kernel.expand(channels, 1, 3, 3), groups=channels) for kernel in kernels
+        )
 
 
 def _affine_term(
