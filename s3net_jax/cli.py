@@ -1,4 +1,4 @@
-"""The command ``s3net``: parses, prints, exit codes; the work is done elsewhere.
+"""The command ``s3net``: from arguments to exit codes; the work is done elsewhere.
 
 Exit codes: 0 everything done, 1 an input failed, 2 the command can't be carried out as given,
 130 interrupted. Heavy packages are imported only when a command needs them.
@@ -12,10 +12,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
-from s3net_jax.presets import PRESETS, preset
+from s3net_jax.arguments import UsageError, parse
+from s3net_jax.config import Config, ConfigError, parse_overrides
+from s3net_jax.presets import preset
 
 if TYPE_CHECKING:
     from s3net_jax.terminal import QuietDisplay
@@ -23,26 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 T = TypeVar("T")
-
-_EXAMPLES = """\
-examples:
-  s3net demo                                     a real picture, no download, result in out/
-  s3net segment photo.jpg scans/ --out results   files, folders and patterns
-  s3net segment 'ct/*.png' --preset paper-lung --target dark
-  s3net segment a.png --set fit.steps=20 --set loss.weight_spatial=1
-  s3net info --preset paper                      every field that --set can change
-"""
-_TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
-
-
-class UsageError(ValueError):
-    """A command line that can't be understood; the message is one sentence."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        message = message[:1].upper() + message[1:]
-        raise UsageError(f"{message.rstrip('.')}. See {self.prog} --help.")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,9 +33,9 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # never fail over a terminal's alphabet
     try:
-        args = _parse(argv)
+        args = parse(argv)
         _set_up_jax(use_cache=not getattr(args, "no_cache", False))
-        code = args.run(args)
+        code = _COMMANDS[args.command](args)
         sys.stdout.flush()
         return code
     except SystemExit as error:  # --help and --version
@@ -92,99 +73,6 @@ def _interrupted() -> int:
     return 130
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser, commands = _parser()
-    if not argv:
-        argv = ["--help"]
-    if not argv[0].startswith("-") and argv[0] not in commands:
-        raise UsageError(f"There is no command {argv[0]!r}.{nearest(argv[0], list(commands))}")
-    args, unknown = parser.parse_known_args(argv)
-    if unknown:
-        command = commands[args.command]
-        if unknown[0].startswith("-"):
-            options = [o for o in command._option_string_actions if o.startswith("--")]
-            raise UsageError(f"There is no option {unknown[0]}.{nearest(unknown[0], options)}")
-        raise UsageError(f"{args.command} takes no further argument {unknown[0]!r}.")
-    return args
-
-
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    parser = _Parser(
-        prog="s3net",
-        description="Segment images without labels, by fitting S3-Net to each one.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, **more: Any):
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=f"{text[:1].upper()}{text[1:]}.",
-            allow_abbrev=False,
-            **more,
-        )
-        command.set_defaults(run=run)
-        return command
-
-    demo = add(
-        "demo", _demo, "segment a real picture that needs no download", parents=[_settings("fast")]
-    )
-    segment = add(
-        "segment", _segment, "segment images, one after another", parents=[_settings("paper")]
-    )
-    segment.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="image files, folders of images, or patterns"
-    )
-    segment.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there already"
-    )
-    info = add("info", _info, "versions, devices, implementations and presets")
-    info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
-    info.add_argument("--json", action="store_true", help="print JSON")
-    return parser, {"demo": demo, "segment": segment, "info": info}
-
-
-def _settings(default_preset: str) -> argparse.ArgumentParser:
-    """The options that ``demo`` and ``segment`` share."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
-    group = shared.add_argument_group("configuration")
-    group.add_argument(
-        "--preset",
-        metavar="NAME",
-        default=default_preset,
-        help=f"{', '.join(PRESETS)} (default: {default_preset})",
-    )
-    group.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        dest="sets",
-        help="change a field of the preset, as fit.steps=20; may be repeated",
-    )
-    group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
-    group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
-    group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
-    group = shared.add_argument_group("output")
-    group.add_argument("--quiet", action="store_true", help="print failures only")
-    group.add_argument("--json", action="store_true", help="print one JSON object a line")
-    group.add_argument("--no-cache", action="store_true", help="don't keep compiled programs")
-    return shared
-
-
-class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from s3net_jax import __version__
-
-        print(f"s3net-jax {__version__}")
-        parser.exit()
-
-
 def _config(args: argparse.Namespace) -> Config:
     from s3net_jax.masks import check_target
 
@@ -206,6 +94,8 @@ def _seed(text: str) -> int:
 def _segment(args: argparse.Namespace) -> int:
     if not args.inputs:
         raise UsageError("Name at least one image, folder or pattern to segment.")
+    if not args.out:
+        raise UsageError("Say where the results go: --out DIR.")
     return _run(args, args.inputs, args.overwrite)
 
 
@@ -235,7 +125,7 @@ def _run(
     from s3net_jax.report import overlay
     from s3net_jax.run import segment_inputs
 
-    display = _display(args, config)
+    display = _display(args, config, seed)
     try:
         summary = segment_inputs(
             inputs,
@@ -253,16 +143,16 @@ def _run(
     return 1 if summary.failed else 0
 
 
-def _display(args: argparse.Namespace, config: Config) -> QuietDisplay:
+def _display(args: argparse.Namespace, config: Config, seed: int) -> QuietDisplay:
     from s3net_jax import terminal
 
     if args.json:
         return terminal.JsonDisplay()
     if args.quiet:
         return terminal.QuietDisplay()
-    if sys.stderr.isatty():
-        return terminal.LiveDisplay(config.fit.steps)
-    return terminal.PlainDisplay()
+    if sys.stderr.isatty() and not args.plain:
+        return terminal.LiveDisplay(config, seed)
+    return terminal.PlainDisplay(config, seed)
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -273,6 +163,7 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
+_COMMANDS = {"demo": _demo, "segment": _segment, "info": _info}
 _WORKER = "s3net-worker"
 
 

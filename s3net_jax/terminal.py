@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from s3net_jax.config import Config
 from s3net_jax.run import Source, Summary
 
 __all__ = ["JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "duration", "summary_line"]
@@ -45,13 +46,24 @@ class QuietDisplay:
 class PlainDisplay(QuietDisplay):
     """A line for each input."""
 
+    def __init__(self, config: Config, seed: int) -> None:
+        side, channels, steps = config.input.size, config.model.channels, config.fit.steps
+        self._heading = (
+            f"preset {config.preset}: {side}×{side} pixels, {channels} channels, {steps} steps, "
+            f"seed {seed}"
+        )
+
+    def begin(self, count: int) -> None:
+        super().begin(count)
+        print(self._heading, flush=True)
+
     def done(self, index: int, record: Record) -> None:
         clusters = "1 cluster" if record["labels"] == 1 else f"{record['labels']} clusters"
+        target = f"target {100 * record['area_fraction']:.1f} %" if record["area"] else "no target"
         self._say(
             index,
-            f"{record['input']}: {clusters}, target {100 * record['area_fraction']:.1f} % of "
-            f"{record['width']}×{record['height']} pixels, {record['steps']} steps, "
-            f"{duration(record['seconds'])}",
+            f"{record['input']}: {clusters}, {target} of {record['width']}×{record['height']} "
+            f"pixels, {record['steps']} steps, {duration(record['seconds'])}",
         )
         for note in record["notes"]:
             print(f"{self._number(index, blank=True)} note: {note}", file=sys.stderr, flush=True)
@@ -77,12 +89,13 @@ class PlainDisplay(QuietDisplay):
 class LiveDisplay(PlainDisplay):
     """:class:`PlainDisplay` with a live line of the running fit below, on stderr."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, config: Config, seed: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+        super().__init__(config, seed)
         self.step = self._step
-        self._steps = steps
+        self._steps = config.fit.steps
         self._progress = Progress(
             TextColumn("{task.fields[what]}", markup=False),
             BarColumn(bar_width=24),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -145,6 +146,8 @@ def segment_inputs(
             except (ConfigError, OutputError):
                 raise
             except Exception as error:  # whatever it is, the other inputs can still be done
+                if os.environ.get("S3NET_DEBUG"):
+                    traceback.print_exc()
                 summary.failed += 1
                 record |= {"error": _explain(error, source)}
                 log.put(record)

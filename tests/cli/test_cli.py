@@ -17,7 +17,7 @@ from s3net_jax import cli
 from tests.fakes import install_fit
 from tests.pictures import png_header, save_lesion
 
-SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3"]
+SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--out", "out"]
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,8 @@ def test_segment(capsys, tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
     code, out, err = s3net(capsys, "segment", "a.png", *SMALL)
     assert code == 0 and not err
-    assert out.splitlines()[0].startswith("[1/1] a.png: 3 clusters, target ")
+    assert out.splitlines()[0] == "preset fast: 32×32 pixels, 24 channels, 3 steps, seed 0"
+    assert out.splitlines()[1].startswith("[1/1] a.png: 3 clusters, target ")
     assert "64×48 pixels, 3 steps" in out and "1 done in" in out.splitlines()[-1]
     assert (tmp_path / "out/a.overlay.png").exists()
     code, out, _ = s3net(capsys, "segment", "a.png", *SMALL)
@@ -89,17 +90,18 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
     [
         (["segmnt"], "There is no command 'segmnt'. Did you mean segment"),
         (["segment"], "Name at least one image"),
+        (["segment", "a.png"], "Say where the results go: --out DIR"),
         (["segment", "a.png", "--overwite"], "Did you mean --overwrite"),
         (["segment", "a.png", "--out"], "expected one argument"),
-        (["segment", "a.png", "--preset", "papr"], "Did you mean paper"),
-        (["segment", "a.png", "--set", "fit.stps=3"], "Did you mean fit.steps"),
-        (["segment", "a.png", "--set", "fit.steps"], "section.field=value"),
-        (["segment", "a.png", "--size", "huge"], "input.size can't be 'huge'"),
-        (["segment", "a.png", "--size", "3"], "must lie in 16..4096"),
-        (["segment", "a.png", "--seed", "-1"], "The seed '-1'"),
-        (["segment", "a.png", "--seed", "x"], "The seed 'x'"),
-        (["segment", "a.png", "--target", "centre"], "Did you mean center"),
-        (["segment", "a.png", "--target", "point:3"], "point:X,Y"),
+        (["segment", "a.png", "--out", "o", "--preset", "papr"], "Did you mean paper"),
+        (["segment", "a.png", "--out", "o", "--set", "fit.stps=3"], "Did you mean fit.steps"),
+        (["segment", "a.png", "--out", "o", "--set", "fit.steps"], "section.field=value"),
+        (["segment", "a.png", "--out", "o", "--size", "huge"], "input.size can't be 'huge'"),
+        (["segment", "a.png", "--out", "o", "--size", "3"], "must lie in 16..4096"),
+        (["segment", "a.png", "--out", "o", "--seed", "-1"], "The seed '-1'"),
+        (["segment", "a.png", "--out", "o", "--seed", "x"], "The seed 'x'"),
+        (["segment", "a.png", "--out", "o", "--target", "centre"], "Did you mean center"),
+        (["segment", "a.png", "--out", "o", "--target", "point:3"], "point:X,Y"),
         (["segment", "a.png", "--out", "a.png"], "Nothing can be written into a.png"),
         (["segment", "a.png", "--out", "a.png/deep"], "Nothing can be written into a.png/deep"),
         (["demo", "x.png"], "demo takes no further argument 'x.png'"),

@@ -1,0 +1,129 @@
+"""What the command ``s3net`` can be told; every mistake gets one sentence."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from s3net_jax.config import nearest
+from s3net_jax.presets import PRESETS
+
+__all__ = ["UsageError", "parse"]
+
+_EXAMPLES = """\
+examples:
+  s3net demo                                     a real picture, no download, result in out/
+  s3net segment photo.jpg scans/ --out results   files, folders and patterns
+  s3net segment 'ct/*.png' --out lungs --preset paper-lung --target dark
+  s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
+  s3net info --preset paper                      every field that --set can change
+"""
+_TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
+
+
+class UsageError(ValueError):
+    """A command line that can't be understood; the message is one sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        message = message[:1].upper() + message[1:]
+        raise UsageError(f"{message.rstrip('.')}. See {self.prog} --help.")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments by name, ``command`` among them; raises :class:`UsageError`.
+
+    ``--help`` and ``--version`` print and raise SystemExit.
+    """
+    parser, commands = _parser()
+    if not argv:
+        argv = ["--help"]
+    if not argv[0].startswith("-") and argv[0] not in commands:
+        raise UsageError(f"There is no command {argv[0]!r}.{nearest(argv[0], list(commands))}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        command = commands[args.command]
+        if unknown[0].startswith("-"):
+            options = [o for o in command._option_string_actions if o.startswith("--")]
+            raise UsageError(f"There is no option {unknown[0]}.{nearest(unknown[0], options)}")
+        raise UsageError(f"{args.command} takes no further argument {unknown[0]!r}.")
+    return args
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = _Parser(
+        prog="s3net",
+        description="Segment images without labels, by fitting S3-Net to each one.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def add(name: str, text: str, **more: Any) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[:1].upper()}{text[1:]}.",
+            allow_abbrev=False,
+            **more,
+        )
+
+    demo = add("demo", "segment a real picture that needs no download", parents=[_settings("fast")])
+    demo.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
+    segment = add("segment", "segment images, one after another", parents=[_settings("paper")])
+    segment.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="image files, folders of images, or patterns"
+    )
+    segment.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    segment.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there already"
+    )
+    info = add("info", "versions, devices, implementations and presets")
+    info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    return parser, {"demo": demo, "segment": segment, "info": info}
+
+
+def _settings(default_preset: str) -> argparse.ArgumentParser:
+    """The options that ``demo`` and ``segment`` share."""
+    shared = argparse.ArgumentParser(add_help=False)
+    group = shared.add_argument_group("configuration")
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        default=default_preset,
+        help=f"{', '.join(PRESETS)} (default: {default_preset})",
+    )
+    group.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help="change a field of the preset, as fit.steps=20; may be repeated",
+    )
+    group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
+    group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
+    group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
+    group = shared.add_argument_group("output")
+    group.add_argument("--quiet", action="store_true", help="print failures only")
+    group.add_argument("--json", action="store_true", help="print one JSON object a line")
+    group.add_argument(
+        "--plain",
+        action="store_true",
+        help="print plain lines on a terminal too; without the live display the program that "
+        "was compiled for an earlier run can be used again, and the run starts sooner",
+    )
+    group.add_argument("--no-cache", action="store_true", help="don't keep compiled programs")
+    return shared
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from s3net_jax import __version__
+
+        print(f"s3net-jax {__version__}")
+        parser.exit()
