@@ -7,11 +7,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import Array
-from s3net_kernels import affine_warp, deform_conv2d, depthwise_conv2d, inception_depthwise
 
 from benchmarks.harness import Timing, interleave, summarise
 from s3net_jax.losses import cross_entropy, pseudo_label, spatial_consistency
 from s3net_jax.nn.layers import normalise
+from s3net_kernels import affine_warp, deform_conv2d, depthwise_conv2d, inception_depthwise
 
 __all__ = ["part_timings"]
 

@@ -1,7 +1,7 @@
 """The README's figures, out of the committed result files.
 
-    python -m benchmarks.readme            rewrite the marked part of README.md
-    python -m benchmarks.readme --check    exit with 1 if it is not what the files say
+python -m benchmarks.readme            rewrite the marked part of README.md
+python -m benchmarks.readme --check    exit with 1 if it is not what the files say
 """
 
 from __future__ import annotations

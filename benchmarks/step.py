@@ -33,6 +33,7 @@ from s3net_jax.nn import S3Net
 from s3net_jax.ops import draw_affine
 
 Step = Callable[[], object]
+Build = Callable[[], tuple[Step, float]]
 
 
 def picture(size: int) -> np.ndarray:
@@ -79,13 +80,13 @@ def torch_step(config: Config, image: np.ndarray, compiled: bool = False) -> tup
     return trainer.step, time.perf_counter() - start
 
 
-def candidates(preset: str, size: int, channels: int) -> dict[str, Callable[[], tuple[Step, float]]]:
+def candidates(preset: str, size: int, channels: int) -> dict[str, Build]:
     """Name to a function that builds the step; only what is available here."""
     from s3net_kernels import implementations
 
     image = picture(size)
     config = s3.preset(preset).replace(input={"size": size}, model={"channels": channels})
-    found: dict[str, Callable[[], tuple[Step, float]]] = {}
+    found: dict[str, Build] = {}
     for name in ("native", "pallas", "xla"):
         if all(reasons[name] is None for reasons in implementations().values()):
             chosen = config.replace(model={"implementation": name})

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import jax
-from jax.typing import ArrayLike
+from jax import Array
 
 from s3net_jax.config import Config, InputConfig, LossConfig, SegmentConfig
 
@@ -18,11 +18,11 @@ __all__ = ["Hyper", "hyperparameters", "static_config"]
 class Hyper:
     """Weights of the joint loss (equation 7) and settings of SGD; () floats, or arrays to vmap."""
 
-    weight_ce: ArrayLike
-    weight_affine: ArrayLike
-    weight_spatial: ArrayLike
-    learning_rate: ArrayLike
-    momentum: ArrayLike
+    weight_ce: float | Array
+    weight_affine: float | Array
+    weight_spatial: float | Array
+    learning_rate: float | Array
+    momentum: float | Array
 
 
 def hyperparameters(config: Config) -> Hyper:

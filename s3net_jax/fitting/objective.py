@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -66,9 +65,10 @@ def _affine_term(
     matrix: Array,
     wide: jnp.dtype,
 ) -> Array:
+    shape = (images.shape[1], images.shape[2])
     name = model.config.implementation
     implementation = None if name == "auto" else name
-    quarter_turns = _quarter_turns(config, images.shape[1:3])
+    quarter_turns = _quarter_turns(config, shape)
     if config.apply_at == "logits" and quarter_turns is not None:
         # A fixed quarter turn of a square only moves pixels: no interpolation, no gather.
         second = jnp.rot90(model.auxiliary_logits(features), quarter_turns, axes=(1, 2))
@@ -81,11 +81,11 @@ def _affine_term(
     else:
         moved = warp(images, matrix, implementation)
         second = model.auxiliary_logits(model.encode(moved)[0])
-    valid = warp_valid(matrix, images.shape[1:3])
+    valid = warp_valid(matrix, shape)
     return affine_consistency(second.astype(wide), warp_labels(labels, matrix), valid)
 
 
-def _quarter_turns(config: AffineConfig, shape: tuple[int, ...]) -> int | None:
+def _quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | None:
     """How many counter-clockwise quarter turns the transform always is; None if it is not."""
     turns = config.rotation[0] / 90
     fixed = (

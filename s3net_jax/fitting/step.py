@@ -61,4 +61,3 @@ def _count(labels: Array, channels: int) -> Array:
     """Number of distinct values of ``labels``, all in 0..channels−1."""
     present = labels[..., None] == jnp.arange(channels, dtype=labels.dtype)
     return jnp.sum(jnp.any(present, axis=tuple(range(labels.ndim))), dtype=jnp.int32)
-

@@ -60,7 +60,8 @@ def _same(a: np.ndarray) -> np.ndarray:
 
 
 # (PyTorch module, our module, how its weight changes, and back); {i}, {r} are indices.
-_MODULES: list[tuple[str, str, _Convert, _Convert]] = [
+_Module = tuple[str, str, _Convert, _Convert]
+_MODULES: list[_Module] = [
     ("conv1", "stem", _dense, _dense_back),
     ("bn1", "stem_norm", _same, _same),
     ("conv2.{i}.proj_1x1_1", "blocks.{i}.project_in", _pointwise, _pointwise_back),
@@ -82,9 +83,9 @@ _MODULES: list[tuple[str, str, _Convert, _Convert]] = [
     ("bn4", "head_norm", _same, _same),
     ("conv_aux", "auxiliary", _pointwise, _pointwise_back),
     ("bn_aux", "auxiliary_norm", _same, _same),
-    ("map", "color_map", _linear, _linear),
-    ("cf", "color_head", _pointwise, _pointwise_back),
-    ("bf", "color_norm", _same, _same),
+    ("map", "color.map", _linear, _linear),
+    ("cf", "color.head", _pointwise, _pointwise_back),
+    ("bf", "color.norm", _same, _same),
 ]
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 _FREE = ("offset", "mask")
@@ -116,15 +117,13 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         module, _, leaf = name.rpartition(".")
         if leaf in _RUNNING:
             continue
-        for torch_name, our_name, convert, _ in _MODULES:
-            match = _pattern(torch_name).match(module)
-            if match:
-                break
-        else:
+        found = _find(module, by=0)
+        if found is None:
             raise ValueError(
                 f"The state dict has {name!r}, which is no parameter of S3-Net: load the "
                 "model's own state dict, without wrapper prefixes such as 'module.'."
             )
+        (_, our_name, convert, _), indices = found
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
         if leaf in _FREE:
             array = _maps(array)
@@ -132,10 +131,9 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
             array = convert(array)
         normalisation = convert is _same
         ours = {"weight": "scale" if normalisation else "kernel"}.get(leaf, leaf)
-        path = [int(p) if p.isdigit() else p for p in our_name.format(**match.groupdict()).split(".")]
-        node = tree
-        for part in path:
-            node = node.setdefault(part, {})
+        node: dict[Any, Any] = tree
+        for part in our_name.format(**indices).split("."):
+            node = node.setdefault(int(part) if part.isdigit() else part, {})
         node[ours] = np.ascontiguousarray(array)
     return tree
 
@@ -159,27 +157,32 @@ def to_torch(params: Mapping[Any, Any]) -> dict[str, np.ndarray]:
             return
         *module, leaf = path
         value = node[...] if hasattr(node, "get_value") else node
-        flat[_torch_name(".".join(module), leaf)] = _torch_value(".".join(module), leaf, value)
+        name, array = _to_torch(".".join(module), leaf, value)
+        flat[name] = array
 
     walk(params, ())
     return flat
 
 
-def _find(our_module: str) -> tuple[str, dict[str, str], _Convert]:
-    for torch_name, our_name, _, back in _MODULES:
-        match = _pattern(our_name).match(our_module)
+def _find(module: str, by: int) -> tuple[_Module, dict[str, str]] | None:
+    """The entry whose PyTorch name (``by`` 0) or own name (1) is ``module``, and its indices."""
+    for entry in _MODULES:
+        template = entry[0] if by == 0 else entry[1]
+        match = _pattern(template).match(module)
         if match:
-            return torch_name, match.groupdict(), back
-    raise ValueError(f"{our_module!r} is no module of S3-Net with a PyTorch counterpart.")
+            return entry, match.groupdict()
+    return None
 
 
-def _torch_name(module: str, leaf: str) -> str:
-    name, indices, _ = _find(module)
-    return f"{name.format(**indices)}.{ {'kernel': 'weight', 'scale': 'weight'}.get(leaf, leaf)}"
-
-
-def _torch_value(module: str, leaf: str, value: Any) -> np.ndarray:
+def _to_torch(module: str, leaf: str, value: Any) -> tuple[str, np.ndarray]:
+    found = _find(module, by=1)
+    if found is None:
+        raise ValueError(f"{module!r} is no module of S3-Net with a PyTorch counterpart.")
+    (torch_name, _, _, back), indices = found
     array = np.asarray(value)
     if leaf in _FREE:
-        return _maps_back(array)
-    return _find(module)[2](array) if leaf == "kernel" else array
+        array = _maps_back(array)
+    elif leaf == "kernel":
+        array = back(array)
+    weight = {"kernel": "weight", "scale": "weight"}.get(leaf, leaf)
+    return f"{torch_name.format(**indices)}.{weight}", array

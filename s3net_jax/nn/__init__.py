@@ -1,6 +1,7 @@
 """Flax NNX modules of S3-Net. Layout NHWC; every module is usable on its own."""
 
 from s3net_jax.nn.attention import AttentionBlock, InceptionLKA
+from s3net_jax.nn.color import ColorBranch
 from s3net_jax.nn.deform import DeformConv
 from s3net_jax.nn.layers import BatchNorm, Conv, DepthwiseConv, Pointwise
 from s3net_jax.nn.s3net import S3Net
@@ -8,6 +9,7 @@ from s3net_jax.nn.s3net import S3Net
 __all__ = [
     "AttentionBlock",
     "BatchNorm",
+    "ColorBranch",
     "Conv",
     "DeformConv",
     "DepthwiseConv",

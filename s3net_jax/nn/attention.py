@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from s3net_kernels import inception_depthwise
 
 from s3net_jax.nn.layers import DepthwiseConv, Pointwise
+from s3net_kernels import inception_depthwise
 
 __all__ = ["AttentionBlock", "InceptionLKA"]
 

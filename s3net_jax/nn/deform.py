@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from s3net_kernels import deform_conv2d
 
 from s3net_jax.nn.layers import Conv, fan_in_uniform, param_dtype
+from s3net_kernels import deform_conv2d
 
 __all__ = ["DeformConv"]
 

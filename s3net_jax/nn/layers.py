@@ -10,9 +10,18 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+
 from s3net_kernels import depthwise_conv2d
 
-__all__ = ["BatchNorm", "Conv", "DepthwiseConv", "Pointwise", "fan_in_uniform", "normalise", "param_dtype"]
+__all__ = [
+    "BatchNorm",
+    "Conv",
+    "DepthwiseConv",
+    "Pointwise",
+    "fan_in_uniform",
+    "normalise",
+    "param_dtype",
+]
 
 
 def param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:

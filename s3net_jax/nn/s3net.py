@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from s3net_jax.config import ModelConfig
 from s3net_jax.nn.attention import AttentionBlock
+from s3net_jax.nn.color import ColorBranch
 from s3net_jax.nn.deform import DeformConv
 from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise
 
@@ -75,10 +75,10 @@ class S3Net(nnx.Module):
         self.head_norm = norm()
         self.auxiliary = Pointwise(k, k, dtype=dtype, rngs=rngs)
         self.auxiliary_norm = norm()
-        colored = c.color != "none"
-        self.color_map = Pointwise(3, k, bias=False, dtype=dtype, rngs=rngs) if colored else None
-        self.color_head = Pointwise(k, k, dtype=dtype, rngs=rngs) if colored else None
-        self.color_norm = norm() if colored else None
+        color = None
+        if c.color != "none":
+            color = ColorBranch(k, mode=c.color, dtype=dtype, rngs=rngs)
+        self.color = color
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """Logits S and auxiliary logits, both (N, H, W, K), of images (N, H, W, 3) in [0, 1]."""
@@ -114,21 +114,7 @@ class S3Net(nnx.Module):
           features: (N, H, W, K), of :meth:`encode`.
           x: (N, H, W, 3), the image, which the colour branch reads.
         """
-        if self.deform is not None:
+        if self.deform is not None and self.deform_norm is not None:
             features = self.deform_norm(self.deform(features))
         logits = self.head_norm(self.head(features))
-        return logits if self.color_map is None else self._color(logits, x)
-
-    def _color(self, logits: Array, x: Array) -> Array:
-        pixels = self.color_map(x)
-        if self.config.color == "pixels":
-            return self.color_norm(self.color_head(logits + pixels))
-
-        # As released: a softmax over a batch axis of one makes the attention's columns equal,
-        # so every channel is the same map times a factor of its own.
-        def factor(a: Array) -> Array:
-            norm = jnp.sqrt(jnp.sum(jnp.square(a), (1, 2), keepdims=True))
-            return jnp.sum(a / jnp.maximum(norm, 1e-12), (1, 2), keepdims=True)
-
-        score = jnp.sum(logits, -1, keepdims=True)
-        return self.color_norm(self.color_head((factor(logits) + factor(pixels)) * score))
+        return logits if self.color is None else self.color(logits, x)

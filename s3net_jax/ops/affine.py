@@ -9,9 +9,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import Array
-from s3net_kernels import affine_warp
 
 from s3net_jax.config import AffineConfig
+from s3net_kernels import affine_warp
 
 __all__ = ["affine_matrix", "draw_affine", "warp", "warp_labels", "warp_valid"]
 
@@ -38,7 +38,9 @@ def affine_matrix(rotation: Array, translation: Array, scale: Array, shear: Arra
     return jnp.concatenate([linear, -(linear @ translation)[:, None]], axis=1)
 
 
-def draw_affine(key: Array, config: AffineConfig, shape: tuple[int, int], dtype=jnp.float32) -> Array:
+def draw_affine(
+    key: Array, config: AffineConfig, shape: tuple[int, int], dtype=jnp.float32
+) -> Array:
     """A (2, 3) matrix with every parameter uniform in its configured range.
 
     Args:

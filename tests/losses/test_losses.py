@@ -29,7 +29,7 @@ def numeric_gradient(function, x: np.ndarray, step: float = 1e-6) -> np.ndarray:
 
 def slow_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     log_p = special.log_softmax(logits, axis=-1)
-    return -np.mean([log_p[(*index, labels[index])] for index in np.ndindex(labels.shape)])
+    return -float(np.mean([log_p[(*i, labels[i])] for i in np.ndindex(labels.shape)]))
 
 
 def slow_affine(logits: np.ndarray, labels: np.ndarray, valid: np.ndarray) -> float:
@@ -61,7 +61,7 @@ def slow_hard(labels: np.ndarray, palette: np.ndarray) -> float:
     for painted in palette[labels]:
         x, y, xy = slow_derivatives(painted)
         total += np.mean(np.abs(y - x)) + np.mean(np.abs(xy - x)) + np.mean(np.abs(xy - y))
-    return total / len(labels)
+    return float(total / len(labels))
 
 
 @pytest.mark.usefixtures("x64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from s3net_jax import nn
 from s3net_jax.config import ModelConfig
 
 pytestmark = pytest.mark.usefixtures("x64")
-F64 = {"dtype": "float64"}
+F64: Any = {"dtype": "float64"}
 
 
 def rngs() -> nnx.Rngs:
@@ -29,7 +30,7 @@ def value(parameter) -> np.ndarray:
     return np.asarray(parameter[...])
 
 
-def slow_conv(x, kernel, bias=0.0):
+def slow_conv(x, kernel, bias: Any = 0.0):
     """(N, H, W, Cin) with (k, k, Cin, Cout), zero "same" padding, one pixel at a time."""
     n, h, w, _ = x.shape
     size, _, _, outputs = kernel.shape
@@ -48,7 +49,8 @@ def slow_depthwise(x, kernel, bias, dilation):
     h, w = x.shape[1:3]
     padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     for p, q in itertools.product(range(size), range(size)):
-        y += padded[:, p * dilation : p * dilation + h, q * dilation : q * dilation + w] * kernel[p, q]
+        top, left = p * dilation, q * dilation
+        y += padded[:, top : top + h, left : left + w] * kernel[p, q]
     return y
 
 
@@ -77,7 +79,7 @@ def slow_deform(x, offset, mask, kernel):
     return y
 
 
-def slow_block(block: nn.AttentionBlock, x):
+def slow_block(block: Any, x):
     a = slow_gelu(x @ value(block.project_in.kernel) + value(block.project_in.bias))
     local = block.attention.local
     shared = slow_depthwise(a, value(local.kernel), value(local.bias), 1)
@@ -126,7 +128,8 @@ def test_the_numbers_of_kernels_and_dilations_must_agree():
 
 
 def test_free_deform_conv():
-    layer = nn.DeformConv(3, offsets="free", shape=(6, 5), kernel_init="uniform", **F64, rngs=rngs())
+    options: Any = {"offsets": "free", "shape": (6, 5), "kernel_init": "uniform"}
+    layer = nn.DeformConv(3, **options, **F64, rngs=rngs())
     assert layer.offset is not None and layer.mask is not None
     layer.offset[...] = jnp.asarray(random(1, 6, 5, 18) * 2)
     x = random(2, 6, 5, 3)
@@ -154,7 +157,8 @@ def test_predicted_deform_conv_starts_as_half_a_convolution_and_then_bends():
 @pytest.mark.parametrize("color", ["none", "pixels", "released"])
 def test_the_network_is_its_layers_in_order(color):
     config = ModelConfig(channels=4, deform="free", color=color, dtype="float64")
-    net, x = nn.S3Net(config, (8, 6), rngs=rngs()), random(1, 8, 6, 3) ** 2
+    net: Any = nn.S3Net(config, (8, 6), rngs=rngs())
+    x = random(1, 8, 6, 3) ** 2
 
     def norm(module, a):
         return slow_norm(a, value(module.scale), value(module.bias))
@@ -166,11 +170,11 @@ def test_the_network_is_its_layers_in_order(color):
     for block, block_norm in zip(net.blocks, net.block_norms, strict=True):
         f = norm(block_norm, slow_block(block, f))
     auxiliary = norm(net.auxiliary_norm, dense(net.auxiliary, f))
-    deform = net.deform
+    deform: Any = net.deform
     bent = slow_deform(f, value(deform.offset), value(deform.mask), value(deform.kernel))
     logits = norm(net.head_norm, dense(net.head, norm(net.deform_norm, bent)))
     if color != "none":
-        pixels = x @ value(net.color_map.kernel)
+        pixels = x @ value(net.color.map.kernel)
         mixed = logits + pixels
         if color == "released":
             factors = sum(
@@ -178,7 +182,7 @@ def test_the_network_is_its_layers_in_order(color):
                 for a in (logits, pixels)
             )
             mixed = factors * logits.sum(-1, keepdims=True)
-        logits = norm(net.color_norm, dense(net.color_head, mixed))
+        logits = norm(net.color.norm, dense(net.color.head, mixed))
     actual = net(jnp.asarray(x))
     np.testing.assert_allclose(actual[0], logits, atol=1e-9)
     np.testing.assert_allclose(actual[1], auxiliary, atol=1e-10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,10 +76,14 @@ def test_warp_agrees_with_scipy(rotation, shift, scale, shear):
     image, m = random_image(), matrix(rotation, shift, scale, shear)
     linear, offset = np.asarray(m[:, :2]), np.asarray(m[:, 2])
     centre = (np.array(image.shape[1:3]) - 1) / 2
-    start = centre - linear @ centre + offset
+    start: Any = centre - linear @ centre + offset
     for channel in range(image.shape[-1]):
         expected = ndimage.affine_transform(
-            image[0, ..., channel], linear, start, order=1, mode="nearest"
+            image[0, ..., channel],
+            linear,
+            tuple(start),
+            order=1,
+            mode="nearest",
         )
         actual = warp(jnp.asarray(image), m)[0, ..., channel]
         np.testing.assert_allclose(actual, expected, atol=1e-9)

@@ -1,0 +1,53 @@
+"""The colour branch: pixel values beside the score map."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from s3net_jax.nn.layers import BatchNorm, Pointwise
+
+__all__ = ["ColorBranch"]
+
+
+class ColorBranch(nnx.Module):
+    """Normalised 1×1 convolution of the score map combined with a linear map of the pixels.
+
+    Args:
+      channels: K.
+      mode: ``"pixels"``: the sum of both, pixel values alongside the score map, as the paper
+        says; ``"released"``: the released code's attention. Its softmax runs over a batch axis
+        of one, so every channel is the same map times a factor of its own (rank one).
+      dtype: of the activations; parameters are float32 (float64 with float64).
+      rngs: NNX random streams.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        mode: Literal["pixels", "released"] = "pixels",
+        dtype="float32",
+        rngs: nnx.Rngs,
+    ):
+        self.mode = mode
+        self.map = Pointwise(3, channels, bias=False, dtype=dtype, rngs=rngs)
+        self.head = Pointwise(channels, channels, dtype=dtype, rngs=rngs)
+        self.norm = BatchNorm(channels, dtype=dtype)
+
+    def __call__(self, logits: Array, x: Array) -> Array:
+        """New logits (N, H, W, K) from logits (N, H, W, K) and images (N, H, W, 3)."""
+        pixels = self.map(x)
+        if self.mode == "pixels":
+            return self.norm(self.head(logits + pixels))
+        score = jnp.sum(logits, -1, keepdims=True)
+        return self.norm(self.head((_factor(logits) + _factor(pixels)) * score))
+
+
+def _factor(a: Array) -> Array:
+    """Sum over the pixels of each channel divided by its norm: (N, H, W, K) to (N, 1, 1, K)."""
+    norm = jnp.sqrt(jnp.sum(jnp.square(a), (1, 2), keepdims=True))
+    return jnp.sum(a / jnp.maximum(norm, 1e-12), (1, 2), keepdims=True)
