@@ -19,7 +19,8 @@
 #endif
 
 #define S3N_INLINE static inline __attribute__((always_inline))
-#define S3N_UNROLL _Pragma("GCC unroll 32")
+#define S3N_NOINLINE static __attribute__((noinline))
+#define S3N_UNROLL _Pragma("GCC unroll 64")
 
 namespace s3n {
 namespace S3N_ISA {
@@ -106,6 +107,27 @@ S3N_INLINE void store(bf16* p, vec<float> v) {
   const u16h h = narrow(v);
   std::memcpy(p, &h, sizeof h);
 }
+
+// Stores that bypass the caches, for results too large to stay in them: a plain store would
+// first read the line it overwrites. Only whole aligned lines gain, so narrower registers and
+// storage types store plainly. stream_fence() must follow before another thread reads.
+constexpr int64_t kStreamBytes = 8 << 20;
+S3N_INLINE bool streamable(const void* p, int64_t stride_bytes, int64_t total_bytes) {
+  return kBytes == 64 && reinterpret_cast<uintptr_t>(p) % 64 == 0 && stride_bytes % 64 == 0 &&
+         total_bytes >= kStreamBytes;
+}
+#if defined(__AVX512F__)
+S3N_INLINE void stream(float* p, vec<float> v) { _mm512_stream_ps(p, (__m512)v); }
+S3N_INLINE void stream(double* p, vec<double> v) { _mm512_stream_pd(p, (__m512d)v); }
+S3N_INLINE void stream(bf16* p, vec<float> v) { store(p, v); }
+S3N_INLINE void stream_fence() { _mm_sfence(); }
+#else
+template <class T>
+S3N_INLINE void stream(T* p, vec<accumulator<T>> v) {
+  store(p, v);
+}
+S3N_INLINE void stream_fence() {}
+#endif
 
 // The first n lanes only; the others read as zero, and are not touched in memory.
 #if defined(__AVX512F__)

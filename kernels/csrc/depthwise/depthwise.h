@@ -21,11 +21,12 @@ struct DepthwiseForward {
   Batched x, w, b, y;
 };
 
-// dx, dw and db of the above, given dy. `partials` holds depthwise_bands(shape) times
-// (kh kw + 1) C sums for each image of each group.
+// dx, dw and db of the above, given dy. `turned` is w[kh-1-i, kw-1-j, c]: dx is the convolution
+// of dy with it. `partials` holds, for each image, depthwise_bands(height) times (kh kw + 1) C
+// sums.
 struct DepthwiseBackward {
   DepthwiseShape shape;
-  Batched x, w, dy, dx, dw, db, partials;
+  Batched x, turned, dy, dx, dw, db, partials;
 };
 
 // Rows are dealt out in bands; dw is summed within each band, then over bands in order.

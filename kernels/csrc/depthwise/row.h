@@ -21,6 +21,7 @@ struct DepthwiseRow {
   int64_t row, height, width, channels;
   int64_t kh, kw, dilation;
   bool accumulate;    // add to y instead of overwriting it
+  bool streaming;     // y is too large for the caches; see stream()
 
   int64_t first_tap_row() const { return taps_before(row); }
   int64_t last_tap_row() const { return kh - taps_before(height - 1 - row); }
@@ -45,6 +46,11 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
   for (int p = 0; p < P; ++p) {
     sum[p] = bias;
     if (r.accumulate) sum[p] += block.load(y + p * r.y_stride);
+  }
+  const int64_t next = r.row + r.kh / 2 * dilation + 1;
+  if (next < r.height) {  // the next output row's new input row
+    S3N_UNROLL
+    for (int p = 0; p < P; ++p) __builtin_prefetch(r.x + (next * r.width + at + p) * C + channel);
   }
   const int64_t last = r.last_tap_row();
   for (int64_t i = r.first_tap_row(); i < last; ++i) {
@@ -71,6 +77,11 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
         for (int p = 0; p < P; ++p) sum[p] += block.load(x + (j * dilation + p) * C) * tap;
       }
     }
+  }
+  if (Full && r.streaming) {
+    S3N_UNROLL
+    for (int p = 0; p < P; ++p) stream(y + p * r.y_stride, sum[p]);
+    return;
   }
   S3N_UNROLL
   for (int p = 0; p < P; ++p) block.store(y + p * r.y_stride, sum[p]);
@@ -107,7 +118,7 @@ S3N_INLINE void depthwise_border_pixel(const DepthwiseRow<T>& r, Block<Full> blo
 }
 
 template <class T>
-S3N_INLINE void depthwise_border(const DepthwiseRow<T>& r, int64_t begin, int64_t end) {
+S3N_NOINLINE void depthwise_border(const DepthwiseRow<T>& r, int64_t begin, int64_t end) {
   constexpr int L = kLanes<accumulator<T>>;
   for (int64_t at = begin; at < end; ++at) {
     int64_t c = 0;
@@ -120,12 +131,12 @@ S3N_INLINE void depthwise_border(const DepthwiseRow<T>& r, int64_t begin, int64_
 }
 
 template <class T, int K, int D, int P>
-S3N_INLINE void depthwise_group(const DepthwiseRow<T>& r, int64_t at) {
+S3N_NOINLINE void depthwise_group(const DepthwiseRow<T>& r, int64_t at) {
   constexpr int L = kLanes<accumulator<T>>;
   int64_t c = 0;
   for (; c + L <= r.channels; c += L) depthwise_pixels<T, K, D, P>(r, Block<true>{L}, at, c);
-  if (c < r.channels)
-    depthwise_pixels<T, K, D, P>(r, Block<false>{int(r.channels - c)}, at, c);
+  // A last, partial block is not worth code of its own.
+  if (c < r.channels) depthwise_pixels<T, 0, 0, P>(r, Block<false>{int(r.channels - c)}, at, c);
 }
 
 // The whole row.
@@ -138,7 +149,7 @@ static void depthwise_row(const DepthwiseRow<T>& r) {
   depthwise_border(r, 0, begin);
   int64_t at = begin;
   for (; at + P <= end; at += P) depthwise_group<T, K, D, P>(r, at);
-  for (; at + 4 <= end; at += 4) depthwise_group<T, K, D, 4>(r, at);
+  for (; at + 4 <= end; at += 4) depthwise_group<T, 0, 0, 4>(r, at);
   for (; at < end; ++at) depthwise_group<T, 0, 0, 1>(r, at);
   depthwise_border(r, end, r.width);
 }
@@ -150,15 +161,13 @@ using DepthwiseRowFunction = void (*)(const DepthwiseRow<T>&);
 template <class T>
 static DepthwiseRowFunction<T> depthwise_row_function(int64_t kw, int64_t dilation) {
   if constexpr (sizeof(T) <= 4) {
-    switch (dilation * 16 + kw) {
-      case 1 * 16 + 3: return depthwise_row<T, 3, 1>;
-      case 1 * 16 + 5: return depthwise_row<T, 5, 1>;
-      case 1 * 16 + 7: return depthwise_row<T, 7, 1>;
-      case 2 * 16 + 3: return depthwise_row<T, 3, 2>;
-      case 2 * 16 + 5: return depthwise_row<T, 5, 2>;
-      case 3 * 16 + 3: return depthwise_row<T, 3, 3>;
-      case 3 * 16 + 7: return depthwise_row<T, 7, 3>;
-    }
+    if (dilation == 1 && kw == 3) return depthwise_row<T, 3, 1>;
+    if (dilation == 1 && kw == 5) return depthwise_row<T, 5, 1>;
+    if (dilation == 1 && kw == 7) return depthwise_row<T, 7, 1>;
+    if (dilation == 2 && kw == 3) return depthwise_row<T, 3, 2>;
+    if (dilation == 2 && kw == 5) return depthwise_row<T, 5, 2>;
+    if (dilation == 3 && kw == 3) return depthwise_row<T, 3, 3>;
+    if (dilation == 3 && kw == 7) return depthwise_row<T, 7, 3>;
   }
   return depthwise_row<T, 0, 0>;
 }

@@ -1,0 +1,128 @@
+// Depthwise convolution over bands of rows, forward and backward, for one instruction set.
+#include "core/sum.h"
+#include "depthwise/depthwise.h"
+#include "depthwise/row.h"
+#include "depthwise/weight_gradient.h"
+
+namespace s3n {
+namespace S3N_ISA {
+namespace {
+
+template <class F>
+void for_each_band(const DepthwiseShape& s, Executor& executor, F&& band) {
+  const int64_t bands = depthwise_bands(s.height);
+  parallel_for(executor, s.groups * s.images * bands, [&](int64_t task) {
+    const int64_t k = task % bands, image = task / bands;
+    const int64_t begin = k * kDepthwiseBandRows;
+    band(task, image / s.images, image % s.images, begin,
+         smaller(begin + kDepthwiseBandRows, s.height));
+  });
+}
+
+template <class T>
+DepthwiseRow<T> row_of(const DepthwiseShape& s) {
+  DepthwiseRow<T> r = {};
+  r.y_stride = r.channels = s.channels;
+  r.height = s.height;
+  r.width = s.width;
+  r.kh = s.kernel_height;
+  r.kw = s.kernel_width;
+  r.dilation = s.dilation;
+  return r;
+}
+
+template <class T>
+bool streamable(const T* y, const DepthwiseShape& s) {
+  const int64_t pixel = s.channels * int64_t(sizeof(T));
+  return S3N_ISA::streamable(y, pixel, s.groups * s.images * s.height * s.width * pixel);
+}
+
+template <class T>
+void forward(const DepthwiseForward& a, Executor& executor) {
+  using A = accumulator<T>;
+  const DepthwiseShape& s = a.shape;
+  const auto compute = depthwise_row_function<T>(s.kernel_width, s.dilation);
+  const int64_t line = s.width * s.channels;
+  for_each_band(s, executor, [&](int64_t, int64_t g, int64_t n, int64_t begin, int64_t end) {
+    DepthwiseRow<T> r = row_of<T>(s);
+    r.x = a.x.group<T>(g) + n * s.height * line;
+    r.w = a.w.group<A>(g);
+    r.bias = a.b.group<A>(g);
+    T* const y = a.y.group<T>(g) + n * s.height * line;
+    r.streaming = streamable(y, s);
+    for (r.row = begin; r.row < end; ++r.row) {
+      r.y = y + r.row * line;
+      compute(r);
+    }
+    stream_fence();
+  });
+}
+
+template <class T>
+void backward(const DepthwiseBackward& a, Executor& executor) {
+  using A = accumulator<T>;
+  const DepthwiseShape& s = a.shape;
+  const int64_t C = s.channels, taps = s.kernel_height * s.kernel_width;
+  const int64_t part = (taps + 1) * C, line = s.width * C;
+  const auto input_row = depthwise_row_function<T>(s.kernel_width, s.dilation);
+  const auto gradient_row = depthwise_gradient_function<T>(s.kernel_width, s.dilation);
+  const int64_t bands = depthwise_bands(s.height);
+  for_each_band(s, executor, [&](int64_t task, int64_t g, int64_t n, int64_t begin, int64_t end) {
+    const int64_t band = task % bands;
+    A* const sums = a.partials.group<A>(g) + (n * bands + band) * part;
+
+    fill_zero(sums, part);
+    DepthwiseRow<T> r = row_of<T>(s);
+    r.x = a.dy.group<T>(g) + n * s.height * line;
+    r.w = a.turned.group<A>(g);
+    T* const dx = a.dx.group<T>(g) + n * s.height * line;
+    r.streaming = streamable(dx, s);
+    DepthwiseGradientRow<T> d = {};
+    d.x = a.x.group<T>(g) + n * s.height * line;
+    d.dy_stride = d.channels = C;
+    d.dw = sums;
+    d.db = sums + taps * C;
+    d.height = s.height;
+    d.width = s.width;
+    d.kh = s.kernel_height;
+    d.kw = s.kernel_width;
+    d.dilation = s.dilation;
+    for (int64_t row = begin; row < end; ++row) {
+      r.row = d.row = row;
+      r.y = dx + row * line;
+      input_row(r);
+      d.dy = r.x + row * line;
+      gradient_row(d);
+    }
+    stream_fence();
+  });
+  parallel_for(executor, s.groups, [&](int64_t g) {
+    const A* const sums = a.partials.group<A>(g);
+    sum_parts(sums, s.images * bands, part, 0, taps * C, a.dw.group<A>(g));
+    sum_parts(sums + taps * C, s.images * bands, part, 0, C, a.db.group<A>(g));
+  });
+}
+
+void forward_any(DType type, const DepthwiseForward& a, Executor& executor) {
+  switch (type) {
+    case DType::f32: return forward<float>(a, executor);
+    case DType::f64: return forward<double>(a, executor);
+    case DType::bf16: return forward<bf16>(a, executor);
+  }
+}
+
+void backward_any(DType type, const DepthwiseBackward& a, Executor& executor) {
+  switch (type) {
+    case DType::f32: return backward<float>(a, executor);
+    case DType::f64: return backward<double>(a, executor);
+    case DType::bf16: return backward<bf16>(a, executor);
+  }
+}
+
+}  // namespace
+
+extern const DepthwiseKernels depthwise_kernels;
+const DepthwiseKernels depthwise_kernels = {forward_any, backward_any};
+
+}  // namespace S3N_ISA
+}  // namespace s3n

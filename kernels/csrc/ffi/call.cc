@@ -1,0 +1,69 @@
+#include "ffi/call.h"
+
+namespace s3n {
+namespace {
+
+std::string text(Dimensions dims) {
+  std::string s = "(";
+  for (size_t i = 0; i < dims.size(); ++i) s += (i ? ", " : "") + std::to_string(dims[i]);
+  return s + ")";
+}
+
+}  // namespace
+
+Call::Call(const Buffer& result, size_t rank) {
+  const Dimensions dims = result.dimensions();
+  if (dims.size() < rank) fail("a result of shape " + text(dims) + " lacks dimensions");
+  for (size_t i = 0; i + rank < dims.size(); ++i) {
+    leading_.push_back(dims[i]);
+    groups_ *= dims[i];
+  }
+}
+
+int64_t Call::dim(const Buffer& buffer, size_t rank, size_t i) {
+  const Dimensions dims = buffer.dimensions();
+  return dims.size() < rank ? 0 : dims[dims.size() - rank + i];
+}
+
+Batched Call::operand(const Buffer& buffer, std::initializer_list<int64_t> shape) {
+  const Dimensions dims = buffer.dimensions();
+  bool fits = dims.size() == leading_.size() + shape.size();
+  for (size_t i = 0; fits && i < leading_.size(); ++i)
+    fits = dims[i] == 1 || dims[i] == leading_[i];
+  int64_t size = 1;
+  for (size_t i = 0; fits && i < shape.size(); ++i) {
+    size *= shape.begin()[i];
+    fits = dims[leading_.size() + i] == shape.begin()[i];
+  }
+  offsets_.emplace_back(groups_, 0);
+  Batched operand{buffer.untyped_data(), offsets_.back().data()};
+  if (!fits) {
+    fail("an operand has the unexpected shape " + text(dims));
+    return operand;
+  }
+  for (int64_t g = 0; g < groups_; ++g) {
+    int64_t rest = g, offset = 0, stride = size;
+    for (size_t i = leading_.size(); i-- > 0;) {
+      if (dims[i] != 1) offset += rest % leading_[i] * stride;
+      stride *= dims[i];
+      rest /= leading_[i];
+    }
+    offsets_.back()[g] = offset;
+  }
+  return operand;
+}
+
+DType Call::dtype(const Buffer& x) {
+  switch (x.element_type()) {
+    case xla::ffi::F32: return DType::f32;
+    case xla::ffi::F64: return DType::f64;
+    case xla::ffi::BF16: return DType::bf16;
+    default: fail("an operand has an element type the kernels don't know"); return DType::f32;
+  }
+}
+
+void Call::fail(const std::string& message) {
+  if (ok()) error_ = xla::ffi::Error::InvalidArgument("s3net_kernels: " + message + ".");
+}
+
+}  // namespace s3n

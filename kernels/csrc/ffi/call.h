@@ -1,0 +1,63 @@
+// Operands of a foreign call, with the leading dimensions that vmap adds.
+//
+// jax.vmap (vmap_method="expand_dims") puts leading dimensions in front of every operand: the
+// batch's size where the operand is mapped, 1 where it is shared. The product of the results'
+// leading dimensions is the number of groups.
+#pragma once
+
+#include <deque>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "core/types.h"
+#include "xla/ffi/api/ffi.h"
+
+#if defined(_WIN32)
+#define S3N_EXPORT extern "C" __declspec(dllexport)
+#else
+#define S3N_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+// XLA_FFI_DEFINE_HANDLER_SYMBOL, visible from outside the library.
+#define S3N_DEFINE_HANDLER(name, ...)               \
+  S3N_EXPORT XLA_FFI_Error* name(XLA_FFI_CallFrame*); \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, __VA_ARGS__)
+
+namespace s3n {
+
+using Buffer = xla::ffi::AnyBuffer;
+using ResultBuffer = xla::ffi::Result<Buffer>;
+using Dimensions = Buffer::Dimensions;
+
+class Call {
+ public:
+  // `result` is a result whose own dimensions, without those of the batch, number `rank`.
+  Call(const Buffer& result, size_t rank);
+
+  int64_t groups() const { return groups_; }
+  // Dimension i of a buffer's own `rank` last ones.
+  static int64_t dim(const Buffer& buffer, size_t rank, size_t i);
+
+  // The operand's place in each group. Its last dimensions must be `shape`.
+  Batched operand(const Buffer& buffer, std::initializer_list<int64_t> shape);
+  Batched result(ResultBuffer buffer, std::initializer_list<int64_t> shape) {
+    return operand(*buffer, shape);
+  }
+
+  // The kernels' name for the element type of x.
+  DType dtype(const Buffer& x);
+
+  xla::ffi::Error error() const { return error_; }
+  bool ok() const { return error_.success(); }
+
+ private:
+  void fail(const std::string& message);
+
+  std::vector<int64_t> leading_;
+  int64_t groups_ = 1;
+  std::deque<std::vector<int64_t>> offsets_;  // never moves what it holds
+  xla::ffi::Error error_ = xla::ffi::Error::Success();
+};
+
+}  // namespace s3n

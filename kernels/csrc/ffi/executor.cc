@@ -1,0 +1,60 @@
+#include "ffi/executor.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace s3n {
+namespace {
+
+// Outlives run() where a pool thread starts late; it then finds nothing left to claim.
+struct Loop {
+  int64_t count;
+  void (*task)(void*, int64_t);
+  void* context;
+  std::atomic<int64_t> next{0}, done{0};
+  std::mutex mutex;
+  std::condition_variable finished;
+
+  void work() {
+    int64_t ran = 0;
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count; ++ran)
+      task(context, i);
+    if (ran > 0 && done.fetch_add(ran, std::memory_order_acq_rel) + ran == count) {
+      std::lock_guard<std::mutex> lock(mutex);
+      finished.notify_one();
+    }
+  }
+
+  bool complete() const { return done.load(std::memory_order_acquire) == count; }
+
+  void wait() {
+    // The last tasks usually end together; sleeping would cost more than it saves.
+    for (int spin = 0; spin < 64 && !complete(); ++spin) std::this_thread::yield();
+    if (complete()) return;
+    std::unique_lock<std::mutex> lock(mutex);
+    finished.wait(lock, [this] { return complete(); });
+  }
+};
+
+}  // namespace
+
+void PoolExecutor::run(int64_t count, void (*task)(void*, int64_t), void* context) {
+  const int64_t helpers = std::min(count, pool_.num_threads()) - 1;
+  if (helpers <= 0) {
+    for (int64_t i = 0; i < count; ++i) task(context, i);
+    return;
+  }
+  auto loop = std::make_shared<Loop>();
+  loop->count = count;
+  loop->task = task;
+  loop->context = context;
+  for (int64_t i = 0; i < helpers; ++i) pool_.Schedule([loop] { loop->work(); });
+  loop->work();
+  loop->wait();
+}
+
+}  // namespace s3n

@@ -1,0 +1,15 @@
+"""The CPU kernels: a plain shared library of XLA FFI handlers, loaded on first use."""
+
+from __future__ import annotations
+
+from s3net_kernels._native.call import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._native.library import instruction_set, use_instruction_set
+
+__all__ = [
+    "call",
+    "instruction_set",
+    "storage_dtype",
+    "unavailable",
+    "unsupported",
+    "use_instruction_set",
+]

@@ -1,0 +1,69 @@
+"""Calling the library's handlers through ``jax.ffi``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from s3net_kernels._dispatch import platform_of
+from s3net_kernels._native.library import load
+
+__all__ = ["call", "storage_dtype", "unavailable", "unsupported"]
+
+
+def unavailable() -> str | None:
+    """Why the kernels can serve nothing on this machine, or None."""
+    library = load()
+    return library if isinstance(library, str) else None
+
+
+def unsupported(*arrays: Any) -> str | None:
+    """Why the kernels decline a call on these arrays, or None."""
+    platform = platform_of(*arrays)
+    return None if platform == "cpu" else f"it runs on the CPU, and the call on a {platform}"
+
+
+@functools.cache
+def _register(handler: str) -> str:
+    """Make a handler of the library known to XLA; returns the name of its target."""
+    library = load()
+    if isinstance(library, str):
+        raise RuntimeError(f"The native kernels are not there: {library}.")
+    target = f"s3net_kernels.{handler}"
+    jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(library[f"s3n_{handler}"]), "cpu")
+    return target
+
+
+def call(
+    handler: str,
+    results: Sequence[tuple[tuple[int, ...], Any]],
+    *operands: Array,
+    **attributes: int,
+) -> list[Array]:
+    """Call a handler; every operand and result may have leading batch axes added by ``vmap``.
+
+    Args:
+      handler: its name in the library, without ``s3n_``.
+      results: (shape, dtype) of each result.
+      operands: as the handler expects them.
+      attributes: integers.
+    """
+    target = _register(handler)
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
+    function = jax.ffi.ffi_call(target, shapes, vmap_method="expand_dims")
+    return list(function(*operands, **{name: np.int64(n) for name, n in attributes.items()}))
+
+
+def storage_dtype(x: Array, compute: Any) -> jnp.dtype:
+    """The dtype the kernels read and write x in, when they compute in ``compute``.
+
+    bfloat16 is widened and narrowed inside them; any other dtype is converted to ``compute``.
+    """
+    narrow = x.dtype == jnp.bfloat16 and compute == jnp.float32
+    return jnp.dtype(x.dtype if narrow else compute)

@@ -1,0 +1,62 @@
+"""Finding the shared library, and loading it.
+
+The library has no Python ABI, so one file serves every Python version. ``pip install`` builds
+it where there is a C++ compiler; in a checkout ``CMakeLists.txt`` says how.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+
+__all__ = ["INSTRUCTION_SETS", "VERSION", "instruction_set", "load", "use_instruction_set"]
+
+VERSION = 1
+"""Of the handlers' operands, results and attributes; must equal that of the library."""
+
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+
+
+@functools.cache
+def load() -> ctypes.CDLL | str:
+    """The library, or why there is none."""
+    # More than one folder where an editable install keeps what it built elsewhere.
+    import s3net_kernels._native as package
+
+    for folder in package.__path__:
+        path = Path(folder) / "libs3net_kernels.so"
+        if path.is_file():
+            break
+    else:
+        return (
+            "its library was not built: install s3net-jax where there is a C++17 compiler "
+            "(GCC or Clang)"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        return f"its library can't be loaded ({error})"
+    found = int(library.s3n_version())
+    if found != VERSION:
+        return f"its library is version {found}, version {VERSION} is needed: build it again"
+    library.s3n_isa.restype = ctypes.c_char_p
+    library.s3n_set_isa.argtypes = [ctypes.c_char_p]
+    return library
+
+
+def instruction_set() -> str | None:
+    """The instruction set in use, or None without a library."""
+    library = load()
+    return None if isinstance(library, str) else library.s3n_isa().decode()
+
+
+def use_instruction_set(name: str) -> None:
+    """Use a narrower instruction set than the widest this processor has; for tests.
+
+    Raises:
+      ValueError: the processor or the library does not have it.
+    """
+    library = load()
+    if isinstance(library, str) or not library.s3n_set_isa(name.encode()):
+        raise ValueError(f"The instruction set {name!r} is not available here.")

@@ -1,0 +1,58 @@
+"""Depthwise convolution on the CPU: vectorised C++; see ``kernels/csrc/depthwise``."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+
+__all__ = ["depthwise_conv2d", "supports", "unavailable"]
+
+_BAND_ROWS = 16
+"""Rows whose weight gradient is summed in one go: ``kDepthwiseBandRows`` of the library."""
+
+
+def supports(x: Array, w: Array, b: Array | None, *, dilation: int) -> str | None:
+    """Serves every valid call on the CPU."""
+    return unsupported(x, w, b)
+
+
+def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> Array:
+    """See ``api.depthwise_conv2d``."""
+    kind = compute_dtype(x, w, b)
+    bias = jnp.zeros(x.shape[3], kind) if b is None else b.astype(kind)
+    y = _convolve(x.astype(storage_dtype(x, kind)), w.astype(kind), bias, dilation)
+    return y.astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _convolve(x: Array, w: Array, b: Array, dilation: int) -> Array:
+    return call("depthwise_forward", [(x.shape, x.dtype)], x, w, b, dilation=dilation)[0]
+
+
+def _convolve_fwd(x: Array, w: Array, b: Array, dilation: int):
+    return _convolve(x, w, b, dilation), (x, w)
+
+
+def _convolve_bwd(dilation: int, saved: tuple[Array, Array], dy: Array):
+    x, w = saved
+    (kh, kw, channels), kind = w.shape, w.dtype
+    bands = -(-x.shape[1] // _BAND_ROWS)
+    results = [
+        (x.shape, x.dtype),
+        (w.shape, kind),
+        ((channels,), kind),
+        ((x.shape[0], bands, kh * kw + 1, channels), kind),
+    ]
+    dx, dw, db, _ = call(
+        "depthwise_backward", results, x, w[::-1, ::-1], dy.astype(x.dtype), dilation=dilation
+    )
+    return dx, dw, db
+
+
+_convolve.defvjp(_convolve_fwd, _convolve_bwd)
