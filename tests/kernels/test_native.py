@@ -6,10 +6,10 @@ import functools
 
 import numpy as np
 import pytest
+
 from s3net_kernels import OPERATORS, implementations
 from s3net_kernels._native import instruction_set, unavailable, use_instruction_set
 from s3net_kernels._native.library import INSTRUCTION_SETS
-
 from tests.kernels import base
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))

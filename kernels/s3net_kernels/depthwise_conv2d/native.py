@@ -27,7 +27,7 @@ def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> A
     kind = compute_dtype(x, w, b)
     bias = jnp.zeros(x.shape[3], kind) if b is None else b.astype(kind)
     y = _convolve(x.astype(storage_dtype(x, kind)), w.astype(kind), bias, dilation)
-    return y.astype(x.dtype)
+    return jax.lax.convert_element_type(y, x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
