@@ -15,8 +15,8 @@ def supports(*args, **kwargs) -> str | None:
     """Serves every valid call."""
 
 
-def affine_warp(x: Array, matrix: Array, *, boundary: str) -> Array:
+def affine_warp(x: Array, matrix: Array, *, boundary: str, dtype=None) -> Array:
     """See ``api.affine_warp``; ``matrix`` is (N, 2, 3)."""
     kind = compute_dtype(x, matrix)
     coords = source_coordinates(matrix.astype(kind), x.shape[1], x.shape[2])
-    return bilinear_sample(x, coords, boundary=boundary)
+    return bilinear_sample(x, coords, boundary=boundary, dtype=dtype)

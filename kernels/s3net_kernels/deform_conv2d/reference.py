@@ -16,21 +16,33 @@ def supports(*args, **kwargs) -> str | None:
     """Serves every valid call."""
 
 
-def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
-    """See ``api.deform_conv2d``: tap by tap, samples, weighs and multiplies."""
-    kind = compute_dtype(x, offset, mask, w, b)
-    kh, kw, _, features = w.shape
-    rows, columns = pixel_grid(x.shape[1], x.shape[2], kind)
-    y = jnp.zeros((*x.shape[:3], features), kind)
-    if b is not None:
-        y = y + b.astype(kind)
-    for i in range(kh):
-        for j in range(kw):
-            tap = i * kw + j
-            row = rows - kh // 2 + i + offset[..., 2 * tap].astype(kind)
-            column = columns - kw // 2 + j + offset[..., 2 * tap + 1].astype(kind)
-            coords = jnp.stack([row, column], -1)
-            value = bilinear_sample(x.astype(kind), coords, boundary="zeros")
-            value = value * mask[..., tap, None].astype(kind)
-            y = y + jnp.matmul(value, w[i, j].astype(kind), precision=lax.Precision.HIGHEST)
-    return y.astype(x.dtype)
+def deform_conv2d(
+    x: Array, offset: Array, mask: Array, w: Array, b: Array | None, *, dtype=None
+) -> Array:
+    """See ``api.deform_conv2d``: tap by tap, samples, weighs and multiplies.
+
+    ``dtype`` replaces the one to compute values in; coordinates keep theirs.
+    """
+    wide = compute_dtype(x, offset, mask, w, b)
+    kind = dtype or wide
+    kh, kw, channels, features = w.shape
+    image = x.shape[:3]
+    rows, columns = pixel_grid(x.shape[1], x.shape[2], wide)
+    centre = jnp.stack(jnp.broadcast_arrays(rows - kh // 2, columns - kw // 2), -1)
+
+    def tap(y: Array, one: tuple[Array, Array, Array, Array]):
+        place, shift, factor, weight = one
+        coords = centre + place + shift
+        value = bilinear_sample(x.astype(kind), coords, boundary="zeros", dtype=kind)
+        value = value * factor[..., None]
+        return y + jnp.matmul(value, weight, precision=lax.Precision.HIGHEST), None
+
+    places = jnp.stack(jnp.meshgrid(jnp.arange(kh), jnp.arange(kw), indexing="ij"), -1)
+    taps = (
+        places.reshape(-1, 2).astype(wide),
+        jnp.moveaxis(offset.reshape(*image, kh * kw, 2), 3, 0).astype(wide),
+        jnp.moveaxis(mask, 3, 0).astype(kind),
+        w.reshape(-1, channels, features).astype(kind),
+    )
+    y, _ = lax.scan(tap, jnp.zeros((*image, features), kind), taps)
+    return (y if b is None else y + b.astype(kind)).astype(x.dtype)

@@ -81,4 +81,5 @@ def _taps(offset: Array, shape: tuple[int, ...], kernel: tuple[int, ...]) -> tup
 
 def _flat(columns: Array) -> Array:
     """(N, H, W, kh·kw, C) as (N, H, W, kh·kw·C)."""
-    return columns.reshape(*columns.shape[:3], -1)
+    *image, taps, channels = columns.shape
+    return columns.reshape(*image, taps * channels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from s3net_kernels._check import compute_dtype
 
@@ -14,16 +14,18 @@ def supports(*args, **kwargs) -> str | None:
     """Serves every valid call."""
 
 
-def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> Array:
-    """See ``api.depthwise_conv2d``: pads with zeros and sums over the taps."""
-    kind = compute_dtype(x, w, b)
-    (kh, kw, _), (height, width) = w.shape, x.shape[1:3]
+def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int, dtype=None) -> Array:
+    """See ``api.depthwise_conv2d``: pads with zeros and sums tap by tap, in ``dtype``."""
+    kind = dtype or compute_dtype(x, w, b)
+    kh, kw, channels = w.shape
     py, px = kh // 2 * dilation, kw // 2 * dilation
     padded = jnp.pad(x.astype(kind), ((0, 0), (py, py), (px, px), (0, 0)))
-    y = jnp.zeros(x.shape, kind) if b is None else jnp.broadcast_to(b.astype(kind), x.shape)
-    for i in range(kh):
-        for j in range(kw):
-            top, left = i * dilation, j * dilation
-            window = padded[:, top : top + height, left : left + width]
-            y = y + window * w[i, j].astype(kind)
-    return y.astype(x.dtype)
+
+    def tap(y: Array, weight_and_start: tuple[Array, Array, Array]):
+        weight, top, left = weight_and_start
+        return y + lax.dynamic_slice(padded, (0, top, left, 0), x.shape) * weight, None
+
+    top, left = jnp.meshgrid(jnp.arange(kh), jnp.arange(kw), indexing="ij")
+    taps = (w.reshape(-1, channels).astype(kind), top.ravel() * dilation, left.ravel() * dilation)
+    y, _ = lax.scan(tap, jnp.zeros(x.shape, kind), taps)
+    return (y if b is None else y + b.astype(kind)).astype(x.dtype)

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._dispatch import platform_of
 
 __all__ = ["depthwise_conv2d", "supports"]
 
-_ROWS = 8
-"""Rows of the weight gradient's blocks: the products of a block stay in the cache."""
+_ROWS = 16
+"""Rows of a block of the weight gradient: a block stays in the cache for all the taps."""
 
 
 def supports(*args, **kwargs) -> str | None:
@@ -67,23 +68,24 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
     height, width, channels = g.shape[1:]
     padded, rows, columns = _pad(x, size, dilation)
 
-    def block(start: Array | int, count: int) -> Array:
+    def block(dw: Array, start: Array | int, count: int) -> Array:
         part = lax.dynamic_slice_in_dim(g, start, count, 1)
 
-        # A loop over the kernel's rows: unrolled, 49 reductions take seconds to compile.
-        def kernel_row(n: Array) -> Array:
-            window = lax.dynamic_slice_in_dim(padded, start + n * dilation, count, 1)
-            shifted = [window[:, :, left : left + width].astype(g.dtype) for _, left in columns]
-            return jnp.stack([jnp.sum(s * part, (0, 1, 2)) for s in shifted])
+        def kernel_row(i: Array, dw: Array) -> Array:
+            window = lax.dynamic_slice_in_dim(padded, start + i * dilation, count, 1)
+            shifts = [window[:, :, left : left + width] for _, left in columns]
+            taps = [jnp.sum(shifted.astype(g.dtype) * part, (0, 1, 2)) for shifted in shifts]
+            return dw.at[i].add(jnp.stack(taps))
 
-        return lax.map(kernel_row, jnp.arange(len(rows)))
+        return lax.fori_loop(0, len(rows), kernel_row, dw)
 
-    whole, rest = divmod(height, _ROWS)
+    # Elsewhere than on the CPU, the fewest turns of a loop are best.
+    length = min(_ROWS, height) if platform_of() == "cpu" else height
+    whole, rest = divmod(height, length)
     dw = jnp.zeros((len(rows), len(columns), channels), g.dtype)
-    if whole:
-        dw = lax.fori_loop(0, whole, lambda n, sum: sum + block(n * _ROWS, _ROWS), dw)
+    dw = lax.fori_loop(0, whole, lambda n, dw: block(dw, n * length, length), dw)
     if rest:
-        dw = dw + block(whole * _ROWS, rest)
+        dw = block(dw, whole * length, rest)
     # Taps that never touch the image were left out: their gradient is zero.
     (top, _), (left, _) = rows[0], columns[0]
     below, right = size[0] - top - len(rows), size[1] - left - len(columns)

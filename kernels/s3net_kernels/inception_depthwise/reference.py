@@ -15,8 +15,14 @@ def supports(*args, **kwargs) -> str | None:
 
 
 def inception_depthwise(
-    x: Array, weights: tuple[Array, ...], biases: tuple[Array, ...], *, dilations: tuple[int, ...]
+    x: Array,
+    weights: tuple[Array, ...],
+    biases: tuple[Array, ...],
+    *,
+    dilations: tuple[int, ...],
+    dtype=None,
 ) -> Array:
     """See ``api.inception_depthwise``."""
     branches = zip(weights, biases, dilations, strict=True)
-    return jnp.concatenate([depthwise_conv2d(x, w, b, dilation=d) for w, b, d in branches], -1)
+    maps = [depthwise_conv2d(x, w, b, dilation=d, dtype=dtype) for w, b, d in branches]
+    return jnp.concatenate(maps, -1)

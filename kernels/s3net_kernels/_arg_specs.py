@@ -1,0 +1,95 @@
+"""Descriptions of calls, shared by tests, tuning and benchmarks.
+
+Each operator's ``arg_specs.py`` holds ``SPECS``, small and awkward shapes for the tests, and
+``BENCHMARKS``, the shapes of the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["Arg", "ArgSpec"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Arg:
+    """One array of a call."""
+
+    shape: tuple[int, ...]
+    draw: str = "normal"
+    """``normal``; ``mask``: U[0, 1); ``offset``: up to 3 pixels either way; ``coords``: from 2
+    pixels outside the image to 2 beyond; ``matrix``: a shear, turn and shift. Offsets and
+    coordinates are odd multiples of 1/128: exact in float32, and never on the kinks of
+    interpolation, where derivatives jump with the last digit."""
+    reduced: int = 1
+    """How many terms the gradient by this array sums."""
+    limits: tuple[int, int] = (0, 0)
+    """(H, W) of the image that ``coords`` point into."""
+
+    def make(self, random: np.random.Generator) -> np.ndarray:
+        """float64 values."""
+        if self.draw == "mask":
+            return random.uniform(0, 1, self.shape)
+        if self.draw == "offset":
+            return (random.integers(-192, 192, self.shape) * 2 + 1) / 128
+        if self.draw == "coords":
+            high = (np.array(self.limits) + 2) * 64
+            return (random.integers(-128, high, self.shape) * 2 + 1) / 128
+        if self.draw == "matrix":
+            start = np.broadcast_to(np.eye(2, 3), self.shape)
+            return start + random.normal(0, 1, self.shape) * [0.3, 0.3, 2.0]
+        return random.normal(0, 1, self.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArgSpec:
+    """One call of an operator."""
+
+    operator: str
+    name: str
+    args: tuple[Any, ...]
+    """:class:`Arg`, None, or a tuple of :class:`Arg`, in the operator's order; x first."""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    reduced: int = 1
+    """How many terms one output value sums."""
+    dtype: str = "float32"
+    """Of x; all other arrays are float32, or float64 with it."""
+    parameters: tuple[int, ...] = ()
+    """Which of the arguments are parameters, that images may share."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def _dtypes(self, dtype: Any) -> tuple[jnp.dtype, jnp.dtype]:
+        first = jnp.dtype(dtype or self.dtype)
+        return first, jnp.dtype("float64" if first == jnp.float64 else "float32")
+
+    def make(self, seed: int = 0, dtype: Any = None) -> tuple[Any, ...]:
+        """NumPy arguments of the call; ``dtype`` replaces the spec's own for x."""
+        random = np.random.default_rng([seed, *self.name.encode()])
+        first, rest = self._dtypes(dtype)
+        x, *others = jax.tree.map(lambda arg: arg.make(random), self.args)
+        return (x.astype(first), *jax.tree.map(lambda a: a.astype(rest), others))
+
+    def abstract(self, dtype: Any = None) -> tuple[Any, ...]:
+        """Shapes and dtypes of the call, for lowering."""
+        first, rest = self._dtypes(dtype)
+        x, *others = self.args
+        shaped = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, rest), others)
+        return (jax.ShapeDtypeStruct(x.shape, first), *shaped)
+
+    @property
+    def gradient_terms(self) -> tuple[int, ...]:
+        """How many terms the gradient by each array sums, in the order of the leaves."""
+        return tuple(max(arg.reduced, self.reduced) for arg in jax.tree.leaves(self.args))
+
+    @property
+    def pixels(self) -> int:
+        """N·H·W of x."""
+        return math.prod(self.args[0].shape[:3])
