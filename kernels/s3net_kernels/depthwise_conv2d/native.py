@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> A
     kind = compute_dtype(x, w, b)
     bias = jnp.zeros(x.shape[3], kind) if b is None else b.astype(kind)
     y = _convolve(x.astype(storage_dtype(x, kind)), w.astype(kind), bias, dilation)
-    return jax.lax.convert_element_type(y, x.dtype)
+    return cast(Array, y).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
