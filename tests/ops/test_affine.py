@@ -81,7 +81,7 @@ def test_warp_agrees_with_scipy(rotation, shift, scale, shear):
         expected = ndimage.affine_transform(
             image[0, ..., channel],
             linear,
-            tuple(start),
+            start,
             order=1,
             mode="nearest",
         )
