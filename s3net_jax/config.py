@@ -213,7 +213,9 @@ def _replace(section: Any, changes: Mapping[str, Any], path: str) -> Any:
         full = f"{path}{name}"
         if name not in hints:
             names = [f"{path}{n}" for n in hints if n != "preset"]
-            raise ConfigError(f"There is no field {full!r} in the configuration.{nearest(full, names)}")
+            raise ConfigError(
+                f"There is no field {full!r} in the configuration.{nearest(full, names)}"
+            )
         old = getattr(section, name)
         if dataclasses.is_dataclass(old):
             if isinstance(value, type(old)):
