@@ -11,7 +11,7 @@ from s3net_jax.masks.cleanup import clean
 
 __all__ = ["best_clusters", "center_weight", "score"]
 
-_SIGMA = 0.3  # of the sides: how far from the centre pixels still count
+_SIGMA = 0.25  # of the sides: how far from the centre pixels still count
 _POLARITY = 0.1  # of the sides: difference of spread that settles which side is the object
 _LUMA = np.array([0.299, 0.587, 0.114])
 

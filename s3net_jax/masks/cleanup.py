@@ -14,6 +14,9 @@ __all__ = ["border_regions", "clean", "connected_regions", "drop_islands", "fill
 _INNER = 0.005
 """Share of the image that an inner region must have for regions at the border to give way."""
 
+_MARGIN = 0.02
+"""Share of the sides that counts as border: slivers beside it belong to what lies on it."""
+
 
 def connected_regions(mask: np.ndarray) -> np.ndarray:
     """(H, W) int32: 0 outside ``mask``, 1, 2, ... in its 4-connected regions."""
@@ -22,11 +25,12 @@ def connected_regions(mask: np.ndarray) -> np.ndarray:
 
 
 def border_regions(mask: np.ndarray) -> np.ndarray:
-    """The connected regions of ``mask`` that touch the image's border; (H, W) bool."""
+    """The connected regions of ``mask`` that reach into the outer 2 % of the image; (H, W) bool."""
     regions = connected_regions(mask)
     touching = np.zeros(int(regions.max()) + 1, bool)
-    for side in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
-        touching[side] = True
+    rows, columns = (max(1, round(_MARGIN * side)) for side in mask.shape)
+    for strip in (regions[:rows], regions[-rows:], regions[:, :columns], regions[:, -columns:]):
+        touching[strip.ravel()] = True
     touching[0] = False
     return touching[regions]
 
