@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 import s3net_kernels
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, implementations
 from s3net_kernels._arg_specs import ArgSpec
@@ -52,22 +53,25 @@ def public(spec: ArgSpec, implementation: str) -> Callable[..., jax.Array]:
     return functools.partial(operator, implementation=implementation, **spec.options)
 
 
-def value_and_gradients(function: Callable[..., jax.Array]) -> Callable[..., list[jax.Array]]:
+def value_and_gradients(
+    function: Callable[..., jax.Array], **compiler_options: Any
+) -> Callable[..., list[jax.Array]]:
     """(cotangent, *args) -> [value, gradient of every leaf of args], in one compiled program."""
 
-    @jax.jit
     def run(cotangent, *args):
         value, pull = jax.vjp(function, *args)
         return [value, *jax.tree.leaves(pull(cotangent))]
 
-    return run
+    return jax.jit(run, compiler_options=compiler_options)
 
 
 @functools.cache
 def _reference(operator: str, options: tuple, dtype: str | None) -> Callable[..., list[jax.Array]]:
     function = getattr(module(operator, "reference"), operator)
     extra = {} if dtype is None else {"dtype": jnp.dtype(dtype)}
-    return value_and_gradients(functools.partial(function, **dict(options), **extra))
+    partial = functools.partial(function, **dict(options), **extra)
+    # Quick to compile, which takes longer here than to run.
+    return value_and_gradients(partial, xla_backend_optimization_level=0)
 
 
 def reference(spec: ArgSpec, cotangent, args: Sequence[Any], dtype: str | None = None):

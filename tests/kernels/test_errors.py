@@ -1,0 +1,85 @@
+"""Arguments that do not fit: one clear sentence that says what, where, and what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import s3net_kernels as kernels
+
+X = np.zeros((2, 4, 5, 3), np.float32)
+W = np.zeros((3, 3, 3), np.float32)
+OFFSET = np.zeros((2, 4, 5, 18), np.float32)
+MASK = np.zeros((2, 4, 5, 9), np.float32)
+DENSE = np.zeros((3, 3, 3, 8), np.float32)
+BIAS = np.zeros(3, np.float32)
+
+
+def depthwise(x=X, w=W, b=None, **options):
+    return kernels.depthwise_conv2d(x, w, b, **options)
+
+
+def inception(x=X, weights=(W, W), biases=(BIAS, BIAS), dilations=(1, 2)):
+    return kernels.inception_depthwise(x, weights, biases, dilations=dilations)
+
+
+def deform(x=X, offset=OFFSET, mask=MASK, w=DENSE, b=None):
+    return kernels.deform_conv2d(x, offset, mask, w, b)
+
+
+def sample(x=X, coords=np.zeros((2, 3, 3, 2), np.float32), **options):  # noqa: B008
+    return kernels.bilinear_sample(x, coords, **options)
+
+
+def warp(x=X, matrix=np.zeros((2, 3), np.float32), **options):  # noqa: B008
+    return kernels.affine_warp(x, matrix, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: depthwise(w=W[:2]), "w has a 2×3 kernel.*odd.*pad the kernel"),
+        (lambda: depthwise(w=W[..., :2]), "x has 3 channels, w .* has 2"),
+        (lambda: depthwise(b=BIAS[:2]), r"b has shape \(2,\), it must be \(3,\)"),
+        (lambda: depthwise(x=X[0]), r"x has shape \(4, 5, 3\).*N, H, W, C.*x\[None\]"),
+        (lambda: depthwise(w=DENSE), r"w has shape \(3, 3, 3, 8\), it must be \(kh, kw, C\)"),
+        (lambda: depthwise(dilation=0), "dilation is 0"),
+        (lambda: depthwise(dilation=1.5), "dilation is 1.5.*int"),
+        (lambda: depthwise(x=X[:, :0]), "no pixel"),
+        (lambda: inception(weights=(W,)), "1 weights, 2 biases and 2 dilations"),
+        (lambda: inception(weights=(), biases=(), dilations=()), "must be a branch"),
+        (lambda: inception(weights=(W, W[:, :2])), r"w\[1\] has a 3×2 kernel"),
+        (lambda: inception(biases=(BIAS, None)), r"b\[1\] is None: give zeros"),
+        (lambda: inception(dilations=(1, -1)), r"dilation\[1\] is -1"),
+        (lambda: deform(offset=OFFSET[..., :9]), r"offset has shape .*\(2, 4, 5, 18\).*\(dy, dx\)"),
+        (lambda: deform(mask=OFFSET), r"mask has shape .*it must be \(2, 4, 5, 9\)"),
+        (lambda: deform(offset=OFFSET[:1]), "offset has shape"),
+        (lambda: deform(w=DENSE[:, :, :2]), "x has 3 channels, w .* takes 2"),
+        (lambda: deform(w=DENSE[:2]), "2×3 kernel"),
+        (lambda: deform(b=BIAS), r"b has shape \(3,\), it must be \(8,\)"),
+        (lambda: sample(coords=OFFSET), r"coords has shape .*\(2, Ho, Wo, 2\)"),
+        (lambda: sample(boundary="wrap"), "boundary is 'wrap'"),
+        (lambda: warp(matrix=np.zeros((3, 2, 3), np.float32)), r"\(2, 2, 3\)"),
+        (lambda: warp(boundary=None), "boundary is None"),
+        (lambda: depthwise(implementation="natve"), "no implementation 'natve'.*'native'"),
+        (lambda: depthwise(implementation="cuda"), "take one of reference"),
+    ],
+)
+def test_value_error(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: depthwise(x=X.astype(np.int32)), "x holds int32"),
+        (lambda: depthwise(w=W.astype(bool)), "w holds bool"),
+        (lambda: depthwise(b=[1, 2, 3]), "b holds int"),
+        (lambda: deform(offset=OFFSET.astype(np.int8)), "offset holds int8"),
+        (lambda: sample(x=X.astype(np.complex64)), "x holds complex64"),
+    ],
+)
+def test_type_error(call, name):
+    with pytest.raises(TypeError, match=f"{name}.*astype"):
+        call()
