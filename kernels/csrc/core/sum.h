@@ -25,6 +25,33 @@ S3N_INLINE void sum_parts(const A* parts, int64_t count, int64_t stride, int64_t
   }
 }
 
+// sums[c] += a[0, c] + a[1, c] + ...
+template <class A>
+S3N_INLINE void add_rows(const A* a, int64_t rows, int64_t columns, A* sums) {
+  constexpr int L = kLanes<A>;
+  int64_t c = 0;
+  for (; c + L <= columns; c += L) {
+    vec<A> sum = load(sums + c);
+    for (int64_t r = 0; r < rows; ++r) sum += load(a + r * columns + c);
+    store(sums + c, sum);
+  }
+  for (; c < columns; ++c)
+    for (int64_t r = 0; r < rows; ++r) sums[c] += a[r * columns + c];
+}
+
+// `count` elements in the type sums are taken in: themselves, or their copy in `wide`.
+template <class A>
+S3N_INLINE const A* widen_rows(const A* p, int64_t, A*) {
+  return p;
+}
+S3N_INLINE const float* widen_rows(const bf16* p, int64_t count, float* wide) {
+  constexpr int L = kLanes<float>;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) store(wide + i, load(p + i));
+  for (; i < count; ++i) wide[i] = widen(p[i]);
+  return wide;
+}
+
 template <class A>
 S3N_INLINE void fill_zero(A* p, int64_t count) {
   for (int64_t i = 0; i < count; ++i) p[i] = A(0);

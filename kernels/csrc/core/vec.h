@@ -184,6 +184,28 @@ S3N_INLINE vec<T> broadcast(T x) {
   return x - vec<T>{};
 }
 
+// The sum of all lanes, in a fixed order: halves onto halves.
+template <class T, int Bytes>
+S3N_INLINE T sum_halves(typename vec_of<T, Bytes>::type v) {
+  if constexpr (Bytes == 2 * sizeof(T)) {
+    return v[0] + v[1];
+  } else {
+    typename vec_of<T, Bytes / 2>::type half[2];
+    std::memcpy(half, &v, sizeof v);
+    return sum_halves<T, Bytes / 2>(half[0] + half[1]);
+  }
+}
+template <class T>
+S3N_INLINE T sum_lanes(vec<T> v) {
+  return sum_halves<T, kBytes>(v);
+}
+
+// A number known at compile time, to hand to a generic lambda.
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
 S3N_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 S3N_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 S3N_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from s3net_kernels._native.call import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._native.call import (
+    call,
+    packed_columns,
+    storage_dtype,
+    unavailable,
+    unsupported,
+)
 from s3net_kernels._native.library import instruction_set, use_instruction_set
 
 __all__ = [
     "call",
     "instruction_set",
+    "packed_columns",
     "storage_dtype",
     "unavailable",
     "unsupported",

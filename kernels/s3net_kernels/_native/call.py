@@ -14,7 +14,7 @@ from jax import Array
 from s3net_kernels._dispatch import platform_of
 from s3net_kernels._native.library import load
 
-__all__ = ["call", "storage_dtype", "unavailable", "unsupported"]
+__all__ = ["call", "packed_columns", "storage_dtype", "unavailable", "unsupported"]
 
 
 def unavailable() -> str | None:
@@ -67,3 +67,8 @@ def storage_dtype(x: Array, compute: Any) -> jnp.dtype:
     """
     narrow = x.dtype == jnp.bfloat16 and compute == jnp.float32
     return jnp.dtype(x.dtype if narrow else compute)
+
+
+def packed_columns(columns: int) -> int:
+    """Columns that a matrix takes when repacked into panels, whatever the instruction set."""
+    return -(-columns // 64) * 64

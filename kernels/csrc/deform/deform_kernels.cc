@@ -1,0 +1,194 @@
+// Deformable convolution for one instruction set. The columns (the sampled values of all taps) of
+// a tile of pixels live in the cache between sampling and matrix product; nowhere else.
+#include "core/scratch.h"
+#include "core/sum.h"
+#include "deform/deform.h"
+#include "deform/far.h"
+#include "deform/tap.h"
+#include "gemm/multiply.h"
+
+namespace s3n {
+namespace S3N_ISA {
+namespace {
+
+constexpr int64_t kTilePixels = 48;
+
+// Calls f(pixel, row, column) for the pixels [begin, end) of an image, counted row by row.
+template <class F>
+S3N_INLINE void for_each_pixel(int64_t begin, int64_t end, int64_t width, F&& f) {
+  int64_t row = begin / width, column = begin % width;
+  for (int64_t p = begin; p < end; ++p) {
+    f(p, row, column);
+    if (++column == width) column = 0, ++row;
+  }
+}
+
+// The arrays of one image.
+template <class T>
+struct Image {
+  using A = accumulator<T>;
+  Image(const DeformShape& s, const Batched& x, const Batched& offset, const Batched& mask,
+        int64_t g, int64_t n)
+      : x(x.group<T>(g) + n * s.height * s.width * s.inputs),
+        offset(offset.group<A>(g) + n * s.height * s.width * s.taps() * 2),
+        mask(mask.group<A>(g) + n * s.height * s.width * s.taps()) {}
+  const T* x;
+  const A *offset, *mask;
+};
+
+template <class T>
+S3N_NOINLINE void sample_tile(const DeformShape& s, const Image<T>& image, int64_t begin,
+                              int64_t end, accumulator<T>* columns) {
+  for_each_pixel(begin, end, s.width, [&](int64_t p, int64_t row, int64_t column) {
+    int64_t t = p * s.taps();
+    for (int64_t i = 0; i < s.kernel_height; ++i)
+      for (int64_t j = 0; j < s.kernel_width; ++j, ++t, columns += s.inputs)
+        sample_tap(make_tap(s, row, column, i, j, image.offset + 2 * t, image.mask[t]), image.x,
+                   s.width, s.inputs, columns);
+  });
+}
+
+template <class T>
+void forward(const DeformForward& a, Executor& executor) {
+  using A = accumulator<T>;
+  const DeformShape& s = a.shape;
+  const int64_t K = s.columns(), O = s.outputs, pixels = s.height * s.width;
+  parallel_for(executor, s.groups, [&](int64_t g) {
+    pack_panels(a.w.group<A>(g), O, 1, K, O, a.packed.group<A>(g));
+  });
+  const int64_t bands = deform_bands(s.height);
+  parallel_for(executor, s.groups * s.images * bands, [&](int64_t task) {
+    const int64_t image = task / bands, g = image / s.images, n = image % s.images;
+    const int64_t first = task % bands * kDeformBandRows * s.width;
+    const int64_t last = smaller(first + kDeformBandRows * s.width, pixels);
+    const Image<T> in(s, a.x, a.offset, a.mask, g, n);
+    const A* const bias = a.b.group<A>(g);
+    T* const y = a.y.group<T>(g) + n * pixels * O;
+    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
+    for (int64_t begin = first; begin < last; begin += kTilePixels) {
+      const int64_t end = smaller(begin + kTilePixels, last);
+      sample_tile(s, in, begin, end, columns);
+      multiply(columns, K, end - begin, a.packed.group<A>(g), K, O,
+               [&](int64_t row, int64_t column, vec<A> v, auto block) {
+                 block.store(y + (begin + row) * O + column, v + block.load(bias + column));
+               });
+    }
+  });
+}
+
+// Gradients of one tile, whose columns' gradients are given; they become the columns. dx is
+// added to where it lies inside rows [low, high). Returns how many taps reach beyond.
+template <class T>
+S3N_NOINLINE int64_t unsample_tile(const DeformShape& s, const Image<T>& image, int64_t begin,
+                                   int64_t end, int64_t low, int64_t high,
+                                   accumulator<T>* columns, accumulator<T>* dx,
+                                   accumulator<T>* doffset, accumulator<T>* dmask) {
+  int64_t far = 0;
+  for_each_pixel(begin, end, s.width, [&](int64_t p, int64_t row, int64_t column) {
+    int64_t t = p * s.taps();
+    for (int64_t i = 0; i < s.kernel_height; ++i)
+      for (int64_t j = 0; j < s.kernel_width; ++j, ++t, columns += s.inputs) {
+        const auto tap = make_tap(s, row, column, i, j, image.offset + 2 * t, image.mask[t]);
+        const bool near = is_near(tap, low, high);
+        far += !near;
+        unsample_tap(tap, image.x, s.width, s.inputs, near, columns, dx, doffset + 2 * t,
+                     dmask + t);
+      }
+  });
+  return far;
+}
+
+template <class T>
+void backward(const DeformBackward& a, Executor& executor) {
+  using A = accumulator<T>;
+  const DeformShape& s = a.shape;
+  const int64_t K = s.columns(), C = s.inputs, O = s.outputs, pixels = s.height * s.width;
+  const int64_t bands = deform_bands(s.height), part = (K + 1) * O;
+  parallel_for(executor, s.groups, [&](int64_t g) {
+    pack_panels(a.w.group<A>(g), 1, O, O, K, a.packed.group<A>(g));
+  });
+  int64_t* const far = static_cast<int64_t*>(
+      thread_scratch(4, s.groups * s.images * bands * sizeof(int64_t)));
+
+  const auto band = [&](int64_t image, int64_t k) {
+    const int64_t g = image / s.images, n = image % s.images;
+    const int64_t first = k * kDeformBandRows * s.width;
+    const int64_t last = smaller(first + kDeformBandRows * s.width, pixels);
+    const Window window = band_window(s, k);
+    const Image<T> in(s, a.x, a.offset, a.mask, g, n);
+    const T* const dy = a.dy.group<T>(g) + n * pixels * O;
+    A* const dx = a.dx.group<A>(g) + n * pixels * C;
+    // The windows of the even bands make up the image.
+    if (k % 2 == 0) fill_zero(dx + window.low * s.width * C, window.rows() * s.width * C);
+    A* const dw = a.partials.group<A>(g) + (n * bands + k) * part;
+    fill_zero(dw, part);
+    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
+    A* const wide = static_cast<A*>(thread_scratch(1, kTilePixels * O * sizeof(A)));
+    int64_t beyond = 0;
+    for (int64_t begin = first; begin < last; begin += kTilePixels) {
+      const int64_t end = smaller(begin + kTilePixels, last), count = end - begin;
+      const A* const g_tile = widen_rows(dy + begin * O, count * O, wide);
+      multiply(g_tile, O, count, a.packed.group<A>(g), O, K,
+               [&](int64_t row, int64_t column, vec<A> v, auto block) {
+                 block.store(columns + row * K + column, v);
+               });
+      beyond += unsample_tile(s, in, begin, end, window.low, window.high, columns, dx,
+                              a.doffset.group<A>(g) + n * pixels * s.taps() * 2,
+                              a.dmask.group<A>(g) + n * pixels * s.taps());
+      multiply_transposed(columns, K, g_tile, O, count, K, O, dw, O);
+      add_rows(g_tile, count, O, dw + K * O);
+    }
+    far[image * bands + k] = beyond;
+  };
+  for (int64_t parity = 0; parity < 2; ++parity) {
+    const int64_t half = (bands + 1 - parity) / 2;
+    parallel_for(executor, s.groups * s.images * half, [&](int64_t task) {
+      band(task / half, task % half * 2 + parity);
+    });
+  }
+
+  // What fell beyond the windows: every task owns some channels of an image.
+  const int64_t slices = ceil_div(C, kFarChannels);
+  parallel_for(executor, s.groups * s.images * slices, [&](int64_t task) {
+    const int64_t image = task / slices, g = image / s.images, n = image % s.images;
+    const Image<T> in(s, a.x, a.offset, a.mask, g, n);
+    for (int64_t k = 0; k < bands; ++k) {
+      if (far[image * bands + k] == 0) continue;
+      add_far(s, k, task % slices, in.offset, in.mask, a.w.group<A>(g),
+              a.dy.group<T>(g) + n * pixels * O, a.dx.group<A>(g) + n * pixels * C);
+    }
+  });
+  for (int64_t g = 0; g < s.groups; ++g) {
+    const A* const sums = a.partials.group<A>(g);
+    const int64_t rows = ceil_div(K, 64);
+    parallel_for(executor, rows, [&](int64_t r) {
+      sum_parts(sums, s.images * bands, part, r * 64 * O, smaller(r * 64 + 64, K) * O,
+                a.dw.group<A>(g));
+    });
+    sum_parts(sums + K * O, s.images * bands, part, 0, O, a.db.group<A>(g));
+  }
+}
+
+void forward_any(DType type, const DeformForward& a, Executor& executor) {
+  switch (type) {
+    case DType::f32: return forward<float>(a, executor);
+    case DType::f64: return forward<double>(a, executor);
+    case DType::bf16: return forward<bf16>(a, executor);
+  }
+}
+
+void backward_any(DType type, const DeformBackward& a, Executor& executor) {
+  switch (type) {
+    case DType::f32: return backward<float>(a, executor);
+    case DType::f64: return backward<double>(a, executor);
+    case DType::bf16: return backward<bf16>(a, executor);
+  }
+}
+
+}  // namespace
+
+extern const DeformKernels deform_kernels;
+const DeformKernels deform_kernels = {forward_any, backward_any};
+
+}  // namespace S3N_ISA
+}  // namespace s3n

@@ -1,0 +1,69 @@
+"""Deformable convolution on the CPU: vectorised C++; see ``kernels/csrc/deform``.
+
+Sampling and matrix product are fused over tiles of pixels: the columns never leave the cache.
+Backward samples again.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable, unsupported
+
+__all__ = ["deform_conv2d", "supports", "unavailable"]
+
+_BAND_ROWS = 16
+"""Rows whose weight gradient is summed in one go: ``kDeformBandRows`` of the library."""
+
+
+def supports(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> str | None:
+    """Serves every valid call on the CPU."""
+    return unsupported(x, offset, mask, w, b)
+
+
+def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
+    """See ``api.deform_conv2d``."""
+    kind = compute_dtype(x, offset, mask, w, b)
+    bias = jnp.zeros(w.shape[3], kind) if b is None else b.astype(kind)
+    rest = (a.astype(kind) for a in (offset, mask, w))
+    y = _deform(x.astype(storage_dtype(x, kind)), *rest, bias)
+    return cast(Array, y).astype(x.dtype)
+
+
+@jax.custom_vjp
+def _deform(x: Array, offset: Array, mask: Array, w: Array, b: Array) -> Array:
+    columns, features = w.size // w.shape[3], w.shape[3]
+    results = [((*x.shape[:3], features), x.dtype), ((columns, packed_columns(features)), w.dtype)]
+    return call("deform_forward", results, x, offset, mask, w, b)[0]
+
+
+def _deform_fwd(x: Array, offset: Array, mask: Array, w: Array, b: Array):
+    return _deform(x, offset, mask, w, b), (x, offset, mask, w)
+
+
+def _deform_bwd(saved: tuple[Array, Array, Array, Array], dy: Array):
+    x, offset, mask, w = saved
+    columns, features = w.size // w.shape[3], w.shape[3]
+    bands = -(-x.shape[1] // _BAND_ROWS)
+    shapes = [
+        x.shape,
+        offset.shape,
+        mask.shape,
+        w.shape,
+        (features,),
+        (features, packed_columns(columns)),
+        (x.shape[0], bands, columns + 1, features),
+    ]
+    results = [(shape, w.dtype) for shape in shapes]
+    dx, doffset, dmask, dw, db, *_ = call(
+        "deform_backward", results, x, offset, mask, w, dy.astype(x.dtype)
+    )
+    return dx.astype(x.dtype), doffset, dmask, dw, db
+
+
+_deform.defvjp(_deform_fwd, _deform_bwd)
