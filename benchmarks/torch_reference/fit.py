@@ -70,7 +70,7 @@ class Trainer:
         self.device = torch.device(device)
         self.dtype = torch.float64 if config.model.dtype == "float64" else torch.float32
         self.reduced = config.model.dtype == "bfloat16"
-        image = torch.as_tensor(np.asarray(image), dtype=self.dtype, device=self.device)
+        image = torch.tensor(np.asarray(image), dtype=self.dtype, device=self.device)
         self.shape = (image.shape[0], image.shape[1])
         self.images = image.permute(2, 0, 1)[None]
 
@@ -80,12 +80,12 @@ class Trainer:
             self.model = S3Net(config.model, self.shape, options)
         self.model.to(device=self.device, dtype=self.dtype)
         if state is not None:
-            start = {name: torch.as_tensor(np.asarray(a)) for name, a in state.items()}
+            start = {name: torch.tensor(np.asarray(a)) for name, a in state.items()}
             self.model.load_state_dict(start)
         self.generator = torch.Generator().manual_seed(seed)
         if palette is None:
             palette = torch.rand(config.model.channels, generator=self.generator)
-        self.palette = torch.as_tensor(palette, dtype=self.dtype, device=self.device)
+        self.palette = torch.tensor(np.asarray(palette), dtype=self.dtype, device=self.device)
 
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),

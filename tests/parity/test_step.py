@@ -1,0 +1,84 @@
+"""One step of every configuration: logits, terms of the loss, gradients of all parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="parity with PyTorch needs torch")
+
+from s3net_jax.config import Config
+from s3net_jax.presets import preset
+from tests.parity.sides import largest_errors, of_jax, of_torch, problem
+
+SHAPE = (20, 28)
+CHANNELS = 8
+
+
+def _config(name: str, dtype: str, changes: dict | None = None) -> Config:
+    sections = {**(changes or {})}
+    sections["model"] = {**sections.get("model", {}), "channels": CHANNELS, "dtype": dtype}
+    return preset(name).replace(**sections)
+
+
+def _assert_agree(config: Config, tolerance: float, shape: tuple[int, int] = SHAPE) -> None:
+    p = problem(config, shape)
+    theirs, ours = of_torch(p), of_jax(p)
+    assert set(ours) == set(theirs)
+    assert len(np.unique(theirs["label map"])) > 3
+    np.testing.assert_array_equal(ours["label map"], theirs["label map"])
+    errors = largest_errors(ours, theirs)
+    too_large = {name: error for name, error in errors.items() if not error <= tolerance}
+    assert not too_large
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-lung", "released"])
+def test_presets(name):
+    _assert_agree(_config(name, "float64"), 1e-10)
+
+
+@pytest.mark.parametrize("name", ["paper-lung", "released"])
+def test_presets_in_float32(name):
+    # Rounding errors of sums over all pixels and channels, through some ten layers and back.
+    rounding = 32 * np.sqrt(np.prod(SHAPE) * CHANNELS) * np.finfo(np.float32).eps
+    _assert_agree(_config(name, "float32"), rounding)
+
+
+ONE_BLOCK = {
+    "skip after the projection": {"residual": "after_projection"},
+    "LKA of VAN": {"kernel_sizes": (7,), "dilations": (3,), "local_kernel": 3},
+    "plain blocks": {"block": "conv"},
+    "plain convolution for the deformable": {"deform": "conv"},
+    "no deformable layer": {"deform": "none"},
+    "free offsets": {"deform": "free", "deform_init": "uniform"},
+    "deformable of 5×5": {"deform_kernel": 5},
+    "released colour branch": {"color": "released"},
+}
+
+
+@pytest.mark.parametrize("model", ONE_BLOCK.values(), ids=ONE_BLOCK)
+def test_networks(model):
+    changes = {"model": {"blocks": 1, **model}}
+    _assert_agree(_config("paper", "float64", changes), 1e-10)
+
+
+LOSSES = {
+    "input warped": {"affine": {"apply_at": "input"}},
+    "logits warped": {"affine": {"apply_at": "logits"}},
+    "hard spatial loss": {"spatial": "hard"},
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_objectives(loss):
+    changes = {"model": {"blocks": 1}, "loss": loss}
+    _assert_agree(_config("paper", "float64", changes), 1e-10)
+
+
+def test_three_blocks_with_the_last_one_repeated():
+    _assert_agree(_config("paper", "float64", {"model": {"blocks": 3}}), 1e-10, (12, 10))
+
+
+def test_pure_xla_operators():
+    changes = {"model": {"blocks": 1, "implementation": "xla"}}
+    _assert_agree(_config("paper", "float64", changes), 1e-10)
