@@ -28,21 +28,20 @@ class Corner(NamedTuple):
 
 
 def corners(
-    y: Array, x: Array, shape: tuple[int, int, int], boundary: str = "zeros"
+    image: Array, y: Array, x: Array, size: tuple[int, int], boundary: str = "zeros"
 ) -> tuple[Corner, ...]:
-    """The four pixels around coordinates ``y``, ``x`` of shape (N, ...) in N images.
+    """The four pixels around coordinates.
 
     Args:
+      image: int32 index of the image that each coordinate points into; broadcasts to ``y``.
       y, x: floating point pixel coordinates, counted from the first pixel. NaN stays NaN.
-      shape: (N, H, W) of the images.
+      size: (H, W) of the images.
       boundary: ``"zeros"`` outside the image, or ``"edge"``: the nearest pixel of the edge.
     """
-    batch, height, width = shape
-    image = jnp.arange(batch, dtype=jnp.int32).reshape(batch, *[1] * (y.ndim - 1))
-    sides = [_axis(y, height, boundary), _axis(x, width, boundary)]
+    height, width = size
     found = []
-    for row, wy, dwy in sides[0]:
-        for column, wx, dwx in sides[1]:
+    for row, wy, dwy in _axis(y, height, boundary):
+        for column, wx, dwx in _axis(x, width, boundary):
             index = (image * height + row) * width + column
             found.append(Corner(index, wy * wx, dwy * wx, wy * dwx))
     return tuple(found)
@@ -90,12 +89,11 @@ def take_rows(rows: Array, index: Array) -> Array:
     return rows.at[index].get(mode="promise_in_bounds")
 
 
-def add_rows(shape: tuple[int, int], around: tuple[Corner, ...], values: Array) -> Array:
-    """Transpose of :func:`interpolate`: (N·H·W, C) sums of weight · value at the corners."""
-    total = jnp.zeros(shape, values.dtype)
+def add_rows(total: Array, around: tuple[Corner, ...], values: Array) -> Array:
+    """Transpose of :func:`interpolate`: ``total`` (N·H·W, C) plus weight · value at the corners."""
     for corner in around:
-        share = (values * corner.weight[..., None].astype(values.dtype)).reshape(-1, shape[1])
-        total = total.at[corner.row.reshape(-1)].add(share, mode="promise_in_bounds")
+        share = values * corner.weight[..., None].astype(values.dtype)
+        total = total.at[corner.row].add(share, mode="promise_in_bounds")
     return total
 
 

@@ -54,7 +54,7 @@ def platform_of(*arrays: Any) -> str:
             name = next(iter(array.devices())).platform
             break
     else:
-        device = jax.config.jax_default_device
+        device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
         if device is None:
             name = jax.default_backend()
         else:

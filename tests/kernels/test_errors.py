@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,25 +15,27 @@ OFFSET = np.zeros((2, 4, 5, 18), np.float32)
 MASK = np.zeros((2, 4, 5, 9), np.float32)
 DENSE = np.zeros((3, 3, 3, 8), np.float32)
 BIAS = np.zeros(3, np.float32)
+COORDS = np.zeros((2, 3, 3, 2), np.float32)
+MATRIX = np.zeros((2, 3), np.float32)
 
 
-def depthwise(x=X, w=W, b=None, **options):
+def depthwise(x: Any = X, w: Any = W, b: Any = None, **options):
     return kernels.depthwise_conv2d(x, w, b, **options)
 
 
-def inception(x=X, weights=(W, W), biases=(BIAS, BIAS), dilations=(1, 2)):
+def inception(x: Any = X, weights: Any = (W, W), biases: Any = (BIAS, BIAS), dilations=(1, 2)):
     return kernels.inception_depthwise(x, weights, biases, dilations=dilations)
 
 
-def deform(x=X, offset=OFFSET, mask=MASK, w=DENSE, b=None):
+def deform(x: Any = X, offset: Any = OFFSET, mask: Any = MASK, w: Any = DENSE, b: Any = None):
     return kernels.deform_conv2d(x, offset, mask, w, b)
 
 
-def sample(x=X, coords=np.zeros((2, 3, 3, 2), np.float32), **options):  # noqa: B008
+def sample(x: Any = X, coords: Any = COORDS, **options):
     return kernels.bilinear_sample(x, coords, **options)
 
 
-def warp(x=X, matrix=np.zeros((2, 3), np.float32), **options):  # noqa: B008
+def warp(x: Any = X, matrix: Any = MATRIX, **options):
     return kernels.affine_warp(x, matrix, **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
@@ -66,38 +67,41 @@ def test_deform_without_offset_is_a_convolution(implementation):
     actual = jax.jit(lambda x, w: deform_conv2d(x, offset, mask, w, implementation=implementation))(
         x, w
     )
+    layout = ("NHWC", "HWIO", "NHWC")
     expected = lax.conv_general_dilated(
-        x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        jnp.asarray(x), jnp.asarray(w), (1, 1), "SAME", dimension_numbers=layout
     )
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("operator", ["deform_conv2d", "bilinear_sample"])
-def test_derivative_at_whole_coordinates(operator):
-    """The derivative towards larger coordinates, by every implementation."""
+@pytest.mark.parametrize("implementation", ["reference", *base.available("bilinear_sample")])
+def test_bilinear_derivative_at_whole_coordinates(implementation):
+    """It is the one towards larger coordinates."""
+    x = np.random.default_rng(0).normal(size=(1, 4, 5, 2))
+    y, z = np.mgrid[-1:5, -1:6].astype(float)
+    _check_one_sided(
+        lambda c: bilinear_sample(x, c, implementation=implementation), np.stack([y, z], -1)[None]
+    )
+
+
+@pytest.mark.parametrize("implementation", ["reference", *base.available("deform_conv2d")])
+def test_deform_derivative_at_whole_coordinates(implementation):
+    """It is the one towards larger coordinates."""
     random = np.random.default_rng(0)
-    x = random.normal(size=(1, 4, 5, 2))
-    for implementation in ["reference", *base.available(operator)]:
-        if operator == "bilinear_sample":
-            coords = np.stack(np.mgrid[-1:5, -1:6], -1)[None].astype(float)
+    x, mask, w = random.normal(size=(1, 4, 5, 2)), np.ones((1, 4, 5, 1)), np.ones((1, 1, 2, 1))
+    offset = random.integers(-2, 3, (1, 4, 5, 2)).astype(float)
+    _check_one_sided(lambda o: deform_conv2d(x, o, mask, w, implementation=implementation), offset)
 
-            def value(c, implementation=implementation):
-                return bilinear_sample(x, c, implementation=implementation).sum()
-        else:
-            coords = random.integers(-2, 3, (1, 4, 5, 2)).astype(float)
-            mask, w = np.ones((1, 4, 5, 1)), np.ones((1, 1, 2, 1))
 
-            def value(c, implementation=implementation, mask=mask, w=w):
-                return deform_conv2d(x, c, mask, w, implementation=implementation).sum()
-
-        step = 1e-4
-        value = jax.jit(value)
-        actual = jax.jit(jax.grad(value))(coords)
-        for axis in (0, 1):
-            shift = np.zeros_like(coords)
-            shift[..., axis] = step
-            one_sided = (value(coords + shift) - value(coords)) / step
-            np.testing.assert_allclose(actual[..., axis].sum(), one_sided, rtol=0, atol=1e-9)
+def _check_one_sided(function, coords):
+    """Gradients against forward differences, which are exact for a piecewise linear function."""
+    value = jax.jit(lambda c: function(c).sum())
+    actual, step = jax.jit(jax.grad(value))(coords), 1e-4
+    for axis in (0, 1):
+        shifted = coords.copy()
+        shifted[..., axis] += step
+        difference = (value(shifted) - value(coords)) / step
+        np.testing.assert_allclose(actual[..., axis].sum(), difference, rtol=0, atol=1e-9)
 
 
 def test_coordinates_far_outside():

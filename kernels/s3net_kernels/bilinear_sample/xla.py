@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._bilinear import add_rows, corners, interpolate, take_rows
+from s3net_kernels._bilinear import Corner, add_rows, corners, interpolate, take_rows
 from s3net_kernels._check import compute_dtype
 
 __all__ = ["bilinear_sample", "supports"]
@@ -21,9 +21,16 @@ def supports(*args, **kwargs) -> str | None:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _sample(x: Array, coords: Array, boundary: str) -> Array:
     kind = compute_dtype(x, coords)
-    y, z = coords[..., 0].astype(kind), coords[..., 1].astype(kind)
-    rows = x.reshape(-1, x.shape[3])
-    return interpolate(rows, corners(y, z, x.shape[:3], boundary), kind).astype(x.dtype)
+    rows, around = _prepare(x, coords.astype(kind), boundary)
+    return interpolate(rows, around, kind).astype(x.dtype)
+
+
+def _prepare(x: Array, coords: Array, boundary: str) -> tuple[Array, tuple[Corner, ...]]:
+    """The images as (N·H·W, C) rows, and the corners of every coordinate."""
+    batch, height, width, channels = x.shape
+    image = jnp.arange(batch, dtype=jnp.int32)[:, None, None]
+    around = corners(image, coords[..., 0], coords[..., 1], (height, width), boundary)
+    return x.reshape(batch * height * width, channels), around
 
 
 def _sample_fwd(x: Array, coords: Array, boundary: str):
@@ -33,14 +40,13 @@ def _sample_fwd(x: Array, coords: Array, boundary: str):
 def _sample_bwd(boundary: str, saved: tuple[Array, Array], g: Array):
     x, coords = saved
     kind = compute_dtype(x, coords)
-    y, z, g = coords[..., 0].astype(kind), coords[..., 1].astype(kind), g.astype(kind)
-    rows = x.reshape(-1, x.shape[3])
-    around = corners(y, z, x.shape[:3], boundary)
+    rows, around = _prepare(x, coords.astype(kind), boundary)
+    g = g.astype(kind)
     dy = dz = jnp.zeros((), kind)
     for corner in around:
         product = jnp.sum(take_rows(rows, corner.row).astype(kind) * g, -1)
         dy, dz = dy + product * corner.dy, dz + product * corner.dx
-    dx = add_rows(rows.shape, around, g).reshape(x.shape)
+    dx = add_rows(jnp.zeros(rows.shape, kind), around, g).reshape(x.shape)
     return dx.astype(x.dtype), jnp.stack([dy, dz], -1).astype(coords.dtype)
 
 

@@ -1,27 +1,27 @@
-"""Deformable convolution in plain JAX: gathers, and one matrix product.
+"""Deformable convolution in plain JAX: gathers and a matrix product, some pixels at a time.
 
-Backward gathers the four neighbours of each tap once more and takes from them the columns (for
-dw) and the gradients of mask and offset together: keeping the columns would cost kh·kw feature
-maps of memory between forward and backward.
+Columns (the samples of all taps) of all pixels at once would be kh·kw feature maps; of a
+thousand pixels they stay in the cache. Backward gathers the four neighbours of each tap once
+more, and takes from them the columns for dw and the gradients of mask and offset together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from s3net_kernels._bilinear import (
-    Corner,
-    add_rows,
-    corners,
-    interpolate,
-    pixel_grid,
-    take_rows,
-)
+from s3net_kernels._bilinear import Corner, add_rows, corners, interpolate, pixel_grid, take_rows
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._dispatch import platform_of
 
 __all__ = ["deform_conv2d", "supports"]
+
+_PIXELS = {"cpu": 1024}
+"""Pixels of a chunk: on the CPU what the cache holds; elsewhere enough to fill the device."""
 
 
 def supports(*args, **kwargs) -> str | None:
@@ -38,9 +38,15 @@ def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | Non
 @jax.custom_vjp
 def _deform(x: Array, offset: Array, mask: Array, w: Array) -> Array:
     """Without bias, in the dtype of ``w``."""
-    around = _taps(offset, x.shape, w.shape)
-    columns = interpolate(x.reshape(-1, x.shape[3]), around, w.dtype, mask)
-    return _flat(columns) @ w.reshape(-1, w.shape[3])
+    rows, offset, mask = _by_pixel(x), _by_pixel(offset), _by_pixel(mask)
+    kernel = _by_tap(w)
+
+    def chunk(_: None, pixel: Array, offset: Array, mask: Array):
+        around = _taps(pixel, offset, x.shape, w.shape)
+        return None, _flat(interpolate(rows, around, w.dtype, mask)) @ kernel
+
+    _, y = _in_chunks(chunk, None, offset, mask)
+    return y.reshape(*x.shape[:3], w.shape[3])
 
 
 def _deform_fwd(x: Array, offset: Array, mask: Array, w: Array):
@@ -49,37 +55,88 @@ def _deform_fwd(x: Array, offset: Array, mask: Array, w: Array):
 
 def _deform_bwd(saved: tuple[Array, Array, Array, Array], g: Array):
     x, offset, mask, w = saved
-    rows = x.reshape(-1, x.shape[3])
-    around = _taps(offset, x.shape, w.shape)
-    columns = interpolate(rows, around, w.dtype, mask)
-    dw = jnp.einsum("nhwk,nhwo->ko", _flat(columns), g).reshape(w.shape)
-    dcolumns = (g @ w.reshape(-1, w.shape[3]).T).reshape(columns.shape)
-    dmask = dy = dx = jnp.zeros((), w.dtype)
-    for corner in around:
-        product = jnp.sum(take_rows(rows, corner.row).astype(w.dtype) * dcolumns, -1)
-        dmask = dmask + product * corner.weight
-        dy, dx = dy + product * corner.dy, dx + product * corner.dx
-    doffset = jnp.stack([dy * mask, dx * mask], -1).reshape(offset.shape)
-    drows = add_rows(rows.shape, around, dcolumns * mask[..., None])
-    return drows.reshape(x.shape).astype(x.dtype), doffset, dmask, dw
+    rows, kernel = _by_pixel(x), _by_tap(w)
+
+    def chunk(sums: tuple[Array, Array], pixel: Array, offset: Array, mask: Array, g: Array):
+        drows, dkernel = sums
+        around = _taps(pixel, offset, x.shape, w.shape)
+        columns = interpolate(rows, around, w.dtype, mask)
+        dkernel = dkernel + _flat(columns).T @ g
+        dcolumns = (g @ kernel.T).reshape(columns.shape)
+        dmask = dy = dx = jnp.zeros((), w.dtype)
+        for corner in around:
+            product = jnp.sum(take_rows(rows, corner.row).astype(w.dtype) * dcolumns, -1)
+            dmask = dmask + product * corner.weight
+            dy, dx = dy + product * corner.dy, dx + product * corner.dx
+        doffset = jnp.stack([dy * mask, dx * mask], -1).reshape(offset.shape)
+        drows = add_rows(drows, around, dcolumns * mask[..., None])
+        return (drows, dkernel), (doffset, dmask)
+
+    zeros = (jnp.zeros(rows.shape, w.dtype), jnp.zeros(kernel.shape, w.dtype))
+    pixelwise = (_by_pixel(offset), _by_pixel(mask), _by_pixel(g))
+    (drows, dkernel), (doffset, dmask) = _in_chunks(chunk, zeros, *pixelwise)
+    dx = drows.reshape(x.shape).astype(x.dtype)
+    return dx, doffset.reshape(offset.shape), dmask.reshape(mask.shape), dkernel.reshape(w.shape)
 
 
 _deform.defvjp(_deform_fwd, _deform_bwd)
 
 
-def _taps(offset: Array, shape: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[Corner, ...]:
-    """Corners of every tap of every pixel, each (N, H, W, kh·kw)."""
-    (batch, height, width, _), (kh, kw, _, _) = shape, kernel
+def _taps(pixel: Array, offset: Array, shape: tuple, kernel: tuple) -> tuple[Corner, ...]:
+    """Corners of every tap of every pixel, each (P, kh·kw), for offsets (P, 2·kh·kw)."""
+    (_, height, width, _), (kh, kw, _, _) = shape, kernel
     kind = offset.dtype
-    rows, columns = pixel_grid(height, width, kind)
-    i, j = pixel_grid(kh, kw, kind)
-    base_y = rows[..., None] + jnp.broadcast_to(i - kh // 2, (kh, kw)).reshape(-1)
-    base_x = columns[..., None] + jnp.broadcast_to(j - kw // 2, (kh, kw)).reshape(-1)
-    pairs = offset.reshape(*offset.shape[:3], kh * kw, 2)
-    return corners(base_y + pairs[..., 0], base_x + pairs[..., 1], (batch, height, width))
+    image, place = pixel // (height * width), pixel % (height * width)
+    i, j = (side.reshape(-1) for side in jnp.broadcast_arrays(*pixel_grid(kh, kw, kind)))
+    y = (place // width)[:, None].astype(kind) + (i - kh // 2) + offset[:, 0::2]
+    x = (place % width)[:, None].astype(kind) + (j - kw // 2) + offset[:, 1::2]
+    return corners(image[:, None], y, x, (height, width))
+
+
+def _in_chunks(body: Callable[..., tuple[Any, Any]], carry: Any, *arrays: Array):
+    """``carry, out = body(carry, pixel, *parts)`` over chunks of the arrays' first axis.
+
+    ``pixel`` is the int32 index of each of the chunk's pixels. Returns the last carry, and the
+    outputs put together.
+    """
+    pixels = arrays[0].shape[0]
+    length = min(_PIXELS.get(platform_of(), 1 << 16), max(pixels, 1))
+    whole, rest = divmod(pixels, length)
+    outputs = []
+    if whole == 1:
+        carry, out = body(carry, jnp.arange(length, dtype=jnp.int32), *(a[:length] for a in arrays))
+        outputs.append(out)
+    elif whole:
+        parts = [a[: whole * length].reshape(whole, length, *a.shape[1:]) for a in arrays]
+        starts = jnp.arange(whole, dtype=jnp.int32) * length
+        within = jnp.arange(length, dtype=jnp.int32)
+        carry, out = lax.scan(
+            lambda carry, part: body(carry, part[0] + within, *part[1:]), carry, (starts, *parts)
+        )
+        outputs.append(jax.tree.map(lambda a: a.reshape(whole * length, *a.shape[2:]), out))
+    if rest or not whole:
+        start = whole * length
+        index = jnp.arange(start, pixels, dtype=jnp.int32)
+        carry, out = body(carry, index, *(a[start:] for a in arrays))
+        outputs.append(out)
+    if len(outputs) == 1:
+        return carry, outputs[0]
+    return carry, jax.tree.map(lambda *a: jnp.concatenate(a), *outputs)
+
+
+def _by_pixel(a: Array) -> Array:
+    """(N, H, W, C) as (N·H·W, C)."""
+    batch, height, width, channels = a.shape
+    return a.reshape(batch * height * width, channels)
+
+
+def _by_tap(w: Array) -> Array:
+    """(kh, kw, Cin, Cout) as (kh·kw·Cin, Cout)."""
+    kh, kw, channels, features = w.shape
+    return w.reshape(kh * kw * channels, features)
 
 
 def _flat(columns: Array) -> Array:
-    """(N, H, W, kh·kw, C) as (N, H, W, kh·kw·C)."""
-    *image, taps, channels = columns.shape
-    return columns.reshape(*image, taps * channels)
+    """(P, kh·kw, C) as (P, kh·kw·C)."""
+    pixels, taps, channels = columns.shape
+    return columns.reshape(pixels, taps * channels)

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -32,12 +30,11 @@ def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> A
     return (y if b is None else y + b.astype(kind)).astype(x.dtype)
 
 
-# The two functions below are bilinear, and the gradients of each are made of both: so they can
-# be differentiated as often as one likes.
+# Both functions below are bilinear, and the gradients of each are made of both: so they can be
+# differentiated as often as one likes.
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _correlate(x: Array, w: Array, dilation: int) -> Array:
+def _shifted_sum(x: Array, w: Array, dilation: int) -> Array:
     """Sum of shifted products, in the dtype of ``w``."""
     height, width = x.shape[1:3]
     padded, rows, columns = _pad(x, w.shape[:2], dilation)
@@ -47,6 +44,9 @@ def _correlate(x: Array, w: Array, dilation: int) -> Array:
             window = padded[:, top : top + height, left : left + width]
             y = y + window.astype(w.dtype) * w[i, j]
     return y
+
+
+_correlate = jax.custom_vjp(_shifted_sum, nondiff_argnums=(2,))
 
 
 def _correlate_fwd(x: Array, w: Array, dilation: int):
@@ -62,8 +62,7 @@ def _correlate_bwd(dilation: int, saved: tuple[Array, Array], g: Array):
 _correlate.defvjp(_correlate_fwd, _correlate_bwd)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Array:
+def _tap_sums(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Array:
     """dw[i,j,c] = Σ x[n, h + d·(i − kh//2), w + d·(j − kw//2), c] · g[n,h,w,c]."""
     height, width, channels = g.shape[1:]
     padded, rows, columns = _pad(x, size, dilation)
@@ -90,6 +89,9 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
     (top, _), (left, _) = rows[0], columns[0]
     below, right = size[0] - top - len(rows), size[1] - left - len(columns)
     return jnp.pad(dw, ((top, below), (left, right), (0, 0)))
+
+
+_weight_grad = jax.custom_vjp(_tap_sums, nondiff_argnums=(2, 3))
 
 
 def _weight_grad_fwd(x: Array, g: Array, size: tuple[int, ...], dilation: int):
