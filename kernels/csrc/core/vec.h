@@ -208,6 +208,9 @@ struct Count {
 
 S3N_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 S3N_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+S3N_INLINE int64_t clamp(int64_t a, int64_t low, int64_t high) {
+  return a < low ? low : a > high ? high : a;
+}
 S3N_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace S3N_ISA

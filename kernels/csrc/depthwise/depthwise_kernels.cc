@@ -22,12 +22,13 @@ void for_each_band(const DepthwiseShape& s, Executor& executor, F&& band) {
 template <class T>
 DepthwiseRow<T> row_of(const DepthwiseShape& s) {
   DepthwiseRow<T> r = {};
-  r.y_stride = r.channels = s.channels;
+  r.x_stride = r.y_stride = r.channels = s.channels;
   r.height = s.height;
   r.width = s.width;
   r.kh = s.kernel_height;
   r.kw = s.kernel_width;
   r.dilation = s.dilation;
+  r.end = s.width;
   return r;
 }
 
@@ -87,6 +88,7 @@ void backward(const DepthwiseBackward& a, Executor& executor) {
     d.kh = s.kernel_height;
     d.kw = s.kernel_width;
     d.dilation = s.dilation;
+    d.end = s.width;
     for (int64_t row = begin; row < end; ++row) {
       r.row = d.row = row;
       r.y = dx + row * line;

@@ -14,11 +14,13 @@ template <class T>
 struct DepthwiseRow {
   using A = accumulator<T>;
   const T* x;         // the input image
+  int64_t x_stride;   // elements from an input pixel to the next
   const A* w;         // (kh, kw, channels)
   const A* bias;      // (channels), or null
   T* y;               // the output row's first pixel
   int64_t y_stride;   // elements from an output pixel to the next
   int64_t row, height, width, channels;
+  int64_t begin, end;  // columns to compute
   int64_t kh, kw, dilation;
   bool accumulate;    // add to y instead of overwriting it
   bool streaming;     // y is too large for the caches; see stream()
@@ -38,7 +40,8 @@ template <class T, int K, int D, int P, bool Full>
 S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, int64_t at,
                                  int64_t channel) {
   using A = accumulator<T>;
-  const int64_t kw = K ? K : r.kw, dilation = D ? D : r.dilation, C = r.channels;
+  const int64_t kw = K ? K : r.kw, dilation = D ? D : r.dilation;
+  const int64_t C = r.channels, X = r.x_stride;
   vec<A> sum[P];
   const vec<A> bias = r.bias ? block.load(r.bias + channel) : vec<A>{};
   T* const y = r.y + at * r.y_stride + channel;
@@ -50,12 +53,12 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
   const int64_t next = r.row + r.kh / 2 * dilation + 1;
   if (next < r.height) {  // the next output row's new input row
     S3N_UNROLL
-    for (int p = 0; p < P; ++p) __builtin_prefetch(r.x + (next * r.width + at + p) * C + channel);
+    for (int p = 0; p < P; ++p) __builtin_prefetch(r.x + (next * r.width + at + p) * X + channel);
   }
   const int64_t last = r.last_tap_row();
   for (int64_t i = r.first_tap_row(); i < last; ++i) {
     const int64_t source = r.row + (i - r.kh / 2) * dilation;
-    const T* x = r.x + (source * r.width + at - kw / 2 * dilation) * C + channel;
+    const T* x = r.x + (source * r.width + at - kw / 2 * dilation) * X + channel;
     const A* w = r.w + i * kw * C + channel;
     if constexpr (K > 0 && D > 0) {
       vec<A> tap[K];
@@ -63,7 +66,7 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
       for (int j = 0; j < K; ++j) tap[j] = block.load(w + j * C);
       S3N_UNROLL
       for (int q = 0; q < P + (K - 1) * D; ++q) {
-        const vec<A> value = block.load(x + q * C);
+        const vec<A> value = block.load(x + q * X);
         S3N_UNROLL
         for (int j = 0; j < K; ++j) {
           const int p = q - j * D;
@@ -74,7 +77,7 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
       for (int64_t j = 0; j < kw; ++j) {
         const vec<A> tap = block.load(w + j * C);
         S3N_UNROLL
-        for (int p = 0; p < P; ++p) sum[p] += block.load(x + (j * dilation + p) * C) * tap;
+        for (int p = 0; p < P; ++p) sum[p] += block.load(x + (j * dilation + p) * X) * tap;
       }
     }
   }
@@ -93,7 +96,7 @@ S3N_INLINE void depthwise_border_pixel(const DepthwiseRow<T>& r, Block<Full> blo
                                        int64_t channel) {
   using A = accumulator<T>;
   constexpr int L = kLanes<A>;
-  const int64_t C = r.channels, half = r.kw / 2, d = r.dilation;
+  const int64_t C = r.channels, X = r.x_stride, half = r.kw / 2, d = r.dilation;
   const int64_t first = larger(0, half - at / d);
   const int64_t end = smaller(r.kw, half + 1 + (r.width - 1 - at) / d);
   T* const y = r.y + at * r.y_stride + channel;
@@ -107,7 +110,7 @@ S3N_INLINE void depthwise_border_pixel(const DepthwiseRow<T>& r, Block<Full> blo
   for (int64_t i = r.first_tap_row(); i < last; ++i) {
     const int64_t source = r.row + (i - r.kh / 2) * d;
     for (int64_t j = first; j < end; ++j) {
-      const T* x = r.x + (source * r.width + at + (j - half) * d) * C + channel;
+      const T* x = r.x + (source * r.width + at + (j - half) * d) * X + channel;
       const A* w = r.w + (i * r.kw + j) * C + channel;
       S3N_UNROLL
       for (int k = 0; k < B; ++k) sum[k] += block.load(x + k * L) * block.load(w + k * L);
@@ -139,19 +142,20 @@ S3N_NOINLINE void depthwise_group(const DepthwiseRow<T>& r, int64_t at) {
   if (c < r.channels) depthwise_pixels<T, 0, 0, P>(r, Block<false>{int(r.channels - c)}, at, c);
 }
 
-// The whole row.
+// Columns [r.begin, r.end) of the row.
 template <class T, int K, int D>
 static void depthwise_row(const DepthwiseRow<T>& r) {
   // The accumulators, a kernel row and one input vector must fit the registers.
   constexpr int P = kRegisters == 32 ? 16 : 8;
   const int64_t reach = r.kw / 2 * r.dilation;
-  const int64_t begin = smaller(reach, r.width), end = larger(begin, r.width - reach);
-  depthwise_border(r, 0, begin);
+  const int64_t begin = clamp(reach, r.begin, r.end);
+  const int64_t end = clamp(r.width - reach, begin, r.end);
+  depthwise_border(r, r.begin, begin);
   int64_t at = begin;
   for (; at + P <= end; at += P) depthwise_group<T, K, D, P>(r, at);
   for (; at + 4 <= end; at += 4) depthwise_group<T, 0, 0, 4>(r, at);
   for (; at < end; ++at) depthwise_group<T, 0, 0, 1>(r, at);
-  depthwise_border(r, end, r.width);
+  depthwise_border(r, end, r.end);
 }
 
 template <class T>

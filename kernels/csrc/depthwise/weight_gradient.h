@@ -19,6 +19,7 @@ struct DepthwiseGradientRow {
   A* dw;              // (kh, kw, channels), added to
   A* db;              // (channels), added to
   int64_t row, height, width, channels;
+  int64_t begin, end;  // columns of dy to sum over
   int64_t kh, kw, dilation;
 
   int64_t first_tap_row() const { return taps_before(row); }
@@ -110,12 +111,12 @@ S3N_NOINLINE void depthwise_gradient_ends(const DepthwiseGradientRow<T>& r, Bloc
   constexpr int L = kLanes<A>;
   for (int64_t i = r.first_tap_row(); i < r.last_tap_row(); ++i) {
     for (int64_t j = 0; j < r.kw; ++j) {
-      depthwise_gradient_tap<T, B>(r, block, i, j, 0, begin, channel);
-      depthwise_gradient_tap<T, B>(r, block, i, j, larger(begin, end), r.width, channel);
+      depthwise_gradient_tap<T, B>(r, block, i, j, r.begin, begin, channel);
+      depthwise_gradient_tap<T, B>(r, block, i, j, larger(begin, end), r.end, channel);
     }
   }
   vec<A> sum[B] = {};
-  for (int64_t at = 0; at < r.width; ++at) {
+  for (int64_t at = r.begin; at < r.end; ++at) {
     S3N_UNROLL
     for (int k = 0; k < B; ++k) sum[k] += block.load(r.dy + at * r.dy_stride + channel + k * L);
   }
@@ -136,20 +137,21 @@ S3N_NOINLINE void depthwise_gradient_inside(const DepthwiseGradientRow<T>& r, in
   for (; i < last; ++i) depthwise_gradient_taps<T, K, D, 1>(r, i, begin, end, channel);
 }
 
-// The whole row: adds to r.dw and r.db.
+// Columns [r.begin, r.end) of the row: adds to r.dw and r.db.
 template <class T, int K, int D>
 static void depthwise_gradient_row(const DepthwiseGradientRow<T>& r) {
   constexpr int L = kLanes<accumulator<T>>;
   const int64_t C = r.channels, reach = r.kw / 2 * r.dilation, whole = C / L * L;
-  const int64_t begin = smaller(reach, r.width), end = larger(begin, r.width - reach);
-  const int64_t inside = K ? begin : r.width;
+  const int64_t begin = clamp(reach, r.begin, r.end);
+  const int64_t end = clamp(r.width - reach, begin, r.end);
+  const int64_t inside = K ? begin : r.end;
   // Without code for this kernel, or in a last partial block, every pixel is near an end.
   int64_t c = 0;
   for (; c + 4 * L <= C; c += 4 * L)
     depthwise_gradient_ends<T, 4>(r, Block<true>{L}, inside, end, c);
   for (; c + L <= C; c += L)
     depthwise_gradient_ends<T, 1>(r, Block<true>{L}, inside, end, c);
-  if (c < C) depthwise_gradient_ends<T, 1>(r, Block<false>{int(C - c)}, r.width, r.width, c);
+  if (c < C) depthwise_gradient_ends<T, 1>(r, Block<false>{int(C - c)}, r.end, r.end, c);
   if constexpr (K > 0)
     for (c = 0; c < whole; c += L) depthwise_gradient_inside<T, K, D>(r, begin, end, c);
 }

@@ -44,7 +44,7 @@ def call(
     handler: str,
     results: Sequence[tuple[tuple[int, ...], Any]],
     *operands: Array,
-    **attributes: int,
+    **attributes: Any,
 ) -> list[Array]:
     """Call a handler; every operand and result may have leading batch axes added by ``vmap``.
 
@@ -52,12 +52,14 @@ def call(
       handler: its name in the library, without ``s3n_``.
       results: (shape, dtype) of each result.
       operands: as the handler expects them.
-      attributes: integers.
+      attributes: integers, or sequences of them, which the handler receives flat.
     """
     target = _register(handler)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
     function = jax.ffi.ffi_call(target, shapes, vmap_method="expand_dims")
-    return list(function(*operands, **{name: np.int64(n) for name, n in attributes.items()}))
+    flat = {name: np.asarray(n, np.int64).reshape(-1) for name, n in attributes.items()}
+    single = {name: flat[name][0] for name, n in attributes.items() if isinstance(n, int)}
+    return list(function(*operands, **{**flat, **single}))
 
 
 def storage_dtype(x: Array, compute: Any) -> jnp.dtype:

@@ -1,0 +1,57 @@
+// Several depthwise convolutions of one input, side by side: arguments and tables.
+#pragma once
+
+#include <cstdint>
+
+#include "core/isa.h"
+#include "core/parallel.h"
+#include "core/types.h"
+
+namespace s3n {
+
+constexpr int64_t kMaxBranches = 8;
+
+struct InceptionShape {
+  int64_t groups, images, height, width, channels;  // images of each group
+  int64_t branches;
+  struct Branch {
+    int64_t kernel_height, kernel_width, dilation;
+    int64_t taps() const { return kernel_height * kernel_width; }
+  } branch[kMaxBranches];
+
+  // Taps of the branches before `r`: where the branch's kernel starts among all of them.
+  int64_t first_tap(int64_t r) const {
+    int64_t sum = 0;
+    for (int64_t k = 0; k < r; ++k) sum += branch[k].taps();
+    return sum;
+  }
+  int64_t taps() const { return first_tap(branches); }
+};
+
+// y[..., r C + c] = branch r of x. The kernels of all branches follow each other in w (taps, C),
+// the biases in b (branches, C).
+struct InceptionForward {
+  InceptionShape shape;
+  Batched x, w, b, y;
+};
+
+// `turned`: the kernels, each turned by half a turn. `partials`: for each image,
+// inception_bands(height) times (taps + branches) C sums.
+struct InceptionBackward {
+  InceptionShape shape;
+  Batched x, turned, dy, dx, dw, db, partials;
+};
+
+constexpr int64_t kInceptionBandRows = 32;
+inline int64_t inception_bands(int64_t height) {
+  return (height + kInceptionBandRows - 1) / kInceptionBandRows;
+}
+
+struct InceptionKernels {
+  void (*forward)(DType, const InceptionForward&, Executor&);
+  void (*backward)(DType, const InceptionBackward&, Executor&);
+};
+
+S3N_DECLARE_TABLE(InceptionKernels, inception_kernels)
+
+}  // namespace s3n

@@ -1,0 +1,98 @@
+"""Inception of depthwise convolutions on the CPU: one pass over x for all branches.
+
+See ``kernels/csrc/inception``. The library takes the branches' kernels one after the other.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+
+__all__ = [
+    "Branches",
+    "inception_depthwise",
+    "join_branches",
+    "supports",
+    "turn_branches",
+    "unavailable",
+]
+
+Branches = tuple[tuple[int, int, int], ...]
+"""(kernel height, kernel width, dilation) of every branch."""
+
+_BAND_ROWS = 32
+"""Rows whose weight gradient is summed in one go: ``kInceptionBandRows`` of the library."""
+
+_MAX_BRANCHES = 8
+
+
+def supports(
+    x: Array, weights: tuple[Array, ...], biases: tuple[Array, ...], *, dilations: tuple[int, ...]
+) -> str | None:
+    """Serves up to eight branches on the CPU."""
+    if len(weights) > _MAX_BRANCHES:
+        return f"it takes at most {_MAX_BRANCHES} branches, not {len(weights)}"
+    return unsupported(x, *weights, *biases)
+
+
+def inception_depthwise(
+    x: Array, weights: tuple[Array, ...], biases: tuple[Array, ...], *, dilations: tuple[int, ...]
+) -> Array:
+    """See ``api.inception_depthwise``."""
+    kind = compute_dtype(x, *weights, *biases)
+    w, b, branches = join_branches(weights, biases, dilations, kind)
+    return cast(Array, _inception(x.astype(storage_dtype(x, kind)), w, b, branches)).astype(x.dtype)
+
+
+def join_branches(
+    weights: tuple[Array, ...], biases: tuple[Array, ...], dilations: tuple[int, ...], kind
+) -> tuple[Array, Array, Branches]:
+    """All kernels as (taps, C), all biases as (branches, C), and the branches' sizes."""
+    branches = tuple((*w.shape[:2], d) for w, d in zip(weights, dilations, strict=True))
+    w = jnp.concatenate([w.reshape(-1, w.shape[2]).astype(kind) for w in weights])
+    return w, jnp.stack([b.astype(kind) for b in biases]), branches
+
+
+def turn_branches(w: Array, branches: Branches) -> Array:
+    """Every kernel of :func:`join_branches` turned by half a turn."""
+    ends = np.cumsum([kh * kw for kh, kw, _ in branches])
+    parts = [w[end - kh * kw : end][::-1] for end, (kh, kw, _) in zip(ends, branches, strict=True)]
+    return jnp.concatenate(parts)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _inception(x: Array, w: Array, b: Array, branches: Branches) -> Array:
+    shape = (*x.shape[:3], len(branches) * x.shape[3])
+    return call("inception_forward", [(shape, x.dtype)], x, w, b, branches=branches)[0]
+
+
+def _inception_fwd(x: Array, w: Array, b: Array, branches: Branches):
+    return _inception(x, w, b, branches), (x, w)
+
+
+def _inception_bwd(branches: Branches, saved: tuple[Array, Array], dy: Array):
+    x, w = saved
+    taps, channels = w.shape
+    bands = -(-x.shape[1] // _BAND_ROWS)
+    results = [
+        (x.shape, x.dtype),
+        (w.shape, w.dtype),
+        ((len(branches), channels), w.dtype),
+        ((x.shape[0], bands, taps + len(branches), channels), w.dtype),
+    ]
+    turned = turn_branches(w, branches)
+    dx, dw, db, _ = call(
+        "inception_backward", results, x, turned, dy.astype(x.dtype), branches=branches
+    )
+    return dx, dw, db
+
+
+_inception.defvjp(_inception_fwd, _inception_bwd)
