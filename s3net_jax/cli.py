@@ -1,7 +1,7 @@
 """The command ``s3net``: from arguments to exit codes; the work is done elsewhere.
 
 Exit codes: 0 everything done, 1 an input failed, 2 the command can't be carried out as given,
-130 interrupted. Heavy packages are imported only when a command needs them.
+130 interrupted, 143 terminated. Heavy packages are imported only when a command needs them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -26,12 +27,17 @@ __all__ = ["main"]
 T = TypeVar("T")
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as a scheduler sends it: an end as orderly as after Ctrl-C."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # never fail over a terminal's alphabet
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         args = parse(argv)
         _set_up_jax(use_cache=not getattr(args, "no_cache", False))
@@ -44,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read our output has gone; nothing is left to say, nor to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except KeyboardInterrupt:
-        return _interrupted()
+    except KeyboardInterrupt as error:
+        return _interrupted(143 if isinstance(error, _Terminated) else 130)
     except (UsageError, ConfigError) as error:
         return _complain(error, 2)
     except (ValueError, OSError) as error:
@@ -56,6 +62,12 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(error, InputError):
             return _complain(error, 1)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -63,14 +75,14 @@ def _complain(error: Exception, code: int) -> int:
     return code
 
 
-def _interrupted() -> int:
+def _interrupted(code: int) -> int:
     print("s3net: Interrupted; what was finished is kept.", file=sys.stderr)
     if any(thread.name == _WORKER for thread in threading.enumerate()):
         # A compiled program can't be stopped from outside, and waiting for it may take minutes.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(130)
-    return 130
+        os._exit(code)
+    return code
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -171,19 +183,23 @@ def _in_worker(compute: Callable[[], T]) -> T:
     """``compute()`` in another thread, so that Ctrl-C is heard while compiled code runs."""
     results: list[T] = []
     errors: list[BaseException] = []
+    finished = threading.Event()
 
     def work() -> None:
         try:
             results.append(compute())
         except BaseException as error:
             errors.append(error)
+        finally:
+            finished.set()
 
     before = threading.stack_size(64 << 20)  # compilers recurse deeply
     thread = threading.Thread(target=work, name=_WORKER, daemon=True)
     thread.start()
     threading.stack_size(before)
-    while thread.is_alive():
-        thread.join(0.1)
+    while not finished.wait(0.1):  # interrupting Thread.join would mark the thread as stopped
+        pass
+    thread.join()
     if errors:
         raise errors[0]
     return results[0]

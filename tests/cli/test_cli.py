@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -157,6 +159,23 @@ def test_help_and_version(capsys) -> None:
         code, out, err = s3net(capsys, *arguments)
         assert code == 0 and out.startswith("usage: s3net") and not err
     assert s3net(capsys, "--version")[1].startswith("s3net-jax ")
+
+
+def test_termination_ends_with_143(capsys, tmp_path: Path, monkeypatch) -> None:
+    def terminated(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(2)
+
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)  # the worker still sleeps
+    save_lesion(tmp_path / "a.png")
+    install_fit(monkeypatch, terminated)
+    s3net(capsys, "segment", "a.png", *SMALL)
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and thread.daemon:
+            thread.join(9)
+    assert ended == [143]
+    assert json.loads(Path("out/run.json").read_text())["status"] == "interrupted"
 
 
 def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None:
