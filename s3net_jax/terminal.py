@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -94,7 +93,7 @@ class LiveDisplay(PlainDisplay):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         super().__init__(config, seed)
-        self.step = self._step
+        self.step: Callable[[int, Record], None] | None = self._step
         self._steps = config.fit.steps
         self._progress = Progress(
             TextColumn("{task.fields[what]}", markup=False),
@@ -160,9 +159,9 @@ def summary_line(summary: Summary) -> str:
 
 def duration(seconds: float) -> str:
     """``4.2 s``, ``2 min 05 s``, ``1 h 02 min``."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    whole = time.gmtime(round(seconds))
-    if seconds < 3600:
-        return f"{whole.tm_min} min {whole.tm_sec:02d} s"
-    return f"{int(seconds // 3600)} h {whole.tm_min:02d} min"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
