@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch reference needs torch")
 
+from benchmarks.torch_reference import alternatives  # noqa: E402
 from benchmarks.torch_reference.deform import deform_conv2d  # noqa: E402
 from benchmarks.torch_reference.depthwise import DepthwiseConv2d  # noqa: E402
 from benchmarks.torch_reference.layout import to_format  # noqa: E402
@@ -54,6 +55,13 @@ def test_deform_agrees_with_loops(method, n, size):
     y = deform_conv2d(*inputs, method=method).detach().numpy()
     expected = _deform_loops(*(a.detach().numpy() for a in inputs))
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", alternatives.__all__)
+def test_deform_alternatives_agree(name):
+    inputs = _deform_inputs(1, 3)
+    y = getattr(alternatives, name)(*inputs)
+    torch.testing.assert_close(y, deform_conv2d(*inputs), rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("n", [1, 2])
