@@ -22,6 +22,16 @@
 #define S3N_NOINLINE static __attribute__((noinline))
 #define S3N_UNROLL _Pragma("GCC unroll 64")
 
+// A function of a table: the template `name` for the call's element type.
+#define S3N_FOR_TYPES(name, Arguments)                                      \
+  void name##_any(DType type, const Arguments& a, Executor& executor) {     \
+    switch (type) {                                                         \
+      case DType::f32: return name<float>(a, executor);                     \
+      case DType::f64: return name<double>(a, executor);                    \
+      case DType::bf16: return name<bf16>(a, executor);                     \
+    }                                                                       \
+  }
+
 namespace s3n {
 namespace S3N_ISA {
 

@@ -169,21 +169,8 @@ void backward(const DeformBackward& a, Executor& executor) {
   }
 }
 
-void forward_any(DType type, const DeformForward& a, Executor& executor) {
-  switch (type) {
-    case DType::f32: return forward<float>(a, executor);
-    case DType::f64: return forward<double>(a, executor);
-    case DType::bf16: return forward<bf16>(a, executor);
-  }
-}
-
-void backward_any(DType type, const DeformBackward& a, Executor& executor) {
-  switch (type) {
-    case DType::f32: return backward<float>(a, executor);
-    case DType::f64: return backward<double>(a, executor);
-    case DType::bf16: return backward<bf16>(a, executor);
-  }
-}
+S3N_FOR_TYPES(forward, DeformForward)
+S3N_FOR_TYPES(backward, DeformBackward)
 
 }  // namespace
 

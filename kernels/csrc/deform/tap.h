@@ -1,7 +1,7 @@
 // One tap of one pixel of a deformable convolution: sampling, and the sampling's gradients.
 #pragma once
 
-#include "core/vec.h"
+#include "core/blocks.h"
 #include "deform/deform.h"
 #include "sampling/axis.h"
 
@@ -23,15 +23,6 @@ S3N_INLINE Tap<A> make_tap(const DeformShape& s, int64_t row, int64_t column, in
                            const A* offset, A mask) {
   return {sample_axis(A(row - s.kernel_height / 2 + i) + offset[0], s.height, false),
           sample_axis(A(column - s.kernel_width / 2 + j) + offset[1], s.width, false), mask};
-}
-
-// Calls f(block, channel) for every block of channels.
-template <class A, class F>
-S3N_INLINE void for_each_block(int64_t channels, F&& f) {
-  constexpr int L = kLanes<A>;
-  int64_t c = 0;
-  for (; c + L <= channels; c += L) f(Block<true>{L}, c);
-  if (c < channels) f(Block<false>{int(channels - c)}, c);
 }
 
 // column[c] = mask times the sampled value.
