@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 __all__ = [
     "IMPLEMENTATIONS",
@@ -50,7 +51,7 @@ def platform_of(*arrays: Any) -> str:
     Concrete arrays tell by themselves; otherwise it is JAX's default device.
     """
     for array in arrays:
-        if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer):
+        if isinstance(array, jax.Array) and not isinstance(array, Tracer):
             name = next(iter(array.devices())).platform
             break
     else:

@@ -1,0 +1,52 @@
+"""How the two halves of a depthwise convolution are each other's gradients.
+
+The convolution is bilinear in image and kernel, and so is its weight gradient; the gradients of
+each are made of both. An implementation gives the two functions, and gets them back
+differentiable, as often as one likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+__all__ = ["Correlate", "WeightGrad", "differentiable"]
+
+Correlate = Callable[[Array, Array, Array | None, int], Array]
+"""(x, w, b, dilation) -> the convolution of x, in the dtype of x."""
+
+WeightGrad = Callable[[Array, Array, tuple[int, ...], int], Array]
+"""(x, g, (kh, kw), dilation) -> dw[i,j,c] = Σ x[n, h + d·(i − kh//2), ...] · g[n,h,w,c], in the
+widest dtype of the two, at least float32."""
+
+
+def differentiable(correlate: Correlate, weight_grad: WeightGrad) -> tuple[Correlate, WeightGrad]:
+    """Both functions with custom gradients, in reverse mode, of every order."""
+    convolution = jax.custom_vjp(correlate, nondiff_argnums=(3,))
+    reduction = jax.custom_vjp(weight_grad, nondiff_argnums=(2, 3))
+
+    def convolution_fwd(x: Array, w: Array, b: Array | None, dilation: int):
+        # Of the bias only its dtype is needed, which a residual can't be: keep an empty part.
+        return convolution(x, w, b, dilation), (x, w, None if b is None else b[:0])
+
+    def convolution_bwd(dilation: int, saved: tuple[Array, Array, Array | None], g: Array):
+        x, w, b = saved
+        dx = convolution(g, w[::-1, ::-1], None, dilation)
+        dw = reduction(x, g, w.shape[:2], dilation).astype(w.dtype)
+        db = None if b is None else jnp.sum(g, (0, 1, 2), jnp.result_type(g, jnp.float32, b))
+        return dx, dw, None if db is None or b is None else db.astype(b.dtype)
+
+    def reduction_fwd(x: Array, g: Array, size: tuple[int, ...], dilation: int):
+        return reduction(x, g, size, dilation), (x, g)
+
+    def reduction_bwd(size: tuple[int, ...], dilation: int, saved: tuple[Array, Array], v: Array):
+        x, g = saved
+        dx = convolution(g, v[::-1, ::-1], None, dilation).astype(x.dtype)
+        return dx, convolution(x, v, None, dilation).astype(g.dtype)
+
+    convolution.defvjp(convolution_fwd, convolution_bwd)
+    reduction.defvjp(reduction_fwd, reduction_bwd)
+    return convolution, reduction
