@@ -26,9 +26,13 @@ def connected_regions(mask: np.ndarray) -> np.ndarray:
 
 def border_regions(mask: np.ndarray) -> np.ndarray:
     """The connected regions of ``mask`` that reach into the outer 2 % of the image; (H, W) bool."""
-    regions = connected_regions(mask)
-    touching = np.zeros(int(regions.max()) + 1, bool)
     rows, columns = (max(1, round(_MARGIN * side)) for side in mask.shape)
+    return _touching(connected_regions(mask), rows, columns)
+
+
+def _touching(regions: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Where regions lie that reach into the outer ``rows`` and ``columns``; (H, W) bool."""
+    touching = np.zeros(int(regions.max()) + 1, bool)
     for strip in (regions[:rows], regions[-rows:], regions[:, :columns], regions[:, -columns:]):
         touching[strip.ravel()] = True
     touching[0] = False
@@ -50,7 +54,7 @@ def drop_border(mask: np.ndarray) -> np.ndarray:
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
     """``mask`` with everything filled that it encloses (background is 4-connected)."""
-    return cast(np.ndarray, ndimage.binary_fill_holes(mask))
+    return ~_touching(connected_regions(~mask), 1, 1)
 
 
 def drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:
