@@ -1,0 +1,138 @@
+"""What the Pallas kernels share: launching, masked memory access, and when they serve.
+
+They are written for Pallas' Triton backend, which is the one that can gather and add atomically
+at computed addresses; it is chosen by passing its ``CompilerParams``. Arrays are passed whole
+and addressed by index, since the windows of a convolution overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton as plt
+
+from s3net_kernels._config import settings
+
+__all__ = [
+    "add_at",
+    "ceil_div",
+    "decline",
+    "launch",
+    "load",
+    "power_of_two",
+    "store",
+    "unavailable",
+]
+
+_DTYPES = ("float32", "bfloat16", "float16")
+
+
+def unavailable() -> str | None:
+    """Why no Pallas kernel can run here, or None."""
+    if settings().interpret:
+        return None
+    try:
+        device = jax.devices("gpu")[0]
+    except RuntimeError:
+        return "JAX sees no GPU here"
+    capability = getattr(device, "compute_capability", "")
+    if "rocm" in getattr(device.client, "platform_version", "").lower():
+        return "the kernels are for NVIDIA GPUs"
+    if capability and float(capability) < 8:
+        return f"the GPU has compute capability {capability}, the kernels need 8.0"
+    return None
+
+
+def decline(*arrays: Array | None) -> str | None:
+    """Why the Pallas kernels do not serve these arguments, or None."""
+    present = [array for array in arrays if array is not None]
+    for array in present:
+        if array.dtype.name not in _DTYPES:
+            return f"it takes {', '.join(_DTYPES)}, not {array.dtype}"
+        if array.size == 0:
+            return "an array is empty"
+    return None
+
+
+def launch(
+    kernel: Callable[..., None],
+    out_shape: Any,
+    grid: Sequence[int],
+    blocks: Mapping[str, int],
+    *args: Array,
+    name: str,
+    aliases: Mapping[int, int] | None = None,
+) -> Any:
+    """Run ``kernel`` over ``grid``.
+
+    Args:
+      kernel: gets references to the whole arrays, inputs first.
+      out_shape: shapes and dtypes of the results.
+      grid: number of programs along up to three axes, the fastest first.
+      blocks: block sizes; of them, ``num_warps`` and ``num_stages`` concern the launch.
+      *args: the inputs.
+      name: of the kernel, as profilers show it.
+      aliases: which result takes over the memory (and the content) of which input.
+    """
+    return pl.pallas_call(
+        kernel,
+        out_shape=out_shape,
+        grid=tuple(grid),
+        input_output_aliases=dict(aliases or {}),
+        interpret=settings().interpret,
+        compiler_params=plt.CompilerParams(
+            num_warps=blocks["num_warps"], num_stages=blocks.get("num_stages", 2)
+        ),
+        name=name,
+    )(*args)
+
+
+def load(ref: Any, index: tuple[Any, ...], mask: Array | None = None) -> Array:
+    """``ref[index]`` as float32, zero where ``mask`` is false; indices broadcast together."""
+    index, shape = _broadcast(index)
+    if mask is None:
+        return plt.load(ref.at[index]).astype(jnp.float32)
+    mask = jnp.broadcast_to(mask, shape)
+    return plt.load(ref.at[index], mask=mask, other=0).astype(jnp.float32)
+
+
+def store(ref: Any, index: tuple[Any, ...], value: Array, mask: Array | None = None) -> None:
+    """``ref[index] = value`` where ``mask`` is true, in the dtype of ``ref``."""
+    index, shape = _broadcast(index)
+    mask = None if mask is None else jnp.broadcast_to(mask, shape)
+    plt.store(ref.at[index], jnp.broadcast_to(value, shape).astype(ref.dtype), mask=mask)
+
+
+def add_at(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
+    """``ref[index] += value`` where ``mask`` is true, atomically, repeated indices included."""
+    index, shape = _broadcast(index)
+    mask = jnp.broadcast_to(mask, shape)
+    value = jnp.broadcast_to(value, shape).astype(ref.dtype)
+    if settings().interpret:
+        # Interpret mode's own atomic addition takes no mask and loses repeated indices.
+        inside = tuple(jnp.where(mask, i, 0) for i in index)
+        ref[...] = ref[...].at[inside].add(jnp.where(mask, value, 0))
+    else:
+        plt.atomic_add(ref, index, value, mask=mask)
+
+
+def _broadcast(index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    shape = jnp.broadcast_shapes(*(jnp.shape(i) for i in index))
+    # A scalar stays one: the compiler sees then that it is the same for all.
+    full = tuple(i if jnp.ndim(i) == 0 else jnp.broadcast_to(i, shape) for i in index)
+    return full, shape
+
+
+def ceil_div(count: int, size: int) -> int:
+    """How many blocks of ``size`` cover ``count``."""
+    return -(-count // size)
+
+
+def power_of_two(count: int) -> int:
+    """The smallest power of two that is at least ``count``."""
+    return 1 << max(count - 1, 0).bit_length()

@@ -1,0 +1,123 @@
+"""Block sizes of the Pallas kernels: from a measured table of the device, or a heuristic.
+
+A table is a JSON file ``tuned/<device>.json`` with an entry for each measured :class:`Problem`.
+A call takes the entry of its own problem, else that of the nearest one in number of pixels and
+images with everything else equal, else the kernel's heuristic. Tables are looked for in the
+folder that the environment variable ``S3NET_KERNELS_TUNED`` names, then beside this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+
+from s3net_kernels._config import settings
+from s3net_kernels._pallas import power_of_two
+
+__all__ = ["FOLDER", "Blocks", "Problem", "choose", "device_name", "forget", "table_path"]
+
+Blocks = Mapping[str, int]
+"""Sizes by name; ``num_warps`` and ``num_stages`` concern the launch, the others the kernel."""
+
+FOLDER = Path(__file__).parent / "tuned"
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What the best block sizes of a kernel depend on."""
+
+    kernel: str
+    """``<operator>.<direction>``."""
+    dtype: str
+    """Of the image."""
+    images: int
+    """Images of one launch, those of every ``vmap`` around it included."""
+    height: int
+    width: int
+    channels: int
+    features: int = 0
+    """Output channels, where they are not the input's."""
+    size: tuple[int, int] = (1, 1)
+    """(kh, kw)."""
+    dilation: int = 1
+
+    @property
+    def family(self) -> str:
+        """Everything but the number of pixels and images; channels up to a power of two."""
+        channels, features = power_of_two(self.channels), power_of_two(self.features)
+        size = f"k{self.size[0]}x{self.size[1]} d{self.dilation}"
+        return f"{self.kernel} {size} c{channels} f{features} {self.dtype}"
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Logarithms of the number of pixels of an image, and of images, rounded up."""
+        pixels = self.height * self.width
+        return (pixels - 1).bit_length(), (max(self.images, 1) - 1).bit_length()
+
+    @property
+    def key(self) -> str:
+        """Name of the problem's class in a table."""
+        pixels, images = self.extent
+        return f"{self.family} p{1 << pixels} n{1 << images}"
+
+
+def device_name() -> str | None:
+    """The kind of the first GPU, or None where there is none."""
+    try:
+        return jax.devices("gpu")[0].device_kind
+    except RuntimeError:
+        return None
+
+
+def table_path(device: str, folder: Path = FOLDER) -> Path:
+    """Where the table of a kind of device lies."""
+    return folder / f"{re.sub(r'[^a-z0-9]+', '_', device.lower()).strip('_')}.json"
+
+
+@functools.cache
+def _table(device: str) -> dict[str, dict[str, int]]:
+    """Block sizes by key; empty without a readable table."""
+    named = os.environ.get("S3NET_KERNELS_TUNED")
+    for folder in [*([Path(named)] if named else []), FOLDER]:
+        path = table_path(device, folder)
+        if path.is_file():
+            entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
+            return {key: entry["blocks"] for key, entry in entries.items()}
+    return {}
+
+
+def forget() -> None:
+    """Read the tables again at the next call. Compiled programs keep their block sizes."""
+    _table.cache_clear()
+
+
+def choose(problem: Problem, heuristic: Callable[[Problem], dict[str, int]]) -> dict[str, int]:
+    """Block sizes for ``problem``: measured ones where there are any, else the heuristic's."""
+    default = heuristic(problem)
+    device = device_name() if settings().tuned else None
+    found = nearest(problem, _table(device)) if device else None
+    if found is None or not set(default) <= set(found):
+        return default
+    return {name: int(found[name]) for name in default}
+
+
+def nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:
+    """The entry of the problem's family nearest in pixels and images, or None."""
+    best, distance = None, math.inf
+    for key, blocks in table.items():
+        match = re.fullmatch(r"(.*) p(\d+) n(\d+)", key)
+        if match is None or match[1] != problem.family:
+            continue
+        pixels, images = problem.extent
+        gap = abs(math.log2(int(match[2])) - pixels) + abs(math.log2(int(match[3])) - images)
+        if gap < distance:
+            best, distance = blocks, gap
+    return best

@@ -1,0 +1,286 @@
+"""Pallas kernels of the depthwise convolution: forward (and dx), and the weight gradient.
+
+Both work on an image of which every ``dilation``-th row is taken: on such rows a dilated kernel
+is a plain one vertically. Forward keeps ``rows`` output rows in registers, so that an input
+value is loaded kw·(rows + kh − 1)/rows times instead of kh·kw times. The weight gradient keeps
+the kh rows of g that meet a row of x: two loads for kh products.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental import pallas as pl
+
+from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, store
+from s3net_kernels._tuning import Blocks, Problem, choose
+
+__all__ = [
+    "correlate",
+    "correlate_candidates",
+    "correlate_heuristic",
+    "weight_grad",
+    "weight_grad_candidates",
+    "weight_grad_heuristic",
+]
+
+
+def correlate_heuristic(problem: Problem) -> dict[str, int]:
+    """Block sizes of :func:`correlate` where none are measured."""
+    channels = min(power_of_two(problem.channels), 64)
+    columns = max(min(power_of_two(problem.width), 1024 // channels), 1)
+    rows = 2 if problem.size[0] > 1 else 1
+    return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
+
+
+def correlate_candidates(problem: Problem) -> list[dict[str, int]]:
+    """Block sizes of :func:`correlate` worth measuring."""
+    most = power_of_two(problem.channels)
+    return [
+        {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
+        for channels in {min(most, 32), min(most, 64), min(most, 128)}
+        for columns in (8, 16, 32, 64)
+        for rows in (1, 2, 4, 8)
+        for warps in (2, 4, 8)
+        if columns <= power_of_two(problem.width)
+        # Accumulators of a thread: more would not stay in registers, fewer would idle.
+        and 4 <= columns * channels * rows // (32 * warps) <= 64
+    ]
+
+
+def correlate(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    dilation: int,
+    dtype: Any = None,
+    source: tuple[int, int] | None = None,
+    target: tuple[Array, int, bool] | None = None,
+    blocks: Blocks | None = None,
+) -> Array:
+    """The convolution of (N, H, W, C) images with (G, kh, kw, C) kernels; see ``_batching``.
+
+    Args:
+      x: images, or with ``source`` = (first, C) images of which a span of channels is read.
+      w: kernels, one for each of G groups of images.
+      b: (G, C) biases, or None.
+      dilation: distance between taps.
+      dtype: of the result; by default that of ``x``.
+      source: first channel of x to read, and how many.
+      target: (array, first channel, whether to add): write, or add to what is there, a span of
+        channels of this array, in place; it is the result.
+      blocks: block sizes; by default chosen.
+    """
+    images, height, width, _ = x.shape
+    groups, kh, kw, channels = w.shape
+    problem = Problem(
+        "depthwise_conv2d.correlate",
+        x.dtype.name,
+        images,
+        height,
+        width,
+        channels,
+        size=(kh, kw),
+        dilation=dilation,
+    )
+    blocks = blocks or choose(problem, correlate_heuristic)
+    span = blocks["columns"], blocks["channels"], blocks["rows"]
+    tiles = ceil_div(width, span[0]), ceil_div(channels, span[1])
+    steps = dilation * ceil_div(ceil_div(height, dilation), span[2])
+    kernel = functools.partial(
+        _correlate_kernel,
+        extent=(height, width, channels),
+        size=(kh, kw),
+        dilation=dilation,
+        span=span,
+        per_group=images // groups,
+        first=(0 if source is None else source[0], 0 if target is None else target[1]),
+        bias=b is not None,
+        target=target is not None,
+        add=target is not None and target[2],
+    )
+    out = (
+        jax.ShapeDtypeStruct((images, height, width, channels), dtype or x.dtype)
+        if target is None
+        else jax.ShapeDtypeStruct(target[0].shape, target[0].dtype)
+    )
+    args = [x, w, *([] if b is None else [b]), *([] if target is None else [target[0]])]
+    return launch(
+        kernel,
+        out,
+        (tiles[0] * tiles[1], steps, images),
+        blocks,
+        *args,
+        name="depthwise_correlate",
+        aliases={} if target is None else {len(args) - 1: 0},
+    )
+
+
+def _correlate_kernel(
+    x, w, *refs, extent, size, dilation, span, per_group, first, bias, target, add
+):
+    b, (before, out) = refs[0] if bias else None, refs[-2:] if target else (None, refs[-1])
+    (height, width, channels), (kh, kw), rows = extent, size, span[2]
+    place, image = pl.program_id(1), pl.program_id(2)
+    group = image // per_group
+    columns, lanes, inside = _tile(width, channels, span)
+    # Output row t of the tile is top + t·dilation.
+    top = (place // dilation) * (rows * dilation) + place % dilation
+    start = jnp.zeros(span[:2], jnp.float32)
+    if b is not None:
+        start = start + load(b, (group, lanes), inside)[None, :]
+
+    def input_row(r, sums):
+        row = top + (r - kh // 2) * dilation
+        sums = list(sums)
+        for j in range(kw):
+            column = columns + (j - kw // 2) * dilation
+            valid = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            mask = valid[:, None] & inside[None, :]
+            value = load(x, (image, row, column[:, None], first[0] + lanes[None, :]), mask)
+            for t in range(rows):
+                i = r - t
+                used = inside & (i >= 0) & (i < kh)
+                sums[t] = sums[t] + value * load(w, (group, i, j, lanes), used)[None, :]
+        return tuple(sums)
+
+    sums = lax.fori_loop(0, rows + kh - 1, input_row, (start,) * rows)
+    for t in range(rows):
+        row = top + t * dilation
+        mask = ((columns < width) & (row < height))[:, None] & inside[None, :]
+        index = (image, row, columns[:, None], first[1] + lanes[None, :])
+        value = sums[t] + load(before, index, mask) if add else sums[t]
+        store(out, index, value, mask)
+
+
+def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Columns and channels of this program, and which channels exist."""
+    tiles = ceil_div(channels, span[1])
+    index = pl.program_id(0)
+    columns = (index // tiles) * span[0] + jnp.arange(span[0], dtype=jnp.int32)
+    lanes = (index % tiles) * span[1] + jnp.arange(span[1], dtype=jnp.int32)
+    return columns, lanes, lanes < channels
+
+
+def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
+    """Block sizes of :func:`weight_grad` where none are measured."""
+    channels = min(power_of_two(problem.channels), 64)
+    most = 512 if problem.size[0] > 5 else 1024
+    columns = max(min(power_of_two(problem.width), most // channels), 1)
+    return {"columns": columns, "channels": channels, "rows": 32, "num_warps": 4}
+
+
+def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
+    """Block sizes of :func:`weight_grad` worth measuring."""
+    most = power_of_two(problem.channels)
+    return [
+        {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
+        for channels in {min(most, 32), min(most, 64), min(most, 128)}
+        for columns in (4, 8, 16, 32)
+        for rows in (8, 16, 32, 64)
+        for warps in (2, 4, 8)
+        if columns <= power_of_two(problem.width)
+        # 2·kh values stay in registers for each element of the tile.
+        and 2 <= columns * channels // (32 * warps) <= 112 // (2 * problem.size[0])
+    ]
+
+
+def weight_grad(
+    groups: int,
+    x: Array,
+    g: Array,
+    *,
+    size: tuple[int, int],
+    dilation: int,
+    source: tuple[int, int] | None = None,
+    blocks: Blocks | None = None,
+) -> Array:
+    """(G, kh, kw, C) float32 sums over the images of each group; the same on every run.
+
+    Args:
+      groups: G; a divisor of the number of images.
+      x: (N, H, W, C) images.
+      g: (N, H, W, C), or with ``source`` = (first, C) a span of its channels.
+      size: (kh, kw).
+      dilation: distance between taps.
+      source: first channel of g to read, and how many.
+      blocks: block sizes; by default chosen.
+    """
+    images, height, width, channels = x.shape
+    problem = Problem(
+        "depthwise_conv2d.weight_grad",
+        x.dtype.name,
+        images,
+        height,
+        width,
+        channels,
+        size=size,
+        dilation=dilation,
+    )
+    blocks = blocks or choose(problem, weight_grad_heuristic)
+    deep = ceil_div(height, dilation)
+    span = blocks["columns"], blocks["channels"], min(blocks["rows"], deep)
+    tiles = ceil_div(width, span[0]), ceil_div(channels, span[1])
+    steps = dilation * ceil_div(deep, span[2])
+    per_group = images // groups
+    parts = per_group * steps * tiles[0]
+    kernel = functools.partial(
+        _weight_grad_kernel,
+        extent=(height, width, channels),
+        size=size,
+        dilation=dilation,
+        span=span,
+        per_group=per_group,
+        first=0 if source is None else source[0],
+    )
+    partial = launch(
+        kernel,
+        jax.ShapeDtypeStruct((groups, parts, *size, channels), jnp.float32),
+        (tiles[0] * tiles[1], steps, images * size[1]),
+        blocks,
+        x,
+        g,
+        name="depthwise_weight_grad",
+    )
+    return partial.sum(1)
+
+
+def _weight_grad_kernel(x, g, out, *, extent, size, dilation, span, per_group, first):
+    (height, width, channels), (kh, kw) = extent, size
+    place, image, j = pl.program_id(1), pl.program_id(2) // kw, pl.program_id(2) % kw
+    columns, lanes, inside = _tile(width, channels, span)
+    phase, start = place % dilation, (place // dilation) * span[2]
+    shifted = columns + (j - kw // 2) * dilation
+    valid_x = (shifted >= 0) & (shifted < width)
+
+    def row_of(ref, n, column, valid, channel):
+        """Row n of those with this phase, zero outside the image."""
+        row = phase + n * dilation
+        mask = (valid & (row >= 0) & (row < height))[:, None] & inside[None, :]
+        return load(ref, (image, row, column[:, None], channel[None, :]), mask)
+
+    row_of_g = functools.partial(
+        row_of, g, column=columns, valid=columns < width, channel=first + lanes
+    )
+
+    def step(n, carry):
+        sums, recent = carry
+        # Tap i multiplies row s of x with row s + kh//2 − i of g.
+        met = (row_of_g(start + n + kh // 2), *recent)
+        value = row_of(x, start + n, shifted, valid_x, lanes)
+        sums = tuple(total + value * row for total, row in zip(sums, met, strict=True))
+        return sums, met[:-1]
+
+    zeros = (jnp.zeros(span[:2], jnp.float32),) * kh
+    recent = tuple(row_of_g(start - 1 + kh // 2 - i) for i in range(kh - 1))
+    sums, _ = lax.fori_loop(0, span[2], step, (zeros, recent))
+    column_tiles = ceil_div(width, span[0])
+    part = (image % per_group) * pl.num_programs(1) + place
+    part = part * column_tiles + pl.program_id(0) // ceil_div(channels, span[1])
+    for i in range(kh):
+        store(out, (image // per_group, part, i, j, lanes), jnp.sum(sums[i], 0), inside)
