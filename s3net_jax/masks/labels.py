@@ -27,10 +27,11 @@ def compact_labels(labels: np.ndarray) -> np.ndarray:
     indices = labels - low
     areas = np.bincount(indices.ravel())
     values = np.flatnonzero(areas)
-    shared = {area for area in areas[values] if np.count_nonzero(areas == area) > 1}
-    first = [int(np.argmax(indices == v)) if areas[v] in shared else 0 for v in values]
+    counts = areas[values]
+    tied = [np.count_nonzero(counts == count) > 1 for count in counts]
+    first = [np.argmax(indices == v) if tie else 0 for v, tie in zip(values, tied, strict=True)]
     rank = np.empty(len(areas), np.int32)
-    rank[values[np.lexsort((first, -areas[values]))]] = np.arange(len(values), dtype=np.int32)
+    rank[values[np.lexsort((np.array(first), -counts))]] = np.arange(len(values), dtype=np.int32)
     return rank[indices]
 
 
