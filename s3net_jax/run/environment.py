@@ -42,9 +42,12 @@ def devices() -> dict[str, Any]:
 
 def implementations() -> dict[str, dict[str, str | None]]:
     """Operator → implementation → None, or why it is not available."""
-    import s3net_kernels
+    try:
+        import s3net_kernels
 
-    return s3net_kernels.implementations()
+        return s3net_kernels.implementations()
+    except Exception as error:  # the place where a broken installation is looked for
+        return {"s3net_kernels": {"any": f"it can't be loaded ({type(error).__name__}: {error})"}}
 
 
 def _processor() -> str:

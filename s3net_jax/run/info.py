@@ -29,7 +29,7 @@ def describe(as_json: bool) -> str:
     lines += ["", "Implementations"]
     for operator, reasons in content["implementations"].items():
         available = [name for name, reason in reasons.items() if reason is None]
-        lines.append(f"  {operator}: {', '.join(available)}")
+        lines.append(f"  {operator}: {', '.join(available) or 'none'}")
         for name, reason in reasons.items():
             if reason is not None:
                 lines.append(f"    not {name}: {reason}")

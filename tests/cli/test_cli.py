@@ -154,6 +154,15 @@ def test_info(capsys) -> None:
     assert "fit.learning_rate        0.2\n" in s3net(capsys, "info", "--preset", "released")[1]
 
 
+def test_info_says_what_is_broken(capsys, monkeypatch) -> None:
+    def broken() -> None:
+        raise AttributeError("undefined symbol: f")
+
+    monkeypatch.setattr("s3net_kernels.implementations", broken)
+    code, out, _ = s3net(capsys, "info")
+    assert code == 0 and "it can't be loaded (AttributeError: undefined symbol: f)" in out
+
+
 def test_help_and_version(capsys) -> None:
     for arguments in ([], ["--help"], ["segment", "--help"], ["demo", "--help"]):
         code, out, err = s3net(capsys, *arguments)
