@@ -1,0 +1,24 @@
+"""Interleaving, quartiles and ratios of the benchmark harness."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.harness import interleave, ratio, summarise
+
+
+def test_candidates_take_turns_after_warming_up():
+    calls = []
+    seconds = interleave({n: lambda n=n: calls.append(n) for n in "ab"}, repeats=3, warm=2)
+    assert "".join(calls) == "aabb" + "ab" * 3
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_summaries_and_ratios():
+    summary = summarise([3.0, 1.0, 2.0, 4.0, 5.0])
+    assert (summary["q1_s"], summary["median_s"], summary["q3_s"]) == (2, 3, 4)
+    assert summary["min_s"] == 1
+    assert summarise([2.0])["q1_s"] == 2
+    assert ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == pytest.approx(
+        {"median": 3, "q1": 2.5, "q3": 3.5}
+    )
