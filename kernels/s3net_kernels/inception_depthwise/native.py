@@ -56,7 +56,7 @@ def join_branches(
     weights: tuple[Array, ...], biases: tuple[Array, ...], dilations: tuple[int, ...], kind
 ) -> tuple[Array, Array, Branches]:
     """All kernels as (taps, C), all biases as (branches, C), and the branches' sizes."""
-    branches = tuple((*w.shape[:2], d) for w, d in zip(weights, dilations, strict=True))
+    branches = tuple((w.shape[0], w.shape[1], d) for w, d in zip(weights, dilations, strict=True))
     w = jnp.concatenate([w.reshape(-1, w.shape[2]).astype(kind) for w in weights])
     return w, jnp.stack([b.astype(kind) for b in biases]), branches
 
