@@ -32,7 +32,7 @@ __all__ = [
 def correlate_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`correlate` where none are measured."""
     channels = min(power_of_two(problem.channels), 64)
-    columns = max(min(power_of_two(problem.width), 1024 // channels), 1)
+    columns = max(min(power_of_two(problem.width), 2048 // channels), 1)
     rows = 2 if problem.size[0] > 1 else 1
     return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
 
@@ -59,35 +59,30 @@ def correlate(
     *,
     dilation: int,
     dtype: Any = None,
-    source: tuple[int, int] | None = None,
-    target: tuple[Array, int, bool] | None = None,
+    first: int = 0,
+    into: tuple[Array | jax.ShapeDtypeStruct, int] | None = None,
+    plus: Array | None = None,
     blocks: Blocks | None = None,
 ) -> Array:
     """The convolution of (N, H, W, C) images with (G, kh, kw, C) kernels; see ``_batching``.
 
     Args:
-      x: images, or with ``source`` = (first, C) images of which a span of channels is read.
+      x: images; of their channels, C from ``first`` on are read.
       w: kernels, one for each of G groups of images.
       b: (G, C) biases, or None.
       dilation: distance between taps.
       dtype: of the result; by default that of ``x``.
-      source: first channel of x to read, and how many.
-      target: (array, first channel, whether to add): write, or add to what is there, a span of
-        channels of this array, in place; it is the result.
+      first: the first channel of x to read.
+      into: (array, channel): write C channels of this array, from this channel on, in place; it
+        is the result. Given a shape instead, the rest of the result is left undefined.
+      plus: (N, H, W, C) to add to the result, which takes over its memory if the dtype allows.
       blocks: block sizes; by default chosen.
     """
     images, height, width, _ = x.shape
     groups, kh, kw, channels = w.shape
-    problem = Problem(
-        "depthwise_conv2d.correlate",
-        x.dtype.name,
-        images,
-        height,
-        width,
-        channels,
-        size=(kh, kw),
-        dilation=dilation,
-    )
+    kind, size = x.dtype.name, (kh, kw)
+    name = "depthwise_conv2d.correlate"
+    problem = Problem(name, kind, images, height, width, channels, 0, size, dilation)
     blocks = blocks or choose(problem, correlate_heuristic)
     span = blocks["columns"], blocks["channels"], blocks["rows"]
     tiles = ceil_div(width, span[0]), ceil_div(channels, span[1])
@@ -95,36 +90,30 @@ def correlate(
     kernel = functools.partial(
         _correlate_kernel,
         extent=(height, width, channels),
-        size=(kh, kw),
+        size=size,
         dilation=dilation,
         span=span,
         per_group=images // groups,
-        first=(0 if source is None else source[0], 0 if target is None else target[1]),
+        first=(first, 0 if into is None else into[1]),
         bias=b is not None,
-        target=target is not None,
-        add=target is not None and target[2],
+        plus=plus is not None,
     )
-    out = (
-        jax.ShapeDtypeStruct((images, height, width, channels), dtype or x.dtype)
-        if target is None
-        else jax.ShapeDtypeStruct(target[0].shape, target[0].dtype)
-    )
-    args = [x, w, *([] if b is None else [b]), *([] if target is None else [target[0]])]
-    return launch(
-        kernel,
-        out,
-        (tiles[0] * tiles[1], steps, images),
-        blocks,
-        *args,
-        name="depthwise_correlate",
-        aliases={} if target is None else {len(args) - 1: 0},
-    )
+    out = jax.ShapeDtypeStruct((images, height, width, channels), dtype or x.dtype)
+    args, aliases = [x, w, *([] if b is None else [b])], {}
+    if plus is not None:
+        aliases = {len(args): 0} if plus.dtype == out.dtype else {}
+        args.append(plus)
+    if into is not None:
+        out = jax.ShapeDtypeStruct(into[0].shape, into[0].dtype)
+        if not isinstance(into[0], jax.ShapeDtypeStruct):
+            aliases = {len(args): 0}
+            args.append(into[0])
+    grid = (tiles[0] * tiles[1], steps, images)
+    return launch(kernel, out, grid, blocks, *args, name="depthwise_correlate", aliases=aliases)
 
 
-def _correlate_kernel(
-    x, w, *refs, extent, size, dilation, span, per_group, first, bias, target, add
-):
-    b, (before, out) = refs[0] if bias else None, refs[-2:] if target else (None, refs[-1])
+def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, first, bias, plus):
+    b, before, out = refs[0] if bias else None, refs[int(bias)], refs[-1]
     (height, width, channels), (kh, kw), rows = extent, size, span[2]
     place, image = pl.program_id(1), pl.program_id(2)
     group = image // per_group
@@ -153,9 +142,10 @@ def _correlate_kernel(
     for t in range(rows):
         row = top + t * dilation
         mask = ((columns < width) & (row < height))[:, None] & inside[None, :]
-        index = (image, row, columns[:, None], first[1] + lanes[None, :])
-        value = sums[t] + load(before, index, mask) if add else sums[t]
-        store(out, index, value, mask)
+        value = sums[t]
+        if plus:
+            value = value + load(before, (image, row, columns[:, None], lanes[None, :]), mask)
+        store(out, (image, row, columns[:, None], first[1] + lanes[None, :]), value, mask)
 
 
 def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Array, Array]:
@@ -197,7 +187,7 @@ def weight_grad(
     *,
     size: tuple[int, int],
     dilation: int,
-    source: tuple[int, int] | None = None,
+    first: int = 0,
     blocks: Blocks | None = None,
 ) -> Array:
     """(G, kh, kw, C) float32 sums over the images of each group; the same on every run.
@@ -205,23 +195,15 @@ def weight_grad(
     Args:
       groups: G; a divisor of the number of images.
       x: (N, H, W, C) images.
-      g: (N, H, W, C), or with ``source`` = (first, C) a span of its channels.
+      g: (N, H, W, ...); of its channels, C from ``first`` on are read.
       size: (kh, kw).
       dilation: distance between taps.
-      source: first channel of g to read, and how many.
+      first: the first channel of g to read.
       blocks: block sizes; by default chosen.
     """
     images, height, width, channels = x.shape
-    problem = Problem(
-        "depthwise_conv2d.weight_grad",
-        x.dtype.name,
-        images,
-        height,
-        width,
-        channels,
-        size=size,
-        dilation=dilation,
-    )
+    kind, name = x.dtype.name, "depthwise_conv2d.weight_grad"
+    problem = Problem(name, kind, images, height, width, channels, 0, size, dilation)
     blocks = blocks or choose(problem, weight_grad_heuristic)
     deep = ceil_div(height, dilation)
     span = blocks["columns"], blocks["channels"], min(blocks["rows"], deep)
@@ -236,7 +218,7 @@ def weight_grad(
         dilation=dilation,
         span=span,
         per_group=per_group,
-        first=0 if source is None else source[0],
+        first=first,
     )
     partial = launch(
         kernel,
