@@ -30,7 +30,7 @@ from s3net_jax.io import (
 )
 from s3net_jax.masks import check_target
 from s3net_jax.run.discover import Source, discover
-from s3net_jax.run.environment import devices, versions
+from s3net_jax.run.environment import devices, implementations, versions
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.plan import file_digest, make_plan, output_paths
 from s3net_jax.run.single import DivergedError, Segmentation, segment_image
@@ -241,6 +241,10 @@ def _write_run(summary: Summary, config: Config, seed: int, started: datetime) -
         "config": config.to_dict(),
         "versions": versions(),
         "devices": devices(),
+        "implementations": {
+            operator: [name for name, reason in reasons.items() if reason is None]
+            for operator, reasons in implementations().items()
+        },
     }
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     write_bytes(summary.out / "run.json", text.encode())

@@ -64,6 +64,7 @@ def test_results(tmp_path: Path) -> None:
     assert Config().replace(**content["config"]) == CONFIG
     assert content["config_digest"] == CONFIG.digest and content["versions"]["jax"]
     assert content["devices"]["backend"]
+    assert "xla" in content["implementations"]["deform_conv2d"]
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         *record["outputs"].values(),
         "results.jsonl",
