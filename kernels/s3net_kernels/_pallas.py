@@ -94,12 +94,13 @@ def launch(
 
 
 def load(ref: Any, index: tuple[Any, ...], mask: Array | None = None) -> Array:
-    """``ref[index]`` as float32, zero where ``mask`` is false; indices broadcast together."""
+    """``ref[index]``, zero where ``mask`` is false; indices broadcast. Floats become float32."""
     index, shape = _broadcast(index)
     if mask is None:
-        return plt.load(ref.at[index]).astype(jnp.float32)
-    mask = jnp.broadcast_to(mask, shape)
-    return plt.load(ref.at[index], mask=mask, other=0).astype(jnp.float32)
+        value = plt.load(ref.at[index])
+    else:
+        value = plt.load(ref.at[index], mask=jnp.broadcast_to(mask, shape), other=0)
+    return value.astype(jnp.float32) if jnp.issubdtype(value.dtype, jnp.floating) else value
 
 
 def store(ref: Any, index: tuple[Any, ...], value: Array, mask: Array | None = None) -> None:

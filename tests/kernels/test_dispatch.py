@@ -89,5 +89,3 @@ def test_settings_are_scoped_and_retrace():
             assert settings().deterministic and not settings().tuned
     function(1.0)
     assert traced == [False, True]
-    with kernels.config(interpret=True):
-        assert settings().deterministic

@@ -1,0 +1,91 @@
+"""Deformable convolution on NVIDIA GPUs, by Pallas kernels."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._batching import fold_images
+from s3net_kernels._bilinear import pixel_grid
+from s3net_kernels._config import settings
+from s3net_kernels._gather_sum import gather_sum
+from s3net_kernels._pallas import decline, unavailable, with_gradient_of
+from s3net_kernels.deform_conv2d import pallas_kernels as kernels
+from s3net_kernels.deform_conv2d import xla
+
+__all__ = ["deform_conv2d", "supports", "unavailable"]
+
+
+def supports(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> str | None:
+    """Declines float64 and empty arrays."""
+    return decline(x, offset, mask, w, b)
+
+
+def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
+    """See ``api.deform_conv2d``."""
+    return _deform(x, offset.astype(jnp.float32), mask.astype(jnp.float32), w, b)
+
+
+@jax.custom_vjp
+def _deform(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
+    def run(_: int, x: Array, offset: Array, mask: Array, w: Array, b: Array | None = None):
+        return kernels.forward(x, offset, mask, w, b)
+
+    parameters = [w[None], *([] if b is None else [b[None]])]
+    of_images = (True, True, True, *[False] * len(parameters))
+    return fold_images(run, 1, of_images, x, offset, mask, *parameters)
+
+
+def _forward(x: Array, offset: Array, mask: Array, w: Array, b: Array | None):
+    saved = (x, offset, mask, w, None if b is None else b[:0])
+    return _deform(x, offset, mask, w, b), saved
+
+
+def _backward(saved: tuple[Array, Array, Array, Array, Array | None], g: Array):
+    *args, b = saved
+    dx, doffset, dmask, dw = with_gradient_of(_plain_gradients, _gradients)(*args, g)
+    db = None if b is None else jnp.sum(g, (0, 1, 2), jnp.float32).astype(b.dtype)
+    return dx, doffset, dmask, dw, db
+
+
+_deform.defvjp(_forward, _backward)
+
+
+def _gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
+    """(dx, doffset, dmask, dw), by kernels."""
+
+    def run(_: int, x: Array, offset: Array, mask: Array, g: Array, w: Array):
+        scatter = not settings().deterministic
+        dx, doffset, dmask = kernels.backward(x, offset, mask, w, g, scatter=scatter)
+        if dx is None:
+            dx = _ordered_dx(x.shape, offset, mask, g, w)
+        return dx.astype(x.dtype), doffset, dmask
+
+    def run_dw(groups: int, x: Array, offset: Array, mask: Array, g: Array) -> Array:
+        return kernels.weight_grad(groups, x, offset, mask, g, size=(w.shape[0], w.shape[1]))
+
+    of_images = (True, True, True, True)
+    gradients = fold_images(run, 1, (*of_images, False), x, offset, mask, g, w[None])
+    dw = fold_images(run_dw, 1, of_images, x, offset, mask, g)[0]
+    return (*gradients, dw.astype(w.dtype))
+
+
+def _plain_gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
+    """The same in plain JAX, to be differentiated again."""
+    return jax.vjp(lambda *args: xla.deform_conv2d(*args, None), x, offset, mask, w)[1](g)
+
+
+def _ordered_dx(shape: tuple[int, ...], offset: Array, mask: Array, g: Array, w: Array) -> Array:
+    """dx without atomic additions. Holds the gradient of all columns: kh·kw feature maps."""
+    (images, height, width, channels), (groups, kh, kw, _, features) = shape, w.shape
+    grouped = g.reshape(groups, -1, features)
+    kernel = w.reshape(groups, kh * kw * channels, features).astype(g.dtype)
+    columns = jnp.einsum("gpo,gko->gpk", grouped, kernel, preferred_element_type=jnp.float32)
+    values = columns.reshape(images, height * width * kh * kw, channels)
+    rows, across = pixel_grid(height, width, jnp.float32)
+    i, j = (side.reshape(-1) for side in jnp.broadcast_arrays(*pixel_grid(kh, kw, jnp.float32)))
+    y = rows[..., None] + (i - kh // 2) + offset[..., 0::2]
+    x = across[..., None] + (j - kw // 2) + offset[..., 1::2]
+    y, x, scale = (a.reshape(images, -1) for a in (y, x, mask))
+    return gather_sum(y, x, scale, values, (height, width))

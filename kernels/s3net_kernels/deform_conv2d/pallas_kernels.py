@@ -1,0 +1,308 @@
+"""Pallas kernels of the deformable convolution, each fused with its matrix product.
+
+No columns reach memory: every kernel samples a tile of pixels for one tap after the other, and
+multiplies the tile on tensor cores. The precision of these products of float32 follows
+``jax.default_matmul_precision``, as everywhere in JAX: TF32 unless more is asked for. 16-bit
+images are multiplied in 16 bits and summed in float32.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental import pallas as pl
+
+from s3net_kernels._bilinear import Corner, corners
+from s3net_kernels._pallas import add_at, ceil_div, launch, load, power_of_two, store
+from s3net_kernels._tuning import Blocks, Problem, choose
+from s3net_kernels.bilinear_sample.pallas_kernels import blend
+
+__all__ = ["backward", "candidates", "forward", "heuristic", "weight_grad"]
+
+_LEAST = 16
+"""Smallest side of a matrix product on tensor cores."""
+
+
+def heuristic(problem: Problem) -> dict[str, int]:
+    """Block sizes of every kernel where none are measured."""
+    channels = max(_LEAST, min(power_of_two(problem.channels), 64))
+    features = max(_LEAST, min(power_of_two(problem.features), 64))
+    return {
+        "pixels": 32 if problem.dtype == "float32" else 64,
+        "channels": channels,
+        "features": features,
+        "tiles": 32,
+        "num_warps": 4,
+        "num_stages": 2,
+    }
+
+
+def candidates(problem: Problem) -> list[dict[str, int]]:
+    """Block sizes of every kernel worth measuring."""
+    base = heuristic(problem)
+    tiles = (8, 32, 128) if problem.kernel.endswith("weight_grad") else (base["tiles"],)
+    return [
+        {**base, "pixels": p, "channels": c, "tiles": t, "num_warps": warps, "num_stages": stages}
+        for p in (16, 32, 64, 128)
+        for c in {base["channels"], max(_LEAST, base["channels"] // 2)}
+        for t in tiles
+        for warps in (2, 4, 8)
+        for stages in (1, 2, 3)
+        if 4 <= p * c // (32 * warps) <= 64
+    ]
+
+
+class _Call:
+    """Shapes and block sizes of one call, and what its kernels share."""
+
+    def __init__(self, direction: str, x: Array, w_shape: tuple[int, ...], blocks: Blocks | None):
+        self.images, self.height, self.width, self.channels = x.shape
+        self.groups, self.kh, self.kw, _, self.features = w_shape
+        problem = Problem(
+            f"deform_conv2d.{direction}",
+            x.dtype.name,
+            self.images,
+            self.height,
+            self.width,
+            self.channels,
+            self.features,
+            (self.kh, self.kw),
+        )
+        self.blocks = blocks or choose(problem, heuristic)
+        self.pixels = self.height * self.width
+        self.kind = jnp.float32 if x.dtype.itemsize > 2 else x.dtype
+        self.chunks = ceil_div(self.channels, self.blocks["channels"])
+        self.feature_tiles = ceil_div(self.features, self.blocks["features"])
+        self.pixel_tiles = ceil_div(self.pixels, self.blocks["pixels"])
+        self.per_group = self.images // self.groups
+
+    def flat(self, *arrays: Array) -> list[Array]:
+        """(N, H, W, ...) as (N, H·W, ...)."""
+        return [a.reshape(self.images, self.pixels, a.shape[3]) for a in arrays]
+
+    def rows(self, x: Array) -> Array:
+        """(N, H, W, C) as (N·H·W, C)."""
+        return x.reshape(self.images * self.pixels, self.channels)
+
+    def pixel(self, tile: Any) -> tuple[Array, Array]:
+        """The pixels of a tile, and which of them exist."""
+        count = self.blocks["pixels"]
+        pixel = tile * count + jnp.arange(count, dtype=jnp.int32)
+        return pixel, pixel < self.pixels
+
+    def lanes(self, chunk: Any) -> tuple[Array, Array]:
+        """The input channels of a chunk, and which of them exist."""
+        count = self.blocks["channels"]
+        lanes = chunk * count + jnp.arange(count, dtype=jnp.int32)
+        return lanes, lanes < self.channels
+
+    def outs(self, tile: Any) -> tuple[Array, Array]:
+        """The output channels of a tile, and which of them exist."""
+        count = self.blocks["features"]
+        outs = tile * count + jnp.arange(count, dtype=jnp.int32)
+        return outs, outs < self.features
+
+    def around(self, offset: Any, image: Any, pixel: Array, exists: Array, tap: Any):
+        """The corners that tap ``tap`` of each pixel samples."""
+        i, j = tap // self.kw - self.kh // 2, tap % self.kw - self.kw // 2
+        dy, dx = (load(offset, (image, pixel, 2 * tap + axis), exists) for axis in (0, 1))
+        y = (pixel // self.width + i).astype(jnp.float32) + dy
+        x = (pixel % self.width + j).astype(jnp.float32) + dx
+        return corners(image, y, x, (self.height, self.width))
+
+    def matrix(self, w: Any, group: Any, tap: Any, lanes, outs) -> Array:
+        """(channels, features) weights of a tap."""
+        index = (group, tap, lanes[0][:, None], outs[0][None, :])
+        return load(w, index, lanes[1][:, None] & outs[1][None, :]).astype(self.kind)
+
+
+def _matmul(a: Array, b: Array, contract: tuple[int, int]) -> Array:
+    dimensions = (((contract[0],), (contract[1],)), ((), ()))
+    return lax.dot_general(a, b, dimensions, preferred_element_type=jnp.float32)
+
+
+def forward(
+    x: Array,
+    offset: Array,
+    mask: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    blocks: Blocks | None = None,
+) -> Array:
+    """The convolution, with kernels (G, kh, kw, Cin, Cout), biases (G, Cout); see ``_batching``."""
+    call = _Call("forward", x, w.shape, blocks)
+    kernel = functools.partial(_forward_kernel, call=call, bias=b is not None)
+    grid = (call.pixel_tiles, call.feature_tiles, call.images)
+    out = jax.ShapeDtypeStruct((call.images, call.pixels, call.features), x.dtype)
+    args = [call.rows(x), *call.flat(offset, mask), _by_tap(w), *([] if b is None else [b])]
+    y = launch(kernel, out, grid, call.blocks, *args, name="deform_forward")
+    return y.reshape(*x.shape[:3], call.features)
+
+
+def _forward_kernel(rows, offset, mask, w, *refs, call: _Call, bias: bool):
+    b, out = refs[0], refs[-1]
+    image, group = pl.program_id(2), pl.program_id(2) // call.per_group
+    pixel, exists = call.pixel(pl.program_id(0))
+    outs = call.outs(pl.program_id(1))
+
+    def tap(t, total):
+        around = call.around(offset, image, pixel, exists, t)
+        scale = load(mask, (image, pixel, t), exists)
+        for chunk in range(call.chunks):
+            lanes = call.lanes(chunk)
+            valid = exists[:, None] & lanes[1][None, :]
+            value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
+            total = total + _matmul(value, call.matrix(w, group, t, lanes, outs), (1, 0))
+        return total
+
+    start = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
+    if bias:
+        start = start + load(b, (group, outs[0]), outs[1])[None, :]
+    total = lax.fori_loop(0, call.kh * call.kw, tap, start)
+    index = (image, pixel[:, None], outs[0][None, :])
+    store(out, index, total, exists[:, None] & outs[1][None, :])
+
+
+def backward(
+    x: Array,
+    offset: Array,
+    mask: Array,
+    w: Array,
+    g: Array,
+    *,
+    scatter: bool,
+    blocks: Blocks | None = None,
+) -> tuple[Array | None, Array, Array]:
+    """(dx, doffset, dmask), all float32.
+
+    Args:
+      x, offset, mask, w: as in :func:`forward`.
+      g: (N, H, W, Cout) cotangent.
+      scatter: whether to compute dx, by atomic additions in no fixed order; None otherwise.
+      blocks: block sizes; by default chosen.
+    """
+    call = _Call("backward", x, w.shape, blocks)
+    kernel = functools.partial(_backward_kernel, call=call, scatter=scatter)
+    args = [call.rows(x), *call.flat(offset, mask, g), _by_tap(w)]
+    out = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in (args[1], args[2])]
+    if scatter:
+        args.append(jnp.zeros(args[0].shape, jnp.float32))
+        out.append(jax.ShapeDtypeStruct(args[0].shape, jnp.float32))
+    results = launch(
+        kernel,
+        out,
+        (call.pixel_tiles, call.images),
+        call.blocks,
+        *args,
+        name="deform_backward",
+        aliases={5: 2} if scatter else {},
+    )
+    dx = results[2].reshape(x.shape) if scatter else None
+    return dx, results[0].reshape(offset.shape), results[1].reshape(mask.shape)
+
+
+def _backward_kernel(rows, offset, mask, g, w, *refs, call: _Call, scatter: bool):
+    doffset, dmask, dx = (*refs[1:],) if scatter else (*refs, None)
+    image, group = pl.program_id(1), pl.program_id(1) // call.per_group
+    pixel, exists = call.pixel(pl.program_id(0))
+
+    def cotangent(tile):
+        outs, present = call.outs(tile)
+        index = (image, pixel[:, None], outs[None, :])
+        return load(g, index, exists[:, None] & present[None, :]).astype(call.kind)
+
+    # One tile of output channels, the usual case, is loaded once for all the taps.
+    whole = cotangent(0) if call.feature_tiles == 1 else None
+
+    def tap(t, _):
+        around = call.around(offset, image, pixel, exists, t)
+        scale = load(mask, (image, pixel, t), exists)
+        products = [jnp.zeros(pixel.shape, jnp.float32)] * 4
+        for chunk in range(call.chunks):
+            lanes = call.lanes(chunk)
+            valid = exists[:, None] & lanes[1][None, :]
+            columns = jnp.zeros(valid.shape, jnp.float32)
+            for tile in range(call.feature_tiles):
+                part = cotangent(tile) if whole is None else whole
+                weights = call.matrix(w, group, t, lanes, call.outs(tile))
+                columns = columns + _matmul(part, weights, (1, 1))
+            for n, corner in enumerate(around):
+                index = (corner.row[:, None], lanes[0][None, :])
+                products[n] = products[n] + jnp.sum(load(rows, index, valid) * columns, 1)
+                if dx is not None:
+                    share = corner.weight * scale
+                    add_at(dx, index, columns * share[:, None], valid & (share != 0)[:, None])
+        _store_taps(doffset, dmask, (image, pixel, t), exists, around, products, scale)
+        return 0
+
+    lax.fori_loop(0, call.kh * call.kw, tap, 0)
+
+
+def _store_taps(doffset, dmask, place, exists, around: tuple[Corner, ...], products, scale):
+    """Gradients of offset and mask, out of the corners' products with the columns' gradient."""
+    image, pixel, tap = place
+    pairs = list(zip(products, around, strict=True))
+    store(dmask, place, sum(p * c.weight for p, c in pairs), exists)
+    store(doffset, (image, pixel, 2 * tap), sum(p * c.dy for p, c in pairs) * scale, exists)
+    store(doffset, (image, pixel, 2 * tap + 1), sum(p * c.dx for p, c in pairs) * scale, exists)
+
+
+def weight_grad(
+    groups: int,
+    x: Array,
+    offset: Array,
+    mask: Array,
+    g: Array,
+    *,
+    size: tuple[int, int],
+    blocks: Blocks | None = None,
+) -> Array:
+    """(G, kh, kw, Cin, Cout) float32 sums over each group's images; the same on every run."""
+    shape = (groups, *size, x.shape[3], g.shape[3])
+    call = _Call("weight_grad", x, shape, blocks)
+    parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
+    kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts)
+    taps = call.kh * call.kw
+    partial_shape = (groups, call.per_group * parts, taps, call.channels, call.features)
+    partial = launch(
+        kernel,
+        jax.ShapeDtypeStruct(partial_shape, jnp.float32),
+        (taps * call.chunks, call.feature_tiles, call.images * parts),
+        call.blocks,
+        call.rows(x),
+        *call.flat(offset, mask, g),
+        name="deform_weight_grad",
+    )
+    return partial.sum(1).reshape(shape)
+
+
+def _weight_grad_kernel(rows, offset, mask, g, out, *, call: _Call, parts: int):
+    tap, chunk = pl.program_id(0) // call.chunks, pl.program_id(0) % call.chunks
+    image, part = pl.program_id(2) // parts, pl.program_id(2) % parts
+    lanes, outs = call.lanes(chunk), call.outs(pl.program_id(1))
+
+    def tile(n, total):
+        pixel, exists = call.pixel(part * call.blocks["tiles"] + n)
+        around = call.around(offset, image, pixel, exists, tap)
+        scale = load(mask, (image, pixel, tap), exists)
+        valid = exists[:, None] & lanes[1][None, :]
+        value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
+        index = (image, pixel[:, None], outs[0][None, :])
+        part_of_g = load(g, index, exists[:, None] & outs[1][None, :]).astype(call.kind)
+        return total + _matmul(value, part_of_g, (0, 0))
+
+    start = jnp.zeros((call.blocks["channels"], call.blocks["features"]), jnp.float32)
+    total = lax.fori_loop(0, min(call.blocks["tiles"], call.pixel_tiles), tile, start)
+    group, place = image // call.per_group, (image % call.per_group) * parts + part
+    index = (group, place, tap, lanes[0][:, None], outs[0][None, :])
+    store(out, index, total, lanes[1][:, None] & outs[1][None, :])
+
+
+def _by_tap(w: Array) -> Array:
+    """(G, kh, kw, Cin, Cout) as (G, kh·kw, Cin, Cout)."""
+    return w.reshape(w.shape[0], w.shape[1] * w.shape[2], *w.shape[3:])
