@@ -11,20 +11,24 @@ from __future__ import annotations
 from s3net_kernels._config import config
 from s3net_kernels._dispatch import IMPLEMENTATIONS, OPERATORS, UnsupportedError, implementations
 from s3net_kernels.affine_warp.api import affine_warp
+from s3net_kernels.batch_norm.api import batch_norm
 from s3net_kernels.bilinear_sample.api import bilinear_sample
 from s3net_kernels.deform_conv2d.api import deform_conv2d
 from s3net_kernels.depthwise_conv2d.api import depthwise_conv2d
 from s3net_kernels.inception_depthwise.api import inception_depthwise
+from s3net_kernels.linear.api import linear
 
 __all__ = [
     "IMPLEMENTATIONS",
     "OPERATORS",
     "UnsupportedError",
     "affine_warp",
+    "batch_norm",
     "bilinear_sample",
     "config",
     "deform_conv2d",
     "depthwise_conv2d",
     "implementations",
     "inception_depthwise",
+    "linear",
 ]

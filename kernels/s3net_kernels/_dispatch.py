@@ -33,6 +33,8 @@ OPERATORS = (
     "deform_conv2d",
     "bilinear_sample",
     "affine_warp",
+    "linear",
+    "batch_norm",
 )
 IMPLEMENTATIONS = ("reference", "xla", "native", "pallas")
 

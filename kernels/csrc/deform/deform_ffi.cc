@@ -14,9 +14,6 @@ DeformShape shape_of(const Call& call, const Buffer& x, const Buffer& w) {
           Call::dim(x, 4, 3), Call::dim(w, 4, 3), Call::dim(w, 4, 0), Call::dim(w, 4, 1)};
 }
 
-// The columns of a matrix padded to whole panels, whatever the instruction set.
-int64_t padded(int64_t columns) { return (columns + 63) / 64 * 64; }
-
 ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, Buffer w, Buffer b,
                    ResultBuffer y, ResultBuffer packed) {
   Call call(*y, 4);
@@ -29,7 +26,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, B
       call.operand(w, {s.kernel_height, s.kernel_width, s.inputs, s.outputs}),
       call.operand(b, {s.outputs}),
       call.result(y, {s.images, s.height, s.width, s.outputs}),
-      call.result(packed, {s.columns(), padded(s.outputs)})};
+      call.result(packed, {s.columns(), packed_columns(s.outputs)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
   S3N_SELECT(deform_kernels).forward(type, a, executor);
@@ -53,7 +50,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, 
       call.result(dmask, {s.images, s.height, s.width, s.taps()}),
       call.result(dw, {s.kernel_height, s.kernel_width, s.inputs, s.outputs}),
       call.result(db, {s.outputs}),
-      call.result(packed, {s.outputs, padded(s.columns())}),
+      call.result(packed, {s.outputs, packed_columns(s.columns())}),
       call.result(partials, {s.images, deform_bands(s.height), s.columns() + 1, s.outputs})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);

@@ -30,6 +30,9 @@ using Buffer = xla::ffi::AnyBuffer;
 using ResultBuffer = xla::ffi::Result<Buffer>;
 using Dimensions = Buffer::Dimensions;
 
+// The columns of a matrix once packed into panels, whatever the instruction set.
+inline int64_t packed_columns(int64_t columns) { return (columns + 63) / 64 * 64; }
+
 class Call {
  public:
   // `result` is a result whose own dimensions, without those of the batch, number `rank`.

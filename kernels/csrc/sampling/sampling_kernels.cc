@@ -19,7 +19,6 @@ struct Corners {
       : y(sample_axis(coords[0], s.height, s.edge)), x(sample_axis(coords[1], s.width, s.edge)) {}
   int64_t pixel(int k, int64_t width) const { return y.index[k >> 1] * width + x.index[k & 1]; }
   A weight(int k) const { return y.weight[k >> 1] * x.weight[k & 1]; }
-  bool outside() const { return y.outside() || x.outside(); }
 };
 
 // Calls f(group, image of the group, first row, end row) for bands of `height` rows.
@@ -43,12 +42,17 @@ void forward(const SamplingForward& a, Executor& executor) {
     T* const y = a.y.group<T>(g) + n * pixels * C;
     for (int64_t p = first * s.out_width; p < end * s.out_width; ++p) {
       const Corners<A> corners(s, coords + 2 * p);
+      const T* source[4];
+      vec<A> weight[4];
+      for (int k = 0; k < 4; ++k) {
+        source[k] = x + corners.pixel(k, s.width) * C;
+        weight[k] = broadcast(corners.weight(k));
+      }
+      T* const out = y + p * C;
       for_each_block<A>(C, [&](auto block, int64_t c) {
-        vec<A> sum = {};
-        if (!corners.outside())
-          for (int k = 0; k < 4; ++k)
-            sum += block.load(x + corners.pixel(k, s.width) * C + c) * corners.weight(k);
-        block.store(y + p * C + c, sum);
+        vec<A> sum = block.load(source[0] + c) * weight[0];
+        for (int k = 1; k < 4; ++k) sum += block.load(source[k] + c) * weight[k];
+        block.store(out + c, sum);
       });
     }
   });
@@ -88,18 +92,24 @@ void input_gradient(const SamplingInputGradient& a, Executor& executor) {
       const A* const coords = a.coords.group<A>(g) + (n * pixels + line) * 2;
       const T* const dy = a.dy.group<T>(g) + (n * pixels + line) * C;
       for (int64_t p = 0; p < s.out_width; ++p) {
-        const Corners<A> corners(s, coords + 2 * p);
-        if (corners.outside()) continue;
+        const AxisSample<A> y = sample_axis(coords[2 * p], s.height, s.edge);
+        const bool mine[2] = {y.index[0] >= first && y.index[0] < end,
+                              y.index[1] >= first && y.index[1] < end};
+        if (!mine[0] && !mine[1]) continue;
+        const AxisSample<A> x = sample_axis(coords[2 * p + 1], s.width, s.edge);
         for (int i = 0; i < 2; ++i) {
-          const int64_t target = corners.y.index[i];
-          if (target < first || target >= end) continue;
-          for (int k = 2 * i; k < 2 * i + 2; ++k) {
-            const A weight = corners.weight(k);
-            A* const out = dx + corners.pixel(k, s.width) * C;
-            for_each_block<A>(C, [&](auto block, int64_t c) {
-              block.store(out + c, block.load(out + c) + block.load(dy + p * C + c) * weight);
-            });
-          }
+          if (!mine[i]) continue;
+          A* const left = dx + (y.index[i] * s.width + x.index[0]) * C;
+          A* const right = dx + (y.index[i] * s.width + x.index[1]) * C;
+          const vec<A> to_left = broadcast(y.weight[i] * x.weight[0]);
+          const vec<A> to_right = broadcast(y.weight[i] * x.weight[1]);
+          const T* const g = dy + p * C;
+          for_each_block<A>(C, [&](auto block, int64_t c) {
+            const vec<A> value = block.load(g + c);
+            block.store(left + c, block.load(left + c) + value * to_left);
+            // After the store: at the image's edge both may be the same pixel.
+            block.store(right + c, block.load(right + c) + value * to_right);
+          });
         }
       }
     }
@@ -118,11 +128,12 @@ void coords_gradient(const SamplingCoordsGradient& a, Executor& executor) {
     A* const dcoords = a.dcoords.group<A>(g) + n * pixels * 2;
     for (int64_t p = first * s.out_width; p < end * s.out_width; ++p) {
       const Corners<A> corners(s, coords + 2 * p);
+      const T* source[4];
+      for (int k = 0; k < 4; ++k) source[k] = x + corners.pixel(k, s.width) * C;
       vec<A> dot[4] = {};
       for_each_block<A>(C, [&](auto block, int64_t c) {
         const vec<A> g = block.load(dy + p * C + c);
-        for (int k = 0; k < 4; ++k)
-          dot[k] += block.load(x + corners.pixel(k, s.width) * C + c) * g;
+        for (int k = 0; k < 4; ++k) dot[k] += block.load(source[k] + c) * g;
       });
       A by_y = 0, by_x = 0;
       for (int k = 0; k < 4; ++k) {

@@ -52,14 +52,18 @@ def call(
       handler: its name in the library, without ``s3n_``.
       results: (shape, dtype) of each result.
       operands: as the handler expects them.
-      attributes: integers, or sequences of them, which the handler receives flat.
+      attributes: numbers, or sequences of integers, which the handler receives flat.
     """
     target = _register(handler)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
     function = jax.ffi.ffi_call(target, shapes, vmap_method="expand_dims")
-    flat = {name: np.asarray(n, np.int64).reshape(-1) for name, n in attributes.items()}
-    single = {name: flat[name][0] for name, n in attributes.items() if isinstance(n, int)}
-    return list(function(*operands, **{**flat, **single}))
+    return list(function(*operands, **{name: _attribute(n) for name, n in attributes.items()}))
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, float):
+        return np.float64(value)
+    return np.int64(value) if isinstance(value, int) else np.asarray(value, np.int64).reshape(-1)
 
 
 def storage_dtype(x: Array, compute: Any) -> jnp.dtype:

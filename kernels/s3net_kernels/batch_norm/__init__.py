@@ -1,0 +1,1 @@
+"""Batch normalisation with the batch's own statistics; see ``api.py``."""

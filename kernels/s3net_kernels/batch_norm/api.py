@@ -1,0 +1,59 @@
+"""Public function of the batch normalisation."""
+
+from __future__ import annotations
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need
+from s3net_kernels._dispatch import dispatch
+
+__all__ = ["batch_norm"]
+
+
+def batch_norm(
+    x: ArrayLike,
+    scale: ArrayLike,
+    bias: ArrayLike,
+    *,
+    epsilon: float = 1e-5,
+    implementation: str | None = None,
+) -> Array:
+    """Normalise every channel by its own mean and variance over all other axes.
+
+    y[..., c] = (x[..., c] − mean[c]) / √(variance[c] + ε) · scale[c] + bias[c], with the biased
+    variance. The statistics are those of ``x`` itself, and take part in the gradient. Under
+    ``vmap`` each member of the batch has statistics of its own.
+
+    Args:
+      x: (..., C) floating point, at least two axes.
+      scale: (C,) floating point.
+      bias: (C,) floating point.
+      epsilon: ε, not negative.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (..., C), dtype of ``x``; computed in the widest dtype of the arguments, at least float32.
+
+    Raises:
+      ValueError: shapes that do not fit, or a negative ``epsilon``.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "batch_norm"
+    x, scale, bias = (
+        as_float(name, label, value)
+        for label, value in (("x", x), ("scale", scale), ("bias", bias))
+    )
+    need(
+        x.ndim >= 2,
+        f"{name}: x has shape {x.shape}, it must be (..., C) with at least one axis of rows.",
+    )
+    for label, array in (("scale", scale), ("bias", bias)):
+        need(
+            array.shape == x.shape[-1:],
+            f"{name}: {label} has shape {array.shape}, it must be {x.shape[-1:]}: one number per "
+            "channel of x.",
+        )
+    need(epsilon >= 0, f"{name}: epsilon is {epsilon}, it must not be negative.")
+    return dispatch(name, implementation, x, scale, bias, epsilon=float(epsilon))

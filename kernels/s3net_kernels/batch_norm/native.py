@@ -1,0 +1,60 @@
+"""Batch normalisation on the CPU: two passes each way in C++; see ``kernels/csrc/norm``.
+
+Forward keeps x and the statistics for backward, not the normalised values.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import cast
+
+import jax
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+
+__all__ = ["batch_norm", "supports", "unavailable"]
+
+_BLOCK_ROWS = 4096
+"""Rows that are summed in one go: ``kNormBlockRows`` of the library."""
+
+
+def supports(x: Array, scale: Array, bias: Array, *, epsilon: float) -> str | None:
+    """Serves every valid call on the CPU."""
+    return unsupported(x, scale, bias)
+
+
+def batch_norm(x: Array, scale: Array, bias: Array, *, epsilon: float) -> Array:
+    """See ``api.batch_norm``."""
+    kind = compute_dtype(x, scale, bias)
+    rows = x.astype(storage_dtype(x, kind)).reshape(-1, x.shape[-1])
+    y = _norm(rows, scale.astype(kind), bias.astype(kind), epsilon)
+    return cast(Array, y).reshape(x.shape).astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _norm(x: Array, scale: Array, bias: Array, epsilon: float) -> Array:
+    return _norm_fwd(x, scale, bias, epsilon)[0]
+
+
+def _partials(x: Array) -> tuple[int, int, int]:
+    return (-(-x.shape[0] // _BLOCK_ROWS), 2, x.shape[1])
+
+
+def _norm_fwd(x: Array, scale: Array, bias: Array, epsilon: float):
+    kind, channels = scale.dtype, scale.shape
+    results = [(x.shape, x.dtype), (channels, kind), (channels, kind), (_partials(x), kind)]
+    y, mean, rstd, _ = call("norm_forward", results, x, scale, bias, epsilon=epsilon)
+    return y, (x, scale, mean, rstd)
+
+
+def _norm_bwd(epsilon: float, saved: tuple[Array, Array, Array, Array], dy: Array):
+    x, scale, mean, rstd = saved
+    kind, channels = scale.dtype, scale.shape
+    results = [(x.shape, x.dtype), (channels, kind), (channels, kind), (_partials(x), kind)]
+    dx, dscale, dbias, _ = call("norm_backward", results, x, scale, mean, rstd, dy.astype(x.dtype))
+    return dx, dscale, dbias
+
+
+_norm.defvjp(_norm_fwd, _norm_bwd)

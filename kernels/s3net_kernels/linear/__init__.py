@@ -1,0 +1,1 @@
+"""Linear layer with bias, activation and residual; see ``api.py``."""

@@ -1,0 +1,82 @@
+"""Public function of the linear layer."""
+
+from __future__ import annotations
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need
+from s3net_kernels._dispatch import dispatch
+
+__all__ = ["linear"]
+
+
+def linear(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    residual: ArrayLike | None = None,
+    *,
+    activation: str | None = None,
+    precision: str | None = None,
+    implementation: str | None = None,
+) -> Array:
+    """A matrix product over the last axis with all that follows it: a fused 1×1 convolution.
+
+    y[..., o] = f(Σ_k x[..., k] · w[k, o] + b[o]) + residual[..., o]
+
+    Args:
+      x: (..., K) floating point.
+      w: (K, O) floating point. Under ``vmap``, shared or one per image.
+      b: (O,) floating point, or None.
+      residual: (..., O) floating point, or None.
+      activation: f: None for none, or ``"gelu"``, z · Φ(z) with the exact Φ.
+      precision: of the products in float32: None for float32; ``"bfloat16"`` rounds both
+        factors to bfloat16 where the hardware multiplies those faster (and is float32
+        elsewhere). Sums are float32 either way.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (..., O), dtype of ``x``; computed in the widest dtype of the arguments, at least float32.
+
+    Raises:
+      ValueError: shapes that do not fit, another activation or precision.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "linear"
+    x, w = as_float(name, "x", x), as_float(name, "w", w)
+    need(x.ndim >= 1, f"{name}: x is a number, it must be (..., K).")
+    need(
+        w.ndim == 2 and w.shape[0] == x.shape[-1],
+        f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
+    )
+    outputs = w.shape[1]
+    if b is not None:
+        b = as_float(name, "b", b)
+        need(
+            b.shape == (outputs,),
+            f"{name}: b has shape {b.shape}, it must be ({outputs},): one number per output.",
+        )
+    if residual is not None:
+        residual = as_float(name, "residual", residual)
+        need(
+            residual.shape == (*x.shape[:-1], outputs),
+            f"{name}: residual has shape {residual.shape}, it must be that of the result, "
+            f"{(*x.shape[:-1], outputs)}.",
+        )
+    need(
+        activation in (None, "gelu"),
+        f"{name}: activation is {activation!r}, it must be None or 'gelu'.",
+    )
+    check_precision(name, precision)
+    options = {"activation": activation, "precision": precision}
+    return dispatch(name, implementation, x, w, b, residual, **options)
+
+
+def check_precision(operator: str, precision: str | None) -> None:
+    """``precision`` is one of the two there are."""
+    need(
+        precision in (None, "bfloat16"),
+        f"{operator}: precision is {precision!r}, it must be None or 'bfloat16'.",
+    )

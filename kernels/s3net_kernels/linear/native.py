@@ -1,0 +1,94 @@
+"""Linear layer on the CPU: matrix product, bias, activation and residual over tiles in C++.
+
+See ``kernels/csrc/linear``. With an activation, forward keeps its derivative for backward.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable, unsupported
+
+__all__ = ["linear", "supports", "unavailable"]
+
+_BLOCK_ROWS = 4096
+"""Rows whose weight gradient is summed in one go: ``kLinearBlockRows`` of the library."""
+
+
+def supports(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    residual: Array | None,
+    *,
+    activation: str | None,
+    precision: str | None,
+) -> str | None:
+    """Serves every valid call on the CPU."""
+    return unsupported(x, w, b, residual)
+
+
+def linear(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    residual: Array | None,
+    *,
+    activation: str | None,
+    precision: str | None,
+) -> Array:
+    """See ``api.linear``."""
+    kind = compute_dtype(x, w, b, residual)
+    storage = storage_dtype(x, kind)
+    outputs = w.shape[1]
+    bias = jnp.zeros(outputs, kind) if b is None else b.astype(kind)
+    rows = x.astype(storage).reshape(-1, x.shape[-1])
+    shape = (0 if residual is None else rows.shape[0], outputs)
+    added = jnp.zeros(shape, storage) if residual is None else residual.astype(storage)
+    options = _Options(activation == "gelu", residual is not None)
+    y = _linear(rows, w.astype(kind), bias, added.reshape(shape), options)
+    return cast(Array, y).reshape(*x.shape[:-1], outputs).astype(x.dtype)
+
+
+class _Options(NamedTuple):
+    gelu: bool
+    residual: bool
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _linear(x: Array, w: Array, b: Array, residual: Array, options: _Options) -> Array:
+    return _forward(x, w, b, residual, options.gelu, slope=False)[0]
+
+
+def _forward(x: Array, w: Array, b: Array, residual: Array, gelu: bool, slope: bool):
+    (rows, inputs), outputs = x.shape, w.shape[1]
+    results = [
+        ((rows, outputs), x.dtype),
+        ((rows if slope else 0, outputs), x.dtype),
+        ((inputs, packed_columns(outputs)), w.dtype),
+    ]
+    return call("linear_forward", results, x, w, b, residual, gelu=int(gelu))
+
+
+def _linear_fwd(x: Array, w: Array, b: Array, residual: Array, options: _Options):
+    y, slope, _ = _forward(x, w, b, residual, options.gelu, slope=options.gelu)
+    return y, (x, w, slope)
+
+
+def _linear_bwd(options: _Options, saved: tuple[Array, Array, Array], dy: Array):
+    x, w, slope = saved
+    (rows, inputs), outputs = x.shape, w.shape[1]
+    shapes = [w.shape, (outputs,), (outputs, packed_columns(inputs))]
+    shapes.append((-(-rows // _BLOCK_ROWS), inputs + 1, outputs))
+    results = [(x.shape, x.dtype), *((shape, w.dtype) for shape in shapes)]
+    dx, dw, db, *_ = call("linear_backward", results, x, w, slope, dy.astype(x.dtype))
+    return dx, dw, db, dy if options.residual else dy[:0]
+
+
+_linear.defvjp(_linear_fwd, _linear_bwd)
