@@ -39,8 +39,9 @@ OPERATORS = (
 IMPLEMENTATIONS = ("reference", "xla", "native", "pallas")
 
 _GPU = ("gpu", "cuda", "rocm")
-# Best first; ``reference`` is slow on purpose and only ever chosen by name.
-_PREFERENCE = {"cpu": ("native", "xla"), "gpu": ("pallas", "xla")}
+# Best first. Only ever chosen by name: ``reference``, slow on purpose, and ``pallas``, until its
+# kernels have been checked on a GPU.
+_PREFERENCE = {"cpu": ("native", "xla"), "gpu": ("xla",)}
 
 
 class UnsupportedError(NotImplementedError):

@@ -31,7 +31,7 @@ def stand_in(value: str, decline: str | None = None, unavailable: str | None = N
 
 
 @pytest.mark.parametrize(
-    ("platform", "expected"), [("cpu", "native"), ("gpu", "pallas"), ("tpu", "xla")]
+    ("platform", "expected"), [("cpu", "native"), ("gpu", "xla"), ("tpu", "xla")]
 )
 def test_best_for_the_platform(modules, monkeypatch, platform, expected):
     monkeypatch.setattr(_dispatch, "platform_of", lambda *args: platform)
@@ -40,8 +40,8 @@ def test_best_for_the_platform(modules, monkeypatch, platform, expected):
 
 
 def test_next_best_when_declined(modules, monkeypatch):
-    monkeypatch.setattr(_dispatch, "platform_of", lambda *args: "gpu")
-    modules.update(xla=stand_in("xla"), pallas=stand_in("pallas", decline="too odd"))
+    monkeypatch.setattr(_dispatch, "platform_of", lambda *args: "cpu")
+    modules.update(xla=stand_in("xla"), native=stand_in("native", decline="too odd"))
     assert _dispatch.dispatch("depthwise_conv2d", None, 1) == "xla"
 
 
