@@ -48,7 +48,7 @@ def _backward(boundary: str, saved: tuple[Array, Array], g: Array):
             images, channels = x.shape[0], x.shape[3]
             y, z = (coords[..., axis].reshape(images, -1) for axis in (0, 1))
             values = g.reshape(images, -1, channels)
-            dx = gather_sum(y, z, None, values, x.shape[1:3], boundary=boundary)
+            dx = gather_sum(y, z, None, values, (x.shape[1], x.shape[2]), boundary=boundary)
         return dx.astype(x.dtype), dcoords
 
     def kernel(*args: Array) -> tuple[Array, Array]:

@@ -73,7 +73,7 @@ def _gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
 
 def _plain_gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
     """The same in plain JAX, to be differentiated again."""
-    return jax.vjp(lambda *args: xla.deform_conv2d(*args, None), x, offset, mask, w)[1](g)
+    return jax.vjp(lambda x, o, m, w: xla.deform_conv2d(x, o, m, w, None), x, offset, mask, w)[1](g)
 
 
 def _ordered_dx(shape: tuple[int, ...], offset: Array, mask: Array, g: Array, w: Array) -> Array:

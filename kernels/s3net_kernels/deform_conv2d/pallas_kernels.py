@@ -247,9 +247,11 @@ def _store_taps(doffset, dmask, place, exists, around: tuple[Corner, ...], produ
     """Gradients of offset and mask, out of the corners' products with the columns' gradient."""
     image, pixel, tap = place
     pairs = list(zip(products, around, strict=True))
-    store(dmask, place, sum(p * c.weight for p, c in pairs), exists)
-    store(doffset, (image, pixel, 2 * tap), sum(p * c.dy for p, c in pairs) * scale, exists)
-    store(doffset, (image, pixel, 2 * tap + 1), sum(p * c.dx for p, c in pairs) * scale, exists)
+    zero = jnp.zeros(exists.shape, jnp.float32)
+    store(dmask, place, sum((p * c.weight for p, c in pairs), zero), exists)
+    for axis, of in enumerate(("dy", "dx")):
+        total = sum((p * getattr(c, of) for p, c in pairs), zero)
+        store(doffset, (image, pixel, 2 * tap + axis), total * scale, exists)
 
 
 def weight_grad(
