@@ -13,8 +13,10 @@ from s3net_kernels._dispatch import IMPLEMENTATIONS, OPERATORS, UnsupportedError
 from s3net_kernels.affine_warp.api import affine_warp
 from s3net_kernels.batch_norm.api import batch_norm
 from s3net_kernels.bilinear_sample.api import bilinear_sample
+from s3net_kernels.conv2d.api import conv2d
 from s3net_kernels.deform_conv2d.api import deform_conv2d
 from s3net_kernels.depthwise_conv2d.api import depthwise_conv2d
+from s3net_kernels.gated_inception.api import gated_inception
 from s3net_kernels.inception_depthwise.api import inception_depthwise
 from s3net_kernels.linear.api import linear
 
@@ -26,8 +28,10 @@ __all__ = [
     "batch_norm",
     "bilinear_sample",
     "config",
+    "conv2d",
     "deform_conv2d",
     "depthwise_conv2d",
+    "gated_inception",
     "implementations",
     "inception_depthwise",
     "linear",

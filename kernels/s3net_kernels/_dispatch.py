@@ -35,6 +35,8 @@ OPERATORS = (
     "affine_warp",
     "linear",
     "batch_norm",
+    "gated_inception",
+    "conv2d",
 )
 IMPLEMENTATIONS = ("reference", "xla", "native", "pallas")
 

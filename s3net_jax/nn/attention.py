@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from s3net_jax.nn.layers import DepthwiseConv, Pointwise
-from s3net_kernels import inception_depthwise
+from s3net_kernels import gated_inception
 
 __all__ = ["AttentionBlock", "InceptionLKA"]
 
@@ -29,7 +28,7 @@ class InceptionLKA(nnx.Module):
       kernel_sizes: size of each branch, odd.
       dilations: dilation of each branch.
       dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of the depthwise operators; None takes the best.
+      implementation: of the operators; None takes the best.
       rngs: NNX random streams.
     """
 
@@ -57,18 +56,23 @@ class InceptionLKA(nnx.Module):
             DepthwiseConv(channels, k, dilation=d, **common)
             for k, d in zip(kernel_sizes, dilations, strict=True)
         )
-        self.mix = Pointwise(len(kernel_sizes) * channels, channels, dtype=dtype, rngs=rngs)
+        self.mix = Pointwise(len(kernel_sizes) * channels, channels, **common)
 
-    def __call__(self, x: Array) -> Array:
-        x = x.astype(self.dtype)
-        branches = inception_depthwise(
-            self.local(x),
+    def __call__(self, x: Array, residual: Array | None = None) -> Array:
+        """I-LKA of x (N, H, W, C), plus ``residual`` of the same shape if there is one."""
+        assert self.mix.bias is not None
+        return gated_inception(
+            x.astype(self.dtype),
+            self.local.kernel[...],
+            self.local.bias[...],
             tuple(b.kernel[...] for b in self.branches),
             tuple(b.bias[...] for b in self.branches),
+            self.mix.kernel[...],
+            self.mix.bias[...],
+            residual,
             dilations=tuple(b.dilation for b in self.branches),
             implementation=self.implementation,
         )
-        return x * self.mix(branches)
 
 
 class AttentionBlock(nnx.Module):
@@ -80,7 +84,7 @@ class AttentionBlock(nnx.Module):
         proj(u + x), the skip followed by a 1×1 convolution, as the paper describes it.
       local_kernel, kernel_sizes, dilations: of :class:`InceptionLKA`.
       dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of the depthwise operators; None takes the best.
+      implementation: of the operators; None takes the best.
       rngs: NNX random streams.
     """
 
@@ -98,21 +102,20 @@ class AttentionBlock(nnx.Module):
     ):
         self.dtype = jnp.dtype(dtype)
         self.residual = residual
-        self.project_in = Pointwise(channels, channels, dtype=dtype, rngs=rngs)
+        common = {"dtype": dtype, "implementation": implementation, "rngs": rngs}
+        self.project_in = Pointwise(channels, channels, activation="gelu", **common)
         self.attention = InceptionLKA(
             channels,
             local_kernel=local_kernel,
             kernel_sizes=kernel_sizes,
             dilations=dilations,
-            dtype=dtype,
-            implementation=implementation,
-            rngs=rngs,
+            **common,
         )
-        self.project_out = Pointwise(channels, channels, dtype=dtype, rngs=rngs)
+        self.project_out = Pointwise(channels, channels, **common)
 
     def __call__(self, x: Array) -> Array:
         x = x.astype(self.dtype)
-        u = self.attention(jax.nn.gelu(self.project_in(x), approximate=False))
+        u = self.project_in(x)
         if self.residual == "before_projection":
-            return self.project_out(u + x)
-        return self.project_out(u) + x
+            return self.project_out(self.attention(u, residual=x))
+        return self.project_out(self.attention(u), residual=x)

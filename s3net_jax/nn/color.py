@@ -22,6 +22,7 @@ class ColorBranch(nnx.Module):
         says; ``"released"``: the released code's attention. Its softmax runs over a batch axis
         of one, so every channel is the same map times a factor of its own (rank one).
       dtype: of the activations; parameters are float32 (float64 with float64).
+      implementation: of the operators; None takes the best.
       rngs: NNX random streams.
     """
 
@@ -31,12 +32,14 @@ class ColorBranch(nnx.Module):
         *,
         mode: Literal["pixels", "released"] = "pixels",
         dtype="float32",
+        implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
         self.mode = mode
-        self.map = Pointwise(3, channels, bias=False, dtype=dtype, rngs=rngs)
-        self.head = Pointwise(channels, channels, dtype=dtype, rngs=rngs)
-        self.norm = BatchNorm(channels, dtype=dtype)
+        common = {"dtype": dtype, "implementation": implementation}
+        self.map = Pointwise(3, channels, bias=False, **common, rngs=rngs)
+        self.head = Pointwise(channels, channels, **common, rngs=rngs)
+        self.norm = BatchNorm(channels, **common)
 
     def __call__(self, logits: Array, x: Array) -> Array:
         """New logits (N, H, W, K) from logits (N, H, W, K) and images (N, H, W, 3)."""

@@ -66,7 +66,15 @@ class DeformConv(nnx.Module):
         # NNX fixes an attribute's kind at its first assignment, so each is assigned once.
         predict = offset = mask = None
         if offsets == "predicted":
-            predict = Conv(channels, 3 * self.taps, size, zero=True, dtype=dtype, rngs=rngs)
+            predict = Conv(
+                channels,
+                3 * self.taps,
+                size,
+                zero=True,
+                dtype=dtype,
+                implementation=implementation,
+                rngs=rngs,
+            )
         elif shape is None:
             raise ValueError("Free offsets are parameters per pixel: give shape=(H, W).")
         else:

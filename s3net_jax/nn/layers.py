@@ -6,12 +6,14 @@ grouped convolution, which every platform is slow at; a matrix product becomes a
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from s3net_kernels import depthwise_conv2d
+from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear
 
 __all__ = [
     "BatchNorm",
@@ -19,8 +21,8 @@ __all__ = [
     "DepthwiseConv",
     "Pointwise",
     "fan_in_uniform",
-    "normalise",
     "param_dtype",
+    "without_pallas",
 ]
 
 
@@ -37,31 +39,55 @@ def fan_in_uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype) -
     return draw.astype(dtype)
 
 
+def without_pallas(implementation: str | None) -> str | None:
+    """For operators that XLA serves best on a GPU, so that ``"pallas"`` has none of them."""
+    return None if implementation == "pallas" else implementation
+
+
 class Pointwise(nnx.Module):
-    """1×1 convolution: (..., Cin) → (..., Cout), one matrix product.
+    """1×1 convolution: (..., Cin) → (..., Cout), one matrix product with what follows it.
 
     Args:
       inputs, outputs: numbers of channels.
       bias: whether a bias is added.
+      activation: None, or ``"gelu"``, exact, after the bias.
       dtype: of the activations; parameters are float32 (float64 with float64).
+      implementation: of ``s3net_kernels.linear``; None takes the best.
       rngs: NNX random streams.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, bias: bool = True, dtype="float32", rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        activation: Literal["gelu"] | None = None,
+        dtype="float32",
+        implementation: str | None = None,
+        rngs: nnx.Rngs,
     ):
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
+        self.activation = activation
+        self.implementation = without_pallas(implementation)
         self.kernel = nnx.Param(fan_in_uniform(rngs, (inputs, outputs), inputs, kind))
         self.bias = nnx.Param(fan_in_uniform(rngs, (outputs,), inputs, kind)) if bias else None
 
-    def __call__(self, x: Array) -> Array:
-        y = x.astype(self.dtype) @ self.kernel[...].astype(self.dtype)
-        return y if self.bias is None else y + self.bias[...].astype(self.dtype)
+    def __call__(self, x: Array, residual: Array | None = None) -> Array:
+        """activation(x·kernel + bias) + residual, where there are such."""
+        return linear(
+            x.astype(self.dtype),
+            self.kernel[...],
+            None if self.bias is None else self.bias[...],
+            None if residual is None else residual.astype(self.dtype),
+            activation=self.activation,
+            implementation=self.implementation,
+        )
 
 
 class Conv(nnx.Module):
-    """k×k convolution, stride 1, zero "same" padding: patches, then one matrix product.
+    """k×k convolution, stride 1, zero "same" padding: a matrix product of patches.
 
     Args:
       inputs, outputs: numbers of channels.
@@ -69,6 +95,7 @@ class Conv(nnx.Module):
       bias: whether a bias is added.
       zero: start from zero kernel and bias (for predicted offsets) instead of fan-in uniform.
       dtype: of the activations; parameters are float32 (float64 with float64).
+      implementation: of ``s3net_kernels.conv2d``; None takes the best.
       rngs: NNX random streams.
     """
 
@@ -81,10 +108,12 @@ class Conv(nnx.Module):
         bias: bool = True,
         zero: bool = False,
         dtype="float32",
+        implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
+        self.implementation = without_pallas(implementation)
         fan_in = inputs * size * size
 
         def start(shape: tuple[int, ...]) -> Array:
@@ -94,17 +123,12 @@ class Conv(nnx.Module):
         self.bias = nnx.Param(start((outputs,))) if bias else None
 
     def __call__(self, x: Array) -> Array:
-        kernel = self.kernel[...].astype(self.dtype)
-        size, _, inputs, outputs = kernel.shape
-        height, width = x.shape[-3:-1]
-        half = size // 2
-        edges = [(0, 0)] * (x.ndim - 3) + [(half, half), (half, half), (0, 0)]
-        padded = jnp.pad(x.astype(self.dtype), edges)
-        taps = [
-            padded[..., i : i + height, j : j + width, :] for i in range(size) for j in range(size)
-        ]
-        y = jnp.concatenate(taps, axis=-1) @ kernel.reshape(size * size * inputs, outputs)
-        return y if self.bias is None else y + self.bias[...].astype(self.dtype)
+        return conv2d(
+            x.astype(self.dtype),
+            self.kernel[...],
+            None if self.bias is None else self.bias[...],
+            implementation=self.implementation,
+        )
 
 
 class DepthwiseConv(nnx.Module):
@@ -157,28 +181,21 @@ class BatchNorm(nnx.Module):
     Args:
       channels: C; input and output are (..., C).
       dtype: of the activations; parameters are float32 (float64 with float64).
+      implementation: of ``s3net_kernels.batch_norm``; None takes the best.
     """
 
-    def __init__(self, channels: int, *, dtype="float32"):
+    def __init__(self, channels: int, *, dtype="float32", implementation: str | None = None):
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
+        self.implementation = without_pallas(implementation)
         self.scale = nnx.Param(jnp.ones((channels,), kind))
         self.bias = nnx.Param(jnp.zeros((channels,), kind))
 
     def __call__(self, x: Array) -> Array:
-        y = normalise(x.astype(param_dtype(self.dtype)), self.scale[...], self.bias[...])
-        return y.astype(self.dtype)
-
-
-def normalise(x: Array, scale: Array, bias: Array, epsilon: float = 1e-5) -> Array:
-    """(x − mean) / √(var + ε) · scale + bias, statistics over all axes but the last.
-
-    Args:
-      x: (..., C) floating point.
-      scale, bias: (C,).
-      epsilon: ε.
-    """
-    axes = tuple(range(x.ndim - 1))
-    mean = jnp.mean(x, axes)
-    variance = jnp.mean(jnp.square(x - mean), axes)
-    return (x - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
+        return batch_norm(
+            x.astype(self.dtype),
+            self.scale[...],
+            self.bias[...],
+            epsilon=1e-5,
+            implementation=self.implementation,
+        )

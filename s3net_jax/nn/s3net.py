@@ -29,35 +29,35 @@ class S3Net(nnx.Module):
     def __init__(
         self, config: ModelConfig, shape: tuple[int, int] | None = None, *, rngs: nnx.Rngs
     ):
-        c, k, dtype = config, config.channels, config.dtype
+        c, k = config, config.channels
         implementation = None if c.implementation == "auto" else c.implementation
+        common = {"dtype": c.dtype, "implementation": implementation}
         self.config = c
 
         def block() -> nnx.Module:
             if c.block == "conv":
-                return Conv(k, k, 3, dtype=dtype, rngs=rngs)
+                return Conv(k, k, 3, **common, rngs=rngs)
             return AttentionBlock(
                 k,
                 residual=c.residual,
                 local_kernel=c.local_kernel,
                 kernel_sizes=c.kernel_sizes,
                 dilations=c.dilations,
-                dtype=dtype,
-                implementation=implementation,
+                **common,
                 rngs=rngs,
             )
 
         def norm() -> BatchNorm:
-            return BatchNorm(k, dtype=dtype)
+            return BatchNorm(k, **common)
 
-        self.stem = Conv(3, k, 3, dtype=dtype, rngs=rngs)
+        self.stem = Conv(3, k, 3, **common, rngs=rngs)
         self.stem_norm = norm()
         self.blocks = nnx.List(block() for _ in range(c.blocks))
         self.block_norms = nnx.List(norm() for _ in range(c.blocks))
         # NNX fixes an attribute's kind at its first assignment, so each is assigned once.
         deform = None
         if c.deform == "conv":
-            deform = Conv(k, k, c.deform_kernel, bias=False, dtype=dtype, rngs=rngs)
+            deform = Conv(k, k, c.deform_kernel, bias=False, **common, rngs=rngs)
         elif c.deform != "none":
             deform = DeformConv(
                 k,
@@ -65,19 +65,18 @@ class S3Net(nnx.Module):
                 offsets=c.deform,
                 kernel_init=c.deform_init,
                 shape=shape,
-                dtype=dtype,
-                implementation=implementation,
+                **common,
                 rngs=rngs,
             )
         self.deform = deform
         self.deform_norm = None if deform is None else norm()
-        self.head = Pointwise(k, k, dtype=dtype, rngs=rngs)
+        self.head = Pointwise(k, k, **common, rngs=rngs)
         self.head_norm = norm()
-        self.auxiliary = Pointwise(k, k, dtype=dtype, rngs=rngs)
+        self.auxiliary = Pointwise(k, k, **common, rngs=rngs)
         self.auxiliary_norm = norm()
         color = None
         if c.color != "none":
-            color = ColorBranch(k, mode=c.color, dtype=dtype, rngs=rngs)
+            color = ColorBranch(k, mode=c.color, **common, rngs=rngs)
         self.color = color
 
     def __call__(self, x: Array) -> tuple[Array, Array]:

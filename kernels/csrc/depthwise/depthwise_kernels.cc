@@ -1,8 +1,7 @@
 // Depthwise convolution over bands of rows, forward and backward, for one instruction set.
 #include "core/sum.h"
 #include "depthwise/depthwise.h"
-#include "depthwise/row.h"
-#include "depthwise/weight_gradient.h"
+#include "depthwise/rows.h"
 
 namespace s3n {
 namespace S3N_ISA {
@@ -19,17 +18,8 @@ void for_each_band(const DepthwiseShape& s, Executor& executor, F&& band) {
   });
 }
 
-template <class T>
-DepthwiseRow<T> row_of(const DepthwiseShape& s) {
-  DepthwiseRow<T> r = {};
-  r.x_stride = r.y_stride = r.channels = s.channels;
-  r.height = s.height;
-  r.width = s.width;
-  r.kh = s.kernel_height;
-  r.kw = s.kernel_width;
-  r.dilation = s.dilation;
-  r.end = s.width;
-  return r;
+DepthwiseGeometry geometry(const DepthwiseShape& s) {
+  return {s.height, s.width, s.channels, s.kernel_height, s.kernel_width, s.dilation};
 }
 
 template <class T>
@@ -45,7 +35,7 @@ void forward(const DepthwiseForward& a, Executor& executor) {
   const auto compute = depthwise_row_function<T>(s.kernel_width, s.dilation);
   const int64_t line = s.width * s.channels;
   for_each_band(s, executor, [&](int64_t, int64_t g, int64_t n, int64_t begin, int64_t end) {
-    DepthwiseRow<T> r = row_of<T>(s);
+    DepthwiseRow<T> r(geometry(s));
     r.x = a.x.group<T>(g) + n * s.height * line;
     r.w = a.w.group<A>(g);
     r.bias = a.b.group<A>(g);
@@ -73,22 +63,15 @@ void backward(const DepthwiseBackward& a, Executor& executor) {
     A* const sums = a.partials.group<A>(g) + (n * bands + band) * part;
 
     fill_zero(sums, part);
-    DepthwiseRow<T> r = row_of<T>(s);
+    DepthwiseRow<T> r(geometry(s));
     r.x = a.dy.group<T>(g) + n * s.height * line;
     r.w = a.turned.group<A>(g);
     T* const dx = a.dx.group<T>(g) + n * s.height * line;
     r.streaming = streamable(dx, s);
-    DepthwiseGradientRow<T> d = {};
+    DepthwiseGradientRow<T> d(geometry(s));
     d.x = a.x.group<T>(g) + n * s.height * line;
-    d.dy_stride = d.channels = C;
     d.dw = sums;
     d.db = sums + taps * C;
-    d.height = s.height;
-    d.width = s.width;
-    d.kh = s.kernel_height;
-    d.kw = s.kernel_width;
-    d.dilation = s.dilation;
-    d.end = s.width;
     for (int64_t row = begin; row < end; ++row) {
       r.row = d.row = row;
       r.y = dx + row * line;

@@ -4,35 +4,10 @@
 // accumulated at once, so that every input vector, loaded once, serves up to kw of them.
 #pragma once
 
-#include "core/vec.h"
+#include "depthwise/rows.h"
 
 namespace s3n {
 namespace S3N_ISA {
-
-// A row of output in terms of its input image. T is the storage type.
-template <class T>
-struct DepthwiseRow {
-  using A = accumulator<T>;
-  const T* x;         // the input image
-  int64_t x_stride;   // elements from an input pixel to the next
-  const A* w;         // (kh, kw, channels)
-  const A* bias;      // (channels), or null
-  T* y;               // the output row's first pixel
-  int64_t y_stride;   // elements from an output pixel to the next
-  int64_t row, height, width, channels;
-  int64_t begin, end;  // columns to compute
-  int64_t kh, kw, dilation;
-  bool accumulate;    // add to y instead of overwriting it
-  bool streaming;     // y is too large for the caches; see stream()
-
-  int64_t first_tap_row() const { return taps_before(row); }
-  int64_t last_tap_row() const { return kh - taps_before(height - 1 - row); }
-  // Kernel rows that would read above an image with `room` rows above the output row.
-  int64_t taps_before(int64_t room) const {
-    const int64_t above = kh / 2 - room / dilation;
-    return above > 0 ? above : 0;
-  }
-};
 
 // Output pixels [at, at + P) of one block of channels; all their taps lie inside the row.
 // D is the dilation, or 0 for any; K the kernel's width, or 0 for any.
@@ -156,24 +131,6 @@ static void depthwise_row(const DepthwiseRow<T>& r) {
   for (; at + 4 <= end; at += 4) depthwise_group<T, 0, 0, 4>(r, at);
   for (; at < end; ++at) depthwise_group<T, 0, 0, 1>(r, at);
   depthwise_border(r, end, r.end);
-}
-
-template <class T>
-using DepthwiseRowFunction = void (*)(const DepthwiseRow<T>&);
-
-// The row function for a kernel width and dilation: unrolled for the usual ones.
-template <class T>
-static DepthwiseRowFunction<T> depthwise_row_function(int64_t kw, int64_t dilation) {
-  if constexpr (sizeof(T) <= 4) {
-    if (dilation == 1 && kw == 3) return depthwise_row<T, 3, 1>;
-    if (dilation == 1 && kw == 5) return depthwise_row<T, 5, 1>;
-    if (dilation == 1 && kw == 7) return depthwise_row<T, 7, 1>;
-    if (dilation == 2 && kw == 3) return depthwise_row<T, 3, 2>;
-    if (dilation == 2 && kw == 5) return depthwise_row<T, 5, 2>;
-    if (dilation == 3 && kw == 3) return depthwise_row<T, 3, 3>;
-    if (dilation == 3 && kw == 7) return depthwise_row<T, 7, 3>;
-  }
-  return depthwise_row<T, 0, 0>;
 }
 
 }  // namespace S3N_ISA

@@ -5,33 +5,10 @@
 // products.
 #pragma once
 
-#include "core/vec.h"
+#include "depthwise/rows.h"
 
 namespace s3n {
 namespace S3N_ISA {
-
-template <class T>
-struct DepthwiseGradientRow {
-  using A = accumulator<T>;
-  const T* x;         // the input image
-  const T* dy;        // the row of dy: its first pixel
-  int64_t dy_stride;  // elements from a pixel of dy to the next
-  A* dw;              // (kh, kw, channels), added to
-  A* db;              // (channels), added to
-  int64_t row, height, width, channels;
-  int64_t begin, end;  // columns of dy to sum over
-  int64_t kh, kw, dilation;
-
-  int64_t first_tap_row() const { return taps_before(row); }
-  int64_t last_tap_row() const { return kh - taps_before(height - 1 - row); }
-  int64_t taps_before(int64_t room) const {
-    const int64_t above = kh / 2 - room / dilation;
-    return above > 0 ? above : 0;
-  }
-  const T* input_row(int64_t i) const {
-    return x + (row + (i - kh / 2) * dilation) * width * channels;
-  }
-};
 
 // Kernel rows [i, i + R), all columns, over pixels [begin, end) whose taps lie inside the row.
 template <class T, int K, int D, int R>
@@ -154,23 +131,6 @@ static void depthwise_gradient_row(const DepthwiseGradientRow<T>& r) {
   if (c < C) depthwise_gradient_ends<T, 1>(r, Block<false>{int(C - c)}, r.end, r.end, c);
   if constexpr (K > 0)
     for (c = 0; c < whole; c += L) depthwise_gradient_inside<T, K, D>(r, begin, end, c);
-}
-
-template <class T>
-using DepthwiseGradientFunction = void (*)(const DepthwiseGradientRow<T>&);
-
-template <class T>
-static DepthwiseGradientFunction<T> depthwise_gradient_function(int64_t kw, int64_t dilation) {
-  if constexpr (sizeof(T) <= 4) {
-    if (dilation == 1 && kw == 3) return depthwise_gradient_row<T, 3, 1>;
-    if (dilation == 1 && kw == 5) return depthwise_gradient_row<T, 5, 1>;
-    if (dilation == 1 && kw == 7) return depthwise_gradient_row<T, 7, 1>;
-    if (dilation == 2 && kw == 3) return depthwise_gradient_row<T, 3, 2>;
-    if (dilation == 2 && kw == 5) return depthwise_gradient_row<T, 5, 2>;
-    if (dilation == 3 && kw == 3) return depthwise_gradient_row<T, 3, 3>;
-    if (dilation == 3 && kw == 7) return depthwise_gradient_row<T, 7, 3>;
-  }
-  return depthwise_gradient_row<T, 0, 0>;
 }
 
 }  // namespace S3N_ISA

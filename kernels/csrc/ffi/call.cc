@@ -25,15 +25,15 @@ int64_t Call::dim(const Buffer& buffer, size_t rank, size_t i) {
   return dims.size() < rank ? 0 : dims[dims.size() - rank + i];
 }
 
-Batched Call::operand(const Buffer& buffer, std::initializer_list<int64_t> shape) {
+Batched Call::operand(const Buffer& buffer, const int64_t* shape, size_t rank) {
   const Dimensions dims = buffer.dimensions();
-  bool fits = dims.size() == leading_.size() + shape.size();
+  bool fits = dims.size() == leading_.size() + rank;
   for (size_t i = 0; fits && i < leading_.size(); ++i)
     fits = dims[i] == 1 || dims[i] == leading_[i];
   int64_t size = 1;
-  for (size_t i = 0; fits && i < shape.size(); ++i) {
-    size *= shape.begin()[i];
-    fits = dims[leading_.size() + i] == shape.begin()[i];
+  for (size_t i = 0; fits && i < rank; ++i) {
+    size *= shape[i];
+    fits = dims[leading_.size() + i] == shape[i];
   }
   offsets_.emplace_back(groups_, 0);
   Batched operand{buffer.untyped_data(), offsets_.back().data()};

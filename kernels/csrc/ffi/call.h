@@ -5,6 +5,7 @@
 // leading dimensions is the number of groups.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <initializer_list>
 #include <string>
@@ -43,7 +44,16 @@ class Call {
   static int64_t dim(const Buffer& buffer, size_t rank, size_t i);
 
   // The operand's place in each group. Its last dimensions must be `shape`.
-  Batched operand(const Buffer& buffer, std::initializer_list<int64_t> shape);
+  Batched operand(const Buffer& buffer, std::initializer_list<int64_t> shape) {
+    return operand(buffer, shape.begin(), shape.size());
+  }
+  Batched operand(const Buffer& buffer, const std::array<int64_t, 4>& shape) {
+    return operand(buffer, shape.data(), shape.size());
+  }
+  template <class Shape>
+  Batched result(ResultBuffer buffer, const Shape& shape) {
+    return operand(*buffer, shape);
+  }
   Batched result(ResultBuffer buffer, std::initializer_list<int64_t> shape) {
     return operand(*buffer, shape);
   }
@@ -55,6 +65,7 @@ class Call {
   bool ok() const { return error_.success(); }
 
  private:
+  Batched operand(const Buffer& buffer, const int64_t* shape, size_t rank);
   void fail(const std::string& message);
 
   std::vector<int64_t> leading_;

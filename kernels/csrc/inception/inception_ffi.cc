@@ -3,29 +3,16 @@
 // float64). Attributes hold (kernel height, kernel width, dilation) of every branch.
 #include "ffi/call.h"
 #include "ffi/executor.h"
-#include "inception/inception.h"
+#include "inception/inception_ffi.h"
 
 namespace s3n {
 namespace {
 
 namespace ffi = xla::ffi;
-using Branches = ffi::Span<const int64_t>;
-
-ffi::ErrorOr<InceptionShape> shape_of(const Call& call, const Buffer& x, Branches branches) {
-  InceptionShape s = {call.groups(),       Call::dim(x, 4, 0), Call::dim(x, 4, 1),
-                      Call::dim(x, 4, 2),  Call::dim(x, 4, 3), int64_t(branches.size()) / 3, {}};
-  if (s.branches > kMaxBranches || s.branches * 3 != int64_t(branches.size()))
-    return ffi::Unexpected(ffi::Error::InvalidArgument("s3net_kernels: too many branches."));
-  for (int64_t r = 0; r < s.branches; ++r)
-    s.branch[r] = {branches.begin()[3 * r], branches.begin()[3 * r + 1],
-                   branches.begin()[3 * r + 2]};
-  return s;
-}
-
 ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuffer y,
                    Branches branches) {
   Call call(*y, 4);
-  const auto shape = shape_of(call, x, branches);
+  const auto shape = inception_shape(call, x, branches);
   if (!shape) return shape.error();
   const InceptionShape& s = *shape;
   const DType type = call.dtype(x);
@@ -42,7 +29,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuf
 ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer turned, Buffer dy, ResultBuffer dx,
                     ResultBuffer dw, ResultBuffer db, ResultBuffer partials, Branches branches) {
   Call call(*dx, 4);
-  const auto shape = shape_of(call, x, branches);
+  const auto shape = inception_shape(call, x, branches);
   if (!shape) return shape.error();
   const InceptionShape& s = *shape;
   const DType type = call.dtype(x);

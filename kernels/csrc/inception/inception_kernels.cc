@@ -46,6 +46,7 @@ void backward(const InceptionBackward& a, Executor& executor) {
   const InceptionRows<T> rows(s);
   const int64_t line = s.width * s.channels, bands = inception_bands(s.height);
   const int64_t part = (s.taps() + s.branches) * s.channels;
+  const BranchLayout layout = {s.channels, s.branches * s.channels};
   const int64_t bytes = s.groups * s.images * s.height * line * sizeof(T);
   parallel_for(executor, s.groups * s.images * bands, [&](int64_t task) {
     const int64_t image = task / bands, g = image / s.images, n = image % s.images;
@@ -57,8 +58,9 @@ void backward(const InceptionBackward& a, Executor& executor) {
     const bool streaming = streamable(dx, s.channels * sizeof(T), bytes);
     fill_zero(sums, part);
     for_each_tile(s, begin, [&](int64_t row, Columns columns) {
-      rows.input_gradient(dy, a.turned.group<A>(g), row, dx + row * line, streaming, columns);
-      rows.weight_gradient(x, dy + row * line * s.branches, row, sums, columns);
+      rows.input_gradient(dy, layout, a.turned.group<A>(g), row, dx + row * line, streaming,
+                          columns);
+      rows.weight_gradient(x, dy + row * line * s.branches, layout, row, sums, columns);
     });
     stream_fence();
   });

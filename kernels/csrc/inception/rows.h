@@ -1,8 +1,7 @@
 // All branches of an inception on one row: forward, and both gradients.
 #pragma once
 
-#include "depthwise/row.h"
-#include "depthwise/weight_gradient.h"
+#include "depthwise/rows.h"
 #include "inception/inception.h"
 
 namespace s3n {
@@ -10,6 +9,11 @@ namespace S3N_ISA {
 
 struct Columns {
   int64_t begin, end;
+};
+
+// Elements from one branch, or pixel, of an image of all branches to the next.
+struct BranchLayout {
+  int64_t branch, pixel;
 };
 
 template <class T>
@@ -29,7 +33,7 @@ class InceptionRows {
   void forward(const T* x, const A* w, const A* b, int64_t row, T* y, bool streaming,
                Columns columns) const {
     for (int64_t r = 0; r < s_.branches; ++r) {
-      DepthwiseRow<T> d = row_of(r, row, columns);
+      DepthwiseRow<T> d(geometry(r, row, columns));
       d.x = x;
       d.w = w + s_.first_tap(r) * s_.channels;
       d.bias = b + r * s_.channels;
@@ -40,14 +44,13 @@ class InceptionRows {
     }
   }
 
-  // dx: the row's (width, channels) sums over the branches. dy: for each branch, the image of
-  // its gradients, whose pixels lie branches * channels elements apart.
-  void input_gradient(const T* dy, const A* turned, int64_t row, T* dx, bool streaming,
-                      Columns columns) const {
+  // dx: the row's (width, channels) sums over the branches. dy: the image of gradients.
+  void input_gradient(const T* dy, BranchLayout layout, const A* turned, int64_t row, T* dx,
+                      bool streaming, Columns columns) const {
     for (int64_t r = 0; r < s_.branches; ++r) {
-      DepthwiseRow<T> d = row_of(r, row, columns);
-      d.x = dy + r * s_.channels;
-      d.x_stride = s_.branches * s_.channels;
+      DepthwiseRow<T> d(geometry(r, row, columns));
+      d.x = dy + r * layout.branch;
+      d.x_stride = layout.pixel;
       d.w = turned + s_.first_tap(r) * s_.channels;
       d.y = dx;
       d.accumulate = r > 0;
@@ -57,40 +60,26 @@ class InceptionRows {
   }
 
   // Adds to sums: (taps, channels) of dw, then (branches, channels) of db. dy: the row's
-  // (width, branches * channels) gradients.
-  void weight_gradient(const T* x, const T* dy, int64_t row, A* sums, Columns columns) const {
+  // gradients.
+  void weight_gradient(const T* x, const T* dy, BranchLayout layout, int64_t row, A* sums,
+                       Columns columns) const {
     for (int64_t r = 0; r < s_.branches; ++r) {
-      const auto& b = s_.branch[r];
-      DepthwiseGradientRow<T> d = {};
+      DepthwiseGradientRow<T> d(geometry(r, row, columns));
       d.x = x;
-      d.dy = dy + r * s_.channels;
-      d.dy_stride = s_.branches * s_.channels;
+      d.dy = dy + r * layout.branch;
+      d.dy_stride = layout.pixel;
       d.dw = sums + s_.first_tap(r) * s_.channels;
       d.db = sums + (s_.taps() + r) * s_.channels;
-      d.row = row;
-      d.height = s_.height;
-      d.width = s_.width;
-      d.channels = s_.channels;
-      d.kh = b.kernel_height;
-      d.kw = b.kernel_width;
-      d.dilation = b.dilation;
-      d.begin = columns.begin;
-      d.end = columns.end;
       gradient_[r](d);
     }
   }
 
  private:
-  DepthwiseRow<T> row_of(int64_t r, int64_t row, Columns columns) const {
+  DepthwiseGeometry geometry(int64_t r, int64_t row, Columns columns) const {
     const auto& b = s_.branch[r];
-    DepthwiseRow<T> d = {};
+    DepthwiseGeometry d(s_.height, s_.width, s_.channels, b.kernel_height, b.kernel_width,
+                        b.dilation);
     d.row = row;
-    d.height = s_.height;
-    d.width = s_.width;
-    d.x_stride = d.y_stride = d.channels = s_.channels;
-    d.kh = b.kernel_height;
-    d.kw = b.kernel_width;
-    d.dilation = b.dilation;
     d.begin = columns.begin;
     d.end = columns.end;
     return d;

@@ -1,0 +1,122 @@
+// Dense convolution for one instruction set: the patches of a tile of pixels are gathered into
+// the cache, and multiplied there.
+#include "core/blocks.h"
+#include "core/scratch.h"
+#include "core/sum.h"
+#include "conv/conv.h"
+#include "gemm/multiply.h"
+
+namespace s3n {
+namespace S3N_ISA {
+namespace {
+
+constexpr int64_t kTilePixels = 48;
+
+// Runs of pixels of one row, band by band: f(group, image of the group, band, row, columns).
+struct Run {
+  int64_t group, image, band, row, begin, end;
+};
+
+template <class Start, class F>
+void for_each_band(const ConvShape& s, Executor& executor, Start&& start, F&& f) {
+  const int64_t bands = conv_bands(s.height);
+  parallel_for(executor, s.groups * s.images * bands, [&](int64_t task) {
+    const int64_t image = task / bands, first = task % bands * kConvBandRows;
+    Run run = {image / s.images, image % s.images, task % bands, first, 0, 0};
+    start(run);
+    for (run.row = first; run.row < smaller(first + kConvBandRows, s.height); ++run.row)
+      for (run.begin = 0; run.begin < s.width; run.begin = run.end) {
+        run.end = smaller(run.begin + kTilePixels, s.width);
+        f(run);
+      }
+  });
+}
+
+template <class T>
+S3N_INLINE void copy_wide(const T* from, int64_t count, accumulator<T>* to) {
+  using A = accumulator<T>;
+  for_each_block<A>(count, [&](auto block, int64_t i) { block.store(to + i, block.load(from + i)); });
+}
+
+// The patches of a run's pixels, (pixels, kh * kw * inputs). A row of a patch is contiguous in x.
+template <class T>
+S3N_NOINLINE void gather(const ConvShape& s, const T* x, const Run& run,
+                         accumulator<T>* columns) {
+  const int64_t C = s.inputs, length = s.kernel_width * C, half = s.kernel_width / 2;
+  for (int64_t at = run.begin; at < run.end; ++at) {
+    const int64_t left = larger(half - at, 0);                      // taps before the row
+    const int64_t right = larger(at + half - (s.width - 1), 0);     // taps beyond it
+    for (int64_t i = 0; i < s.kernel_height; ++i, columns += length) {
+      const int64_t row = run.row + i - s.kernel_height / 2;
+      if (row < 0 || row >= s.height || left + right >= s.kernel_width) {
+        fill_zero(columns, length);
+        continue;
+      }
+      const T* const source = x + (row * s.width + at - half) * C;
+      fill_zero(columns, left * C);
+      copy_wide(source + left * C, length - (left + right) * C, columns + left * C);
+      fill_zero(columns + length - right * C, right * C);
+    }
+  }
+}
+
+template <class T>
+void forward(const ConvForward& a, Executor& executor) {
+  using A = accumulator<T>;
+  const ConvShape& s = a.shape;
+  const int64_t K = s.columns(), O = s.outputs, pixels = s.height * s.width;
+  parallel_for(executor, s.groups, [&](int64_t g) {
+    pack_panels(a.w.group<A>(g), O, 1, K, O, a.packed.group<A>(g));
+  });
+  for_each_band(s, executor, [](const Run&) {}, [&](const Run& run) {
+    const int64_t g = run.group, count = run.end - run.begin;
+    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
+    gather(s, a.x.group<T>(g) + run.image * pixels * s.inputs, run, columns);
+    const A* const bias = a.b.group<A>(g);
+    T* const y = a.y.group<T>(g) +
+                 (run.image * pixels + run.row * s.width + run.begin) * O;
+    multiply(columns, K, count, a.packed.group<A>(g), K, O,
+             [&](int64_t row, int64_t column, vec<A> v, auto block) {
+               block.store(y + row * O + column, v + block.load(bias + column));
+             });
+  });
+}
+
+template <class T>
+void weight_gradient(const ConvWeightGradient& a, Executor& executor) {
+  using A = accumulator<T>;
+  const ConvShape& s = a.shape;
+  const int64_t K = s.columns(), O = s.outputs, pixels = s.height * s.width;
+  const int64_t bands = conv_bands(s.height), part = (K + 1) * O;
+  const auto sums = [&](const Run& run) {
+    return a.partials.group<A>(run.group) + (run.image * bands + run.band) * part;
+  };
+  for_each_band(s, executor, [&](const Run& run) { fill_zero(sums(run), part); },
+                [&](const Run& run) {
+    const int64_t g = run.group, count = run.end - run.begin;
+    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
+    A* const wide = static_cast<A*>(thread_scratch(1, kTilePixels * O * sizeof(A)));
+    gather(s, a.x.group<T>(g) + run.image * pixels * s.inputs, run, columns);
+    const T* const dy = a.dy.group<T>(g) +
+                        (run.image * pixels + run.row * s.width + run.begin) * O;
+    const A* const gradient = widen_rows(dy, count * O, wide);
+    multiply_transposed(columns, K, gradient, O, count, K, O, sums(run), O);
+    add_rows(gradient, count, O, sums(run) + K * O);
+  });
+  for (int64_t g = 0; g < s.groups; ++g) {
+    const A* const parts = a.partials.group<A>(g);
+    sum_parts(parts, s.images * bands, part, 0, K * O, a.dw.group<A>(g));
+    sum_parts(parts + K * O, s.images * bands, part, 0, O, a.db.group<A>(g));
+  }
+}
+
+S3N_FOR_TYPES(forward, ConvForward)
+S3N_FOR_TYPES(weight_gradient, ConvWeightGradient)
+
+}  // namespace
+
+extern const ConvKernels conv_kernels;
+const ConvKernels conv_kernels = {forward_any, weight_gradient_any};
+
+}  // namespace S3N_ISA
+}  // namespace s3n

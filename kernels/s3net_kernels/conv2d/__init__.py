@@ -1,0 +1,1 @@
+"""Dense convolution; see ``api.py``."""

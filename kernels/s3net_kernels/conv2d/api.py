@@ -1,0 +1,60 @@
+"""Public function of the dense convolution."""
+
+from __future__ import annotations
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need, need_kernel, need_pixels, need_rank
+from s3net_kernels._dispatch import dispatch
+
+__all__ = ["conv2d"]
+
+
+def conv2d(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    implementation: str | None = None,
+) -> Array:
+    """Convolution, stride 1, "same" zero padding, that stays fast with a kernel per image.
+
+    y[n,h,w,o] = b[o] + Σ_ijc x[n, h + i − kh//2, w + j − kw//2, c] · w[i,j,c,o]
+
+    Args:
+      x: (N, H, W, Cin) floating point. H and W may be smaller than the kernel.
+      w: (kh, kw, Cin, Cout) floating point, kh and kw odd. Under ``vmap``, shared or one per
+        image.
+      b: (Cout,) floating point, or None.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (N, H, W, Cout), dtype of ``x``; computed in the widest dtype of the arguments, at least
+      float32.
+
+    Raises:
+      ValueError: shapes that do not fit, or an even kernel.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "conv2d"
+    x, w = as_float(name, "x", x), as_float(name, "w", w)
+    need_rank(name, "x", x, "N, H, W, Cin")
+    need_pixels(name, x)
+    need_rank(name, "w", w, "kh, kw, Cin, Cout")
+    kh, kw, channels, features = w.shape
+    need_kernel(name, "w", (kh, kw))
+    need(
+        channels == x.shape[3],
+        f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
+        "axis must equal the last of x.",
+    )
+    if b is not None:
+        b = as_float(name, "b", b)
+        need(
+            b.shape == (features,),
+            f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
+            "output channel.",
+        )
+    return dispatch(name, implementation, x, w, b)

@@ -1,0 +1,61 @@
+"""Dense convolution on the CPU: patches gathered into the cache; see ``kernels/csrc/conv``.
+
+The gradients by x and by the kernel are separate calls: a program that needs one of them does
+not compute the other.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable, unsupported
+
+__all__ = ["conv2d", "supports", "unavailable"]
+
+_BAND_ROWS = 16
+"""Rows whose weight gradient is summed in one go: ``kConvBandRows`` of the library."""
+
+
+def supports(x: Array, w: Array, b: Array | None) -> str | None:
+    """Serves every valid call on the CPU."""
+    return unsupported(x, w, b)
+
+
+def conv2d(x: Array, w: Array, b: Array | None) -> Array:
+    """See ``api.conv2d``."""
+    kind = compute_dtype(x, w, b)
+    bias = jnp.zeros(w.shape[3], kind) if b is None else b.astype(kind)
+    y = _conv(x.astype(storage_dtype(x, kind)), w.astype(kind), bias)
+    return cast(Array, y).astype(x.dtype)
+
+
+@jax.custom_vjp
+def _conv(x: Array, w: Array, b: Array) -> Array:
+    kh, kw, channels, features = w.shape
+    packed = (kh * kw * channels, packed_columns(features))
+    results = [((*x.shape[:3], features), x.dtype), (packed, w.dtype)]
+    return call("conv_forward", results, x, w, b)[0]
+
+
+def _conv_fwd(x: Array, w: Array, b: Array):
+    return _conv(x, w, b), (x, w)
+
+
+def _conv_bwd(saved: tuple[Array, Array], dy: Array):
+    x, w = saved
+    kh, kw, channels, features = w.shape
+    dy = dy.astype(x.dtype)
+    dx = _conv(dy, w[::-1, ::-1].swapaxes(2, 3), jnp.zeros(channels, w.dtype))
+    bands = -(-x.shape[1] // _BAND_ROWS)
+    shapes = [w.shape, (features,), (x.shape[0], bands, kh * kw * channels + 1, features)]
+    results = [(shape, w.dtype) for shape in shapes]
+    dw, db, _ = call("conv_weight_gradient", results, x, dy)
+    return dx, dw, db
+
+
+_conv.defvjp(_conv_fwd, _conv_bwd)

@@ -1,0 +1,30 @@
+"""Dense convolution in plain JAX: patches, then one matrix product.
+
+``lax.conv`` is avoided: with kernels that vary over a vmapped batch it becomes a grouped
+convolution, which every platform is slow at; a matrix product becomes a batched one.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+
+__all__ = ["conv2d", "supports"]
+
+
+def supports(*args, **kwargs) -> str | None:
+    """Serves every valid call."""
+
+
+def conv2d(x: Array, w: Array, b: Array | None) -> Array:
+    """See ``api.conv2d``."""
+    kind = compute_dtype(x, w, b)
+    (kh, kw, channels, features), (height, width) = w.shape, x.shape[1:3]
+    around = ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0))
+    padded = jnp.pad(x, around)
+    taps = [padded[:, i : i + height, j : j + width] for i in range(kh) for j in range(kw)]
+    matrix = w.reshape(kh * kw * channels, features).astype(kind)
+    y = jnp.concatenate(taps, axis=-1).astype(kind) @ matrix
+    return (y if b is None else y + b.astype(kind)).astype(x.dtype)

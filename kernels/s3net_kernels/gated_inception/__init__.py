@@ -1,0 +1,1 @@
+"""Gated inception of depthwise convolutions; see ``api.py``."""

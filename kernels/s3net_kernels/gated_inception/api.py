@@ -1,0 +1,104 @@
+"""Public function of the gated inception."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need, need_pixels, need_rank
+from s3net_kernels._dispatch import dispatch
+from s3net_kernels.depthwise_conv2d.api import check_branch
+from s3net_kernels.linear.api import check_precision
+
+__all__ = ["gated_inception"]
+
+
+def gated_inception(
+    x: ArrayLike,
+    local_w: ArrayLike,
+    local_b: ArrayLike,
+    weights: Sequence[ArrayLike],
+    biases: Sequence[ArrayLike],
+    mix_w: ArrayLike,
+    mix_b: ArrayLike,
+    residual: ArrayLike | None = None,
+    *,
+    dilations: Sequence[int],
+    precision: str | None = None,
+    implementation: str | None = None,
+) -> Array:
+    """Inception large-kernel attention as one operator.
+
+    y = x ⊙ (concat_r(DW_r(DW_local(x))) · mix_w + mix_b) + residual, where DW are depthwise
+    convolutions as ``depthwise_conv2d`` computes them.
+
+    Args:
+      x: (N, H, W, C) floating point.
+      local_w, local_b: (kh, kw, C), odd sides, and (C,): the convolution all branches share.
+      weights: of every branch r, (kh_r, kw_r, C) floating point with odd sides.
+      biases: of every branch, (C,) floating point.
+      mix_w, mix_b: (R·C, C) and (C,): the 1×1 convolution of the R branches, branch by branch.
+      residual: (N, H, W, C) floating point, or None.
+      dilations: of every branch, at least 1.
+      precision: of the 1×1 convolution; see ``linear``.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (N, H, W, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
+      float32.
+
+    Raises:
+      ValueError: shapes that do not fit, no branch, or lists of different lengths.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "gated_inception"
+    x = as_float(name, "x", x)
+    need_rank(name, "x", x, "N, H, W, C")
+    need_pixels(name, x)
+    need(
+        len(weights) == len(biases) == len(dilations) >= 1,
+        f"{name}: there are {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
+        "dilations: each branch needs one of each, and there must be a branch.",
+    )
+    channels = x.shape[3]
+    kernel = as_float(name, "local_w", local_w)
+    shift = check_branch(name, x, kernel, as_float(name, "local_b", local_b), 1, " (local)")
+    branches = [as_float(name, f"w[{r}]", w) for r, w in enumerate(weights)]
+    shifts = [
+        check_branch(name, x, w, as_float(name, f"b[{r}]", b), d, f"[{r}]")
+        for r, (w, b, d) in enumerate(zip(branches, biases, dilations, strict=True))
+    ]
+    mixer, offset = as_float(name, "mix_w", mix_w), as_float(name, "mix_b", mix_b)
+    for label, array, shape in (
+        ("mix_w", mixer, (len(branches) * channels, channels)),
+        ("mix_b", offset, (channels,)),
+    ):
+        need(
+            array.shape == shape,
+            f"{name}: {label} has shape {array.shape}, it must be {shape} for {len(branches)} "
+            f"branches of {channels} channels.",
+        )
+    if residual is not None:
+        residual = as_float(name, "residual", residual)
+        need(
+            residual.shape == x.shape,
+            f"{name}: residual has shape {residual.shape}, it must be that of x, {x.shape}.",
+        )
+    check_precision(name, precision)
+    return dispatch(
+        name,
+        implementation,
+        x,
+        kernel,
+        shift,
+        tuple(branches),
+        tuple(shifts),
+        mixer,
+        offset,
+        residual,
+        dilations=tuple(dilations),
+        precision=precision,
+    )

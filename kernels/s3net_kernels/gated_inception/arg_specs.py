@@ -1,0 +1,49 @@
+"""Calls of ``gated_inception`` for tests and benchmarks."""
+
+from __future__ import annotations
+
+from s3net_kernels._arg_specs import Arg, ArgSpec
+
+__all__ = ["BENCHMARKS", "SPECS", "spec"]
+
+
+def spec(
+    shape: tuple[int, int, int, int],
+    local: int = 5,
+    sizes: tuple[int, ...] = (3, 5, 7),
+    dilations: tuple[int, ...] = (1, 2, 3),
+    residual: bool = False,
+    dtype: str = "float32",
+) -> ArgSpec:
+    """A call on x of ``shape`` with square kernels."""
+    name = "x".join(map(str, shape)) + f" k{local}-{'-'.join(map(str, sizes))}"
+    name += f" d{'-'.join(map(str, dilations))}" + (" residual" if residual else "")
+    name += "" if dtype == "float32" else f" {dtype}"
+    pixels, channels = shape[0] * shape[1] * shape[2], shape[3]
+    # Products of products: errors grow with all the sums on the way.
+    inner = local**2 * max(sizes) ** 2 * len(sizes) * channels
+    args = (
+        Arg(shape, reduced=inner),
+        Arg((local, local, channels), reduced=pixels * inner),
+        Arg((channels,), reduced=pixels * inner),
+        tuple(Arg((k, k, channels), reduced=pixels * inner) for k in sizes),
+        tuple(Arg((channels,), reduced=pixels * inner) for _ in sizes),
+        Arg((len(sizes) * channels, channels), reduced=pixels),
+        Arg((channels,), reduced=pixels),
+        Arg(shape) if residual else None,
+    )
+    options = {"dilations": dilations, "precision": None}
+    return ArgSpec("gated_inception", name, args, options, inner, dtype, (1, 2, 3, 4, 5, 6))
+
+
+SPECS = (
+    spec((1, 1, 1, 1)),
+    spec((2, 9, 7, 3), residual=True),
+    spec((1, 19, 23, 16), 3),
+    spec((1, 40, 12, 64), residual=True),
+    spec((1, 5, 6, 20), 1, (3, 5), (2, 1)),
+    spec((1, 10, 150, 3), 3, (7,), (3,)),
+    spec((1, 16, 16, 16), dtype="bfloat16"),
+)
+
+BENCHMARKS = (spec((1, 256, 256, 64)), spec((8, 256, 256, 64)))

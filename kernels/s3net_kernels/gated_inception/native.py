@@ -1,0 +1,129 @@
+"""Gated inception on the CPU: the concatenated branches never leave the cache.
+
+See ``kernels/csrc/gated``. Forward keeps the local convolution's result and the gate; backward
+computes the branches again.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable
+from s3net_kernels.inception_depthwise import native as inception
+
+__all__ = ["gated_inception", "supports", "unavailable"]
+
+_BAND_ROWS = 32
+"""Rows whose parameters' gradients are summed in one go: ``kInceptionBandRows``."""
+
+
+def supports(
+    x: Array,
+    local_w: Array,
+    local_b: Array,
+    weights: tuple[Array, ...],
+    biases: tuple[Array, ...],
+    *rest: Array | None,
+    dilations: tuple[int, ...],
+    precision: str | None,
+) -> str | None:
+    """Serves up to eight branches on the CPU."""
+    return inception.supports(x, weights, biases, dilations=dilations)
+
+
+class _Parameters(NamedTuple):
+    local_w: Array
+    local_b: Array
+    w: Array
+    b: Array
+    mix_w: Array
+    mix_b: Array
+
+
+class _Options(NamedTuple):
+    branches: inception.Branches
+    residual: bool
+
+
+def gated_inception(
+    x: Array,
+    local_w: Array,
+    local_b: Array,
+    weights: tuple[Array, ...],
+    biases: tuple[Array, ...],
+    mix_w: Array,
+    mix_b: Array,
+    residual: Array | None,
+    *,
+    dilations: tuple[int, ...],
+    precision: str | None,
+) -> Array:
+    """See ``api.gated_inception``."""
+    kind = compute_dtype(x, local_w, local_b, *weights, *biases, mix_w, mix_b, residual)
+    storage = storage_dtype(x, kind)
+    w, b, branches = inception.join_branches(weights, biases, dilations, kind)
+    single = (a.astype(kind) for a in (local_w, local_b, mix_w, mix_b))
+    local_w, local_b, mix_w, mix_b = single
+    parameters = _Parameters(local_w, local_b, w, b, mix_w, mix_b)
+    added = jnp.zeros((0, *x.shape[1:])) if residual is None else residual
+    options = _Options(branches, residual is not None)
+    y = _gated(x.astype(storage), parameters, added.astype(storage), options)
+    return cast(Array, y).astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _gated(x: Array, parameters: _Parameters, residual: Array, options: _Options) -> Array:
+    return _forward(x, parameters, residual, options, save=False)[0]
+
+
+def _forward(x: Array, p: _Parameters, residual: Array, options: _Options, save: bool):
+    gate = x.shape if save else (0, *x.shape[1:])
+    results = [(shape, x.dtype) for shape in (x.shape, x.shape, gate)]
+    results.append(((p.mix_w.shape[0], packed_columns(x.shape[3])), p.w.dtype))
+    return call("gated_forward", results, x, *p, residual, branches=options.branches)
+
+
+def _gated_fwd(x: Array, parameters: _Parameters, residual: Array, options: _Options):
+    y, local, gate, _ = _forward(x, parameters, residual, options, save=True)
+    return y, (x, local, gate, parameters)
+
+
+def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters], dy: Array):
+    x, local, gate, p = saved
+    kind, count, channels = p.w.dtype, len(options.branches), x.shape[3]
+    bands = -(-x.shape[1] // _BAND_ROWS)
+    kh, kw, _ = p.local_w.shape
+    sums = kh * kw + 1 + p.w.shape[0] + count + p.mix_w.shape[0] + 1
+    results = [
+        (x.shape, x.dtype),
+        *((leaf.shape, kind) for leaf in p),
+        (x.shape, x.dtype),
+        ((x.shape[0], count, *x.shape[1:]), x.dtype),
+        ((count, channels, packed_columns(channels)), kind),
+        ((x.shape[0], bands, sums, channels), kind),
+    ]
+    dy = dy.astype(x.dtype)
+    dx, *gradients = call(
+        "gated_backward",
+        results,
+        x,
+        local,
+        gate,
+        p.local_w[::-1, ::-1],
+        p.w,
+        inception.turn_branches(p.w, options.branches),
+        p.b,
+        p.mix_w,
+        dy,
+        branches=options.branches,
+    )
+    return dx, _Parameters(*gradients[:6]), dy if options.residual else dy[:0]
+
+
+_gated.defvjp(_gated_fwd, _gated_bwd)
