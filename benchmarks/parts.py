@@ -10,8 +10,13 @@ from jax import Array
 
 from benchmarks.harness import Timing, interleave, summarise
 from s3net_jax.losses import cross_entropy, pseudo_label, spatial_consistency
-from s3net_jax.nn.layers import normalise
-from s3net_kernels import affine_warp, deform_conv2d, depthwise_conv2d, inception_depthwise
+from s3net_kernels import (
+    affine_warp,
+    batch_norm,
+    deform_conv2d,
+    depthwise_conv2d,
+    inception_depthwise,
+)
 
 __all__ = ["part_timings"]
 
@@ -58,7 +63,7 @@ def _parts(size: int, c: int) -> dict[str, tuple[Callable[..., Array], tuple]]:
         "1×1 convolution C to C": (jnp.matmul, (x, normal(c, c))),
         "1×1 convolution 3C to C": (jnp.matmul, (normal(1, size, size, 3 * c), normal(3 * c, c))),
         "GELU": (lambda x: jax.nn.gelu(x, approximate=False), (x,)),
-        "batch normalisation": (normalise, (x, normal(c), normal(c))),
+        "batch normalisation": (batch_norm, (x, normal(c), normal(c))),
         "cross entropy": (lambda x: cross_entropy(x, pseudo_label(x))[None], (x,)),
         "soft spatial loss": (lambda x: spatial_consistency(x)[None], (x,)),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from s3net_kernels._config import config
 from s3net_kernels._dispatch import IMPLEMENTATIONS, OPERATORS, UnsupportedError, implementations
+from s3net_kernels._sobel import sobel
 from s3net_kernels.affine_warp.api import affine_warp
 from s3net_kernels.batch_norm.api import batch_norm
 from s3net_kernels.bilinear_sample.api import bilinear_sample
@@ -19,6 +20,7 @@ from s3net_kernels.depthwise_conv2d.api import depthwise_conv2d
 from s3net_kernels.gated_inception.api import gated_inception
 from s3net_kernels.inception_depthwise.api import inception_depthwise
 from s3net_kernels.linear.api import linear
+from s3net_kernels.softmax_losses.api import softmax_losses
 
 __all__ = [
     "IMPLEMENTATIONS",
@@ -35,4 +37,6 @@ __all__ = [
     "implementations",
     "inception_depthwise",
     "linear",
+    "sobel",
+    "softmax_losses",
 ]

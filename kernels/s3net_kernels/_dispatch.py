@@ -37,6 +37,7 @@ OPERATORS = (
     "batch_norm",
     "gated_inception",
     "conv2d",
+    "softmax_losses",
 )
 IMPLEMENTATIONS = ("reference", "xla", "native", "pallas")
 

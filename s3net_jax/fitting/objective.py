@@ -11,11 +11,11 @@ from s3net_jax.losses import (
     affine_consistency,
     cross_entropy,
     hard_spatial_consistency,
-    pseudo_label,
-    spatial_consistency,
 )
 from s3net_jax.nn import S3Net
+from s3net_jax.nn.layers import without_pallas
 from s3net_jax.ops import warp, warp_labels, warp_valid
+from s3net_kernels import softmax_losses
 
 __all__ = ["Terms", "objective"]
 
@@ -42,13 +42,12 @@ def objective(
     features, entering = model.encode(images)
     wide = palette.dtype  # losses are summed in the parameters' precision
     logits = model.decode(features, images).astype(wide)
-    labels = pseudo_label(logits)
-
-    ce = cross_entropy(logits, labels)
-    if config.spatial == "soft":
-        spatial = spatial_consistency(logits)
-    else:
-        spatial = hard_spatial_consistency(labels, palette)
+    # The pseudo label, its cross entropy and the edges, out of one pass over the logits.
+    soft = config.spatial == "soft"
+    result = softmax_losses(logits, spatial=soft, implementation=_implementation(model, True))
+    labels = result.labels
+    ce = result.cross_entropy / labels.size
+    spatial = result.spatial / labels.size if soft else hard_spatial_consistency(labels, palette)
     affine = _affine_term(model, images, features, entering, labels, config.affine, matrix, wide)
 
     loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
@@ -66,13 +65,13 @@ def _affine_term(
     wide: jnp.dtype,
 ) -> Array:
     shape = (images.shape[1], images.shape[2])
-    name = model.config.implementation
-    implementation = None if name == "auto" else name
+    implementation, of_losses = _implementation(model), _implementation(model, True)
     quarter_turns = _quarter_turns(config, shape)
     if config.apply_at == "logits" and quarter_turns is not None:
         # A fixed quarter turn of a square only moves pixels: no interpolation, no gather.
         second = jnp.rot90(model.auxiliary_logits(features), quarter_turns, axes=(1, 2))
-        return cross_entropy(second.astype(wide), jnp.rot90(labels, quarter_turns, axes=(1, 2)))
+        turned = jnp.rot90(labels, quarter_turns, axes=(1, 2))
+        return cross_entropy(second.astype(wide), turned, of_losses)
     if config.apply_at == "logits":
         second = warp(model.auxiliary_logits(features), matrix, implementation)
     elif config.apply_at == "features":
@@ -82,7 +81,13 @@ def _affine_term(
         moved = warp(images, matrix, implementation)
         second = model.auxiliary_logits(model.encode(moved)[0])
     valid = warp_valid(matrix, shape)
-    return affine_consistency(second.astype(wide), warp_labels(labels, matrix), valid)
+    return affine_consistency(second.astype(wide), warp_labels(labels, matrix), valid, of_losses)
+
+
+def _implementation(model: S3Net, of_losses: bool = False) -> str | None:
+    name = model.config.implementation
+    chosen = None if name == "auto" else name
+    return without_pallas(chosen) if of_losses else chosen
 
 
 def _quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_jax.losses.cross_entropy import pixel_cross_entropy
+from s3net_kernels import softmax_losses
 
 __all__ = ["affine_consistency"]
 
 
-def affine_consistency(logits: Array, warped_labels: Array, valid: Array) -> Array:
+def affine_consistency(
+    logits: Array, warped_labels: Array, valid: Array, implementation: str | None = None
+) -> Array:
     """L_AT = −(1/|V|) Σ_{i∈V} Σ_k Y^a_ik log Y'_ik over the valid pixels V (equation 6).
 
     Y^a is the transformed pseudo label of the main path, Y' the softmax of what the second
@@ -20,10 +22,11 @@ def affine_consistency(logits: Array, warped_labels: Array, valid: Array) -> Arr
       logits: (N, H, W, K) of the second path, floating point.
       warped_labels: (N, H, W) integer in 0..K−1, the transformed pseudo label.
       valid: bool, broadcastable to (N, H, W).
+      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
 
     Returns:
       () mean over the valid pixels; 0 if there are none. dtype of ``logits``.
     """
     weight = jnp.broadcast_to(valid, warped_labels.shape).astype(logits.dtype)
-    loss = pixel_cross_entropy(logits, warped_labels)
-    return jnp.sum(loss * weight) / jnp.maximum(jnp.sum(weight), 1)
+    result = softmax_losses(logits, warped_labels, weight, implementation=implementation)
+    return (result.cross_entropy / jnp.maximum(jnp.sum(weight), 1)).astype(logits.dtype)

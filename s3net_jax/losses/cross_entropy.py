@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["cross_entropy", "pixel_cross_entropy", "pseudo_label"]
+from s3net_kernels import softmax_losses
+
+__all__ = ["cross_entropy", "pseudo_label"]
 
 
 def pseudo_label(logits: Array) -> Array:
@@ -14,29 +16,14 @@ def pseudo_label(logits: Array) -> Array:
     return jnp.argmax(jax.lax.stop_gradient(logits), axis=-1).astype(jnp.int32)
 
 
-def pixel_cross_entropy(logits: Array, labels: Array) -> Array:
-    """−log softmax(logits) at ``labels``, per pixel.
-
-    Args:
-      logits: (..., K) floating point.
-      labels: (...) integer in 0..K−1.
-
-    Returns:
-      (...) non-negative, dtype of ``logits``.
-    """
-    # A comparison and a sum instead of a gather: it fuses, and so does its gradient.
-    chosen = labels[..., None] == jnp.arange(logits.shape[-1], dtype=labels.dtype)
-    score = jnp.sum(jnp.where(chosen, logits, 0), axis=-1)
-    return jax.nn.logsumexp(logits, axis=-1) - score
-
-
-def cross_entropy(logits: Array, labels: Array) -> Array:
+def cross_entropy(logits: Array, labels: Array, implementation: str | None = None) -> Array:
     """L_ce = −(1/HW) Σ_i Σ_k Y_ik log softmax(S)_ik (equation 4 of the paper).
 
     Args:
       logits: S, (..., H, W, K) floating point.
       labels: Y as indices, (..., H, W) integer in 0..K−1, usually :func:`pseudo_label` of
         ``logits``.
+      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
 
     Returns:
       () mean over all pixels, dtype of ``logits``.
@@ -46,4 +33,6 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     >>> float(cross_entropy(logits, pseudo_label(logits)))  # log 2
     0.6931471824645996
     """
-    return jnp.mean(pixel_cross_entropy(logits, labels))
+    maps = logits.reshape(-1, *logits.shape[-3:])
+    result = softmax_losses(maps, labels.reshape(maps.shape[:3]), implementation=implementation)
+    return (result.cross_entropy / labels.size).astype(logits.dtype)

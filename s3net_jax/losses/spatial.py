@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_jax.ops import sobel
+from s3net_kernels import sobel, softmax_losses
 
 __all__ = ["hard_spatial_consistency", "spatial_consistency"]
 
 
-def spatial_consistency(logits: Array) -> Array:
+def spatial_consistency(logits: Array, implementation: str | None = None) -> Array:
     """L_S = (1/HW) Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY| of the softmax map (equation 5).
 
     X, Y and XY are the *magnitudes* of the Sobel derivatives d/dx, d/dy and d²/dxdy of
@@ -21,13 +21,15 @@ def spatial_consistency(logits: Array) -> Array:
 
     Args:
       logits: S, (..., H, W, K) floating point, H and W at least 2.
+      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
 
     Returns:
       () mean over pixels of the sum over clusters, ≥ 0, dtype of ``logits``; differentiable.
     """
-    x, y, xy = (jnp.abs(d) for d in sobel(jax.nn.softmax(logits, axis=-1)))
-    per_value = jnp.abs(x - y) + jnp.abs(x - xy) + jnp.abs(y - xy)
-    return jnp.mean(jnp.sum(per_value, axis=-1))
+    maps = logits.reshape(-1, *logits.shape[-3:])
+    result = softmax_losses(maps, spatial=True, implementation=implementation)
+    pixels = maps.shape[0] * maps.shape[1] * maps.shape[2]
+    return (result.spatial / pixels).astype(logits.dtype)
 
 
 def hard_spatial_consistency(labels: Array, palette: Array) -> Array:

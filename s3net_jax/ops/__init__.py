@@ -7,6 +7,6 @@ from s3net_jax.ops.affine import (
     warp_labels,
     warp_valid,
 )
-from s3net_jax.ops.sobel import sobel
+from s3net_kernels import sobel
 
 __all__ = ["affine_matrix", "draw_affine", "sobel", "warp", "warp_labels", "warp_valid"]

@@ -16,7 +16,7 @@ struct NormShape {
 
 // y = (x - mean) rstd scale + bias, with mean and rstd = 1 / sqrt(variance + epsilon) of every
 // channel over the rows. x and y are of the storage type, all else of its accumulator.
-// `partials`: for each block of rows, 2 channels of sums.
+// `partials`: for each block of rows, 3 channels of sums forward, 2 backward.
 struct NormForward {
   NormShape shape;
   Batched x, scale, bias, y, mean, rstd, partials;

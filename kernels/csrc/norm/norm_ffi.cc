@@ -21,7 +21,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Re
                          call.result(y, {s.rows, s.channels}),
                          call.result(mean, {s.channels}),
                          call.result(rstd, {s.channels}),
-                         call.result(partials, {norm_blocks(s.rows), 2, s.channels})};
+                         call.result(partials, {norm_blocks(s.rows), 3, s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
   S3N_SELECT(norm_kernels).forward(type, a, executor);

@@ -31,27 +31,43 @@ S3N_INLINE void for_each_run(int64_t channels, F&& f) {
   if (c < channels) f(Count<1>{}, Block<false>{int(channels - c)}, c);
 }
 
-// Sums of a block of rows about its first row, which is close enough to the mean to keep the
-// variance's digits: sums[c] of x - x0, then of its square.
+// Rows summed before their sums are added to the block's: two levels keep float's digits.
+constexpr int64_t kSumRows = 32;
+
+// Sums of a block of rows about a pivot, the mean of its first rows, which is close enough to
+// the block's mean to keep the variance's digits: sums[c] of x - pivot, of its square, and pivot.
 template <class T>
 S3N_NOINLINE void block_moments(const T* x, int64_t rows, int64_t channels,
                                 accumulator<T>* sums) {
   using A = accumulator<T>;
   for_each_run<A>(channels, [&](auto run, auto block, int64_t c) {
     constexpr int B = decltype(run)::value, L = kLanes<A>;
-    vec<A> pivot[B], sum[B] = {}, square[B] = {};
-    for (int k = 0; k < B; ++k) pivot[k] = block.load(x + c + k * L);
-    for (int64_t r = 0; r < rows; ++r) {
-      S3N_UNROLL
+    vec<A> pivot[B] = {}, sum[B] = {}, square[B] = {};
+    const int64_t start = smaller(rows, kSumRows);
+    for (int k = 0; k < B; ++k) {
+      for (int64_t r = 0; r < start; ++r) pivot[k] += block.load(x + r * channels + c + k * L);
+      pivot[k] *= A(1) / A(start);
+    }
+    for (int64_t first = 0; first < rows; first += kSumRows) {
+      const int64_t end = smaller(first + kSumRows, rows);
+      vec<A> few[B] = {}, few_squares[B] = {};
+      for (int64_t r = first; r < end; ++r) {
+        S3N_UNROLL
+        for (int k = 0; k < B; ++k) {
+          const vec<A> d = block.load(x + r * channels + c + k * L) - pivot[k];
+          few[k] += d;
+          few_squares[k] += d * d;
+        }
+      }
       for (int k = 0; k < B; ++k) {
-        const vec<A> d = block.load(x + r * channels + c + k * L) - pivot[k];
-        sum[k] += d;
-        square[k] += d * d;
+        sum[k] += few[k];
+        square[k] += few_squares[k];
       }
     }
     for (int k = 0; k < B; ++k) {
       block.store(sums + c + k * L, sum[k]);
       block.store(sums + channels + c + k * L, square[k]);
+      block.store(sums + 2 * channels + c + k * L, pivot[k]);
     }
   });
 }
@@ -60,7 +76,7 @@ template <class T>
 void forward(const NormForward& a, Executor& executor) {
   using A = accumulator<T>;
   const NormShape& s = a.shape;
-  const int64_t C = s.channels, blocks = norm_blocks(s.rows), part = 2 * C;
+  const int64_t C = s.channels, blocks = norm_blocks(s.rows), part = 3 * C;
   for_each_row_block(s, false, executor, [&](int64_t g, int64_t b, int64_t first, int64_t end) {
     block_moments(a.x.group<T>(g) + first * C, end - first, C, a.partials.group<A>(g) + b * part);
   });
@@ -73,7 +89,7 @@ void forward(const NormForward& a, Executor& executor) {
         const double n = double(smaller(kNormBlockRows, s.rows - first));
         const A* const sums = a.partials.group<A>(g) + b * part;
         const double shift = double(sums[c]) / n;
-        const double block_mean = double(widen(a.x.group<T>(g)[first * C + c])) + shift;
+        const double block_mean = double(sums[2 * C + c]) + shift;
         const double delta = block_mean - mean;
         square += double(sums[C + c]) - shift * double(sums[c]) + delta * delta * count * n /
                                                                       (count + n);
@@ -127,13 +143,21 @@ void backward(const NormBackward& a, Executor& executor) {
         mean[k] = block.load(a.mean.group<A>(g) + c + k * L);
         rstd[k] = block.load(a.rstd.group<A>(g) + c + k * L);
       }
-      for (int64_t r = first; r < end; ++r) {
-        S3N_UNROLL
+      for (int64_t start = first; start < end; start += kSumRows) {
+        const int64_t stop = smaller(start + kSumRows, end);
+        vec<A> few_biases[B] = {}, few_scales[B] = {};
+        for (int64_t r = start; r < stop; ++r) {
+          S3N_UNROLL
+          for (int k = 0; k < B; ++k) {
+            const int64_t at = r * C + c + k * L;
+            const vec<A> d = block.load(dy + at);
+            few_biases[k] += d;
+            few_scales[k] += d * (block.load(x + at) - mean[k]);
+          }
+        }
         for (int k = 0; k < B; ++k) {
-          const int64_t at = r * C + c + k * L;
-          const vec<A> d = block.load(dy + at);
-          bias[k] += d;
-          scale[k] += d * (block.load(x + at) - mean[k]);
+          bias[k] += few_biases[k];
+          scale[k] += few_scales[k];
         }
       }
       for (int k = 0; k < B; ++k) {

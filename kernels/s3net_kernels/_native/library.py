@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["INSTRUCTION_SETS", "VERSION", "instruction_set", "load", "use_instruction_set"]
 
-VERSION = 1
+VERSION = 2
 """Of the handlers' operands, results and attributes; must equal that of the library."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")

@@ -1,0 +1,43 @@
+// Cross entropy and soft spatial consistency of a softmax map: arguments and tables.
+#pragma once
+
+#include <cstdint>
+
+#include "core/isa.h"
+#include "core/parallel.h"
+#include "core/types.h"
+
+namespace s3n {
+
+struct LossesShape {
+  int64_t groups, images, height, width, classes;  // images of each group
+  bool labelled, weighted, spatial;                // labels are given; so are weights; edges count
+};
+
+// sums = (cross entropy, spatial consistency), each summed over the pixels. logits are of the
+// storage type; weight, sums and partials (2 for each band of each image) of its accumulator.
+// `own`: the labels used, int32: those given, or each pixel's first largest logit.
+struct LossesForward {
+  LossesShape shape;
+  Batched logits, labels, weight, sums, own, partials;
+};
+
+// dlogits for the gradients `scale` of both sums.
+struct LossesBackward {
+  LossesShape shape;
+  Batched logits, labels, weight, scale, dlogits;
+};
+
+constexpr int64_t kLossesBandRows = 32;
+inline int64_t losses_bands(int64_t height) {
+  return (height + kLossesBandRows - 1) / kLossesBandRows;
+}
+
+struct LossesKernels {
+  void (*forward)(DType, const LossesForward&, Executor&);
+  void (*backward)(DType, const LossesBackward&, Executor&);
+};
+
+S3N_DECLARE_TABLE(LossesKernels, losses_kernels)
+
+}  // namespace s3n

@@ -1,0 +1,1 @@
+"""Losses of a softmax map; see ``api.py``."""

@@ -1,0 +1,83 @@
+"""Public function of the losses of a softmax map."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need, need_pixels, need_rank
+from s3net_kernels._dispatch import dispatch
+
+__all__ = ["SoftmaxLosses", "softmax_losses"]
+
+
+class SoftmaxLosses(NamedTuple):
+    """Result of :func:`softmax_losses`."""
+
+    cross_entropy: Array
+    """(), Σ_i weight_i · (−log softmax(logits)_i at labels_i)."""
+    spatial: Array
+    """(), Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY|, or 0 where it was not asked for."""
+    labels: Array
+    """(N, H, W) int32, the labels used."""
+
+
+def softmax_losses(
+    logits: ArrayLike,
+    labels: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    *,
+    spatial: bool = False,
+    implementation: str | None = None,
+) -> SoftmaxLosses:
+    """Cross entropy and the edges of a softmax map, each summed over the pixels, in one pass.
+
+    X, Y and XY are the magnitudes of the 3×3 Sobel derivatives d/dx, d/dy and d²/dxdy of the
+    softmax, the border reflected without repeating its pixel.
+
+    Args:
+      logits: (N, H, W, K) floating point, K at least 1.
+      labels: (N, H, W) integer, or None for each pixel's largest logit (the first of equals). A
+        label outside 0..K−1 scores 0.
+      weight: (N, H, W) floating point, not negative, or None for 1; it gets no gradient.
+      spatial: whether the second sum is wanted; H and W are then at least 2.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      A :class:`SoftmaxLosses`; the sums are of the dtype of ``logits``, at least float32.
+      Differentiable in ``logits``.
+
+    Raises:
+      ValueError: shapes that do not fit.
+      TypeError: logits or weights that are not floating point, labels that are not integers.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "softmax_losses"
+    logits = as_float(name, "logits", logits)
+    need_rank(name, "logits", logits, "N, H, W, K")
+    need_pixels(name, logits)
+    need(logits.shape[3] > 0, f"{name}: logits of shape {logits.shape} have no class.")
+    maps = logits.shape[:3]
+    if labels is not None:
+        labels = jnp.asarray(labels)
+        if not jnp.issubdtype(labels.dtype, jnp.integer):
+            raise TypeError(f"{name}: labels is {labels.dtype}, it must be integer.")
+        labels = labels.astype(jnp.int32)
+    if weight is not None:
+        weight = as_float(name, "weight", weight)
+    for label, array in (("labels", labels), ("weight", weight)):
+        need(
+            array is None or array.shape == maps,
+            f"{name}: {label} has shape {None if array is None else array.shape}, it must be "
+            f"{maps}: one number per pixel.",
+        )
+    need(
+        not spatial or min(maps[1:]) >= 2,
+        f"{name}: edges need at least 2 pixels a side; logits have shape {logits.shape}.",
+    )
+    return SoftmaxLosses(
+        *dispatch(name, implementation, logits, labels, weight, spatial=bool(spatial))
+    )

@@ -1,0 +1,71 @@
+"""Losses of a softmax map on the CPU: one pass forward, one backward, in C++.
+
+See ``kernels/csrc/losses``. Nothing but the labels is kept for backward.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+
+__all__ = ["softmax_losses", "supports", "unavailable"]
+
+_BAND_ROWS = 32
+"""Rows that are summed in one go: ``kLossesBandRows`` of the library."""
+
+
+def supports(
+    logits: Array, labels: Array | None, weight: Array | None, *, spatial: bool
+) -> str | None:
+    """Serves every valid call on the CPU."""
+    return unsupported(logits, labels, weight)
+
+
+def softmax_losses(
+    logits: Array, labels: Array | None, weight: Array | None, *, spatial: bool
+) -> tuple[Array, Array, Array]:
+    """See ``api.softmax_losses``."""
+    kind = compute_dtype(logits)
+    none = (0, *logits.shape[1:3])
+    given = jnp.zeros(none, jnp.int32) if labels is None else labels
+    weights = jnp.zeros(none, kind) if weight is None else weight.astype(kind)
+    weights = jax.lax.stop_gradient(weights)
+    z = logits.astype(storage_dtype(logits, kind))
+    sums, used = cast("tuple[Array, Array]", _losses(z, given, weights, spatial))
+    return sums[0], sums[1], used
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _losses(z: Array, labels: Array, weight: Array, spatial: bool) -> tuple[Array, Array]:
+    images, height, width, _ = z.shape
+    results = [
+        ((2,), weight.dtype),
+        ((images, height, width), jnp.int32),
+        ((images, -(-height // _BAND_ROWS), 2), weight.dtype),
+    ]
+    sums, used, _ = call("losses_forward", results, z, labels, weight, spatial=int(spatial))
+    return sums, used
+
+
+def _losses_fwd(z: Array, labels: Array, weight: Array, spatial: bool):
+    sums, used = _losses(z, labels, weight, spatial)
+    return (sums, used), (z, used, weight)
+
+
+def _losses_bwd(spatial: bool, saved: tuple[Array, ...], cotangents: tuple[Array, Array]):
+    z, used, weight = saved
+    scale, _ = cotangents
+    results = [(z.shape, z.dtype)]
+    operands = (z, used, weight, scale.astype(weight.dtype))
+    (dz,) = call("losses_backward", results, *operands, spatial=int(spatial))
+    return dz, None, jnp.zeros_like(weight)
+
+
+_losses.defvjp(_losses_fwd, _losses_bwd)

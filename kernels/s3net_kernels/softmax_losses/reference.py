@@ -1,0 +1,49 @@
+"""Losses of a softmax map, slow and obvious: one slice for every tap of a filter."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels._check import compute_dtype
+
+__all__ = ["softmax_losses", "supports"]
+
+_DIFFERENCE, _SMOOTH = (-1, 0, 1), (1, 2, 1)
+
+
+def supports(*args, **kwargs) -> str | None:
+    """Serves every valid call."""
+
+
+def softmax_losses(
+    logits: Array, labels: Array | None, weight: Array | None, *, spatial: bool, dtype=None
+) -> tuple[Array, Array, Array]:
+    """See ``api.softmax_losses``; in ``dtype``."""
+    z = logits.astype(dtype or compute_dtype(logits))
+    labels = jnp.argmax(z, -1).astype(jnp.int32) if labels is None else labels
+    per_pixel = -jnp.sum(jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype) * z, -1)
+    per_pixel = per_pixel + jax.nn.logsumexp(z, axis=-1)
+    if weight is not None:
+        per_pixel = per_pixel * jax.lax.stop_gradient(weight).astype(z.dtype)
+    edges = jnp.zeros((), z.dtype)
+    if spatial:
+        p = jax.nn.softmax(z, -1)
+        x, y = _filter(p, _SMOOTH, _DIFFERENCE), _filter(p, _DIFFERENCE, _SMOOTH)
+        xy = _filter(p, _DIFFERENCE, _DIFFERENCE)
+        x, y, xy = jnp.abs(x), jnp.abs(y), jnp.abs(xy)
+        edges = jnp.sum(jnp.abs(x - y) + jnp.abs(x - xy) + jnp.abs(y - xy))
+    return jnp.sum(per_pixel), edges, labels
+
+
+def _filter(p: Array, rows: tuple[int, ...], columns: tuple[int, ...]) -> Array:
+    """Correlation of (N, H, W, K) with the outer product of two kernels of three taps."""
+    height, width = p.shape[1:3]
+    q = jnp.pad(p, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    taps = [
+        a * b * q[:, i : i + height, j : j + width]
+        for i, a in enumerate(rows)
+        for j, b in enumerate(columns)
+    ]
+    return sum(taps[1:], taps[0])

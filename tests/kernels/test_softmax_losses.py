@@ -1,0 +1,141 @@
+"""Losses of a softmax map: every implementation against the reference in float64."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import s3net_kernels
+from s3net_kernels._tolerance import tolerance
+from s3net_kernels.softmax_losses import reference
+from s3net_kernels.softmax_losses.arg_specs import SHAPES
+from tests.kernels import base
+
+IMPLEMENTATIONS = ["xla", "native"]
+CASES = [
+    (shape, given, weighted, spatial)
+    for shape in SHAPES
+    for given, weighted, spatial in (
+        (False, False, True),
+        (True, True, True),
+        (True, True, False),
+        (False, False, False),
+    )
+]
+
+
+def make(shape, given, weighted, seed=0):
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=shape) * 3
+    labels = random.integers(0, shape[-1], shape[:3]) if given else None
+    weight = random.random(shape[:3]) if weighted else None
+    return logits, labels, weight
+
+
+def total(run, scale, logits, labels, weight, spatial, **options):
+    ce, edges, used = run(logits, labels, weight, spatial=spatial, **options)
+    return scale[0] * ce + scale[1] * edges, (ce, edges, used)
+
+
+def value_and_gradient(run, kind, logits, labels, weight, spatial, **options):
+    scale = jnp.asarray([0.7, 0.3])
+
+    def function(z):
+        return total(run, scale, z, labels, weight, spatial, **options)
+
+    return jax.jit(jax.value_and_grad(function, has_aux=True))(jnp.asarray(logits, kind))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize(("shape", "given", "weighted", "spatial"), CASES)
+def test_values_and_gradient(implementation, dtype, shape, given, weighted, spatial):
+    args = make(shape, given, weighted)
+    logits = np.asarray(args[0], dtype).astype("float64")
+    (_, expected), slope = value_and_gradient(
+        reference.softmax_losses, "float64", logits, *args[1:], spatial, dtype=jnp.float64
+    )
+    (_, actual), gradient = value_and_gradient(
+        s3net_kernels.softmax_losses,
+        dtype,
+        logits,
+        *args[1:],
+        spatial,
+        implementation=implementation,
+    )
+    allowed = tolerance(dtype, int(np.prod(shape)))
+    for a, e in zip(actual[:2], expected[:2], strict=True):
+        assert a.dtype == dtype
+        np.testing.assert_allclose(a, e, rtol=allowed)
+    np.testing.assert_array_equal(actual[2], expected[2])
+    assert gradient.dtype == dtype
+    if spatial and dtype == "float32":
+        # |X − Y| has a kink where X = Y: rounding decides the sign of a pixel near one.
+        off = np.abs(gradient - slope) > allowed * np.max(np.abs(slope))
+        assert np.mean(off) < 1e-3
+    else:
+        assert base.relative_error(gradient, slope) < allowed
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_low_precision(implementation):
+    args = make((1, 33, 9, 16), False, False)
+    logits = jnp.asarray(args[0], jnp.bfloat16)
+    ce, edges, labels = s3net_kernels.softmax_losses(
+        logits, spatial=True, implementation=implementation
+    )
+    expected = reference.softmax_losses(logits, None, None, spatial=True, dtype=jnp.float32)
+    np.testing.assert_allclose([ce, edges], expected[:2], rtol=1e-5)
+    np.testing.assert_array_equal(labels, expected[2])
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("given", [False, True])
+def test_vmap(implementation, given):
+    every = [make((2, 35, 7, 21), given, True, seed) for seed in range(3)]
+    stacked = [None if e[0] is None else jnp.stack(e) for e in zip(*every, strict=True)]
+    stacked[0] = stacked[0].astype(jnp.float32)
+
+    def run(logits, labels, weight):
+        def function(z):
+            return total(
+                s3net_kernels.softmax_losses,
+                (0.7, 0.3),
+                z,
+                labels,
+                weight,
+                True,
+                implementation=implementation,
+            )
+
+        return jax.value_and_grad(function, has_aux=True)(logits)
+
+    together = jax.jit(jax.vmap(run, in_axes=(0, 0 if given else None, 0)))(*stacked)
+    for n in range(3):
+        alone = jax.jit(run)(*(None if s is None else s[n] for s in stacked))
+        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a[n], b, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", ["reference", *IMPLEMENTATIONS])
+def test_first_of_equal_logits_and_unknown_labels(implementation):
+    logits = jnp.zeros((1, 2, 20, 19)).at[..., 5].set(1.0).at[..., 18].set(1.0)
+    result = s3net_kernels.softmax_losses(logits, implementation=implementation)
+    assert np.all(result.labels == 5)
+    nobody = jnp.full((1, 2, 20), 19)
+    result = s3net_kernels.softmax_losses(logits, nobody, implementation=implementation)
+    expected = 40 * np.log(17 + 2 * np.e)
+    np.testing.assert_allclose(result.cross_entropy, expected, rtol=1e-5)
+
+
+def test_errors():
+    logits = np.zeros((1, 1, 4, 3), np.float32)
+    with pytest.raises(ValueError, match="at least 2 pixels a side"):
+        s3net_kernels.softmax_losses(logits, spatial=True)
+    with pytest.raises(ValueError, match=r"labels has shape \(4,\)"):
+        s3net_kernels.softmax_losses(logits, np.zeros(4, int))
+    with pytest.raises(TypeError, match="must be integer"):
+        s3net_kernels.softmax_losses(logits, np.zeros((1, 1, 4)))
