@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, store
+from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, split, store
 from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["candidates", "gather_sum", "heuristic"]
@@ -91,7 +91,7 @@ def _kernel(starts, order, weights, values, out, *, extent, span):
     lanes = pl.program_id(1) * span[1] + jnp.arange(span[1], dtype=jnp.int32)
     image, exists = pl.program_id(2), pixel < height * width
     inside = (lanes < channels)[None, :]
-    row, column = pixel // width, pixel % width
+    row, column = split(pixel, width)
     total = jnp.zeros(span, jnp.float32)
     for corner in range(4):
         cell = (row + 1 - corner // 2) * (width + 1) + column + 1 - corner % 2

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plt
 
@@ -25,6 +25,7 @@ __all__ = [
     "launch",
     "load",
     "power_of_two",
+    "split",
     "store",
     "unavailable",
     "with_gradient_of",
@@ -133,6 +134,14 @@ def _broadcast(index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]
 def ceil_div(count: int, size: int) -> int:
     """How many blocks of ``size`` cover ``count``."""
     return -(-count // size)
+
+
+def split(index: Array, size: int) -> tuple[Array, Array]:
+    """Quotient and remainder of non-negative indices by ``size``."""
+    if size == 1:
+        return index, lax.full_like(index, 0)
+    divisor = lax.full_like(index, size)
+    return lax.div(index, divisor), lax.rem(index, divisor)
 
 
 def power_of_two(count: int) -> int:

@@ -1,13 +1,15 @@
 """Finding the shared library, and loading it.
 
 The library has no Python ABI, so one file serves every Python version. ``pip install`` builds
-it where there is a C++ compiler; in a checkout ``CMakeLists.txt`` says how.
+it where there is a C++ compiler; in a checkout ``CMakeLists.txt`` says how. The environment
+variable ``S3NET_KERNELS_LIBRARY`` names another file, such as one built with sanitizers.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from pathlib import Path
 
 __all__ = ["INSTRUCTION_SETS", "VERSION", "instruction_set", "load", "use_instruction_set"]
@@ -24,11 +26,14 @@ def load() -> ctypes.CDLL | str:
     # More than one folder where an editable install keeps what it built elsewhere.
     import s3net_kernels._native as package
 
-    for folder in package.__path__:
-        path = Path(folder) / "libs3net_kernels.so"
+    named = os.environ.get("S3NET_KERNELS_LIBRARY")
+    places = [Path(folder) / "libs3net_kernels.so" for folder in package.__path__]
+    for path in [Path(named)] if named else places:
         if path.is_file():
             break
     else:
+        if named:
+            return f"S3NET_KERNELS_LIBRARY names {named}, and there is no such file"
         return (
             "its library was not built: install s3net-jax where there is a C++17 compiler "
             "(GCC or Clang)"

@@ -19,7 +19,9 @@ __all__ = ["backward", "blend", "candidates", "forward", "heuristic"]
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
     channels = min(power_of_two(problem.channels), 64)
-    pixels = min(power_of_two(problem.height * problem.width), 2048 // channels)
+    # Backward holds four addresses of each element where it adds atomically.
+    most = 1024 if problem.kernel.endswith("backward") else 2048
+    pixels = min(power_of_two(problem.height * problem.width), most // channels)
     return {"pixels": pixels, "channels": channels, "num_warps": 4}
 
 

@@ -17,7 +17,7 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 
 from s3net_kernels._bilinear import Corner, corners
-from s3net_kernels._pallas import add_at, ceil_div, launch, load, power_of_two, store
+from s3net_kernels._pallas import add_at, ceil_div, launch, load, power_of_two, split, store
 from s3net_kernels._tuning import Blocks, Problem, choose
 from s3net_kernels.bilinear_sample.pallas_kernels import blend
 
@@ -31,12 +31,14 @@ def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of every kernel where none are measured."""
     channels = max(_LEAST, min(power_of_two(problem.channels), 64))
     features = max(_LEAST, min(power_of_two(problem.features), 64))
+    # What stays in registers: the backward kernel holds the most.
+    wide = problem.dtype != "float32" and not problem.kernel.endswith("backward")
     return {
-        "pixels": 32 if problem.dtype == "float32" else 64,
+        "pixels": 64 if wide else 32,
         "channels": channels,
         "features": features,
         "tiles": 32,
-        "num_warps": 4,
+        "num_warps": 8,
         "num_stages": 2,
     }
 
@@ -108,10 +110,10 @@ class _Call:
 
     def around(self, offset: Any, image: Any, pixel: Array, exists: Array, tap: Any):
         """The corners that tap ``tap`` of each pixel samples."""
-        i, j = tap // self.kw - self.kh // 2, tap % self.kw - self.kw // 2
+        (i, j), (row, column) = split(tap, self.kw), split(pixel, self.width)
         dy, dx = (load(offset, (image, pixel, 2 * tap + axis), exists) for axis in (0, 1))
-        y = (pixel // self.width + i).astype(jnp.float32) + dy
-        x = (pixel % self.width + j).astype(jnp.float32) + dx
+        y = (row + i - self.kh // 2).astype(jnp.float32) + dy
+        x = (column + j - self.kw // 2).astype(jnp.float32) + dx
         return corners(image, y, x, (self.height, self.width))
 
     def matrix(self, w: Any, group: Any, tap: Any, lanes, outs) -> Array:
@@ -146,7 +148,7 @@ def forward(
 
 def _forward_kernel(rows, offset, mask, w, *refs, call: _Call, bias: bool):
     b, out = refs[0], refs[-1]
-    image, group = pl.program_id(2), pl.program_id(2) // call.per_group
+    image, (group, _) = pl.program_id(2), split(pl.program_id(2), call.per_group)
     pixel, exists = call.pixel(pl.program_id(0))
     outs = call.outs(pl.program_id(1))
 
@@ -208,7 +210,7 @@ def backward(
 
 def _backward_kernel(rows, offset, mask, g, w, *refs, call: _Call, scatter: bool):
     doffset, dmask, dx = (*refs[1:],) if scatter else (*refs, None)
-    image, group = pl.program_id(1), pl.program_id(1) // call.per_group
+    image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
     pixel, exists = call.pixel(pl.program_id(0))
 
     def cotangent(tile):
@@ -284,8 +286,8 @@ def weight_grad(
 
 
 def _weight_grad_kernel(rows, offset, mask, g, out, *, call: _Call, parts: int):
-    tap, chunk = pl.program_id(0) // call.chunks, pl.program_id(0) % call.chunks
-    image, part = pl.program_id(2) // parts, pl.program_id(2) % parts
+    tap, chunk = split(pl.program_id(0), call.chunks)
+    image, part = split(pl.program_id(2), parts)
     lanes, outs = call.lanes(chunk), call.outs(pl.program_id(1))
 
     def tile(n, total):
@@ -300,8 +302,8 @@ def _weight_grad_kernel(rows, offset, mask, g, out, *, call: _Call, parts: int):
 
     start = jnp.zeros((call.blocks["channels"], call.blocks["features"]), jnp.float32)
     total = lax.fori_loop(0, min(call.blocks["tiles"], call.pixel_tiles), tile, start)
-    group, place = image // call.per_group, (image % call.per_group) * parts + part
-    index = (group, place, tap, lanes[0][:, None], outs[0][None, :])
+    group, member = split(image, call.per_group)
+    index = (group, member * parts + part, tap, lanes[0][:, None], outs[0][None, :])
     store(out, index, total, lanes[1][:, None] & outs[1][None, :])
 
 

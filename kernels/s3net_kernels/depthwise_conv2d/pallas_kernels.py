@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, store
+from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, split, store
 from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = [
@@ -116,10 +116,11 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
     b, before, out = refs[0] if bias else None, refs[int(bias)], refs[-1]
     (height, width, channels), (kh, kw), rows = extent, size, span[2]
     place, image = pl.program_id(1), pl.program_id(2)
-    group = image // per_group
+    group, _ = split(image, per_group)
     columns, lanes, inside = _tile(width, channels, span)
     # Output row t of the tile is top + t·dilation.
-    top = (place // dilation) * (rows * dilation) + place % dilation
+    block, phase = split(place, dilation)
+    top = block * (rows * dilation) + phase
     start = jnp.zeros(span[:2], jnp.float32)
     if b is not None:
         start = start + load(b, (group, lanes), inside)[None, :]
@@ -150,10 +151,9 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
 
 def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Array, Array]:
     """Columns and channels of this program, and which channels exist."""
-    tiles = ceil_div(channels, span[1])
-    index = pl.program_id(0)
-    columns = (index // tiles) * span[0] + jnp.arange(span[0], dtype=jnp.int32)
-    lanes = (index % tiles) * span[1] + jnp.arange(span[1], dtype=jnp.int32)
+    tile, chunk = split(pl.program_id(0), ceil_div(channels, span[1]))
+    columns = tile * span[0] + jnp.arange(span[0], dtype=jnp.int32)
+    lanes = chunk * span[1] + jnp.arange(span[1], dtype=jnp.int32)
     return columns, lanes, lanes < channels
 
 
@@ -234,9 +234,10 @@ def weight_grad(
 
 def _weight_grad_kernel(x, g, out, *, extent, size, dilation, span, per_group, first):
     (height, width, channels), (kh, kw) = extent, size
-    place, image, j = pl.program_id(1), pl.program_id(2) // kw, pl.program_id(2) % kw
+    place, (image, j) = pl.program_id(1), split(pl.program_id(2), kw)
     columns, lanes, inside = _tile(width, channels, span)
-    phase, start = place % dilation, (place // dilation) * span[2]
+    block, phase = split(place, dilation)
+    start = block * span[2]
     shifted = columns + (j - kw // 2) * dilation
     valid_x = (shifted >= 0) & (shifted < width)
 
@@ -262,7 +263,8 @@ def _weight_grad_kernel(x, g, out, *, extent, size, dilation, span, per_group, f
     recent = tuple(row_of_g(start - 1 + kh // 2 - i) for i in range(kh - 1))
     sums, _ = lax.fori_loop(0, span[2], step, (zeros, recent))
     column_tiles = ceil_div(width, span[0])
-    part = (image % per_group) * pl.num_programs(1) + place
-    part = part * column_tiles + pl.program_id(0) // ceil_div(channels, span[1])
+    tile, _ = split(pl.program_id(0), ceil_div(channels, span[1]))
+    group, member = split(image, per_group)
+    part = (member * pl.num_programs(1) + place) * column_tiles + tile
     for i in range(kh):
-        store(out, (image // per_group, part, i, j, lanes), jnp.sum(sums[i], 0), inside)
+        store(out, (group, part, i, j, lanes), jnp.sum(sums[i], 0), inside)

@@ -1,0 +1,170 @@
+"""Pallas kernels without a GPU: values in interpret mode, and lowering for CUDA."""
+
+from __future__ import annotations
+
+import functools
+from importlib.util import find_spec
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import s3net_kernels
+from s3net_kernels import OPERATORS
+from tests.kernels import base, triton_ir
+
+pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+
+VALUES = [
+    pytest.param(base.specs(operator)[n], id=f"{operator}-{base.specs(operator)[n]}")
+    for operator, numbers in {
+        "depthwise_conv2d": (0, 2, 3),
+        "inception_depthwise": (4,),
+        "deform_conv2d": (1, 2),
+        "bilinear_sample": (1, 2, 3),
+        "affine_warp": (3,),
+    }.items()
+    for n in numbers
+]
+WRITTEN = [name for name in OPERATORS if find_spec(f"s3net_kernels.{name}.pallas") is not None]
+ALL = [
+    pytest.param(spec, id=f"{operator}-{spec}")
+    for operator in WRITTEN
+    for spec in base.specs(operator)
+]
+# The shapes that are timed: small ones have blocks of their own size, and spill less.
+LARGE = [
+    pytest.param(operator, dtype, id=f"{operator}-{dtype}")
+    for operator in WRITTEN
+    for dtype in ("float32", "bfloat16")
+]
+SPILL_BYTES = 256
+"""Local memory a thread may use: the deformable convolution's matrix products in TF32 fill all
+255 registers and spill some; what unrolls too far spills kilobytes, and is many times slower."""
+
+
+def interpreted(spec):
+    """Value and gradients by the kernels in interpret mode, quick to compile."""
+    return base.value_and_gradients(base.public(spec, "pallas"), xla_backend_optimization_level=0)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("spec", VALUES)
+def test_values(spec, deterministic):
+    """Value and all gradients; additions into dx stand in for atomic ones."""
+    if deterministic and spec.operator in ("depthwise_conv2d", "inception_depthwise"):
+        pytest.skip("its kernels add nothing atomically: there is one way only")
+    args = spec.make()
+    cotangent = base.make_cotangent(spec, args)
+    with s3net_kernels.config(interpret=True, deterministic=deterministic):
+        actual = interpreted(spec)(cotangent, *args)
+    base.assert_close(spec, actual, base.reference(spec, cotangent, args), "float32")
+
+
+@pytest.mark.parametrize("operator", ["depthwise_conv2d", "deform_conv2d"])
+def test_low_precision_values(operator):
+    spec = base.specs(operator)[1]
+    args = spec.make(dtype="bfloat16")
+    cotangent = base.make_cotangent(spec, args)
+    with s3net_kernels.config(interpret=True):
+        actual = interpreted(spec)(cotangent, *args)
+    expected = base.reference(spec, cotangent, args)
+    plain = base.reference(spec, cotangent, args, "bfloat16")
+    base.assert_low_precision(spec, actual, expected, plain, "bfloat16")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("operator", ["depthwise_conv2d", "deform_conv2d"])
+def test_vmap_is_one_launch(operator, shared):
+    """Images with parameters of their own, or shared ones: as many kernels as a single call."""
+    spec = base.specs(operator)[1]
+    every = [spec.make(seed) for seed in range(3)]
+    if shared:
+        every = [(*e[: spec.parameters[0]], *every[0][spec.parameters[0] :]) for e in every]
+    axes = tuple(
+        None if a is None or (shared and n in spec.parameters) else 0
+        for n, a in enumerate(spec.args)
+    )
+    args = tuple(
+        every[0][n] if axis is None else np.stack([e[n] for e in every])
+        for n, axis in enumerate(axes)
+    )
+    single = base.make_cotangent(spec, every[0])
+    cotangent = np.stack([single] * 3)
+    function = jax.vmap(base.public(spec, "pallas"), in_axes=axes)
+    with s3net_kernels.config(interpret=True):
+        run = base.value_and_gradients(function, xla_backend_optimization_level=0)
+        actual = run(cotangent, *args)
+        plain = base.value_and_gradients(base.public(spec, "pallas"))
+        one = str(jax.make_jaxpr(plain)(single, *every[0]))
+        many = str(jax.make_jaxpr(base.value_and_gradients(function))(cotangent, *args))
+    assert many.count("pallas_call[") == one.count("pallas_call[") > 0
+    singles = [base.reference(spec, single, e) for e in every]
+    leaves = [axis for axis, a in zip(axes, spec.args, strict=True) if a is not None]
+    expected = [
+        np.sum(results, 0) if axis is None else np.stack(results)
+        for axis, results in zip([0, *leaves], zip(*singles, strict=True), strict=True)
+    ]
+    base.assert_close(spec, actual, expected, "float32")
+
+
+def test_differentiated_twice():
+    """The backward kernels hand second derivatives to the plain implementation."""
+    spec = base.specs("bilinear_sample")[2]
+    args = spec.make()
+
+    def penalty(implementation, *args):
+        def total(*args):
+            return jnp.sum(jnp.sin(base.public(spec, implementation)(*args)))
+
+        slopes = jax.grad(total, argnums=(0, 1))(*args)
+        return sum(jnp.sum(jnp.sin(slope)) for slope in slopes)
+
+    with s3net_kernels.config(interpret=True):
+        actual = jax.jit(jax.grad(functools.partial(penalty, "pallas"), (0, 1)))(*args)
+    expected = jax.jit(jax.grad(functools.partial(penalty, "reference"), (0, 1)))(*args)
+    for a, e in zip(actual, expected, strict=True):
+        assert base.relative_error(a, e) < base.tolerance("float32", 64)
+
+
+@pytest.mark.usefixtures("x64")
+def test_declines_double():
+    with (
+        s3net_kernels.config(interpret=True),
+        pytest.raises(s3net_kernels.UnsupportedError, match="not float64"),
+    ):
+        s3net_kernels.depthwise_conv2d(
+            np.ones((1, 2, 2, 1)), np.ones((1, 1, 1)), implementation="pallas"
+        )
+
+
+@pytest.mark.parametrize("spec", ALL)
+def test_lowers_for_cuda(spec, monkeypatch):
+    """Every kernel, forward and backward, over all argument specs."""
+    kernels = lower(spec, monkeypatch)
+    assert kernels and all("tt.func" in kernel.text for kernel in kernels)
+
+
+def lower(spec, monkeypatch, dtype=None):
+    """The kernels of value and gradients, as if there were a GPU."""
+    monkeypatch.setattr(base.module(spec.operator, "pallas"), "unavailable", lambda: None)
+    args = spec.abstract(dtype)
+    cotangent = jax.eval_shape(base.public(spec, "xla"), *args)
+    run = base.value_and_gradients(base.public(spec, "pallas"))
+    return triton_ir.lower(run, cotangent, *args)
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize(("operator", "dtype"), LARGE)
+def test_compiles_without_spilling(operator, dtype, capability, monkeypatch, tmp_path):
+    """Every kernel of the benchmarks' shapes, by PyPI's Triton (not the version XLA holds)."""
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # said, because the default changes
+    pytest.importorskip("triton", reason="compiling for a GPU needs triton")
+    spec = base.module(operator, "arg_specs").BENCHMARKS[0]
+    compiled = {
+        kernel.text: (kernel.name, triton_ir.compile_for(kernel, capability, tmp_path))
+        for kernel in lower(spec, monkeypatch, dtype)
+    }
+    spills = {name: c.stack for name, c in compiled.values() if c.stack > SPILL_BYTES}
+    assert not spills

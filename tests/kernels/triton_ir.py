@@ -1,0 +1,105 @@
+"""Pallas kernels lowered for CUDA without a GPU, and compiled by PyPI's Triton."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax._src.lib.mlir import ir
+from jax._src.pallas.triton import lowering
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
+
+TARGET = "__gpu$xla.gpu.triton"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """One kernel of a lowered program."""
+
+    name: str
+    text: str
+    """Triton IR."""
+    num_warps: int
+    num_stages: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """What the compiler says about a kernel on one architecture."""
+
+    registers: int
+    stack: int
+    """Bytes of local memory a thread uses: spilled registers, mostly."""
+    shared: int
+    ptx: str
+
+
+def _abstract_gpu() -> contextlib.AbstractContextManager[Any]:
+    """Lets JAX from 0.11 on lower for a GPU that is not there; older ones need no telling."""
+    if jax.__version_info__ < (0, 11) or jax.default_backend() == "gpu":
+        return contextlib.nullcontext()
+    device = AbstractDevice(device_kind="NVIDIA H100", platform="gpu", num_cores=None)
+    return use_abstract_mesh(AbstractMesh((), (), abstract_device=device))
+
+
+def lower(function: Callable[..., Any], *args: Any) -> list[Kernel]:
+    """The Triton kernels of ``function`` on arguments of the given shapes, lowered for CUDA."""
+    with _abstract_gpu():
+        lowered = jax.jit(function).trace(*args).lower(lowering_platforms=("cuda",))
+    found: list[Kernel] = []
+
+    def visit(operation: ir.Operation) -> ir.WalkResult:
+        if operation.name == "stablehlo.custom_call":
+            attributes = operation.attributes
+            if ir.StringAttr(attributes["call_target_name"]).value == TARGET:
+                found.append(_kernel(ir.DictAttr(attributes["mhlo.backend_config"])))
+        return ir.WalkResult.ADVANCE
+
+    lowered.compiler_ir("stablehlo").operation.walk(visit)
+    return found
+
+
+def _kernel(config: ir.DictAttr) -> Kernel:
+    code = ir.StringAttr(config["ir"]).value_bytes
+    with lowering._new_ir_context(), ir.Location.unknown():
+        text = str(ir.Module.parse(code))
+    return Kernel(
+        ir.StringAttr(config["name"]).value,
+        text,
+        ir.IntegerAttr(config["num_warps"]).value,
+        ir.IntegerAttr(config["num_stages"]).value,
+    )
+
+
+def compile_for(kernel: Kernel, capability: int, folder: Path) -> Compiled:
+    """Compile for ``sm_<capability>``, and read what ptxas reports."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    path = folder / f"{kernel.name}.ttir"
+    path.write_text(kernel.text, encoding="utf-8")
+    options = {"num_warps": kernel.num_warps, "num_stages": kernel.num_stages}
+    result = triton.compile(str(path), target=GPUTarget("cuda", capability, 32), options=options)
+    return Compiled(*_resources(result.asm["cubin"]), result.metadata.shared, result.asm["ptx"])
+
+
+def _resources(cubin: bytes) -> tuple[int, int]:
+    """(registers, bytes of stack) of the kernel in a cubin."""
+    import subprocess
+    import tempfile
+
+    from triton import knobs
+
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [knobs.nvidia.cuobjdump.path, "-res-usage", file.name]
+        report = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    registers, stack = re.search(r"REG:(\d+)", report), re.search(r"STACK:(\d+)", report)
+    assert registers and stack, report
+    return int(registers[1]), int(stack[1])
