@@ -9,13 +9,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from benchmarks.harness import Timing, interleave, summarise
-from s3net_jax.losses import cross_entropy, pseudo_label, spatial_consistency
 from s3net_kernels import (
     affine_warp,
     batch_norm,
+    conv2d,
     deform_conv2d,
     depthwise_conv2d,
-    inception_depthwise,
+    gated_inception,
+    linear,
+    softmax_losses,
 )
 
 __all__ = ["part_timings"]
@@ -52,18 +54,27 @@ def _parts(size: int, c: int) -> dict[str, tuple[Callable[..., Array], tuple]]:
     offset, mask = normal(1, size, size, 18), normal(1, size, size, 9)
     matrix = jnp.array([[0.9, 0.2, 3.0], [-0.2, 0.9, -5.0]])
 
-    def inception(x: Array, *w: Array) -> Array:
-        return inception_depthwise(x, w, biases, dilations=(1, 2, 3))
+    def gated(x: Array, local: Array, mix: Array, *w: Array) -> Array:
+        return gated_inception(
+            x, local, biases[0], w, biases, mix, biases[0], x, dilations=(1, 2, 3)
+        )
+
+    def edges(x: Array) -> Array:
+        return jnp.stack(softmax_losses(x, spatial=True)[:2])
 
     return {
         "depthwise 5×5": (depthwise_conv2d, (x, normal(5, 5, c), normal(c))),
-        "depthwise 3, 5, 7, dilated 1, 2, 3": (inception, (x, *kernels)),
+        "gated inception": (gated, (x, normal(5, 5, c), normal(3 * c, c), *kernels)),
         "deformable 3×3": (deform_conv2d, (x, offset, mask, normal(3, 3, c, c))),
         "affine warp": (lambda x: affine_warp(x, matrix, boundary="edge"), (x,)),
-        "1×1 convolution C to C": (jnp.matmul, (x, normal(c, c))),
-        "1×1 convolution 3C to C": (jnp.matmul, (normal(1, size, size, 3 * c), normal(3 * c, c))),
-        "GELU": (lambda x: jax.nn.gelu(x, approximate=False), (x,)),
+        "3×3 convolution to offsets and mask": (conv2d, (x, normal(3, 3, c, 27), normal(27))),
+        "1×1 convolution": (linear, (x, normal(c, c), normal(c))),
+        "1×1 convolution, XLA's product alone": (jnp.matmul, (x, normal(c, c))),
+        "1×1 convolution and GELU": (
+            lambda x, w, b: linear(x, w, b, activation="gelu"),
+            (x, normal(c, c), normal(c)),
+        ),
         "batch normalisation": (batch_norm, (x, normal(c), normal(c))),
-        "cross entropy": (lambda x: cross_entropy(x, pseudo_label(x))[None], (x,)),
-        "soft spatial loss": (lambda x: spatial_consistency(x)[None], (x,)),
+        "cross entropy": (lambda x: softmax_losses(x).cross_entropy[None], (x,)),
+        "cross entropy and soft spatial loss": (edges, (x,)),
     }

@@ -27,6 +27,7 @@ import s3net_jax as s3
 from benchmarks.harness import interleave, ratio, summarise
 from benchmarks.metadata import metadata, write_result
 from benchmarks.parts import part_timings
+from benchmarks.stock_flax import StockS3Net
 from s3net_jax.config import Config
 from s3net_jax.fitting import hyperparameters, optimizer, train_step
 from s3net_jax.nn import S3Net
@@ -43,10 +44,10 @@ def picture(size: int) -> np.ndarray:
     return np.asarray(jax.image.resize(jnp.asarray(coarse), (size, size, 3), "cubic").clip(0, 1))
 
 
-def jax_step(config: Config, image: np.ndarray) -> tuple[Step, float]:
+def jax_step(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> tuple[Step, float]:
     """A function that does one step and waits for it, and the seconds its compilation took."""
     shape = (image.shape[0], image.shape[1])
-    graph, params = nnx.split(S3Net(config.model, shape, rngs=nnx.Rngs(params=0)), nnx.Param)
+    graph, params = nnx.split(network(config.model, shape, rngs=nnx.Rngs(params=0)), nnx.Param)
     hyper = hyperparameters(config)
     momentum = optimizer(hyper).init(params)
     images = jnp.asarray(image)[None]
@@ -81,13 +82,14 @@ def torch_step(config: Config, image: np.ndarray, compiled: bool = False) -> tup
 
 
 def candidates(preset: str, size: int, channels: int) -> dict[str, Build]:
-    """Name to a function that builds the step: best operators, plain JAX, PyTorch if installed."""
+    """Name to a function that builds the step; PyTorch only if it is installed."""
     image = picture(size)
     config = s3.preset(preset).replace(input={"size": size}, model={"channels": channels})
     in_xla = config.replace(model={"implementation": "xla"})
     found: dict[str, Build] = {
         "s3net-jax": lambda: jax_step(config, image),
         "s3net-jax, XLA only": lambda: jax_step(in_xla, image),
+        "stock Flax": lambda: jax_step(in_xla, image, StockS3Net),
     }
     try:
         import torch  # noqa: F401

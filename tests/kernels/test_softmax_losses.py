@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,7 +98,7 @@ def test_low_precision(implementation):
 @pytest.mark.parametrize("given", [False, True])
 def test_vmap(implementation, given):
     every = [make((2, 35, 7, 21), given, True, seed) for seed in range(3)]
-    stacked = [None if e[0] is None else jnp.stack(e) for e in zip(*every, strict=True)]
+    stacked: list[Any] = [None if e[0] is None else jnp.stack(e) for e in zip(*every, strict=True)]
     stacked[0] = stacked[0].astype(jnp.float32)
 
     def run(logits, labels, weight):

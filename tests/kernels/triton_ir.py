@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax._src.lib.mlir import ir
+from jax._src.lib.mlir import ir  # pyright: ignore[reportPrivateImportUsage]
 from jax._src.pallas.triton import lowering
 from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 
@@ -60,7 +60,9 @@ def lower(function: Callable[..., Any], *args: Any) -> list[Kernel]:
                 found.append(_kernel(ir.DictAttr(attributes["mhlo.backend_config"])))
         return ir.WalkResult.ADVANCE
 
-    lowered.compiler_ir("stablehlo").operation.walk(visit)
+    module = lowered.compiler_ir("stablehlo")
+    assert module is not None
+    module.operation.walk(visit)
     return found
 
 

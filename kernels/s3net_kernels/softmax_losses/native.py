@@ -55,7 +55,7 @@ def _losses(z: Array, labels: Array, weight: Array, spatial: bool) -> tuple[Arra
 
 
 def _losses_fwd(z: Array, labels: Array, weight: Array, spatial: bool):
-    sums, used = _losses(z, labels, weight, spatial)
+    sums, used = cast("tuple[Array, Array]", _losses(z, labels, weight, spatial))
     return (sums, used), (z, used, weight)
 
 

@@ -1,0 +1,113 @@
+"""S3-Net as one would first write it in Flax: ``nnx.Conv`` everywhere, plain JAX around it.
+
+The same network and the same parameters by the same names as :class:`s3net_jax.nn.S3Net`; the
+baseline that the operators of ``s3net_kernels`` are measured against.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from s3net_jax.config import ModelConfig
+from s3net_jax.nn import BatchNorm, S3Net
+
+__all__ = ["StockS3Net"]
+
+
+def _conv(inputs: int, outputs: int, size: int, rngs: nnx.Rngs, **options) -> nnx.Conv:
+    return nnx.Conv(inputs, outputs, (size, size), padding="SAME", rngs=rngs, **options)
+
+
+class _Block(nnx.Module):
+    def __init__(self, c: ModelConfig, rngs: nnx.Rngs):
+        k = c.channels
+        self.residual = c.residual
+        self.project_in = _conv(k, k, 1, rngs)
+        self.local = _conv(k, k, c.local_kernel, rngs, feature_group_count=k)
+        self.branches = nnx.List(
+            _conv(k, k, size, rngs, feature_group_count=k, kernel_dilation=d)
+            for size, d in zip(c.kernel_sizes, c.dilations, strict=True)
+        )
+        self.mix = _conv(len(c.kernel_sizes) * k, k, 1, rngs)
+        self.project_out = _conv(k, k, 1, rngs)
+
+    def __call__(self, x: Array) -> Array:
+        f = jax.nn.gelu(self.project_in(x), approximate=False)
+        local = self.local(f)
+        u = f * self.mix(jnp.concatenate([branch(local) for branch in self.branches], -1))
+        if self.residual == "before_projection":
+            return self.project_out(u + x)
+        return self.project_out(u) + x
+
+
+class _Deform(nnx.Module):
+    """Gathers at the sampled places, then one matrix product; gradients by autodiff."""
+
+    def __init__(self, c: ModelConfig, shape: tuple[int, int], rngs: nnx.Rngs):
+        k, size = c.channels, c.deform_kernel
+        self.taps = size * size
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (size, size, k, k)) / (k * size))
+        predict = offset = mask = None
+        if c.deform == "predicted":
+            predict = _conv(k, 3 * self.taps, size, rngs)
+        else:
+            offset = nnx.Param(jax.random.uniform(rngs.params(), (1, *shape, 2 * self.taps)))
+            mask = nnx.Param(jax.random.uniform(rngs.params(), (1, *shape, self.taps)))
+        self.predict, self.offset, self.mask = predict, offset, mask
+
+    def __call__(self, x: Array) -> Array:
+        if self.predict is not None:
+            wide = self.predict(x)
+            offset, mask = wide[..., : 2 * self.taps], jax.nn.sigmoid(wide[..., 2 * self.taps :])
+        else:
+            assert self.offset is not None and self.mask is not None
+            offset, mask = self.offset[...], self.mask[...]
+        return _deform_conv(x, offset, mask, self.kernel[...])
+
+
+def _deform_conv(x: Array, offset: Array, mask: Array, kernel: Array) -> Array:
+    """(N, H, W, C): all taps' four corners gathered at once, zero outside the image."""
+    n, height, width, _ = x.shape
+    size = kernel.shape[0]
+    i, j = (a.reshape(-1) - size // 2 for a in jnp.mgrid[:size, :size])
+    offset = offset.reshape(*offset.shape[:3], size * size, 2)
+    y = jnp.arange(height)[:, None, None] + i + offset[..., 0]
+    z = jnp.arange(width)[:, None] + j + offset[..., 1]
+    image = jnp.arange(n)[:, None, None, None]
+    top, left = jnp.floor(y), jnp.floor(z)
+    columns = 0
+    for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+        weight = (1 - jnp.abs(y - row)) * (1 - jnp.abs(z - column)) * mask
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        at = (row.clip(0, height - 1).astype(int), column.clip(0, width - 1).astype(int))
+        columns += jnp.where(inside, weight, 0)[..., None] * x[image, *at]
+    return jnp.tensordot(columns, kernel.reshape(size * size, *kernel.shape[2:]), 2)
+
+
+class StockS3Net(S3Net):
+    """:class:`S3Net` of stock layers.
+
+    Args:
+      config: with ``block="attention"``, ``deform`` ``"predicted"`` or ``"free"``, no colour
+        branch and ``implementation="xla"``.
+      shape: (H, W) of the images.
+      rngs: NNX random streams.
+    """
+
+    def __init__(self, config: ModelConfig, shape: tuple[int, int], *, rngs: nnx.Rngs):
+        k = config.channels
+        self.config = config
+
+        def norm() -> BatchNorm:
+            return BatchNorm(k, implementation="xla")
+
+        self.stem, self.stem_norm = _conv(3, k, 3, rngs), norm()
+        self.blocks = nnx.List(_Block(config, rngs) for _ in range(config.blocks))
+        self.block_norms = nnx.List(norm() for _ in range(config.blocks))
+        self.deform, self.deform_norm = _Deform(config, shape, rngs), norm()
+        self.head, self.head_norm = _conv(k, k, 1, rngs), norm()
+        self.auxiliary, self.auxiliary_norm = _conv(k, k, 1, rngs), norm()
+        self.color = None
