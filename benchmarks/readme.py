@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.metadata import RESULTS
 
-__all__ = ["render", "step_table"]
+__all__ = ["fit_table", "render", "step_table"]
 
 README = Path(__file__).parent.parent / "README.md"
 START, END = "<!-- figures: start -->\n", "<!-- figures: end -->\n"
@@ -53,16 +53,41 @@ def step_table(content: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def fit_table(content: dict[str, Any]) -> str:
+    """Markdown of a result of ``benchmarks.fit``."""
+    lines = [
+        f"A whole fit, early stops off (timed over {content['steps']} steps; median and quartiles "
+        f"of {_repeats(content)} interleaved repeats; images a minute at 50 steps):",
+        "",
+        "| preset | implementation | seconds an image and step | images a minute "
+        "| times faster than PyTorch |",
+        "|---|---|---|---|---|",
+    ]
+    for preset, rows in content["presets"].items():
+        for name, row in rows.items():
+            faster = row.get("times_faster_than_torch")
+            against = (
+                f"{faster['median']:.2f} ({faster['q1']:.2f}–{faster['q3']:.2f})" if faster else "1"
+            )
+            lines.append(
+                f"| `{preset}` | {name} | {row['seconds_per_image_and_step']:.3f} "
+                f"| {row['images_per_minute']:.2f} | {against} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
 def _repeats(content: dict[str, Any]) -> int:
     return min(row["repeats"] for rows in content["presets"].values() for row in rows.values())
 
 
 def render(readme: str) -> str:
     """``readme`` with its marked part made anew from the result files."""
-    content = json.loads((RESULTS / "step-256-64.json").read_text())
+    step, fit = (
+        json.loads((RESULTS / f"{suite}-256-64.json").read_text()) for suite in ("step", "fit")
+    )
     before, _, rest = readme.partition(START)
     _, _, after = rest.partition(END)
-    return before + START + "\n" + step_table(content) + "\n" + END + after
+    return before + START + "\n" + step_table(step) + "\n" + fit_table(fit) + "\n" + END + after
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -68,3 +71,13 @@ def test_unknown_instruction_set():
     with pytest.raises(ValueError, match="sse9"):
         use_instruction_set("sse9")
     assert instruction_set() == before
+
+
+def test_another_library_may_be_named(tmp_path):
+    missing = tmp_path / "none.so"
+    code = "import s3net_kernels as k; print(k.implementations()['linear']['native'])"
+    environment = {**os.environ, "S3NET_KERNELS_LIBRARY": str(missing)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert f"names {missing}, and there is no such file" in run.stdout
