@@ -103,7 +103,7 @@ def test_eager(implementation, spec):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", [name for name in OPERATORS if base.specs(name)])
 def test_second_derivative(operator):
     """The XLA implementation can be differentiated twice, through its own backward pass."""
     spec = base.specs(operator)[2]
