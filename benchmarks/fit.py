@@ -53,6 +53,7 @@ def torch_fit(config: Config, image: np.ndarray) -> Callable[[], object]:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fit", description=__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--channels", type=int, default=64)
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         "channels": args.channels,
         "steps": args.steps,
         "presets": {preset: _measure(preset, args) for preset in presets},
-        "metadata": metadata("python -m benchmarks.fit " + " ".join(arguments or sys.argv[1:])),
+        "metadata": metadata("python -m benchmarks.fit " + " ".join(arguments)),
     }
     path = write_result(f"fit-{args.size}-{args.channels}", content)
     print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")

@@ -112,6 +112,7 @@ def peak_memory(preset: str, size: int, channels: int, name: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--channels", type=int, default=64)
@@ -132,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
         "channels": args.channels,
         "presets": suites,
         "parts": part_timings(args.size, args.channels, args.repeats),
-        "metadata": metadata("python -m benchmarks.step " + " ".join(arguments or sys.argv[1:])),
+        "metadata": metadata("python -m benchmarks.step " + " ".join(arguments)),
     }
     path = write_result(f"step-{args.size}-{args.channels}", content)
     print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")

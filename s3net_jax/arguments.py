@@ -84,7 +84,17 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     info = add("info", "versions, devices, implementations and presets")
     info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
     info.add_argument("--json", action="store_true", help="print JSON")
-    return parser, {"demo": demo, "segment": segment, "info": info}
+    bench = add("bench", "run a suite of benchmarks, inside a checkout of the repository")
+    bench.add_argument("suite", nargs="?", metavar="SUITE", help="without one: what there is")
+    bench.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="options of the suite; s3net bench SUITE --help lists them",
+    )
+    # Compile times are among what is measured.
+    bench.set_defaults(no_cache=True)
+    return parser, {"demo": demo, "segment": segment, "info": info, "bench": bench}
 
 
 def _settings(default_preset: str) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ Exit codes: 0 everything done, 1 an input failed, 2 the command can't be carried
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from s3net_jax.arguments import UsageError, parse
-from s3net_jax.config import Config, ConfigError, parse_overrides
+from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
 from s3net_jax.presets import preset
 
 if TYPE_CHECKING:
@@ -175,7 +176,29 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"demo": _demo, "segment": _segment, "info": _info}
+def _bench(args: argparse.Namespace) -> int:
+    # The benchmarks are not installed: they write their results into the checkout they lie in.
+    if os.path.isfile(os.path.join("benchmarks", "suites.py")) and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        suites = importlib.import_module("benchmarks.suites")
+    except ModuleNotFoundError as error:
+        if error.name not in ("benchmarks", "benchmarks.suites"):
+            raise
+        raise UsageError(
+            "The benchmarks are not here: run s3net bench in the folder of a checkout of s3net-jax."
+        ) from None
+    if args.suite is None:
+        print(suites.listing())
+        return 0
+    if args.suite not in suites.SUITES:
+        hint = nearest(args.suite, list(suites.SUITES))
+        raise UsageError(f"There is no suite {args.suite!r}.{hint}")
+    suites.run(args.suite, args.arguments)
+    return 0
+
+
+_COMMANDS = {"demo": _demo, "segment": _segment, "info": _info, "bench": _bench}
 _WORKER = "s3net-worker"
 
 

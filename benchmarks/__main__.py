@@ -1,0 +1,23 @@
+"""``python -m benchmarks SUITE [options]``; without a suite, what there is."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.suites import SUITES, listing, run
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0, or 2 where no suite of that name is there."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"{__doc__}\n\n{listing()}")
+        return 0
+    if arguments[0] not in SUITES:
+        print(f"There is no suite {arguments[0]!r}: take {', '.join(SUITES)}.", file=sys.stderr)
+        return 2
+    run(arguments[0], arguments[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

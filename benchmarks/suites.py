@@ -1,0 +1,28 @@
+"""The suites by name: what ``python -m benchmarks SUITE`` and ``s3net bench SUITE`` run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+__all__ = ["SUITES", "listing", "run"]
+
+SUITES = {
+    "step": "one optimisation step by implementation, its parts, compile time, peak memory",
+    "fit": "whole fits of one image or several, images per minute",
+}
+
+
+def listing() -> str:
+    """A line for each suite."""
+    return "\n".join(f"{name:6s} {text}" for name, text in SUITES.items())
+
+
+def run(name: str, arguments: Sequence[str]) -> None:
+    """Run the suite ``name`` with its own command-line arguments.
+
+    Raises:
+      KeyError: there is no such suite.
+    """
+    SUITES[name]
+    importlib.import_module(f"benchmarks.{name}").main(list(arguments))
