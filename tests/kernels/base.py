@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
-import s3net_kernels
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, implementations
 from s3net_kernels._arg_specs import ArgSpec
+from s3net_kernels._evaluation import call as public
+from s3net_kernels._evaluation import cotangent as make_cotangent
+from s3net_kernels._evaluation import module, value_and_gradients
+from s3net_kernels._evaluation import true_values as reference
 from s3net_kernels._tolerance import EPSILON, relative_error, tolerance
 
-SEED_OF_COTANGENT = 17
+__all__ = [
+    "EPSILON",
+    "assert_close",
+    "assert_low_precision",
+    "available",
+    "cases",
+    "errors",
+    "make_cotangent",
+    "module",
+    "public",
+    "reference",
+    "relative_error",
+    "skip_if_declined",
+    "specs",
+    "tolerance",
+    "value_and_gradients",
+]
 
-
-def module(operator: str, name: str):
-    """``s3net_kernels.<operator>.<name>``."""
-    return importlib.import_module(f"s3net_kernels.{operator}.{name}")
 
 
 def specs(operator: str) -> tuple[ArgSpec, ...]:
@@ -45,58 +55,6 @@ def cases(choose: Callable[[ArgSpec], bool] = lambda spec: True) -> list[Any]:
         for spec in specs(operator)
         if choose(spec)
     ]
-
-
-def public(spec: ArgSpec, implementation: str) -> Callable[..., jax.Array]:
-    """The operator's public function, with the options of ``spec``."""
-    operator = getattr(s3net_kernels, spec.operator)
-    return functools.partial(operator, implementation=implementation, **spec.options)
-
-
-def value_and_gradients(
-    function: Callable[..., jax.Array], **compiler_options: Any
-) -> Callable[..., list[jax.Array]]:
-    """(cotangent, *args) -> [value, gradient of every leaf of args], in one compiled program."""
-
-    def run(cotangent, *args):
-        value, pull = jax.vjp(function, *args)
-        return [value, *jax.tree.leaves(pull(cotangent))]
-
-    return jax.jit(run, compiler_options=compiler_options)
-
-
-@functools.cache
-def _reference(operator: str, options: tuple, dtype: str | None) -> Callable[..., list[jax.Array]]:
-    function = getattr(module(operator, "reference"), operator)
-    extra = {} if dtype is None else {"dtype": jnp.dtype(dtype)}
-    partial = functools.partial(function, **dict(options), **extra)
-    # Quick to compile, which takes longer here than to run.
-    return value_and_gradients(partial, xla_backend_optimization_level=0)
-
-
-def reference(spec: ArgSpec, cotangent, args: Sequence[Any], dtype: str | None = None):
-    """Value and gradients of the reference; in float64, or computing in ``dtype`` instead."""
-    run = _reference(spec.operator, tuple(spec.options.items()), dtype)
-    if spec.operator == "affine_warp":
-        matrix = np.broadcast_to(args[1], (args[0].shape[0], 2, 3))
-        value, dx, dmatrix = _numpy(run, cotangent, (args[0], matrix), dtype)
-        return [value, dx, dmatrix if args[1].ndim == 3 else dmatrix.sum(0)]
-    return _numpy(run, cotangent, args, dtype)
-
-
-def _numpy(run, cotangent, args, dtype: str | None) -> list[np.ndarray]:
-    if dtype is None:
-        with jax.enable_x64(True):
-            cotangent, args = jax.tree.map(lambda a: np.asarray(a, np.float64), (cotangent, args))
-            return [np.asarray(a) for a in run(cotangent, *args)]
-    return [np.asarray(a) for a in run(cotangent, *args)]
-
-
-def make_cotangent(spec: ArgSpec, args: Sequence[Any]) -> np.ndarray:
-    """A random cotangent of the call's result, in the dtype of x."""
-    shape = jax.eval_shape(public(spec, "xla"), *args).shape
-    random = np.random.default_rng(SEED_OF_COTANGENT)
-    return random.normal(size=shape).astype(args[0].dtype)
 
 
 def skip_if_declined(spec: ArgSpec, implementation: str, args: Sequence[Any]) -> None:

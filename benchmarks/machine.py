@@ -1,0 +1,107 @@
+"""Where a benchmark runs: the platform, PyTorch beside JAX on it, memory, what files are called."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+
+__all__ = [
+    "has_torch",
+    "hold_little_memory",
+    "on_gpu",
+    "peak_memory",
+    "peak_of_this_process",
+    "place",
+    "result_name",
+    "synchronise",
+    "torch_device",
+]
+
+
+@cache
+def on_gpu() -> bool:
+    """Whether JAX computes on a GPU."""
+    return jax.default_backend() in ("gpu", "cuda", "rocm")
+
+
+@cache
+def has_torch() -> bool:
+    """Whether PyTorch is there, on the platform that JAX computes on; says so if not."""
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch is not installed: it is left out.", file=sys.stderr)
+        return False
+    if on_gpu():
+        import torch
+
+        if not torch.cuda.is_available():
+            print("PyTorch sees no GPU: it is left out.", file=sys.stderr)
+            return False
+    return True
+
+
+def torch_device() -> str:
+    """PyTorch's name of the device that JAX computes on."""
+    return "cuda" if on_gpu() else "cpu"
+
+
+def synchronise() -> None:
+    """Wait until PyTorch's work is done."""
+    if on_gpu():
+        import torch
+
+        torch.cuda.synchronize()
+
+
+@cache
+def place() -> str:
+    """``cpu``, or the kind of GPU in lower case, as result files are named."""
+    if not on_gpu():
+        return "cpu"
+    return re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
+
+
+def result_name(*parts: Any) -> str:
+    """Name of a result file: the parts, and the GPU if it is not a CPU's result."""
+    named = [str(part) for part in parts] + ([place()] if on_gpu() else [])
+    return "-".join(named)
+
+
+def hold_little_memory() -> None:
+    """Keep JAX from taking the whole GPU, which PyTorch needs too; before the first array."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def peak_of_this_process() -> float:
+    """MiB: resident memory at its peak on a CPU; on a GPU what the frameworks allocated there."""
+    if on_gpu():
+        used = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
+        if "torch" in sys.modules:
+            import torch
+
+            used += torch.cuda.max_memory_allocated()
+        return used / 2**20
+    # Not getrusage's ru_maxrss: a child inherits its parent's.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def peak_memory(suite: str, *arguments: str) -> float:
+    """MiB that ``python -m benchmarks.<suite> <arguments>`` needs above the same with ``--idle``.
+
+    The suite's command prints :func:`peak_of_this_process` on its last line.
+    """
+
+    def measure(*more: str) -> float:
+        command = [sys.executable, "-m", f"benchmarks.{suite}", *arguments, *more]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        return float(done.stdout.strip().splitlines()[-1])
+
+    return measure() - measure("--idle")

@@ -1,0 +1,33 @@
+"""PyTorch's side of the operator benchmarks computes what the reference computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from s3net_kernels import OPERATORS
+from s3net_kernels._evaluation import cotangent, true_values
+from tests.kernels import base
+
+torch = pytest.importorskip("torch")
+
+from benchmarks.torch_operators import torch_call  # noqa: E402
+
+SPECS = [
+    pytest.param(spec, id=f"{operator}-{spec}")
+    for operator in OPERATORS
+    for spec in base.specs(operator)
+    if spec.dtype == "float32"
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_value_and_gradients(spec):
+    args = spec.make()
+    g = cotangent(spec, args)
+    double = spec.make(dtype="float64")
+    call = torch_call(spec, double)
+    if call is None:
+        pytest.skip("the reference has square kernels only")
+    actual = call.in_jax_layout(call.value_and_gradients(call.cotangent(g.astype(np.float64))))
+    base.assert_close(spec, actual, true_values(spec, g, double), "float64")
