@@ -13,7 +13,8 @@ from s3net_jax.run.environment import devices, versions
 
 __all__ = ["RESULTS", "metadata", "write_result"]
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("S3NET_BENCHMARKS_RESULTS") or Path(__file__).parent / "results")
+"""Folder of the result files; ``S3NET_BENCHMARKS_RESULTS`` names another."""
 
 
 def metadata(command: str) -> dict[str, Any]:
@@ -36,8 +37,9 @@ def metadata(command: str) -> dict[str, Any]:
     }
 
 
-def write_result(name: str, content: dict[str, Any], folder: Path = RESULTS) -> Path:
+def write_result(name: str, content: dict[str, Any], folder: Path | None = None) -> Path:
     """Write ``content`` to ``folder/name.json`` in one move and return the path."""
+    folder = RESULTS if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     temporary = path.with_suffix(".json.tmp")

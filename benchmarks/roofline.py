@@ -42,6 +42,9 @@ def work(spec: ArgSpec, backward: bool) -> float:
         each = 2 * math.prod(spec.args[1].shape)
     elif spec.operator == "batch_norm":
         each = 7 * c
+    elif spec.operator == "softmax_losses":
+        # Softmax and its logarithm, three 3×3 derivatives, three differences.
+        each = 30 * c
     else:
         raise KeyError(f"The work of {spec.operator} is not written down.")
     return float(pixels * each * (3 if backward else 1))

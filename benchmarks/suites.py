@@ -8,14 +8,17 @@ from collections.abc import Sequence
 __all__ = ["SUITES", "listing", "run"]
 
 SUITES = {
+    "ops": "every operator by implementation, direction, shape and dtype, and its roofline",
     "step": "one optimisation step by implementation, its parts, compile time, peak memory",
-    "fit": "whole fits of one image or several, images per minute",
+    "fit": "whole fits of one image or several, images per minute, peak memory",
+    "numerics": "rounding errors of operators and of whole fits, against float64",
+    "scaling": "time of a step over image sizes, numbers of images, and channels",
 }
 
 
 def listing() -> str:
     """A line for each suite."""
-    return "\n".join(f"{name:6s} {text}" for name, text in SUITES.items())
+    return "\n".join(f"{name:9s} {text}" for name, text in SUITES.items())
 
 
 def run(name: str, arguments: Sequence[str]) -> None:

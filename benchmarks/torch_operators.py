@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmarks.machine import torch_device
 from benchmarks.torch_reference.deform import channel_groups, deform_conv2d
 from benchmarks.torch_reference.depthwise import batched_depthwise_conv2d
+from benchmarks.torch_reference.losses import spatial_loss
 from s3net_kernels._arg_specs import ArgSpec
 
 __all__ = ["TorchCall", "torch_call"]
@@ -35,6 +36,7 @@ _AXES: dict[str, tuple[tuple[int, ...] | None, ...]] = {
     "linear": (None, (1, 0), None),
     "batch_norm": (None,),
     "conv2d": (_IMAGE, _DENSE, None),
+    "softmax_losses": (None,),
 }
 
 
@@ -80,7 +82,7 @@ def torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
     """The call of ``spec`` on ``args``, or None where the reference has nothing like it.
 
     Args:
-      spec: of any operator but ``softmax_losses``.
+      spec: the call.
       args: as ``spec.make()`` gives them; in bfloat16, parameters follow the image's dtype.
     """
     flat = jax.tree.leaves(args)
@@ -93,8 +95,6 @@ def torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
     else:
         known = _AXES[spec.operator]
         axes = [known[min(n, len(known) - 1)] for n in range(len(flat))]
-        axes = [a if a is None or len(a) == np.ndim(f) else None for a, f in zip(axes, flat)]
-        axes = axes[: len(flat)]
     if spec.operator == "deform_conv2d" and args[3].shape[0] != args[3].shape[1]:
         return None
     low = args[0].dtype == ml_dtypes.bfloat16
@@ -106,7 +106,7 @@ def torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
         planes = spec.operator == "deform_conv2d" and n in (1, 2)
         leaves.append(_moved(array, order, kind, planes).requires_grad_())
     function = _FUNCTIONS[spec.operator](spec, flat)
-    image = spec.operator not in ("linear", "batch_norm")
+    image = spec.operator not in ("linear", "batch_norm", "softmax_losses")
     return TorchCall(function, leaves, axes, image)
 
 
@@ -232,6 +232,18 @@ def _of_conv(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     return lambda x, w, b=None: F.conv2d(x, w, b, padding=padding)
 
 
+def _of_losses(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+    def losses(logits: Tensor) -> Tensor:
+        wide = logits.float() if logits.dtype == torch.bfloat16 else logits
+        log_probability = F.log_softmax(wide, -1).flatten(0, 2)
+        labels = wide.detach().argmax(-1).flatten()
+        entropy = F.nll_loss(log_probability, labels, reduction="sum")
+        probability = log_probability.exp().view_as(wide)
+        return torch.stack((entropy, spatial_loss(probability) * labels.numel()))
+
+    return losses
+
+
 _FUNCTIONS: dict[str, Callable[[ArgSpec, list[Any]], Callable[..., Tensor]]] = {
     "depthwise_conv2d": _of_depthwise,
     "inception_depthwise": _of_inception,
@@ -242,4 +254,5 @@ _FUNCTIONS: dict[str, Callable[[ArgSpec, list[Any]], Callable[..., Tensor]]] = {
     "linear": _of_linear,
     "batch_norm": _of_batch_norm,
     "conv2d": _of_conv,
+    "softmax_losses": _of_losses,
 }

@@ -29,9 +29,15 @@ def module(operator: str, name: str) -> ModuleType:
 
 
 def call(spec: ArgSpec, implementation: str | None) -> Callable[..., jax.Array]:
-    """The operator's public function, with the options of ``spec``."""
+    """The operator's public function, with the options of ``spec``; one array as its result.
+
+    Of the losses' several results it is the two sums.
+    """
     operator = getattr(s3net_kernels, spec.operator)
-    return functools.partial(operator, implementation=implementation, **spec.options)
+    function = functools.partial(operator, implementation=implementation, **spec.options)
+    if spec.operator == "softmax_losses":
+        return lambda *args: jnp.stack(function(*args)[:2])
+    return function
 
 
 def value_and_gradients(

@@ -1,0 +1,160 @@
+"""Every operator alone, by implementation, direction, shape and dtype, beside PyTorch.
+
+    python -m benchmarks.ops --operator deform_conv2d --dtype float32
+
+prints a table and writes ``benchmarks/results/ops.json`` (on a GPU with its name). Each call
+stands beside its roofline: the longer of its arithmetic at the rate of a square matrix product
+and of the bytes it must move at the rate of a copy, both timed in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.harness import interleave, ratio, summarise
+from benchmarks.machine import has_torch, hold_little_memory, result_name, synchronise
+from benchmarks.metadata import metadata, write_result
+from benchmarks.roofline import attainable_seconds, ceilings, traffic, work
+from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, implementations
+from s3net_kernels._arg_specs import ArgSpec
+from s3net_kernels._evaluation import call, module, value_and_gradients
+
+__all__ = ["main"]
+
+Call = Callable[[], object]
+DIRECTIONS = ("forward", "forward and backward")
+
+
+def specs(operator: str, quick: bool) -> tuple[ArgSpec, ...]:
+    """Shapes of the network, or small ones."""
+    found = module(operator, "arg_specs")
+    return (found.SPECS or tuple(map(found.spec, found.SHAPES)))[1:2] if quick else found.BENCHMARKS
+
+
+def jax_calls(spec: ArgSpec, implementation: str, args: tuple[Any, ...]) -> dict[str, Call]:
+    """Direction to a function that computes it and waits; empty if the call is declined."""
+    function = call(spec, implementation)
+    try:
+        value = jax.eval_shape(function, *args)
+    except UnsupportedError:
+        return {}
+    g = jnp.asarray(np.random.default_rng(0).normal(size=value.shape), value.dtype)
+    forward = jax.jit(function).lower(*args).compile()
+    both = value_and_gradients(function).lower(g, *args).compile()
+    return {
+        DIRECTIONS[0]: lambda: jax.block_until_ready(forward(*args)),
+        DIRECTIONS[1]: lambda: jax.block_until_ready(both(g, *args)),
+    }
+
+
+def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
+    """The same by PyTorch; empty where it has nothing like it."""
+    from benchmarks.torch_operators import torch_call
+
+    made = torch_call(spec, args)
+    if made is None:
+        return {}
+    value = made.value()
+    g = value.detach().clone().normal_()
+
+    def forward() -> None:
+        import torch
+
+        with torch.no_grad():
+            made.value()
+        synchronise()
+
+    def both() -> None:
+        made.value_and_gradients(g)
+        synchronise()
+
+    return dict(zip(DIRECTIONS, (forward, both), strict=True))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ops", description=__doc__)
+    parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
+    parser.add_argument("--implementation", nargs="+", choices=IMPLEMENTATIONS)
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
+    parser.add_argument("--json", action="store_true", help="print the result file's content")
+    args = parser.parse_args(arguments)
+    hold_little_memory()
+    if args.quick:
+        args.repeats = 2
+    limits = ceilings(args.repeats, args.quick)
+    rows = list(_rows(args, limits))
+    content: dict[str, Any] = {
+        "suite": "ops",
+        "ceilings": limits,
+        "rows": rows,
+        "metadata": metadata("python -m benchmarks.ops " + " ".join(arguments)),
+    }
+    path = write_result(result_name("ops-quick" if args.quick else "ops"), content)
+    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+
+
+def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[dict[str, Any]]:
+    for operator in args.operator:
+        there = implementations()[operator]
+        names = args.implementation or [n for n in IMPLEMENTATIONS if n != "reference"]
+        names = [n for n in names if there[n] is None]
+        for spec in specs(operator, args.quick):
+            for dtype in args.dtype:
+                for row in _measure(spec, dtype, names, args.repeats, limits):
+                    if not args.json:
+                        print(_line(row), flush=True)
+                    yield row
+
+
+def _measure(
+    spec: ArgSpec, dtype: str, names: list[str], repeats: int, limits: dict[str, float]
+) -> Iterator[dict[str, Any]]:
+    args = jax.tree.map(jnp.asarray, spec.make(dtype=dtype))
+    built = {name: jax_calls(spec, name, args) for name in names}
+    if has_torch():
+        built["torch"] = torch_calls(spec, spec.make(dtype=dtype))
+    for direction in DIRECTIONS:
+        calls = {name: c[direction] for name, c in built.items() if c}
+        seconds = interleave(calls, repeats=repeats)
+        backward = direction != DIRECTIONS[0]
+        for name, values in seconds.items():
+            summary = summarise(values)
+            row: dict[str, Any] = {
+                "operator": spec.operator,
+                "call": spec.name,
+                "dtype": dtype,
+                "direction": direction,
+                "implementation": name,
+                **summary,
+                "gflop_per_s": work(spec, backward) / summary["median_s"] / 1e9,
+                "gb_per_s": traffic(spec, dtype, backward) / summary["median_s"] / 1e9,
+                "share_of_roofline": attainable_seconds(spec, dtype, backward, limits)
+                / summary["median_s"],
+            }
+            if "torch" in seconds and name != "torch":
+                row["times_faster_than_torch"] = ratio(seconds["torch"], values)
+            yield row
+
+
+def _line(row: dict[str, Any]) -> str:
+    start = f"{row['operator']} {row['call']} {row['dtype']}, {row['direction']}"
+    line = f"{start:78s} {row['implementation']:7s} {1e3 * row['median_s']:9.3f} ms"
+    line += f" {row['gflop_per_s']:7.1f} GFLOP/s {row['gb_per_s']:6.1f} GB/s"
+    line += f" {100 * row['share_of_roofline']:4.0f} %"
+    faster = row.get("times_faster_than_torch")
+    return line + (f" {faster['median']:6.2f}×" if faster else "")
+
+
+if __name__ == "__main__":
+    main()
