@@ -3,8 +3,9 @@
     python -m benchmarks.fit --size 256 --channels 64 --images 1 4
 
 prints a table and writes ``benchmarks/results/fit-<size>-<channels>.json``: seconds of a fit,
-seconds per image and step, and images per minute at the preset's full number of steps. Early
-stops are off, so that every candidate does the same steps.
+seconds per image and step, images per minute at the preset's full number of steps, and peak
+memory (each candidate in a process of its own). Early stops are off, so that every candidate
+does the same steps.
 """
 
 from __future__ import annotations
@@ -12,44 +13,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-import s3net_jax as s3
+from benchmarks.candidates import COMPILED, EAGER, build_fits
 from benchmarks.harness import interleave, ratio, summarise
+from benchmarks.machine import (
+    hold_little_memory,
+    on_gpu,
+    peak_memory,
+    peak_of_this_process,
+    result_name,
+)
 from benchmarks.metadata import metadata, write_result
-from benchmarks.step import picture
-from s3net_jax.config import Config
-from s3net_jax.fitting import fit
+
+__all__ = ["main"]
 
 FULL_STEPS = 50
-
-
-def jax_fit(config: Config, image: np.ndarray, images: int) -> Callable[[], object]:
-    """Fits ``images`` copies of an image from keys of their own, vmapped if several."""
-    keys = jax.random.split(jax.random.key(0), images)
-    array = jnp.asarray(image)
-    if images == 1:
-        return lambda: jax.block_until_ready(fit(keys[0], array, config))
-    many = jax.jit(jax.vmap(lambda key: fit(key, array, config).labels))
-    return lambda: jax.block_until_ready(many(keys))
-
-
-def torch_fit(config: Config, image: np.ndarray) -> Callable[[], object]:
-    """The same of one image by the PyTorch reference."""
-    from benchmarks.torch_reference.fit import Trainer
-
-    def run() -> object:
-        trainer = Trainer(image, config)
-        for _ in range(config.fit.steps):
-            trainer.step()
-        return trainer
-
-    return run
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,52 +36,74 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fit", description=__doc__)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--steps", type=int, default=FULL_STEPS, help="steps of a fit, timed")
-    parser.add_argument("--images", type=int, nargs="+", default=[1], help="images at once")
+    parser.add_argument("--images", type=int, nargs="+", help="images at once (1 4; GPU 1 8 32 64)")
     parser.add_argument("--preset", action="append", help="default: paper and released")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
+    parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, 2 steps, once")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--idle", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
+    hold_little_memory()
+    if args.quick:
+        args.size, args.channels, args.steps, args.repeats = 24, 8, 2, 1
+        args.images = args.images or [1, 2]
+    args.images = args.images or ([1, 8, 32, 64] if on_gpu() else [1, 4])
     presets = args.preset or ["paper", "released"]
+    if args.peak:
+        _print_peak(args, presets[0])
+        return
     content: dict[str, Any] = {
         "suite": "fit",
         "size": args.size,
         "channels": args.channels,
+        "dtype": args.dtype,
         "steps": args.steps,
         "presets": {preset: _measure(preset, args) for preset in presets},
         "metadata": metadata("python -m benchmarks.fit " + " ".join(arguments)),
     }
-    path = write_result(f"fit-{args.size}-{args.channels}", content)
+    parts = [] if args.dtype == "float32" else [args.dtype]
+    path = write_result(result_name("fit", args.size, args.channels, *parts), content)
     print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
 
 
-def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
-    image = picture(args.size)
-    config = s3.preset(preset).replace(
-        input={"size": args.size},
-        model={"channels": args.channels},
-        fit={"steps": args.steps, "stop_labels": 0},
+def _build(args: argparse.Namespace, preset: str, only: list[str] | None):
+    return build_fits(
+        preset, args.size, args.channels, args.dtype, args.steps, args.images, only
     )
-    counts = {f"s3net-jax, {n} at once" if n > 1 else "s3net-jax": n for n in args.images}
-    built = {name: jax_fit(config, image, n) for name, n in counts.items()}
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
-        print("PyTorch is not installed: its fit is left out.", file=sys.stderr)
-    else:
-        counts["torch eager"] = 1
-        built["torch eager"] = torch_fit(config, image)
-    seconds = interleave(built, repeats=args.repeats)
+
+
+def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
+    fits = _build(args, preset, args.only)
+    seconds = interleave({name: run for name, (run, _) in fits.items()}, repeats=args.repeats)
     result: dict[str, Any] = {}
-    for name, n in counts.items():
+    for name, (_, n) in fits.items():
         per_image = [s / n for s in seconds[name]]
         row = result[name] = {**summarise(seconds[name]), "images": n}
         median = summarise(per_image)["median_s"]
         row["seconds_per_image_and_step"] = median / args.steps
         row["images_per_minute"] = 60 / (median / args.steps * FULL_STEPS)
-        if "torch eager" in seconds and name != "torch eager":
-            row["times_faster_than_torch"] = ratio(seconds["torch eager"], per_image)
+        row["peak_mib"] = peak_memory(
+            "fit", "--peak", name, "--preset", preset, "--size", str(args.size),
+            "--channels", str(args.channels), "--dtype", args.dtype, "--images", str(n),
+            "--steps", str(min(args.steps, 3)),
+        )  # fmt: skip
+        for other, key in (
+            (EAGER, "times_faster_than_torch"),
+            (COMPILED, "times_faster_than_torch_compile"),
+        ):
+            if other in seconds and name.startswith("s3net-jax"):
+                row[key] = ratio(seconds[other], per_image)
     return result
+
+
+def _print_peak(args: argparse.Namespace, preset: str) -> None:
+    if not args.idle:
+        _build(args, preset, [args.peak])[args.peak][0]()
+    print(peak_of_this_process())
 
 
 def _table(content: dict[str, Any]) -> str:
@@ -113,10 +114,13 @@ def _table(content: dict[str, Any]) -> str:
     for preset, rows in content["presets"].items():
         lines.append(f"{preset}: seconds (quartiles), per image and step, images per minute")
         for name, row in rows.items():
-            line = f"  {name:24s} {row['median_s']:7.2f} ({row['q1_s']:.2f}-{row['q3_s']:.2f})"
-            line += f" {row['seconds_per_image_and_step']:.3f} {row['images_per_minute']:6.2f}"
-            faster = row.get("times_faster_than_torch")
-            lines.append(line + (f"  {faster['median']:.2f}×" if faster else ""))
+            line = f"  {name:30s} {row['median_s']:7.2f} ({row['q1_s']:.2f}-{row['q3_s']:.2f})"
+            line += f" {row['seconds_per_image_and_step']:.4f} {row['images_per_minute']:7.2f}"
+            line += f" {row['peak_mib']:7.0f} MiB"
+            for key in ("torch", "torch_compile"):
+                faster = row.get(f"times_faster_than_{key}")
+                line += f"  {faster['median']:.2f}×" if faster else ""
+            lines.append(line)
     return "\n".join(lines)
 
 

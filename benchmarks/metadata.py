@@ -18,7 +18,7 @@ RESULTS = Path(os.environ.get("S3NET_BENCHMARKS_RESULTS") or Path(__file__).pare
 
 
 def metadata(command: str) -> dict[str, Any]:
-    """Versions, machine, threads, commit and the command that was run."""
+    """Versions, machine, threads, commit, the seed of everything drawn, and the command."""
     found = versions()
     try:
         import torch
@@ -28,7 +28,8 @@ def metadata(command: str) -> dict[str, Any]:
     except ModuleNotFoundError:
         torch_threads = None
     return {
-        "command": command,
+        "command": command.strip(),
+        "seed": 0,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "versions": found,

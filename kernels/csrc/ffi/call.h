@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/pages.h"
 #include "core/types.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -52,9 +53,11 @@ class Call {
   }
   template <class Shape>
   Batched result(ResultBuffer buffer, const Shape& shape) {
+    prefer_huge_pages(buffer->untyped_data(), buffer->size_bytes());
     return operand(*buffer, shape);
   }
   Batched result(ResultBuffer buffer, std::initializer_list<int64_t> shape) {
+    prefer_huge_pages(buffer->untyped_data(), buffer->size_bytes());
     return operand(*buffer, shape);
   }
 

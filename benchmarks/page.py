@@ -1,0 +1,91 @@
+"""The README's figures and ``docs/benchmarks.md``, out of the committed result files.
+
+python -m benchmarks.page            write both, and the plots (needs matplotlib)
+python -m benchmarks.page --check    exit with 1 if the text is not what the files say
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import tables
+
+__all__ = ["PAGE", "README", "page", "readme"]
+
+_ROOT = Path(__file__).parent.parent
+README, PAGE, PLOTS = _ROOT / "README.md", _ROOT / "docs/benchmarks.md", _ROOT / "docs/benchmarks"
+RESULTS = Path(__file__).parent / "results"
+START, END = "<!-- figures: start -->\n", "<!-- figures: end -->\n"
+_TITLES = {
+    "step": "One optimisation step",
+    "fit": "Whole fits",
+    "scaling": "Sizes, images, channels",
+    "ops": "Operators",
+    "numerics": "Rounding errors",
+}
+_TABLES = {suite: getattr(tables, f"{suite}_table") for suite in _TITLES}
+
+
+def _results() -> dict[str, dict[str, Any]]:
+    """File name without its ending to content, suite by suite."""
+    found = {p.stem: json.loads(p.read_text()) for p in sorted(RESULTS.glob("*.json"))}
+    order = list(_TITLES)
+    return dict(sorted(found.items(), key=lambda item: order.index(item[1]["suite"])))
+
+
+def readme(text: str) -> str:
+    """``text`` with its marked part made anew from the result files."""
+    found = _results()
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    parts = [_TABLES[suite](found[f"{suite}-256-64"]) for suite in ("step", "fit")]
+    return before + START + "\n" + "\n".join(parts) + "\n" + END + after
+
+
+def page() -> str:
+    """``docs/benchmarks.md``: every result file with its table and its plot."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Made by `python -m benchmarks.page` from the files in `benchmarks/results/`, each of",
+        "which the command above its table wrote. Candidates take turns, repeat by repeat; ratios",
+        "are of neighbours in time. Losses are listed like wins. PyTorch's side is",
+        "[our own reference](../benchmarks/torch_reference/README.md).",
+        "",
+    ]
+    suite = None
+    for name, content in _results().items():
+        if content["suite"] != suite:
+            suite = content["suite"]
+            lines += [f"## {_TITLES[suite]}", ""]
+        meta = content["metadata"]
+        lines += [f"`{meta['command']}`, {meta['date'][:10]}, commit {meta['commit']}"]
+        lines += [f"([result](../benchmarks/results/{name}.json)).", ""]
+        lines += [f"![{_TITLES[suite]}](benchmarks/{name}.svg)", "", _TABLES[suite](content)]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    args = parser.parse_args(arguments)
+    old = README.read_text()
+    new, text = readme(old), page()
+    if args.check:
+        return int(old != new or not PAGE.is_file() or PAGE.read_text() != text)
+    from benchmarks.plots import save_plot
+
+    README.write_text(new)
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(text)
+    for name, content in _results().items():
+        save_plot(content, PLOTS / f"{name}.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Plots of result files, as SVG."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PLOTS", "save_plot"]
+
+Content = dict[str, Any]
+_COLORS = {"s3net-jax": "#1b6ca8", "torch eager": "#c8553d", "torch": "#c8553d"}
+_OTHERS = ("#7aa95c", "#8e6c8a", "#d8973c", "#5b8e7d", "#888888")
+
+
+def save_plot(content: Content, path: Path) -> None:
+    """Draw the result ``content`` of a suite in :data:`PLOTS` to ``path``."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    # The same result gives the same file.
+    settings = {"svg.hashsalt": "s3net", "font.size": 9, "axes.spines.top": False}
+    settings |= {"axes.spines.right": False, "svg.fonttype": "none"}
+    with matplotlib.rc_context(settings):
+        import matplotlib.pyplot as plt
+
+        figure = PLOTS[content["suite"]](content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+        plt.close(figure)
+    # Lines that end in spaces would trouble every tool that looks at text.
+    path.write_text(re.sub(r" +\n", "\n", path.read_text()))
+
+
+def _color(name: str, n: int) -> str:
+    return _COLORS.get(name, _OTHERS[n % len(_OTHERS)])
+
+
+def _subplots(count: int, width: float = 4.2, height: float = 3.2):
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(1, count, figsize=(width * count, height), squeeze=False)
+
+
+def _bars(axes: Any, rows: Content, key: str, label: str) -> None:
+    names = list(rows)
+    for n, name in enumerate(names):
+        value = rows[name][key]
+        axes.barh(n, value, color=_color(name, n))
+        axes.text(value, n, f" {value:.3g}", va="center")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    axes.margins(x=0.15)
+
+
+def _steps(content: Content) -> Any:
+    figure, axes = _subplots(len(content["presets"]), 5)
+    for (preset, rows), axis in zip(content["presets"].items(), axes[0], strict=True):
+        _bars(axis, rows, "median_s", "seconds a step")
+        axis.set_title(preset)
+        if preset in content["products"]:
+            floor = content["products"][preset]["median_s"]
+            axis.axvline(floor, color="black", linewidth=0.8, linestyle=":")
+            axis.text(floor, -0.7, " matrix products alone", fontsize=7)
+    figure.tight_layout()
+    return figure
+
+
+def _fits(content: Content) -> Any:
+    figure, axes = _subplots(len(content["presets"]), 5)
+    for (preset, rows), axis in zip(content["presets"].items(), axes[0], strict=True):
+        _bars(axis, rows, "images_per_minute", "images a minute (50 steps)")
+        axis.set_title(preset)
+    figure.tight_layout()
+    return figure
+
+
+def _ops(content: Content) -> Any:
+    """Times faster than PyTorch of each call's best implementation, forward and backward."""
+    best: dict[str, float] = {}
+    for row in content["rows"]:
+        faster = row.get("times_faster_than_torch")
+        if faster and row["direction"] != "forward" and row["dtype"] == "float32":
+            name = f"{row['operator']} {row['call']}"
+            best[name] = max(best.get(name, 0), faster["median"])
+    figure, axes = _subplots(1, 7, 0.8 + 0.24 * len(best))
+    axis = axes[0][0]
+    for n, (_name, value) in enumerate(best.items()):
+        axis.barh(n, value, color="#1b6ca8" if value >= 1 else "#c8553d")
+        axis.text(value, n, f" {value:.1f}", va="center", fontsize=7)
+    axis.set_yticks(range(len(best)), list(best), fontsize=7)
+    axis.invert_yaxis()
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.set_xscale("log")
+    axis.set_xlabel("times faster than PyTorch, forward and backward, float32")
+    return figure
+
+
+def _numerics(content: Content) -> Any:
+    found = content["trajectories"]
+    figure, axes = _subplots(len(found))
+    for (preset, rows), axis in zip(found.items(), axes[0], strict=True):
+        for n, row in enumerate(rows):
+            style = "-" if row["dtype"] == "float32" else ":"
+            name = f"{row['implementation']}, {row['dtype']}"
+            labels = [100 * share for share in row["labels"]]
+            color = _color(row["implementation"], n)
+            axis.plot(range(1, len(labels) + 1), labels, style, color=color, label=name)
+        axis.set_title(preset)
+        axis.set_xlabel("step")
+        axis.set_ylabel("% of labels as in float64")
+    axes[0][0].legend(fontsize=6)
+    figure.tight_layout()
+    return figure
+
+
+def _scaling(content: Content) -> Any:
+    along = list(dict.fromkeys(row["axis"] for row in content["rows"]))
+    figure, axes = _subplots(len(along), 3.6)
+    for axis_name, axis in zip(along, axes[0], strict=True):
+        rows = [r for r in content["rows"] if r["axis"] == axis_name and "candidates" in r]
+        names = list(dict.fromkeys(n for r in rows for n in r["candidates"]))
+        for n, name in enumerate(names):
+            points = [
+                (r[axis_name], r["candidates"][name]["per_image_and_step"]["median_s"])
+                for r in rows
+                if name in r["candidates"]
+            ]
+            axis.loglog(*zip(*points, strict=True), "o-", color=_color(name, n), label=name)
+        axis.set_xlabel(axis_name)
+        axis.set_ylabel("seconds an image and step")
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    return figure
+
+
+PLOTS: dict[str, Callable[[Content], Any]] = {
+    "ops": _ops,
+    "step": _steps,
+    "fit": _fits,
+    "numerics": _numerics,
+    "scaling": _scaling,
+}

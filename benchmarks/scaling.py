@@ -1,0 +1,135 @@
+"""Time of a step over image sizes, numbers of images, and channels, beside PyTorch.
+
+    python -m benchmarks.scaling
+
+Varies one at a time around the preset ``paper``: sizes 128 to 1024 of one image, 1 to 64 images
+at once, 16 to 128 channels. Each point is a short fit in a process of its own, so that one that
+needs too much memory costs only itself. Prints a table and writes
+``benchmarks/results/scaling.json`` (on a GPU with its name).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.candidates import EAGER, build_fits
+from benchmarks.harness import interleave, ratio, summarise
+from benchmarks.machine import hold_little_memory, on_gpu, result_name
+from benchmarks.metadata import metadata, write_result
+
+__all__ = ["main", "points"]
+
+AXES: dict[str, list[int]] = {
+    "size": [128, 256, 512, 1024],
+    "images": [1, 2, 4, 8, 16, 32, 64],
+    "channels": [16, 32, 64, 128],
+}
+
+
+def points(base: dict[str, int], images_size: int, quick: bool) -> list[dict[str, int]]:
+    """One point for each value along each axis; ``axis`` names it.
+
+    Args:
+      base: the values of the other axes.
+      images_size: size of the images where their number varies.
+      quick: tiny ones.
+    """
+    found = []
+    for axis, values in AXES.items():
+        for value in values[:2] if quick else values:
+            point: dict[str, Any] = {**base, "axis": axis}
+            if axis == "images":
+                point["size"] = images_size
+            point[axis] = value // 8 if quick and axis != "images" else value
+            found.append(point)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--steps", type=int, default=3, help="of each fit")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images-size", type=int, help="where their number varies (64; GPU 256)")
+    parser.add_argument("--limit", type=float, default=300, help="seconds for a point")
+    parser.add_argument("--quick", action="store_true", help="tiny points, once")
+    parser.add_argument("--json", action="store_true", help="print the result file's content")
+    parser.add_argument("--point", help=argparse.SUPPRESS)
+    args = parser.parse_args(arguments)
+    hold_little_memory()
+    if args.point:
+        print(json.dumps(_measure(json.loads(args.point))))
+        return
+    base = {"size": 256, "images": 1, "channels": 64}
+    images_size = args.images_size or (256 if on_gpu() else 64)
+    if args.quick:
+        base, images_size, args.repeats = {"size": 16, "images": 1, "channels": 4}, 16, 1
+    rows = []
+    for point in points(base, images_size, args.quick):
+        settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
+        rows.append(point | _in_a_process(point | settings, args.limit))
+        if not args.json:
+            print(_line(rows[-1]), flush=True)
+    content: dict[str, Any] = {
+        "suite": "scaling",
+        "preset": args.preset,
+        "steps": args.steps,
+        "rows": rows,
+        "metadata": metadata("python -m benchmarks.scaling " + " ".join(arguments)),
+    }
+    path = write_result(result_name("scaling-quick" if args.quick else "scaling"), content)
+    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+
+
+def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.scaling", "--point", json.dumps(point)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"took more than {limit:.0f} s"}
+    if done.returncode == 0:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    if done.returncode < 0:
+        return {"failed": f"ended by signal {-done.returncode}"}
+    reasons = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    return {"failed": reasons[-1][:200] if reasons else f"exit code {done.returncode}"}
+
+
+def _measure(point: dict[str, Any]) -> dict[str, Any]:
+    n = point["images"]
+    names = ["s3net-jax", "s3net-jax, Pallas", EAGER]
+    names += [f"{name}, {n} at once" for name in names[:2]]
+    fits = build_fits(
+        point["preset"], point["size"], point["channels"], "float32", point["steps"], [n], names
+    )
+    seconds = interleave({name: run for name, (run, _) in fits.items()}, repeats=point["repeats"])
+    result = {}
+    for name, (_, count) in fits.items():
+        each = [s / count / point["steps"] for s in seconds[name]]
+        row = result[name.partition(f", {n} at")[0]] = {"per_image_and_step": summarise(each)}
+        if EAGER in seconds and name != EAGER:
+            row["times_faster_than_torch"] = ratio(
+                [s / point["steps"] for s in seconds[EAGER]], each
+            )
+    return {"candidates": result}
+
+
+def _line(row: dict[str, Any]) -> str:
+    start = f"{row['axis']:8s} {row['size']:5d}² {row['images']:3d} images {row['channels']:4d} ch"
+    if "failed" in row:
+        return f"{start}  failed: {row['failed']}"
+    parts = []
+    for name, candidate in row["candidates"].items():
+        faster = candidate.get("times_faster_than_torch")
+        text = f"{name} {candidate['per_image_and_step']['median_s']:.4f}"
+        parts.append(text + (f" ({faster['median']:.2f}×)" if faster else ""))
+    return f"{start}  " + ", ".join(parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Markdown tables of result files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["fit_table", "machine_of", "numerics_table", "ops_table", "scaling_table", "step_table"]
+
+Content = dict[str, Any]
+
+
+def machine_of(content: Content) -> str:
+    """What a result was measured on, in words."""
+    machine, versions = content["metadata"]["machine"], content["metadata"]["versions"]
+    if machine["backend"] == "cpu":
+        where = f"{machine['threads']} threads of {machine['processor']}"
+    else:
+        where = machine["devices"][0].partition(" ")[2]
+    beside = f"torch {versions['torch']}, " if "torch" in versions else ""
+    return f"{where} (jax {versions['jax']}, {beside}Python {versions['python']})"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def times(row: Content, other: str) -> str:
+    """A ratio with its quartiles."""
+    found = row.get(f"times_faster_than_{other}")
+    return f"{found['median']:.2f} ({found['q1']:.2f}–{found['q3']:.2f})" if found else ""
+
+
+def _kind(content: Content) -> str:
+    return content.get("dtype", "float32")
+
+
+def _repeats(content: Content) -> int:
+    return min(row["repeats"] for rows in content["presets"].values() for row in rows.values())
+
+
+def step_table(content: Content) -> str:
+    """Steps, and the parts of a step."""
+    text = (
+        f"One optimisation step at {content['size']}×{content['size']}, {content['channels']} "
+        f"channels, {_kind(content)}, on {machine_of(content)}; median and quartiles of "
+        f"{_repeats(content)} interleaved repeats:\n\n"
+    )
+    head = ["preset", "implementation", "seconds a step", "times faster than PyTorch"]
+    head += ["than `torch.compile`", "than stock Flax", "compile (s)", "peak memory (MiB)"]
+    rows = []
+    for preset, found in content["presets"].items():
+        for name, row in found.items():
+            rows.append(
+                [
+                    f"`{preset}`",
+                    name,
+                    f"{row['median_s']:.3f} ({row['q1_s']:.3f}–{row['q3_s']:.3f})",
+                    times(row, "torch"),
+                    times(row, "torch_compile"),
+                    times(row, "stock_flax"),
+                    f"{row['compile_s']:.1f}",
+                    f"{row['peak_mib']:.0f}",
+                ]
+            )
+    text += table(head, rows)
+    for preset, products in content["products"].items():
+        ours = content["presets"][preset].get("s3net-jax")
+        if ours is None:
+            continue
+        text += (
+            f"\nThe matrix products of a `{preset}` step alone, each by the faster framework: "
+            f"{products['median_s']:.3f} s for {products['gflop']:.0f} GFLOP; our whole step takes "
+            f"{ours['median_s'] / products['median_s']:.2f} times as long.\n"
+        )
+    text += "\nWhere the time goes: each part of a step alone, forward and backward, float32.\n\n"
+    parts = [
+        [n, f"{1e3 * r['median_s']:.2f} ({1e3 * r['q1_s']:.2f}–{1e3 * r['q3_s']:.2f})"]
+        for n, r in content["parts"].items()
+    ]
+    return text + table(["part", "milliseconds"], parts)
+
+
+def fit_table(content: Content) -> str:
+    """Whole fits."""
+    text = (
+        f"A whole fit, {_kind(content)}, early stops off, on {machine_of(content)} (timed over "
+        f"{content['steps']} steps; median and quartiles of {_repeats(content)} interleaved "
+        "repeats; images a minute at 50 steps):\n\n"
+    )
+    head = ["preset", "implementation", "seconds an image and step", "images a minute"]
+    head += ["times faster than PyTorch", "than `torch.compile`", "peak memory (MiB)"]
+    rows = [
+        [
+            f"`{preset}`",
+            name,
+            f"{row['seconds_per_image_and_step']:.4f}",
+            f"{row['images_per_minute']:.2f}",
+            times(row, "torch"),
+            times(row, "torch_compile"),
+            f"{row['peak_mib']:.0f}",
+        ]
+        for preset, found in content["presets"].items()
+        for name, row in found.items()
+    ]
+    return text + table(head, rows)
+
+
+def ops_table(content: Content) -> str:
+    """Every operator, call, dtype and direction."""
+    limits = content["ceilings"]
+    text = (
+        f"Operators alone on {machine_of(content)}. Ceilings of the same run: "
+        f"{limits['flops_float32'] / 1e9:.0f} GFLOP/s float32 and "
+        f"{limits['flops_bfloat16'] / 1e9:.0f} GFLOP/s bfloat16 (square matrix product), "
+        f"{limits['bytes_per_s'] / 1e9:.1f} GB/s (copy). The share of the roofline is the time "
+        "that the ceilings would allow over the time taken; fused calls are charged their least "
+        "traffic.\n\n"
+    )
+    head = ["operator", "call", "dtype", "direction", "implementation", "ms", "GFLOP/s", "GB/s"]
+    head += ["share of roofline", "times faster than PyTorch"]
+    rows = [
+        [
+            f"`{row['operator']}`",
+            row["call"],
+            row["dtype"],
+            row["direction"],
+            row["implementation"],
+            f"{1e3 * row['median_s']:.2f} ({1e3 * row['q1_s']:.2f}–{1e3 * row['q3_s']:.2f})",
+            f"{row['gflop_per_s']:.1f}",
+            f"{row['gb_per_s']:.1f}",
+            f"{100 * row['share_of_roofline']:.0f} %",
+            times(row, "torch"),
+        ]
+        for row in content["rows"]
+    ]
+    return text + table(head, rows)
+
+
+def numerics_table(content: Content) -> str:
+    """Errors of operators and of trajectories."""
+    text = (
+        f"Largest errors against float64, relative to the largest value, over all argument specs, "
+        f"on {machine_of(content)}. What is allowed: a few units in the last place times the "
+        "square root of the terms summed; in bfloat16 twice PyTorch's error.\n\n"
+    )
+    head = ["operator", "dtype", "implementation", "value", "gradients", "share of what is allowed"]
+    rows = [
+        [
+            f"`{row['operator']}`",
+            row["dtype"],
+            row["implementation"],
+            f"{row['value']:.1e}",
+            f"{row['gradient']:.1e}",
+            f"{100 * row['share_of_tolerance']:.0f} %",
+        ]
+        for row in content["operators"]
+    ]
+    text += table(head, rows)
+    size, channels = content["size"], content["channels"]
+    text += (
+        f"\nA whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 from "
+        "the same start with the same transforms. Rounding turns the pseudo label of single "
+        "pixels, and every later step amplifies it: no float32 fit stays on the float64 one.\n\n"
+    )
+    rows = []
+    for preset, found in content["trajectories"].items():
+        for row in found:
+            marks = sorted({0, 4, 9, len(row["labels"]) - 1} & set(range(len(row["labels"]))))
+            for mark in marks:
+                rows.append(
+                    [
+                        f"`{preset}`",
+                        row["implementation"],
+                        row["dtype"],
+                        str(mark + 1),
+                        f"{row['cross_entropy'][mark]:.1e}",
+                        f"{100 * row['labels'][mark]:.1f} %",
+                    ]
+                )
+    head = ["preset", "implementation", "dtype", "step", "cross entropy differs by", "same labels"]
+    return text + table(head, rows)
+
+
+def scaling_table(content: Content) -> str:
+    """Points along sizes, images and channels."""
+    text = (
+        f"Seconds for an image and step of `{content['preset']}` inside a fit of "
+        f"{content['steps']} steps, on {machine_of(content)}:\n\n"
+    )
+    names = list(dict.fromkeys(n for row in content["rows"] for n in row.get("candidates", ())))
+    rows = []
+    for row in content["rows"]:
+        start = [row["axis"], f"{row['size']}×{row['size']}", str(row["images"])]
+        start.append(str(row["channels"]))
+        if "failed" in row:
+            rows.append([*start, *[""] * len(names), f"failed: {row['failed']}"])
+            continue
+        found = row["candidates"]
+        cells = [
+            f"{found[n]['per_image_and_step']['median_s']:.4f}" if n in found else "" for n in names
+        ]
+        rows.append([*start, *cells, times(found.get("s3net-jax", {}), "torch")])
+    head = ["varied", "size", "images at once", "channels", *names, "times faster than PyTorch"]
+    return text + table(head, rows)

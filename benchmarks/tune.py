@@ -1,0 +1,172 @@
+"""Measures block sizes of the Pallas kernels and writes the table of this GPU.
+
+    python -m benchmarks.tune --budget 500
+
+Every problem of a network's step is tried with the heuristic's block sizes first and then with
+the others in random order, until its share of the budget is spent. Results lie in
+``kernels/s3net_kernels/tuned/<device>.json``, rewritten after every problem: an interrupted run
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks.machine import hold_little_memory
+from benchmarks.metadata import metadata
+from benchmarks.tuned_kernels import KERNELS, problems
+from s3net_kernels import _tuning, config
+from s3net_kernels._tuning import Problem
+
+__all__ = ["main", "tune"]
+
+Blocks = dict[str, int]
+_HOPELESS = 2.0
+"""A candidate that is that much slower than the best at its first timing gets no second one."""
+
+
+def seconds_of(problem: Problem, blocks: Blocks, arrays: tuple[Any, ...], best: float) -> float:
+    """Seconds of a call with ``blocks``; infinity if it can't be compiled or run."""
+    try:
+        function = jax.jit(KERNELS[problem.kernel].call(problem, blocks))
+        compiled = function.lower(*arrays).compile()
+        first = _time(compiled, arrays, 1)
+        if first > _HOPELESS * best:
+            return first
+        count = max(1, min(50, int(0.02 / first)))
+        return statistics.median(_time(compiled, arrays, count) for _ in range(5))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        print(f"    {blocks}: {reason[:100]}", file=sys.stderr)
+        return float("inf")
+
+
+def _time(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> float:
+    jax.block_until_ready(function(*arrays))
+    start = time.perf_counter()
+    for _ in range(count):
+        result = function(*arrays)
+    jax.block_until_ready(result)
+    return (time.perf_counter() - start) / count
+
+
+def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, Any]:
+    """The entry of a table for ``problem``.
+
+    Args:
+      problem: what to measure.
+      limit: seconds; at least the heuristic is measured.
+      most: candidates at most, for trying the tuner.
+    """
+    kernel = KERNELS[problem.kernel]
+    arrays = kernel.arguments(problem)
+    heuristic = kernel.heuristic(problem)
+    others = [c for c in kernel.candidates(problem) if c != heuristic]
+    random.Random(0).shuffle(others)
+    candidates = [heuristic, *others][:most]
+    start, best, chosen, tried = time.perf_counter(), float("inf"), heuristic, 0
+    baseline = best
+    for blocks in candidates:
+        if tried and time.perf_counter() - start > limit:
+            break
+        seconds = seconds_of(problem, blocks, arrays, best)
+        tried += 1
+        if blocks is heuristic:
+            baseline = seconds
+        if seconds < best:
+            best, chosen = seconds, blocks
+    if not np.isfinite(best):
+        raise RuntimeError(f"No block sizes work for {problem.key}.")
+    return {
+        "blocks": chosen,
+        "microseconds": best * 1e6,
+        "heuristic_microseconds": baseline * 1e6 if np.isfinite(baseline) else None,
+        "tried": tried,
+        "candidates": len(others) + 1,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0, or 1 where there is no GPU or a kernel could not be tuned."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tune", description=__doc__)
+    parser.add_argument("--budget", type=float, default=500, help="seconds for all problems")
+    parser.add_argument("--size", type=int, default=256, help="side of the images")
+    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--images", type=int, nargs="+", default=[1, 8, 64], help="at once")
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--kernel", nargs="+", choices=KERNELS, help="default: all")
+    parser.add_argument("--again", action="store_true", help="measure what the table has too")
+    parser.add_argument("--most", type=int, help="candidates of each problem at most")
+    parser.add_argument("--folder", type=Path, default=_tuning.FOLDER, help="of the table")
+    parser.add_argument(
+        "--interpret", action="store_true", help="without a GPU: tries the tuner, not the kernels"
+    )
+    args = parser.parse_args(arguments)
+    hold_little_memory()
+    device = "interpret" if args.interpret else _tuning.device_name()
+    if device is None:
+        print("There is no GPU here: give --interpret to try the tuner itself.", file=sys.stderr)
+        return 1
+    path = _tuning.table_path(device, args.folder)
+    table = _read(path)
+    wanted = problems(args.size, args.channels, tuple(args.images), tuple(args.dtype))
+    wanted = [p for p in wanted if not args.kernel or p.kernel in args.kernel]
+    open_ones = [p for p in wanted if args.again or p.key not in table["entries"]]
+    print(f"{device}: {len(open_ones)} of {len(wanted)} problems to measure; {path}")
+    end, failed = time.perf_counter() + args.budget, 0
+    with config(interpret=True) if args.interpret else nullcontext():
+        for n, problem in enumerate(open_ones):
+            left = end - time.perf_counter()
+            if left <= 0 and n:
+                print(f"The budget is spent; {len(open_ones) - n} problems are left for a next run.")
+                break
+            try:
+                entry = tune(problem, left / (len(open_ones) - n), args.most)
+            except Exception as error:
+                failed += 1
+                print(f"{problem.key}: {error}", file=sys.stderr)
+                continue
+            table["entries"][problem.key] = entry
+            command = "python -m benchmarks.tune " + " ".join(arguments)
+            _write(path, {**table, "device": device, "metadata": metadata(command)})
+            print(f"{problem.key}: {_told(entry)}", flush=True)
+    _tuning.forget()
+    return int(failed > 0)
+
+
+def _told(entry: dict[str, Any]) -> str:
+    text = f"{entry['microseconds']:.1f} µs with {entry['blocks']}"
+    if entry["heuristic_microseconds"] is not None:
+        text += f", {entry['heuristic_microseconds'] / entry['microseconds']:.2f}× the heuristic"
+    return f"{text} ({entry['tried']} of {entry['candidates']})"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {"entries": {}}
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, table: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

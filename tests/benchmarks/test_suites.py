@@ -1,0 +1,63 @@
+"""Every suite runs, small, and writes a result file that the schema describes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+jsonschema = pytest.importorskip("jsonschema")
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "benchmarks/schema.json").read_text())
+COMMITTED = sorted((ROOT / "benchmarks/results").glob("*.json"))
+SMALL = {
+    "ops": ["--quick", "--operator", "linear", "bilinear_sample"],
+    "step": ["--quick", "--preset", "paper"],
+    "fit": ["--quick", "--preset", "released"],
+    "numerics": ["--quick", "--check", "--operator", "linear", "affine_warp"],
+    "scaling": ["--quick", "--steps", "1"],
+}
+
+
+def validate(content):
+    jsonschema.Draft202012Validator(SCHEMA).validate(content)
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda p: p.stem)
+def test_committed_results(path):
+    validate(json.loads(path.read_text()))
+
+
+def test_a_result_without_metadata_is_none():
+    content = json.loads(COMMITTED[0].read_text())
+    del content["metadata"]["commit"]
+    with pytest.raises(jsonschema.ValidationError):
+        validate(content)
+
+
+@pytest.mark.parametrize("suite", SMALL)
+def test_runs_small(suite, tmp_path):
+    # torch.compile takes a minute and belongs to real runs.
+    only = ["--only", "s3net-jax", "stock Flax", "torch eager"] if suite == "step" else []
+    only = ["--only", "s3net-jax", "s3net-jax, 2 at once", "torch eager"] if suite == "fit" else only
+    environment = {
+        **os.environ,
+        "S3NET_BENCHMARKS_RESULTS": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *filter(None, sys.path)))),
+    }
+    command = [sys.executable, "-m", "benchmarks", suite, *SMALL[suite], *only, "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("*.json")
+    content = json.loads(path.read_text())
+    assert content["suite"] == suite and content == json.loads(done.stdout)
+    validate(content)

@@ -1,0 +1,98 @@
+"""The tuner, in interpret mode: what it measures is not a GPU's, how it does so is."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import tune
+from benchmarks.tuned_kernels import KERNELS, problems
+from s3net_kernels import _tuning, config
+from s3net_kernels._pallas import power_of_two
+from tests.kernels import base
+
+pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+SMALL = ["--size", "6", "--channels", "4", "--images", "2", "--dtype", "float32", "--interpret"]
+PROBLEMS = problems(6, 4, (2,), ("float32",))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_block_sizes_do_not_change_the_result(kernel):
+    problem = next(p for p in PROBLEMS if p.kernel == kernel)
+    found = KERNELS[kernel]
+    arrays, blocks = found.arguments(problem), found.heuristic(problem)
+    other = next(c for c in found.candidates(problem) if c != blocks)
+    with config(interpret=True):
+        results = [
+            jax.tree.leaves(jax.jit(found.call(problem, b))(*arrays)) for b in (blocks, other)
+        ]
+    for a, b in zip(*results, strict=True):
+        assert base.relative_error(a, b) < base.tolerance("float32", 6 * 6 * 9 * 4)
+
+
+def test_every_problem_has_candidates():
+    for problem in problems(256, 64, (1, 64), ("float32", "bfloat16")):
+        kernel = KERNELS[problem.kernel]
+        candidates = kernel.candidates(problem)
+        assert len(candidates) > 4
+        assert all(set(c) == set(kernel.heuristic(problem)) for c in candidates)
+        assert all(v == power_of_two(v) for c in candidates for n, v in c.items() if n != "num_stages")
+
+
+def test_writes_a_table_and_goes_on(tmp_path, capsys):
+    command = [*SMALL, "--folder", str(tmp_path), "--most", "2", "--kernel"]
+    assert tune.main([*command, "bilinear_sample.forward"]) == 0
+    path = _tuning.table_path("interpret", tmp_path)
+    first = json.loads(path.read_text())
+    assert len(first["entries"]) == 1
+    assert tune.main([*command, "bilinear_sample.forward", "bilinear_sample.gather_sum"]) == 0
+    second = json.loads(path.read_text())
+    assert "1 of 2 problems to measure" in capsys.readouterr().out
+    assert len(second["entries"]) == 2
+    assert first["entries"].items() <= second["entries"].items()
+    entry = next(iter(second["entries"].values()))
+    assert entry["tried"] == 2 and entry["microseconds"] <= entry["heuristic_microseconds"]
+
+
+def test_the_table_is_what_the_kernels_take(tmp_path, monkeypatch):
+    command = [*SMALL, "--folder", str(tmp_path), "--most", "1"]
+    assert tune.main([*command, "--kernel", "bilinear_sample.forward"]) == 0
+    path = _tuning.table_path("interpret", tmp_path)
+    table = json.loads(path.read_text())
+    for entry in table["entries"].values():
+        entry["blocks"]["pixels"] = 512
+    path.write_text(json.dumps(table))
+    monkeypatch.setenv("S3NET_KERNELS_TUNED", str(tmp_path))
+    monkeypatch.setattr(_tuning, "device_name", lambda: "interpret")
+    _tuning.forget()
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    try:
+        chosen = _tuning.choose(problem, KERNELS[problem.kernel].heuristic)
+    finally:
+        _tuning.forget()
+    assert chosen["pixels"] == 512
+
+
+def test_a_candidate_that_fails_costs_only_itself(monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    kernel = KERNELS[problem.kernel]
+    good = kernel.heuristic(problem)
+
+    def call(problem, blocks):
+        if blocks != good:
+            raise ValueError("too many registers")
+        return lambda *arrays: np.float32(0)
+
+    replaced = {problem.kernel: type(kernel)(kernel.heuristic, kernel.candidates, kernel.arguments, call)}
+    monkeypatch.setattr(tune, "KERNELS", replaced)
+    entry = tune.tune(problem, 60, 3)
+    assert entry["blocks"] == good and entry["tried"] == 3
+
+
+def test_without_a_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(_tuning, "device_name", lambda: None)
+    assert tune.main([]) == 1
+    assert "no GPU" in capsys.readouterr().err
