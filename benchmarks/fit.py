@@ -71,9 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _build(args: argparse.Namespace, preset: str, only: list[str] | None):
-    return build_fits(
-        preset, args.size, args.channels, args.dtype, args.steps, args.images, only
-    )
+    return build_fits(preset, args.size, args.channels, args.dtype, args.steps, args.images, only)
 
 
 def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:

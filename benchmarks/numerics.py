@@ -175,7 +175,9 @@ def _table(content: dict[str, Any]) -> str:
         line = f"  {start:32s} {row['implementation']:22s} {row['value']:.1e} {row['gradient']:.1e}"
         lines.append(f"{line} {100 * row['share_of_tolerance']:6.1f} %")
     for preset, rows in content["trajectories"].items():
-        lines.append(f"{preset}: cross entropy differs by, and labels agree with float64, first to last step")
+        lines.append(
+            f"{preset}: cross entropy differs by, and labels agree with float64, first to last step"
+        )
         for row in rows:
             losses, labels = row["cross_entropy"], row["labels"]
             marks = sorted({0, len(losses) // 4, len(losses) - 1})

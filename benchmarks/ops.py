@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
         "suite": "ops",
         "ceilings": limits,
         "rows": rows,
-        "metadata": metadata("python -m benchmarks.ops "+ " ".join(arguments)),
+        "metadata": metadata("python -m benchmarks.ops " + " ".join(arguments)),
     }
     path = write_result(result_name("ops-quick" if args.quick else "ops"), content)
     print(json.dumps(content, indent=1) if args.json else f"Written: {path}")

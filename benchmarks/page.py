@@ -57,7 +57,7 @@ def page() -> str:
         "[our own reference](../benchmarks/torch_reference/README.md).",
         "",
     ]
-    suite = None
+    suite = ""
     for name, content in _results().items():
         if content["suite"] != suite:
             suite = content["suite"]

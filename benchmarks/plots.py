@@ -20,7 +20,7 @@ def save_plot(content: Content, path: Path) -> None:
 
     matplotlib.use("svg")
     # The same result gives the same file.
-    settings = {"svg.hashsalt": "s3net", "font.size": 9, "axes.spines.top": False}
+    settings: Any = {"svg.hashsalt": "s3net", "font.size": 9, "axes.spines.top": False}
     settings |= {"axes.spines.right": False, "svg.fonttype": "none"}
     with matplotlib.rc_context(settings):
         import matplotlib.pyplot as plt

@@ -73,9 +73,7 @@ def attainable_seconds(
 ) -> float:
     """The roofline: the longer of computing at the best product's rate and moving at a copy's."""
     rate = limits[f"flops_{dtype}"]
-    return max(
-        work(spec, backward) / rate, traffic(spec, dtype, backward) / limits["bytes_per_s"]
-    )
+    return max(work(spec, backward) / rate, traffic(spec, dtype, backward) / limits["bytes_per_s"])
 
 
 def ceilings(repeats: int, quick: bool = False) -> dict[str, float]:

@@ -40,7 +40,7 @@ def points(base: dict[str, int], images_size: int, quick: bool) -> list[dict[str
     """
     found = []
     for axis, values in AXES.items():
-        for value in values[:2] if quick else values:
+        for value in values[:1] if quick else values:
             point: dict[str, Any] = {**base, "axis": axis}
             if axis == "images":
                 point["size"] = images_size

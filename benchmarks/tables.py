@@ -160,8 +160,8 @@ def numerics_table(content: Content) -> str:
     text += table(head, rows)
     size, channels = content["size"], content["channels"]
     text += (
-        f"\nA whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 from "
-        "the same start with the same transforms. Rounding turns the pseudo label of single "
+        f"\nA whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 "
+        "from the same start with the same transforms. Rounding turns the pseudo label of single "
         "pixels, and every later step amplifies it: no float32 fit stays on the float64 one.\n\n"
     )
     rows = []

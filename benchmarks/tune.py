@@ -132,7 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
         for n, problem in enumerate(open_ones):
             left = end - time.perf_counter()
             if left <= 0 and n:
-                print(f"The budget is spent; {len(open_ones) - n} problems are left for a next run.")
+                print(
+                    f"The budget is spent; {len(open_ones) - n} problems are left for a next run."
+                )
                 break
             try:
                 entry = tune(problem, left / (len(open_ones) - n), args.most)

@@ -72,64 +72,74 @@ KERNELS: dict[str, Kernel] = {
         depthwise.correlate_heuristic,
         depthwise.correlate_candidates,
         lambda p: (_image(p), _normal(p.images, *p.size, p.channels, seed=1)),
-        lambda p, blocks: lambda x, w: depthwise.correlate(
-            x, w, None, dilation=p.dilation, blocks=blocks
+        lambda p, blocks: (
+            lambda x, w: depthwise.correlate(x, w, None, dilation=p.dilation, blocks=blocks)
         ),
     ),
     "depthwise_conv2d.weight_grad": Kernel(
         depthwise.weight_grad_heuristic,
         depthwise.weight_grad_candidates,
         lambda p: (_image(p), _image(p, 1)),
-        lambda p, blocks: lambda x, g: depthwise.weight_grad(
-            p.images, x, g, size=p.size, dilation=p.dilation, blocks=blocks
+        lambda p, blocks: (
+            lambda x, g: depthwise.weight_grad(
+                p.images, x, g, size=p.size, dilation=p.dilation, blocks=blocks
+            )
         ),
     ),
     "deform_conv2d.forward": Kernel(
         deform.heuristic,
         deform.candidates,
         _deform_images,
-        lambda p, blocks: lambda x, offset, mask, w: deform.forward(
-            x, offset, mask, w, None, blocks=blocks
+        lambda p, blocks: (
+            lambda x, offset, mask, w: deform.forward(x, offset, mask, w, None, blocks=blocks)
         ),
     ),
     "deform_conv2d.backward": Kernel(
         deform.heuristic,
         deform.candidates,
         lambda p: (*_deform_images(p), _deform_cotangent(p)),
-        lambda p, blocks: lambda x, offset, mask, w, g: deform.backward(
-            x, offset, mask, w, g, scatter=True, blocks=blocks
+        lambda p, blocks: (
+            lambda x, offset, mask, w, g: deform.backward(
+                x, offset, mask, w, g, scatter=True, blocks=blocks
+            )
         ),
     ),
     "deform_conv2d.weight_grad": Kernel(
         deform.heuristic,
         deform.candidates,
         lambda p: (*_deform_images(p)[:3], _deform_cotangent(p)),
-        lambda p, blocks: lambda x, offset, mask, g: deform.weight_grad(
-            p.images, x, offset, mask, g, size=p.size, blocks=blocks
+        lambda p, blocks: (
+            lambda x, offset, mask, g: deform.weight_grad(
+                p.images, x, offset, mask, g, size=p.size, blocks=blocks
+            )
         ),
     ),
     "bilinear_sample.forward": Kernel(
         bilinear.heuristic,
         bilinear.candidates,
         lambda p: (_image(p), _coords(p)),
-        lambda p, blocks: lambda x, coords: bilinear.forward(
-            x, coords, boundary="edge", blocks=blocks
+        lambda p, blocks: (
+            lambda x, coords: bilinear.forward(x, coords, boundary="edge", blocks=blocks)
         ),
     ),
     "bilinear_sample.backward": Kernel(
         bilinear.heuristic,
         bilinear.candidates,
         lambda p: (_image(p), _coords(p), _image(p, 1)),
-        lambda p, blocks: lambda x, coords, g: bilinear.backward(
-            x, coords, g, boundary="edge", scatter=True, blocks=blocks
+        lambda p, blocks: (
+            lambda x, coords, g: bilinear.backward(
+                x, coords, g, boundary="edge", scatter=True, blocks=blocks
+            )
         ),
     ),
     "bilinear_sample.gather_sum": Kernel(
         gather.heuristic,
         gather.candidates,
         _gather_arguments,
-        lambda p, blocks: lambda y, x, values: gather.gather_sum(
-            y, x, None, values, (p.height, p.width), blocks=blocks
+        lambda p, blocks: (
+            lambda y, x, values: gather.gather_sum(
+                y, x, None, values, (p.height, p.width), blocks=blocks
+            )
         ),
     ),
 }

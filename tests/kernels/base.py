@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 
-
 def specs(operator: str) -> tuple[ArgSpec, ...]:
     """The operator's calls for tests."""
     return module(operator, "arg_specs").SPECS
