@@ -15,7 +15,7 @@ ConvShape shape_of(const Call& call, const Buffer& x, const Buffer& w) {
 }
 
 ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuffer y,
-                   ResultBuffer packed) {
+                   ResultBuffer packed, int64_t reduced) {
   Call call(*y, 4);
   const ConvShape s = shape_of(call, x, w);
   const DType type = call.dtype(x);
@@ -28,12 +28,12 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuf
       call.result(packed, {s.columns(), packed_columns(s.outputs)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(conv_kernels).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(conv_kernels, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
 ffi::Error weight_gradient(ffi::ThreadPool pool, Buffer x, Buffer dy, ResultBuffer dw,
-                           ResultBuffer db, ResultBuffer partials) {
+                           ResultBuffer db, ResultBuffer partials, int64_t reduced) {
   Call call(*dw, 4);
   const ConvShape s = shape_of(call, x, *dw);
   const DType type = call.dtype(x);
@@ -46,7 +46,7 @@ ffi::Error weight_gradient(ffi::ThreadPool pool, Buffer x, Buffer dy, ResultBuff
       call.result(partials, {s.images, conv_bands(s.height), s.columns() + 1, s.outputs})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(conv_kernels).weight_gradient(type, a, executor);
+  S3N_SELECT_PRODUCTS(conv_kernels, reduced).weight_gradient(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -59,7 +59,8 @@ S3N_DEFINE_HANDLER(s3n_conv_forward, forward,
                        .Arg<Buffer>()    // w
                        .Arg<Buffer>()    // b
                        .Ret<Buffer>()    // y
-                       .Ret<Buffer>());  // packed
+                       .Ret<Buffer>()    // packed
+                       .Attr<int64_t>("reduced"));
 
 S3N_DEFINE_HANDLER(s3n_conv_weight_gradient, weight_gradient,
                    ffi::Ffi::Bind()
@@ -68,6 +69,7 @@ S3N_DEFINE_HANDLER(s3n_conv_weight_gradient, weight_gradient,
                        .Arg<Buffer>()    // dy
                        .Ret<Buffer>()    // dw
                        .Ret<Buffer>()    // db
-                       .Ret<Buffer>());  // partials
+                       .Ret<Buffer>()    // partials
+                       .Attr<int64_t>("reduced"));
 
 }  // namespace s3n

@@ -10,7 +10,11 @@ namespace s3n {
 namespace S3N_ISA {
 namespace {
 
+#if defined(__AMX_BF16__)
+constexpr int64_t kTilePixels = 64;  // a multiple of a tile's depth
+#else
 constexpr int64_t kTilePixels = 48;
+#endif
 
 // Runs of pixels of one row, band by band: f(group, image of the group, band, row, columns).
 struct Run {

@@ -4,6 +4,12 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(S3N_TILES)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace s3n {
 namespace {
 
@@ -21,6 +27,19 @@ Isa widest() {
   return Isa::baseline;
 #endif
 }
+
+#if defined(S3N_TILES)
+bool has_tiles() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  const bool tiles = (d >> 22 & 1) != 0 && (d >> 24 & 1) != 0;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
+  const bool rounds = (a >> 5 & 1) != 0;  // avx512bf16
+  // The registers are large: Linux gives them to those who ask, once for all threads.
+  constexpr long kRequest = 0x1023, kTileData = 18;
+  return tiles && rounds && syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+#endif
 
 bool parse(const char* name, Isa* isa) {
   for (int i = 0; i < 3; ++i) {
@@ -44,9 +63,9 @@ std::atomic<Isa>& state() {
 
 Isa active_isa() { return state().load(std::memory_order_relaxed); }
 
-bool active_bf16() {
-#if S3N_X86
-  static const bool has = __builtin_cpu_supports("avx512bf16");
+bool active_tiles() {
+#if defined(S3N_TILES)
+  static const bool has = has_tiles();
   return has && active_isa() == Isa::avx512;
 #else
   return false;

@@ -18,8 +18,9 @@ enum class Isa { baseline, avx2, avx512 };
 // The widest set this processor has, unless the environment variable S3NET_KERNELS_ISA or
 // set_isa() asks for a narrower one.
 Isa active_isa();
-// Whether the active set is avx512 and the processor multiplies bfloat16 pairs too.
-bool active_bf16();
+// Whether the active set is avx512 and the processor has tiles for products of bfloat16 (AMX),
+// which the system lets this process use.
+bool active_tiles();
 // Returns false, and changes nothing, if the processor lacks the set.
 bool set_isa(const char* name);
 const char* isa_name();
@@ -30,7 +31,8 @@ const char* isa_name();
 #define S3N_DECLARE_TABLE(Type, name)              \
   namespace baseline { extern const Type name; }   \
   namespace avx2 { extern const Type name; }       \
-  namespace avx512 { extern const Type name; }
+  namespace avx512 { extern const Type name; }     \
+  namespace amx { extern const Type name; }
 #define S3N_SELECT(name)                                                   \
   (::s3n::active_isa() == ::s3n::Isa::avx512 ? ::s3n::avx512::name         \
    : ::s3n::active_isa() == ::s3n::Isa::avx2 ? ::s3n::avx2::name           \
@@ -39,4 +41,12 @@ const char* isa_name();
 #define S3N_DECLARE_TABLE(Type, name) \
   namespace baseline { extern const Type name; }
 #define S3N_SELECT(name) (::s3n::baseline::name)
+#endif
+
+// For kernels with matrix products: if `reduced`, by tiles of bfloat16 where there are any.
+#if defined(S3N_TILES)
+#define S3N_SELECT_PRODUCTS(name, reduced) \
+  ((reduced) != 0 && ::s3n::active_tiles() ? ::s3n::amx::name : S3N_SELECT(name))
+#else
+#define S3N_SELECT_PRODUCTS(name, reduced) ((void)(reduced), S3N_SELECT(name))
 #endif

@@ -15,7 +15,7 @@ DeformShape shape_of(const Call& call, const Buffer& x, const Buffer& w) {
 }
 
 ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, Buffer w, Buffer b,
-                   ResultBuffer y, ResultBuffer packed) {
+                   ResultBuffer y, ResultBuffer packed, int64_t reduced) {
   Call call(*y, 4);
   const DeformShape s = shape_of(call, x, w);
   const DType type = call.dtype(x);
@@ -29,13 +29,14 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, B
       call.result(packed, {s.columns(), packed_columns(s.outputs)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(deform_kernels).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(deform_kernels, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
 ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, Buffer w,
                     Buffer dy, ResultBuffer dx, ResultBuffer doffset, ResultBuffer dmask,
-                    ResultBuffer dw, ResultBuffer db, ResultBuffer packed, ResultBuffer partials) {
+                    ResultBuffer dw, ResultBuffer db, ResultBuffer packed, ResultBuffer partials,
+                    int64_t reduced) {
   Call call(*dx, 4);
   const DeformShape s = shape_of(call, x, w);
   const DType type = call.dtype(x);
@@ -54,7 +55,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, 
       call.result(partials, {s.images, deform_bands(s.height), s.columns() + 1, s.outputs})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(deform_kernels).backward(type, a, executor);
+  S3N_SELECT_PRODUCTS(deform_kernels, reduced).backward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -69,7 +70,8 @@ S3N_DEFINE_HANDLER(s3n_deform_forward, forward,
                        .Arg<Buffer>()   // w
                        .Arg<Buffer>()   // b
                        .Ret<Buffer>()   // y
-                       .Ret<Buffer>()); // packed
+                       .Ret<Buffer>()   // packed
+                       .Attr<int64_t>("reduced"));
 
 S3N_DEFINE_HANDLER(s3n_deform_backward, backward,
                    ffi::Ffi::Bind()
@@ -85,6 +87,7 @@ S3N_DEFINE_HANDLER(s3n_deform_backward, backward,
                        .Ret<Buffer>()   // dw
                        .Ret<Buffer>()   // db
                        .Ret<Buffer>()   // packed
-                       .Ret<Buffer>()); // partials
+                       .Ret<Buffer>()   // partials
+                       .Attr<int64_t>("reduced"));
 
 }  // namespace s3n

@@ -11,7 +11,11 @@ namespace s3n {
 namespace S3N_ISA {
 namespace {
 
+#if defined(__AMX_BF16__)
+constexpr int64_t kTilePixels = 64;  // a multiple of a tile's depth
+#else
 constexpr int64_t kTilePixels = 48;
+#endif
 
 // Calls f(pixel, row, column) for the pixels [begin, end) of an image, counted row by row.
 template <class F>

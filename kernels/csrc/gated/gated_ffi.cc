@@ -18,7 +18,7 @@ std::array<int64_t, 4> map(const InceptionShape& s, bool wanted = true) {
 
 ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer local_w, Buffer local_b, Buffer w,
                    Buffer b, Buffer w2, Buffer b2, Buffer residual, ResultBuffer y,
-                   ResultBuffer t, ResultBuffer m, ResultBuffer packed, Branches branches) {
+                   ResultBuffer t, ResultBuffer m, ResultBuffer packed, Branches branches, int64_t reduced) {
   Call call(*y, 4);
   const auto shape = inception_shape(call, x, branches);
   if (!shape) return shape.error();
@@ -42,7 +42,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer local_w, Buffer local_
                           call.result(packed, {s.mixed(), packed_columns(C)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(gated_kernels).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(gated_kernels, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -51,7 +51,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer t, Buffer m, Buffer l
                     ResultBuffer dlocal_w, ResultBuffer dlocal_b, ResultBuffer dw,
                     ResultBuffer db, ResultBuffer dw2, ResultBuffer db2, ResultBuffer dt,
                     ResultBuffer dbranches, ResultBuffer packed, ResultBuffer partials,
-                    Branches branches) {
+                    Branches branches, int64_t reduced) {
   Call call(*dx, 4);
   const auto shape = inception_shape(call, x, branches);
   if (!shape) return shape.error();
@@ -84,7 +84,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer t, Buffer m, Buffer l
       call.result(partials, {i.images, inception_bands(i.height), gated_sums(s), C})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(gated_kernels).backward(type, a, executor);
+  S3N_SELECT_PRODUCTS(gated_kernels, reduced).backward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -105,7 +105,8 @@ S3N_DEFINE_HANDLER(s3n_gated_forward, forward,
                        .Ret<Buffer>()  // t
                        .Ret<Buffer>()  // m
                        .Ret<Buffer>()  // packed
-                       .Attr<Branches>("branches"));
+                       .Attr<Branches>("branches")
+                       .Attr<int64_t>("reduced"));
 
 S3N_DEFINE_HANDLER(s3n_gated_backward, backward,
                    ffi::Ffi::Bind()
@@ -130,6 +131,7 @@ S3N_DEFINE_HANDLER(s3n_gated_backward, backward,
                        .Ret<Buffer>()  // dbranches
                        .Ret<Buffer>()  // packed
                        .Ret<Buffer>()  // partials
-                       .Attr<Branches>("branches"));
+                       .Attr<Branches>("branches")
+                       .Attr<int64_t>("reduced"));
 
 }  // namespace s3n

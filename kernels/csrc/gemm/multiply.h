@@ -98,6 +98,11 @@ S3N_NOINLINE void multiply_panel(const A* a, int64_t a_row, int64_t rows, const 
 template <class A, class Done>
 S3N_INLINE void multiply(const A* a, int64_t a_row, int64_t rows, const A* packed, int64_t k,
                          int64_t columns, Done&& done) {
+#if defined(__AMX_BF16__)
+  if constexpr (sizeof(A) == 4) {
+    if (tiled(k)) return multiply_tiled(a, a_row, rows, packed, k, columns, done);
+  }
+#endif
   constexpr int L = kLanes<A>;
   for (int64_t column = 0; column < columns; column += kPanel<A>, packed += k * kPanel<A>) {
     switch (smaller(kPanelVectors, ceil_div(columns - column, L))) {
@@ -142,6 +147,12 @@ template <class A>
 S3N_INLINE void multiply_transposed(const A* a, int64_t a_row, const A* b, int64_t b_row,
                                     int64_t rows, int64_t k, int64_t columns, A* c,
                                     int64_t c_row) {
+#if defined(__AMX_BF16__)
+  if constexpr (sizeof(A) == 4) {
+    if (tiled(rows) && tiled(k))
+      return multiply_transposed_tiled(a, a_row, b, b_row, rows, k, columns, c, c_row);
+  }
+#endif
   constexpr int L = kLanes<A>;
   int64_t column = 0;
   const auto panel = [&](auto vectors, auto last) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/vec.h"
+#include "gemm/tiles.h"
 
 namespace s3n {
 namespace S3N_ISA {
@@ -18,9 +19,15 @@ S3N_INLINE int64_t packed_size(int64_t k, int64_t n) {
   return ceil_div(n, kPanel<A>) * kPanel<A> * k;
 }
 
-// Element (i, j) of the matrix lies at b[i * row + j * column].
+// Element (i, j) of the matrix lies at b[i * row + j * column]. What `multiply` takes: for products
+// by tiles, tiles, which need no more room.
 template <class A>
 static void pack_panels(const A* b, int64_t row, int64_t column, int64_t k, int64_t n, A* packed) {
+#if defined(__AMX_BF16__)
+  if constexpr (sizeof(A) == 4) {
+    if (tiled(k)) return pack_tiles(b, row, column, k, n, packed);
+  }
+#endif
   constexpr int N = kPanel<A>;
   for (int64_t first = 0; first < n; first += N) {
     const int64_t count = smaller(N, n - first);

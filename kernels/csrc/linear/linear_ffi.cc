@@ -18,7 +18,8 @@ LinearShape shape_of(const Call& call, const Buffer& x, const Buffer& w) {
 }
 
 ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Buffer residual,
-                   ResultBuffer y, ResultBuffer slope, ResultBuffer packed, int64_t gelu) {
+                   ResultBuffer y, ResultBuffer slope, ResultBuffer packed, int64_t gelu,
+                   int64_t reduced) {
   Call call(*y, 2);
   LinearShape s = shape_of(call, x, w);
   s.gelu = gelu != 0;
@@ -35,13 +36,13 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Buffer re
                            call.result(packed, {s.inputs, packed_columns(s.outputs)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(linear_kernels).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(linear_kernels, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
 ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer slope, Buffer dy,
                     ResultBuffer dx, ResultBuffer dw, ResultBuffer db, ResultBuffer packed,
-                    ResultBuffer partials) {
+                    ResultBuffer partials, int64_t reduced) {
   Call call(*dx, 2);
   LinearShape s = shape_of(call, x, w);
   s.slope = present(slope);
@@ -59,7 +60,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer slope, Buff
       call.result(partials, {linear_blocks(s.rows), s.inputs + 1, s.outputs})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(linear_kernels).backward(type, a, executor);
+  S3N_SELECT_PRODUCTS(linear_kernels, reduced).backward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -75,7 +76,8 @@ S3N_DEFINE_HANDLER(s3n_linear_forward, forward,
                        .Ret<Buffer>()  // y
                        .Ret<Buffer>()  // slope
                        .Ret<Buffer>()  // packed
-                       .Attr<int64_t>("gelu"));
+                       .Attr<int64_t>("gelu")
+                       .Attr<int64_t>("reduced"));
 
 S3N_DEFINE_HANDLER(s3n_linear_backward, backward,
                    ffi::Ffi::Bind()
@@ -88,6 +90,7 @@ S3N_DEFINE_HANDLER(s3n_linear_backward, backward,
                        .Ret<Buffer>()    // dw
                        .Ret<Buffer>()    // db
                        .Ret<Buffer>()    // packed
-                       .Ret<Buffer>());  // partials
+                       .Ret<Buffer>()    // partials
+                       .Attr<int64_t>("reduced"));
 
 }  // namespace s3n

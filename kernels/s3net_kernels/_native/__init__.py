@@ -5,16 +5,19 @@ from __future__ import annotations
 from s3net_kernels._native.call import (
     call,
     packed_columns,
+    reduced,
     storage_dtype,
     unavailable,
     unsupported,
 )
-from s3net_kernels._native.library import instruction_set, use_instruction_set
+from s3net_kernels._native.library import instruction_set, multiplies_bfloat16, use_instruction_set
 
 __all__ = [
     "call",
     "instruction_set",
+    "multiplies_bfloat16",
     "packed_columns",
+    "reduced",
     "storage_dtype",
     "unavailable",
     "unsupported",

@@ -14,7 +14,7 @@ from jax import Array
 from s3net_kernels._dispatch import platform_of
 from s3net_kernels._native.library import load
 
-__all__ = ["call", "packed_columns", "storage_dtype", "unavailable", "unsupported"]
+__all__ = ["call", "packed_columns", "reduced", "storage_dtype", "unavailable", "unsupported"]
 
 
 def unavailable() -> str | None:
@@ -73,6 +73,16 @@ def storage_dtype(x: Array, compute: Any) -> jnp.dtype:
     """
     narrow = x.dtype == jnp.bfloat16 and compute == jnp.float32
     return jnp.dtype(x.dtype if narrow else compute)
+
+
+def reduced(precision: str | None = None) -> int:
+    """Whether products of float32 may round their factors to bfloat16: 1 or 0.
+
+    Args:
+      precision: of the call; None takes ``jax.default_matmul_precision``.
+    """
+    chosen = precision or jax.config.jax_default_matmul_precision  # pyright: ignore
+    return int(str(chosen).lower() in ("bfloat16", "bf16_bf16_f32"))
 
 
 def packed_columns(columns: int) -> int:

@@ -12,9 +12,9 @@ import functools
 import os
 from pathlib import Path
 
-__all__ = ["INSTRUCTION_SETS", "VERSION", "instruction_set", "load", "use_instruction_set"]
+__all__ = ["INSTRUCTION_SETS", "VERSION", "instruction_set", "load", "multiplies_bfloat16", "use_instruction_set"]
 
-VERSION = 2
+VERSION = 3
 """Of the handlers' operands, results and attributes; must equal that of the library."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
@@ -46,6 +46,7 @@ def load() -> ctypes.CDLL | str:
     if found != VERSION:
         return f"its library is version {found}, version {VERSION} is needed: build it again"
     library.s3n_isa.restype = ctypes.c_char_p
+    library.s3n_tiles.restype = ctypes.c_int
     library.s3n_set_isa.argtypes = [ctypes.c_char_p]
     return library
 
@@ -54,6 +55,12 @@ def instruction_set() -> str | None:
     """The instruction set in use, or None without a library."""
     library = load()
     return None if isinstance(library, str) else library.s3n_isa().decode()
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether products of bfloat16 have hardware of their own here that the library uses (AMX)."""
+    library = load()
+    return not isinstance(library, str) and bool(library.s3n_tiles())
 
 
 def use_instruction_set(name: str) -> None:

@@ -6,6 +6,7 @@ not compute the other.
 
 from __future__ import annotations
 
+import functools
 from typing import cast
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import call, packed_columns, reduced, storage_dtype, unavailable, unsupported
 
 __all__ = ["conv2d", "supports", "unavailable"]
 
@@ -30,31 +31,31 @@ def conv2d(x: Array, w: Array, b: Array | None) -> Array:
     """See ``api.conv2d``."""
     kind = compute_dtype(x, w, b)
     bias = jnp.zeros(w.shape[3], kind) if b is None else b.astype(kind)
-    y = _conv(x.astype(storage_dtype(x, kind)), w.astype(kind), bias)
+    y = _conv(x.astype(storage_dtype(x, kind)), w.astype(kind), bias, reduced())
     return cast(Array, y).astype(x.dtype)
 
 
-@jax.custom_vjp
-def _conv(x: Array, w: Array, b: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _conv(x: Array, w: Array, b: Array, low: int) -> Array:
     kh, kw, channels, features = w.shape
     packed = (kh * kw * channels, packed_columns(features))
     results = [((*x.shape[:3], features), x.dtype), (packed, w.dtype)]
-    return call("conv_forward", results, x, w, b)[0]
+    return call("conv_forward", results, x, w, b, reduced=low)[0]
 
 
-def _conv_fwd(x: Array, w: Array, b: Array):
-    return _conv(x, w, b), (x, w)
+def _conv_fwd(x: Array, w: Array, b: Array, low: int):
+    return _conv(x, w, b, low), (x, w)
 
 
-def _conv_bwd(saved: tuple[Array, Array], dy: Array):
+def _conv_bwd(low: int, saved: tuple[Array, Array], dy: Array):
     x, w = saved
     kh, kw, channels, features = w.shape
     dy = dy.astype(x.dtype)
-    dx = _conv(dy, w[::-1, ::-1].swapaxes(2, 3), jnp.zeros(channels, w.dtype))
+    dx = _conv(dy, w[::-1, ::-1].swapaxes(2, 3), jnp.zeros(channels, w.dtype), low)
     bands = -(-x.shape[1] // _BAND_ROWS)
     shapes = [w.shape, (features,), (x.shape[0], bands, kh * kw * channels + 1, features)]
     results = [(shape, w.dtype) for shape in shapes]
-    dw, db, _ = call("conv_weight_gradient", results, x, dy)
+    dw, db, _ = call("conv_weight_gradient", results, x, dy, reduced=low)
     return dx, dw, db
 
 

@@ -6,6 +6,7 @@ Backward samples again.
 
 from __future__ import annotations
 
+import functools
 from typing import cast
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import call, packed_columns, reduced, storage_dtype, unavailable, unsupported
 
 __all__ = ["deform_conv2d", "supports", "unavailable"]
 
@@ -31,22 +32,22 @@ def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | Non
     kind = compute_dtype(x, offset, mask, w, b)
     bias = jnp.zeros(w.shape[3], kind) if b is None else b.astype(kind)
     rest = (a.astype(kind) for a in (offset, mask, w))
-    y = _deform(x.astype(storage_dtype(x, kind)), *rest, bias)
+    y = _deform(x.astype(storage_dtype(x, kind)), *rest, bias, reduced())
     return cast(Array, y).astype(x.dtype)
 
 
-@jax.custom_vjp
-def _deform(x: Array, offset: Array, mask: Array, w: Array, b: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def _deform(x: Array, offset: Array, mask: Array, w: Array, b: Array, low: int) -> Array:
     columns, features = w.size // w.shape[3], w.shape[3]
     results = [((*x.shape[:3], features), x.dtype), ((columns, packed_columns(features)), w.dtype)]
-    return call("deform_forward", results, x, offset, mask, w, b)[0]
+    return call("deform_forward", results, x, offset, mask, w, b, reduced=low)[0]
 
 
-def _deform_fwd(x: Array, offset: Array, mask: Array, w: Array, b: Array):
-    return _deform(x, offset, mask, w, b), (x, offset, mask, w)
+def _deform_fwd(x: Array, offset: Array, mask: Array, w: Array, b: Array, low: int):
+    return _deform(x, offset, mask, w, b, low), (x, offset, mask, w)
 
 
-def _deform_bwd(saved: tuple[Array, Array, Array, Array], dy: Array):
+def _deform_bwd(low: int, saved: tuple[Array, Array, Array, Array], dy: Array):
     x, offset, mask, w = saved
     columns, features = w.size // w.shape[3], w.shape[3]
     bands = -(-x.shape[1] // _BAND_ROWS)
@@ -61,7 +62,7 @@ def _deform_bwd(saved: tuple[Array, Array, Array, Array], dy: Array):
     ]
     results = [(shape, w.dtype) for shape in shapes]
     dx, doffset, dmask, dw, db, *_ = call(
-        "deform_backward", results, x, offset, mask, w, dy.astype(x.dtype)
+        "deform_backward", results, x, offset, mask, w, dy.astype(x.dtype), reduced=low
     )
     return dx.astype(x.dtype), doffset, dmask, dw, db
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable
+from s3net_kernels._native import call, packed_columns, reduced, storage_dtype, unavailable
 from s3net_kernels.inception_depthwise import native as inception
 
 __all__ = ["gated_inception", "supports", "unavailable"]
@@ -49,6 +49,7 @@ class _Parameters(NamedTuple):
 class _Options(NamedTuple):
     branches: inception.Branches
     residual: bool
+    reduced: int
 
 
 def gated_inception(
@@ -72,7 +73,7 @@ def gated_inception(
     local_w, local_b, mix_w, mix_b = single
     parameters = _Parameters(local_w, local_b, w, b, mix_w, mix_b)
     added = jnp.zeros((0, *x.shape[1:])) if residual is None else residual
-    options = _Options(branches, residual is not None)
+    options = _Options(branches, residual is not None, reduced(precision))
     y = _gated(x.astype(storage), parameters, added.astype(storage), options)
     return cast(Array, y).astype(x.dtype)
 
@@ -86,7 +87,8 @@ def _forward(x: Array, p: _Parameters, residual: Array, options: _Options, save:
     gate = x.shape if save else (0, *x.shape[1:])
     results = [(shape, x.dtype) for shape in (x.shape, x.shape, gate)]
     results.append(((p.mix_w.shape[0], packed_columns(x.shape[3])), p.w.dtype))
-    return call("gated_forward", results, x, *p, residual, branches=options.branches)
+    attributes = {"branches": options.branches, "reduced": options.reduced}
+    return call("gated_forward", results, x, *p, residual, **attributes)
 
 
 def _gated_fwd(x: Array, parameters: _Parameters, residual: Array, options: _Options):
@@ -122,6 +124,7 @@ def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters]
         p.mix_w,
         dy,
         branches=options.branches,
+        reduced=options.reduced,
     )
     return dx, _Parameters(*gradients[:6]), dy if options.residual else dy[:0]
 

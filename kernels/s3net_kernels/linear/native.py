@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, packed_columns, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import call, packed_columns, reduced, storage_dtype, unavailable, unsupported
 
 __all__ = ["linear", "supports", "unavailable"]
 
@@ -51,7 +51,7 @@ def linear(
     rows = x.astype(storage).reshape(-1, x.shape[-1])
     shape = (0 if residual is None else rows.shape[0], outputs)
     added = jnp.zeros(shape, storage) if residual is None else residual.astype(storage)
-    options = _Options(activation == "gelu", residual is not None)
+    options = _Options(activation == "gelu", residual is not None, reduced(precision))
     y = _linear(rows, w.astype(kind), bias, added.reshape(shape), options)
     return cast(Array, y).reshape(*x.shape[:-1], outputs).astype(x.dtype)
 
@@ -59,25 +59,27 @@ def linear(
 class _Options(NamedTuple):
     gelu: bool
     residual: bool
+    reduced: int
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _linear(x: Array, w: Array, b: Array, residual: Array, options: _Options) -> Array:
-    return _forward(x, w, b, residual, options.gelu, slope=False)[0]
+    return _forward(x, w, b, residual, options, slope=False)[0]
 
 
-def _forward(x: Array, w: Array, b: Array, residual: Array, gelu: bool, slope: bool):
+def _forward(x: Array, w: Array, b: Array, residual: Array, options: _Options, slope: bool):
     (rows, inputs), outputs = x.shape, w.shape[1]
     results = [
         ((rows, outputs), x.dtype),
         ((rows if slope else 0, outputs), x.dtype),
         ((inputs, packed_columns(outputs)), w.dtype),
     ]
-    return call("linear_forward", results, x, w, b, residual, gelu=int(gelu))
+    attributes = {"gelu": int(options.gelu), "reduced": options.reduced}
+    return call("linear_forward", results, x, w, b, residual, **attributes)
 
 
 def _linear_fwd(x: Array, w: Array, b: Array, residual: Array, options: _Options):
-    y, slope, _ = _forward(x, w, b, residual, options.gelu, slope=options.gelu)
+    y, slope, _ = _forward(x, w, b, residual, options, slope=options.gelu)
     return y, (x, w, slope)
 
 
@@ -87,7 +89,8 @@ def _linear_bwd(options: _Options, saved: tuple[Array, Array, Array], dy: Array)
     shapes = [w.shape, (outputs,), (outputs, packed_columns(inputs))]
     shapes.append((-(-rows // _BLOCK_ROWS), inputs + 1, outputs))
     results = [(x.shape, x.dtype), *((shape, w.dtype) for shape in shapes)]
-    dx, dw, db, *_ = call("linear_backward", results, x, w, slope, dy.astype(x.dtype))
+    dy = dy.astype(x.dtype)
+    dx, dw, db, *_ = call("linear_backward", results, x, w, slope, dy, reduced=options.reduced)
     return dx, dw, db, dy if options.residual else dy[:0]
 
 
