@@ -46,6 +46,9 @@ def _ours(config: Config) -> dict[str, Config]:
     if on_gpu():
         found["s3net-jax, Pallas"] = config.replace(model={"implementation": "pallas"})
     else:
+        if config.model.dtype == "float32":
+            low = config.replace(model={"precision": "bfloat16"})
+            found["s3net-jax, bfloat16 products"] = low
         found["s3net-jax, XLA only"] = config.replace(model={"implementation": "xla"})
     return found
 

@@ -86,6 +86,9 @@ class ModelConfig:
     released code's branch, which has rank one (paper.md, section 5.4)."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """Type of the activations; parameters and statistics are float32 (float64 with float64)."""
+    precision: Literal["default", "bfloat16"] = "default"
+    """Of matrix products: ``bfloat16`` rounds their factors where the hardware multiplies those
+    faster (a CPU with AMX); sums stay float32. Activations in bfloat16 imply it."""
     implementation: Literal["auto", "reference", "xla", "native", "pallas"] = "auto"
     """Implementation of the custom operators; ``auto`` takes the best one there is."""
 

@@ -17,6 +17,7 @@ from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.step import optimizer, train_step
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.layers import param_dtype
+from s3net_jax.nn.precision import product_precision
 from s3net_jax.ops import draw_affine
 
 __all__ = ["FitResult", "fit", "initial_params"]
@@ -173,7 +174,8 @@ def _fit(
     (params, *_), (history, ran, maps) = jax.lax.scan(step, first, jnp.arange(config.fit.steps))
 
     model = nnx.merge(graph, params)
-    logits = model.decode(model.encode(images)[0], images)[0].astype(wide)
+    with product_precision(config.model):
+        logits = model.decode(model.encode(images)[0], images)[0].astype(wide)
     return FitResult(
         labels=jnp.argmax(logits, -1).astype(jnp.int32),
         logits=logits,

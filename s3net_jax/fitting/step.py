@@ -11,6 +11,7 @@ from jax import Array
 from s3net_jax.config import Config
 from s3net_jax.fitting.hyper import Hyper
 from s3net_jax.fitting.objective import objective
+from s3net_jax.nn.precision import product_precision
 
 __all__ = ["optimizer", "train_step"]
 
@@ -51,7 +52,8 @@ def train_step(
     def loss_of(params: nnx.State):
         return objective(nnx.merge(graph, params), images, hyper, config.loss, matrix, palette)
 
-    gradient, (terms, labels) = jax.grad(loss_of, has_aux=True)(params)
+    with product_precision(config.model):
+        gradient, (terms, labels) = jax.grad(loss_of, has_aux=True)(params)
     change, momentum = optimizer(hyper).update(gradient, momentum)
     params = optax.apply_updates(params, change)  # pyright: ignore[reportAssignmentType]
     return params, momentum, {**terms, "labels": _count(labels, config.model.channels)}, labels

@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-__all__ = ["devices", "implementations", "versions"]
+__all__ = ["cpu_kernels", "devices", "implementations", "versions"]
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 
@@ -38,6 +38,19 @@ def devices() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
     }
+
+
+def cpu_kernels() -> str:
+    """What the compiled CPU kernels run on, in words."""
+    try:
+        from s3net_kernels import _native
+
+        name = _native.instruction_set()
+        if name is None:
+            return _native.unavailable() or "none"
+        return name + (", bfloat16 products by AMX" if _native.multiplies_bfloat16() else "")
+    except Exception as error:  # see implementations()
+        return f"none ({type(error).__name__}: {error})"
 
 
 def implementations() -> dict[str, dict[str, str | None]]:

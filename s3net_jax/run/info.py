@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from s3net_jax.presets import PRESETS, preset
-from s3net_jax.run.environment import devices, implementations, versions
+from s3net_jax.run.environment import cpu_kernels, devices, implementations, versions
 
 __all__ = ["describe", "describe_preset"]
 
@@ -17,6 +17,7 @@ def describe(as_json: bool) -> str:
     content = {
         "versions": versions(),
         "devices": devices(),
+        "cpu_kernels": cpu_kernels(),
         "implementations": implementations(),
         "presets": presets,
     }
@@ -26,6 +27,7 @@ def describe(as_json: bool) -> str:
     lines = ["Versions", *_table(content["versions"])]
     lines += ["", "Machine"]
     lines += _table({**machine, "devices": ", ".join(machine["devices"])})
+    lines.append(f"  CPU kernels: {content['cpu_kernels']}")
     lines += ["", "Implementations"]
     for operator, reasons in content["implementations"].items():
         available = [name for name, reason in reasons.items() if reason is None]

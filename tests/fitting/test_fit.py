@@ -208,3 +208,15 @@ class TestAffineTerm:
 
 def to_numpy(tree) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def test_products_of_bfloat16(image):
+    """The setting reaches the kernels: other roundings, nearly the same first loss."""
+    from s3net_kernels import _native
+
+    config = small(model={"channels": 16}, fit={"steps": 2})
+    plain = fit(KEY, image, config)
+    low = fit(KEY, image, config.replace(model={"precision": "bfloat16"}))
+    np.testing.assert_allclose(low.history["loss"][0], plain.history["loss"][0], rtol=0.02)
+    same = np.array_equal(low.logits, plain.logits)
+    assert same != _native.multiplies_bfloat16()

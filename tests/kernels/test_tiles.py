@@ -101,6 +101,8 @@ def test_many_threads_and_images_agree():
     function = base.public(spec, "native")
     with jax.default_matmul_precision("bfloat16"):
         single = [function(*[a for a in e if a is not None]) for e in every]
-        stacked = [np.stack(a) for a in zip(*([a for a in e if a is not None] for e in every))]
+        stacked = [
+            np.stack(a) for a in zip(*([a for a in e if a is not None] for e in every), strict=True)
+        ]
         many = jax.jit(jax.vmap(function))(*stacked)
     np.testing.assert_array_equal(np.stack(single), many)

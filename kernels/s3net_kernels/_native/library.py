@@ -12,7 +12,14 @@ import functools
 import os
 from pathlib import Path
 
-__all__ = ["INSTRUCTION_SETS", "VERSION", "instruction_set", "load", "multiplies_bfloat16", "use_instruction_set"]
+__all__ = [
+    "INSTRUCTION_SETS",
+    "VERSION",
+    "instruction_set",
+    "load",
+    "multiplies_bfloat16",
+    "use_instruction_set",
+]
 
 VERSION = 3
 """Of the handlers' operands, results and attributes; must equal that of the library."""

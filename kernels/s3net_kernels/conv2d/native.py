@@ -14,7 +14,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, packed_columns, reduced, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import (
+    call,
+    packed_columns,
+    reduced,
+    storage_dtype,
+    unavailable,
+    unsupported,
+)
 
 __all__ = ["conv2d", "supports", "unavailable"]
 
