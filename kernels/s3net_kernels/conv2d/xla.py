@@ -23,8 +23,9 @@ def conv2d(x: Array, w: Array, b: Array | None) -> Array:
     kind = compute_dtype(x, w, b)
     (kh, kw, channels, features), (height, width) = w.shape, x.shape[1:3]
     around = ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0))
-    padded = jnp.pad(x, around)
+    # Widened first: the gradient by x is a sum over taps, which must not be rounded tap by tap.
+    padded = jnp.pad(x.astype(kind), around)
     taps = [padded[:, i : i + height, j : j + width] for i in range(kh) for j in range(kw)]
     matrix = w.reshape(kh * kw * channels, features).astype(kind)
-    y = jnp.concatenate(taps, axis=-1).astype(kind) @ matrix
+    y = jnp.concatenate(taps, axis=-1) @ matrix
     return (y if b is None else y + b.astype(kind)).astype(x.dtype)
