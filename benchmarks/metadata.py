@@ -50,15 +50,17 @@ def write_result(name: str, content: dict[str, Any], folder: Path | None = None)
 
 
 def _commit() -> str:
+    """The commit, marked where anything but results and pages differs from it."""
     try:
-        here = Path(__file__).parent
-        run = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return run.stdout.strip()
+        name = _git("rev-parse", "--short=12", "HEAD")
+        made = [":(top,exclude)benchmarks/results", ":(top,exclude)docs", ":(top,exclude)README.md"]
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *made)
+        return name + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).parent
+    run = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True)
+    return run.stdout.strip()

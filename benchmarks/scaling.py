@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=3, help="of each fit")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images-size", type=int, help="where their number varies (64; GPU 256)")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for a point")
+    parser.add_argument("--limit", type=float, default=900, help="seconds for a point")
     parser.add_argument("--quick", action="store_true", help="tiny points, once")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
     parser.add_argument("--point", help=argparse.SUPPRESS)

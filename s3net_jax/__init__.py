@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s3net_jax import interop, losses, nn, ops
-    from s3net_jax.api import Segmentation, segment
+    from s3net_jax.api import Segmentation, segment, segment_batch
     from s3net_jax.config import Config, ConfigError
-    from s3net_jax.fitting import FitResult, Hyper, fit, hyperparameters
+    from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
     from s3net_jax.io import InputError
     from s3net_jax.presets import PRESETS, preset
 
@@ -27,9 +27,12 @@ _HOMES = {
     "PRESETS": "presets",
     "Segmentation": "api",
     "fit": "fitting",
+    "fit_batch": "fitting",
+    "grid": "fitting",
     "hyperparameters": "fitting",
     "preset": "presets",
     "segment": "api",
+    "segment_batch": "api",
 }
 _MODULES = ("interop", "losses", "nn", "ops")
 
@@ -42,6 +45,8 @@ __all__ = [
     "InputError",
     "Segmentation",
     "fit",
+    "fit_batch",
+    "grid",
     "hyperparameters",
     "interop",
     "losses",
@@ -49,6 +54,7 @@ __all__ = [
     "ops",
     "preset",
     "segment",
+    "segment_batch",
 ]
 
 

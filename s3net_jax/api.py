@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3net_jax.config import Config
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image as PilImage
 
-__all__ = ["Segmentation", "segment"]
+__all__ = ["Segmentation", "segment", "segment_batch"]
 
 
 def segment(
@@ -49,3 +49,36 @@ def segment(
 
     chosen = named_preset(preset) if config is None else config
     return segment_image(as_image(image), chosen, seed=seed, progress=progress)
+
+
+def segment_batch(
+    images: Sequence[str | os.PathLike[str] | np.ndarray | PilImage.Image],
+    *,
+    preset: str = "paper",
+    config: Config | None = None,
+    seeds: Sequence[int] = (0,),
+) -> list[list[Segmentation]]:
+    """Segment many images with one or more seeds each, all optimised together.
+
+    Images that become network inputs of one shape share one program (with ``input.aspect``
+    ``square``, all of them); each keeps weights, statistics and early stop of its own. They lie
+    in memory together: pass as many as it holds.
+
+    Args:
+      images: each as :func:`segment` takes one.
+      preset, config: as for :func:`segment`.
+      seeds: every image is segmented once with each.
+
+    Returns:
+      For every image its segmentations, in the order of ``seeds``; each is what :func:`segment`
+      gives for that seed, to rounding. ``seconds`` is an equal share of the time taken together.
+
+    Raises:
+      InputError, ConfigError, DivergedError: as :func:`segment`, for the first image with one.
+      ValueError: no seeds.
+    """
+    from s3net_jax.io import as_image
+    from s3net_jax.run.together import segment_together
+
+    chosen = named_preset(preset) if config is None else config
+    return segment_together([as_image(image) for image in images], chosen, seeds)

@@ -1,14 +1,18 @@
-"""One image: initialise, a scan of SGD steps, the result; a pure function of its arguments."""
+"""The optimisation of one image as a pure function, and of many at once."""
 
+from s3net_jax.fitting.batch import fit_batch
 from s3net_jax.fitting.fit import FitResult, fit, initial_params
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.objective import objective
 from s3net_jax.fitting.step import optimizer, train_step
+from s3net_jax.fitting.sweep import grid
 
 __all__ = [
     "FitResult",
     "Hyper",
     "fit",
+    "fit_batch",
+    "grid",
     "hyperparameters",
     "initial_params",
     "objective",

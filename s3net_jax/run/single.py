@@ -94,13 +94,33 @@ def segment_image(
         raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
     finally:
         _relay.listener = None
+    return segmentation_of(result, logits, image, config, time.perf_counter() - start)
+
+
+def segmentation_of(
+    result: Any, logits: np.ndarray, image: Image, config: Config, seconds: float
+) -> Segmentation:
+    """The segmentation of ``image`` that its fit (a ``FitResult``) gives.
+
+    Args:
+      result: of the fit.
+      logits: (h, w, K), those of the result, on the host.
+      image: at its own size.
+      config: of the fit.
+      seconds: that the fit took.
+
+    Raises:
+      DivergedError: the logits are not finite.
+      ConfigError, InputError: as :func:`segment_logits`.
+    """
+    start = time.perf_counter()
     steps = int(result.steps)
     history = {name: np.asarray(values)[:steps] for name, values in result.history.items()}
     if not np.isfinite(logits).all():
         _explain_divergence(history, config)
     segments = segment_logits(logits, image, config.segment)
     maps = None if result.label_maps is None else np.asarray(result.label_maps)[:steps]
-    seconds = time.perf_counter() - start
+    seconds += time.perf_counter() - start
     return Segmentation(
         segments.labels, segments.mask, segments.target, history, steps, maps, seconds
     )

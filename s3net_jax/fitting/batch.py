@@ -1,0 +1,221 @@
+"""Many fits at once, each with its own weights, statistics and early stop.
+
+All are vmapped into one program, in which an early stop saves nothing: the others go on. So the
+program does a chunk of steps at a time, and between chunks the fits that have stopped are taken
+out, and those that go on are moved together into a smaller batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from s3net_jax.config import Config
+from s3net_jax.fitting.fit import FitResult, check_image
+from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
+from s3net_jax.fitting.loop import FitState, Records, advance, begin, logits_of
+
+__all__ = ["CHUNK", "batch_sizes", "fit_batch"]
+
+CHUNK = 4
+"""Steps between two looks at which fits have stopped."""
+
+
+def fit_batch(
+    keys: Array,
+    images: Array,
+    config: Config,
+    *,
+    hyper: Hyper | None = None,
+    chunk: int = CHUNK,
+) -> FitResult:
+    """Fits to many images, seeds or settings, together; each as :func:`fit` gives it.
+
+    Args:
+      keys: (B,) PRNG keys.
+      images: (B, H, W, 3) floating point in [0, 1], or (H, W, 3), which all fits share.
+      config: static, of all.
+      hyper: dynamic numbers in place of the configuration's: floats, or (B,) arrays with one for
+        each fit. See :func:`grid`.
+      chunk: steps between two looks at which fits have stopped; only used where
+        ``config.fit.stop_labels`` lets them stop.
+
+    Returns:
+      A :class:`FitResult` whose arrays have a leading axis of B, and lie on the host. They equal
+      those of single fits to rounding.
+
+    Raises:
+      ValueError: shapes that do not fit together, no fits at all, or a chunk below 1.
+    """
+    keys, images = jnp.asarray(keys), jnp.asarray(images)
+    count = keys.shape[0] if keys.ndim else 0
+    if count == 0:
+        raise ValueError("fit_batch needs at least one key: keys has no leading axis of fits.")
+    if chunk < 1:
+        raise ValueError(f"chunk is {chunk}: there must be at least one step between two looks.")
+    check_image(images.shape[-3:])
+    if images.ndim == 4 and images.shape[0] != count:
+        raise ValueError(
+            f"There are {count} keys and {images.shape[0]} images: give one key for each image."
+        )
+    if hyper is None:
+        hyper = hyperparameters(config)
+    every = _one_each(hyper, count)
+    static = static_config(config)
+    state = _begin(keys, images, every, static, images.ndim == 4)
+    pieces = [static.fit.steps]
+    if static.fit.stop_labels > 0:
+        pieces = _chunks(static.fit.steps, chunk, static.fit.stop_after)
+    return _collect(_run(state, static, pieces), count, static)
+
+
+def batch_sizes(count: int) -> list[int]:
+    """The sizes that a batch of ``count`` may shrink to: each compiled once, a third less each."""
+    sizes = [count]
+    while sizes[-1] > 1:
+        sizes.append(sizes[-1] * 2 // 3 or 1)
+    return sizes
+
+
+def _chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
+    """Numbers of steps: nothing stops before ``stop_after``, then every ``chunk``."""
+    first = min(max(stop_after, 1), steps)
+    whole, rest = divmod(steps - first, chunk)
+    return [first, *[chunk] * whole, *([rest] if rest else [])]
+
+
+def _one_each(hyper: Hyper, count: int) -> Hyper:
+    """Every number as a (B,) array."""
+
+    def spread(name: str) -> Array:
+        value = jnp.asarray(getattr(hyper, name), float)
+        if value.shape not in ((), (count,)):
+            raise ValueError(
+                f"hyper.{name} has the shape {value.shape}: give a number, or one for each of the "
+                f"{count} fits."
+            )
+        return jnp.broadcast_to(value, (count,))
+
+    return Hyper(**{field.name: spread(field.name) for field in dataclasses.fields(Hyper)})
+
+
+@partial(jax.jit, static_argnames=("config", "own"))
+def _begin(keys: Array, images: Array, hyper: Hyper, config: Config, own: bool) -> FitState:
+    axes = (0, 0 if own else None, 0)
+    return jax.vmap(lambda k, i, h: begin(k, i, h, config), in_axes=axes)(keys, images, hyper)
+
+
+# The old state's memory is the new one's.
+@partial(jax.jit, static_argnames=("config", "count"), donate_argnums=0)
+def _advance(state: FitState, config: Config, count: int) -> tuple[FitState, Records]:
+    return jax.vmap(lambda s: advance(s, config, count))(state)
+
+
+@partial(jax.jit, static_argnames="config")
+def _logits(state: FitState, config: Config) -> Array:
+    return jax.vmap(lambda s: logits_of(s, config))(state)
+
+
+@jax.jit
+def _gather(state: FitState, places: Array) -> FitState:
+    return jax.tree.map(lambda a: a[places], state)
+
+
+Piece = tuple[np.ndarray, Records]
+Ended = tuple[np.ndarray, FitState, Any]
+
+
+def _run(
+    state: FitState, config: Config, pieces: list[int]
+) -> Iterator[tuple[Piece | None, Ended | None]]:
+    """Does all steps. Yields what each piece recorded, with the fits' numbers in the batch, and
+    the fits that ended: their numbers, and their places in a state with its logits."""
+    numbers = np.arange(state.step.shape[0])
+    sizes = batch_sizes(numbers.size)
+    for n, count in enumerate(pieces):
+        state, records = _advance(state, config, count)
+        done = np.asarray(state.done)
+        kept = numbers >= 0  # the others are copies that fill the batch up
+        yield (numbers, jax.device_get(records)), None
+        last = n + 1 == len(pieces)
+        ended = kept & (done | last)
+        if not last and kept.sum() > ended.sum():
+            left = int(kept.sum() - ended.sum())
+            size = min(s for s in sizes if s >= left)
+            if size == numbers.size:
+                continue
+        if ended.any():
+            places = np.flatnonzero(ended)
+            yield None, (numbers[places], *_finished(state, config, places, ended))
+        going = np.flatnonzero(kept & ~ended)
+        if last or going.size == 0:
+            return
+        size = min(s for s in sizes if s >= going.size)
+        filled = np.concatenate([going, np.repeat(going[:1], size - going.size)])
+        state = _gather(state, jnp.asarray(filled))
+        numbers = np.concatenate([numbers[going], np.full(size - going.size, -1)])
+
+
+def _finished(state: FitState, config: Config, places: np.ndarray, ended: np.ndarray) -> Any:
+    # All of the batch at once: another number of fits would be another program.
+    logits = np.asarray(_logits(state, config))[places]
+    params = jax.tree.map(lambda a: np.asarray(a)[places], state.params)
+    return params, logits
+
+
+def _collect(parts: Iterator[Any], count: int, config: Config) -> FitResult:
+    """Puts pieces and ended fits together in the order of the batch."""
+    steps = config.fit.steps
+    history: dict[str, np.ndarray] = {}
+    ran = np.zeros((count, steps), bool)
+    maps: np.ndarray | None = None
+    params: Any = None
+    logits: np.ndarray | None = None
+    at = 0
+    for piece, ended in parts:
+        if piece is not None:
+            numbers, records = piece
+            real = numbers >= 0
+            length = records.ran.shape[1]
+            for name, values in records.history.items():
+                if name not in history:
+                    blank = 0 if np.issubdtype(values.dtype, np.integer) else np.nan
+                    history[name] = np.full((count, steps), blank, values.dtype)
+                history[name][numbers[real], at : at + length] = values[real]
+            ran[numbers[real], at : at + length] = records.ran[real]
+            if records.label_maps is not None:
+                if maps is None:
+                    shape = (count, steps, *records.label_maps.shape[2:])
+                    maps = np.zeros(shape, records.label_maps.dtype)
+                maps[numbers[real], at : at + length] = records.label_maps[real]
+                # After a stop: the map of the last step done, as of a single fit.
+                maps[numbers[real], at + length :] = records.label_maps[real, -1:]
+            at += length
+        if ended is not None:
+            numbers, some_params, some_logits = ended
+            if logits is None:
+                logits = np.empty((count, *some_logits.shape[1:]), some_logits.dtype)
+                params = jax.tree.map(
+                    lambda a: np.empty((count, *a.shape[1:]), a.dtype), some_params
+                )
+            logits[numbers] = some_logits
+            for whole, part in zip(
+                jax.tree.leaves(params), jax.tree.leaves(some_params), strict=True
+            ):
+                whole[numbers] = part
+    assert logits is not None
+    return FitResult(
+        labels=logits.argmax(-1).astype(np.int32),  # pyright: ignore[reportArgumentType]
+        logits=logits,  # pyright: ignore[reportArgumentType]
+        history=history,  # pyright: ignore[reportArgumentType]
+        steps=ran.sum(1, dtype=np.int32),  # pyright: ignore[reportArgumentType]
+        label_maps=maps,  # pyright: ignore[reportArgumentType]
+        params=params,
+    )

@@ -1,0 +1,218 @@
+"""A fit in pieces: begin, some steps, finish. Pure functions; :func:`fit` is all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from s3net_jax.config import Config, ModelConfig
+from s3net_jax.fitting.hyper import Hyper
+from s3net_jax.fitting.step import optimizer, train_step
+from s3net_jax.nn import S3Net
+from s3net_jax.nn.layers import param_dtype
+from s3net_jax.nn.precision import product_precision
+from s3net_jax.ops import draw_affine
+
+__all__ = ["FitState", "Progress", "Records", "advance", "begin", "logits_of"]
+
+Progress = Callable[[int, dict[str, Any]], None]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FitState:
+    """A fit between two steps; a pytree of arrays, to be vmapped, sliced and gathered.
+
+    Attributes:
+      image: (H, W, 3) in the parameters' dtype.
+      hyper: the dynamic numbers.
+      params, momentum: of the network and of SGD.
+      step: () int32, the index of the next step.
+      done: () bool, whether an early stop has come.
+      labels: (H, W) int16 pseudo labels of the last step.
+      key: PRNG key of the transforms.
+      palette: (K,) grey values of the hard spatial loss.
+      transforms: (steps, 2, 3) matrices in place of drawn ones, or None.
+    """
+
+    image: Array
+    hyper: Hyper
+    params: Any
+    momentum: Any
+    step: Array
+    done: Array
+    labels: Array
+    key: Array
+    palette: Array
+    transforms: Array | None
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Records:
+    """What some steps left behind; every array has a leading axis of steps.
+
+    Attributes:
+      history: ``loss``, ``ce``, ``affine``, ``spatial`` and ``labels`` of each step.
+      ran: (steps,) bool, false after an early stop.
+      label_maps: (steps, H, W) int16, or None unless they are recorded.
+    """
+
+    history: dict[str, Array]
+    ran: Array
+    label_maps: Array | None
+
+
+def begin(
+    key: Array,
+    image: Array,
+    hyper: Hyper,
+    config: Config,
+    params: Any = None,
+    transforms: Array | None = None,
+) -> FitState:
+    """The state before the first step; arguments as of :func:`s3net_jax.fit`."""
+    wide = param_dtype(config.model.dtype)
+    shape = (image.shape[0], image.shape[1])
+    key_init, key_transform, key_palette = jax.random.split(key, 3)
+    start = nnx.state(S3Net(config.model, shape, rngs=nnx.Rngs(params=key_init)), nnx.Param)
+    if params is not None:
+        start = _take(start, params)
+    return FitState(
+        image=image.astype(wide),
+        hyper=hyper,
+        params=start,
+        momentum=optimizer(hyper).init(start),
+        step=jnp.int32(0),
+        done=jnp.asarray(False),
+        labels=jnp.zeros(shape, jnp.int16),
+        key=key_transform,
+        palette=jax.random.uniform(key_palette, (config.model.channels,), wide),
+        transforms=transforms,
+    )
+
+
+def advance(
+    state: FitState, config: Config, count: int, progress: Progress | None = None
+) -> tuple[FitState, Records]:
+    """``count`` more steps; none where an early stop has come.
+
+    Args:
+      state: of one fit; ``vmap`` for several.
+      config: static.
+      count: static; the caller sees to it that all together are ``config.fit.steps``.
+      progress: see :func:`s3net_jax.fit`.
+    """
+    shape = (state.image.shape[0], state.image.shape[1])
+    wide = state.image.dtype
+    graph = _graph(config.model, shape)
+    stopping = config.fit.stop_labels > 0
+
+    def update(params, momentum, index):
+        if state.transforms is None:
+            step_key = jax.random.fold_in(state.key, index)
+            matrix = draw_affine(step_key, config.loss.affine, shape, wide)
+        else:
+            matrix = state.transforms[index].astype(wide)
+        params, momentum, record, labels = train_step(
+            graph,
+            params,
+            momentum,
+            state.image[None],
+            state.hyper,
+            config,
+            matrix,
+            state.palette,
+        )
+        if progress is not None:
+            jax.debug.callback(partial(_report, progress), index, record, ordered=False)
+        return params, momentum, record, labels[0].astype(jnp.int16)
+
+    # Rematerialised only when somebody differentiates through the whole fit.
+    update = jax.checkpoint(update)
+
+    def step(carry, index):
+        params, momentum, done, last = carry
+
+        def run(_):
+            return update(params, momentum, index)
+
+        def rest(_):
+            nan = jnp.full((), jnp.nan, wide)
+            record = {"loss": nan, "ce": nan, "affine": nan, "spatial": nan}
+            return params, momentum, {**record, "labels": jnp.int32(0)}, last
+
+        # Not vmapped, a conditional really skips the work of the steps after a stop.
+        result = jax.lax.cond(done, rest, run, None) if stopping else run(None)
+        params, momentum, record, labels = result
+        ran = ~done
+        if stopping:
+            few = record["labels"] <= config.fit.stop_labels
+            done = done | (few & (index + 1 >= config.fit.stop_after))
+        maps = labels if config.fit.record_labels else None
+        return (params, momentum, done, labels), Records(record, ran, maps)
+
+    first = (state.params, state.momentum, state.done, state.labels)
+    indices = state.step + jnp.arange(count, dtype=jnp.int32)
+    (params, momentum, done, labels), records = jax.lax.scan(step, first, indices)
+    after = dataclasses.replace(
+        state,
+        params=params,
+        momentum=momentum,
+        done=done,
+        labels=labels,
+        step=state.step + count,
+    )
+    return after, records
+
+
+def logits_of(state: FitState, config: Config) -> Array:
+    """(H, W, K) logits of the network as it is now, in the parameters' dtype."""
+    images = state.image[None]
+    model = nnx.merge(_graph(config.model, images.shape[1:3]), state.params)
+    with product_precision(config.model):
+        return model.decode(model.encode(images)[0], images)[0].astype(state.image.dtype)
+
+
+def _graph(config: ModelConfig, shape: tuple[int, ...]) -> nnx.GraphDef:
+    """The network without its parameters."""
+
+    def build() -> S3Net:
+        return S3Net(config, (shape[0], shape[1]), rngs=nnx.Rngs(params=0))
+
+    return nnx.split(nnx.eval_shape(build), nnx.Param)[0]
+
+
+def _report(progress: Progress, index: Any, record: dict[str, Any]) -> None:
+    progress(int(index) + 1, {name: value.item() for name, value in record.items()})
+
+
+def _take(start: nnx.State, params: Any) -> nnx.State:
+    """``params`` (a State or a nested dict) in the structure and dtype of ``start``."""
+    given = nnx.to_pure_dict(params) if isinstance(params, nnx.State) else params
+    expected = nnx.to_pure_dict(start)
+    if jax.tree.structure(given) != jax.tree.structure(expected):
+        raise ValueError(
+            "The starting parameters have other names than the configured network has: "
+            "make both from the same model configuration."
+        )
+    for (path, new), old in zip(
+        jax.tree_util.tree_leaves_with_path(given), jax.tree.leaves(expected), strict=True
+    ):
+        if jnp.shape(new) != jnp.shape(old):
+            name = jax.tree_util.keystr(path)
+            raise ValueError(
+                f"The starting parameter {name} has the shape {jnp.shape(new)}, the configured "
+                f"network needs {jnp.shape(old)}."
+            )
+    cast = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), given, expected)
+    nnx.replace_by_pure_dict(start, cast)
+    return start
