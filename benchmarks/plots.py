@@ -59,7 +59,7 @@ def _steps(content: Content) -> Any:
     figure, axes = _subplots(len(content["presets"]), 5)
     for (preset, rows), axis in zip(content["presets"].items(), axes[0], strict=True):
         _bars(axis, rows, "median_s", "seconds a step")
-        axis.set_title(preset)
+        axis.set_title(preset, pad=16)
         if preset in content["products"]:
             floor = content["products"][preset]["median_s"]
             axis.axvline(floor, color="black", linewidth=0.8, linestyle=":")
@@ -129,6 +129,9 @@ def _scaling(content: Content) -> Any:
                 if name in r["candidates"]
             ]
             axis.loglog(*zip(*points, strict=True), "o-", color=_color(name, n), label=name)
+        values = sorted({r[axis_name] for r in rows})
+        axis.set_xticks(values, [str(v) for v in values])
+        axis.minorticks_off()
         axis.set_xlabel(axis_name)
         axis.set_ylabel("seconds an image and step")
         axis.legend(fontsize=7)
