@@ -47,10 +47,8 @@ def test_a_result_without_metadata_is_none():
 @pytest.mark.parametrize("suite", SMALL)
 def test_runs_small(suite, tmp_path):
     # torch.compile takes a minute and belongs to real runs.
-    only = ["--only", "s3net-jax", "stock Flax", "torch eager"] if suite == "step" else []
-    only = (
-        ["--only", "s3net-jax", "s3net-jax, 2 at once", "torch eager"] if suite == "fit" else only
-    )
+    only = ["--only", "s3net-jax", "torch eager"] if suite == "step" else []
+    only = ["--only", "s3net-jax, 2 at once", "torch eager"] if suite == "fit" else only
     environment = {
         **os.environ,
         "S3NET_BENCHMARKS_RESULTS": str(tmp_path),

@@ -150,7 +150,7 @@ def test_info(capsys) -> None:
     for words in ("jax", "deform_conv2d", "paper-lung", "backend"):
         assert words in out
     content = json.loads(s3net(capsys, "info", "--json")[1])
-    assert set(content) == {"versions", "devices", "implementations", "presets"}
+    assert set(content) == {"versions", "cpu_kernels", "devices", "implementations", "presets"}
     assert "fit.learning_rate        0.2\n" in s3net(capsys, "info", "--preset", "released")[1]
 
 
