@@ -48,11 +48,22 @@ class InputConfig:
     size: int = 256
     """Side in pixels of the (square) network input, at least 16."""
     aspect: Literal["square", "keep"] = "square"
-    """``square`` stretches to size × size; ``keep`` scales the longer side to ``size``."""
+    """``square`` stretches to size × size; ``keep`` scales the longer side to ``size`` and the
+    shorter one to the nearest multiple of 16, so that few programs serve any shape."""
     resize: Literal["antialias", "opencv"] = "antialias"
     """Cubic resampling: with an anti-aliasing filter, or OpenCV's 4×4 kernel (a = −0.75)."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of the colour channels; the released code feeds BGR."""
+    window: str = "auto"
+    """Values shown as black and as white, of images of more than 8 bits: ``auto`` (percentiles),
+    ``lung``, ``soft``, ``bone`` (of a CT in Hounsfield units), or ``LOW,HIGH``."""
+    axis: Literal["auto", "axial", "coronal", "sagittal"] = "auto"
+    """Direction of a volume's slices; ``auto``: as acquired."""
+    tile: int = 0
+    """Side in pixels of the tiles that a larger image is cut into, each fitted by itself at
+    ``size``; 0 never cuts."""
+    overlap: float = 0.25
+    """Share of a tile's side that it shares with its neighbour."""
 
 
 @dataclass(frozen=True)
@@ -272,6 +283,14 @@ def _validate(c: Config) -> None:
             raise ConfigError(message)
 
     need(16 <= c.input.size <= 4096, f"input.size is {c.input.size}: it must lie in 16..4096.")
+    need(
+        c.input.tile == 0 or c.input.tile >= 32,
+        f"input.tile is {c.input.tile}: a tile has at least 32 pixels a side (0: no tiles).",
+    )
+    need(
+        0.05 <= c.input.overlap <= 0.5,
+        f"input.overlap is {c.input.overlap}: it must lie in 0.05..0.5.",
+    )
     need(2 <= m.channels <= 1024, f"model.channels is {m.channels}: it must lie in 2..1024.")
     need(m.blocks >= 1, f"model.blocks is {m.blocks}: there must be at least one.")
     need(

@@ -8,24 +8,27 @@ out, and those that go on are moved together into a smaller batch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
 from s3net_jax.config import Config
 from s3net_jax.fitting.fit import FitResult, check_image
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
-from s3net_jax.fitting.loop import FitState, Records, advance, begin, logits_of
+from s3net_jax.fitting.loop import FitState, Records
+from s3net_jax.fitting.mapped import advance_all, begin_all, gather, logits_of_all, mesh_of
 
 __all__ = ["CHUNK", "batch_sizes", "fit_batch"]
 
 CHUNK = 4
-"""Steps between two looks at which fits have stopped."""
+"""Steps between two looks at which fits have stopped, and between two reports."""
+
+BatchProgress = Callable[[int, dict[str, Any]], None]
 
 
 def fit_batch(
@@ -35,6 +38,8 @@ def fit_batch(
     *,
     hyper: Hyper | None = None,
     chunk: int = CHUNK,
+    devices: Sequence[jax.Device] | None = None,
+    progress: BatchProgress | None = None,
 ) -> FitResult:
     """Fits to many images, seeds or settings, together; each as :func:`fit` gives it.
 
@@ -44,8 +49,12 @@ def fit_batch(
       config: static, of all.
       hyper: dynamic numbers in place of the configuration's: floats, or (B,) arrays with one for
         each fit. See :func:`grid`.
-      chunk: steps between two looks at which fits have stopped; only used where
-        ``config.fit.stop_labels`` lets them stop.
+      chunk: steps between two looks at which fits have stopped, and about the number of steps
+        between two calls of ``progress``.
+      devices: of this process, over which the fits are shared out evenly, each device with
+        fits of its own (``shard_map``); None computes on the default device.
+      progress: called on the host as ``progress(step, {"loss": ..., "labels": ..., "running":
+        ...})`` about every ``chunk`` steps, with means over the fits that have not stopped.
 
     Returns:
       A :class:`FitResult` whose arrays have a leading axis of B, and lie on the host. They equal
@@ -69,19 +78,38 @@ def fit_batch(
         hyper = hyperparameters(config)
     every = _one_each(hyper, count)
     static = static_config(config)
-    state = _begin(keys, images, every, static, images.ndim == 4)
     pieces = [static.fit.steps]
     if static.fit.stop_labels > 0:
         pieces = _chunks(static.fit.steps, chunk, static.fit.stop_after)
-    return _collect(_run(state, static, pieces), count, static)
+    elif progress is not None:
+        pieces = _even(static.fit.steps, chunk)
+    mesh = mesh_of(devices)
+    several = 1 if mesh is None else mesh.size
+    numbers = np.concatenate([np.arange(count), np.full(-count % several, -1)])
+    if numbers.size > count:  # every device has as many
+        places = jnp.asarray(np.where(numbers < 0, 0, numbers))
+        keys, every = keys[places], jax.tree.map(lambda a: a[places], every)
+        images = images[places] if images.ndim == 4 else images
+    state = begin_all(keys, images, every, static, images.ndim == 4, mesh)
+    return _collect(_run(state, static, pieces, numbers, mesh, progress), count, static)
 
 
-def batch_sizes(count: int) -> list[int]:
-    """The sizes that a batch of ``count`` may shrink to: each compiled once, a third less each."""
-    sizes = [count]
+def batch_sizes(count: int, multiple: int = 1) -> list[int]:
+    """The sizes that a batch of ``count`` may shrink to, each compiled once: a third less each,
+    but multiples of ``multiple``; up to four times that, one ``multiple`` less each."""
+    sizes = [-(-count // multiple)]
     while sizes[-1] > 1:
-        sizes.append(sizes[-1] * 2 // 3 or 1)
-    return sizes
+        sizes.append(sizes[-1] - 1 if sizes[-1] <= 4 else sizes[-1] * 2 // 3)
+    return [size * multiple for size in sizes]
+
+
+def _even(steps: int, chunk: int) -> list[int]:
+    """``steps`` in equal pieces of about ``chunk``, so that one program does them all; or with a
+    rest, where that can't be."""
+    near = sorted(range(1, steps + 1), key=lambda n: (abs(n - chunk), n))
+    size = next((n for n in near if steps % n == 0 and chunk <= 2 * n and n <= 2 * chunk), chunk)
+    whole, rest = divmod(steps, size)
+    return [size] * whole + [rest] * (rest > 0)
 
 
 def _chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
@@ -106,44 +134,29 @@ def _one_each(hyper: Hyper, count: int) -> Hyper:
     return Hyper(**{field.name: spread(field.name) for field in dataclasses.fields(Hyper)})
 
 
-@partial(jax.jit, static_argnames=("config", "own"))
-def _begin(keys: Array, images: Array, hyper: Hyper, config: Config, own: bool) -> FitState:
-    axes = (0, 0 if own else None, 0)
-    return jax.vmap(lambda k, i, h: begin(k, i, h, config), in_axes=axes)(keys, images, hyper)
-
-
-# The old state's memory is the new one's.
-@partial(jax.jit, static_argnames=("config", "count"), donate_argnums=0)
-def _advance(state: FitState, config: Config, count: int) -> tuple[FitState, Records]:
-    return jax.vmap(lambda s: advance(s, config, count))(state)
-
-
-@partial(jax.jit, static_argnames="config")
-def _logits(state: FitState, config: Config) -> Array:
-    return jax.vmap(lambda s: logits_of(s, config))(state)
-
-
-@jax.jit
-def _gather(state: FitState, places: Array) -> FitState:
-    return jax.tree.map(lambda a: a[places], state)
-
-
 Piece = tuple[np.ndarray, Records]
 Ended = tuple[np.ndarray, FitState, Any]
 
 
 def _run(
-    state: FitState, config: Config, pieces: list[int]
+    state: FitState,
+    config: Config,
+    pieces: list[int],
+    numbers: np.ndarray,
+    mesh: Mesh | None,
+    progress: BatchProgress | None,
 ) -> Iterator[tuple[Piece | None, Ended | None]]:
     """Does all steps. Yields what each piece recorded, with the fits' numbers in the batch, and
     the fits that ended: their numbers, and their places in a state with its logits."""
-    numbers = np.arange(state.step.shape[0])
-    sizes = batch_sizes(numbers.size)
+    sizes = batch_sizes(numbers.size, 1 if mesh is None else mesh.size)
     for n, count in enumerate(pieces):
-        state, records = _advance(state, config, count)
+        state, records = advance_all(state, config, count, mesh)
         done = np.asarray(state.done)
         kept = numbers >= 0  # the others are copies that fill the batch up
-        yield (numbers, jax.device_get(records)), None
+        host = jax.device_get(records)
+        yield (numbers, host), None
+        if progress is not None:
+            _report(progress, sum(pieces[: n + 1]), host, kept, int(np.sum(kept & ~done)))
         last = n + 1 == len(pieces)
         ended = kept & (done | last)
         if not last and kept.sum() > ended.sum():
@@ -153,19 +166,38 @@ def _run(
                 continue
         if ended.any():
             places = np.flatnonzero(ended)
-            yield None, (numbers[places], *_finished(state, config, places, ended))
+            yield None, (numbers[places], *_finished(state, config, places, mesh))
         going = np.flatnonzero(kept & ~ended)
         if last or going.size == 0:
             return
         size = min(s for s in sizes if s >= going.size)
         filled = np.concatenate([going, np.repeat(going[:1], size - going.size)])
-        state = _gather(state, jnp.asarray(filled))
+        state = gather(state, jnp.asarray(filled), mesh)
         numbers = np.concatenate([numbers[going], np.full(size - going.size, -1)])
 
 
-def _finished(state: FitState, config: Config, places: np.ndarray, ended: np.ndarray) -> Any:
+def _report(
+    progress: BatchProgress, step: int, records: Records, kept: np.ndarray, running: int
+) -> None:
+    """Means over the fits that did the last of these steps, or the one before they stopped."""
+    ran = records.ran & kept[:, None]
+    last = ran.any(1)
+    if not last.any():
+        return
+    at = ran.shape[1] - 1 - np.argmax(ran[last][:, ::-1], 1)
+    loss = records.history["loss"][last, at]
+    labels = records.history["labels"][last, at]
+    progress(
+        step,
+        {"loss": float(loss.mean()), "labels": round(float(labels.mean())), "running": running},
+    )
+
+
+def _finished(
+    state: FitState, config: Config, places: np.ndarray, mesh: Mesh | None
+) -> tuple[Any, np.ndarray]:
     # All of the batch at once: another number of fits would be another program.
-    logits = np.asarray(_logits(state, config))[places]
+    logits = np.asarray(logits_of_all(state, config, mesh))[places]
     params = jax.tree.map(lambda a: np.asarray(a)[places], state.params)
     return params, logits
 

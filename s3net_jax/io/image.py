@@ -56,7 +56,9 @@ class Image:
         return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
 
 
-def from_array(array: Any, name: str = "The array") -> Image:
+def from_array(
+    array: Any, name: str = "The array", window: tuple[float, float] | None = None
+) -> Image:
     """An image out of a NumPy or JAX array.
 
     bool and uint8 are taken as they are, and so are floats in [0, 1]. Other integers, and
@@ -64,9 +66,12 @@ def from_array(array: Any, name: str = "The array") -> Image:
     channels together) become 0 and 1, clipped; ``Image.window`` keeps the two. A fourth
     channel is opacity, over white.
 
+    With ``window``, values other than bool and uint8 are scaled by it instead.
+
     Args:
       array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
       name: what messages call it.
+      window: the values that become 0 and 1.
 
     Raises:
       InputError: shape, dtype, NaN or infinity, fewer than 8 pixels on a side, one value only.
@@ -81,7 +86,7 @@ def from_array(array: Any, name: str = "The array") -> Image:
             f"{name} has the shape {array.shape}: an image is (H, W), (H, W, 1), (H, W, 3) or "
             "(H, W, 4)."
         )
-    mode, window = array.dtype.name, None
+    mode, used = array.dtype.name, None
     if array.dtype == bool:
         pixels = array.astype(np.uint8) * np.uint8(255)
     elif array.dtype == np.uint8:
@@ -89,14 +94,16 @@ def from_array(array: Any, name: str = "The array") -> Image:
     elif array.ndim == 3 and array.shape[-1] == 4:
         raise InputError(f"{name} has an opacity channel of dtype {mode}: only uint8 can.")
     else:
-        pixels, window = _scaled(array, name)
+        pixels, used = scaled(array, name, window)
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         pixels = _over_white(PilImage.fromarray(pixels))
-    image = Image(pixels, name, None, mode, (array.shape[1], array.shape[0]), window)
-    return _checked(image)
+    image = Image(pixels, name, None, mode, (array.shape[1], array.shape[0]), used)
+    return checked(image)
 
 
-def from_pil(picture: PilImage.Image, name: str = "The image") -> Image:
+def from_pil(
+    picture: PilImage.Image, name: str = "The image", window: tuple[float, float] | None = None
+) -> Image:
     """An image out of a PIL image of any mode; see :func:`from_array` for 16 bits and floats.
 
     Transparency is shown over white, as on paper.
@@ -106,7 +113,7 @@ def from_pil(picture: PilImage.Image, name: str = "The image") -> Image:
     """
     mode, size = picture.mode, picture.size
     if mode in ("I", "F") or mode.startswith("I;16"):
-        image = from_array(np.asarray(picture), name)
+        image = from_array(np.asarray(picture), name, window)
         return dataclasses.replace(image, mode=mode, stored_size=size)
     if mode in ("1", "L"):
         pixels = np.asarray(picture.convert("L"))
@@ -119,7 +126,7 @@ def from_pil(picture: PilImage.Image, name: str = "The image") -> Image:
             pixels = np.asarray(_to_rgb(picture))
         except ValueError:
             raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
-    return _checked(Image(pixels, name, None, mode, size))
+    return checked(Image(pixels, name, None, mode, size))
 
 
 def _to_rgb(picture: PilImage.Image) -> PilImage.Image:
@@ -140,7 +147,9 @@ def _over_white(picture: PilImage.Image) -> np.ndarray:
     return np.asarray(PilImage.alpha_composite(white, rgba).convert("RGB"))
 
 
-def _scaled(array: np.ndarray, name: str) -> tuple[np.ndarray, tuple[float, float] | None]:
+def scaled(
+    array: np.ndarray, name: str, window: tuple[float, float] | None = None
+) -> tuple[np.ndarray, tuple[float, float] | None]:
     """float32 in [0, 1], and the window if the values had to be scaled."""
     if array.dtype.kind not in "ui":
         wrong = array.size - int(np.count_nonzero(np.isfinite(array)))
@@ -148,6 +157,8 @@ def _scaled(array: np.ndarray, name: str) -> tuple[np.ndarray, tuple[float, floa
             values = "1 value that is" if wrong == 1 else f"{wrong:,} values that are"
             raise InputError(f"{name} has {values} NaN or infinite: replace them by numbers first.")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if window is not None:
+        return _through(array, *window), window
     if array.dtype.kind not in "ui" and low >= 0 and high <= 1:
         return array.astype(np.float32), None
     flat = array.reshape(-1)
@@ -155,12 +166,17 @@ def _scaled(array: np.ndarray, name: str) -> tuple[np.ndarray, tuple[float, floa
     inner = np.percentile(sample, _WINDOW) if sample.size else (low, high)
     if inner[1] > inner[0]:  # else nearly all is one value: keep the few others
         low, high = float(inner[0]), float(inner[1])
+    return _through(array, low, high), (low, high)
+
+
+def _through(array: np.ndarray, low: float, high: float) -> np.ndarray:
+    """``low`` as 0, ``high`` as 1, clipped."""
     scale = 1 / (high - low) if high > low else 0.0
-    pixels = np.clip((array.astype(np.float64) - low) * scale, 0, 1).astype(np.float32)
-    return pixels, (low, high)
+    return np.clip((array.astype(np.float64) - low) * scale, 0, 1).astype(np.float32)
 
 
-def _checked(image: Image) -> Image:
+def checked(image: Image) -> Image:
+    """``image``, if it can be segmented at all; raises :class:`InputError`."""
     height, width = image.shape
     if min(height, width) < MIN_SIDE:
         raise InputError(

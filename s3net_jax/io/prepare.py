@@ -10,16 +10,16 @@ from s3net_jax.io.resize import resize_antialias, resize_opencv
 
 __all__ = ["prepare", "prepared_shape"]
 
-_MIN_PREPARED = 16  # sides of a very long image at ``aspect="keep"``
+_GRAIN = 16  # short sides at ``aspect="keep"`` are multiples: each shape is a compilation
 
 
 def prepared_shape(shape: tuple[int, int], config: InputConfig) -> tuple[int, int]:
     """(h, w) of the network's input for an image of ``shape`` (H, W)."""
     if config.aspect == "square":
         return config.size, config.size
-    scale = config.size / max(shape)
-    short, long = (max(_MIN_PREPARED, round(side * scale)) for side in (min(shape), max(shape)))
-    return (short, long) if shape[0] <= shape[1] else (long, short)
+    exact = config.size * min(shape) / max(shape)
+    short = min(max(_GRAIN, round(exact / _GRAIN) * _GRAIN), config.size)
+    return (short, config.size) if shape[0] <= shape[1] else (config.size, short)
 
 
 def prepare(image: Image, config: InputConfig) -> np.ndarray:

@@ -27,7 +27,7 @@ MAX_PIXELS = 100_000_000
 _limit_lock = threading.Lock()
 
 
-def read(path: str | os.PathLike[str]) -> Image:
+def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None) -> Image:
     """The image in a file, as a person sees it.
 
     EXIF's rotation is applied; palettes, CMYK and 1-bit become RGB or grey; transparency is
@@ -37,6 +37,7 @@ def read(path: str | os.PathLike[str]) -> Image:
 
     Args:
       path: a file.
+      window: the values shown as black and as white, of grey images of more than 8 bits.
 
     Raises:
       InputError: missing, unreadable, empty, broken, not an image, over 100 million pixels,
@@ -44,12 +45,12 @@ def read(path: str | os.PathLike[str]) -> Image:
     """
     path = Path(path)
     name = str(path)
-    _check_file(path, name)
+    check_file(path)
     try:
-        with _pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+        with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise _too_large(name, picture.size)
-            return _decoded(picture, path, name)
+            return _decoded(picture, path, name, window)
     except InputError:
         raise
     except (PilImage.DecompressionBombError, PilImage.DecompressionBombWarning):
@@ -61,13 +62,19 @@ def read(path: str | os.PathLike[str]) -> Image:
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: shrink or crop it first.") from None
     except Exception as error:  # decoders raise whatever they like on broken data
-        detail = str(error).strip().rstrip(".") or type(error).__name__
-        raise InputError(
-            f"{name} is broken or cut off ({detail}): copy or export the file again."
-        ) from error
+        raise broken(name, error) from error
 
 
-def _check_file(path: Path, name: str) -> None:
+def broken(name: str, error: Exception) -> InputError:
+    """What is said of a file on which its decoder failed with ``error``."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    detail = lines[0].strip().rstrip(".")[:200] or type(error).__name__
+    return InputError(f"{name} is broken or cut off ({detail}): copy or export the file again.")
+
+
+def check_file(path: Path) -> None:
+    """Raises :class:`InputError` unless ``path`` is a file with content that can be opened."""
+    name = str(path)
     try:
         if path.is_dir():
             raise InputError(f"{name} is a folder, where an image file is expected.")
@@ -82,7 +89,7 @@ def _check_file(path: Path, name: str) -> None:
 
 
 @contextmanager
-def _pixel_limit() -> Iterator[None]:
+def pixel_limit() -> Iterator[None]:
     """PIL's own limit set to ours while a file is opened, and put back."""
     with _limit_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on odd metadata; what matters raises
@@ -95,7 +102,9 @@ def _pixel_limit() -> Iterator[None]:
             PilImage.MAX_IMAGE_PIXELS = before
 
 
-def _decoded(picture: PilImage.Image, path: Path, name: str) -> Image:
+def _decoded(
+    picture: PilImage.Image, path: Path, name: str, window: tuple[float, float] | None
+) -> Image:
     notes = []
     frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
     if frames > 1:
@@ -109,7 +118,9 @@ def _decoded(picture: PilImage.Image, path: Path, name: str) -> Image:
         picture = ImageOps.exif_transpose(picture)
     except Exception:  # broken metadata must not lose a sound image
         notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
-    image = from_pil(picture, name)
+    image = from_pil(picture, name, window)
+    if window is not None and image.window is None:
+        notes.append(f"{name} has 8 bits: the window is not applied to it.")
     if inverted:
         image = dataclasses.replace(image, pixels=1 - image.pixels)
     return dataclasses.replace(image, path=path, stored_size=stored_size, notes=tuple(notes))

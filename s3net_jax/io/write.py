@@ -15,7 +15,15 @@ from PIL import Image as PilImage
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import OutputError
 
-__all__ = ["make_folder", "write_bytes", "write_labels", "write_mask", "write_picture"]
+__all__ = [
+    "make_folder",
+    "replacing",
+    "write_bytes",
+    "write_gray",
+    "write_labels",
+    "write_mask",
+    "write_picture",
+]
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -53,20 +61,25 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     write_picture(path, PilImage.fromarray(mask.astype(np.uint8) * np.uint8(255)))
 
 
+def write_gray(path: Path, shares: np.ndarray) -> None:
+    """Shares (H, W) in [0, 1] as 8-bit grey PNG, 0 to 255."""
+    write_picture(path, PilImage.fromarray(np.round(shares * 255).astype(np.uint8)))
+
+
 def write_picture(path: Path, picture: PilImage.Image) -> None:
     """A PIL image as PNG."""
-    with _replacing(path) as file:
+    with replacing(path) as file:
         picture.save(file, format="PNG")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """A whole file."""
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(content)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file under a temporary name in the same folder, moved to ``path`` when it is complete."""
     temporary = None
     try:

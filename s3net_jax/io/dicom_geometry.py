@@ -1,0 +1,153 @@
+"""Where DICOM's frames lie in the patient, and the affine matrix of a stack of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Frame", "frames_of", "place"]
+
+_SAME = 1e-3  # millimetres
+_UNEVEN = 0.02  # of the spacing
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of a series.
+
+    Attributes:
+      pixels: (rows, columns) float32 or (rows, columns, 3) uint8.
+      data: the data set it came in.
+      position: (3,) of the centre of the first pixel, towards the patient's left, back and head
+        (LPS), or None.
+      axes: (2, 3) unit vectors along a row and along a column, LPS.
+      spacing: between rows, and between columns, in millimetres.
+      thickness: distance between slices as the file tells it, or None.
+      number: of the instance.
+    """
+
+    pixels: np.ndarray
+    data: Any
+    position: np.ndarray | None
+    axes: np.ndarray
+    spacing: tuple[float, float]
+    thickness: float | None
+    number: int
+
+
+def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
+    """The frames of one file; ``pixels`` (frames, rows, columns, ...)."""
+    shared = _first(data.get("SharedFunctionalGroupsSequence"))
+    each = data.get("PerFrameFunctionalGroupsSequence") or []
+    frames = []
+    for n in range(len(pixels)):
+        groups = [g for g in (each[n] if n < len(each) else None, shared) if g is not None]
+
+        def find(sequence: str, tag: str, groups: list[Any] = groups) -> Any:
+            for group in groups:
+                item = _first(group.get(sequence))
+                if item is not None and item.get(tag) is not None:
+                    return item.get(tag)
+            return data.get(tag)
+
+        position = _vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
+        if len(pixels) > 1 and not each:
+            position = None  # a film, or a file that places its first frame alone
+        spacing = _vector(find("PixelMeasuresSequence", "PixelSpacing"), 2)
+        if spacing is None or min(spacing) <= 0:
+            spacing = _vector(data.get("ImagerPixelSpacing"), 2)
+        thickness = find("PixelMeasuresSequence", "SpacingBetweenSlices")
+        if thickness is None:
+            thickness = find("PixelMeasuresSequence", "SliceThickness")
+        rows, columns = (1.0, 1.0) if spacing is None or min(spacing) <= 0 else spacing
+        frames.append(
+            Frame(
+                pixels[n],
+                data,
+                position,
+                _axes(find("PlaneOrientationSequence", "ImageOrientationPatient")),
+                (float(rows), float(columns)),
+                _positive(thickness),
+                int(_positive(data.get("InstanceNumber")) or 0) + n,
+            )
+        )
+    return frames
+
+
+def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tuple[str, ...]]:
+    """Frames in the order of their positions, the affine of (column, row, slice) to RAS+
+    millimetres, and notes on what is odd about them."""
+    notes: list[str] = []
+    first = frames[0]
+    normal = np.cross(first.axes[0], first.axes[1])
+    step = normal * (first.thickness or 1.0)
+    origin = np.zeros(3) if first.position is None else first.position
+    if any(frame.position is None for frame in frames):
+        frames = sorted(frames, key=lambda frame: frame.number)
+        if len(frames) > 1:
+            notes.append(f"{name} does not say where its images lie; they are taken in order.")
+    else:
+        frames, notes = _sorted(frames, normal, name)
+        positions = np.array([frame.position for frame in frames])
+        origin = positions[0]
+        if len(frames) > 1:
+            steps = np.diff(positions, axis=0)
+            step = (positions[-1] - positions[0]) / (len(frames) - 1)
+            uneven = np.abs(steps - step).max() / np.linalg.norm(step)
+            if uneven > _UNEVEN:
+                notes.append(
+                    f"{name} has slices at uneven distances (a slice may be missing); the affine "
+                    "matrix of the results holds their mean distance."
+                )
+    affine = np.eye(4)
+    affine[:3, 0] = first.axes[0] * first.spacing[1]
+    affine[:3, 1] = first.axes[1] * first.spacing[0]
+    affine[:3, 2] = step
+    affine[:3, 3] = origin
+    return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, tuple(notes)
+
+
+def _sorted(frames: list[Frame], normal: np.ndarray, name: str) -> tuple[list[Frame], list[str]]:
+    places = np.array([frame.position @ normal for frame in frames])  # pyright: ignore[reportOptionalOperand]
+    order = np.argsort(places, kind="stable")
+    kept = [order[0], *order[1:][np.diff(places[order]) > _SAME]]
+    lost = len(frames) - len(kept)
+    notes = []
+    if lost:
+        notes.append(
+            f"{name} has {lost} more images at places that others have; of each place the first "
+            "is segmented."
+        )
+    return [frames[n] for n in kept], notes
+
+
+def _first(sequence: Any) -> Any:
+    return sequence[0] if sequence else None
+
+
+def _vector(value: Any, length: int) -> np.ndarray | None:
+    if value is None:
+        return None
+    array = np.atleast_1d(np.asarray(value, np.float64))
+    return array if array.shape == (length,) and np.isfinite(array).all() else None
+
+
+def _axes(value: Any) -> np.ndarray:
+    """Two orthogonal unit vectors; those of an axial slice if the file has none."""
+    array = _vector(value, 6)
+    if array is not None:
+        axes = array.reshape(2, 3)
+        lengths = np.linalg.norm(axes, axis=1)
+        if lengths.min() > 0.5 and abs(axes[0] @ axes[1]) < 0.1 * lengths.prod():
+            return axes / lengths[:, None]
+    return np.eye(3)[:2]
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number > 0 else None

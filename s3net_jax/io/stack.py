@@ -1,0 +1,78 @@
+"""TIFF stacks: pages of one size and kind, as a volume without a place in space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageSequence
+
+from s3net_jax.io.errors import InputError
+from s3net_jax.io.read import broken, check_file, pixel_limit
+from s3net_jax.io.volume import Volume, check_size
+from s3net_jax.io.write import replacing
+
+__all__ = ["is_stack", "read_stack", "write_stack"]
+
+_MODES = {"1", "L", "RGB", "I", "F", "I;16", "I;16B", "I;16L"}
+
+
+def is_stack(path: Path) -> bool:
+    """Whether ``path`` is a TIFF file of several pages, all of one size and kind."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return False
+    try:
+        with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
+            if getattr(picture, "n_frames", 1) < 2:
+                return False
+            kinds = {(page.size, page.mode) for page in ImageSequence.Iterator(picture)}
+            return len(kinds) == 1 and next(iter(kinds))[1] in _MODES
+    except Exception:  # reading says what is wrong
+        return False
+
+
+def read_stack(path: Path) -> Volume:
+    """All pages: voxels (pages, H, W) or (pages, H, W, 3).
+
+    Raises:
+      InputError: missing, broken, too large, NaN or infinity.
+    """
+    check_file(path)
+    name = str(path)
+    try:
+        with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
+            count = int(getattr(picture, "n_frames", 1))
+            check_size(name, (count, picture.height, picture.width))
+            first = _page(picture)
+            voxels = np.empty((count, *first.shape), first.dtype)
+            for number in range(count):
+                picture.seek(number)
+                voxels[number] = _page(picture)
+    except InputError:
+        raise
+    except MemoryError:
+        raise InputError(f"{name} does not fit into memory: crop or split it first.") from None
+    except Exception as error:
+        raise broken(name, error) from error
+    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
+        raise InputError(f"{name} has NaN or infinite values: replace them by numbers first.")
+    return Volume(voxels, None, name, path, "stack")
+
+
+def _page(picture: PilImage.Image) -> np.ndarray:
+    array = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def write_stack(path: Path, values: np.ndarray) -> None:
+    """(pages, H, W) uint8 or uint16 as a TIFF of as many pages, compressed without loss."""
+    pages = [PilImage.fromarray(page) for page in values]
+    with replacing(path) as file:
+        pages[0].save(
+            file,
+            format="TIFF",
+            save_all=True,
+            append_images=pages[1:],
+            compression="tiff_adobe_deflate",
+        )

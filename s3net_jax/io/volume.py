@@ -1,0 +1,146 @@
+"""Volumes: voxels with their geometry, seen as slices that stand upright, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from s3net_jax.io.errors import InputError
+from s3net_jax.io.image import MIN_SIDE
+
+__all__ = ["MAX_VOXELS", "Axis", "SliceView", "Volume", "check_size"]
+
+MAX_VOXELS = 500_000_000
+"""Largest volume that is opened: a small file can claim a size that fills any memory."""
+
+Axis = Literal["auto", "axial", "coronal", "sagittal"]
+_THICK = 1.25  # times the other spacings: slices this far apart were acquired as slices
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A volume as it lies in its file.
+
+    Attributes:
+      voxels: (X, Y, Z) numbers or (X, Y, Z, 3) uint8 colours, in the file's own order of axes.
+      affine: (4, 4) float64, from voxel indices to millimetres towards the patient's right,
+        front and head (RAS+), or None: pages without a place in space, Z the first axis.
+      name: what messages call it.
+      path: where it came from.
+      form: ``nifti``, ``dicom`` or ``stack``.
+      acquired: the axis along which slices were acquired, if that is known.
+      origin: what writing in the same form needs: a NIfTI image without data, or data sets.
+      notes: sentences a user should know.
+    """
+
+    voxels: np.ndarray
+    affine: np.ndarray | None
+    name: str
+    path: Path
+    form: Literal["nifti", "dicom", "stack"]
+    acquired: int | None = None
+    origin: Any = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(X, Y, Z)."""
+        x, y, z = self.voxels.shape[:3]
+        return x, y, z
+
+
+class SliceView:
+    """A volume's slices in one direction.
+
+    Axial slices are seen from the feet, coronal ones from the front (the patient's right is on
+    the left), sagittal ones from the patient's left. Pages of a stack are as they are.
+    """
+
+    def __init__(self, volume: Volume, axis: Axis = "auto") -> None:
+        """Raises :class:`InputError` if the slices are too small, or a stack is cut across."""
+        self.volume = volume
+        self._order, self._flips = _layout(volume, axis)
+        self.shape = tuple(volume.shape[a] for a in self._order)
+        _, height, width = self.shape
+        if min(height, width) < MIN_SIDE:
+            raise InputError(
+                f"{volume.name} has slices of {width}×{height} voxels: at least "
+                f"{MIN_SIDE}×{MIN_SIDE} are needed (input.axis chooses another direction)."
+            )
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Slice ``index``: (H, W) or (H, W, 3)."""
+        return self.of(self.volume.voxels)[index]
+
+    def of(self, voxels: np.ndarray) -> np.ndarray:
+        """Any array on the volume's grid, as (slices, H, W, ...); a view."""
+        rest = tuple(range(3, voxels.ndim))
+        return np.transpose(voxels, (*self._order, *rest))[self._flips]
+
+    def back(self, slices: np.ndarray) -> np.ndarray:
+        """(slices, H, W) in the order of the volume's own axes: (X, Y, Z), contiguous."""
+        result = np.empty(self.volume.shape, slices.dtype)
+        self.of(result)[...] = slices
+        return result
+
+
+def _layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """The order of axes that gives (slices, rows, columns), and the direction of each."""
+    if volume.affine is None:
+        if axis != "auto":
+            raise InputError(
+                f"{volume.name} is a stack of pages without a place in space: only input.axis=auto "
+                "can cut it."
+            )
+        return (0, 1, 2), (slice(None),) * 3
+    from nibabel.orientations import io_orientation
+
+    # For each voxel axis the nearest of the axes right, front, head, and its sign.
+    orientation = io_orientation(volume.affine)
+    place = {int(world): (voxel, sign) for voxel, (world, sign) in enumerate(orientation)}
+    if len(place) < 3:
+        raise InputError(f"{volume.name} has an affine matrix that is singular: repair it first.")
+    if axis == "auto":
+        axis = _acquired(volume, [int(world) for world, _ in orientation])
+    # (world axis, wanted direction) of slices, rows (downwards) and columns (rightwards).
+    wanted = {
+        "axial": ((2, 1), (1, -1), (0, -1)),
+        "coronal": ((1, 1), (2, -1), (0, -1)),
+        "sagittal": ((0, 1), (2, -1), (1, -1)),
+    }[axis]
+    order = tuple(place[world][0] for world, _ in wanted)
+    flips = tuple(slice(None, None, 1 if place[w][1] == sign else -1) for w, sign in wanted)
+    return order, flips
+
+
+def _acquired(volume: Volume, worlds: list[int]) -> Literal["axial", "coronal", "sagittal"]:
+    """The direction in which slices were acquired; axial if that can't be told."""
+    assert volume.affine is not None
+    voxel = volume.acquired
+    if voxel is None:
+        spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
+        widest = int(np.argmax(spacing))
+        others = np.delete(spacing, widest)
+        voxel = widest if spacing[widest] > _THICK * others.max() else worlds.index(2)
+    return ("sagittal", "coronal", "axial")[worlds[voxel]]
+
+
+def check_size(name: str, shape: tuple[int, ...]) -> None:
+    """Raises :class:`InputError` for more voxels than are opened, or none."""
+    count = 1
+    for side in shape:
+        count *= int(side)
+    text = "×".join(str(int(side)) for side in shape)
+    if any(side < 1 for side in shape):
+        raise InputError(f"{name} is {text} voxels: there is nothing in it.")
+    if count > MAX_VOXELS:
+        raise InputError(
+            f"{name} is {text} voxels, above the limit of {MAX_VOXELS // 1_000_000} million: "
+            "crop or resample it first."
+        )
