@@ -61,8 +61,9 @@ def segment_batch(
     """Segment many images with one or more seeds each, all optimised together.
 
     Images that become network inputs of one shape share one program (with ``input.aspect``
-    ``square``, all of them); each keeps weights, statistics and early stop of its own. They lie
-    in memory together: pass as many as it holds.
+    ``square``, all of them); each keeps weights, statistics and early stop of its own. As many
+    are fitted at once as help and as the memory holds. A fit that diverges is done once more with
+    a quarter of the learning rate; ``notes`` then says so.
 
     Args:
       images: each as :func:`segment` takes one.
@@ -75,6 +76,7 @@ def segment_batch(
 
     Raises:
       InputError, ConfigError, DivergedError: as :func:`segment`, for the first image with one.
+      RuntimeError: a fit failed otherwise, such as out of memory alone.
       ValueError: no seeds.
     """
     from s3net_jax.io import as_image

@@ -15,6 +15,8 @@ examples:
   s3net demo                                     a real picture, no download, result in out/
   s3net segment photo.jpg scans/ --out results   files, folders and patterns
   s3net segment 'ct/*.png' --out lungs --preset paper-lung --target dark
+  s3net segment chest.nii.gz series/ --out ct --window lung     volumes, slice by slice
+  s3net segment skin/ --out agreed --seeds 5     the consensus of five fits, and where they agree
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
   s3net info --preset paper                      every field that --set can change
 """
@@ -73,13 +75,49 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
     demo = add("demo", "segment a real picture that needs no download", parents=[_settings("fast")])
     demo.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
-    segment = add("segment", "segment images, one after another", parents=[_settings("paper")])
+    segment = add("segment", "segment images and volumes", parents=[_settings("paper")])
     segment.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="image files, folders of images, or patterns"
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="files (PNG, JPEG, BMP, TIFF, NIfTI, DICOM), folders of them, or patterns",
     )
     segment.add_argument("--out", metavar="DIR", help="output folder, made if need be")
     segment.add_argument(
         "--overwrite", action="store_true", help="replace results that are there already"
+    )
+    group = segment.add_argument_group("images")
+    group.add_argument(
+        "--window",
+        metavar="NAME",
+        help="values shown as black and white: auto, lung, soft, bone (CT), or LOW,HIGH",
+    )
+    group.add_argument(
+        "--axis", metavar="NAME", help="slices of a volume: auto, axial, coronal or sagittal"
+    )
+    group.add_argument(
+        "--tile", metavar="N", help="cut larger images into tiles of N pixels that overlap"
+    )
+    group = segment.add_argument_group("many at once")
+    group.add_argument(
+        "--seeds",
+        metavar="N",
+        default="1",
+        help="fit each image N times, with seeds from --seed on, and take the consensus",
+    )
+    group.add_argument(
+        "--batch",
+        metavar="N",
+        default="auto",
+        help="fits at once; auto (default): as many as help and as the memory holds",
+    )
+    group.add_argument(
+        "--engine", metavar="NAME", default="local", help="local (default), or ray: a cluster"
+    )
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of the cluster's head; default: $RAY_ADDRESS, or a cluster on this machine",
     )
     info = add("info", "versions, devices, implementations and presets")
     info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
@@ -124,8 +162,7 @@ def _settings(default_preset: str) -> argparse.ArgumentParser:
     group.add_argument(
         "--plain",
         action="store_true",
-        help="print plain lines on a terminal too; without the live display the program that "
-        "was compiled for an earlier run can be used again, and the run starts sooner",
+        help="print plain lines on a terminal too",
     )
     group.add_argument("--no-cache", action="store_true", help="don't keep compiled programs")
     return shared

@@ -21,6 +21,7 @@ from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
 from s3net_jax.presets import preset
 
 if TYPE_CHECKING:
+    from s3net_jax.run import Engine
     from s3net_jax.terminal import QuietDisplay
 
 __all__ = ["main"]
@@ -87,6 +88,7 @@ def _interrupted(code: int) -> int:
 
 
 def _config(args: argparse.Namespace) -> Config:
+    from s3net_jax.io import parse_window
     from s3net_jax.masks import check_target
 
     config = preset(args.preset).replace(**parse_overrides(args.sets))
@@ -94,7 +96,11 @@ def _config(args: argparse.Namespace) -> Config:
         config = config.replace(input={"size": args.size})
     if args.target is not None:
         config = config.replace(segment={"target": args.target})
+    for option in ("window", "axis", "tile"):
+        if getattr(args, option, None) is not None:
+            config = config.replace(input={option: getattr(args, option)})
     check_target(config.segment.target)
+    parse_window(config.input.window)
     return config
 
 
@@ -135,28 +141,58 @@ def _run(
 ) -> int:
     config = _config(args) if config is None else config
     seed = _seed(args.seed) if seed is None else seed
+    seeds = _count(getattr(args, "seeds", "1"), "--seeds")
+    if seed + seeds > 2**32:
+        raise UsageError(f"The last of {seeds} seeds from {seed} on is above {2**32 - 1}.")
     from s3net_jax.report import overlay
-    from s3net_jax.run import segment_inputs
+    from s3net_jax.run import find_share, segment_inputs
 
-    display = _display(args, config, seed)
+    share = find_share()
+    display = _display(args, config, seed, seeds)
+    engine = _engine(args, config, display.say)
     try:
         summary = segment_inputs(
             inputs,
             args.out,
             config,
+            engine=engine,
             draw=overlay,
             listener=display,
             seed=seed,
+            seeds=seeds,
             overwrite=overwrite,
-            call=_in_worker,
+            share=share,
         )
     finally:
         display.close()
+        engine.close()
     display.finish(summary)
     return 1 if summary.failed else 0
 
 
-def _display(args: argparse.Namespace, config: Config, seed: int) -> QuietDisplay:
+def _engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]) -> Engine:
+    text = getattr(args, "batch", "auto")
+    batch = None if text == "auto" else _count(text, "--batch")
+    name = getattr(args, "engine", "local")
+    if name == "local":
+        from s3net_jax.run import LocalEngine
+
+        return LocalEngine(config, batch=batch, call=_in_worker, say=say)
+    if name != "ray":
+        raise UsageError(f"There is no engine {name!r}.{nearest(name, ['local', 'ray'])}")
+    from s3net_jax.run.ray_engine import RayEngine
+
+    return RayEngine(config, batch=batch, address=args.ray_address, say=say)
+
+
+def _count(text: str, option: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 10_000):
+        more = " or auto" if option == "--batch" else ""
+        raise UsageError(f"{option} {text!r} is not a whole number from 1 to 10000{more}.")
+    return int(text)
+
+
+def _display(args: argparse.Namespace, config: Config, seed: int, seeds: int) -> QuietDisplay:
     from s3net_jax import terminal
 
     if args.json:
@@ -164,8 +200,8 @@ def _display(args: argparse.Namespace, config: Config, seed: int) -> QuietDispla
     if args.quiet:
         return terminal.QuietDisplay()
     if sys.stderr.isatty() and not args.plain:
-        return terminal.LiveDisplay(config, seed)
-    return terminal.PlainDisplay(config, seed)
+        return terminal.LiveDisplay(config, seed, seeds)
+    return terminal.PlainDisplay(config, seed, seeds)
 
 
 def _info(args: argparse.Namespace) -> int:

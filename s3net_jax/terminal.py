@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,9 @@ class QuietDisplay:
     def skipped(self, index: int, record: Record) -> None:
         pass
 
+    def say(self, text: str) -> None:
+        pass
+
     def finish(self, summary: Summary) -> None:
         pass
 
@@ -43,13 +47,14 @@ class QuietDisplay:
 
 
 class PlainDisplay(QuietDisplay):
-    """A line for each input."""
+    """A line for each input, and the failures once more at the end."""
 
-    def __init__(self, config: Config, seed: int) -> None:
+    def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
         side, channels, steps = config.input.size, config.model.channels, config.fit.steps
+        which = f"seed {seed}" if seeds == 1 else f"seeds {seed} to {seed + seeds - 1}"
         self._heading = (
             f"preset {config.preset}: {side}×{side} pixels, {channels} channels, {steps} steps, "
-            f"seed {seed}"
+            f"{which}"
         )
 
     def begin(self, count: int) -> None:
@@ -59,10 +64,15 @@ class PlainDisplay(QuietDisplay):
     def done(self, index: int, record: Record) -> None:
         clusters = "1 cluster" if record["labels"] == 1 else f"{record['labels']} clusters"
         target = f"target {100 * record['area_fraction']:.1f} %" if record["area"] else "no target"
+        size = f"{record['width']}×{record['height']}"
+        size += f"×{record['depth']} voxels" if "depth" in record else " pixels"
+        agreed = ""
+        if "agreement" in record:
+            agreed = f"seeds agree on {100 * record['agreement']:.0f} %, "
         self._say(
             index,
-            f"{record['input']}: {clusters}, {target} of {record['width']}×{record['height']} "
-            f"pixels, {record['steps']} steps, {duration(record['seconds'])}",
+            f"{record['input']}: {clusters}, {target} of {size}, {agreed}{record['steps']} steps, "
+            f"{duration(record['seconds'])}",
         )
         for note in record["notes"]:
             print(f"{self._number(index, blank=True)} note: {note}", file=sys.stderr, flush=True)
@@ -73,8 +83,14 @@ class PlainDisplay(QuietDisplay):
     def skipped(self, index: int, record: Record) -> None:
         self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
 
+    def say(self, text: str) -> None:
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
     def finish(self, summary: Summary) -> None:
         print(summary_line(summary), flush=True)
+        if self.count > 1:  # where many lines went by
+            for sentence in summary.failures:
+                print(f"  failed: {sentence}", file=sys.stderr, flush=True)
 
     def _say(self, index: int, text: str) -> None:
         print(f"{self._number(index)} {text}", flush=True)
@@ -86,15 +102,17 @@ class PlainDisplay(QuietDisplay):
 
 
 class LiveDisplay(PlainDisplay):
-    """:class:`PlainDisplay` with a live line of the running fit below, on stderr."""
+    """:class:`PlainDisplay` with a table below, on stderr: how many inputs are done, running and
+    failed, how fast, how long still; and the steps of the batch in flight."""
 
-    def __init__(self, config: Config, seed: int) -> None:
+    def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        super().__init__(config, seed)
+        super().__init__(config, seed, seeds)
         self.step: Callable[[int, Record], None] | None = self._step
         self._steps = config.fit.steps
+        self._done = self._failed = self._skipped = self._opened = 0
         self._progress = Progress(
             TextColumn("{task.fields[what]}", markup=False),
             BarColumn(bar_width=24),
@@ -109,19 +127,52 @@ class LiveDisplay(PlainDisplay):
 
     def begin(self, count: int) -> None:
         super().begin(count)
-        self._all = self._progress.add_task("", total=count, what="images", state="")
+        self._began = time.monotonic()
+        self._all = self._progress.add_task("", total=count, what="inputs", state="")
         self._one = self._progress.add_task("", total=self._steps, what="", state="")
         self._progress.update(self._all, visible=count > 1)
         self._progress.start()
 
     def start(self, index: int, source: Source) -> None:
-        self._progress.update(self._all, completed=index, state=f"{index}/{self.count}")
+        self._opened += 1
         name = source.path.name if len(source.path.name) <= 32 else "…" + source.path.name[-31:]
-        self._progress.reset(self._one, total=self._steps, what=name, state="compiling")
+        self._progress.update(self._one, what=name)
+        if self._opened == 1:
+            self._progress.update(self._one, state="compiling")
+        self._count()
+
+    def done(self, index: int, record: Record) -> None:
+        self._done += 1
+        super().done(index, record)
+        self._count()
+
+    def failed(self, index: int, record: Record) -> None:
+        self._failed += 1
+        super().failed(index, record)
+        self._count()
+
+    def skipped(self, index: int, record: Record) -> None:
+        self._skipped += 1
+        super().skipped(index, record)
+        self._count()
+
+    def _count(self) -> None:
+        over = self._done + self._failed + self._skipped
+        running = self._opened - self._done - self._failed
+        seconds = time.monotonic() - self._began
+        state = f"{over}/{self.count}: {self._done} done, {running} running"
+        state += f", {self._failed} failed" if self._failed else ""
+        worked = self._done + self._failed
+        if self._done:
+            state += f", {60 * self._done / seconds:.1f} a minute"
+            state += f", {duration(seconds / worked * (self.count - over))} left"
+        self._progress.update(self._all, completed=over, state=state)
 
     def _step(self, step: int, record: Record) -> None:
+        fits = "" if record["running"] == 1 else f"{record['running']} fits  "
         state = (
-            f"step {step}/{self._steps}  {record['labels']:2d} labels  loss {record['loss']:.3f}"
+            f"{fits}step {step}/{self._steps}  {record['labels']:2d} labels  "
+            f"loss {record['loss']:.3f}"
         )
         self._progress.update(self._one, completed=step, state=state)
 
@@ -140,6 +191,9 @@ class JsonDisplay(QuietDisplay):
 
     def skipped(self, index: int, record: Record) -> None:
         self._emit("skipped", record)
+
+    def say(self, text: str) -> None:
+        self._emit("note", {"text": text})
 
     def finish(self, summary: Summary) -> None:
         counts = {"done": summary.done, "skipped": summary.skipped, "failed": summary.failed}

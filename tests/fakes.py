@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from s3net_jax.config import Config
 from s3net_jax.fitting import FitResult
 
-__all__ = ["brightness_fit", "install_fit"]
+__all__ = ["brightness_fit", "install_fit", "one_by_one"]
 
 
 def brightness_fit(
@@ -36,6 +38,25 @@ def brightness_fit(
     )
 
 
+def one_by_one(fit: Any) -> Any:
+    """A ``fit_batch`` that calls ``fit`` for each image."""
+
+    def fit_batch(keys: Any, images: Any, config: Config, *, progress: Any = None, **_: Any) -> Any:
+        def told(step: int, record: dict[str, Any]) -> None:
+            if progress is not None:
+                progress(step, {**record, "running": len(keys)})
+
+        singles = [fit(k, i, config, progress=told) for k, i in zip(keys, images, strict=True)]
+        return jax.tree.map(lambda *each: np.stack(each), *singles)
+
+    return fit_batch
+
+
 def install_fit(monkeypatch: pytest.MonkeyPatch, fit: Any = brightness_fit) -> None:
     """Puts ``fit`` in the place of the real one, until the test ends."""
-    monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit", fit)
+    import s3net_jax.fitting  # noqa: F401 (only then is it in sys.modules)
+
+    fitting = sys.modules["s3net_jax.fitting"]
+    monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(fitting, "fit_batch", one_by_one(fit))
+    monkeypatch.setattr(fitting, "batch_bytes", lambda *_: 1)

@@ -38,7 +38,7 @@ def fit_batch(
     *,
     hyper: Hyper | None = None,
     chunk: int = CHUNK,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
     progress: BatchProgress | None = None,
 ) -> FitResult:
     """Fits to many images, seeds or settings, together; each as :func:`fit` gives it.

@@ -21,7 +21,7 @@ __all__ = ["advance_all", "batch_bytes", "begin_all", "gather", "logits_of_all",
 _AXIS = "fits"
 
 
-def mesh_of(devices: Sequence[jax.Device] | None) -> Mesh | None:
+def mesh_of(devices: Sequence[Any] | None) -> Mesh | None:
     """The mesh that a batch is shared out over; None leaves it on the default device."""
     return None if devices is None else Mesh(np.array(devices), (_AXIS,))
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from s3net_jax.io.colors import cluster_colors
+from s3net_jax.io.dicom import read_dicom
+from s3net_jax.io.dicom_seg import write_seg
 from s3net_jax.io.errors import InputError, OutputError
-from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil
+from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled
+from s3net_jax.io.nifti import read_nifti, write_nifti
 from s3net_jax.io.prepare import prepare, prepared_shape
 from s3net_jax.io.read import MAX_PIXELS, read
 from s3net_jax.io.source import as_image
-from s3net_jax.io.write import make_folder, write_bytes, write_labels, write_mask, write_picture
+from s3net_jax.io.stack import read_stack, write_stack
+from s3net_jax.io.volume import SliceView, Volume
+from s3net_jax.io.window import parse_window
+from s3net_jax.io.write import (
+    make_folder,
+    write_bytes,
+    write_gray,
+    write_labels,
+    write_mask,
+    write_picture,
+)
 
 __all__ = [
     "MAX_PIXELS",
@@ -16,16 +29,27 @@ __all__ = [
     "Image",
     "InputError",
     "OutputError",
+    "SliceView",
+    "Volume",
     "as_image",
     "cluster_colors",
     "from_array",
     "from_pil",
     "make_folder",
+    "parse_window",
     "prepare",
     "prepared_shape",
     "read",
+    "read_dicom",
+    "read_nifti",
+    "read_stack",
+    "scaled",
     "write_bytes",
+    "write_gray",
     "write_labels",
     "write_mask",
+    "write_nifti",
     "write_picture",
+    "write_seg",
+    "write_stack",
 ]

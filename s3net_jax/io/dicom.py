@@ -132,7 +132,8 @@ def _read_file(pydicom: Any, path: Path) -> list[Frame]:
 
 def _pixels(data: Any) -> np.ndarray:
     """([frames,] rows, columns[, 3]): float32 in physical units, or uint8 RGB."""
-    from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
+    from pydicom.pixels.processing import apply_color_lut, apply_rescale
+    from pydicom.pixels.utils import pixel_array
 
     kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
     stored = pixel_array(data)  # YBR comes as RGB

@@ -47,10 +47,8 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         hd.seg.SegmentDescription(
             segment_number=number,
             segment_label=names[n],
-            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure
-            if n == 0
-            else codes.SCT.SpatialAndRelationalConcept,
-            segmented_property_type=codes.SCT.Lesion if n == 0 else codes.SCT.Region,
+            segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
+            segmented_property_type=hd.sr.CodedConcept("111030", "DCM", "Image Region"),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=_algorithm(hd, codes, __version__),
         )

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from s3net_jax.masks.cleanup import clean
+from s3net_jax.masks.consensus import Consensus, consensus
+from s3net_jax.masks.joining import LabelPool, majority_labels
 from s3net_jax.masks.labels import compact_labels, labels_at_size
-from s3net_jax.masks.segments import Segments, segment_logits
+from s3net_jax.masks.match import align_labels
+from s3net_jax.masks.segments import Segments, segment_logits, segments_of
 from s3net_jax.masks.target import RULES, Target, check_target, choose_target
 
 __all__ = [
     "RULES",
+    "Consensus",
+    "LabelPool",
     "Segments",
     "Target",
+    "align_labels",
     "check_target",
     "choose_target",
     "clean",
     "compact_labels",
+    "consensus",
     "labels_at_size",
+    "majority_labels",
     "segment_logits",
+    "segments_of",
 ]

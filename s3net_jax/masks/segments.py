@@ -11,7 +11,7 @@ from s3net_jax.io.image import Image
 from s3net_jax.masks.labels import compact_labels, labels_at_size
 from s3net_jax.masks.target import choose_target
 
-__all__ = ["Segments", "segment_logits"]
+__all__ = ["Segments", "segment_logits", "segments_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +19,9 @@ class Segments:
     """A segmented image.
 
     Attributes:
-      labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size.
-      mask: (H, W) bool, the target.
+      labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size; of a volume
+        (slices, H, W).
+      mask: bool, of the same shape, the target.
       target: the labels that the target was made from; empty if only one cluster is left.
     """
 
@@ -52,5 +53,10 @@ def segment_logits(logits: np.ndarray, image: Image, config: SegmentConfig) -> S
       InputError: a point outside the image.
     """
     labels = compact_labels(labels_at_size(np.asarray(logits), image.shape))
+    return segments_of(labels, image, config)
+
+
+def segments_of(labels: np.ndarray, image: Image, config: SegmentConfig) -> Segments:
+    """Target and mask for compact labels (H, W) of ``image``; raises as :func:`segment_logits`."""
     target = choose_target(labels, image.rgb8(), config, image.name)
     return Segments(labels, target.mask, target.labels)

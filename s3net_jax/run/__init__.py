@@ -1,18 +1,25 @@
-"""Many inputs: discovery, one image after another, results written as they finish."""
+"""Many inputs: discovery, batches, engines, results written as they finish."""
 
 from __future__ import annotations
 
 from s3net_jax.run.discover import Source, discover
-from s3net_jax.run.many import Listener, Summary, segment_inputs
+from s3net_jax.run.engine import Engine, LocalEngine
+from s3net_jax.run.many import segment_inputs
+from s3net_jax.run.share import Share, find_share
 from s3net_jax.run.single import DivergedError, Segmentation, segment_image
+from s3net_jax.run.summary import Listener, Summary
 
 __all__ = [
     "DivergedError",
+    "Engine",
     "Listener",
+    "LocalEngine",
     "Segmentation",
+    "Share",
     "Source",
     "Summary",
     "discover",
+    "find_share",
     "segment_image",
     "segment_inputs",
 ]

@@ -1,89 +1,33 @@
-"""Many images, one after another: each result is on disk before the next image is begun."""
+"""Many inputs: fitted together, each written as soon as it is done; a bad one fails alone."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-from PIL.Image import Image as PilImage
 
 from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import (
-    Image,
-    InputError,
-    OutputError,
-    make_folder,
-    read,
-    write_bytes,
-    write_labels,
-    write_mask,
-    write_picture,
-)
-from s3net_jax.masks import check_target
-from s3net_jax.run.discover import Source, discover
-from s3net_jax.run.environment import devices, implementations, versions
+from s3net_jax.io import InputError, OutputError, make_folder, parse_window
+from s3net_jax.masks import Segments, check_target, consensus
+from s3net_jax.run.cases import Case, open_case
+from s3net_jax.run.chunks import Job, chunks
+from s3net_jax.run.discover import discover
+from s3net_jax.run.engine import Engine
 from s3net_jax.run.log import ResultLog
-from s3net_jax.run.plan import file_digest, make_plan, output_paths
-from s3net_jax.run.single import DivergedError, Segmentation, segment_image
+from s3net_jax.run.outputs import Draw, output_paths, write_outputs
+from s3net_jax.run.plan import Identity, Task, input_digest, make_plan
+from s3net_jax.run.record import describe_result
+from s3net_jax.run.share import ALONE, Share
+from s3net_jax.run.summary import Listener, Record, Summary, write_run
+from s3net_jax.run.work import Failed, Fitted, Outcome, out_of_memory
 
-__all__ = ["Listener", "Summary", "segment_inputs"]
+__all__ = ["segment_inputs"]
 
-Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, str], PilImage]
-"""Draws an overlay from image (H, W, 3) uint8, labels (H, W), mask (H, W), name."""
-
-Record = dict[str, Any]
-
-
-@dataclass
-class Summary:
-    """How a run went.
-
-    Attributes:
-      out: the output folder.
-      done, skipped, failed: numbers of inputs.
-      seconds: wall clock of the whole run.
-      status: ``running``, ``finished`` or ``interrupted``.
-      times: seconds of each image done; the first includes compilation.
-    """
-
-    out: Path
-    done: int = 0
-    skipped: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    status: str = "running"
-    times: list[float] = field(default_factory=list)
-
-
-class Listener(Protocol):
-    """Is told how a run goes; every method may do nothing."""
-
-    step: Callable[[int, Record], None] | None
-    """Called after every optimisation step; None costs nothing."""
-
-    def begin(self, count: int) -> None:
-        """A run of ``count`` inputs begins."""
-
-    def start(self, index: int, source: Source) -> None:
-        """Input ``index`` (from 0) is begun."""
-
-    def done(self, index: int, record: Record) -> None:
-        """Its results are written."""
-
-    def failed(self, index: int, record: Record) -> None:
-        """It could not be segmented: ``record["error"]`` says why."""
-
-    def skipped(self, index: int, record: Record) -> None:
-        """Its results were there already."""
+_FULL = 3  # results in a row that can't be written: the disk is full, not unlucky
 
 
 def segment_inputs(
@@ -91,160 +35,226 @@ def segment_inputs(
     out: str | Path,
     config: Config,
     *,
+    engine: Engine,
     draw: Draw,
     listener: Listener,
     seed: int = 0,
+    seeds: int = 1,
     overwrite: bool = False,
-    call: Callable[[Callable[[], Segmentation]], Segmentation] = lambda compute: compute(),
+    share: Share = ALONE,
 ) -> Summary:
     """Segments every input into ``out``; a bad input fails alone.
 
-    Writes, for each input, ``STEM.labels.png``, ``STEM.mask.png``, ``STEM.overlay.png`` and a
-    line in ``results.jsonl``; for the run ``run.json``. Results that are there already, of the
-    same picture, configuration and seed, are left as they are.
+    Writes, for each input, label map, mask and overlay (see :func:`output_paths`), and a line in
+    ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
+    content, configuration and seeds, are left as they are.
 
     Args:
       inputs: files, folders, patterns; see :func:`discover`.
       out: output folder, made if need be.
       config: the configuration.
+      engine: does the fits.
       draw: makes the overlay.
       listener: is told how it goes.
       seed: of every image, so that a result does not depend on its neighbours.
+      seeds: fits of every image, with seeds from ``seed`` on, whose consensus is the result.
       overwrite: replace what is there.
-      call: runs the computation of one image; a command line passes one that can be interrupted.
+      share: the part of the inputs that this process does.
 
     Raises:
       ConfigError: the configuration can't be used.
       OutputError: the folder can't be written, or holds other results; see :func:`make_plan`.
     """
     check_target(config.segment.target)
+    parse_window(config.input.window)
     sources = discover(inputs)
     folder = make_folder(out)
-    log = ResultLog(folder / "results.jsonl")
-    plan = make_plan(sources, folder, log, config.digest, seed, overwrite)
-    summary, started = Summary(folder), datetime.now(UTC)
-    clock = time.perf_counter()
+    log = ResultLog(folder / "results.jsonl", share.index)
+    identity = Identity(config.digest, seed, seeds)
+    plan = share.of(make_plan(sources, folder, log, identity, overwrite))
+    run = _Run(plan, folder, config, identity, log, engine, draw, listener, share)
+    return run.go()
 
-    def save_run() -> None:
-        summary.seconds = round(time.perf_counter() - clock, 3)
-        _write_run(summary, config, seed, started)
 
-    listener.begin(len(plan))
-    save_run()
-    try:
-        for index, task in enumerate(plan):
-            source = task.source
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        plan: list[Task],
+        folder: Path,
+        config: Config,
+        identity: Identity,
+        log: ResultLog,
+        engine: Engine,
+        draw: Draw,
+        listener: Listener,
+        share: Share,
+    ) -> None:
+        self.plan, self.folder, self.config = plan, folder, config
+        self.identity, self.log, self.engine = identity, log, engine
+        self.draw, self.listener, self.share = draw, listener, share
+        self.summary = Summary(folder)
+        self.clock = time.perf_counter()
+        self.seeds = range(identity.seed, identity.seed + identity.seeds)
+        self.cases: dict[int, Case] = {}
+        self.outcomes: dict[int, dict[tuple[int, int], Outcome]] = {}
+        self.unwritten = 0
+
+    def go(self) -> Summary:
+        self.listener.begin(len(self.plan))
+        self._save_run()
+        progress = self.listener.step
+        try:
+            batches = chunks(self._jobs(), self.config, self.engine.size())
+            for chunk, outcomes in self.engine.run(batches, progress):
+                for job, outcome in zip(chunk.jobs, outcomes, strict=True):
+                    self._take(job, outcome)
+            self.summary.status = "finished"
+        except BaseException:
+            self.summary.status = "interrupted"
+            raise
+        finally:
+            self._save_run()
+        return self.summary
+
+    def _save_run(self) -> None:
+        self.summary.seconds = round(time.perf_counter() - self.clock, 3)
+        write_run(self.summary, self.config, self.identity, self.engine, self.share)
+
+    def _jobs(self) -> Iterator[Job]:
+        """What is to be fitted, input by input; inputs are opened when their turn comes."""
+        for number, task in enumerate(self.plan):
             if task.done:
-                summary.skipped += 1
-                listener.skipped(index, log.get(source.stem) or {})
+                self.summary.skipped += 1
+                self.listener.skipped(number, self.log.get(task.source.stem) or {})
                 continue
-            listener.start(index, source)
-            record: Record = {"stem": source.stem, "input": str(source.path)}
-            record |= {"config": config.digest, "seed": seed}
+            self.listener.start(number, task.source)
             try:
-                record |= _segment_one(source, folder, config, seed, draw, listener, call)
+                case = open_case(task.source, self.config)
             except (ConfigError, OutputError):
                 raise
             except Exception as error:  # whatever it is, the other inputs can still be done
-                if os.environ.get("S3NET_DEBUG"):
-                    traceback.print_exc()
-                summary.failed += 1
-                record |= {"error": _explain(error, source)}
-                log.put(record)
-                listener.failed(index, record)
-            else:
-                summary.done += 1
-                summary.times.append(record["seconds"])
-                log.put(record)
-                listener.done(index, record)
-        summary.status = "finished"
-    except BaseException:
-        summary.status = "interrupted"
-        raise
-    finally:
-        save_run()
-    return summary
+                self._fail(number, _explain(error, str(task.source.path)))
+                continue
+            self.cases[number] = case
+            self.outcomes[number] = {}
+            for index in range(len(case)):
+                image = case.piece(index)
+                for seed in self.seeds if image is not None else ():
+                    if number not in self.cases:  # another piece of it has failed already
+                        break
+                    assert image is not None
+                    yield Job(number, index, seed, image)
+
+    def _take(self, job: Job, outcome: Outcome) -> None:
+        """Keeps one outcome; the last one of an input finishes it."""
+        case = self.cases.get(job.task)
+        if case is None:
+            return
+        if isinstance(outcome, Failed):
+            name = str(self.plan[job.task].source.path)
+            where = "" if len(case) == 1 else f" ({job.image.name})"
+            self._fail(job.task, _sentence(name + where, outcome.reason))
+            return
+        mine = self.outcomes[job.task]
+        mine[job.index, job.seed] = outcome
+        fitted = sum(case.piece(n) is not None for n in range(len(case))) if len(case) > 1 else 1
+        if len(mine) == fitted * len(self.seeds):
+            self._finish(job.task, case, {k: v for k, v in mine.items() if isinstance(v, Fitted)})
+
+    def _finish(self, number: int, case: Case, fits: dict[tuple[int, int], Fitted]) -> None:
+        source = self.plan[number].source
+        try:
+            whole, agreement, notes = self._whole(case, fits)
+            record: Record = self._head(number) | {"sha256": input_digest(source)}
+            announced = [f"{source.stem}.seg.dcm"] if source.kind == "dicom" else []
+            paths = self._paths(number)
+            with self.log.announced([*paths, *announced]):
+                names, more = write_outputs(self.folder, source, case, whole, agreement, self.draw)
+                record |= describe_result(
+                    source, case, whole, agreement, list(fits.values()), [*notes, *more]
+                )
+                record["outputs"] = names
+                self.log.put(record)
+        except OutputError as error:
+            self.unwritten += 1
+            if self.unwritten >= _FULL:
+                raise
+            self._fail(number, str(error))
+            return
+        except Exception as error:
+            self._fail(number, _explain(error, str(source.path)))
+            return
+        self._forget(number)
+        self.unwritten = 0
+        self.summary.done += 1
+        self.summary.times.append(record["seconds"])
+        self.listener.done(number, record)
+
+    def _whole(
+        self, case: Case, fits: dict[tuple[int, int], Fitted]
+    ) -> tuple[Segments, np.ndarray | None, list[str]]:
+        """The result of one input: its pieces joined, of several seeds their consensus."""
+        maps: list[np.ndarray | None] = []
+        shares: list[np.ndarray | None] = []
+        for index in range(len(case)):
+            mine = [fits[index, seed].labels for seed in self.seeds if (index, seed) in fits]
+            if len(mine) <= 1:
+                maps.append(mine[0] if mine else None)
+                continue
+            agreed = consensus(mine)
+            maps.append(agreed.labels)
+            shares.append(agreed.agreement)
+        notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
+        if len(self.seeds) == 1:
+            return case.join(maps), None, notes
+        spread: list[np.ndarray | None] = []
+        rest = iter(shares)
+        for labels in maps:
+            spread.append(None if labels is None else next(rest))
+        return case.join(maps), case.join_shares(spread), notes
+
+    def _head(self, number: int) -> Record:
+        source = self.plan[number].source
+        return {"stem": source.stem, "input": str(source.path), **self.identity.fields()}
+
+    def _paths(self, number: int) -> list[str]:
+        source = self.plan[number].source
+        return [p.name for p in output_paths(self.folder, source, self.identity.seeds).values()]
+
+    def _fail(self, number: int, reason: str) -> None:
+        self._forget(number)
+        record = self._head(number) | {"error": reason}
+        self.summary.failed += 1
+        self.summary.failures.append(reason)
+        try:
+            self.log.put(record)
+        except OutputError:
+            if self.unwritten == 0:
+                raise
+        self.listener.failed(number, record)
+
+    def _forget(self, number: int) -> None:
+        self.cases.pop(number, None)
+        self.outcomes.pop(number, None)
 
 
-def _segment_one(
-    source: Source,
-    folder: Path,
-    config: Config,
-    seed: int,
-    draw: Draw,
-    listener: Listener,
-    call: Callable[[Callable[[], Segmentation]], Segmentation],
-) -> Record:
-    if source.problem:
-        raise InputError(source.problem)
-    image = read(source.path)
-    result = call(lambda: segment_image(image, config, seed=seed, progress=listener.step))
-    paths = output_paths(folder, source.stem)
-    write_labels(paths["labels"], result.labels)
-    write_mask(paths["mask"], result.mask)
-    picture = draw(image.rgb8(), result.labels, result.mask, source.path.name)
-    write_picture(paths["overlay"], picture)
-    return _record(source, image, result) | {"outputs": {k: p.name for k, p in paths.items()}}
+def _sentence(name: str, reason: str) -> str:
+    """A reason that is a clause follows the name; one that is a sentence stands behind it."""
+    return f"{name} {reason}" if reason[:1].islower() else f"{name}: {reason}"
 
 
-def _record(source: Source, image: Image, result: Segmentation) -> Record:
-    notes = list(image.notes)
-    if not result.target:
-        notes.append(
-            f"{source.path} ended as one single cluster: its mask is empty; try another seed."
-        )
-    height, width = image.shape
-    loss = float(result.history["loss"][-1])
-    return {
-        "sha256": file_digest(source.path),
-        "width": width,
-        "height": height,
-        "steps": result.steps,
-        "labels": result.segments.count,
-        "target": list(result.target),
-        "area": int(np.count_nonzero(result.mask)),
-        "area_fraction": round(result.segments.area, 6),
-        "loss": loss if math.isfinite(loss) else None,
-        "seconds": round(result.seconds, 3),
-        "notes": notes,
-    }
-
-
-def _explain(error: Exception, source: Source) -> str:
+def _explain(error: Exception, name: str) -> str:
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, DivergedError):
-        return f"{source.path}: {error}"
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-        return f"{source.path} ran out of memory: try a smaller --size or fewer model.channels."
+    if os.environ.get("S3NET_DEBUG"):
+        traceback.print_exception(error)
+    if out_of_memory(error):
+        return f"{name} ran out of memory: shrink or crop it first."
     where = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).strip().splitlines() or [""])[0]
     return (
-        f"{source.path} failed for a reason that this tool does not know "
+        f"{name} failed for a reason that this tool does not know "
         f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno})."
     )
-
-
-def _write_run(summary: Summary, config: Config, seed: int, started: datetime) -> None:
-    times = summary.times
-    content = {
-        "status": summary.status,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": summary.seconds,
-        "done": summary.done,
-        "skipped": summary.skipped,
-        "failed": summary.failed,
-        "seconds_first_image": times[0] if times else None,
-        "seconds_median_later": round(float(np.median(times[1:])), 3) if times[1:] else None,
-        "seed": seed,
-        "config_digest": config.digest,
-        "config": config.to_dict(),
-        "versions": versions(),
-        "devices": devices(),
-        "implementations": {
-            operator: [name for name, reason in reasons.items() if reason is None]
-            for operator, reasons in implementations().items()
-        },
-    }
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_bytes(summary.out / "run.json", text.encode())

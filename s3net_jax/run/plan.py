@@ -6,12 +6,32 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from s3net_jax.io import OutputError
-from s3net_jax.run.discover import OUTPUT_KINDS, Source
+from s3net_jax.run.discover import Source
 from s3net_jax.run.log import ResultLog
+from s3net_jax.run.outputs import output_paths
 
-__all__ = ["Task", "file_digest", "make_plan", "output_paths"]
+__all__ = ["Identity", "Task", "input_digest", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a folder's results must share: the configuration's digest, first seed, their number."""
+
+    config: str
+    seed: int
+    seeds: int = 1
+
+    def fields(self) -> dict[str, Any]:
+        """As a record keeps it."""
+        return {"config": self.config, "seed": self.seed, "seeds": self.seeds}
+
+    def of(self, record: dict[str, Any]) -> bool:
+        """Whether ``record`` has this identity."""
+        found = record.get("config"), record.get("seed"), record.get("seeds", 1)
+        return found == (self.config, self.seed, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -22,62 +42,67 @@ class Task:
     done: bool
 
 
-def output_paths(out: Path, stem: str) -> dict[str, Path]:
-    """Kind of result → its file."""
-    return {kind: out / f"{stem}.{kind}.png" for kind in OUTPUT_KINDS}
-
-
-def file_digest(path: Path) -> str | None:
-    """SHA-256 of the file's content, or None if it can't be read."""
+def input_digest(source: Source) -> str | None:
+    """SHA-256 of the input's content (of a series: of its files' digests in order), or None if
+    it can't be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        if len(source.files) > 1:
+            each = sorted(_file_digest(path) for path in source.files)
+            return hashlib.sha256("".join(each).encode()).hexdigest()
+        return _file_digest(source.files[0] if source.files else source.path)
     except OSError:
         return None
 
 
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def make_plan(
-    sources: list[Source], out: Path, log: ResultLog, digest: str, seed: int, overwrite: bool
+    sources: list[Source], out: Path, log: ResultLog, identity: Identity, overwrite: bool
 ) -> list[Task]:
     """What to do with each source. Nothing is overwritten unasked.
 
-    A source is done if ``log`` holds a result of the same picture under the same configuration
-    and seed, and all its files are there.
+    A source is done if ``log`` holds a result of the same content under the same configuration
+    and seeds, and all its files are there.
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
         results of another configuration, seed or picture, or files of unknown origin.
     """
-    inputs = {os.path.realpath(source.path) for source in sources}
+    inputs = {os.path.realpath(p) for source in sources for p in (source.path, *source.files)}
     for source in sources:
-        for path in output_paths(out, source.stem).values():
+        for path in output_paths(out, source, identity.seeds).values():
             if os.path.realpath(path) in inputs:
                 raise OutputError(f"{path} is an input and a result: choose another output folder.")
     if overwrite:
         return [Task(source, done=False) for source in sources]
     for record in log.finished():
-        if (record.get("config"), record.get("seed")) != (digest, seed):
+        if not identity.of(record):
             raise OutputError(
                 f"{out} holds results of another configuration or seed: choose another output "
                 "folder, or replace them with --overwrite."
             )
-    return [Task(source, _is_done(source, out, log)) for source in sources]
+    return [Task(source, _is_done(source, out, log, identity)) for source in sources]
 
 
-def _is_done(source: Source, out: Path, log: ResultLog) -> bool:
-    present = [path for path in output_paths(out, source.stem).values() if path.exists()]
+def _is_done(source: Source, out: Path, log: ResultLog, identity: Identity) -> bool:
+    paths = list(output_paths(out, source, identity.seeds).values())
+    present = [path for path in paths if path.exists()]
     record = log.get(source.stem)
     if record is None or "error" in record:
-        if present:
+        foreign = [path for path in present if path.name not in log.unfinished]
+        if foreign:
             raise OutputError(
-                f"{present[0]} exists and is not from a finished run: choose another output "
+                f"{foreign[0]} exists and is not from a finished run: choose another output "
                 "folder, or replace it with --overwrite."
             )
         return False
-    digest = file_digest(source.path)
+    digest = input_digest(source)
     if digest is not None and record.get("sha256") != digest:
         raise OutputError(
             f"{out} holds results named {source.stem} of another picture ({record.get('input')}): "
             "choose another output folder, or replace them with --overwrite."
         )
-    return digest is not None and len(present) == len(OUTPUT_KINDS)
+    return digest is not None and len(present) == len(paths)

@@ -13,7 +13,13 @@ from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import Image, prepare
 from s3net_jax.masks import Segments, check_target, segment_logits
 
-__all__ = ["DivergedError", "Progress", "Segmentation", "segment_image"]
+__all__ = [
+    "DivergedError",
+    "Progress",
+    "Segmentation",
+    "explain_divergence",
+    "segment_image",
+]
 
 Progress = Callable[[int, dict[str, Any]], None]
 """Called as ``progress(step, {"loss": ..., "labels": ...})`` after every step."""
@@ -34,7 +40,8 @@ class Segmentation:
       history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays.
       steps: steps done.
       label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
-      seconds: time taken, compilation included.
+      seconds: time taken, compilation included; an equal share of a batch's.
+      notes: sentences a user should know.
     """
 
     labels: np.ndarray
@@ -44,6 +51,7 @@ class Segmentation:
     steps: int
     label_maps: np.ndarray | None
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def segments(self) -> Segments:
@@ -94,39 +102,20 @@ def segment_image(
         raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
     finally:
         _relay.listener = None
-    return segmentation_of(result, logits, image, config, time.perf_counter() - start)
-
-
-def segmentation_of(
-    result: Any, logits: np.ndarray, image: Image, config: Config, seconds: float
-) -> Segmentation:
-    """The segmentation of ``image`` that its fit (a ``FitResult``) gives.
-
-    Args:
-      result: of the fit.
-      logits: (h, w, K), those of the result, on the host.
-      image: at its own size.
-      config: of the fit.
-      seconds: that the fit took.
-
-    Raises:
-      DivergedError: the logits are not finite.
-      ConfigError, InputError: as :func:`segment_logits`.
-    """
-    start = time.perf_counter()
     steps = int(result.steps)
     history = {name: np.asarray(values)[:steps] for name, values in result.history.items()}
     if not np.isfinite(logits).all():
-        _explain_divergence(history, config)
+        explain_divergence(history, config)
     segments = segment_logits(logits, image, config.segment)
     maps = None if result.label_maps is None else np.asarray(result.label_maps)[:steps]
-    seconds += time.perf_counter() - start
+    seconds = time.perf_counter() - start
     return Segmentation(
         segments.labels, segments.mask, segments.target, history, steps, maps, seconds
     )
 
 
-def _explain_divergence(history: dict[str, np.ndarray], config: Config) -> NoReturn:
+def explain_divergence(history: dict[str, np.ndarray], config: Config) -> NoReturn:
+    """Raises :class:`DivergedError` that says when it happened, and what helps."""
     finite = np.isfinite(history["loss"])
     when = f"at step {int(np.argmin(finite)) + 1}" if not finite.all() else "in its last step"
     raise DivergedError(

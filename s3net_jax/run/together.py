@@ -1,17 +1,15 @@
-"""Many images in memory: prepared, put together by shape, fitted as batches, segmented."""
+"""Many images in memory: put together by shape, fitted as batches, segmented."""
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
-
-from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import Image, prepare, prepared_shape
-from s3net_jax.masks import check_target
-from s3net_jax.run.single import Segmentation, segmentation_of
+from s3net_jax.config import Config
+from s3net_jax.io import Image, prepared_shape
+from s3net_jax.masks import check_target, segments_of
+from s3net_jax.run.single import DivergedError, Segmentation
+from s3net_jax.run.work import Failed, Fitter, Outcome, Piece
 
 __all__ = ["segment_together"]
 
@@ -27,35 +25,26 @@ def segment_together(
     for index, image in enumerate(images):
         groups[prepared_shape(image.shape, config.input)].append(index)
     results: list[list[Segmentation]] = [[] for _ in images]
+    fitter = Fitter(config)
     for members in groups.values():
-        for index, found in zip(
-            members, _segment_group([images[i] for i in members], config, seeds), strict=True
-        ):
-            results[index] = found
+        outcomes = iter(fitter([Piece(images[n], seed) for n in members for seed in seeds]))
+        for n in members:
+            results[n] = [_segmentation(next(outcomes), images[n], config) for _ in seeds]
     return results
 
 
-def _segment_group(
-    images: list[Image], config: Config, seeds: Sequence[int]
-) -> list[list[Segmentation]]:
-    """Of images whose network inputs have one shape."""
-    import jax
-
-    from s3net_jax.fitting import fit_batch
-    from s3net_kernels import UnsupportedError
-
-    start = time.perf_counter()
-    pixels = np.stack([prepare(image, config.input) for image in images])
-    keys = jax.vmap(jax.random.key)(np.tile(np.asarray(seeds, np.uint32), len(images)))
-    inputs = jax.numpy.asarray(np.repeat(pixels, len(seeds), axis=0))
-    try:
-        fits = fit_batch(keys, inputs, config)
-    except UnsupportedError as error:
-        raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
-    each = (time.perf_counter() - start) / len(keys)
-    found = []
-    for n, image in enumerate(images):
-        places = range(n * len(seeds), (n + 1) * len(seeds))
-        singles = [jax.tree.map(lambda a, p=p: a[p], fits) for p in places]
-        found.append([segmentation_of(f, f.logits, image, config, each) for f in singles])
-    return found
+def _segmentation(outcome: Outcome, image: Image, config: Config) -> Segmentation:
+    if isinstance(outcome, Failed):
+        kind = DivergedError if outcome.diverged else RuntimeError
+        raise kind(f"{image.name}: {outcome.reason}")
+    found = segments_of(outcome.labels, image, config.segment)
+    return Segmentation(
+        found.labels,
+        found.mask,
+        found.target,
+        outcome.history,
+        outcome.steps,
+        outcome.label_maps,
+        outcome.seconds,
+        outcome.notes,
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from s3net_jax.presets import preset
 from s3net_jax.report import overlay
-from s3net_jax.run import Summary, segment_inputs
+from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from s3net_jax.terminal import LiveDisplay, duration, summary_line
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -50,6 +50,7 @@ def test_the_live_display_follows_the_steps(
             [tmp_path / "[red]a.png", tmp_path / "b.png"],
             tmp_path / "out",
             config,
+            engine=LocalEngine(config),
             draw=overlay,
             listener=display,
         )

@@ -14,7 +14,7 @@ from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import OutputError
 from s3net_jax.presets import preset
 from s3net_jax.report import overlay
-from s3net_jax.run import Summary, segment_inputs
+from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from s3net_jax.terminal import QuietDisplay
 from tests.fakes import brightness_fit, install_fit
 from tests.pictures import save_lesion
@@ -29,13 +29,23 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(tmp_path: Path, *inputs: Path, config: Config = CONFIG, **options: Any) -> Summary:
     listener = options.pop("listener", QuietDisplay())
+    engine = LocalEngine(config, batch=options.pop("batch", 1))
     return segment_inputs(
-        inputs, tmp_path / "out", config, draw=overlay, listener=listener, **options
+        inputs,
+        tmp_path / "out",
+        config,
+        engine=engine,
+        draw=overlay,
+        listener=listener,
+        **options,
     )
 
 
 def lines(tmp_path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (tmp_path / "out/results.jsonl").read_text().splitlines()]
+    """The last line of each stem."""
+    text = (tmp_path / "out/results.jsonl").read_text()
+    records = [json.loads(line) for line in text.splitlines()]
+    return list({record["stem"]: record for record in records}.values())
 
 
 def run_json(tmp_path: Path) -> dict[str, Any]:
@@ -187,20 +197,35 @@ def test_failures_of_the_machine_are_named(tmp_path: Path, monkeypatch, error, w
     assert words in lines(tmp_path)[0]["error"] and "a.png" in lines(tmp_path)[0]["error"]
 
 
-def test_divergence_is_named(tmp_path: Path, monkeypatch) -> None:
-    save_lesion(tmp_path / "a.png")
-
-    def diverging(*args: Any, **more: Any):
-        result = brightness_fit(*args, **more)
+def diverging(above: float):
+    def fit(key: Any, image: Any, config: Config, **more: Any):
+        result = brightness_fit(key, image, config, **more)
+        if config.fit.learning_rate < above:
+            return result
         loss = result.history["loss"].at[1:].set(np.nan)
         history = {**result.history, "loss": loss}
         return type(result)(
             result.labels, result.logits * np.nan, history, result.steps, None, None
         )
 
-    install_fit(monkeypatch, diverging)
+    return fit
+
+
+def test_divergence_is_named(tmp_path: Path, monkeypatch) -> None:
+    save_lesion(tmp_path / "a.png")
+    install_fit(monkeypatch, diverging(0.0))
     run(tmp_path, tmp_path / "a.png")
-    assert "diverged at step 2: lower fit.learning_rate" in lines(tmp_path)[0]["error"]
+    error = lines(tmp_path)[0]["error"]
+    assert "diverged at step 2: lower fit.learning_rate" in error
+    assert error.endswith("a rate of 0.09 diverged, too.")
+
+
+def test_divergence_is_tried_once_more_and_reported(tmp_path: Path, monkeypatch) -> None:
+    save_lesion(tmp_path / "a.png")
+    install_fit(monkeypatch, diverging(0.1))
+    assert run(tmp_path, tmp_path / "a.png").done == 1
+    (note,) = lines(tmp_path)[0]["notes"]
+    assert "diverged with fit.learning_rate=0.36; this is the result with 0.09" in note
 
 
 def test_one_cluster_is_noted(tmp_path: Path, monkeypatch) -> None:
@@ -224,17 +249,40 @@ def test_a_wrong_configuration_stops_before_anything_is_written(tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_stops_the_run(tmp_path: Path, monkeypatch) -> None:
+def full(*_: Any, **__: Any) -> None:
+    raise OutputError("out/a.mask.png can't be written: no space left on device.")
+
+
+def test_a_result_that_can_not_be_written_costs_only_itself(tmp_path: Path, monkeypatch) -> None:
+    import s3net_jax.run.outputs as outputs
+
     for name in ("a.png", "b.png"):
         save_lesion(tmp_path / name)
+    write = outputs.write_mask
 
-    def full(*_: Any, **__: Any) -> None:
-        raise OutputError("out/a.mask.png can't be written: no space left on device.")
+    def once(path: Path, *more: Any) -> None:
+        if path.name.startswith("a."):
+            full()
+        write(path, *more)
 
-    monkeypatch.setattr("s3net_jax.run.many.write_mask", full)
+    monkeypatch.setattr(outputs, "write_mask", once)
+    summary = run(tmp_path, tmp_path / "a.png", tmp_path / "b.png")
+    assert (summary.done, summary.failed) == (1, 1)
+    assert summary.failures == ["out/a.mask.png can't be written: no space left on device."]
+    monkeypatch.undo()
+    install_fit(monkeypatch)
+    summary = run(tmp_path, tmp_path / "a.png", tmp_path / "b.png")
+    assert (summary.done, summary.skipped) == (1, 1), "what was half written is done again"
+
+
+def test_a_disk_that_stays_full_stops_the_run(tmp_path: Path, monkeypatch) -> None:
+    for name in "abcd":
+        save_lesion(tmp_path / f"{name}.png")
+    monkeypatch.setattr("s3net_jax.run.outputs.write_mask", full)
     with pytest.raises(OutputError, match="no space"):
-        run(tmp_path, tmp_path / "a.png", tmp_path / "b.png")
+        run(tmp_path, *(tmp_path / f"{name}.png" for name in "abcd"))
     assert run_json(tmp_path)["status"] == "interrupted"
+    assert len(lines(tmp_path)) == 2
 
 
 def test_steps_are_reported_through_one_callback(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""The files of one result: their names, and their writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.io import (
+    InputError,
+    write_gray,
+    write_labels,
+    write_mask,
+    write_nifti,
+    write_picture,
+    write_seg,
+    write_stack,
+)
+from s3net_jax.masks import Segments
+from s3net_jax.run.cases import Case, VolumeCase
+from s3net_jax.run.discover import Source
+
+__all__ = ["Draw", "output_paths", "write_outputs"]
+
+Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, str], PilImage.Image]
+"""Draws an overlay from image (H, W, 3) uint8, labels (H, W), mask (H, W), name."""
+
+_SUFFIXES = {"image": ".png", "stack": ".tif", "nifti": ".nii.gz", "dicom": ".nii.gz"}
+
+
+def output_paths(out: Path, source: Source, seeds: int = 1) -> dict[str, Path]:
+    """Kind of result → its file: pictures for pictures, NIfTI for NIfTI and DICOM, TIFF for
+    stacks. ``agreement`` only of several seeds."""
+    suffix = _SUFFIXES[source.kind]
+    kinds = ["labels", "mask", *(["agreement"] if seeds > 1 else [])]
+    paths = {kind: out / f"{source.stem}.{kind}{suffix}" for kind in kinds}
+    return {**paths, "overlay": out / f"{source.stem}.overlay.png"}
+
+
+def write_outputs(
+    out: Path,
+    source: Source,
+    case: Case,
+    whole: Segments,
+    agreement: np.ndarray | None,
+    draw: Draw,
+) -> tuple[dict[str, str], list[str]]:
+    """Writes all results of one input.
+
+    A DICOM series also becomes ``STEM.seg.dcm`` (DICOM SEG), if highdicom is there and the
+    series has what the standard asks for.
+
+    Returns:
+      Kind → file name; and notes on what could not be written.
+
+    Raises:
+      OutputError: something can't be written; what was written stays.
+    """
+    paths = output_paths(out, source, 1 if agreement is None else 2)
+    notes: list[str] = []
+    if case.volume is None:
+        write_labels(paths["labels"], whole.labels)
+        write_mask(paths["mask"], whole.mask)
+        if agreement is not None:
+            write_gray(paths["agreement"], agreement)
+    else:
+        assert isinstance(case, VolumeCase)
+        notes += _write_volume(out, source, case, whole, agreement, paths)
+    sheets = [draw(p.image, p.labels, p.mask, p.name) for p in case.panels(whole)]
+    write_picture(paths["overlay"], _below_one_another(sheets))
+    return {kind: path.name for kind, path in paths.items()}, notes
+
+
+def _write_volume(
+    out: Path,
+    source: Source,
+    case: VolumeCase,
+    whole: Segments,
+    agreement: np.ndarray | None,
+    paths: dict[str, Path],
+) -> list[str]:
+    volume = case.volume
+    assert volume is not None
+    small = np.uint8 if whole.count <= 256 else np.uint16
+    labels = whole.labels.astype(small)
+    if source.kind == "stack":
+        write_stack(paths["labels"], labels)
+        write_stack(paths["mask"], whole.mask.astype(np.uint8) * np.uint8(255))
+        if agreement is not None:
+            write_stack(paths["agreement"], np.round(agreement * 255).astype(np.uint8))
+        return []
+    write_nifti(paths["labels"], case.view.back(labels), volume)
+    write_nifti(paths["mask"], case.view.back(whole.mask.astype(np.uint8)), volume)
+    if agreement is not None:
+        write_nifti(paths["agreement"], case.view.back(agreement.astype(np.float32)), volume)
+    if source.kind == "dicom":
+        path = out / f"{source.stem}.seg.dcm"
+        try:
+            write_seg(path, case.view.back(whole.mask), case.view.back(whole.labels), volume)
+        except InputError as error:
+            return [str(error)]
+        paths["seg"] = path
+    return []
+
+
+def _below_one_another(sheets: list[PilImage.Image]) -> PilImage.Image:
+    if len(sheets) == 1:
+        return sheets[0]
+    width = max(sheet.width for sheet in sheets)
+    joined = PilImage.new("RGB", (width, sum(sheet.height for sheet in sheets)), "white")
+    top = 0
+    for sheet in sheets:
+        joined.paste(sheet, (0, top))
+        top += sheet.height
+    return joined

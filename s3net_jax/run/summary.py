@@ -1,0 +1,112 @@
+"""How a run went: the count, what is told meanwhile, and ``run.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from s3net_jax.config import Config
+from s3net_jax.io import write_bytes
+from s3net_jax.run.discover import Source
+from s3net_jax.run.engine import Engine
+from s3net_jax.run.environment import devices, implementations, versions
+from s3net_jax.run.plan import Identity
+from s3net_jax.run.share import Share
+
+__all__ = ["Listener", "Record", "Summary", "write_run"]
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Summary:
+    """How a run went.
+
+    Attributes:
+      out: the output folder.
+      done, skipped, failed: numbers of inputs.
+      seconds: wall clock of the whole run.
+      status: ``running``, ``finished`` or ``interrupted``.
+      times: seconds that the fits of each input took; the first includes compilation.
+      failures: a sentence for each input that failed.
+      started: when.
+    """
+
+    out: Path
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    status: str = "running"
+    times: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Listener(Protocol):
+    """Is told how a run goes; every method may do nothing."""
+
+    step: Callable[[int, Record], None] | None
+    """Called every few steps of the batch in flight with ``loss``, ``labels``, ``running``; of
+    an engine with workers elsewhere, never."""
+
+    def begin(self, count: int) -> None:
+        """A run of ``count`` inputs begins."""
+
+    def start(self, index: int, source: Source) -> None:
+        """Input ``index`` (from 0) is opened."""
+
+    def done(self, index: int, record: Record) -> None:
+        """Its results are written."""
+
+    def failed(self, index: int, record: Record) -> None:
+        """It could not be segmented: ``record["error"]`` says why."""
+
+    def skipped(self, index: int, record: Record) -> None:
+        """Its results were there already."""
+
+    def say(self, text: str) -> None:
+        """Something about the run as a whole: a batch halved, a worker lost."""
+
+
+def write_run(
+    summary: Summary, config: Config, identity: Identity, engine: Engine, share: Share
+) -> None:
+    """``run.json``, of process N > 0 of several ``run-N.json``."""
+    times = summary.times
+    content = {
+        "status": summary.status,
+        "started": summary.started.isoformat(timespec="seconds"),
+        "seconds": summary.seconds,
+        "done": summary.done,
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "failures": summary.failures,
+        "images_per_minute": round(60 * summary.done / summary.seconds, 2)
+        if summary.done and summary.seconds
+        else None,
+        "seconds_first_image": times[0] if times else None,
+        "seconds_median_later": round(float(np.median(times[1:])), 3) if times[1:] else None,
+        "seed": identity.seed,
+        "seeds": identity.seeds,
+        **engine.describe(),
+        "process": share.index,
+        "processes": share.count,
+        "config_digest": config.digest,
+        "config": config.to_dict(),
+        "versions": versions(),
+        "devices": devices(),
+        "implementations": {
+            operator: [name for name, reason in reasons.items() if reason is None]
+            for operator, reasons in implementations().items()
+        },
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    name = "run.json" if share.index == 0 else f"run-{share.index}.json"
+    write_bytes(summary.out / name, text.encode())

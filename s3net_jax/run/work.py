@@ -1,0 +1,226 @@
+"""Pieces fitted together on the devices of one process, whatever happens to some of them."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.config import Config, ConfigError
+from s3net_jax.io import Image, prepare, prepared_shape
+from s3net_jax.masks import compact_labels, labels_at_size
+from s3net_jax.run.capacity import most_at_once
+from s3net_jax.run.single import DivergedError, explain_divergence
+
+__all__ = ["Failed", "Fitted", "Fitter", "Outcome", "Piece", "out_of_memory"]
+
+GENTLER = 0.25
+"""What the learning rate is multiplied by, once, after a fit that diverged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One image to fit with one seed."""
+
+    image: Image
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fit that succeeded.
+
+    Attributes:
+      labels: (H, W) int32 at the image's own size, 0..L−1 by decreasing area.
+      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays.
+      steps: done.
+      label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
+      seconds: an equal share of the time taken together.
+      notes: sentences a user should know.
+    """
+
+    labels: np.ndarray
+    history: dict[str, np.ndarray]
+    steps: int
+    label_maps: np.ndarray | None
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A fit that did not.
+
+    Attributes:
+      reason: why, as a clause that follows the input's name, or a sentence.
+      diverged: whether the optimisation left the finite numbers.
+    """
+
+    reason: str
+    diverged: bool = False
+
+
+Outcome = Fitted | Failed
+Progress = Callable[[int, dict[str, Any]], None]
+
+
+@dataclass
+class Fitter:
+    """Fits pieces of one prepared shape, as many at once as the memory holds.
+
+    Runs out of memory: the batch is halved, for good. Something else goes wrong: each piece by
+    itself, so that only those at fault are lost. A fit diverges: once more, with a quarter of the
+    learning rate.
+
+    Attributes:
+      config: of all.
+      limit: fits at once; None: as many as fit the memory (:func:`most_at_once`).
+      devices: that share the fits; None: the default device.
+      say: is told what a user should know meanwhile.
+    """
+
+    config: Config
+    limit: int | None = None
+    devices: Sequence[Any] | None = None
+    say: Callable[[str], None] = lambda text: None
+    _limits: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
+        """An outcome for each piece; raises :class:`ConfigError` if none could ever be fitted."""
+        shape = prepared_shape(pieces[0].image.shape, self.config.input)
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(pieces):
+            at_once = self._at_once(shape, len(pieces))
+            part = pieces[len(outcomes) : len(outcomes) + at_once]
+            outcomes += self._carefully(list(part), shape, progress)
+        return outcomes
+
+    def _at_once(self, shape: tuple[int, int], wanted: int) -> int:
+        if self.limit is not None:
+            self._limits.setdefault(shape, self.limit)
+        elif wanted > 1 and shape not in self._limits:
+            self._limits[shape] = most_at_once(self.config, shape, wanted, self.devices)
+        return self._limits.get(shape, 1)
+
+    def _carefully(
+        self, pieces: list[Piece], shape: tuple[int, int], progress: Progress | None
+    ) -> list[Outcome]:
+        try:
+            return self._together(pieces, progress)
+        except ConfigError:
+            raise
+        except Exception as error:
+            if os.environ.get("S3NET_DEBUG"):
+                traceback.print_exc()
+            if len(pieces) == 1:
+                return [Failed(_reason(error))]
+            if not out_of_memory(error):
+                return [o for piece in pieces for o in self._carefully([piece], shape, progress)]
+        half = max(1, len(pieces) // 2)
+        self._limits[shape] = half
+        self.say(
+            f"{len(pieces)} fits at once do not fit into memory: going on with {half} at once."
+        )
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(pieces):
+            part = pieces[len(outcomes) : len(outcomes) + self._limits[shape]]
+            outcomes += self._carefully(part, shape, progress)
+        return outcomes
+
+    def _together(self, pieces: list[Piece], progress: Progress | None) -> list[Outcome]:
+        start = time.perf_counter()
+        fits = self._fit(pieces, self.config, progress)
+        found: list[tuple[Fitted | None, Any]] = [
+            (_fitted(fits, n, piece), {k: v[n] for k, v in fits.history.items()})
+            for n, piece in enumerate(pieces)
+        ]
+        each = (time.perf_counter() - start) / len(pieces)
+        outcomes: list[Outcome] = []
+        for (fit, history), piece in zip(found, pieces, strict=True):
+            if fit is None:
+                outcomes.append(self._again(piece, history, progress))
+            else:
+                outcomes.append(_with(fit, each))
+        return outcomes
+
+    def _again(self, piece: Piece, history: Any, progress: Progress | None) -> Outcome:
+        """A fit that diverged, once more and more gently."""
+        start = time.perf_counter()
+        rate = self.config.fit.learning_rate * GENTLER
+        gentle = self.config.replace(fit={"learning_rate": rate})
+        fits = self._fit([piece], gentle, progress)
+        fit = _fitted(fits, 0, piece)
+        if fit is None:
+            try:
+                explain_divergence({k: np.asarray(v) for k, v in history.items()}, self.config)
+            except DivergedError as error:
+                return Failed(f"{str(error).rstrip('.')}; a rate of {rate:g} diverged, too.", True)
+        assert fit is not None
+        note = (
+            f"The optimisation diverged with fit.learning_rate={self.config.fit.learning_rate:g}; "
+            f"this is the result with {rate:g}."
+        )
+        return _with(fit, time.perf_counter() - start, (note,))
+
+    def _fit(self, pieces: list[Piece], config: Config, progress: Progress | None) -> Any:
+        import jax
+
+        from s3net_jax import fitting
+        from s3net_kernels import UnsupportedError
+
+        prepared: dict[int, np.ndarray] = {}
+        for piece in pieces:  # many seeds share an image
+            if id(piece.image) not in prepared:
+                prepared[id(piece.image)] = prepare(piece.image, config.input)
+        images = jax.numpy.asarray(np.stack([prepared[id(piece.image)] for piece in pieces]))
+        keys = jax.vmap(jax.random.key)(np.array([piece.seed for piece in pieces], np.uint32))
+        devices = self.devices if len(pieces) > 1 else None
+        try:
+            return fitting.fit_batch(keys, images, config, devices=devices, progress=progress)
+        except UnsupportedError as error:
+            raise ConfigError(
+                f"{error} (model.implementation={config.model.implementation})"
+            ) from None
+
+
+def _fitted(fits: Any, n: int, piece: Piece) -> Fitted | None:
+    """Fit ``n`` of a batch; None if it diverged."""
+    logits = np.asarray(fits.logits[n])
+    if not np.isfinite(logits).all():
+        return None
+    steps = int(fits.steps[n])
+    history = {name: np.asarray(values[n])[:steps] for name, values in fits.history.items()}
+    maps = None if fits.label_maps is None else np.asarray(fits.label_maps[n])[:steps]
+    labels = compact_labels(labels_at_size(logits, piece.image.shape))
+    return Fitted(labels, history, steps, maps, 0.0)
+
+
+def _with(fit: Fitted, seconds: float, notes: tuple[str, ...] = ()) -> Fitted:
+    return Fitted(fit.labels, fit.history, fit.steps, fit.label_maps, seconds, notes)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the machine or a device ran out of memory."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or "RESOURCE_EXHAUSTED" in text
+        or "out of memory" in text.lower()
+    )
+
+
+def _reason(error: Exception) -> str:
+    if out_of_memory(error):
+        return "ran out of memory: try a smaller --size or fewer model.channels."
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    first = (str(error).strip().splitlines() or [""])[0]
+    return (
+        "failed for a reason that this tool does not know "
+        f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno})."
+    )
