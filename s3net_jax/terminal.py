@@ -129,14 +129,12 @@ class LiveDisplay(PlainDisplay):
         super().begin(count)
         self._began = time.monotonic()
         self._all = self._progress.add_task("", total=count, what="inputs", state="")
-        self._one = self._progress.add_task("", total=self._steps, what="", state="")
+        self._one = self._progress.add_task("", total=self._steps, what="fits", state="")
         self._progress.update(self._all, visible=count > 1)
         self._progress.start()
 
     def start(self, index: int, source: Source) -> None:
         self._opened += 1
-        name = source.path.name if len(source.path.name) <= 32 else "…" + source.path.name[-31:]
-        self._progress.update(self._one, what=name)
         if self._opened == 1:
             self._progress.update(self._one, state="compiling")
         self._count()
@@ -169,11 +167,8 @@ class LiveDisplay(PlainDisplay):
         self._progress.update(self._all, completed=over, state=state)
 
     def _step(self, step: int, record: Record) -> None:
-        fits = "" if record["running"] == 1 else f"{record['running']} fits  "
-        state = (
-            f"{fits}step {step}/{self._steps}  {record['labels']:2d} labels  "
-            f"loss {record['loss']:.3f}"
-        )
+        state = f"{record['running']} at once  step {step}/{self._steps}  "
+        state += f"{record['labels']:2d} labels  loss {record['loss']:.3f}"
         self._progress.update(self._one, completed=step, state=state)
 
     def close(self) -> None:

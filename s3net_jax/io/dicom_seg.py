@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ from s3net_jax.io.write import replacing
 __all__ = ["write_seg"]
 
 _CLUSTERS = 32  # more are left out: they are crumbs
+_REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_MAY_BE_BLANK = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
+    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
+)
 
 
 def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> None:
@@ -54,11 +60,12 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         )
         for number, n in enumerate(kept, 1)
     ]
+    sources = _sources(volume)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = hd.seg.Segmentation(
-                source_images=_sources(volume),
+                source_images=sources,
                 pixel_array=pixels[..., kept],
                 segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=descriptions,
@@ -88,5 +95,21 @@ def _algorithm(hd: Any, codes: Any, version: str) -> Any:
 
 
 def _sources(volume: Volume) -> list[Any]:
-    """The data sets in the order of the slices; one alone if it holds all frames."""
-    return [volume.origin[0]] if volume.origin[0] is volume.origin[-1] else list(volume.origin)
+    """The data sets in the order of the slices, one alone if it holds all frames; with
+    blanks where the standard wants an element that may be blank."""
+    found = list(dict.fromkeys(map(id, volume.origin)))
+    by_id = {id(data): data for data in volume.origin}
+    sources = []
+    for number in found:
+        data = by_id[number]
+        missing = [tag for tag in _REQUIRED if not data.get(tag)]
+        if missing:
+            raise InputError(
+                f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
+            )
+        changed = copy.copy(data)
+        for tag in _MAY_BE_BLANK:
+            if tag not in changed:
+                setattr(changed, tag, "")
+        sources.append(changed)
+    return sources

@@ -126,7 +126,8 @@ def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
         header.set_data_dtype(values.dtype)
         header.set_slope_inter(1, 0)
         header["cal_min"] = header["cal_max"] = 0
-        kind = nib.Nifti2Image if isinstance(volume.origin, nib.Nifti2Pair) else nib.Nifti1Image
+        second = isinstance(header, nib.Nifti2Header)
+        kind = nib.Nifti2Image if second else nib.Nifti1Image
         image = kind(values, volume.origin.affine, header)
     else:
         image = nib.Nifti1Image(values, volume.affine)

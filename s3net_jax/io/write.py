@@ -86,7 +86,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         handle, temporary = tempfile.mkstemp(
             prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
         )
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "w+b") as file:  # TIFF's writer reads back what it wrote
             yield file
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)

@@ -236,7 +236,7 @@ class VolumeCase:
         for n in places:
             image = self.piece(int(n))
             if image is not None:
-                name = f"{self.volume.path.name} {n + 1}/{len(self)}"
+                name = f"{Path(self.volume.name).name} {n + 1}/{len(self)}"
                 result.append(Panel(image.rgb8(), whole.labels[n], whole.mask[n], name))
         return result
 

@@ -79,7 +79,9 @@ class RayEngine:
         except ImportError:
             raise ConfigError("The engine ray needs Ray: pip install 's3net-jax[ray]'.") from None
         self._ray, self._config, self._batch, self._say = ray, config, batch, say
-        address = address or os.environ.get("RAY_ADDRESS")
+        address = address or os.environ.get("RAY_ADDRESS") or None
+        if not os.environ.get("RAY_ADDRESS"):
+            os.environ.pop("RAY_ADDRESS", None)  # Ray takes an empty one for an address
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         before = signal.getsignal(signal.SIGTERM)  # Ray puts its own there

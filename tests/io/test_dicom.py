@@ -1,0 +1,151 @@
+"""DICOM in, DICOM SEG and NIfTI out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s3net_jax.io import InputError, SliceView, read_dicom, write_nifti, write_seg
+from s3net_jax.io.dicom import is_dicom, series_of
+from tests.volumes import ball, save_dicom
+
+pydicom = pytest.importorskip("pydicom")
+nib = pytest.importorskip("nibabel")
+
+
+@pytest.mark.parametrize("compress", [None, "rle", "jpeg2000"])
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, -1024.0), (0.5, -1000.0)])
+def test_a_series_is_sorted_and_rescaled(tmp_path: Path, compress, slope, intercept) -> None:
+    if compress == "jpeg2000":
+        pytest.importorskip("openjpeg")
+    values, _ = ball((40, 36, 9))
+    files = save_dicom(tmp_path, values, compress=compress, slope=slope, intercept=intercept)
+    volume = read_dicom(sorted(files))
+    np.testing.assert_allclose(volume.voxels, values)
+    assert volume.form == "dicom" and not volume.notes and volume.acquired == 2
+    # The centre of voxel (c, r, s) by the standard's formula (C.7.6.2.1.1), LPS to RAS.
+    data = pydicom.dcmread(files[4])
+    row, column = np.reshape(data.ImageOrientationPatient, (2, 3))
+    place = data.ImagePositionPatient + row * 0.7 * 5 + column * 0.8 * 6
+    found = volume.affine @ (5, 6, 4, 1)
+    np.testing.assert_allclose(found[:3], place * (-1, -1, 1), atol=1e-9)
+
+
+def test_geometry_agrees_with_simpleitk(tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    values, truth = ball()
+    files = save_dicom(tmp_path / "in", values)
+    volume = read_dicom(files)
+    write_nifti(tmp_path / "mask.nii.gz", truth.astype(np.uint8), volume)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path / "in")))
+    before, after = reader.Execute(), sitk.ReadImage(str(tmp_path / "mask.nii.gz"))
+    for name in ("GetSize", "GetOrigin", "GetSpacing", "GetDirection"):
+        np.testing.assert_allclose(getattr(before, name)(), getattr(after, name)(), atol=1e-5)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(after).T, truth)
+
+
+def test_a_segmentation_object(tmp_path: Path) -> None:
+    hd = pytest.importorskip("highdicom")
+    values, truth = ball()
+    files = save_dicom(tmp_path / "in", values)
+    volume = read_dicom(files)
+    write_seg(tmp_path / "seg.dcm", truth, truth.astype(int), volume)
+    seg = hd.seg.segread(tmp_path / "seg.dcm")
+    assert [str(s.segment_label) for s in seg.SegmentSequence] == [
+        "Target",
+        "Cluster 0",
+        "Cluster 1",
+    ]
+    uids = [str(data.SOPInstanceUID) for data in volume.origin]
+    frames = seg.get_pixels_by_source_instance(uids, segment_numbers=[1])
+    np.testing.assert_array_equal(frames[..., 0].transpose(2, 1, 0), truth)
+    assert seg.FrameOfReferenceUID == volume.origin[0].FrameOfReferenceUID
+
+
+def test_a_series_without_identifiers_gets_no_segmentation_object(tmp_path: Path) -> None:
+    pytest.importorskip("highdicom")
+    values, truth = ball()
+    volume = read_dicom(save_dicom(tmp_path, values, StudyInstanceUID=""))
+    with pytest.raises(InputError, match="it has no StudyInstanceUID"):
+        write_seg(tmp_path / "seg.dcm", truth, truth.astype(int), volume)
+    volume = read_dicom(save_dicom(tmp_path / "b", values, PatientID=None))
+    write_seg(tmp_path / "seg.dcm", truth, truth.astype(int), volume)
+
+
+def test_inverted_and_padded(tmp_path: Path) -> None:
+    values, _ = ball()
+    volume = read_dicom(save_dicom(tmp_path / "a", values, PhotometricInterpretation="MONOCHROME1"))
+    for n in range(values.shape[2]):
+        part = values[..., n].astype(float)
+        np.testing.assert_allclose(volume.voxels[..., n], part.max() + part.min() - part)
+    padded = values.copy()
+    padded[:3] = 3000
+    volume = read_dicom(save_dicom(tmp_path / "b", padded, PixelPaddingValue=4024))
+    assert volume.voxels.max() < 100
+    outside = values.copy()
+    outside[:3] = -2000
+    volume = read_dicom(save_dicom(tmp_path / "c", outside, intercept=-2048.0))
+    assert volume.voxels.min() == -1024
+
+
+def test_colours_and_frames(tmp_path: Path) -> None:
+    (path,) = save_dicom(tmp_path, np.zeros((12, 10, 1), np.int16), intercept=0.0)
+    random = np.random.default_rng(0)
+    data = pydicom.dcmread(path)
+    rgb = random.integers(0, 255, (10, 12, 3), dtype=np.uint8)
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.PlanarConfiguration = 3, "RGB", 0
+    data.BitsAllocated = data.BitsStored = 8
+    data.HighBit = 7
+    data.PixelData = rgb.tobytes()
+    data.save_as(tmp_path / "rgb.dcm")
+    volume = read_dicom([tmp_path / "rgb.dcm"])
+    np.testing.assert_array_equal(SliceView(volume)[0], rgb)
+    frames = random.integers(0, 255, (4, 10, 12), dtype=np.uint8)
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.NumberOfFrames = 4
+    data.PixelData = frames.tobytes()
+    data.save_as(tmp_path / "film.dcm")
+    volume = read_dicom([tmp_path / "film.dcm"])
+    np.testing.assert_array_equal(SliceView(volume).of(volume.voxels), frames)
+    assert "does not say where" in volume.notes[0]
+
+
+def test_odd_series(tmp_path: Path) -> None:
+    values, _ = ball()
+    files = save_dicom(tmp_path / "gap", values)
+    files.pop(4).unlink()
+    assert "uneven distances" in read_dicom(files).notes[0]
+    first = save_dicom(tmp_path / "twice", values)
+    second = save_dicom(tmp_path / "twice" / "again", values)
+    volume = read_dicom(first + second)
+    assert volume.shape == values.shape and "9 more images" in volume.notes[0]
+    files = save_dicom(tmp_path / "one", values)
+    files[3].write_bytes(files[3].read_bytes()[:900])
+    volume = read_dicom(files)
+    assert volume.shape[2] == 8 and any(n.startswith("Left out: ") for n in volume.notes)
+
+
+def test_series_are_told_apart(tmp_path: Path) -> None:
+    values, _ = ball()
+    files = [*save_dicom(tmp_path, values[..., :3]), *save_dicom(tmp_path / "b", values[..., :2])]
+    (tmp_path / "b.dcm").write_text("no DICOM")
+    assert [len(s) for s in series_of([*files, tmp_path / "b.dcm"])] == [3, 2, 1]
+
+
+def test_what_is_dicom(tmp_path: Path) -> None:
+    (path,) = save_dicom(tmp_path, np.zeros((9, 9, 1), np.int16))
+    bare = path.rename(tmp_path / "1.2.840.113619")
+    assert is_dicom(bare) and is_dicom(tmp_path / "x.dcm")
+    (tmp_path / "README").write_text("text")
+    assert not is_dicom(tmp_path / "README") and not is_dicom(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\0" * 128 + b"DICM", b"\0" * 128 + b"DICM\2"])
+def test_broken_files_get_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.dcm").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_dicom([tmp_path / "a.dcm"])
+    assert "a.dcm" in str(caught.value) and str(caught.value).endswith(".")

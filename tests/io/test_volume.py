@@ -1,0 +1,70 @@
+"""Slices of a volume and back, whatever its orientation."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s3net_jax.io import InputError, SliceView, Volume
+
+nib = pytest.importorskip("nibabel")
+
+
+def volume(shape=(10, 11, 12), affine: np.ndarray | None = None, **more) -> Volume:
+    voxels = np.arange(np.prod(shape)).reshape(shape)
+    return Volume(voxels, affine, "v", Path("v"), "nifti", **more)
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
+def test_slices_stand_upright_in_every_orientation(axis) -> None:
+    """The same anatomy, stored in all 48 orientations, gives the same slices."""
+    base = volume(affine=np.eye(4))
+    expected = SliceView(base, axis).of(base.voxels)
+    image = nib.Nifti1Image(base.voxels.astype(np.int32), np.eye(4))
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            turned = image.as_reoriented(np.array(list(zip(order, signs, strict=True))))
+            stored = Volume(np.asarray(turned.dataobj), turned.affine, "v", Path("v"), "nifti")
+            view = SliceView(stored, axis)
+            np.testing.assert_array_equal(view.of(stored.voxels), expected)
+            np.testing.assert_array_equal(view.back(expected), stored.voxels)
+
+
+def test_radiological_convention() -> None:
+    """RAS+ voxels: an axial slice has the front at the top, the patient's right on the left."""
+    v = volume(affine=np.eye(4))
+    axial = SliceView(v, "axial")[3]
+    assert axial[0, 0] == v.voxels[-1, -1, 3] and axial[-1, -1] == v.voxels[0, 0, 3]
+    coronal = SliceView(v, "coronal")[0]
+    assert coronal[0, 0] == v.voxels[-1, 0, -1]
+    sagittal = SliceView(v, "sagittal")[0]
+    assert sagittal[0, 0] == v.voxels[0, -1, -1]
+
+
+def test_as_acquired() -> None:
+    assert len(SliceView(volume(affine=np.diag([1, 3, 1, 1.0])))) == 11
+    assert len(SliceView(volume(affine=np.eye(4)))) == 12
+    assert len(SliceView(volume(affine=np.eye(4), acquired=0))) == 10
+
+
+def test_pages_are_as_they_are() -> None:
+    stack = volume()
+    view = SliceView(stack)
+    np.testing.assert_array_equal(view[4], stack.voxels[4])
+    with pytest.raises(InputError, match="stack of pages"):
+        SliceView(stack, "axial")
+
+
+def test_thin_volumes_say_what_to_do() -> None:
+    flat = volume((40, 40, 3), np.eye(4))
+    assert len(SliceView(flat)) == 3
+    with pytest.raises(InputError, match="another direction"):
+        SliceView(flat, "coronal")
+
+
+def test_colours_keep_their_channels() -> None:
+    rgb = Volume(np.zeros((9, 10, 11, 3), np.uint8), np.eye(4), "v", Path("v"), "nifti")
+    assert SliceView(rgb).of(rgb.voxels).shape == (11, 10, 9, 3)

@@ -1,0 +1,36 @@
+"""The command in processes of its own, on small pictures and a tiny network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.pictures import save_lesion
+
+__all__ = ["ROOT", "TINY", "environment", "save_pictures", "start"]
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--preset", "fast", "--size", "32", "--set", "model.channels=4", "--set", "fit.steps=4"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Of a child process that finds the same packages as this one."""
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    return {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", **more}
+
+
+def save_pictures(folder: Path, count: int) -> None:
+    for n in range(count):
+        save_lesion(folder / f"{n:02d}.png", seed=n, shape=(40, 48))
+
+
+def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """``s3net segment in --out out`` with ``arguments``, in ``folder``."""
+    command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out", *TINY]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(
+        [*command, *arguments], cwd=folder, env=environment(**variables), **options
+    )

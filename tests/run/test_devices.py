@@ -1,0 +1,205 @@
+"""Several devices, several processes, a cluster: the same results as from one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from s3net_jax.config import ConfigError
+from s3net_jax.run import Share, find_share
+from tests.run.commands import environment, save_pictures, start
+
+_SHARDED = """
+import jax, numpy as np, s3net_jax as s3
+assert len(jax.devices()) == 4
+blocks = np.random.default_rng(0).random((6, 4, 4, 3))
+images = np.kron(blocks, np.ones((1, 6, 6, 1))).astype(np.float32)
+keys = jax.random.split(jax.random.key(0), 6)
+for preset, steps, stop in (("paper", 2, 0), ("released", 12, 12)):
+    config = s3.preset(preset).replace(
+        model={"channels": 16, "blocks": 1},
+        fit={"steps": steps, "stop_labels": stop, "stop_after": 2, "record_labels": True})
+    one = s3.fit_batch(keys, images, config)
+    four = s3.fit_batch(keys, images, config, devices=jax.devices())
+    shared = s3.fit_batch(keys[:3], images[0], config, devices=jax.devices()[:2])
+    np.testing.assert_array_equal(one.steps, four.steps)
+    assert stop == 0 or len(set(one.steps.tolist())) > 1
+    np.testing.assert_allclose(one.logits, four.logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(one.label_maps, four.label_maps)
+    np.testing.assert_allclose(one.logits[0], shared.logits[0], rtol=1e-4, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+                 one.params, four.params)
+print("same")
+"""
+
+
+def test_four_simulated_devices_give_the_results_of_one(tmp_path: Path) -> None:
+    variables = environment(XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    done = subprocess.run(
+        [sys.executable, "-c", _SHARDED], env=variables, capture_output=True, text=True
+    )
+    assert done.stdout == "same\n", done.stderr
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in (folder / "out").glob("*.labels.png")}
+
+
+def records(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "out/results.jsonl").read_text().splitlines()]
+
+
+def alone(folder: Path, count: int) -> dict[str, bytes]:
+    save_pictures(folder / "in", count)
+    process = start(folder)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    return results(folder)
+
+
+def test_the_command_uses_all_devices(tmp_path: Path) -> None:
+    expected = alone(tmp_path / "one", 6)
+    save_pictures(tmp_path / "four" / "in", 6)
+    flags = "--xla_force_host_platform_device_count=4"
+    process = start(tmp_path / "four", "--batch", "6", XLA_FLAGS=flags)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert results(tmp_path / "four") == expected
+
+
+def test_two_processes_under_jax_distributed_share_a_folder(tmp_path: Path) -> None:
+    expected = alone(tmp_path / "one", 7)
+    save_pictures(tmp_path / "two" / "in", 7)
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        address = f"localhost:{probe.getsockname()[1]}"
+    processes = [
+        start(
+            tmp_path / "two",
+            JAX_COORDINATOR_ADDRESS=address,
+            JAX_NUM_PROCESSES="2",
+            JAX_PROCESS_ID=str(n),
+        )
+        for n in range(2)
+    ]
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert "4 done" in said[0][0] and "3 done" in said[1][0]
+    assert results(tmp_path / "two") == expected
+    assert len(records(tmp_path / "two")) == 7
+    for n, name in enumerate(("run.json", "run-1.json")):
+        run = json.loads((tmp_path / "two/out" / name).read_text())
+        assert (run["process"], run["processes"], run["status"]) == (n, 2, "finished")
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "OMPI_", "JAX_COORD", "JAX_NUM_P", "JAX_PROCESS")):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+SETUPS = {
+    "slurm": {"SLURM_NTASKS": "3", "SLURM_STEP_NODELIST": "n1", "SLURM_PROCID": "1"},
+    "open mpi": {"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "1"},
+    "by hand": {
+        "JAX_COORDINATOR_ADDRESS": "h:1",
+        "JAX_NUM_PROCESSES": "3",
+        "JAX_PROCESS_ID": "1",
+    },
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_set_ups_are_recognised(bare: pytest.MonkeyPatch, setup: str) -> None:
+    import jax
+
+    called = []
+    bare.setattr(jax.distributed, "initialize", lambda **more: called.append(more))
+    bare.setattr(jax, "process_index", lambda: 1)
+    bare.setattr(jax, "process_count", lambda: 3)
+    for name, value in SETUPS[setup].items():
+        bare.setenv(name, value)
+    share = find_share()
+    assert share == Share(1, 3) and share.of("abcdefg") == ["b", "e"]
+    assert called == [{"num_processes": 3, "process_id": 1} if setup == "by hand" else {}]
+
+
+def test_a_process_alone_is_alone(bare: pytest.MonkeyPatch) -> None:
+    assert find_share() == Share(0, 1)
+    bare.setenv("SLURM_NTASKS", "4")  # a batch script, outside srun
+    assert find_share() == Share(0, 1)
+    bare.setenv("SLURM_STEP_NODELIST", "n1")
+    bare.setenv("SLURM_NTASKS", "1")
+    assert find_share() == Share(0, 1)
+
+
+def test_a_set_up_with_a_mistake_gets_a_sentence(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("JAX_COORDINATOR_ADDRESS", "h:1")
+    bare.setenv("JAX_NUM_PROCESSES", "two")
+    with pytest.raises(ConfigError, match="JAX_NUM_PROCESSES is 'two'"):
+        find_share()
+
+
+def workers(process: subprocess.Popen[str]) -> list[int]:
+    """Process numbers of the Ray actors of a run, that it started itself."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                title = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if title.startswith(b"ray::_Worker"):
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_local_ray_cluster(tmp_path: Path) -> None:
+    """The same label maps as without, though one worker is killed on the way."""
+    pytest.importorskip("ray")
+    expected = alone(tmp_path / "one", 24)
+    save_pictures(tmp_path / "ray" / "in", 24)
+    process = start(tmp_path / "ray", "--engine", "ray", "--batch", "2", RAY_ADDRESS="")
+    log = tmp_path / "ray/out/results.jsonl"
+    killed = None
+    deadline = time.monotonic() + 240
+    while process.poll() is None and killed is None and time.monotonic() < deadline:
+        if log.exists() and len(log.read_bytes().splitlines()) >= 2:
+            victims = workers(process)
+            if victims:
+                killed = victims[0]
+                os.kill(killed, signal.SIGKILL)
+        time.sleep(0.01)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    assert results(tmp_path / "ray") == expected
+    assert killed is not None and "a worker was lost" in err and "Traceback" not in err
+    run = json.loads((tmp_path / "ray/out/run.json").read_text())
+    assert (run["engine"], run["done"], run["failed"]) == ("ray", 24, 0)
+
+
+def test_without_ray_a_sentence_says_what_to_install(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "in", 1)
+    (tmp_path / "hide").mkdir()
+    (tmp_path / "hide/ray.py").write_text("raise ImportError('hidden')\n")
+    path = os.pathsep.join([str(tmp_path / "hide"), environment()["PYTHONPATH"]])
+    command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "o"]
+    done = subprocess.run(
+        [*command, "--engine", "ray"],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "s3net: The engine ray needs Ray: pip install 's3net-jax[ray]'.\n"
