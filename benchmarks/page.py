@@ -23,6 +23,7 @@ START, END = "<!-- figures: start -->\n", "<!-- figures: end -->\n"
 _TITLES = {
     "step": "One optimisation step",
     "fit": "Whole fits",
+    "many": "Many images, sweeps, processes",
     "scaling": "Sizes, images, channels",
     "ops": "Operators",
     "numerics": "Rounding errors",

@@ -116,6 +116,18 @@ def _numerics(content: Content) -> Any:
     return figure
 
 
+def _many(content: Content) -> Any:
+    groups = {content["source"]: content["images"]}
+    if content["processes"]:
+        groups["the command"] = content["processes"]["rows"]
+    figure, axes = _subplots(len(groups), 5, 2)
+    for (title, rows), axis in zip(groups.items(), axes[0], strict=True):
+        _bars(axis, rows, "images_per_minute", "images a minute")
+        axis.set_title(title, loc="left")
+    figure.tight_layout()
+    return figure
+
+
 def _scaling(content: Content) -> Any:
     along = list(dict.fromkeys(row["axis"] for row in content["rows"]))
     figure, axes = _subplots(len(along), 3.6)
@@ -143,6 +155,7 @@ PLOTS: dict[str, Callable[[Content], Any]] = {
     "ops": _ops,
     "step": _steps,
     "fit": _fits,
+    "many": _many,
     "numerics": _numerics,
     "scaling": _scaling,
 }

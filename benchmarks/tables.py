@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["fit_table", "machine_of", "numerics_table", "ops_table", "scaling_table", "step_table"]
+__all__ = [
+    "fit_table",
+    "machine_of",
+    "many_table",
+    "numerics_table",
+    "ops_table",
+    "scaling_table",
+    "step_table",
+]
 
 Content = dict[str, Any]
 
@@ -204,3 +212,43 @@ def scaling_table(content: Content) -> str:
         rows.append([*start, *cells, times(found.get("s3net-jax", {}), "torch")])
     head = ["varied", "size", "images at once", "channels", *names, "times faster than PyTorch"]
     return text + table(head, rows)
+
+
+def many_table(content: Content) -> str:
+    """Many images, a sweep, and processes."""
+    size, channels = content["size"], content["channels"]
+    rates = content["images"]
+    count = next(iter(rates.values()))["images"]
+    text = (
+        f"{count} images ({content['source']}) at {size}×{size}, {channels} channels, preset "
+        f"`{content['preset']}`, early stops included, on {machine_of(content)}:\n\n"
+    )
+    head = ["fitted", "images a minute", "steps, mean", "times faster than PyTorch"]
+    rows = [
+        [n, f"{r['images_per_minute']:.2f}", f"{r['mean_steps']:.1f}", times(r, "torch")]
+        for n, r in rates.items()
+    ]
+    text += table(head, rows)
+    found = content["sweep"]
+    faster = found["times_faster_than_runs"]
+    text += (
+        f"\nA sweep over {found['settings']} settings of the losses' weights, one image of "
+        f"{found['size']}×{found['size']}, {found['channels']} channels, {found['steps']} steps: "
+        f"{found['one_program']['median_s']:.2f} s as one program, "
+        f"{found['a_run_each']['median_s']:.2f} s as a run for each, of one compilation: "
+        f"{faster['median']:.2f} ({faster['q1']:.2f}–{faster['q3']:.2f}) times as fast.\n"
+    )
+    if content["processes"] is None:
+        return text
+    work = content["processes"]
+    text += f"\n`{work['command']}` on {next(iter(work['rows'].values()))['images']} pictures:\n\n"
+    text += table(
+        ["processes", "images a minute"],
+        [[n, f"{r['images_per_minute']:.2f}"] for n, r in work["rows"].items()],
+    )
+    good = work["efficiency"]
+    text += (
+        f"\nTwo processes that share a folder do {good['median']:.2f} "
+        f"({good['q1']:.2f}–{good['q3']:.2f}) of twice the work of one with one thread.\n"
+    )
+    return text

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from s3net_jax.config import Config, ConfigError
     from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
     from s3net_jax.io import InputError
+    from s3net_jax.masks import Consensus, consensus
     from s3net_jax.presets import PRESETS, preset
 
 __version__ = "0.1.0"
@@ -21,11 +22,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "config",
     "ConfigError": "config",
+    "Consensus": "masks",
     "FitResult": "fitting",
     "Hyper": "fitting",
     "InputError": "io",
     "PRESETS": "presets",
     "Segmentation": "api",
+    "consensus": "masks",
     "fit": "fitting",
     "fit_batch": "fitting",
     "grid": "fitting",
@@ -40,10 +43,12 @@ __all__ = [
     "PRESETS",
     "Config",
     "ConfigError",
+    "Consensus",
     "FitResult",
     "Hyper",
     "InputError",
     "Segmentation",
+    "consensus",
     "fit",
     "fit_batch",
     "grid",

@@ -62,9 +62,14 @@ def save_dicom(
       series: its identifier; a new one if None.
       **elements: set in every file.
     """
-    import pydicom
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import (
+        CTImageStorage,
+        ExplicitVRLittleEndian,
+        JPEG2000Lossless,
+        RLELossless,
+        generate_uid,
+    )
 
     folder.mkdir(parents=True, exist_ok=True)
     series = series or generate_uid()
@@ -97,9 +102,9 @@ def save_dicom(
             setattr(data, name, value)
         data.PixelData = np.ascontiguousarray(stored[:, :, n].T).tobytes()
         if compress == "rle":
-            data.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+            data.compress(RLELossless, generate_instance_uid=False)
         elif compress == "jpeg2000":
-            data.compress(pydicom.uid.JPEG2000Lossless, generate_instance_uid=False)
+            data.compress(JPEG2000Lossless, generate_instance_uid=False)
         data.save_as(path, enforce_file_format=True)
         paths.append(path)
     return paths

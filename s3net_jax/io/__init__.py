@@ -16,6 +16,7 @@ from s3net_jax.io.volume import SliceView, Volume
 from s3net_jax.io.window import parse_window
 from s3net_jax.io.write import (
     make_folder,
+    remove_leftovers,
     write_bytes,
     write_gray,
     write_labels,
@@ -43,6 +44,7 @@ __all__ = [
     "read_dicom",
     "read_nifti",
     "read_stack",
+    "remove_leftovers",
     "scaled",
     "write_bytes",
     "write_gray",

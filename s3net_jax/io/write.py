@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +20,7 @@ from s3net_jax.io.errors import OutputError
 
 __all__ = [
     "make_folder",
+    "remove_leftovers",
     "replacing",
     "write_bytes",
     "write_gray",
@@ -24,6 +28,8 @@ __all__ = [
     "write_mask",
     "write_picture",
 ]
+
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -37,6 +43,24 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         reason = (error.strerror or type(error).__name__).lower()
         raise OutputError(f"Nothing can be written into {path}: {reason}.") from None
     return path
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes the temporary files that killed processes of this machine left in ``folder``."""
+    for path in folder.glob(".*.tmp"):
+        found = re.fullmatch(rf"\..+\.{_HOST}-(\d+)-\w+\.tmp", path.name)
+        if found and not _alive(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def write_labels(path: Path, labels: np.ndarray) -> None:
@@ -84,7 +108,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+            prefix=f".{path.name}.{_HOST}-{os.getpid()}-", suffix=".tmp", dir=path.parent
         )
         with os.fdopen(handle, "w+b") as file:  # TIFF's writer reads back what it wrote
             yield file

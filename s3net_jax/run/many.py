@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import InputError, OutputError, make_folder, parse_window
+from s3net_jax.io import InputError, OutputError, make_folder, parse_window, remove_leftovers
 from s3net_jax.masks import Segments, check_target, consensus
 from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
@@ -69,6 +69,7 @@ def segment_inputs(
     parse_window(config.input.window)
     sources = discover(inputs)
     folder = make_folder(out)
+    remove_leftovers(folder)
     log = ResultLog(folder / "results.jsonl", share.index)
     identity = Identity(config.digest, seed, seeds)
     plan = share.of(make_plan(sources, folder, log, identity, overwrite))

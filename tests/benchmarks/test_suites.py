@@ -19,6 +19,7 @@ SMALL = {
     "ops": ["--quick", "--operator", "linear", "bilinear_sample"],
     "step": ["--quick", "--preset", "paper"],
     "fit": ["--quick", "--preset", "released"],
+    "many": ["--quick"],
     "numerics": ["--quick", "--check", "--operator", "linear", "affine_warp"],
     "scaling": ["--quick", "--steps", "1"],
 }

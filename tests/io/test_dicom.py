@@ -29,6 +29,7 @@ def test_a_series_is_sorted_and_rescaled(tmp_path: Path, compress, slope, interc
     data = pydicom.dcmread(files[4])
     row, column = np.reshape(data.ImageOrientationPatient, (2, 3))
     place = data.ImagePositionPatient + row * 0.7 * 5 + column * 0.8 * 6
+    assert volume.affine is not None
     found = volume.affine @ (5, 6, 4, 1)
     np.testing.assert_allclose(found[:3], place * (-1, -1, 1), atol=1e-9)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from s3net_jax.io import (
     OutputError,
     cluster_colors,
     make_folder,
+    remove_leftovers,
     write_bytes,
     write_labels,
     write_mask,
     write_picture,
 )
+from s3net_jax.io.write import replacing
 
 
 @pytest.mark.parametrize(("count", "mode"), [(5, "P"), (256, "P"), (300, "I;16")])
@@ -62,3 +65,14 @@ def test_colours_differ() -> None:
     assert colors.shape == (64, 3) and colors.dtype == np.uint8
     assert len(np.unique(colors, axis=0)) == 64
     np.testing.assert_array_equal(cluster_colors(3), colors[:3])
+
+
+def test_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.png"):
+        (mine,) = tmp_path.iterdir()
+        dead = mine.with_name(mine.name.replace(f"-{os.getpid()}-", "-99999999-"))
+        foreign = tmp_path / ".a.png.tmp"
+        for path in (dead, foreign):
+            path.touch()
+        remove_leftovers(tmp_path)
+        assert mine.exists() and foreign.exists() and not dead.exists()
