@@ -1,0 +1,128 @@
+"""Segmentations without learning, each in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import numpy as np
+from scipy import ndimage
+from scipy.cluster.vq import kmeans2
+
+from s3net_jax.config import SegmentConfig
+from s3net_jax.masks import choose_target, clean, compact_labels
+
+__all__ = ["BASELINES", "Prediction", "otsu_threshold"]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_SIDE = 256  # smoothing and opening are told for images of this size
+
+
+class Prediction(NamedTuple):
+    """Clusters (H, W) int32, and the target (H, W) bool chosen without ground truth."""
+
+    labels: np.ndarray
+    mask: np.ndarray
+
+
+def whole_image(image: np.ndarray) -> Prediction:
+    """The whole image as one cluster."""
+    shape = image.shape[:2]
+    return Prediction(np.zeros(shape, np.int32), np.ones(shape, bool))
+
+
+def otsu_dark(image: np.ndarray) -> Prediction:
+    """The dark side of Otsu's threshold of the luminance."""
+    luminance = image @ _LUMA
+    dark = luminance <= otsu_threshold(luminance)
+    return Prediction((~dark).astype(np.int32), dark)
+
+
+def otsu_inner(image: np.ndarray) -> Prediction:
+    """The dark side without parts that touch the border, holes filled."""
+    dark = otsu_dark(image)
+    return Prediction(dark.labels, clean(dark.mask, SegmentConfig()))
+
+
+def otsu_inner_part(image: np.ndarray) -> Prediction:
+    """The largest part of the dark side that does not touch the border, holes filled."""
+    inner = otsu_inner(image)
+    regions, count = cast(tuple[np.ndarray, int], ndimage.label(inner.mask))
+    if count < 2:
+        return inner
+    areas = np.bincount(regions.ravel())
+    areas[0] = 0
+    return Prediction(inner.labels, regions == areas.argmax())
+
+
+def kmeans_colors(image: np.ndarray) -> Prediction:
+    """k-means on the colours, two clusters; the target as this tool chooses it."""
+    pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
+    _, found = kmeans2(pixels, 2, minit="++", seed=0)
+    labels = compact_labels(found.reshape(image.shape[:2]))
+    return Prediction(labels, choose_target(labels, image, SegmentConfig()).mask)
+
+
+def classical(image: np.ndarray) -> Prediction:
+    """A recipe for dermoscopy.
+
+    The dermoscope's vignette (dark, connected to the corners) is left out; the blue channel is
+    smoothed (σ = 3 pixels at 256 a side) and split by Otsu's threshold over the rest; the dark
+    side is opened; of its parts the one with the largest √area · exp(−2 d²) is taken, d the
+    distance of its centre from the image's in half sides; its holes are filled.
+    """
+    scale = max(image.shape[:2]) / _SIDE
+    outside = _vignette(image)
+    blue = ndimage.gaussian_filter(image[..., 2].astype(np.float64), 3 * scale)
+    kept = ~outside
+    if not kept.any() or np.ptp(blue[kept]) == 0:
+        return whole_image(image)
+    dark = (blue <= otsu_threshold(blue[kept])) & kept
+    opened = ndimage.binary_opening(dark, _disc(round(2 * scale)))
+    mask = _best_part(opened if opened.any() else dark)
+    return Prediction((~dark).astype(np.int32), ndimage.binary_fill_holes(mask).astype(bool))
+
+
+def _vignette(image: np.ndarray) -> np.ndarray:
+    """Dark regions that hold a corner of the image, grown a little."""
+    luminance = ndimage.gaussian_filter(image @ _LUMA, max(image.shape[:2]) / _SIDE)
+    dark = luminance < 0.4 * np.percentile(luminance, 80)
+    regions, _ = cast(tuple[np.ndarray, int], ndimage.label(dark))
+    corners = {int(regions[y, x]) for y in (0, -1) for x in (0, -1)} - {0}
+    found = np.isin(regions, list(corners))
+    return ndimage.binary_dilation(found, _disc(round(6 * max(image.shape[:2]) / _SIDE)))
+
+
+def _best_part(mask: np.ndarray) -> np.ndarray:
+    regions, count = cast(tuple[np.ndarray, int], ndimage.label(mask))
+    if count < 2:
+        return mask
+    half = (np.array(mask.shape) - 1) / 2
+    numbers = np.arange(1, count + 1)
+    centres = np.array(ndimage.center_of_mass(mask, regions, numbers))
+    away = (((centres - half) / half) ** 2).sum(1)
+    areas = np.bincount(regions.ravel())[1:]
+    return regions == numbers[np.argmax(np.sqrt(areas) * np.exp(-2 * away))]
+
+
+def _disc(radius: int) -> np.ndarray:
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    return y**2 + x**2 <= radius**2
+
+
+def otsu_threshold(values: np.ndarray) -> float:
+    """Otsu's threshold (1979) on a histogram of 256 bins: values up to it are the lower class."""
+    from skimage.filters import threshold_otsu
+
+    return float(threshold_otsu(np.asarray(values)))
+
+
+BASELINES: dict[str, Callable[[np.ndarray], Prediction]] = {
+    "whole image": whole_image,
+    "Otsu, dark": otsu_dark,
+    "Otsu, dark, inner": otsu_inner,
+    "Otsu, dark, largest inner part": otsu_inner_part,
+    "k-means on RGB": kmeans_colors,
+    "classical recipe": classical,
+}
+"""Name → what it makes of an image (H, W, 3) uint8."""

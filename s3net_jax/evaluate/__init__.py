@@ -1,0 +1,1 @@
+"""Honest evaluation: metrics, protocols, data sets with ground truth, statistics."""

@@ -1,0 +1,90 @@
+"""How well a mask fits the ground truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+__all__ = ["HIGHER_IS_BETTER", "METRICS", "boundary_f", "dsc", "hd95", "hm", "measure", "xor"]
+
+_TOLERANCE = 0.0075  # of the diagonal, within which two boundaries meet
+
+METRICS = ("dsc", "hm", "xor", "hd95", "boundary_f")
+HIGHER_IS_BETTER = {"dsc": True, "hm": False, "xor": False, "hd95": False, "boundary_f": True}
+
+
+def measure(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Every metric of :data:`METRICS`.
+
+    Args:
+      mask, truth: (H, W) or (X, Y, Z) bool; ``truth`` holds at least one pixel.
+
+    Raises:
+      ValueError: two shapes, or an empty ground truth.
+    """
+    if mask.shape != truth.shape:
+        raise ValueError(f"The mask has the shape {mask.shape}, the ground truth {truth.shape}.")
+    if not truth.any():
+        raise ValueError("The ground truth is empty.")
+    return {
+        "dsc": dsc(mask, truth),
+        "hm": hm(mask, truth),
+        "xor": xor(mask, truth),
+        "hd95": hd95(mask, truth),
+        "boundary_f": boundary_f(mask, truth),
+    }
+
+
+def dsc(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Dice similarity coefficient 2 |A ∩ G| / (|A| + |G|), in percent."""
+    return 200 * float(np.sum(mask & truth)) / float(np.sum(mask) + np.sum(truth))
+
+
+def hm(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Hammoude's distance |A xor G| / |A ∪ G|, in percent."""
+    return 100 * float(np.sum(mask ^ truth)) / float(np.sum(mask | truth))
+
+
+def xor(mask: np.ndarray, truth: np.ndarray) -> float:
+    """|A xor G| / |G|, in percent; above 100 where the mask is much too large."""
+    return 100 * float(np.sum(mask ^ truth)) / float(np.sum(truth))
+
+
+def hd95(mask: np.ndarray, truth: np.ndarray) -> float:
+    """The 95th percentile of the distances between the boundaries, both ways, in pixels.
+
+    Of an empty mask: the image's diagonal.
+    """
+    if not mask.any():
+        return _diagonal(mask)
+    there, back = _distances(mask, truth)
+    return float(np.percentile(np.concatenate([there, back]), 95))
+
+
+def boundary_f(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Boundary F (Csurka et al., BMVC 2013), in percent: harmonic mean of the shares of the one
+    boundary that lie within 0.75 % of the diagonal from the other."""
+    if not mask.any():
+        return 0.0
+    near = _TOLERANCE * _diagonal(mask)
+    precision, recall = (float(np.mean(d <= near)) for d in _distances(mask, truth))
+    return 200 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _distances(mask: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """From each boundary pixel of the mask to the truth's boundary, and the other way."""
+    first, second = _boundary(mask), _boundary(truth)
+    return _to(second)[first], _to(first)[second]
+
+
+def _diagonal(mask: np.ndarray) -> float:
+    return float(np.linalg.norm(mask.shape))
+
+
+def _boundary(mask: np.ndarray) -> np.ndarray:
+    """Pixels of the mask with a neighbour outside; the image's edge counts as outside."""
+    return mask & ~ndimage.binary_erosion(mask)
+
+
+def _to(boundary: np.ndarray) -> np.ndarray:
+    return np.asarray(ndimage.distance_transform_edt(~boundary))

@@ -1,0 +1,53 @@
+"""Which pixels are scored: the authors' protocol, the text's, the best cluster, the user's."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from s3net_jax.evaluate.metrics import dsc
+
+__all__ = ["PROTOCOLS", "scored_masks"]
+
+PROTOCOLS = {
+    "released": "the cluster with the largest overlap with G, cropped by G dilated, at 256×256: "
+    "the authors' code; it leaks the ground truth",
+    "overlap": "the cluster with the largest overlap with G: the paper's text",
+    "oracle": "the single cluster with the highest DSC: a bound for choosing one cluster",
+    "blind": "the tool's own choice, without ground truth: what a user gets",
+}
+
+_SIDE = 256  # at which the authors' code scores; the crop is tighter there than in large images
+
+
+def scored_masks(
+    labels: np.ndarray, mask: np.ndarray, truth: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Protocol → what is compared, and with what: two bool arrays of one shape.
+
+    Args:
+      labels: (H, W) integers ≥ 0, the clusters; of a volume (H, W, slices).
+      mask: bool, of the same shape, the tool's own choice.
+      truth: bool, G.
+    """
+    values = np.unique(labels)
+    overlap = [int(np.sum(truth[labels == value])) for value in values]
+    chosen = labels == values[int(np.argmax(overlap))]
+    scores = [dsc(labels == value, truth) for value in values]
+    small, small_truth = _reduced(chosen), _reduced(truth)
+    plane = np.ones((5, 5) + (1,) * (truth.ndim - 2), bool)
+    around = ndimage.binary_dilation(small_truth, plane, iterations=2)
+    return {
+        "released": (small & around, small_truth),
+        "overlap": (chosen, truth),
+        "oracle": (labels == values[int(np.argmax(scores))], truth),
+        "blind": (mask.astype(bool), truth),
+    }
+
+
+def _reduced(mask: np.ndarray) -> np.ndarray:
+    """Nearest neighbours at 256×256."""
+    rows, columns = (
+        np.minimum((np.arange(_SIDE) + 0.5) * n / _SIDE, n - 1).astype(int) for n in mask.shape[:2]
+    )
+    return mask[rows][:, columns]

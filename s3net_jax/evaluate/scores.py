@@ -1,0 +1,195 @@
+"""From results on disk, and baselines, to a table of scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.baselines import BASELINES
+from s3net_jax.evaluate.datasets import Pair
+from s3net_jax.evaluate.metrics import METRICS, measure
+from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
+from s3net_jax.evaluate.statistics import compare, mean_with_interval
+from s3net_jax.io import InputError, read, read_nifti, write_bytes
+
+__all__ = ["Score", "read_scores", "score_baselines", "score_results", "summarise", "write_scores"]
+
+_FIELDS = ("method", "image", "protocol", *METRICS, "seconds")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One image under one protocol: the metrics in percent (``hd95`` in pixels), and the seconds
+    that its segmentation took."""
+
+    method: str
+    image: str
+    protocol: str
+    metrics: dict[str, float]
+    seconds: float
+
+
+def score_results(
+    method: str, pairs: Iterable[Pair], records: dict[str, dict[str, Any]], folder: Path
+) -> list[Score]:
+    """Scores of the results that a run wrote into ``folder``.
+
+    Args:
+      method: name in the table.
+      pairs: the data set.
+      records: image path → line of ``results.jsonl``; images without one are left out.
+      folder: of the run.
+
+    Raises:
+      InputError: a ground truth can't be read, is empty, or has another shape than its image.
+    """
+    scores = []
+    for pair in pairs:
+        record = records.get(str(pair.image))
+        if record is None or "error" in record:
+            continue
+        labels = _array(folder / record["outputs"]["labels"])
+        mask = _array(folder / record["outputs"]["mask"]) > 0
+        truth = read_truth(pair.truth, labels.shape)
+        scores += _scores(method, pair.stem, labels, mask, truth, record["seconds"])
+    return scores
+
+
+def score_baselines(pairs: Iterable[Pair]) -> list[Score]:
+    """Scores of every baseline; volumes have none.
+
+    Raises:
+      InputError: an image or ground truth can't be read.
+    """
+    scores = []
+    for pair in pairs:
+        if ".nii" in pair.image.name.lower():
+            continue
+        image = read(pair.image).rgb8()
+        truth = read_truth(pair.truth, image.shape[:2])
+        for name, predict in BASELINES.items():
+            start = time.perf_counter()
+            labels, mask = predict(image)
+            scores += _scores(name, pair.stem, labels, mask, truth, time.perf_counter() - start)
+    return scores
+
+
+def _scores(
+    method: str, image: str, labels: np.ndarray, mask: np.ndarray, truth: np.ndarray, seconds: float
+) -> list[Score]:
+    return [
+        Score(method, image, protocol, measure(found, wanted), seconds)
+        for protocol, (found, wanted) in scored_masks(labels, mask, truth).items()
+    ]
+
+
+def _array(path: Path) -> np.ndarray:
+    """A label map or mask: (H, W) integers."""
+    if path.name.endswith(".nii.gz"):
+        return read_nifti(path).voxels
+    with PilImage.open(path) as picture:
+        return np.asarray(picture).astype(np.int32)
+
+
+def read_truth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A ground truth as bool: anything above half of its largest value.
+
+    Raises:
+      InputError: unreadable, empty, or of another shape than ``shape``.
+    """
+    try:
+        values = read_nifti(path).voxels if ".nii" in path.name.lower() else _grey(path)
+    except OSError as error:
+        raise InputError(f"{path} can't be read as a ground truth ({error}).") from None
+    truth = values > values.max() / 2 if values.size else values.astype(bool)
+    if truth.shape != tuple(shape):
+        raise InputError(
+            f"{path} has the shape {truth.shape}, its image {tuple(shape)}: they must be equal."
+        )
+    if not truth.any():
+        raise InputError(f"{path} is empty: there is nothing to be found.")
+    return truth
+
+
+def _grey(path: Path) -> np.ndarray:
+    with PilImage.open(path) as picture:
+        deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+        return np.asarray(picture if deep else picture.convert("L"))
+
+
+def write_scores(path: Path, scores: Iterable[Score]) -> None:
+    """``metrics.csv``: a row for each method, image and protocol."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_FIELDS)
+    for s in scores:
+        row = [s.method, s.image, s.protocol, *(f"{s.metrics[m]:.4f}" for m in METRICS)]
+        writer.writerow([*row, f"{s.seconds:.4f}"])
+    write_bytes(path, text.getvalue().encode())
+
+
+def read_scores(path: Path) -> list[Score]:
+    """What :func:`write_scores` wrote; raises :class:`InputError` for anything else."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                Score(
+                    row["method"],
+                    row["image"],
+                    row["protocol"],
+                    {metric: float(row[metric]) for metric in METRICS},
+                    float(row["seconds"]),
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, ValueError, TypeError):
+        raise InputError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
+
+
+def summarise(scores: list[Score], reference: str) -> dict[str, Any]:
+    """Means with intervals, and ``reference`` against every other method, blind, image by image.
+
+    Returns:
+      ``methods``: method → protocol → metric → mean, low, high; ``seconds`` and ``images`` of
+      each; ``comparisons``: method → DSC of ``reference`` minus its own, p value.
+    """
+    methods = list(dict.fromkeys(s.method for s in scores))
+    table: dict[str, Any] = {}
+    blind: dict[str, dict[str, float]] = {}
+    for method in methods:
+        mine = [s for s in scores if s.method == method]
+        blind[method] = {s.image: s.metrics["dsc"] for s in mine if s.protocol == "blind"}
+        table[method] = {
+            "images": len(blind[method]),
+            "seconds": float(np.median([s.seconds for s in mine])),
+            "protocols": {
+                protocol: {
+                    metric: vars(
+                        mean_with_interval(
+                            np.array([s.metrics[metric] for s in mine if s.protocol == protocol])
+                        )
+                    )
+                    for metric in METRICS
+                }
+                for protocol in PROTOCOLS
+            },
+        }
+    comparisons = {}
+    for method in methods:
+        shared = sorted(blind[method].keys() & blind.get(reference, {}).keys())
+        if method == reference or not shared:
+            continue
+        found = compare(
+            np.array([blind[reference][image] for image in shared]),
+            np.array([blind[method][image] for image in shared]),
+        )
+        comparisons[method] = {**vars(found.difference), "p_value": found.p_value}
+    return {"methods": table, "reference": reference, "comparisons": comparisons}
