@@ -14,7 +14,6 @@ import argparse
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -205,16 +204,12 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
 
 def _command(folder: Path, processes: int, threads: int, settings: list[str]) -> float:
     """Seconds of the slowest process, from after its start to its last result."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        address = f"localhost:{probe.getsockname()[1]}"
     running = []
     for n in range(processes):
         variables = {**os.environ, "PJRT_NPROC": str(threads)}
         variables["JAX_COMPILATION_CACHE_DIR"] = str(folder / "cache")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         if processes > 1:
-            variables["JAX_COORDINATOR_ADDRESS"] = address
             variables |= {"JAX_NUM_PROCESSES": str(processes), "JAX_PROCESS_ID": str(n)}
         command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out"]
         running.append(

@@ -18,6 +18,7 @@ examples:
   s3net segment chest.nii.gz series/ --out ct --window lung     volumes, slice by slice
   s3net segment skin/ --out agreed --seeds 5     the consensus of five fits, and where they agree
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
+  s3net evaluate --images x/images --masks x/masks --out scores      every protocol, a report
   s3net info --preset paper                      every field that --set can change
 """
 _TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
@@ -86,7 +87,59 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     segment.add_argument(
         "--overwrite", action="store_true", help="replace results that are there already"
     )
-    group = segment.add_argument_group("images")
+    _images(segment)
+    _many(segment)
+    evaluate = add(
+        "evaluate",
+        "segment images with ground truth, and score the results",
+        parents=[_settings("paper")],
+    )
+    group = evaluate.add_argument_group("data")
+    group.add_argument("--images", metavar="DIR", help="images, or a data set as it is unpacked")
+    group.add_argument("--masks", metavar="DIR", help="ground truth of equal names")
+    group.add_argument(
+        "--dataset",
+        metavar="NAME",
+        default="folder",
+        help="folder (default), ph2, lung-ct or isic: the layout in which it is distributed",
+    )
+    group.add_argument("--limit", metavar="N", help="the first N images alone")
+    evaluate.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    evaluate.add_argument(
+        "--against",
+        metavar="DIR",
+        help="an earlier evaluation, compared with this one image by image",
+    )
+    evaluate.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there already"
+    )
+    _images(evaluate)
+    _many(evaluate)
+    info = add("info", "versions, devices, implementations and presets")
+    info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    bench = add("bench", "run a suite of benchmarks, inside a checkout of the repository")
+    bench.add_argument("suite", nargs="?", metavar="SUITE", help="without one: what there is")
+    bench.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="options of the suite; s3net bench SUITE --help lists them",
+    )
+    # Compile times are among what is measured.
+    bench.set_defaults(no_cache=True)
+    return parser, {
+        "demo": demo,
+        "segment": segment,
+        "evaluate": evaluate,
+        "info": info,
+        "bench": bench,
+    }
+
+
+def _images(parser: argparse.ArgumentParser) -> None:
+    """Options on what is read."""
+    group = parser.add_argument_group("images")
     group.add_argument(
         "--window",
         metavar="NAME",
@@ -98,7 +151,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     group.add_argument(
         "--tile", metavar="N", help="cut larger images into tiles of N pixels that overlap"
     )
-    group = segment.add_argument_group("many at once")
+
+
+def _many(parser: argparse.ArgumentParser) -> None:
+    """Options on how many are fitted, and where."""
+    group = parser.add_argument_group("many at once")
     group.add_argument(
         "--seeds",
         metavar="N",
@@ -119,20 +176,6 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         metavar="ADDRESS",
         help="of the cluster's head; default: $RAY_ADDRESS, or a cluster on this machine",
     )
-    info = add("info", "versions, devices, implementations and presets")
-    info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
-    info.add_argument("--json", action="store_true", help="print JSON")
-    bench = add("bench", "run a suite of benchmarks, inside a checkout of the repository")
-    bench.add_argument("suite", nargs="?", metavar="SUITE", help="without one: what there is")
-    bench.add_argument(
-        "arguments",
-        nargs=argparse.REMAINDER,
-        metavar="...",
-        help="options of the suite; s3net bench SUITE --help lists them",
-    )
-    # Compile times are among what is measured.
-    bench.set_defaults(no_cache=True)
-    return parser, {"demo": demo, "segment": segment, "info": info, "bench": bench}
 
 
 def _settings(default_preset: str) -> argparse.ArgumentParser:

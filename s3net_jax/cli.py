@@ -204,6 +204,47 @@ def _display(args: argparse.Namespace, config: Config, seed: int, seeds: int) ->
     return terminal.PlainDisplay(config, seed, seeds)
 
 
+def _evaluate(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    if not args.images:
+        raise UsageError("Say where the images are: --images DIR.")
+    if not args.out:
+        raise UsageError("Say where the results go: --out DIR.")
+    limit = None if args.limit is None else _count(args.limit, "--limit")
+    config, seed, seeds = _config(args), _seed(args.seed), _count(args.seeds, "--seeds")
+    from s3net_jax.evaluate import evaluate, pairs_of, table_text
+    from s3net_jax.evaluate.report import write_report
+    from s3net_jax.report import overlay
+
+    masks = None if args.masks is None else Path(args.masks)
+    pairs = pairs_of(args.dataset, Path(args.images), masks)[:limit]
+    display = _display(args, config, seed, seeds)
+    engine = _engine(args, config, display.say)
+    try:
+        found = evaluate(
+            pairs,
+            args.out,
+            config,
+            engine=engine,
+            draw=overlay,
+            listener=display,
+            seed=seed,
+            seeds=seeds,
+            overwrite=args.overwrite,
+            against=None if args.against is None else Path(args.against),
+        )
+    finally:
+        display.close()
+        engine.close()
+    path = write_report(found, pairs, f"{found.method} on {args.images}")
+    display.finish(found.run)
+    if not (args.quiet or args.json):
+        print(table_text(found.summary))
+        print(f"Look at {path}.")
+    return 1 if found.run.failed else 0
+
+
 def _info(args: argparse.Namespace) -> int:
     from s3net_jax.run.info import describe, describe_preset
 
@@ -234,7 +275,13 @@ def _bench(args: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"demo": _demo, "segment": _segment, "info": _info, "bench": _bench}
+_COMMANDS = {
+    "demo": _demo,
+    "segment": _segment,
+    "evaluate": _evaluate,
+    "info": _info,
+    "bench": _bench,
+}
 _WORKER = "s3net-worker"
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.masks import choose_target, clean, compact_labels
+from s3net_jax.masks import choose_target, clean, compact_labels, fill_holes
 
 __all__ = ["BASELINES", "Prediction", "otsu_threshold"]
 
@@ -58,7 +58,7 @@ def otsu_inner_part(image: np.ndarray) -> Prediction:
 def kmeans_colors(image: np.ndarray) -> Prediction:
     """k-means on the colours, two clusters; the target as this tool chooses it."""
     pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
-    _, found = kmeans2(pixels, 2, minit="++", seed=0)
+    _, found = kmeans2(pixels, 2, minit="++", rng=np.random.default_rng(0))
     labels = compact_labels(found.reshape(image.shape[:2]))
     return Prediction(labels, choose_target(labels, image, SegmentConfig()).mask)
 
@@ -80,7 +80,7 @@ def classical(image: np.ndarray) -> Prediction:
     dark = (blue <= otsu_threshold(blue[kept])) & kept
     opened = ndimage.binary_opening(dark, _disc(round(2 * scale)))
     mask = _best_part(opened if opened.any() else dark)
-    return Prediction((~dark).astype(np.int32), ndimage.binary_fill_holes(mask).astype(bool))
+    return Prediction((~dark).astype(np.int32), fill_holes(mask))
 
 
 def _vignette(image: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def _diagonal(mask: np.ndarray) -> float:
 
 def _boundary(mask: np.ndarray) -> np.ndarray:
     """Pixels of the mask with a neighbour outside; the image's edge counts as outside."""
-    return mask & ~ndimage.binary_erosion(mask)
+    return mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
 
 
 def _to(boundary: np.ndarray) -> np.ndarray:

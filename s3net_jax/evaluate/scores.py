@@ -20,7 +20,16 @@ from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
 from s3net_jax.evaluate.statistics import compare, mean_with_interval
 from s3net_jax.io import InputError, read, read_nifti, write_bytes
 
-__all__ = ["Score", "read_scores", "score_baselines", "score_results", "summarise", "write_scores"]
+__all__ = [
+    "Score",
+    "read_array",
+    "read_scores",
+    "read_truth",
+    "score_baselines",
+    "score_results",
+    "summarise",
+    "write_scores",
+]
 
 _FIELDS = ("method", "image", "protocol", *METRICS, "seconds")
 
@@ -56,8 +65,8 @@ def score_results(
         record = records.get(str(pair.image))
         if record is None or "error" in record:
             continue
-        labels = _array(folder / record["outputs"]["labels"])
-        mask = _array(folder / record["outputs"]["mask"]) > 0
+        labels = read_array(folder / record["outputs"]["labels"])
+        mask = read_array(folder / record["outputs"]["mask"]) > 0
         truth = read_truth(pair.truth, labels.shape)
         scores += _scores(method, pair.stem, labels, mask, truth, record["seconds"])
     return scores
@@ -91,7 +100,7 @@ def _scores(
     ]
 
 
-def _array(path: Path) -> np.ndarray:
+def read_array(path: Path) -> np.ndarray:
     """A label map or mask: (H, W) integers."""
     if path.name.endswith(".nii.gz"):
         return read_nifti(path).voxels

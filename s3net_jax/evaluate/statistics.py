@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from scipy import stats
@@ -51,5 +52,9 @@ def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
       first, second: (N,) values of the same images in the same order.
     """
     difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    p = 1.0 if not difference.any() else float(stats.wilcoxon(difference).pvalue)
+    p = (
+        1.0
+        if not difference.any()
+        else float(cast(tuple[float, float], stats.wilcoxon(difference))[1])
+    )
     return Comparison(mean_with_interval(difference), p)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3net_jax.masks.cleanup import clean
+from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.joining import LabelPool, majority_labels
 from s3net_jax.masks.labels import compact_labels, labels_at_size
@@ -22,6 +22,7 @@ __all__ = [
     "clean",
     "compact_labels",
     "consensus",
+    "fill_holes",
     "labels_at_size",
     "majority_labels",
     "segment_logits",

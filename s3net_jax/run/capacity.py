@@ -12,7 +12,7 @@ __all__ = ["free_bytes", "most_at_once", "useful_at_once"]
 
 _SHARE = {"cpu": 0.5}  # of what is free: the rest of the machine lives there, too
 _SHARE_OTHERS = 0.8
-_USEFUL = {"cpu": 4}  # more at once gain nothing there, and results come later
+_USEFUL = {"cpu": 1}  # more at once gain nothing there (benchmarks/results), and come later
 _USEFUL_OTHERS = 64
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from s3net_jax.config import ConfigError
 
@@ -30,51 +31,55 @@ ALONE = Share(0, 1)
 
 
 def find_share() -> Share:
-    """This process's share, in a set-up that ``jax.distributed`` knows.
+    """This process's share, in the set-ups that ``jax.distributed`` knows.
 
-    Recognised are Slurm (``srun`` with several tasks), Open MPI (``mpirun``), and the variables
-    ``JAX_COORDINATOR_ADDRESS`` (``host:port`` of process 0), ``JAX_NUM_PROCESSES`` and
-    ``JAX_PROCESS_ID``. Then ``jax.distributed.initialize`` connects the processes, which sees to
-    it that each has its own devices; each does its own share with them.
+    If the program has called ``jax.distributed.initialize``, its place among those processes.
+    Otherwise what the environment tells: Slurm (``srun`` with several tasks), Open MPI
+    (``mpirun``), or ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``. Then nothing is connected: the
+    processes share a folder and need nothing else of one another, so one that dies takes no other
+    with it. Of several on a machine with GPUs each takes its own.
 
     Raises:
-      ConfigError: the processes could not be connected.
+      ConfigError: numbers in the environment that are none.
     """
-    settings = _settings()
-    if settings is None:
-        return ALONE
     import jax
 
-    try:
-        jax.distributed.initialize(**settings)
+    if jax.distributed.is_initialized():
         return Share(jax.process_index(), jax.process_count())
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ConfigError(f"The processes could not be connected ({first}).") from None
+    for count, index, local, siblings in _VARIABLES:
+        if count in os.environ and index in os.environ:
+            share = Share(_number(index), _number(count))
+            if share.index >= share.count:
+                raise ConfigError(
+                    f"{index} is {share.index}, of {share.count} processes: they count from 0."
+                )
+            if share.count > 1 and _first_number(siblings) > 1 and local in os.environ:
+                jax.config.update("jax_cuda_visible_devices", str(_number(local)))
+            return share
+    return ALONE
 
 
-def _settings() -> dict[str, Any] | None:
-    """Arguments of ``jax.distributed.initialize``; None where there is one process."""
-    found = os.environ
-    if "JAX_COORDINATOR_ADDRESS" in found:
-        if "JAX_NUM_PROCESSES" not in found and "JAX_PROCESS_ID" not in found:
-            return {}
-        return {
-            "num_processes": _number("JAX_NUM_PROCESSES"),
-            "process_id": _number("JAX_PROCESS_ID"),
-        }
-    for count in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"):
-        # A batch script itself has the number of tasks, but no step of them.
-        inside = "SLURM_STEP_NODELIST" in found or "OMPI_COMM_WORLD_RANK" in found
-        if inside and found.get(count, "1").isdecimal() and int(found.get(count, "1")) > 1:
-            return {}
-    return None
+_VARIABLES = (
+    # number of processes, this one's index, its index on its machine, how many are there
+    ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JAX_LOCAL_PROCESS_ID", "JAX_LOCAL_NUM_PROCESSES"),
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"),
+    (
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+        "OMPI_COMM_WORLD_LOCAL_SIZE",
+    ),
+)
 
 
 def _number(name: str) -> int:
     text = os.environ.get(name, "")
-    if not text.isdecimal():
-        raise ConfigError(
-            f"{name} is {text!r}: with JAX_COORDINATOR_ADDRESS it must be a whole number."
-        )
+    if not (text.isascii() and text.isdecimal()):
+        raise ConfigError(f"{name} is {text!r}: it must be a whole number.")
     return int(text)
+
+
+def _first_number(name: str) -> int:
+    """Slurm writes ``2(x3),1``: two tasks on each of three machines, one on a fourth."""
+    digits = re.match(r"\d+", os.environ.get(name, ""))
+    return int(digits[0]) if digits else 1

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from s3net_jax.config import ConfigError
 from s3net_jax.run import Share, find_share
-from tests.run.commands import environment, save_pictures, start
+from tests.run.commands import TINY, environment, save_pictures, start
 
 _SHARDED = """
 import jax, numpy as np, s3net_jax as s3
@@ -75,47 +76,81 @@ def test_the_command_uses_all_devices(tmp_path: Path) -> None:
     assert results(tmp_path / "four") == expected
 
 
-def test_two_processes_under_jax_distributed_share_a_folder(tmp_path: Path) -> None:
+def shared_by_two(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
+    """Both end well, and wrote 7 results together: 4 and 3."""
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert len(records(folder)) == 7
+    for n, name in enumerate(("run.json", "run-1.json")):
+        run = json.loads((folder / "out" / name).read_text())
+        assert (run["process"], run["processes"], run["done"]) == (n, 2, 4 - n)
+
+
+def test_two_processes_share_a_folder(tmp_path: Path) -> None:
+    expected = alone(tmp_path / "one", 7)
+    save_pictures(tmp_path / "two" / "in", 7)
+    processes = [
+        start(tmp_path / "two", JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(n)) for n in range(2)
+    ]
+    shared_by_two(tmp_path / "two", processes)
+    assert results(tmp_path / "two") == expected
+
+
+_CONNECTED = """
+import sys
+import jax
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from s3net_jax import cli
+sys.exit(cli.main(["segment", "in", "--out", "out", *sys.argv[3:]]))
+"""
+
+
+def test_two_processes_under_jax_distributed(tmp_path: Path) -> None:
     expected = alone(tmp_path / "one", 7)
     save_pictures(tmp_path / "two" / "in", 7)
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         address = f"localhost:{probe.getsockname()[1]}"
     processes = [
-        start(
-            tmp_path / "two",
-            JAX_COORDINATOR_ADDRESS=address,
-            JAX_NUM_PROCESSES="2",
-            JAX_PROCESS_ID=str(n),
+        subprocess.Popen(
+            [sys.executable, "-c", _CONNECTED, address, str(n), *TINY],
+            cwd=tmp_path / "two",
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for n in range(2)
     ]
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert "4 done" in said[0][0] and "3 done" in said[1][0]
+    shared_by_two(tmp_path / "two", processes)
     assert results(tmp_path / "two") == expected
-    assert len(records(tmp_path / "two")) == 7
-    for n, name in enumerate(("run.json", "run-1.json")):
-        run = json.loads((tmp_path / "two/out" / name).read_text())
-        assert (run["process"], run["processes"], run["status"]) == (n, 2, "finished")
 
 
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def bare(monkeypatch: pytest.MonkeyPatch):
+    import jax
+
     for name in list(os.environ):
-        if name.startswith(("SLURM_", "OMPI_", "JAX_COORD", "JAX_NUM_P", "JAX_PROCESS")):
+        if name.startswith(("SLURM_", "OMPI_", "JAX_NUM_P", "JAX_PROCESS", "JAX_LOCAL")):
             monkeypatch.delenv(name)
-    return monkeypatch
+    yield monkeypatch
+    jax.config.update("jax_cuda_visible_devices", "all")
 
 
 SETUPS = {
-    "slurm": {"SLURM_NTASKS": "3", "SLURM_STEP_NODELIST": "n1", "SLURM_PROCID": "1"},
-    "open mpi": {"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "1"},
-    "by hand": {
-        "JAX_COORDINATOR_ADDRESS": "h:1",
-        "JAX_NUM_PROCESSES": "3",
-        "JAX_PROCESS_ID": "1",
+    "slurm": {
+        "SLURM_STEP_NUM_TASKS": "3",
+        "SLURM_PROCID": "1",
+        "SLURM_LOCALID": "1",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1",
     },
+    "open mpi": {
+        "OMPI_COMM_WORLD_SIZE": "3",
+        "OMPI_COMM_WORLD_RANK": "1",
+        "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+        "OMPI_COMM_WORLD_LOCAL_SIZE": "3",
+    },
+    "by hand": {"JAX_NUM_PROCESSES": "3", "JAX_PROCESS_ID": "1"},
 }
 
 
@@ -123,30 +158,37 @@ SETUPS = {
 def test_set_ups_are_recognised(bare: pytest.MonkeyPatch, setup: str) -> None:
     import jax
 
-    called = []
-    bare.setattr(jax.distributed, "initialize", lambda **more: called.append(more))
-    bare.setattr(jax, "process_index", lambda: 1)
-    bare.setattr(jax, "process_count", lambda: 3)
+    update, seen = jax.config.update, []
+
+    def remembered(name: str, value: Any) -> None:
+        seen.append((name, value))
+        update(name, value)
+
+    bare.setattr(jax.config, "update", remembered)
     for name, value in SETUPS[setup].items():
         bare.setenv(name, value)
     share = find_share()
     assert share == Share(1, 3) and share.of("abcdefg") == ["b", "e"]
-    assert called == [{"num_processes": 3, "process_id": 1} if setup == "by hand" else {}]
+    assert seen == ([] if setup == "by hand" else [("jax_cuda_visible_devices", "1")])
 
 
 def test_a_process_alone_is_alone(bare: pytest.MonkeyPatch) -> None:
     assert find_share() == Share(0, 1)
     bare.setenv("SLURM_NTASKS", "4")  # a batch script, outside srun
-    assert find_share() == Share(0, 1)
-    bare.setenv("SLURM_STEP_NODELIST", "n1")
-    bare.setenv("SLURM_NTASKS", "1")
+    bare.setenv("SLURM_PROCID", "0")
     assert find_share() == Share(0, 1)
 
 
-def test_a_set_up_with_a_mistake_gets_a_sentence(bare: pytest.MonkeyPatch) -> None:
-    bare.setenv("JAX_COORDINATOR_ADDRESS", "h:1")
-    bare.setenv("JAX_NUM_PROCESSES", "two")
-    with pytest.raises(ConfigError, match="JAX_NUM_PROCESSES is 'two'"):
+@pytest.mark.parametrize(
+    ("count", "index", "words"),
+    [("two", "0", "JAX_NUM_PROCESSES is 'two'"), ("2", "2", "they count from 0")],
+)
+def test_a_set_up_with_a_mistake_gets_a_sentence(
+    bare: pytest.MonkeyPatch, count: str, index: str, words: str
+) -> None:
+    bare.setenv("JAX_NUM_PROCESSES", count)
+    bare.setenv("JAX_PROCESS_ID", index)
+    with pytest.raises(ConfigError, match=words):
         find_share()
 
 

@@ -111,6 +111,7 @@ def test_memory_decides_how_many(monkeypatch) -> None:
     monkeypatch.setattr(
         sys.modules["s3net_jax.fitting"], "batch_bytes", lambda c, s, count: count * 100
     )
+    monkeypatch.setattr(capacity, "useful_at_once", lambda devices: 4)
     found = []
     for free in (1e9, 650, 300, 10):
         monkeypatch.setattr(capacity, "free_bytes", lambda device, free=free: free)

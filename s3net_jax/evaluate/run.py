@@ -1,0 +1,131 @@
+"""An evaluation: segment a data set, score it beside the baselines, write tables and a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.config import Config
+from s3net_jax.evaluate.datasets import Pair
+from s3net_jax.evaluate.protocols import PROTOCOLS
+from s3net_jax.evaluate.scores import (
+    Score,
+    read_scores,
+    score_baselines,
+    score_results,
+    summarise,
+    write_scores,
+)
+from s3net_jax.io import make_folder, write_bytes
+from s3net_jax.run import Engine, Listener, Share, Summary, segment_inputs
+from s3net_jax.run.environment import versions
+from s3net_jax.run.log import ResultLog
+from s3net_jax.run.outputs import Draw
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+      run: how the segmentation went.
+      method: the name of what was evaluated.
+      scores: of it and of the baselines.
+      summary: see :func:`summarise`.
+      folder: with the predictions in ``predictions/``.
+      records: image path → line of ``results.jsonl``.
+    """
+
+    run: Summary
+    method: str
+    scores: list[Score]
+    summary: dict[str, Any]
+    folder: Path
+    records: dict[str, dict[str, Any]]
+
+
+def evaluate(
+    pairs: list[Pair],
+    out: str | Path,
+    config: Config,
+    *,
+    engine: Engine,
+    draw: Draw,
+    listener: Listener,
+    seed: int = 0,
+    seeds: int = 1,
+    overwrite: bool = False,
+    against: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Evaluation:
+    """Segments and scores a data set.
+
+    The ground truth is read after everything is segmented, and by the scoring alone. Writes
+    ``predictions/`` as :func:`segment_inputs` does (so a rerun goes on where it stopped),
+    ``metrics.csv`` (a row for each method, image and protocol) and ``summary.json``.
+
+    Args:
+      pairs: of the data set; see :func:`pairs_of`.
+      out: output folder.
+      config, engine, draw, listener, seed, seeds, overwrite: see :func:`segment_inputs`.
+      against: the ``metrics.csv`` of another evaluation (or its folder): its method joins the
+        table, and is compared image by image.
+      say: is told what is being done.
+
+    Raises:
+      InputError: a ground truth can't be used.
+      ConfigError, OutputError: see :func:`segment_inputs`.
+    """
+    folder = make_folder(out)
+    other = None if against is None else _other(against)
+    run = segment_inputs(
+        [pair.image for pair in pairs],
+        folder / "predictions",
+        config,
+        engine=engine,
+        draw=draw,
+        listener=listener,
+        seed=seed,
+        seeds=seeds,
+        overwrite=overwrite,
+        share=Share(0, 1),
+    )
+    log = ResultLog(folder / "predictions" / "results.jsonl")
+    records = {record["input"]: record for record in log.finished()}
+    method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
+    say("scoring")
+    scores = score_results(method, pairs, records, folder / "predictions")
+    scores += score_baselines([pair for pair in pairs if str(pair.image) in records])
+    if other is not None:
+        scores += _renamed(other, {score.method for score in scores})
+    summary = summarise(scores, method) | {
+        "protocols": PROTOCOLS,
+        "config": config.to_dict(),
+        "config_digest": config.digest,
+        "seed": seed,
+        "seeds": seeds,
+        "failed": run.failed,
+        "versions": versions(),
+    }
+    write_scores(folder / "metrics.csv", scores)
+    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+    write_bytes(folder / "summary.json", text.encode())
+    return Evaluation(run, method, scores, summary, folder, records)
+
+
+def _other(path: Path) -> list[Score]:
+    """The learned method of another evaluation: what its table begins with."""
+    scores = read_scores(path / "metrics.csv" if path.is_dir() else path)
+    return [score for score in scores if score.method == scores[0].method]
+
+
+def _renamed(scores: list[Score], taken: set[str]) -> list[Score]:
+    name = scores[0].method if scores else ""
+    if name not in taken:
+        return scores
+    return [replace(score, method=f"{name} (other)") for score in scores]

@@ -1,0 +1,32 @@
+"""A summary as text, for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s3net_jax.evaluate.protocols import PROTOCOLS
+
+__all__ = ["table_text"]
+
+
+def table_text(summary: dict[str, Any]) -> str:
+    """Mean DSC of every method under every protocol, with its interval, and the comparisons."""
+    names = list(summary["methods"])
+    width = max(map(len, names))
+    head = " ".join(f"{protocol:>18}" for protocol in PROTOCOLS)
+    lines = [f"{'mean DSC (95 % interval)':<{width}} {head}    seconds"]
+    for name in names:
+        row = summary["methods"][name]
+        cells = []
+        for protocol in PROTOCOLS:
+            found = row["protocols"][protocol]["dsc"]
+            cells.append(f"{found['mean']:5.1f} ({found['low']:4.1f}–{found['high']:4.1f})")
+        lines.append(
+            f"{name:<{width}} {' '.join(f'{c:>18}' for c in cells)} {row['seconds']:10.2f}"
+        )
+    lines += ["", f"blind DSC of {summary['reference']} minus that of (paired over images):"]
+    for name, found in summary["comparisons"].items():
+        spread = f"({found['low']:+.1f} to {found['high']:+.1f})"
+        p = f"Wilcoxon p = {found['p_value']:.2g}"
+        lines.append(f"  {name:<{width}} {found['mean']:+6.1f} {spread}, {p}")
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""Data sets in the layouts in which they are distributed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s3net_jax.config import ConfigError
+from s3net_jax.evaluate import pairs_of
+from s3net_jax.io import InputError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "i/a.jpg", "i/b.png", "m/a_segmentation.png", "m/b.png", "i/notes.txt")
+    pairs = pairs_of("folder", tmp_path / "i", tmp_path / "m")
+    assert [(p.stem, p.truth.name) for p in pairs] == [("a", "a_segmentation.png"), ("b", "b.png")]
+    touch(tmp_path, "i/c.png")
+    with pytest.raises(InputError, match=r"no ground truth for 1 of 3 images \(c.png\)"):
+        pairs_of("folder", tmp_path / "i", tmp_path / "m")
+    with pytest.raises(ConfigError, match="--masks DIR"):
+        pairs_of("folder", tmp_path / "i", None)
+    with pytest.raises(InputError, match="not a folder"):
+        pairs_of("folder", tmp_path / "x", tmp_path / "m")
+    with pytest.raises(ConfigError, match="Did you mean folder"):
+        pairs_of("foldr", tmp_path / "i", None)
+
+
+def test_ph2(tmp_path: Path) -> None:
+    for n in range(200):
+        name = f"IMD{n:03d}"
+        base = f"PH2 Dataset images/{name}/{name}"
+        touch(tmp_path, f"{base}_Dermoscopic_Image/{name}.bmp", f"{base}_lesion/{name}_lesion.bmp")
+    assert len(pairs_of("ph2", tmp_path, None)) == 200
+    next(tmp_path.glob("**/IMD007_lesion.bmp")).unlink()
+    with pytest.raises(InputError, match=r"1 of 200 images \(IMD007.bmp\); PH² is obtained from"):
+        pairs_of("ph2", tmp_path, None)
+    next(tmp_path.glob("**/IMD007.bmp")).unlink()
+    with pytest.raises(InputError, match="199 of the 200"):
+        pairs_of("ph2", tmp_path, None)
+    with pytest.raises(InputError, match="no image of this data set"):
+        pairs_of("ph2", next(tmp_path.glob("**/IMD008_lesion")), None)
+
+
+def test_lung_ct_and_isic(tmp_path: Path) -> None:
+    flat, deep, isic = tmp_path / "2d", tmp_path / "3d", tmp_path / "isic"
+    touch(flat, "2d_images/ID_0_Z_1.tif", "2d_masks/ID_0_Z_1.tif")
+    touch(deep, "3d_images/IMG_0002.nii.gz", "3d_images/MASK_0002.nii.gz")
+    touch(isic, "Data/ISIC_0001.jpg", "Data/ISIC_0001_superpixels.png")
+    touch(isic, "GroundTruth/ISIC_0001_segmentation.png", "Data/ISIC_0002.jpg")
+    touch(isic, "GroundTruth/ISIC_0002_Segmentation.png")
+    assert [p.stem for p in pairs_of("lung-ct", flat, None)] == ["ID_0_Z_1"]
+    (pair,) = pairs_of("lung-ct", deep, None)
+    assert pair.truth.name == "MASK_0002.nii.gz"
+    assert len(pairs_of("isic", isic, None)) == 2

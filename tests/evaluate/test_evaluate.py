@@ -1,0 +1,76 @@
+"""An evaluation from the command line to its report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+from s3net_jax import cli
+from tests.fakes import install_fit
+from tests.pictures import save_lesion
+
+SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3"]
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install_fit(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S3NET_CACHE", "off")
+    Path("masks").mkdir()
+    for n, name in enumerate("abc"):
+        truth = save_lesion(Path(f"images/{name}.png"), seed=n, shape=(60, 70))
+        PilImage.fromarray(truth.astype(np.uint8) * 255).save(f"masks/{name}.png")
+
+
+def evaluate(*more: str, out: str = "out") -> int:
+    arguments = ["--images", "images", "--masks", "masks", "--out", out]
+    return cli.main(["evaluate", *arguments, *SMALL, *more])
+
+
+def test_tables_and_report(capsys) -> None:
+    assert evaluate() == 0
+    text = capsys.readouterr().out
+    assert "s3net fast" in text and "classical recipe" in text and "Wilcoxon p" in text
+    with open("out/metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 4 * 7
+    assert {row["protocol"] for row in rows} == {"released", "overlap", "oracle", "blind"}
+    summary = json.loads(Path("out/summary.json").read_text())
+    ours = summary["methods"]["s3net fast"]["protocols"]["blind"]["dsc"]
+    assert ours["count"] == 3 and ours["low"] <= ours["mean"] <= ours["high"]
+    mine = [
+        float(r["dsc"]) for r in rows if r["method"] == "s3net fast" and r["protocol"] == "blind"
+    ]
+    assert ours["mean"] == pytest.approx(np.mean(mine), abs=1e-3) and min(mine) > 85
+    page = Path("out/report.html").read_text()
+    assert page.count("<figure>") == 3 and "data:image/jpeg;base64," in page
+    assert not re.search(r'(src|href)="(?!data:)', page), "nothing is loaded from elsewhere"
+    assert evaluate() == 0 and "kept" in capsys.readouterr().out
+
+
+def test_two_evaluations_compared(capsys) -> None:
+    assert evaluate() == 0
+    assert evaluate("--against", "out", "--set", "segment.target=bright", out="other") == 0
+    summary = json.loads(Path("other/summary.json").read_text())
+    assert summary["comparisons"]["s3net fast (other)"]["mean"] < 0
+
+
+def test_mistakes(capsys) -> None:
+    assert cli.main(["evaluate", "--images", "images"]) == 2
+    assert cli.main(["evaluate", "--images", "images", "--out", "o"]) == 2
+    assert "--masks DIR" in capsys.readouterr().err
+    PilImage.fromarray(np.zeros((60, 70), np.uint8)).save("masks/b.png")
+    assert evaluate() == 1
+    assert "masks/b.png is empty" in capsys.readouterr().err
+    PilImage.fromarray(np.ones((6, 7), np.uint8)).save("masks/b.png")
+    assert evaluate() == 1
+    assert "its image (60, 70)" in capsys.readouterr().err
+    assert evaluate("--against", "images/a.png") == 1
+    assert "is not a table of scores" in capsys.readouterr().err
