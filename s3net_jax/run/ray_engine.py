@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ __all__ = ["RayEngine"]
 
 _ATTEMPTS = 3  # workers that a chunk may cost before its pieces are tried one by one
 _GROW = 5.0  # seconds between two looks at whether the cluster has room for more workers
+_PATIENCE = 10.0  # seconds to reach a cluster's head
 _CHUNK = {"CPU": 2, "GPU": 32}  # fits of a chunk, unless --batch says otherwise
 
 
@@ -84,6 +86,7 @@ class RayEngine:
             os.environ.pop("RAY_ADDRESS", None)  # Ray takes an empty one for an address
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        _check_address(address)
         before = signal.getsignal(signal.SIGTERM)  # Ray puts its own there
         try:
             options: dict[str, Any] = {} if address else {"include_dashboard": False}
@@ -215,3 +218,15 @@ class RayEngine:
             self._ray.kill(worker)
         self._workers.clear()
         self._ray.shutdown()
+
+
+def _check_address(address: str | None) -> None:
+    """Raises :class:`ConfigError` if nobody listens at ``HOST:PORT``: Ray would try for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdecimal():  # auto, local, a name of Ray's own
+        return
+    try:
+        socket.create_connection((host.removeprefix("ray://"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise ConfigError(f"There is no Ray cluster at {address} ({reason}).") from None

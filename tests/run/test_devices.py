@@ -230,6 +230,18 @@ def test_a_local_ray_cluster(tmp_path: Path) -> None:
     assert (run["engine"], run["done"], run["failed"]) == ("ray", 24, 0)
 
 
+def test_an_address_where_nobody_listens_gets_a_sentence_at_once() -> None:
+    pytest.importorskip("ray")
+    from s3net_jax.presets import preset
+    from s3net_jax.run.ray_engine import RayEngine
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(ConfigError, match=f"There is no Ray cluster at {address}"):
+        RayEngine(preset("fast"), address=address)
+
+
 def test_without_ray_a_sentence_says_what_to_install(tmp_path: Path) -> None:
     save_pictures(tmp_path / "in", 1)
     (tmp_path / "hide").mkdir()
