@@ -100,6 +100,7 @@ class _Run:
         self.seeds = range(identity.seed, identity.seed + identity.seeds)
         self.cases: dict[int, Case] = {}
         self.outcomes: dict[int, dict[tuple[int, int], Outcome]] = {}
+        self.wanted: dict[int, int] = {}
         self.unwritten = 0
 
     def go(self) -> Summary:
@@ -138,8 +139,13 @@ class _Run:
             except Exception as error:  # whatever it is, the other inputs can still be done
                 self._fail(number, _explain(error, str(task.source.path)))
                 continue
+            pieces = sum(case.piece(index) is not None for index in range(len(case)))
+            if pieces == 0:
+                self._fail(number, f"{task.source.path} has only tiles of one colour: take larger.")
+                continue
             self.cases[number] = case
             self.outcomes[number] = {}
+            self.wanted[number] = pieces * len(self.seeds)
             for index in range(len(case)):
                 image = case.piece(index)
                 for seed in self.seeds if image is not None else ():
@@ -160,8 +166,7 @@ class _Run:
             return
         mine = self.outcomes[job.task]
         mine[job.index, job.seed] = outcome
-        fitted = sum(case.piece(n) is not None for n in range(len(case))) if len(case) > 1 else 1
-        if len(mine) == fitted * len(self.seeds):
+        if len(mine) == self.wanted[job.task]:
             self._finish(job.task, case, {k: v for k, v in mine.items() if isinstance(v, Fitted)})
 
     def _finish(self, number: int, case: Case, fits: dict[tuple[int, int], Fitted]) -> None:
@@ -239,6 +244,7 @@ class _Run:
     def _forget(self, number: int) -> None:
         self.cases.pop(number, None)
         self.outcomes.pop(number, None)
+        self.wanted.pop(number, None)
 
 
 def _sentence(name: str, reason: str) -> str:
