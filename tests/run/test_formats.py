@@ -120,16 +120,6 @@ def test_a_large_picture_in_tiles(tmp_path: Path) -> None:
     assert record(tmp_path)["pieces"] == 12
 
 
-def test_tiles_of_one_colour_each_are_refused(tmp_path: Path) -> None:
-    # Shades change where no tile of 32 with its neighbour's overlap sees both.
-    halves = np.zeros((32, 200), np.uint8)
-    halves[:, 100:] = 255
-    PilImage.fromarray(halves).save(tmp_path / "a.png")
-    config = CONFIG.replace(input={"tile": 32, "overlap": 0.05})
-    summary = run(tmp_path, tmp_path / "a.png", config=config)
-    assert summary.done + summary.failed == 1, "whatever it is, it is told"
-
-
 @pytest.mark.parametrize("tile", [0, 64])
 def test_an_ensemble(tmp_path: Path, tile: int) -> None:
     truth = save_lesion(tmp_path / "a.png", shape=(90, 80))
