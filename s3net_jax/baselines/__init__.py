@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from s3net_jax.baselines.trivial import BASELINES, Prediction
+from s3net_jax.baselines.trivial import BASELINES, Prediction, baseline
 
-__all__ = ["BASELINES", "Prediction"]
+__all__ = ["BASELINES", "Prediction", "baseline"]

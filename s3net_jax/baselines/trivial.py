@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, cast
 
 import numpy as np
 from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
-from s3net_jax.config import SegmentConfig
+from s3net_jax.config import ConfigError, SegmentConfig, nearest
 from s3net_jax.masks import choose_target, clean, compact_labels, fill_holes
 
-__all__ = ["BASELINES", "Prediction", "otsu_threshold"]
+__all__ = ["BASELINES", "Prediction", "baseline", "otsu_threshold"]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _SIDE = 256  # smoothing and opening are told for images of this size
@@ -55,10 +57,10 @@ def otsu_inner_part(image: np.ndarray) -> Prediction:
     return Prediction(inner.labels, regions == areas.argmax())
 
 
-def kmeans_colors(image: np.ndarray) -> Prediction:
-    """k-means on the colours, two clusters; the target as this tool chooses it."""
+def kmeans_colors(image: np.ndarray, clusters: int = 2) -> Prediction:
+    """k-means on the colours; the target as this tool chooses it."""
     pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
-    _, found = kmeans2(pixels, 2, minit="++", rng=np.random.default_rng(0))
+    _, found = kmeans2(pixels, clusters, minit="++", rng=np.random.default_rng(0))
     labels = compact_labels(found.reshape(image.shape[:2]))
     return Prediction(labels, choose_target(labels, image, SegmentConfig()).mask)
 
@@ -126,3 +128,25 @@ BASELINES: dict[str, Callable[[np.ndarray], Prediction]] = {
     "classical recipe": classical,
 }
 """Name → what it makes of an image (H, W, 3) uint8."""
+
+
+def baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], Prediction]:
+    """The baseline called ``name``, of images (H, W, 3) uint8.
+
+    Args:
+      name: in :data:`BASELINES`.
+      clusters: how many it looks for, if it can be told (k-means); None: its own number.
+
+    Raises:
+      ConfigError: an unknown baseline, one that can't be told, or less than two clusters.
+    """
+    if name not in BASELINES:
+        raise ConfigError(f"There is no baseline {name!r}.{nearest(name, list(BASELINES))}")
+    predict = BASELINES[name]
+    if clusters is None:
+        return predict
+    if "clusters" not in inspect.signature(predict).parameters:
+        raise ConfigError(f"The baseline {name!r} can't be told a number of clusters.")
+    if clusters < 2:
+        raise ConfigError(f"{clusters} clusters are too few for {name!r}: there must be two.")
+    return partial(predict, clusters=clusters)

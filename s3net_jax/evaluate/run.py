@@ -20,7 +20,7 @@ from s3net_jax.evaluate.scores import (
     write_scores,
 )
 from s3net_jax.io import make_folder, write_bytes
-from s3net_jax.run import Engine, Listener, Share, Summary, segment_inputs
+from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
 from s3net_jax.run.environment import versions
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outputs import Draw
@@ -61,6 +61,8 @@ def evaluate(
     seeds: int = 1,
     overwrite: bool = False,
     against: Path | None = None,
+    method: str | None = None,
+    baselines: list[Score] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Segments and scores a data set.
@@ -75,6 +77,9 @@ def evaluate(
       config, engine, draw, listener, seed, seeds, overwrite: see :func:`segment_inputs`.
       against: the ``metrics.csv`` of another evaluation (or its folder): its method joins the
         table, and is compared image by image.
+      method: what the tables call this configuration; None: after its preset.
+      baselines: scores of the baselines on these images, from an earlier evaluation; None
+        computes them.
       say: is told what is being done.
 
     Raises:
@@ -83,8 +88,9 @@ def evaluate(
     """
     folder = make_folder(out)
     other = None if against is None else _other(against)
+    images = [pair.image for pair in pairs]
     run = segment_inputs(
-        [pair.image for pair in pairs],
+        images,
         folder / "predictions",
         config,
         engine=engine,
@@ -96,11 +102,17 @@ def evaluate(
         share=Share(0, 1),
     )
     log = ResultLog(folder / "predictions" / "results.jsonl")
-    records = {record["input"]: record for record in log.finished()}
-    method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
+    records = _records(log, images)
+    if method is None:
+        method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
     say("scoring")
     scores = score_results(method, pairs, records, folder / "predictions")
-    scores += score_baselines([pair for pair in pairs if str(pair.image) in records])
+    done = [pair for pair in pairs if str(pair.image) in records]
+    if baselines is None:
+        scores += score_baselines(done)
+    else:
+        stems = {pair.stem for pair in done}
+        scores += [score for score in baselines if score.image in stems]
     if other is not None:
         scores += _renamed(other, {score.method for score in scores})
     summary = summarise(scores, method) | {
@@ -116,6 +128,16 @@ def evaluate(
     text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
     write_bytes(folder / "summary.json", text.encode())
     return Evaluation(run, method, scores, summary, folder, records)
+
+
+def _records(log: ResultLog, images: list[Path]) -> dict[str, dict[str, Any]]:
+    """Image path → its finished record, by stem: the data may have been moved since."""
+    found = {str(source.path): log.get(source.stem) for source in discover(images)}
+    return {
+        path: record
+        for path, record in found.items()
+        if record is not None and "error" not in record
+    }
 
 
 def _other(path: Path) -> list[Score]:

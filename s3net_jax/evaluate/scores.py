@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.baselines import BASELINES
+from s3net_jax.baselines import BASELINES, Prediction
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.metrics import METRICS, measure
 from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
@@ -72,8 +72,15 @@ def score_results(
     return scores
 
 
-def score_baselines(pairs: Iterable[Pair]) -> list[Score]:
+def score_baselines(
+    pairs: Iterable[Pair],
+    baselines: Mapping[str, Callable[[np.ndarray], Prediction]] = BASELINES,
+) -> list[Score]:
     """Scores of every baseline; volumes have none.
+
+    Args:
+      pairs: the data set.
+      baselines: name in the table → what makes clusters and a mask of an image (H, W, 3) uint8.
 
     Raises:
       InputError: an image or ground truth can't be read.
@@ -84,7 +91,7 @@ def score_baselines(pairs: Iterable[Pair]) -> list[Score]:
             continue
         image = read(pair.image).rgb8()
         truth = read_truth(pair.truth, image.shape[:2])
-        for name, predict in BASELINES.items():
+        for name, predict in baselines.items():
             start = time.perf_counter()
             labels, mask = predict(image)
             scores += _scores(name, pair.stem, labels, mask, truth, time.perf_counter() - start)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s3net_jax.baselines import BASELINES
+from s3net_jax.baselines import BASELINES, baseline
+from s3net_jax.config import ConfigError
 from s3net_jax.evaluate import measure
 
 
@@ -46,3 +47,18 @@ def test_odd_images(name: str) -> None:
     ):
         labels, mask = BASELINES[name](image)
         assert labels.min() >= 0 and mask.shape == image.shape[:2]
+
+
+def test_the_number_of_clusters() -> None:
+    image, _ = lesion(vignette=True)
+    three = baseline("k-means on RGB", 3)(image)
+    assert np.array_equal(np.unique(three.labels), [0, 1, 2])
+    plain = baseline("k-means on RGB")(image)
+    assert np.array_equal(plain.labels, BASELINES["k-means on RGB"](image).labels)
+    for name, clusters, sentence in (
+        ("k-mean on RGB", None, "Did you mean k-means on RGB"),
+        ("Otsu, dark", 3, "can't be told a number of clusters"),
+        ("k-means on RGB", 1, "there must be two"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            baseline(name, clusters)

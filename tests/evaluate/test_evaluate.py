@@ -62,6 +62,16 @@ def test_two_evaluations_compared(capsys) -> None:
     assert summary["comparisons"]["s3net fast (other)"]["mean"] < 0
 
 
+def test_data_that_was_moved_keeps_its_results(capsys) -> None:
+    assert evaluate() == 0
+    Path("images").rename("elsewhere")
+    arguments = ["--images", "elsewhere", "--masks", "masks", "--out", "out", *SMALL]
+    assert cli.main(["evaluate", *arguments]) == 0
+    assert "0 done, 3 kept" in capsys.readouterr().out
+    summary = json.loads(Path("out/summary.json").read_text())
+    assert summary["methods"]["s3net fast"]["images"] == 3
+
+
 def test_mistakes(capsys) -> None:
     assert cli.main(["evaluate", "--images", "images"]) == 2
     assert cli.main(["evaluate", "--images", "images", "--out", "o"]) == 2
