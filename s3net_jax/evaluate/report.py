@@ -10,7 +10,8 @@ from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.run import Evaluation
 from s3net_jax.evaluate.scores import read_array, read_truth
 from s3net_jax.io import read, write_bytes
-from s3net_jax.report.page import Picture, page
+from s3net_jax.report.gallery import Picture
+from s3net_jax.report.page import page
 
 __all__ = ["write_report"]
 

@@ -1,0 +1,55 @@
+"""A page of one file, that needs no network: its frame, its sections, its look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from s3net_jax.report.markup import Markup, element, join
+from s3net_jax.report.style import STYLE
+
+__all__ = ["document", "section", "tiles"]
+
+
+def document(title: str, parts: Iterable[str], *, script: str = "") -> str:
+    """A whole HTML page.
+
+    Args:
+      title: of the window.
+      parts: of the body, see :func:`section`; the page's heading among them.
+      script: JavaScript, run when the page is there; the page must make sense without it.
+    """
+    head = join(
+        [
+            Markup('<meta charset="utf-8">'),
+            element("title", title),
+            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+            Markup('<meta name="color-scheme" content="light dark">'),
+            Markup(f"<style>{STYLE}</style>"),
+        ]
+    )
+    body = [element("main", join(parts))]
+    if script:
+        body.append(Markup(f"<script>{script}</script>"))
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{join(body)}</body></html>\n'
+
+
+def section(heading: str, *parts: str, about: str = "") -> Markup:
+    """A part of the page under a heading of its own, with a sentence ``about`` it."""
+    said = [element("p", about, class_="faint")] if about else []
+    return element("section", element("h2", heading), *said, *parts)
+
+
+def tiles(figures: dict[str, tuple[str, str]]) -> Markup:
+    """What a reader should see first: name → the figure in large, and a remark below it."""
+    return element(
+        "dl",
+        *(
+            element(
+                "div",
+                element("dt", name),
+                element("dd", element("b", figure), element("span", remark, class_="faint")),
+            )
+            for name, (figure, remark) in figures.items()
+        ),
+        class_="tiles",
+    )

@@ -1,0 +1,127 @@
+"""A gallery: pictures with outlines that can be switched off, sorted by any score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from s3net_jax.report.markup import Markup, element
+from s3net_jax.report.pictures import data_uri, outline_path, shrunk
+
+__all__ = ["Picture", "gallery", "outlined", "switches"]
+
+_SIDE, _MANY = 320, 200  # pixels of a thumbnail's long side, for up to so many pictures
+_LEAST = 96
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One image of the gallery; the pixels are asked for when they are needed, and dropped.
+
+    Attributes:
+      name: shown below.
+      image: makes (H, W, 3) uint8.
+      mask, truth: make (H, W) bool.
+      scores: protocol → DSC in percent; the gallery begins sorted by the first one.
+      remark: shown below the scores.
+    """
+
+    name: str
+    image: Callable[[], np.ndarray]
+    mask: Callable[[], np.ndarray]
+    truth: Callable[[], np.ndarray]
+    scores: dict[str, float]
+    remark: str = ""
+
+
+def gallery(pictures: Sequence[Picture]) -> Markup:
+    """All pictures, best first; thumbnails shrink where there are many, so that the page stays
+    below about ten megabytes."""
+    if not pictures:
+        return element("p", "There is no picture to show.", class_="faint")
+    side = max(_LEAST, round(_SIDE * min(1.0, math.sqrt(_MANY / len(pictures)))))
+    keys = list(pictures[0].scores)
+    ranked = sorted(pictures, key=lambda picture: -picture.scores[keys[0]])
+    choices = [element("option", key, value=key) for key in [*keys, "name"]]
+    controls = element(
+        "p",
+        element("label", "Sorted by ", element("select", *choices, id="sort")),
+        element("label", element("input", id="worst-first", type="checkbox"), " worst first"),
+        class_="controls needs-script",
+    )
+    cards = [_card(picture, keys, side) for picture in ranked]
+    return element("div", controls, element("div", *cards, class_="gallery", id="gallery"))
+
+
+def switches() -> Markup:
+    """Which colour is which; each outline can be switched off, without any script."""
+    return element(
+        "p",
+        element(
+            "label",
+            element("input", id="show-truth", type="checkbox", checked=True),
+            element("i", class_="chip truth"),
+            "ground truth",
+        ),
+        element(
+            "label",
+            element("input", id="show-mask", type="checkbox", checked=True),
+            element("i", class_="chip mask"),
+            "the tool's mask",
+        ),
+        element("span", "Point at a picture to see it without outlines.", class_="faint"),
+        class_="controls switches",
+    )
+
+
+def outlined(picture: Picture, side: int) -> Markup:
+    """The image with the outlines of mask and ground truth above it."""
+    image = shrunk(picture.image(), side)
+    lines = []
+    box = ""
+    for kind, area in (("truth", picture.truth()), ("mask", picture.mask())):
+        path, width, height = outline_path(area)
+        box = f"0 0 {width} {height}"
+        lines.append(
+            element("g", Markup(f'<path class="halo" d="{path}"/><path d="{path}"/>'), class_=kind)
+        )
+    described = f"{picture.name}, with the outlines of the ground truth and of the tool's mask"
+    return element(
+        "div",
+        element(
+            "img",
+            src=data_uri(image),
+            width=image.width,
+            height=image.height,
+            alt=described,
+            loading="lazy",
+        ),
+        element(
+            "svg",
+            *lines,
+            viewBox=box,
+            preserveAspectRatio="none",
+            class_="lines",
+            aria_hidden="true",
+        ),
+        class_="shot",
+    )
+
+
+def _card(picture: Picture, keys: list[str], side: int) -> Markup:
+    first, *others = keys
+    score = picture.scores
+    caption = element(
+        "figcaption",
+        element("b", f"{score[first]:.1f}", class_="score"),
+        " ",
+        element("span", picture.name, class_="title"),
+        element("br"),
+        element("small", ", ".join(f"{k} {score[k]:.1f}" for k in others), class_="faint"),
+        *([element("br"), element("small", picture.remark)] if picture.remark else []),
+    )
+    data = {f"data_{key}": f"{score[key]:.3f}" for key in keys}
+    return element("figure", outlined(picture, side), caption, data_name=picture.name, **data)

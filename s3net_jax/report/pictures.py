@@ -1,0 +1,68 @@
+"""Pictures inside a page: small, as data URIs; outlines as curves."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Literal
+
+import numpy as np
+from PIL import Image as PilImage
+from skimage import measure
+
+__all__ = ["data_uri", "fitting_size", "outline_path", "shrunk"]
+
+_GRID = 160  # cells of the long side on which outlines are traced
+_NEAR = 0.25  # cells that an outline may be simplified by
+
+
+def fitting_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
+    """(width, height) with the proportions of ``shape`` (H, W) and a long side of ``side``."""
+    scale = side / max(shape)
+    return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
+
+
+def shrunk(image: np.ndarray, side: int) -> PilImage.Image:
+    """(H, W, 3) or (H, W) uint8 as a picture with a long side of ``side`` pixels."""
+    picture = PilImage.fromarray(np.ascontiguousarray(image))
+    size = fitting_size((picture.height, picture.width), side)
+    small = size[0] < picture.width
+    return picture.resize(size, PilImage.Resampling.BOX if small else PilImage.Resampling.BICUBIC)
+
+
+def data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:
+    """The picture as a ``data:`` address: JPEG for photographs, PNG for few colours."""
+    file = io.BytesIO()
+    if kind == "JPEG":
+        picture.convert("RGB").save(file, format="JPEG", quality=85, optimize=True)
+    else:
+        picture.save(file, format="PNG", optimize=True)
+    code = base64.b64encode(file.getvalue()).decode()
+    return f"data:image/{kind.lower()};base64,{code}"
+
+
+def outline_path(mask: np.ndarray) -> tuple[str, int, int]:
+    """The outlines of a mask as the ``d`` of an SVG path, holes included.
+
+    Args:
+      mask: (H, W) bool.
+
+    Returns:
+      The path (empty of an empty mask), and width and height of its ``viewBox``, in tenths of
+      the cells that it was traced on.
+    """
+    size = fitting_size(mask.shape, min(_GRID, max(mask.shape)))
+    soft = PilImage.fromarray(mask.astype(np.float32)).resize(size, PilImage.Resampling.BOX)
+    framed = np.pad(np.asarray(soft), 1)
+    parts = []
+    for contour in measure.find_contours(framed, 0.5):
+        points = measure.approximate_polygon(contour, _NEAR)
+        # From sample centres in a frame of one cell to the picture's own corner.
+        places = np.round((points - 0.5) * 10).astype(int)
+        places = np.clip(places, 0, np.array([size[1], size[0]]) * 10)
+        steps = np.diff(places, axis=0)
+        if not steps.any():
+            continue
+        y, x = places[0]
+        parts.append(f"M{x} {y}l" + " ".join(f"{dx} {dy}" for dy, dx in steps[:-1]) + "z")
+    return "".join(parts), size[0] * 10, size[1] * 10

@@ -1,0 +1,71 @@
+"""Tables: figures with their intervals, the row that matters marked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from s3net_jax.report.markup import Markup, element
+
+__all__ = ["interval", "pairs", "table"]
+
+
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    ours: Collection[int] = (),
+    caption: str = "",
+) -> Markup:
+    """A table that scrolls sideways where it is too wide, its first column staying.
+
+    Args:
+      heads: of the columns.
+      rows: cells; the first names the row. Text is escaped, :class:`Markup` kept.
+      ours: numbers of the rows that are marked.
+      caption: says what it shows, for those who can't see where it stands.
+    """
+    head = element("tr", *(element("th", text, scope="col") for text in heads))
+    body = [
+        element(
+            "tr",
+            element("th", cells[0], scope="row"),
+            *(element("td", cell) for cell in cells[1:]),
+            class_="ours" if number in ours else None,
+        )
+        for number, cells in enumerate(rows)
+    ]
+    said = [element("caption", caption)] if caption else []
+    inside = element("table", *said, element("thead", head), element("tbody", *body))
+    return element("div", inside, class_="scroll", tabindex=0, role="group", aria_label=caption)
+
+
+def interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> Markup:
+    """``mean (low–high)`` of a dict with these three."""
+    if sign:
+        spread = f"({found['low']:+.{digits}f} to {found['high']:+.{digits}f})"
+        return Markup(f"{found['mean']:+.{digits}f} <small>{spread}</small>")
+    spread = f"({found['low']:.{digits}f}–{found['high']:.{digits}f})"
+    return Markup(f"{found['mean']:.{digits}f} <small>{spread}</small>")
+
+
+def pairs(content: Mapping[str, Any], title: str = "") -> Markup:
+    """Names and values, as of a configuration; what is nested stands in boxes of its own."""
+    flat = {k: v for k, v in content.items() if not isinstance(v, Mapping)}
+    boxes = []
+    if flat:
+        rows = [element("div", element("dt", k), element("dd", _shown(v))) for k, v in flat.items()]
+        heads = [element("h3", title)] if title else []
+        boxes.append(element("div", *heads, element("dl", *rows), class_="box"))
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            boxes.append(pairs(value, f"{title}.{name}" if title else name))
+    return boxes[0] if len(boxes) == 1 else Markup("".join(boxes))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_shown, value))
+    return str(value)
