@@ -146,7 +146,7 @@ class FitConfig:
     stop_after: int = 6
     """Never stop before this many steps are done."""
     record_labels: bool = False
-    """Keep the label map of every step."""
+    """Keep the label map of every step; a run writes a choice of them as ``STEM.steps.png``."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,10 @@ class Config:
 
     @property
     def digest(self) -> str:
-        """Hash of every field that decides the result (the preset's name does not)."""
+        """Hash of every field that decides the result: the preset's name does not, nor does what
+        is recorded on the way."""
         content = {k: v for k, v in self.to_dict().items() if k != "preset"}
+        content["fit"]["record_labels"] = False
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

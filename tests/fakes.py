@@ -33,7 +33,9 @@ def brightness_fit(
         logits=logits,
         history={**history, "labels": jnp.full(steps, 3)},
         steps=jnp.int32(steps),
-        label_maps=None,
+        label_maps=jnp.stack([jnp.argmax(logits, -1).astype(jnp.int16)] * steps)
+        if config.fit.record_labels
+        else None,
         params=None,
     )
 

@@ -6,6 +6,7 @@ from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.dicom import read_dicom
 from s3net_jax.io.dicom_seg import write_seg
 from s3net_jax.io.errors import InputError, OutputError
+from s3net_jax.io.film import Film, Strip, read_film, write_film
 from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled
 from s3net_jax.io.nifti import read_nifti, write_nifti
 from s3net_jax.io.prepare import prepare, prepared_shape
@@ -27,10 +28,12 @@ from s3net_jax.io.write import (
 __all__ = [
     "MAX_PIXELS",
     "MIN_SIDE",
+    "Film",
     "Image",
     "InputError",
     "OutputError",
     "SliceView",
+    "Strip",
     "Volume",
     "as_image",
     "cluster_colors",
@@ -42,11 +45,13 @@ __all__ = [
     "prepared_shape",
     "read",
     "read_dicom",
+    "read_film",
     "read_nifti",
     "read_stack",
     "remove_leftovers",
     "scaled",
     "write_bytes",
+    "write_film",
     "write_gray",
     "write_labels",
     "write_mask",

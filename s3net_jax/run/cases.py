@@ -78,6 +78,10 @@ class Case(Protocol):
         """What :meth:`join` does, for shares in [0, 1] a pixel."""
         ...
 
+    def part(self, whole: Segments, index: int) -> np.ndarray:
+        """The labels (h, w) that the whole has where piece ``index`` lies."""
+        ...
+
     def panels(self, whole: Segments) -> list[Panel]:
         """What the overlay shows."""
         ...
@@ -131,6 +135,9 @@ class ImageCase:
         assert shares[0] is not None
         return shares[0]
 
+    def part(self, whole: Segments, index: int) -> np.ndarray:
+        return whole.labels
+
     def panels(self, whole: Segments) -> list[Panel]:
         name = Path(self._image.name).name
         return [Panel(self._image.rgb8(), whole.labels, whole.mask, name)]
@@ -156,6 +163,9 @@ class TiledCase(ImageCase):
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         return self._tiling.blend(shares)
+
+    def part(self, whole: Segments, index: int) -> np.ndarray:
+        return whole.labels[self._tiling[index]]
 
 
 class VolumeCase:
@@ -223,6 +233,9 @@ class VolumeCase:
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         blank = np.ones(self.pixels, np.float32)
         return np.stack([blank if share is None else share for share in shares])
+
+    def part(self, whole: Segments, index: int) -> np.ndarray:
+        return whole.labels[index]
 
     def panels(self, whole: Segments) -> list[Panel]:
         """Three slices: evenly among those that show the target, or all."""

@@ -20,7 +20,7 @@ __all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "discover"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz")
 """What is taken from a folder, beside DICOM; a file named by itself may have any suffix."""
 
-RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "seg")
+RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "seg", "history", "steps")
 """``STEM.KIND.*`` are results, and never taken from a folder as inputs."""
 
 Kind = Literal["image", "stack", "nifti", "dicom"]
@@ -98,7 +98,7 @@ def _is_input(path: Path) -> bool:
 
 
 def _is_result(path: Path) -> bool:
-    return bool(re.search(rf"\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm)$", path.name))
+    return bool(re.search(rf"\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json)$", path.name))
 
 
 def _grouped(found: list[tuple[Path, str | None]]) -> list[Source]:

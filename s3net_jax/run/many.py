@@ -17,8 +17,10 @@ from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
 from s3net_jax.run.discover import discover
 from s3net_jax.run.engine import Engine
+from s3net_jax.run.film import film_of, shown_fits, thinned
+from s3net_jax.run.history import history_bytes
 from s3net_jax.run.log import ResultLog
-from s3net_jax.run.outputs import Draw, output_paths, write_outputs
+from s3net_jax.run.outputs import Draw, output_paths, remove_outdated, write_outputs
 from s3net_jax.run.plan import Identity, Task, input_digest, make_plan
 from s3net_jax.run.record import describe_result
 from s3net_jax.run.share import ALONE, Share
@@ -45,8 +47,9 @@ def segment_inputs(
 ) -> Summary:
     """Segments every input into ``out``; a bad input fails alone.
 
-    Writes, for each input, label map, mask and overlay (see :func:`output_paths`), and a line in
-    ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
+    Writes, for each input, label map, mask, overlay, the history of its fits, and with
+    ``fit.record_labels`` the clusters through the steps (see :func:`output_paths`); and a line
+    in ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
     content, configuration and seeds, are left as they are.
 
     Args:
@@ -72,7 +75,8 @@ def segment_inputs(
     remove_leftovers(folder)
     log = ResultLog(folder / "results.jsonl", share.index)
     identity = Identity(config.digest, seed, seeds)
-    plan = share.of(make_plan(sources, folder, log, identity, overwrite))
+    film = config.fit.record_labels
+    plan = share.of(make_plan(sources, folder, log, identity, overwrite, film))
     run = _Run(plan, folder, config, identity, log, engine, draw, listener, share)
     return run.go()
 
@@ -101,6 +105,7 @@ class _Run:
         self.cases: dict[int, Case] = {}
         self.outcomes: dict[int, dict[tuple[int, int], Outcome]] = {}
         self.wanted: dict[int, int] = {}
+        self.filmed: dict[int, set[tuple[int, int]]] = {}
         self.unwritten = 0
 
     def go(self) -> Summary:
@@ -139,10 +144,11 @@ class _Run:
             except Exception as error:  # whatever it is, the other inputs can still be done
                 self._fail(number, _explain(error, str(task.source.path)))
                 continue
-            pieces = sum(case.piece(index) is not None for index in range(len(case)))
+            pieces = [index for index in range(len(case)) if case.piece(index) is not None]
             self.cases[number] = case
             self.outcomes[number] = {}
-            self.wanted[number] = pieces * len(self.seeds)
+            self.wanted[number] = len(pieces) * len(self.seeds)
+            self.filmed[number] = shown_fits(pieces, self.seeds)
             for index in range(len(case)):
                 image = case.piece(index)
                 for seed in self.seeds if image is not None else ():
@@ -162,7 +168,8 @@ class _Run:
             self._fail(job.task, _sentence(name + where, outcome.reason))
             return
         mine = self.outcomes[job.task]
-        mine[job.index, job.seed] = outcome
+        shown = (job.index, job.seed) in self.filmed[job.task]
+        mine[job.index, job.seed] = thinned(outcome, shown)
         if len(mine) == self.wanted[job.task]:
             self._finish(job.task, case, {k: v for k, v in mine.items() if isinstance(v, Fitted)})
 
@@ -172,13 +179,25 @@ class _Run:
             whole, agreement, notes = self._whole(case, fits)
             record: Record = self._head(number) | {"sha256": input_digest(source)}
             announced = [f"{source.stem}.seg.dcm"] if source.kind == "dicom" else []
-            paths = self._paths(number)
-            with self.log.announced([*paths, *announced]):
-                names, more = write_outputs(self.folder, source, case, whole, agreement, self.draw)
+            names = [*self._paths(number), *announced]
+            filmed = {key: fits[key] for key in sorted(self.filmed[number])}
+            film = film_of(filmed, case, whole)
+            with self.log.announced(names):
+                remove_outdated(self.folder, self.log.get(source.stem), names)
+                written, more = write_outputs(
+                    self.folder,
+                    source,
+                    case,
+                    whole,
+                    agreement,
+                    history_bytes(fits),
+                    film,
+                    self.draw,
+                )
                 record |= describe_result(
                     source, case, whole, agreement, list(fits.values()), [*notes, *more]
                 )
-                record["outputs"] = names
+                record["outputs"] = written
                 self.log.put(record)
         except OutputError as error:
             self.unwritten += 1
@@ -224,7 +243,9 @@ class _Run:
 
     def _paths(self, number: int) -> list[str]:
         source = self.plan[number].source
-        return [p.name for p in output_paths(self.folder, source, self.identity.seeds).values()]
+        film = self.config.fit.record_labels
+        paths = output_paths(self.folder, source, self.identity.seeds, film)
+        return [path.name for path in paths.values()]
 
     def _fail(self, number: int, reason: str) -> None:
         self._forget(number)
@@ -242,6 +263,7 @@ class _Run:
         self.cases.pop(number, None)
         self.outcomes.pop(number, None)
         self.wanted.pop(number, None)
+        self.filmed.pop(number, None)
 
 
 def _sentence(name: str, reason: str) -> str:

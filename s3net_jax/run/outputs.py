@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.io import (
+    Film,
     InputError,
+    write_bytes,
+    write_film,
     write_gray,
     write_labels,
     write_mask,
@@ -22,7 +26,7 @@ from s3net_jax.masks import Segments
 from s3net_jax.run.cases import Case, VolumeCase
 from s3net_jax.run.discover import Source
 
-__all__ = ["Draw", "output_paths", "write_outputs"]
+__all__ = ["Draw", "output_paths", "remove_outdated", "write_outputs"]
 
 Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, str], PilImage.Image]
 """Draws an overlay from image (H, W, 3) uint8, labels (H, W), mask (H, W), name."""
@@ -30,13 +34,25 @@ Draw = Callable[[np.ndarray, np.ndarray, np.ndarray, str], PilImage.Image]
 _SUFFIXES = {"image": ".png", "stack": ".tif", "nifti": ".nii.gz", "dicom": ".nii.gz"}
 
 
-def output_paths(out: Path, source: Source, seeds: int = 1) -> dict[str, Path]:
+def output_paths(out: Path, source: Source, seeds: int = 1, film: bool = False) -> dict[str, Path]:
     """Kind of result → its file: pictures for pictures, NIfTI for NIfTI and DICOM, TIFF for
-    stacks. ``agreement`` only of several seeds."""
+    stacks. ``agreement`` only of several seeds, ``steps`` only with a ``film``."""
     suffix = _SUFFIXES[source.kind]
     kinds = ["labels", "mask", *(["agreement"] if seeds > 1 else [])]
     paths = {kind: out / f"{source.stem}.{kind}{suffix}" for kind in kinds}
-    return {**paths, "overlay": out / f"{source.stem}.overlay.png"}
+    paths["overlay"] = out / f"{source.stem}.overlay.png"
+    paths["history"] = out / f"{source.stem}.history.json"
+    if film:
+        paths["steps"] = out / f"{source.stem}.steps.png"
+    return paths
+
+
+def remove_outdated(out: Path, record: dict[str, Any] | None, names: Collection[str]) -> None:
+    """Deletes the files of an earlier result (its line in the log) that are not among ``names``:
+    beside the new ones they would be those of another configuration."""
+    for name in ((record or {}).get("outputs") or {}).values():
+        if name not in names and Path(name).name == name:
+            (out / name).unlink(missing_ok=True)
 
 
 def write_outputs(
@@ -45,6 +61,8 @@ def write_outputs(
     case: Case,
     whole: Segments,
     agreement: np.ndarray | None,
+    history: bytes,
+    film: Film | None,
     draw: Draw,
 ) -> tuple[dict[str, str], list[str]]:
     """Writes all results of one input.
@@ -52,13 +70,22 @@ def write_outputs(
     A DICOM series also becomes ``STEM.seg.dcm`` (DICOM SEG), if highdicom is there and the
     series has what the standard asks for.
 
+    Args:
+      out: folder.
+      source, case: the input.
+      whole: its result.
+      agreement: in [0, 1], of several seeds.
+      history: content of ``STEM.history.json``.
+      film: the clusters through the steps, if they were recorded.
+      draw: makes the overlay.
+
     Returns:
       Kind → file name; and notes on what could not be written.
 
     Raises:
       OutputError: something can't be written; what was written stays.
     """
-    paths = output_paths(out, source, 1 if agreement is None else 2)
+    paths = output_paths(out, source, 1 if agreement is None else 2, film is not None)
     notes: list[str] = []
     if case.volume is None:
         write_labels(paths["labels"], whole.labels)
@@ -70,6 +97,9 @@ def write_outputs(
         notes += _write_volume(out, source, case, whole, agreement, paths)
     sheets = [draw(p.image, p.labels, p.mask, p.name) for p in case.panels(whole)]
     write_picture(paths["overlay"], _below_one_another(sheets))
+    write_bytes(paths["history"], history)
+    if film is not None:
+        write_film(paths["steps"], film)
     return {kind: path.name for kind, path in paths.items()}, notes
 
 

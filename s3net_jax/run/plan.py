@@ -60,12 +60,17 @@ def _file_digest(path: Path) -> str:
 
 
 def make_plan(
-    sources: list[Source], out: Path, log: ResultLog, identity: Identity, overwrite: bool
+    sources: list[Source],
+    out: Path,
+    log: ResultLog,
+    identity: Identity,
+    overwrite: bool,
+    film: bool = False,
 ) -> list[Task]:
     """What to do with each source. Nothing is overwritten unasked.
 
     A source is done if ``log`` holds a result of the same content under the same configuration
-    and seeds, and all its files are there.
+    and seeds, and all its files are there; with ``film`` that of the steps, too.
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
@@ -73,7 +78,7 @@ def make_plan(
     """
     inputs = {os.path.realpath(p) for source in sources for p in (source.path, *source.files)}
     for source in sources:
-        for path in output_paths(out, source, identity.seeds).values():
+        for path in output_paths(out, source, identity.seeds, film).values():
             if os.path.realpath(path) in inputs:
                 raise OutputError(f"{path} is an input and a result: choose another output folder.")
     if overwrite:
@@ -84,11 +89,11 @@ def make_plan(
                 f"{out} holds results of another configuration or seed: choose another output "
                 "folder, or replace them with --overwrite."
             )
-    return [Task(source, _is_done(source, out, log, identity)) for source in sources]
+    return [Task(source, _is_done(source, out, log, identity, film)) for source in sources]
 
 
-def _is_done(source: Source, out: Path, log: ResultLog, identity: Identity) -> bool:
-    paths = list(output_paths(out, source, identity.seeds).values())
+def _is_done(source: Source, out: Path, log: ResultLog, identity: Identity, film: bool) -> bool:
+    paths = list(output_paths(out, source, identity.seeds, film).values())
     present = [path for path in paths if path.exists()]
     record = log.get(source.stem)
     if record is None or "error" in record:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
+from s3net_jax.run.history import read_history
 from tests.run.commands import save_pictures, start
 
 KILLS = int(os.environ.get("S3NET_TEST_KILLS", "4"))
@@ -30,7 +31,9 @@ def finish(folder: Path, *arguments: str, cache: Path) -> dict[str, bytes]:
     assert process.returncode == 0, out + err
     assert "Traceback" not in err
     return {
-        path.name: path.read_bytes() for path in (folder / "out").iterdir() if path.suffix == ".png"
+        path.name: path.read_bytes()
+        for path in (folder / "out").iterdir()
+        if path.name.endswith((".png", ".history.json"))
     }
 
 
@@ -64,7 +67,7 @@ def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
         check_whole(folder, f"after kill {n + 1}")
     assert progress >= KILLS // 2, "most kills must hit a run that is alive"
     found = finish(folder, "--batch", batch, cache=cache)
-    assert found.keys() == expected.keys() and len(found) == 3 * IMAGES
+    assert found.keys() == expected.keys() and len(found) == 4 * IMAGES
     for name, content in expected.items():
         assert found[name] == content, name
     left = {p.name for p in (folder / "out").iterdir()} - set(found)
@@ -76,6 +79,8 @@ def check_whole(folder: Path, when: str) -> None:
     for path in (folder / "out").glob("[!.]*.png") if (folder / "out").exists() else ():
         with PilImage.open(path) as picture:
             assert np.asarray(picture).size, f"{path.name} {when}"
+    for path in (folder / "out").glob("[!.]*.history.json"):
+        assert read_history(path), f"{path.name} {when}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -68,7 +68,8 @@ def test_results(tmp_path: Path) -> None:
     assert record["labels"] == len(np.unique(labels)) and record["area"] == np.sum(mask > 0)
     assert (record["seed"], record["steps"], record["config"]) == (7, 3, CONFIG.digest)
     assert (record["width"], record["height"], record["notes"]) == (64, 48, [])
-    assert sorted(record["outputs"].values()) == ["a.labels.png", "a.mask.png", "a.overlay.png"]
+    names = ["a.history.json", "a.labels.png", "a.mask.png", "a.overlay.png"]
+    assert sorted(record["outputs"].values()) == names
     content = run_json(tmp_path)
     assert content["status"] == "finished" and content["done"] == 1
     assert Config().replace(**content["config"]) == CONFIG

@@ -1,0 +1,123 @@
+"""Label maps through time as one picture: to be looked at, and to be read back exactly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from s3net_jax.io.colors import cluster_colors
+from s3net_jax.io.errors import InputError
+from s3net_jax.io.write import replacing
+
+__all__ = ["Film", "Strip", "read_film", "write_film"]
+
+_COLORS = 240  # of the palette; the rest are greys, for paper and letters
+_KEY = "s3net-film"
+_GAP, _MARGIN = 8, 14
+_HEAD, _LINE = 26, 17  # pixels of a strip's name and of a line below a frame
+_NARROW = 84  # what the lines below a frame need
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """One row of a film.
+
+    Attributes:
+      name: of the row.
+      titles: one for each frame, as ``step 3``.
+      frames: (N, h, w) integers ≥ 0; the same number is the same cluster in every frame.
+    """
+
+    name: str
+    titles: tuple[str, ...]
+    frames: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """Strips of frames of one size, with numbers that mean the same in all of them."""
+
+    strips: tuple[Strip, ...]
+
+
+def write_film(path: Path, film: Film) -> None:
+    """A PNG with a palette: strips below one another, titles and numbers of clusters below the
+    frames. Where the frames lie is written into the file's text, for :func:`read_film`.
+
+    Numbers from 240 on share the colours of smaller ones.
+
+    Raises:
+      OutputError: it can't be written.
+    """
+    height, width = film.strips[0].frames.shape[1:]
+    column = max(width, _NARROW) + _GAP
+    row = _HEAD + height + 2 * _LINE + _GAP
+    count = max(len(strip.frames) for strip in film.strips)
+    size = 2 * _MARGIN + count * column - _GAP, _MARGIN + len(film.strips) * row
+    letters = PilImage.new("L", size, 255)
+    draw = ImageDraw.Draw(letters)
+    places = []
+    for n, strip in enumerate(film.strips):
+        top = n * row + _HEAD + _MARGIN // 2
+        lefts = [_MARGIN + k * column for k in range(len(strip.frames))]
+        _text(draw, (_MARGIN, top - _HEAD // 2), strip.name, 15, 20)
+        for left, title, frame in zip(lefts, strip.titles, strip.frames, strict=True):
+            clusters = len(np.unique(frame))
+            said = f"{clusters} cluster" + ("s" if clusters > 1 else "")
+            _text(draw, (left, top + height + _LINE * 0.6), title, 13, 40)
+            _text(draw, (left, top + height + _LINE * 1.5), said, 12, 110)
+        places.append({"left": lefts, "top": top, "name": strip.name, "titles": strip.titles})
+    pixels = (_COLORS + (255 - np.asarray(letters)) // 17).astype(np.uint8)
+    for place, strip in zip(places, film.strips, strict=True):
+        for left, frame in zip(place["left"], strip.frames, strict=True):
+            shown = pixels[place["top"] :, left:]
+            shown[:height, :width] = np.where(frame < _COLORS, frame, 8 + frame % (_COLORS - 8))
+    picture = PilImage.fromarray(pixels)
+    greys = np.repeat(np.arange(255, -1, -17).astype(np.uint8)[:, None], 3, 1)
+    picture.putpalette(np.concatenate([cluster_colors(_COLORS), greys]).tobytes())
+    text = PngInfo()
+    text.add_itxt(_KEY, json.dumps({"width": width, "height": height, "strips": places}))
+    with replacing(path) as file:
+        picture.save(file, format="PNG", pnginfo=text)
+
+
+def read_film(path: Path) -> Film:
+    """What :func:`write_film` wrote, frames as uint8.
+
+    Raises:
+      InputError: it is something else, or can't be read.
+    """
+    try:
+        with PilImage.open(path) as picture:
+            pixels = np.asarray(picture)
+            content = json.loads(picture.info[_KEY])
+        height, width = content["height"], content["width"]
+        strips = [
+            Strip(
+                place["name"],
+                tuple(place["titles"]),
+                np.stack(
+                    [
+                        pixels[place["top"] : place["top"] + height, left : left + width]
+                        for left in place["left"]
+                    ]
+                ),
+            )
+            for place in content["strips"]
+        ]
+    except (OSError, KeyError, ValueError, TypeError):
+        raise InputError(f"{path} is not a film of label maps that s3net wrote.") from None
+    return Film(tuple(strips))
+
+
+def _text(
+    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, grey: int
+) -> None:
+    shown = text.encode("ascii", "replace").decode()  # all that Pillow's own font can show
+    draw.text(place, shown, fill=grey, font=ImageFont.load_default(size), anchor="lm")

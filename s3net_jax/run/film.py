@@ -1,0 +1,82 @@
+"""The clusters of a fit through its steps: which are kept, and how their colours go on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from s3net_jax.io import Film, Strip
+from s3net_jax.masks import Segments, align_labels
+from s3net_jax.run.cases import Case
+from s3net_jax.run.work import Fitted
+
+__all__ = ["chosen_steps", "film_of", "shown_fits", "thinned"]
+
+_STRIPS = 6  # seeds that a film shows at most
+_FRAMES = 9  # steps beside the result
+_SIDE = 192  # pixels of a frame's long side
+
+
+def chosen_steps(steps: int) -> list[int]:
+    """Up to nine of the steps 1..``steps``, both ends among them, closer together at the start:
+    clusters merge by halves, not by steady numbers."""
+    return sorted({round(step) for step in np.geomspace(1, steps, min(steps, _FRAMES))})
+
+
+def shown_fits(pieces: Sequence[int], seeds: Sequence[int]) -> set[tuple[int, int]]:
+    """The (piece, seed) that a film shows: the piece in the middle, of its seeds the first six."""
+    if not pieces:
+        return set()
+    return {(pieces[len(pieces) // 2], seed) for seed in seeds[:_STRIPS]}
+
+
+def thinned(fit: Fitted, keep: bool) -> Fitted:
+    """``fit`` with the label maps of the chosen steps alone, at a frame's size; without any,
+    unless ``keep``. Those of every step of every slice would fill the memory."""
+    if fit.label_maps is None:
+        return fit
+    if not keep:
+        return dataclasses.replace(fit, label_maps=None)
+    maps = fit.label_maps[np.array(chosen_steps(fit.steps)) - 1]
+    small = np.stack([_reduced(labels, fit.labels.shape) for labels in maps])
+    return dataclasses.replace(fit, label_maps=small)
+
+
+def film_of(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments) -> Film | None:
+    """A strip for each fit of one piece; None if no label maps were recorded.
+
+    Numbers go on from frame to frame: each step's label map is aligned with the next one's
+    (:func:`align_labels`), the last one with the fit's own result, and that with ``whole``. So
+    colours are those of the overlay at the end, and lead back to what the clusters came from.
+
+    Args:
+      fits: (piece, seed) → fit, as :func:`thinned` left it.
+      case: the input.
+      whole: its result.
+    """
+    strips = []
+    for (piece, seed), fit in fits.items():
+        if fit.label_maps is None:
+            continue
+        shape = fit.labels.shape
+        result = _reduced(case.part(whole, piece), shape)
+        frames = [align_labels(_reduced(fit.labels, shape), result)]
+        for earlier in fit.label_maps[::-1]:
+            frames.append(align_labels(earlier, frames[-1]))
+        where = f"piece {piece + 1} of {len(case)}, " if len(case) > 1 else ""
+        titles = [f"step {step}" for step in chosen_steps(fit.steps)]
+        strips.append(Strip(f"{where}seed {seed}", (*titles, "result"), np.stack(frames[::-1])))
+    return Film(tuple(strips)) if strips else None
+
+
+def _reduced(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``labels`` with the proportions of ``shape`` (H, W) and a long side of at most 192, by
+    nearest neighbours."""
+    scale = min(1.0, _SIDE / max(shape))
+    rows, columns = (
+        ((np.arange(count) + 0.5) * n / count).astype(int)
+        for n, count in zip(labels.shape, [max(1, round(s * scale)) for s in shape], strict=True)
+    )
+    return labels[rows][:, columns]

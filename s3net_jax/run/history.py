@@ -1,0 +1,67 @@
+"""``STEM.history.json``: how each fit of an input went, step by step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.io import InputError
+from s3net_jax.run.work import Fitted
+
+__all__ = ["history_bytes", "read_history"]
+
+SERIES = ("loss", "ce", "affine", "spatial", "labels")
+"""What is kept of every step."""
+
+
+def history_bytes(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
+    """The histories as JSON: ``{"fits": [{"piece": 0, "seed": 0, "steps": 50, "loss": [...],
+    "ce": [...], "affine": [...], "spatial": [...], "labels": [...]}, ...]}``.
+
+    ``piece`` is the number of the tile or slice, from 0. Numbers have six digits; what is not
+    finite is null.
+
+    Args:
+      fits: (piece, seed) → fit.
+    """
+    lines = [
+        json.dumps(
+            {
+                "piece": piece,
+                "seed": seed,
+                "steps": fit.steps,
+                **{name: _numbers(fit.history[name]) for name in SERIES},
+            },
+            allow_nan=False,
+        )
+        for (piece, seed), fit in sorted(fits.items())
+    ]
+    return ('{"fits": [\n' + ",\n".join(lines) + "\n]}\n").encode()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The fits of a file that :func:`history_bytes` made: ``piece``, ``seed``, ``steps``, and a
+    (steps,) array for each series, with NaN where a number was not finite.
+
+    Raises:
+      InputError: it is something else, or can't be read.
+    """
+    try:
+        fits = json.loads(path.read_bytes())["fits"]
+        return [
+            {name: fit[name] for name in ("piece", "seed", "steps")}
+            | {name: np.array(fit[name], float) for name in SERIES}
+            for fit in fits
+        ]
+    except (OSError, KeyError, ValueError, TypeError):
+        raise InputError(f"{path} is not a history that s3net wrote.") from None
+
+
+def _numbers(values: np.ndarray) -> list[float | int | None]:
+    if np.issubdtype(values.dtype, np.integer):
+        return [int(value) for value in values]
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
