@@ -31,11 +31,13 @@ class Strip:
     Attributes:
       name: of the row.
       titles: one for each frame, as ``step 3``.
+      counts: clusters of each; frames that were made smaller may show fewer.
       frames: (N, h, w) integers ≥ 0; the same number is the same cluster in every frame.
     """
 
     name: str
     titles: tuple[str, ...]
+    counts: tuple[int, ...]
     frames: np.ndarray
 
 
@@ -67,12 +69,12 @@ def write_film(path: Path, film: Film) -> None:
         top = n * row + _HEAD + _MARGIN // 2
         lefts = [_MARGIN + k * column for k in range(len(strip.frames))]
         _text(draw, (_MARGIN, top - _HEAD // 2), strip.name, 15, 20)
-        for left, title, frame in zip(lefts, strip.titles, strip.frames, strict=True):
-            clusters = len(np.unique(frame))
+        for left, title, clusters in zip(lefts, strip.titles, strip.counts, strict=True):
             said = f"{clusters} cluster" + ("s" if clusters > 1 else "")
             _text(draw, (left, top + height + _LINE * 0.6), title, 13, 40)
             _text(draw, (left, top + height + _LINE * 1.5), said, 12, 110)
-        places.append({"left": lefts, "top": top, "name": strip.name, "titles": strip.titles})
+        place = {"left": lefts, "top": top, "name": strip.name}
+        places.append({**place, "titles": strip.titles, "counts": strip.counts})
     pixels = (_COLORS + (255 - np.asarray(letters)) // 17).astype(np.uint8)
     for place, strip in zip(places, film.strips, strict=True):
         for left, frame in zip(place["left"], strip.frames, strict=True):
@@ -102,6 +104,7 @@ def read_film(path: Path) -> Film:
             Strip(
                 place["name"],
                 tuple(place["titles"]),
+                tuple(place["counts"]),
                 np.stack(
                     [
                         pixels[place["top"] : place["top"] + height, left : left + width]

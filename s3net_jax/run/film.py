@@ -22,7 +22,9 @@ _SIDE = 192  # pixels of a frame's long side
 def chosen_steps(steps: int) -> list[int]:
     """Up to nine of the steps 1..``steps``, both ends among them, closer together at the start:
     clusters merge by halves, not by steady numbers."""
-    return sorted({round(step) for step in np.geomspace(1, steps, min(steps, _FRAMES))})
+    if steps <= _FRAMES:
+        return list(range(1, steps + 1))
+    return sorted({round(step) for step in np.geomspace(1, steps, _FRAMES)})
 
 
 def shown_fits(pieces: Sequence[int], seeds: Sequence[int]) -> set[tuple[int, int]]:
@@ -66,8 +68,16 @@ def film_of(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments)
         for earlier in fit.label_maps[::-1]:
             frames.append(align_labels(earlier, frames[-1]))
         where = f"piece {piece + 1} of {len(case)}, " if len(case) > 1 else ""
-        titles = [f"step {step}" for step in chosen_steps(fit.steps)]
-        strips.append(Strip(f"{where}seed {seed}", (*titles, "result"), np.stack(frames[::-1])))
+        steps = chosen_steps(fit.steps)
+        titles = [*(f"step {step}" for step in steps), "result"]
+        # A frame is smaller than the label map, and may miss its smallest clusters.
+        counts = [
+            *(int(fit.history["labels"][step - 1]) for step in steps),
+            len(np.unique(fit.labels)),
+        ]
+        strips.append(
+            Strip(f"{where}seed {seed}", tuple(titles), tuple(counts), np.stack(frames[::-1]))
+        )
     return Film(tuple(strips)) if strips else None
 
 
