@@ -19,6 +19,7 @@ examples:
   s3net segment skin/ --out agreed --seeds 5     the consensus of five fits, and where they agree
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
   s3net evaluate --images x/images --masks x/masks --out scores      every protocol, a report
+  s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
   s3net info --preset paper                      every field that --set can change
 """
 _TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
@@ -115,6 +116,14 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     _images(evaluate)
     _many(evaluate)
+    experiments = {
+        name: _experiment(add(name, text, parents=[_output()]), batched_alone=name == "tune")
+        for name, text in (
+            ("ablate", "evaluate variants of one configuration, from an experiment file"),
+            ("compare", "evaluate methods and baselines on data sets, from an experiment file"),
+            ("tune", "search loss weights, learning rate and steps on a few images"),
+        )
+    }
     info = add("info", "versions, devices, implementations and presets")
     info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
     info.add_argument("--json", action="store_true", help="print JSON")
@@ -132,6 +141,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "demo": demo,
         "segment": segment,
         "evaluate": evaluate,
+        **experiments,
         "info": info,
         "bench": bench,
     }
@@ -153,6 +163,47 @@ def _images(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _experiment(parser: argparse.ArgumentParser, batched_alone: bool) -> argparse.ArgumentParser:
+    """Options of an experiment; ``batched_alone``: its fits are no engine's."""
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="the experiment, as experiments/*.toml"
+    )
+    parser.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there already"
+    )
+    group = parser.add_argument_group("in place of what the file says")
+    group.add_argument(
+        "--data",
+        metavar="NAME=FOLDER",
+        action="append",
+        default=[],
+        help="where a data set of the file lies (images/ and masks/, or as distributed); "
+        "may be repeated",
+    )
+    group.add_argument("--limit", metavar="N", help="the first N images of each data set alone")
+    group.add_argument("--seed", metavar="N", help="first random seed")
+    group.add_argument(
+        "--seeds",
+        metavar="N",
+        help="fits of each image; their "
+        + ("figures are averaged" if batched_alone else "consensus is evaluated"),
+    )
+    group.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help="a field of every configuration, as fit.steps=20; may be repeated",
+    )
+    group = parser.add_argument_group("many at once")
+    _batch(group)
+    if not batched_alone:
+        _engine(group)
+    return parser
+
+
 def _many(parser: argparse.ArgumentParser) -> None:
     """Options on how many are fitted, and where."""
     group = parser.add_argument_group("many at once")
@@ -162,12 +213,20 @@ def _many(parser: argparse.ArgumentParser) -> None:
         default="1",
         help="fit each image N times, with seeds from --seed on, and take the consensus",
     )
+    _batch(group)
+    _engine(group)
+
+
+def _batch(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--batch",
         metavar="N",
         default="auto",
         help="fits at once; auto (default): as many as help and as the memory holds",
     )
+
+
+def _engine(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--engine", metavar="NAME", default="local", help="local (default), or ray: a cluster"
     )
@@ -180,7 +239,7 @@ def _many(parser: argparse.ArgumentParser) -> None:
 
 def _settings(default_preset: str) -> argparse.ArgumentParser:
     """The options that ``demo`` and ``segment`` share."""
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = argparse.ArgumentParser(add_help=False, parents=[_output()])
     group = shared.add_argument_group("configuration")
     group.add_argument(
         "--preset",
@@ -199,6 +258,12 @@ def _settings(default_preset: str) -> argparse.ArgumentParser:
     group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
     group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
     group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
+    return shared
+
+
+def _output() -> argparse.ArgumentParser:
+    """The options on what is printed."""
+    shared = argparse.ArgumentParser(add_help=False)
     group = shared.add_argument_group("output")
     group.add_argument("--quiet", action="store_true", help="print failures only")
     group.add_argument("--json", action="store_true", help="print one JSON object a line")

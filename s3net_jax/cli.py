@@ -13,20 +13,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
 
 from s3net_jax.arguments import UsageError, parse
+from s3net_jax.attended import WORKER, attended, count_of, seed_of
 from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
 from s3net_jax.presets import preset
 
-if TYPE_CHECKING:
-    from s3net_jax.run import Engine
-    from s3net_jax.terminal import QuietDisplay
-
 __all__ = ["main"]
-
-T = TypeVar("T")
 
 
 class _Terminated(KeyboardInterrupt):
@@ -79,7 +72,7 @@ def _complain(error: Exception, code: int) -> int:
 
 def _interrupted(code: int) -> int:
     print("s3net: Interrupted; what was finished is kept.", file=sys.stderr)
-    if any(thread.name == _WORKER for thread in threading.enumerate()):
+    if any(thread.name == WORKER for thread in threading.enumerate()):
         # A compiled program can't be stopped from outside, and waiting for it may take minutes.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -104,12 +97,6 @@ def _config(args: argparse.Namespace) -> Config:
     return config
 
 
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) < 2**32):
-        raise UsageError(f"The seed {text!r} is not a whole number from 0 to {2**32 - 1}.")
-    return int(text)
-
-
 def _segment(args: argparse.Namespace) -> int:
     if not args.inputs:
         raise UsageError("Name at least one image, folder or pattern to segment.")
@@ -121,7 +108,7 @@ def _segment(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from s3net_jax.run.demo import DESCRIPTION, write_demo_picture
 
-    config, seed = _config(args), _seed(args.seed)
+    config, seed = _config(args), seed_of(args.seed)
     path = write_demo_picture(args.out)
     if not (args.quiet or args.json):
         print(f"{path}: {DESCRIPTION}")
@@ -140,17 +127,15 @@ def _run(
     seed: int | None = None,
 ) -> int:
     config = _config(args) if config is None else config
-    seed = _seed(args.seed) if seed is None else seed
-    seeds = _count(getattr(args, "seeds", "1"), "--seeds")
+    seed = seed_of(args.seed) if seed is None else seed
+    seeds = count_of(getattr(args, "seeds", "1"), "--seeds")
     if seed + seeds > 2**32:
         raise UsageError(f"The last of {seeds} seeds from {seed} on is above {2**32 - 1}.")
     from s3net_jax.report import overlay
     from s3net_jax.run import find_share, segment_inputs
 
     share = find_share()
-    display = _display(args, config, seed, seeds)
-    engine = _engine(args, config, display.say)
-    try:
+    with attended(args, config, seed, seeds) as (engine, display):
         summary = segment_inputs(
             inputs,
             args.out,
@@ -163,45 +148,8 @@ def _run(
             overwrite=overwrite,
             share=share,
         )
-    finally:
-        display.close()
-        engine.close()
     display.finish(summary)
     return 1 if summary.failed else 0
-
-
-def _engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]) -> Engine:
-    text = getattr(args, "batch", "auto")
-    batch = None if text == "auto" else _count(text, "--batch")
-    name = getattr(args, "engine", "local")
-    if name == "local":
-        from s3net_jax.run import LocalEngine
-
-        return LocalEngine(config, batch=batch, call=_in_worker, say=say)
-    if name != "ray":
-        raise UsageError(f"There is no engine {name!r}.{nearest(name, ['local', 'ray'])}")
-    from s3net_jax.run.ray_engine import RayEngine
-
-    return RayEngine(config, batch=batch, address=args.ray_address, say=say)
-
-
-def _count(text: str, option: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 10_000):
-        more = " or auto" if option == "--batch" else ""
-        raise UsageError(f"{option} {text!r} is not a whole number from 1 to 10000{more}.")
-    return int(text)
-
-
-def _display(args: argparse.Namespace, config: Config, seed: int, seeds: int) -> QuietDisplay:
-    from s3net_jax import terminal
-
-    if args.json:
-        return terminal.JsonDisplay()
-    if args.quiet:
-        return terminal.QuietDisplay()
-    if sys.stderr.isatty() and not args.plain:
-        return terminal.LiveDisplay(config, seed, seeds)
-    return terminal.PlainDisplay(config, seed, seeds)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -211,17 +159,16 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise UsageError("Say where the images are: --images DIR.")
     if not args.out:
         raise UsageError("Say where the results go: --out DIR.")
-    limit = None if args.limit is None else _count(args.limit, "--limit")
-    config, seed, seeds = _config(args), _seed(args.seed), _count(args.seeds, "--seeds")
+    limit = None if args.limit is None else count_of(args.limit, "--limit")
+    config = _config(args).replace(fit={"record_labels": True})  # the report shows the steps
+    seed, seeds = seed_of(args.seed), count_of(args.seeds, "--seeds")
     from s3net_jax.evaluate import evaluate, pairs_of, table_text
     from s3net_jax.evaluate.report import write_report
     from s3net_jax.report import overlay
 
     masks = None if args.masks is None else Path(args.masks)
     pairs = pairs_of(args.dataset, Path(args.images), masks)[:limit]
-    display = _display(args, config, seed, seeds)
-    engine = _engine(args, config, display.say)
-    try:
+    with attended(args, config, seed, seeds) as (engine, display):
         found = evaluate(
             pairs,
             args.out,
@@ -234,9 +181,6 @@ def _evaluate(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             against=None if args.against is None else Path(args.against),
         )
-    finally:
-        display.close()
-        engine.close()
     path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
     if not (args.quiet or args.json):
@@ -275,40 +219,28 @@ def _bench(args: argparse.Namespace) -> int:
     return 0
 
 
+def _grid(args: argparse.Namespace) -> int:
+    from s3net_jax.experiment_commands import run_grid_command
+
+    return run_grid_command(args)
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from s3net_jax.experiment_commands import run_tune_command
+
+    return run_tune_command(args)
+
+
 _COMMANDS = {
     "demo": _demo,
     "segment": _segment,
     "evaluate": _evaluate,
+    "ablate": _grid,
+    "compare": _grid,
+    "tune": _tune,
     "info": _info,
     "bench": _bench,
 }
-_WORKER = "s3net-worker"
-
-
-def _in_worker(compute: Callable[[], T]) -> T:
-    """``compute()`` in another thread, so that Ctrl-C is heard while compiled code runs."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-    finished = threading.Event()
-
-    def work() -> None:
-        try:
-            results.append(compute())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            finished.set()
-
-    before = threading.stack_size(64 << 20)  # compilers recurse deeply
-    thread = threading.Thread(target=work, name=_WORKER, daemon=True)
-    thread.start()
-    threading.stack_size(before)
-    while not finished.wait(0.1):  # interrupting Thread.join would mark the thread as stopped
-        pass
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 def _set_up_jax(use_cache: bool) -> None:

@@ -1,0 +1,20 @@
+"""Experiments from small files: ablations, comparisons, tuning."""
+
+from __future__ import annotations
+
+from s3net_jax.experiments.data import DataSet, relocated
+from s3net_jax.experiments.run import run_grid
+from s3net_jax.experiments.spec import Grid, Method, read_grid
+from s3net_jax.experiments.tuning import Tuning, read_tuning, run_tuning
+
+__all__ = [
+    "DataSet",
+    "Grid",
+    "Method",
+    "Tuning",
+    "read_grid",
+    "read_tuning",
+    "relocated",
+    "run_grid",
+    "run_tuning",
+]

@@ -1,0 +1,100 @@
+"""The data sets that an experiment names; a user says where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from s3net_jax.config import ConfigError, nearest
+from s3net_jax.evaluate import DATASETS, Pair, pairs_of
+from s3net_jax.experiments.fields import Fields
+from s3net_jax.io import InputError
+
+__all__ = ["DataSet", "open_data", "read_data", "relocated"]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set of an experiment.
+
+    Attributes:
+      name: in tables and folders.
+      dataset: its layout, a name in :data:`s3net_jax.evaluate.DATASETS`.
+      images: folder of the images; of a distributed data set the folder it was unpacked into.
+      masks: folder of the masks, of the layout ``folder``.
+      limit: the first so many pairs alone; 0: all.
+    """
+
+    name: str
+    dataset: str
+    images: Path
+    masks: Path | None
+    limit: int = 0
+
+
+def read_data(fields: Fields) -> tuple[DataSet, ...]:
+    """The tables ``[data.NAME]``."""
+    tables = fields.table("data")
+    if not tables.names():
+        fields.fail("there is no [data.NAME]: it needs at least one data set.")
+    return tuple(_one(name, tables) for name in tables.names())
+
+
+def _one(name: str, tables: Fields) -> DataSet:
+    fields = tables.table(name)
+    if not name.replace("_", "").replace("-", "").isalnum():
+        fields.fail("a data set's name is made of letters, digits, _ and - alone.")
+    dataset = fields.text("dataset", "folder")
+    if dataset not in DATASETS:
+        fields.fail(f"there is no data set {dataset!r}.{nearest(dataset, list(DATASETS))}")
+    images = Path(fields.text("images"))
+    masks = Path(fields.text("masks")) if dataset == "folder" else None
+    limit = fields.count("limit", 0, low=0)
+    fields.finish()
+    return DataSet(name, dataset, images, masks, limit)
+
+
+def relocated(
+    data: Sequence[DataSet], places: Sequence[str], limit: int | None = None
+) -> tuple[DataSet, ...]:
+    """``data`` where a user says it lies.
+
+    Args:
+      data: of the experiment file.
+      places: ``NAME=FOLDER`` each. A folder that holds ``images`` and ``masks`` is read as pairs
+        of equal names; any other in the layout that the experiment file names.
+      limit: the first so many pairs of each alone, in place of the file's limits.
+
+    Raises:
+      ConfigError: a text of another form, a name that the experiment does not have, or a folder
+        without ``images`` where the layout is ``folder``.
+    """
+    found = {item.name: item for item in data}
+    for text in places:
+        name, sign, folder = text.partition("=")
+        if not sign or not folder:
+            raise ConfigError(f"Can't read the place {text!r}: write --data NAME=FOLDER.")
+        if name not in found:
+            raise ConfigError(
+                f"The experiment has no data set {name!r}.{nearest(name, list(found))}"
+            )
+        images, masks = Path(folder) / "images", Path(folder) / "masks"
+        if images.is_dir() and masks.is_dir():
+            found[name] = replace(found[name], dataset="folder", images=images, masks=masks)
+        elif found[name].dataset == "folder":
+            raise ConfigError(f"{folder} does not hold the folders images and masks.")
+        else:
+            found[name] = replace(found[name], images=Path(folder))
+    if limit is not None:
+        found = {name: replace(item, limit=limit) for name, item in found.items()}
+    return tuple(found.values())
+
+
+def open_data(data: DataSet) -> list[Pair]:
+    """The pairs; raises :class:`ConfigError`, which says how to tell where they lie."""
+    try:
+        pairs = pairs_of(data.dataset, data.images, data.masks)
+    except InputError as error:
+        raise ConfigError(f"{error} Say where {data.name} is: --data {data.name}=FOLDER.") from None
+    return pairs[: data.limit] if data.limit else pairs

@@ -1,0 +1,142 @@
+"""Tables of an experiment file, read key by key; every mistake is told with its place."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from s3net_jax.config import Config, ConfigError, nearest
+
+__all__ = ["Fields", "load", "unique"]
+
+_WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
+
+
+def load(path: Path) -> Fields:
+    """The whole file as one table; raises :class:`ConfigError` if it can't be read as TOML."""
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ConfigError(f"The experiment {path} can't be read: {reason}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not written in TOML: {error}.") from None
+    return Fields(content, str(path))
+
+
+class Fields:
+    """One table. What was not asked for is an unknown key, see :meth:`finish`."""
+
+    def __init__(self, content: dict[str, Any], file: str, trail: tuple[str, ...] = ()) -> None:
+        """``trail``: the names that lead to this table from the file's own."""
+        self.file = file
+        self.place = f"{file}, {_bracketed(trail)}" if trail else file
+        self._trail = trail
+        self._content = content
+        self._asked: list[str] = []
+
+    def fail(self, what: str) -> NoReturn:
+        """Raises :class:`ConfigError`: where, and ``what`` is wrong there."""
+        raise ConfigError(f"{self.place}: {what}")
+
+    def has(self, key: str) -> bool:
+        return key in self._content
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Text that is not empty."""
+        value = self._get(key, str, default)
+        if not value.strip():
+            self.fail(f"{key} is empty: write {_WORDS[str]}.")
+        return value
+
+    def count(self, key: str, default: int | None = None, low: int = 1) -> int:
+        """A whole number of at least ``low``."""
+        value = self._get(key, int, default)
+        if not low <= value < 2**32:
+            self.fail(f"{key} is {value}: it must be a whole number of at least {low}.")
+        return value
+
+    def names(self) -> list[str]:
+        """The keys, of a table whose keys are free."""
+        return list(self._content)
+
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = self._get(key, float, None)
+        if not math.isfinite(value):
+            self.fail(f"{key} is {value}: it must be a finite number.")
+        return float(value)
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of different finite numbers, or one alone."""
+        value: Any = self._content.get(key)
+        values: list[Any] = value if isinstance(value, list) else [value]
+        wrong = any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values)
+        self._asked.append(key)
+        if not values or wrong or not all(map(math.isfinite, values)):
+            self.fail(f"{key} is {value!r}: write a list of numbers, as [0, 0.3, 1].")
+        if len(set(values)) < len(values):
+            self.fail(f"{key} is {value!r}: it names a value twice.")
+        return tuple(map(float, values))
+
+    def table(self, key: str) -> Fields:
+        """A table; an empty one if it is not there."""
+        return Fields(self._get(key, dict, {}), self.file, (*self._trail, key))
+
+    def tables(self, key: str) -> list[Fields]:
+        """A list of at least one table, ``[[key]]``."""
+        self._asked.append(key)
+        found = self._content.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            self.fail(f"{key} must be a list of tables: begin each with [[{key}]].")
+        if not found:
+            self.fail(f"there is no [[{key}]]: it needs at least one.")
+        return [
+            Fields(item, self.file, (f"[[{key}]] number {n + 1}",)) for n, item in enumerate(found)
+        ]
+
+    def apply(self, key: str, config: Config) -> Config:
+        """``config`` with the fields that the table ``key`` sets."""
+        changes = self._get(key, dict, {})
+        if "preset" in changes:
+            self.fail(f"{key} can't change the preset: write preset = ... beside it.")
+        try:
+            return config.replace(**changes)
+        except ConfigError as error:
+            self.fail(f"{key}: {error}")
+
+    def finish(self) -> None:
+        """Raises :class:`ConfigError` for the first key that nothing asked for."""
+        for key in self._content:
+            if key not in self._asked:
+                self.fail(f"there is no key {key!r} here.{nearest(key, list(self._asked))}")
+
+    def _get(self, key: str, kind: type, default: Any) -> Any:
+        self._asked.append(key)
+        if key not in self._content:
+            if default is None:
+                self.fail(f"{key} is missing: add {key} = {_WORDS[kind]}.")
+            return default
+        value = self._content[key]
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if not fits or isinstance(value, bool):
+            self.fail(f"{key} is {value!r}: write {_WORDS[kind]}.")
+        return value
+
+
+def _bracketed(trail: tuple[str, ...]) -> str:
+    first, *rest = trail
+    if first.startswith("[["):
+        return ", ".join([first, ".".join(rest)]) if rest else first
+    return f"[{'.'.join(trail)}]"
+
+
+def unique(names: Sequence[str], place: Fields, what: str) -> None:
+    """Raises :class:`ConfigError` if two of ``names`` are equal."""
+    for name in names:
+        if names.count(name) > 1:
+            place.fail(f"two {what} are called {name!r}: give each a name of its own.")

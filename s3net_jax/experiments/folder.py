@@ -1,0 +1,84 @@
+"""The folder of an experiment: begun, gone on with, or refused if it is another one's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.io import OutputError, make_folder, remove_leftovers, write_bytes
+
+__all__ = ["RESULTS", "begin_folder", "write_json"]
+
+RESULTS = ("table.csv", "summary.json", "table.md", "report.html")
+"""What every experiment writes, beside the folders of its parts."""
+
+_NAME = "experiment.json"
+
+
+def begin_folder(
+    out: Path, title: str, parts: dict[str, Any], shared: dict[str, Any], overwrite: bool
+) -> Path:
+    """The folder, made if need be, with ``experiment.json``, which says whose it is.
+
+    Args:
+      out: the folder.
+      title: of the experiment.
+      parts: name → what decides the results of this part. An experiment may gain and lose parts
+        and goes on; one whose parts have changed is another.
+      shared: what decides all results.
+      overwrite: take the folder whatever it holds.
+
+    Raises:
+      OutputError: it can't be written, or holds something else.
+    """
+    folder = make_folder(out)
+    remove_leftovers(folder)
+    found = _read(folder)
+    if not overwrite:
+        _refuse(folder, found, title, parts, shared)
+    known = {} if overwrite or found is None else found["parts"]
+    write_json(folder / _NAME, {"title": title, "shared": shared, "parts": {**known, **parts}})
+    return folder
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    path = folder / _NAME
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+        return {"title": found["title"], "shared": found["shared"], "parts": dict(found["parts"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputError(
+            f"{path} is not of an experiment of this tool: choose another output folder."
+        ) from None
+
+
+def _refuse(
+    folder: Path,
+    found: dict[str, Any] | None,
+    title: str,
+    parts: dict[str, Any],
+    shared: dict[str, Any],
+) -> None:
+    remedy = "choose another output folder, or replace it with --overwrite."
+    if found is None:
+        there = [name for name in RESULTS if (folder / name).exists()]
+        if there:
+            raise OutputError(f"{folder} holds {there[0]}, which is of no experiment: {remedy}")
+        return
+    if found["title"] != title:
+        raise OutputError(f"{folder} holds another experiment ({found['title']!r}): {remedy}")
+    if found["shared"] != shared:
+        raise OutputError(f"{folder} holds this experiment with other settings: {remedy}")
+    for name, part in parts.items():
+        if found["parts"].get(name, part) != part:
+            raise OutputError(
+                f"{folder} holds this experiment with other settings of {name!r}: {remedy}"
+            )
+
+
+def write_json(path: Path, content: Any) -> None:
+    """JSON that a person can read, written whole or not at all."""
+    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

@@ -1,0 +1,144 @@
+"""Methods × data sets: each an ordinary evaluation, with tables after every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.baselines import BASELINES
+from s3net_jax.config import Config
+from s3net_jax.evaluate import Pair, evaluate
+from s3net_jax.evaluate.report import write_report
+from s3net_jax.evaluate.scores import Score, score_baselines
+from s3net_jax.experiments.data import open_data
+from s3net_jax.experiments.folder import begin_folder
+from s3net_jax.experiments.spec import Grid, Method
+from s3net_jax.experiments.summary import Table, summary_of, table_of
+from s3net_jax.experiments.tables import tables_text, write_tables
+from s3net_jax.run import Engine, Listener
+from s3net_jax.run.outputs import Draw
+
+__all__ = ["Attend", "Found", "run_grid"]
+
+Attend = Callable[[Config, int, int], AbstractContextManager[tuple[Engine, Listener]]]
+"""Who fits and who listens, while one configuration is evaluated with first seed and number of
+seeds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What an experiment found.
+
+    Attributes:
+      folder: with its tables and the evaluations, ``DATA/METHOD/``.
+      summary: as ``summary.json`` holds it.
+      text: its tables, for a terminal.
+      failed: inputs that could not be segmented, over all evaluations.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    text: str
+    failed: int
+
+
+def run_grid(
+    grid: Grid,
+    out: str | Path,
+    *,
+    attend: Attend,
+    draw: Draw,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Found:
+    """Evaluates every method on every data set.
+
+    After every evaluation ``table.csv``, ``table.md``, ``summary.json`` and ``report.html`` are
+    written anew, so a run that is killed leaves the tables of what is done; begun again, it goes
+    on. The trivial baselines are computed once for each data set and stand in every table.
+
+    Args:
+      grid: the experiment.
+      out: output folder.
+      attend: see :data:`Attend`.
+      draw: makes the overlays.
+      overwrite: replace what is there.
+      say: is told what is being done.
+
+    Raises:
+      ConfigError: a data set is not where it should be, or a configuration can't be used.
+      InputError: an image of a baseline, or a ground truth, can't be read.
+      OutputError: the folder can't be written, or holds another experiment.
+    """
+    data = {item.name: open_data(item) for item in grid.data}
+    folder = begin_folder(
+        Path(out),
+        grid.title,
+        {method.name: _identity(method) for method in grid.methods},
+        {"kind": grid.kind, "seed": grid.seed},
+        overwrite,
+    )
+    tables: dict[str, Table] = {}
+    fits = [method for method in grid.methods if method.config is not None]
+    total, number, failed = len(data) * len(fits), 0, 0
+    for name, pairs in data.items():
+        say(f"baselines on {name}, {len(pairs)} images")
+        trivial, scores = _baselines(grid, pairs)
+        tables[name] = table_of(grid, name, scores)
+        for method in fits:
+            number += 1
+            say(f"{method.name} on {name} ({number} of {total})")
+            found = _evaluated(grid, method, pairs, folder / name, trivial, attend, draw, overwrite)
+            scores += found[0]
+            failed += found[1]
+            tables[name] = table_of(grid, name, scores)
+            write_tables(folder, summary_of(grid, tables, failed), tables)
+    summary = summary_of(grid, tables, failed)
+    write_tables(folder, summary, tables)
+    return Found(folder, summary, tables_text(tables), failed)
+
+
+def _identity(method: Method) -> dict[str, object]:
+    if method.config is None:
+        return {"baseline": method.predict is not None}
+    return {"config": method.config.digest, "seeds": method.seeds}
+
+
+def _baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[Score]]:
+    """Scores of the usual baselines; and of those that the experiment names, then of the usual
+    ones that it does not name."""
+    named = {m.name: m.predict for m in grid.methods if m.predict is not None}
+    found = score_baselines(pairs, {**BASELINES, **named})
+    return [s for s in found if s.method in BASELINES], found
+
+
+def _evaluated(
+    grid: Grid,
+    method: Method,
+    pairs: list[Pair],
+    folder: Path,
+    baselines: list[Score],
+    attend: Attend,
+    draw: Draw,
+    overwrite: bool,
+) -> tuple[list[Score], int]:
+    assert method.config is not None
+    with attend(method.config, grid.seed, method.seeds) as (engine, listener):
+        found = evaluate(
+            pairs,
+            folder / method.folder,
+            method.config,
+            engine=engine,
+            draw=draw,
+            listener=listener,
+            seed=grid.seed,
+            seeds=method.seeds,
+            overwrite=overwrite,
+            method=method.name,
+            baselines=baselines,
+        )
+    write_report(found, pairs, f"{method.name} on {folder.name}")
+    return [s for s in found.scores if s.method == method.name], found.run.failed

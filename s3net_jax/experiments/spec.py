@@ -1,0 +1,189 @@
+"""Experiment files of ``s3net ablate`` and ``s3net compare``: methods × data sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from s3net_jax.baselines import BASELINES, Prediction, baseline
+from s3net_jax.config import Config, ConfigError, nearest
+from s3net_jax.evaluate import METRICS
+from s3net_jax.experiments.data import DataSet, read_data
+from s3net_jax.experiments.fields import Fields, load, unique
+from s3net_jax.masks import check_target
+from s3net_jax.presets import preset
+
+__all__ = ["KINDS", "Grid", "Method", "kind_of", "named_preset", "read_grid"]
+
+KINDS = {"ablation": "ablate", "comparison": "compare", "tuning": "tune"}
+"""What a file calls itself → the command that runs it."""
+
+Paper = Mapping[str, Mapping[str, float]]
+"""Data set → metric → the paper's figure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A row of the tables.
+
+    Attributes:
+      name: in tables.
+      paper: figures that the paper gives for it.
+      config: of a fit; None of a baseline, and of a method that only the paper has figures of.
+      seeds: fits of every image, whose consensus is the result.
+      predict: of a baseline, what makes clusters and a mask of an image (H, W, 3) uint8.
+    """
+
+    name: str
+    paper: Paper
+    config: Config | None = None
+    seeds: int = 1
+    predict: Callable[[np.ndarray], Prediction] | None = None
+
+    @property
+    def folder(self) -> str:
+        """A file name made of :attr:`name`."""
+        return re.sub(r"[^\w.=]+", "-", self.name).strip("-.") or "method"
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Methods × data sets.
+
+    Attributes:
+      kind: ``ablation`` or ``comparison``.
+      title: one line.
+      methods: rows, in the order of the tables.
+      data: the data sets.
+      reference: name of the method that every other is compared with, image by image.
+      seed: the first seed of every image.
+    """
+
+    kind: str
+    title: str
+    methods: tuple[Method, ...]
+    data: tuple[DataSet, ...]
+    reference: str
+    seed: int = 0
+
+
+def kind_of(fields: Fields, wanted: str) -> None:
+    """Raises :class:`ConfigError` unless the file is for this command."""
+    kind = fields.text("kind")
+    if kind not in KINDS:
+        fields.fail(f"kind is {kind!r}.{nearest(kind, list(KINDS))}")
+    if kind != wanted:
+        fields.fail(f"this is for another command: s3net {KINDS[kind]} {fields.place}.")
+
+
+def read_grid(
+    path: Path,
+    kind: str,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    seed: int | None = None,
+    seeds: int | None = None,
+) -> Grid:
+    """The experiment in a file.
+
+    Args:
+      path: a TOML file, as ``docs/experiments.md`` describes it.
+      kind: ``ablation`` or ``comparison``.
+      overrides: of every fit, on top of what the file says; see :meth:`Config.replace`.
+      seed, seeds: in place of the file's own. A method that says how many seeds it has, keeps
+        them.
+
+    Raises:
+      ConfigError: something in the file is wrong; the sentence says what and where.
+    """
+    fields = load(path)
+    kind_of(fields, kind)
+    title = fields.text("title")
+    own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
+    seed = own_seed if seed is None else seed
+    seeds = own_seeds if seeds is None else seeds
+    data = read_data(fields)
+    base = named_preset(fields, fields.text("preset")) if kind == "ablation" else None
+    base = None if base is None else fields.apply("set", base)
+    key = "variants" if kind == "ablation" else "methods"
+    methods = []
+    for entry in fields.tables(key):
+        method = _method(entry, base, seeds, {item.name for item in data})
+        entry.finish()
+        if method.config is not None and overrides:
+            method = replace(method, config=method.config.replace(**overrides))
+        methods.append(method)
+    unique([method.name for method in methods], fields, key)
+    unique([method.folder.casefold() for method in methods], fields, f"folders of {key}")
+    for method in methods:
+        if method.config is not None and method.name in BASELINES:
+            fields.fail(f"{method.name!r} is a baseline's name: call the method something else.")
+    computed = [m.name for m in methods if m.config is not None or m.predict is not None]
+    if not computed:
+        fields.fail(f"none of the {key} can be computed: give one a preset.")
+    reference = fields.text("reference", computed[0])
+    if reference not in computed:
+        fields.fail(f"the reference {reference!r} is none of them.{nearest(reference, computed)}")
+    fields.finish()
+    return Grid(kind, title, tuple(methods), data, reference, seed)
+
+
+def named_preset(fields: Fields, name: str) -> Config:
+    """The preset, or :class:`ConfigError` with the place in the file."""
+    try:
+        return preset(name)
+    except ConfigError as error:
+        fields.fail(str(error))
+
+
+def _method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> Method:
+    paper = _paper(fields, data)
+    if base is not None:
+        config = _checked(fields, fields.apply("set", base))
+        return Method(fields.text("name"), paper, config, seeds)
+    if fields.has("preset") and fields.has("baseline"):
+        fields.fail("it has a preset and a baseline: write one of them.")
+    if fields.has("baseline"):
+        name = fields.text("baseline")
+        clusters = fields.count("clusters", 2) if fields.has("clusters") else None
+        try:
+            predict = baseline(name, clusters)
+        except ConfigError as error:
+            fields.fail(str(error))
+        shown = name if clusters is None else f"{name}, K={clusters}"
+        return Method(shown, paper, predict=predict)
+    if fields.has("preset"):
+        name = fields.text("preset")
+        config = _checked(fields, fields.apply("set", named_preset(fields, name)))
+        own = fields.count("seeds", seeds)
+        shown = f"s3net {name}" + (f", {own} seeds" if fields.has("seeds") else "")
+        return Method(fields.text("name", shown), paper, config, own)
+    if not paper:
+        fields.fail("it needs a preset, a baseline, or the paper's figures.")
+    return Method(fields.text("name"), paper)
+
+
+def _checked(fields: Fields, config: Config) -> Config:
+    try:
+        check_target(config.segment.target)
+    except ConfigError as error:
+        fields.fail(str(error))
+    return config
+
+
+def _paper(fields: Fields, data: set[str]) -> Paper:
+    tables = fields.table("paper")
+    found = {}
+    for name in tables.names():
+        if name not in data:
+            tables.fail(f"there is no data set {name!r}.{nearest(name, sorted(data))}")
+        figures = tables.table(name)
+        for metric in figures.names():
+            if metric not in METRICS:
+                figures.fail(f"there is no metric {metric!r}.{nearest(metric, list(METRICS))}")
+        found[name] = {metric: figures.number(metric) for metric in figures.names()}
+    return found

@@ -1,0 +1,144 @@
+"""The files of an experiment of methods × data sets, and its tables as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.evaluate import METRICS
+from s3net_jax.experiments.folder import write_json
+from s3net_jax.experiments.summary import BLIND_FIRST, Table
+from s3net_jax.io import write_bytes
+from s3net_jax.report.experiment import experiment_page
+
+__all__ = ["aligned", "csv_bytes", "interval", "markdown", "signed", "tables_text", "write_tables"]
+
+_PAPER = ("dsc", "hm", "xor")
+
+
+def write_tables(folder: Path, summary: dict[str, Any], tables: dict[str, Table]) -> None:
+    """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
+    write_bytes(folder / "table.csv", csv_bytes(_HEAD, _csv_rows(tables.values())))
+    write_bytes(folder / "table.md", _page(summary, tables).encode())
+    write_json(folder / "summary.json", summary)
+    blind = {name: table.blind for name, table in tables.items()}
+    write_bytes(folder / "report.html", experiment_page(summary, blind).encode())
+
+
+_HEAD = (
+    *("data", "method", "protocol", "images", "seconds"),
+    *(f"{metric}{part}" for metric in METRICS for part in ("", "_low", "_high")),
+    *(f"paper_{metric}" for metric in _PAPER),
+    *("difference", "difference_low", "difference_high", "p_value"),
+)
+
+
+def _csv_rows(tables: Iterable[Table]) -> Iterable[list[str]]:
+    """A row for each data set, method and protocol; the paper's figures, and the difference to
+    the reference, stand in the rows ``blind``."""
+    for table in tables:
+        for row in table.rows:
+            paper = [_figure(row["paper"].get(metric), 1) for metric in _PAPER]
+            if "images" not in row:
+                blank = [""] * (2 + 3 * len(METRICS))
+                yield [table.data, row["method"], "", *blank, *paper, "", "", "", ""]
+                continue
+            for protocol in BLIND_FIRST:
+                found = row["protocols"][protocol]
+                figures = [
+                    _figure(found[metric][part])
+                    for metric in METRICS
+                    for part in ("mean", "low", "high")
+                ]
+                first = protocol == "blind"
+                other = (row["difference"] if first else None) or {}
+                apart = [_figure(other.get(part)) for part in ("mean", "low", "high")]
+                p = "" if "p_value" not in other else f"{other['p_value']:.3g}"
+                head = [table.data, row["method"], protocol, str(row["images"])]
+                head.append(f"{row['seconds']:.3f}")
+                yield [*head, *figures, *(paper if first else ["", "", ""]), *apart, p]
+
+
+def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """A CSV file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _page(summary: dict[str, Any], tables: dict[str, Table]) -> str:
+    state = summary["evaluations"]
+    parts = [f"# {summary['title']}\n"]
+    if state["done"] < state["of"]:
+        parts.append(f"Not finished: {state['done']} of {state['of']} evaluations are done.\n")
+    parts.append(
+        f"Mean DSC in percent with its bootstrap 95 % interval. Difference: blind DSC of "
+        f"*{summary['reference']}* minus that of the row, image by image; p is Wilcoxon's. The "
+        "paper's figures (its protocol is not stated) are not to be compared with blind ones.\n"
+    )
+    for name, table in tables.items():
+        parts.append(f"## {name}\n")
+        head, rows = _cells(table)
+        parts.append(markdown(head, rows))
+    return "\n".join(parts)
+
+
+def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Head and rows for people; the paper's columns only where it has figures."""
+    shown = [m for m in _PAPER if any(m in row["paper"] for row in table.rows)]
+    head = ["method", *BLIND_FIRST, *(f"paper {metric.upper()}" for metric in shown)]
+    head += ["difference", "p", "seconds", "images"]
+    rows = []
+    for row in table.rows:
+        paper = [_figure(row["paper"].get(metric), 1) for metric in shown]
+        if "images" not in row:
+            rows.append([row["method"], *[""] * len(BLIND_FIRST), *paper, *[""] * 4])
+            continue
+        means = [interval(row["protocols"][protocol]["dsc"]) for protocol in BLIND_FIRST]
+        other = row["difference"]
+        apart = ["", ""] if other is None else [signed(other), f"{other['p_value']:.2g}"]
+        more = [f"{row['seconds']:.2f}", str(row["images"])]
+        rows.append([row["method"], *means, *paper, *apart, *more])
+    return head, rows
+
+
+def interval(found: dict[str, float]) -> str:
+    """``mean (low–high)``."""
+    return f"{found['mean']:.1f} ({found['low']:.1f}–{found['high']:.1f})"
+
+
+def signed(found: dict[str, float]) -> str:
+    """``+mean (+low to +high)``."""
+    return f"{found['mean']:+.1f} ({found['low']:+.1f} to {found['high']:+.1f})"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(c.replace('|', '∣') for c in cells)} |\n" for cells in lines)
+
+
+def tables_text(tables: dict[str, Table]) -> str:
+    """The tables of :func:`write_tables` for a terminal."""
+    return "\n\n".join(f"{name}\n{aligned(*_cells(table))}" for name, table in tables.items())
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for a terminal."""
+    lines = [head, *rows]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
+    text = []
+    for line in lines:
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        text.append("  ".join(cells).rstrip())
+    return "\n".join(text)

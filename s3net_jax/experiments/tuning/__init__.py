@@ -1,0 +1,8 @@
+"""A search for loss weights, learning rate and steps on a few images."""
+
+from __future__ import annotations
+
+from s3net_jax.experiments.tuning.run import run_tuning
+from s3net_jax.experiments.tuning.spec import Tuning, read_tuning
+
+__all__ = ["Tuning", "read_tuning", "run_tuning"]

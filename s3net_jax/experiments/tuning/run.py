@@ -1,0 +1,132 @@
+"""A search, image by image; every setting of an image is kept as soon as it is scored."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.config import ConfigError
+from s3net_jax.evaluate import Pair
+from s3net_jax.experiments.data import open_data
+from s3net_jax.experiments.folder import begin_folder
+from s3net_jax.experiments.tuning.fits import Call, SettingFitter
+from s3net_jax.experiments.tuning.scores import Scorer
+from s3net_jax.experiments.tuning.settings import name_of, settings_of
+from s3net_jax.experiments.tuning.spec import Tuning
+from s3net_jax.experiments.tuning.summary import summarise_tuning
+from s3net_jax.experiments.tuning.tables import tuning_text, write_tables
+from s3net_jax.masks import check_target
+from s3net_jax.run.log import ResultLog
+
+__all__ = ["Tuned", "run_tuning"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What a search found.
+
+    Attributes:
+      folder: with its tables.
+      summary: as ``summary.json`` holds it.
+      text: its table, for a terminal.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    text: str
+
+
+def run_tuning(
+    tuning: Tuning,
+    out: str | Path,
+    *,
+    batch: int | None = None,
+    call: Call = lambda compute: compute(),
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Tuned:
+    """Fits and scores every setting on every image.
+
+    Writes ``scores.jsonl``, a line for each image, seed and setting, at once (so a search that is
+    killed and begun again goes on); and after every image ``table.csv`` (each setting and number
+    of steps), ``table.md`` (the best), ``summary.json`` and ``report.html``, of the images that
+    are done.
+
+    Args:
+      tuning: the search.
+      out: output folder.
+      batch: settings at once; None: as many as help, and fit the memory.
+      call: see :data:`s3net_jax.experiments.tuning.fits.Call`.
+      overwrite: replace what is there.
+      say: is told what is being done.
+
+    Raises:
+      ConfigError: a data set is not where it should be, or the configuration can't be used.
+      InputError: an image or a ground truth can't be used.
+      OutputError: the folder can't be written, or holds something else.
+    """
+    check_target(tuning.config.segment.target)
+    images = [(data.name, pair) for data in tuning.data for pair in open_data(data)]
+    for _, pair in images:
+        if ".nii" in pair.image.name.lower():
+            raise ConfigError(f"{pair.image} is a volume: s3net tune takes pictures.")
+    # What is varied does not matter to what is there; everything else does.
+    shared = {
+        "kind": "tuning",
+        "config": tuning.config.digest,
+        "steps": list(tuning.steps),
+    }
+    folder = begin_folder(Path(out), tuning.title, {}, shared, overwrite)
+    if overwrite:
+        (folder / "scores.jsonl").unlink(missing_ok=True)
+    log = ResultLog(folder / "scores.jsonl")
+    settings = settings_of(tuning)
+    seeds = range(tuning.seed, tuning.seed + tuning.seeds)
+    fitter = SettingFitter(tuning.config, batch, call, say)
+    done: dict[str, list[list[dict[str, Any]]]] = {}
+    summary: dict[str, Any] = {}
+    for number, (data, pair) in enumerate(images):
+        say(
+            f"{pair.stem} of {data} ({number + 1} of {len(images)}): {len(settings)} settings, "
+            f"{tuning.config.fit.steps} steps"
+        )
+        start = time.perf_counter()
+        done[f"{data}/{pair.stem}"] = [
+            _records(tuning, fitter, log, data, pair, seed) for seed in seeds
+        ]
+        seconds = time.perf_counter() - start
+        summary = summarise_tuning(tuning, settings, done, len(images))
+        write_tables(folder, tuning, settings, summary)
+        best = summary["best"][0]
+        mean = best["protocols"]["blind"]["mean"]
+        say(f"done in {seconds:.0f} s; best mean blind DSC so far {mean:.1f}: {best['options']}")
+    return Tuned(folder, summary, tuning_text(summary))
+
+
+def _records(
+    tuning: Tuning, fitter: SettingFitter, log: ResultLog, data: str, pair: Pair, seed: int
+) -> list[dict[str, Any]]:
+    """A record for each setting, those computed that are not there yet."""
+    settings = settings_of(tuning)
+    content = _digest(pair)
+    keys = [f"{data}/{pair.stem} seed={seed} {name_of(setting)}" for setting in settings]
+    known = [log.get(key) for key in keys]
+    missing = [n for n, found in enumerate(known) if not found or found["sha256"] != content]
+    if missing:
+        scorer = Scorer(pair, tuning.config)
+        fits = fitter(scorer.pixels, [settings[n] for n in missing], seed)
+        for n, maps in zip(missing, fits, strict=True):
+            log.put({"stem": keys[n], "sha256": content, "dsc": scorer(maps, tuning.steps)})
+    return [log.get(key) or {} for key in keys]
+
+
+def _digest(pair: Pair) -> str:
+    """Of image and ground truth together."""
+    joined = hashlib.sha256()
+    for path in (pair.image, pair.truth):
+        joined.update(hashlib.sha256(path.read_bytes()).digest())
+    return joined.hexdigest()

@@ -1,0 +1,59 @@
+"""DSC of the labels after every step, under every protocol."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.config import Config
+from s3net_jax.evaluate import PROTOCOLS, Pair, scored_masks
+from s3net_jax.evaluate.metrics import dsc
+from s3net_jax.evaluate.scores import read_truth
+from s3net_jax.experiments.tuning.fits import Maps
+from s3net_jax.io import Image, InputError, parse_window, prepare, read
+from s3net_jax.masks import compact_labels, segments_of
+
+__all__ = ["Scorer"]
+
+
+class Scorer:
+    """Scores label maps of one image at the network's size.
+
+    Label maps at the image's own size would cost a resampling each; DSC hardly depends on the
+    size, and the choice of target is made on at most 256 pixels a side anyway.
+
+    Attributes:
+      pixels: (h, w, 3) float32 in [0, 1], the network's input.
+    """
+
+    def __init__(self, pair: Pair, config: Config) -> None:
+        """Reads image and ground truth; raises :class:`InputError` if either can't be used."""
+        image = read(pair.image, parse_window(config.input.window))
+        truth = read_truth(pair.truth, image.shape)
+        self.pixels = prepare(image, config.input)
+        size = self.pixels.shape[1], self.pixels.shape[0]
+        box = PilImage.Resampling.BOX
+        small = np.asarray(PilImage.fromarray(image.rgb8()).resize(size, box))
+        share = PilImage.fromarray(truth.astype(np.float32)).resize(size, box)
+        self._image = Image(small, image.name)
+        self._truth = np.asarray(share) > 0.5
+        if not self._truth.any():
+            raise InputError(f"{pair.truth} vanishes at {size[0]}×{size[1]} pixels.")
+        self._config = config.segment
+        self._known: dict[bytes, dict[str, float]] = {}
+
+    def __call__(self, maps: Maps, steps: tuple[int, ...]) -> dict[str, list[float]]:
+        """Protocol → DSC in percent after each of ``steps`` steps; 0 where the fit diverged."""
+        found = [self._score(maps[step - 1]) for step in steps]
+        return {name: [round(scores[name], 3) for scores in found] for name in PROTOCOLS}
+
+    def _score(self, labels: np.ndarray | None) -> dict[str, float]:
+        if labels is None:
+            return dict.fromkeys(PROTOCOLS, 0.0)
+        compact = compact_labels(labels)
+        key = compact.tobytes()  # near its end a fit changes nothing for many steps
+        if key not in self._known:
+            mask = segments_of(compact, self._image, self._config).mask
+            wanted = scored_masks(compact, mask, self._truth)
+            self._known = {key: {name: dsc(*pair) for name, pair in wanted.items()}}
+        return self._known[key]

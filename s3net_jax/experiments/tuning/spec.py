@@ -1,0 +1,110 @@
+"""Experiment files of ``s3net tune``: a preset, a grid, a few images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.config import Config, ConfigError
+from s3net_jax.experiments.data import DataSet, read_data
+from s3net_jax.experiments.fields import Fields, load
+from s3net_jax.experiments.spec import kind_of, named_preset
+
+__all__ = ["FIELDS", "Tuning", "read_tuning"]
+
+FIELDS = {
+    "weight_ce": "loss",
+    "weight_affine": "loss",
+    "weight_spatial": "loss",
+    "learning_rate": "fit",
+    "momentum": "fit",
+}
+"""What can be varied without another program → its section of the configuration."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """A search.
+
+    Attributes:
+      title: one line.
+      config: where it starts; ``fit.steps`` is the largest number of steps.
+      values: a name in :data:`FIELDS` → its values.
+      steps: the numbers of steps that are scored, ascending.
+      data: the data sets.
+      seed: the first seed of every image.
+      seeds: fits of every image and setting, whose figures are averaged.
+    """
+
+    title: str
+    config: Config
+    values: Mapping[str, tuple[float, ...]]
+    steps: tuple[int, ...]
+    data: tuple[DataSet, ...]
+    seed: int = 0
+    seeds: int = 1
+
+
+def read_tuning(
+    path: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    seeds: int | None = None,
+) -> Tuning:
+    """The search in a file; arguments as of :func:`s3net_jax.experiments.read_grid`.
+
+    Raises:
+      ConfigError: something in the file is wrong; the sentence says what and where.
+    """
+    fields = load(path)
+    kind_of(fields, "tuning")
+    title = fields.text("title")
+    own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
+    config = fields.apply("set", named_preset(fields, fields.text("preset")))
+    config = config.replace(**(overrides or {}))
+    values = _values(fields.table("grid"), config)
+    steps = _steps(fields, config.fit.steps)
+    data = read_data(fields)
+    fields.finish()
+    return Tuning(
+        title,
+        config,
+        values,
+        steps,
+        data,
+        own_seed if seed is None else seed,
+        own_seeds if seeds is None else seeds,
+    )
+
+
+def _values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
+    values = {}
+    for section in ("loss", "fit"):
+        table = grid.table(section)
+        for name in (n for n, home in FIELDS.items() if home == section and table.has(n)):
+            values[name] = table.numbers(name)
+            for value in values[name]:
+                try:
+                    config.replace(**{section: {name: value}})
+                except ConfigError as error:
+                    table.fail(str(error))
+        known = [name for name, home in FIELDS.items() if home == section]
+        for name in table.names():
+            if name not in known:
+                table.fail(f"{name!r} can't be varied here: take {', '.join(known)}.")
+    grid.finish()
+    if not values:
+        grid.fail("there is nothing to vary: add loss.weight_ce = [1, 2, 3], or the like.")
+    return values
+
+
+def _steps(fields: Fields, most: int) -> tuple[int, ...]:
+    if not fields.has("steps"):
+        return tuple(range(1, most + 1))
+    found = fields.numbers("steps")
+    if any(step != int(step) or not 1 <= step <= most for step in found):
+        fields.fail(f"steps are whole numbers from 1 to fit.steps, which is {most}.")
+    return tuple(sorted(map(int, found)))

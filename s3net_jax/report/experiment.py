@@ -1,0 +1,121 @@
+"""An experiment, methods × data sets, as one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from s3net_jax.report.distributions import distributions
+from s3net_jax.report.document import document, section
+from s3net_jax.report.markup import Markup, element, join
+from s3net_jax.report.tables import interval, pairs, table
+
+__all__ = ["experiment_page"]
+
+_HEADS = {"dsc": "DSC ↑", "hm": "HM ↓", "xor": "XOR ↓", "hd95": "HD95 (pixels) ↓"}
+_HEADS["boundary_f"] = "boundary F ↑"
+_APART = "margin-top:28px"
+_TRUST = (
+    "Trust blind: it is the only figure that a user without ground truth can have. Under released, "
+    "the whole image as one cluster scores higher than most methods. The paper's figures stand "
+    "beside ours as they were printed; their protocol is not stated."
+)
+
+
+def experiment_page(
+    summary: Mapping[str, Any], blind: Mapping[str, Mapping[str, Sequence[float]]]
+) -> str:
+    """The whole page.
+
+    Args:
+      summary: as ``summary.json`` holds it.
+      blind: data set → method → DSC of each image, blind.
+    """
+    state = summary["evaluations"]
+    said = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}"
+    said += f"; {summary['failed']} inputs failed." if summary["failed"] else "."
+    parts: list[str] = [
+        element("h1", summary["title"]),
+        element("p", said, class_="faint"),
+        element("p", _TRUST),
+        element("ul", *_protocols(summary["protocols"]), class_="faint"),
+    ]
+    for name, rows in summary["data"].items():
+        parts.append(_data_set(name, rows, blind[name], summary))
+    parts += [
+        section("Configurations", _configurations(summary["methods"])),
+        section("Versions", element("div", pairs(summary["versions"]), class_="boxes")),
+    ]
+    return document(summary["title"], parts)
+
+
+def _protocols(protocols: Mapping[str, str]) -> list[Markup]:
+    return [element("li", element("b", name), f": {what}.") for name, what in protocols.items()]
+
+
+def _data_set(
+    name: str,
+    rows: Sequence[Mapping[str, Any]],
+    blind: Mapping[str, Sequence[float]],
+    summary: Mapping[str, Any],
+) -> Markup:
+    reference = summary["reference"]
+    marked = [n for n, row in enumerate(rows) if row["method"] == reference]
+    shown = [m for m in ("dsc", "hm", "xor") if any(m in row["paper"] for row in rows)]
+    protocols = list(summary["protocols"])
+    heads = ["mean DSC (95 % interval)", *protocols]
+    heads += [f"paper {metric.upper()}" for metric in shown]
+    heads += ["difference", "p", "seconds", "images"]
+    main = table(
+        heads,
+        [_row(row, protocols, shown) for row in rows],
+        ours=marked,
+        caption=f"Mean DSC on {name}",
+    )
+    computed = [row for row in rows if "images" in row]
+    every = table(
+        ["blind", *_HEADS.values()],
+        [
+            [row["method"], *(interval(row["protocols"]["blind"][metric]) for metric in _HEADS)]
+            for row in computed
+        ],
+        ours=[n for n, row in enumerate(computed) if row["method"] == reference],
+        caption=f"Every metric on {name}, blind",
+    )
+    return section(
+        name,
+        main,
+        element("h3", "Every metric, blind", style=_APART),
+        every,
+        element("h3", "Blind DSC of every image", style=_APART),
+        distributions(blind, ours=[reference]),
+        about=f"Difference: blind DSC of {reference} minus that of the row, image by image, with "
+        "its interval; p is that of Wilcoxon's signed-rank test.",
+    )
+
+
+def _row(row: Mapping[str, Any], protocols: Sequence[str], shown: Sequence[str]) -> list[str]:
+    name: str = row["method"]
+    paper = [f"{row['paper'][m]:.1f}" if m in row["paper"] else "" for m in shown]
+    if "images" not in row:
+        return [name, *[""] * len(protocols), *paper, *[""] * 4]
+    if row["report"]:
+        name = element("a", name, href=f"{row['report']}/report.html")
+    other = row["difference"]
+    apart = ["", ""] if other is None else [interval(other, sign=True), f"{other['p_value']:.2g}"]
+    means = [interval(row["protocols"][protocol]["dsc"]) for protocol in protocols]
+    return [name, *means, *paper, *apart, f"{row['seconds']:.2f}", str(row["images"])]
+
+
+def _configurations(methods: Mapping[str, Any]) -> Markup:
+    """Closed boxes: many methods, each with many fields."""
+    return join(
+        element(
+            "details",
+            element("summary", name),
+            element(
+                "div", pairs({"seeds": found["seeds"], **found["config"]}, "config"), class_="boxes"
+            ),
+        )
+        for name, found in methods.items()
+    )
