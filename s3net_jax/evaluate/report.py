@@ -1,52 +1,137 @@
-"""The pictures that an evaluation's page shows."""
+"""The pictures that an evaluation's page shows, and where they come from."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from s3net_jax.config import Config
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.run import Evaluation
 from s3net_jax.evaluate.scores import read_array, read_truth
-from s3net_jax.io import read, write_bytes
-from s3net_jax.report.gallery import Picture
+from s3net_jax.io import InputError, read, read_film, write_bytes
+from s3net_jax.report import Closeup, Picture
 from s3net_jax.report.page import page
+from s3net_jax.run.cases import VolumeCase, open_case
+from s3net_jax.run.discover import Source
+from s3net_jax.run.history import read_history
 
 __all__ = ["write_report"]
 
+_EXTREMES = 3  # best and worst images shown at large
+_FIRST = "blind"  # the protocol that the page sorts by
+
 
 def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
-    """``report.html`` in the evaluation's folder; returns its path. Volumes have no pictures."""
-    mine = [score for score in found.scores if score.method == found.method]
+    """``report.html`` in the evaluation's folder; returns its path.
+
+    Of a volume it shows one slice, that with most of the ground truth. A page of 200 images has
+    less than ten megabytes.
+    """
     dsc: dict[str, dict[str, float]] = {}
-    for score in mine:
-        dsc.setdefault(score.image, {})[score.protocol] = score.metrics["dsc"]
-    pictures = [
-        _picture(found, pair, dsc[pair.stem])
-        for pair in pairs
-        if pair.stem in dsc and ".nii" not in pair.image.name.lower()
-    ]
     blind: dict[str, list[float]] = {}
     for score in found.scores:
+        value = score.metrics["dsc"]
+        if score.method == found.method:
+            dsc.setdefault(score.image, {})[score.protocol] = value
         if score.protocol == "blind":
-            blind.setdefault(score.method, []).append(score.metrics["dsc"])
+            blind.setdefault(score.method, []).append(value)
+    shown = [_closeup(found, pair, _sorted(dsc[pair.stem])) for pair in pairs if pair.stem in dsc]
+    ranked = sorted(shown, key=lambda one: -one.picture.scores[_FIRST])
+    some = min(_EXTREMES, (len(ranked) + 1) // 2)
+    best, worst = ranked[:some], ranked[some:][::-1][:_EXTREMES]
+    pictures = [one.picture for one in shown]
+    text = page(title, found.summary, blind, pictures, best, worst)
     path = found.folder / "report.html"
-    write_bytes(path, page(title, found.summary, blind, pictures).encode())
+    write_bytes(path, text.encode())
     return path
 
 
-def _picture(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Picture:
+def _sorted(scores: dict[str, float]) -> dict[str, float]:
+    return {_FIRST: scores[_FIRST], **scores}
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """What there is to be seen of one input: image (H, W, 3), label map, mask, truth (H, W),
+    agreement (H, W) of several seeds; which slice it is."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray
+    truth: np.ndarray
+    agreement: np.ndarray | None
+    remark: str
+
+
+def _closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Closeup:
     record = found.records[str(pair.image)]
-    path = found.folder / "predictions" / record["outputs"]["mask"]
+    folder = found.folder / "predictions"
+    names: dict[str, str] = record["outputs"]
+    volume = ".nii" in pair.image.name.lower()
 
-    def truth() -> np.ndarray:
-        return read_truth(pair.truth, (record["height"], record["width"]))
+    @lru_cache(maxsize=1 if volume else 0)  # a slice is small, but its volume takes long to read
+    def pixels() -> _Pixels:
+        maps = {kind: folder / name for kind, name in names.items()}
+        return _slice_of(found, pair, maps) if volume else _picture_of(pair, maps)
 
-    return Picture(
-        pair.stem,
-        lambda: read(pair.image).rgb8(),
-        lambda: read_array(path) > 0,
-        truth,
-        scores,
+    def agreement() -> np.ndarray:
+        share = pixels().agreement
+        assert share is not None
+        return share
+
+    def histories() -> list[dict[str, Any]]:
+        fits = read_history(folder / names["history"])
+        middle = fits[len(fits) // 2]["piece"]
+        return [fit for fit in fits if fit["piece"] == middle]
+
+    return Closeup(
+        Picture(
+            pair.stem,
+            lambda: pixels().image,
+            lambda: pixels().mask,
+            lambda: pixels().truth,
+            scores,
+            pixels().remark if volume else "",
+        ),
+        lambda: pixels().labels,
+        agreement if "agreement" in names else None,
+        (lambda: read_film(folder / names["steps"])) if "steps" in names else None,
+        histories if "history" in names else None,
+    )
+
+
+def _picture_of(pair: Pair, maps: dict[str, Path]) -> _Pixels:
+    labels = read_array(maps["labels"])
+    share = read_array(maps["agreement"]) / 255 if "agreement" in maps else None
+    truth = read_truth(pair.truth, labels.shape)
+    return _Pixels(read(pair.image).rgb8(), labels, read_array(maps["mask"]) > 0, truth, share, "")
+
+
+def _slice_of(found: Evaluation, pair: Pair, maps: dict[str, Path]) -> _Pixels:
+    """The slice that shows most of the ground truth."""
+    config = Config().replace(**found.summary["config"])
+    case = open_case(Source(pair.image, pair.stem, None, "nifti"), config)
+    assert isinstance(case, VolumeCase)
+    labels = read_array(maps["labels"])
+    truth = case.view.of(read_truth(pair.truth, labels.shape))
+    n = int(np.argmax(truth.sum((1, 2))))
+    piece = case.piece(n)
+    if piece is None:
+        raise InputError(f"{pair.truth} is largest where {pair.image} shows one single value.")
+
+    def slice_of(voxels: np.ndarray) -> np.ndarray:
+        return case.view.of(voxels)[n].copy()  # a view would keep the volume in memory
+
+    return _Pixels(
+        piece.rgb8(),
+        slice_of(labels),
+        slice_of(read_array(maps["mask"]) > 0),
+        truth[n].copy(),
+        slice_of(read_array(maps["agreement"])) if "agreement" in maps else None,
+        f"slice {n + 1} of {len(case)}",
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.style import STYLE
 
-__all__ = ["document", "section", "tiles"]
+__all__ = ["document", "links", "section", "tiles"]
 
 
 def document(title: str, parts: Iterable[str], *, script: str = "") -> str:
@@ -33,10 +33,20 @@ def document(title: str, parts: Iterable[str], *, script: str = "") -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{join(body)}</body></html>\n'
 
 
-def section(heading: str, *parts: str, about: str = "") -> Markup:
-    """A part of the page under a heading of its own, with a sentence ``about`` it."""
+def section(heading: str, *parts: str, about: str = "", anchor: str = "") -> Markup:
+    """A part of the page under a heading of its own, with a sentence ``about`` it; ``anchor`` is
+    the name that links to it use."""
     said = [element("p", about, class_="faint")] if about else []
-    return element("section", element("h2", heading), *said, *parts)
+    return element("section", element("h2", heading), *said, *parts, id=anchor or None)
+
+
+def links(names: Mapping[str, str]) -> Markup:
+    """A line of links: anchor → text."""
+    return element(
+        "nav",
+        *(element("a", text, href=f"#{anchor}") for anchor, text in names.items()),
+        aria_label="Parts of this page",
+    )
 
 
 def tiles(figures: dict[str, tuple[str, str]]) -> Markup:

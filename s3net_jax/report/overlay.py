@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from s3net_jax.io.colors import OUTLINE, cluster_colors
 
-__all__ = ["overlay"]
+__all__ = ["overlay", "painted_clusters"]
 
 _PANEL = 440  # pixels of a panel's long side
 _FINE = 2  # panels are drawn this much larger, then reduced: smooth lines
@@ -44,7 +44,7 @@ def overlay(
         PilImage.fromarray(labels.astype(np.int32)).resize(fine, PilImage.Resampling.NEAREST)
     )
     soft = PilImage.fromarray(mask.astype(np.float32)).resize(fine, PilImage.Resampling.BILINEAR)
-    panels = [base, _clusters(base, small_labels), _outlined(base, np.asarray(soft) > 0.5)]
+    panels = [base, painted_clusters(base, small_labels), _outlined(base, np.asarray(soft) > 0.5)]
 
     count = int(labels.max()) + 1
     titles = [name or "input", f"{count} clusters" if count > 1 else "1 cluster", "target"]
@@ -73,8 +73,16 @@ def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BICUBIC))
 
 
-def _clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The clusters' colours over the image's own light and shade, with fine boundaries."""
+def painted_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The clusters' colours over the image's own light and shade, with fine boundaries.
+
+    Args:
+      base: (H, W, 3) uint8, the image.
+      labels: (H, W) integers 0..L−1.
+
+    Returns:
+      (H, W, 3) uint8.
+    """
     colors = cluster_colors(int(labels.max()) + 1).astype(np.float32)[labels]
     light = (base @ _LUMA)[..., None]
     painted = 0.68 * colors + 0.32 * light

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from s3net_jax.report.closeup import Closeup, closeup
 from s3net_jax.report.distributions import distributions
-from s3net_jax.report.document import document, section, tiles
+from s3net_jax.report.document import document, links, section, tiles
 from s3net_jax.report.gallery import Picture, gallery, switches
-from s3net_jax.report.markup import Markup, element
+from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.script import SCRIPT
 from s3net_jax.report.tables import interval, pairs, table
 
@@ -22,9 +23,22 @@ _METRICS = {
     "boundary_f": "boundary F ↑",
 }
 
+_HEADS = {
+    "scores": "Scores",
+    "distribution": "Distribution",
+    "extremes": "Best and worst",
+    "gallery-of-all": "Gallery",
+    "configuration": "Configuration",
+}
+
 
 def page(
-    title: str, summary: dict[str, Any], blind: dict[str, list[float]], pictures: Sequence[Picture]
+    title: str,
+    summary: dict[str, Any],
+    blind: dict[str, list[float]],
+    pictures: Sequence[Picture],
+    best: Sequence[Closeup] = (),
+    worst: Sequence[Closeup] = (),
 ) -> str:
     """The whole page.
 
@@ -33,24 +47,49 @@ def page(
       summary: as ``summary.json`` holds it.
       blind: method → DSC of each image, blind.
       pictures: of the gallery, which sorts them.
+      best, worst: images at large, the most extreme first.
     """
     reference = summary["reference"]
-    parts = [
-        element("h1", title),
-        *_introduction(summary),
-        section("Mean DSC, with bootstrap 95 % intervals", _dsc_table(summary)),
-        _protocols(summary),
+    heads = _HEADS if best else {k: v for k, v in _HEADS.items() if k != "extremes"}
+    parts = [element("h1", title), *_introduction(summary), links(heads)]
+    parts += [
+        section(
+            "Mean DSC, with bootstrap 95 % intervals",
+            _dsc_table(summary),
+            _protocols(summary),
+            anchor="scores",
+        ),
+        section(
+            "Distribution of the blind DSC",
+            distributions(blind, ours=[reference]),
+            anchor="distribution",
+        ),
+        section(f"{reference} against the others, image by image", _comparisons(summary)),
         section("Every metric, blind", _metric_table(summary)),
-        section("Against the others, image by image", _comparisons(summary)),
-        section("Distribution of the blind DSC", distributions(blind, ours=[reference])),
-        section("Gallery", switches(), gallery(pictures)),
+    ]
+    shown = [section("Best", *map(closeup, best), anchor="extremes")] if best else []
+    shown += [section("Worst", *map(closeup, worst))] if worst else []
+    shown.append(section("Gallery", gallery(pictures), anchor="gallery-of-all"))
+    parts += [
+        element("div", switches(), *shown),  # the switches stay in sight for all of them
         section(
             "Configuration and versions",
-            element("div", pairs(summary["config"]), class_="boxes"),
-            element("div", pairs(summary["versions"], "versions"), class_="boxes"),
+            element("div", _configuration(summary), class_="boxes"),
+            anchor="configuration",
         ),
     ]
     return document(title, parts, script=SCRIPT)
+
+
+def _configuration(summary: dict[str, Any]) -> Markup:
+    run = {
+        "preset": summary["config"]["preset"],
+        "digest": summary["config_digest"],
+        "first seed": summary["seed"],
+        "seeds": summary["seeds"],
+    }
+    sections = {k: v for k, v in summary["config"].items() if k != "preset"}
+    return join([pairs(run, "run"), pairs(sections), pairs(summary["versions"], "versions")])
 
 
 def _introduction(summary: dict[str, Any]) -> list[Markup]:
@@ -92,7 +131,7 @@ def _protocols(summary: dict[str, Any]) -> Markup:
 
 
 def _dsc_table(summary: dict[str, Any]) -> Markup:
-    names = list(summary["protocols"])
+    names = sorted(summary["protocols"], key=lambda name: name != "blind")
     methods = summary["methods"]
     rows = [
         [
@@ -130,13 +169,34 @@ def _place(methods: dict[str, Any], summary: dict[str, Any]) -> list[int]:
 
 
 def _comparisons(summary: dict[str, Any]) -> Markup:
+    found = summary["comparisons"]
+    if not found:
+        return element("p", "There is nothing to compare with.", class_="faint")
+    reach = max(max(abs(one["low"]), abs(one["high"])) for one in found.values()) or 1.0
     rows = [
-        [method, interval(found, sign=True), f"{found['p_value']:.2g}"]
-        for method, found in summary["comparisons"].items()
+        [method, interval(one, sign=True), f"{one['p_value']:.2g}", _difference(one, reach)]
+        for method, one in found.items()
     ]
     heads = [
         f"blind DSC of {summary['reference']} minus that of",
         "mean difference",
         "Wilcoxon p",
+        f"← worse, better → (±{reach:.0f})",
     ]
     return table(heads, rows, caption="Differences of the blind DSC, image by image")
+
+
+def _difference(found: dict[str, float], reach: float) -> Markup:
+    """The interval as a bar around zero; in colour where it leaves zero out."""
+    low, mean, high = (50 + 48 * found[name] / reach for name in ("low", "mean", "high"))
+    kind = "better" if found["low"] > 0 else "worse" if found["high"] < 0 else ""
+    return element(
+        "svg",
+        Markup(
+            '<line class="zero" x1="50%" x2="50%" y1="0" y2="22"/>'
+            f'<line class="range" x1="{low:.2f}%" x2="{high:.2f}%" y1="11" y2="11"/>'
+            f'<circle cx="{mean:.2f}%" cy="11" r="5"/>'
+        ),
+        class_=f"difference {kind}".strip(),
+        aria_hidden="true",
+    )

@@ -24,6 +24,41 @@ if (sort) {
   sort.addEventListener('change', order);
   worst.addEventListener('change', order);
 }
+for (const reel of $('.reel')) {
+  const screen = $('.screen', reel.closest('article'))[0];
+  const button = $('.play', reel)[0];
+  const figures = $('.frames figure', reel);
+  const caption = screen.closest('figure').querySelector('figcaption');
+  const home = {src: screen.src, text: caption.textContent};
+  let timer = 0;
+  const show = n => {
+    $('.now', reel.closest('article')).forEach(figure => figure.classList.remove('now'));
+    const figure = figures[n];
+    screen.classList.toggle('playing', !!figure);
+    screen.src = figure ? $('img', figure)[0].src : home.src;
+    caption.textContent = figure ? $('img', figure)[0].alt : home.text;
+    if (!figure) return;
+    figure.classList.add('now');
+    const box = figure.parentElement;
+    box.scrollLeft = figure.offsetLeft - box.offsetLeft - box.clientWidth / 2 + 50;
+  };
+  const stop = () => { clearInterval(timer); timer = 0; button.textContent = '▶ play'; };
+  const play = () => {
+    let n = 0;
+    button.textContent = '■ stop';
+    show(0);
+    timer = setInterval(() => {
+      n += 1;
+      if (n > figures.length) { stop(); show(-1); } else if (n < figures.length) show(n);
+    }, 700);
+  };
+  button.addEventListener('click', () => { if (timer) { stop(); show(-1); } else play(); });
+  figures.forEach((figure, n) => $('img', figure)[0].addEventListener('click', () => {
+    const again = figure.classList.contains('now');
+    stop();
+    show(again ? -1 : n);
+  }));
+}
 const large = document.createElement('dialog');
 large.className = 'large';
 large.addEventListener('click', () => large.close());

@@ -18,7 +18,7 @@ color:var(--ink);background:var(--paper);margin:0}
 main{max-width:1180px;margin:auto;padding:28px 24px 64px}
 h1{font-size:26px;line-height:1.25;margin:0 0 6px;overflow-wrap:anywhere}
 h2{font-size:20px;margin:48px 0 10px}h3{font-size:15px;margin:0 0 8px}
-p{max-width:75ch;margin:8px 0}.faint{color:var(--faint)}a{color:var(--ours)}
+p,ul{max-width:82ch;margin:8px 0}ul{padding-left:22px}.faint{color:var(--faint)}a{color:var(--ours)}
 b,th{font-weight:600}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:12px;
 margin:20px 0}.tiles>div{background:var(--card);border:1px solid var(--line);border-radius:10px;
@@ -54,7 +54,8 @@ padding:12px 16px;margin:0 0 14px;font-size:13px}.boxes dl{margin:0}
 background:var(--card);border:1px solid var(--line);border-radius:6px;padding:3px 10px}
 .chip{display:inline-block;width:22px;height:0;border-top:3px solid;border-radius:2px;
 outline:2px solid #0009}.chip.truth{color:var(--truth)}.chip.mask{color:var(--mask)}
-.switches{position:sticky;top:0;z-index:3;background:var(--paper);padding:8px 0}
+.switches{position:sticky;top:0;z-index:3;background:var(--paper);padding:8px 0;margin:40px 0 -36px;
+border-bottom:1px solid var(--line)}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:14px}
 figure{margin:0}.gallery figure,.large figure{background:var(--card);border:1px solid var(--line);
 border-radius:10px;padding:8px}figcaption{font-size:13px;margin-top:6px;line-height:1.4;
@@ -70,6 +71,30 @@ body:has(#show-mask:not(:checked)) .lines .mask{display:none}
 .scripted .gallery .shot{cursor:zoom-in}.large{border:0;padding:0;background:none;cursor:zoom-out;
 max-width:min(96vw,900px);width:900px}.large::backdrop{background:#000b}
 .large img{max-height:86vh;object-fit:fill}
+nav{display:flex;flex-wrap:wrap;gap:4px 18px;margin:14px 0 0}
+article{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;
+margin:0 0 18px}article header{display:flex;flex-wrap:wrap;gap:2px 12px;align-items:baseline;
+margin-bottom:10px}article h3{font-size:17px;margin:0;overflow-wrap:anywhere}
+article .score{font-size:22px;color:var(--ours)}
+.panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(250px,100%),1fr));gap:14px}
+.panels>figure{max-width:520px}.screen.playing{image-rendering:pixelated}
+.reel{margin-top:12px}.reel .controls{margin:0 0 6px}.play{min-width:86px}
+.frames{display:flex;gap:8px;overflow-x:auto;padding-bottom:4px}.frames figure{flex:1 0 88px;
+max-width:150px}.frames img{width:100%;height:auto;display:block;border-radius:4px;
+image-rendering:pixelated;border:2px solid transparent}.frames figcaption{margin-top:2px;
+font-size:12px}.frames .now img{border-color:var(--ours)}
+.scripted .frames img{cursor:pointer}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));
+gap:14px 24px;margin-top:14px}.charts figure{max-width:470px}.charts figcaption{margin:0 0 4px}
+.chart{width:100%;height:auto;display:block}.chart text{font-size:11px;fill:var(--faint)}
+.series{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}
+circle[class^=s]{fill:currentColor}.s1{color:var(--s1)}.s2{color:var(--s2)}.s3{color:var(--s3)}
+.s4{color:var(--s4)}.s5{color:var(--s5)}.legend{display:flex;flex-wrap:wrap;gap:0 16px;margin:2px 0;
+font-size:12px}.legend span{display:inline-flex;gap:6px;align-items:center}
+.difference{width:100%;min-width:180px;height:22px;display:block;overflow:visible;
+color:var(--grey)}.difference .range{stroke:currentColor;stroke-width:3;stroke-linecap:round}
+.difference circle{fill:currentColor}.difference .zero{stroke:var(--faint);stroke-dasharray:2 3}
+.difference.better{color:var(--ours)}.difference.worse{color:var(--s2)}
 @media (max-width:640px){main{padding:18px 14px 48px}h1{font-size:21px}h2{margin-top:36px}
 .strip{grid-template-columns:1fr 56px;padding-top:8px}.strip .name{text-align:left;order:-2}
 .strip .figure{order:-1}.strip .plot{grid-column:1/-1;width:calc(100% - 16px)!important;

@@ -44,9 +44,11 @@ def interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> M
     """``mean (low–high)`` of a dict with these three."""
     if sign:
         spread = f"({found['low']:+.{digits}f} to {found['high']:+.{digits}f})"
-        return Markup(f"{found['mean']:+.{digits}f} <small>{spread}</small>")
-    spread = f"({found['low']:.{digits}f}–{found['high']:.{digits}f})"
-    return Markup(f"{found['mean']:.{digits}f} <small>{spread}</small>")
+        text = f"{found['mean']:+.{digits}f} <small>{spread}</small>"
+    else:
+        spread = f"({found['low']:.{digits}f}–{found['high']:.{digits}f})"
+        text = f"{found['mean']:.{digits}f} <small>{spread}</small>"
+    return Markup(text.replace("-", "−"))
 
 
 def pairs(content: Mapping[str, Any], title: str = "") -> Markup:

@@ -14,6 +14,7 @@ from s3net_jax import cli
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
 from tests.report.reading import read_page
+from tests.volumes import ball, save_nifti
 
 SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3"]
 
@@ -50,8 +51,11 @@ def test_tables_and_report(capsys) -> None:
     ]
     assert ours["mean"] == pytest.approx(np.mean(mine), abs=1e-3) and min(mine) > 85
     page = read_page(Path("out/report.html").read_text())
-    assert {figure["data-name"] for figure in page.all("figure")} >= set("abc")
+    assert {f["data-name"] for f in page.all("figure") if "data-name" in f} == set("abc")
     assert all((img["src"] or "").startswith("data:image/") for img in page.all("img"))
+    assert len(page.all("article")) == 3 and "Best" in page.text and "Worst" in page.text
+    alts = [img["alt"] or "" for img in page.all("img")]
+    assert sum("seed 0, step 1: 3 clusters" in alt for alt in alts) == 3, "a film of each"
     assert evaluate() == 0 and "kept" in capsys.readouterr().out
 
 
@@ -84,3 +88,24 @@ def test_mistakes(capsys) -> None:
     assert "its image (60, 70)" in capsys.readouterr().err
     assert evaluate("--against", "images/a.png") == 1
     assert "is not a table of scores" in capsys.readouterr().err
+
+
+def test_several_seeds_show_where_they_disagree(capsys) -> None:
+    assert evaluate("--seeds", "2") == 0
+    page = read_page(Path("out/report.html").read_text())
+    alts = [img["alt"] or "" for img in page.all("img")]
+    assert sum("agreement of the seeds" in alt for alt in alts) == 3
+    assert any("seed 1, step 1" in alt for alt in alts) and "Loss of every seed" in page.text
+
+
+def test_a_volume_shows_the_slice_with_most_of_the_ground_truth(capsys) -> None:
+    pytest.importorskip("nibabel")
+    values, truth = ball((40, 48, 7))
+    save_nifti(Path("scans/v.nii.gz"), values)
+    save_nifti(Path("truths/v.nii.gz"), truth.astype(np.uint8))
+    arguments = ["--images", "scans", "--masks", "truths", "--out", "out", "--target", "dark"]
+    assert cli.main(["evaluate", *arguments, *SMALL]) == 0
+    page = read_page(Path("out/report.html").read_text())
+    assert len(page.all("article")) == 1
+    assert page.text.count("slice 3 of 7") == 2, "at large, and in the gallery"
+    assert "piece 4 of 7, seed 0" in page.text and "nothing to compare with" in page.text

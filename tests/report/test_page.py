@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as PilImage
 
+from s3net_jax.io import Film, Strip, cluster_colors
 from s3net_jax.report import (
     SCRIPT,
+    Closeup,
+    Curve,
     Markup,
     Picture,
+    chart,
+    closeup,
     distributions,
     document,
     element,
+    film_strips,
     gallery,
+    history_charts,
     interval,
+    links,
     pairs,
     section,
     switches,
     table,
     tiles,
 )
+from s3net_jax.report.closeup import disagreement
 from s3net_jax.report.pictures import data_uri, outline_path, shrunk
 from tests.report.reading import read_page
 
@@ -38,6 +50,25 @@ def picture(name: str, score: float, shape: tuple[int, int] = (60, 80)) -> Pictu
         lambda: mask,
         lambda: np.roll(mask, 3, 1),
         {"blind": score, "oracle": 99.0},
+    )
+
+
+def history(seed: int, steps: int = 5) -> dict[str, Any]:
+    terms = {name: np.linspace(9, 1, steps) for name in ("loss", "ce", "affine", "spatial")}
+    return {"seed": seed, **terms, "labels": np.arange(steps, 0, -1.0)}
+
+
+def enlarged(name: str) -> Closeup:
+    one = picture(name, 42)
+    frames = np.zeros((2, 6, 8), int)
+    frames[0, :3] = 1
+    strips = [Strip(f"{name} {n}", ("step 1", "result"), (2, 1), frames) for n in range(4)]
+    return Closeup(
+        one,
+        lambda: one.mask().astype(int),
+        lambda: np.where(one.mask(), 0.5, 1.0),
+        lambda: Film(tuple(strips)),
+        lambda: [history(0), history(1, 3)],
     )
 
 
@@ -57,9 +88,12 @@ def test_every_part_escapes_what_it_is_given() -> None:
         distributions({EVIL: [3.0]}, unit=EVIL),
         switches(),
         gallery([picture(EVIL, 5)]),
+        closeup(enlarged(EVIL)),
+        chart(EVIL, [Curve(EVIL, np.ones(3)), Curve(EVIL, np.ones(3))]),
+        links({EVIL: EVIL}),
     ]
     page = read_page(document(EVIL, parts, script=SCRIPT))
-    assert len(page.all("script")) == 1 and page.text.count(EVIL) >= 14
+    assert len(page.all("script")) == 1 and page.text.count(EVIL) >= 20
 
 
 def test_the_gallery_is_sorted_and_says_what_it_is_sorted_by() -> None:
@@ -106,8 +140,8 @@ def test_distributions_stay_on_their_axis() -> None:
 
 def test_intervals() -> None:
     found = {"mean": 1.26, "low": -0.5, "high": 2}
-    assert interval(found) == "1.3 <small>(-0.5–2.0)</small>"
-    assert interval(found, 2, sign=True) == "+1.26 <small>(-0.50 to +2.00)</small>"
+    assert interval(found) == "1.3 <small>(−0.5–2.0)</small>"
+    assert interval(found, 2, sign=True) == "+1.26 <small>(−0.50 to +2.00)</small>"
 
 
 def test_pictures_keep_their_proportions() -> None:
@@ -115,3 +149,55 @@ def test_pictures_keep_their_proportions() -> None:
     assert small.size == (100, 50)
     assert data_uri(small).startswith("data:image/jpeg;base64,")
     assert data_uri(PilImage.new("P", (3, 3)), "PNG").startswith("data:image/png;base64,")
+
+
+def test_a_closeup_has_all_there_is() -> None:
+    page = read_page(document("x", [closeup(enlarged("a"))], script=SCRIPT))
+    alts = [img["alt"] or "" for img in page.all("img")]
+    assert all(alts) and len(alts) == 3 + 3 * 2, "three panels, three strips of two frames"
+    assert "75 %" not in alts[2] and "agreement of the seeds" in alts[2]
+    assert "a 0, step 1: 2 clusters" in alts and "a 2, result: 1 cluster" in alts
+    assert len(page.all("button")) == 3 and len(page.all("polyline")) == 4
+    one = picture("b", 7)
+    bare = read_page(document("x", [closeup(Closeup(one, lambda: one.mask().astype(int)))]))
+    assert len(bare.all("img")) == 2 and not bare.all("polyline") and not bare.all("button")
+
+
+def test_frames_keep_their_labels() -> None:
+    frames = np.array([[[0, 5], [200, 1]]])
+    text = film_strips(Film((Strip("x", ("step 1",), (4,), frames),)))
+    code = re.findall(r"base64,([^\"]+)", text)[0]
+    with PilImage.open(io.BytesIO(base64.b64decode(code))) as shown:
+        np.testing.assert_array_equal(
+            np.asarray(shown.convert("RGB")), cluster_colors(240)[frames[0]]
+        )
+
+
+def test_one_history_shows_its_terms_and_several_their_losses() -> None:
+    one, two = history_charts([history(0)]), history_charts([history(0), history(7)])
+    assert "cross entropy" in one and "without their weights" in one
+    assert "seed 7" in two and "cross entropy" not in two
+
+
+def test_charts_leave_out_what_is_not_finite() -> None:
+    values = np.array([1, 2, np.nan, 4, np.inf, 5, 6])
+    text = chart("x", [Curve("x", values)])
+    assert text.count("<polyline") == 2 and text.count("<circle") == 1 and "nan," not in text
+    read_page(document("x", [text, chart("y", [Curve("y", np.full(3, np.nan))])]))
+    lines = re.findall(r'points="([^"]+)"', chart("z", [Curve("z", np.array([1.0, 64]))]))
+    (x0, y0), (x1, y1) = (map(float, point.split(",")) for point in lines[0].split())
+    assert x0 < x1 and y0 > y1, "steps go right, values up"
+
+
+def test_clusters_are_counted_in_doublings() -> None:
+    text = chart("x", [Curve("x", np.array([64.0, 8, 1]))], doubling=True)
+    assert [int(n) for n in re.findall(r'"end">(\d+)<', text)] == [1, 2, 4, 8, 16, 32, 64]
+
+
+def test_disagreement_is_orange_and_agreement_grey() -> None:
+    image = np.full((40, 60, 3), (200, 60, 60), np.uint8)
+    share = np.ones((40, 60), np.float32)
+    share[:, 30:] = 0.5
+    pixels = np.asarray(disagreement(image, share, 60)).astype(int)
+    assert np.ptp(pixels[:, :25], axis=-1).max() <= 1
+    assert (pixels[:, 35:, 0] - pixels[:, 35:, 2]).min() > 100

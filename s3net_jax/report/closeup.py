@@ -1,0 +1,115 @@
+"""One image at large: outlines, clusters, where seeds disagree, the way there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.io import Film
+from s3net_jax.report.curves import history_charts
+from s3net_jax.report.film import film_strips
+from s3net_jax.report.gallery import Picture, outlined
+from s3net_jax.report.markup import Markup, element
+from s3net_jax.report.overlay import painted_clusters
+from s3net_jax.report.pictures import data_uri, fitting_size, shrunk
+
+__all__ = ["Closeup", "closeup", "disagreement"]
+
+_SIDE = 520  # pixels of a panel's long side
+_ORANGE = np.array((230, 110, 0), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Closeup:
+    """What is known of one image; the parts are asked for when they are needed.
+
+    Attributes:
+      picture: image, outlines and scores.
+      labels: makes (H, W) integers, the clusters.
+      agreement: makes (H, W) floats in [0, 1], of several seeds.
+      film: reads the clusters through the steps, where they were recorded.
+      histories: reads the histories of the fits, see :func:`history_charts`.
+    """
+
+    picture: Picture
+    labels: Callable[[], np.ndarray]
+    agreement: Callable[[], np.ndarray] | None = None
+    film: Callable[[], Film] | None = None
+    histories: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+
+
+def closeup(one: Closeup) -> Markup:
+    """An article on one image."""
+    picture = one.picture
+    first, *others = picture.scores
+    rest = ", ".join(f"{key} {picture.scores[key]:.1f}" for key in others)
+    head = element(
+        "header",
+        element("b", f"{picture.scores[first]:.1f}", class_="score"),
+        element("h3", picture.name),
+        element("span", f"{first} DSC; {rest}", class_="faint"),
+        *([element("span", picture.remark, class_="faint")] if picture.remark else []),
+    )
+    parts = [head, element("div", *_panels(one), class_="panels")]
+    if one.film is not None:
+        parts.append(film_strips(one.film()))
+    histories = one.histories() if one.histories is not None else []
+    if histories:
+        parts.append(history_charts(histories[:5]))
+    return element("article", *parts)
+
+
+def disagreement(image: np.ndarray, agreement: np.ndarray, side: int) -> PilImage.Image:
+    """The image in grey, orange where the seeds disagree.
+
+    Args:
+      image: (H, W, 3) uint8.
+      agreement: (H, W) in [0, 1]; at half and below the orange is full.
+      side: pixels of the result's long side.
+    """
+    grey = np.asarray(shrunk(image, side).convert("L"), np.float32)[..., None]
+    size = fitting_size(agreement.shape, side)
+    share = PilImage.fromarray(agreement.astype(np.float32))
+    share = np.asarray(share.resize(size, PilImage.Resampling.BILINEAR))[..., None]
+    strength = np.clip(2 * (1 - share), 0, 1) * 0.9
+    pixels = (0.75 * grey + 40) * (1 - strength) + _ORANGE * strength
+    return PilImage.fromarray(pixels.astype(np.uint8))
+
+
+def _panels(one: Closeup) -> list[Markup]:
+    labels, image = one.labels(), one.picture.image()
+    count = len(np.unique(labels))
+    size = fitting_size(labels.shape, _SIDE)
+    flat = PilImage.fromarray(labels.astype(np.int32)).resize(size, PilImage.Resampling.NEAREST)
+    clusters = painted_clusters(np.asarray(shrunk(image, _SIDE)), np.asarray(flat))
+    said = "1 cluster" if count == 1 else f"{count} clusters"
+    panels = [
+        _panel(outlined(one.picture, _SIDE), "ground truth and mask"),
+        _panel(_image(PilImage.fromarray(clusters), f"{said} of {one.picture.name}", True), said),
+    ]
+    if one.agreement is not None:
+        share = one.agreement()
+        text = f"{100 * float(share.mean()):.0f} % agreement of the seeds; orange: they differ"
+        panels.append(_panel(_image(disagreement(image, share, _SIDE), text), text))
+    return panels
+
+
+def _panel(content: Markup, caption: str) -> Markup:
+    return element("figure", content, element("figcaption", caption))
+
+
+def _image(picture: PilImage.Image, alt: str, screen: bool = False) -> Markup:
+    shown = element(
+        "img",
+        src=data_uri(picture),
+        width=picture.width,
+        height=picture.height,
+        alt=alt,
+        loading="lazy",
+        class_="screen" if screen else None,
+    )
+    return element("div", shown, class_="shot")

@@ -1,0 +1,156 @@
+"""Curves of fits over their steps: the loss and its terms, the number of clusters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.report.markup import Markup, element, join
+
+__all__ = ["Curve", "chart", "history_charts"]
+
+_WIDTH, _HEIGHT = 400, 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 8, 36
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 4")  # beside the colour, for who can't tell colours
+_TERMS = {"loss": "loss", "ce": "cross entropy", "affine": "affine", "spatial": "spatial"}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A named line: ``values`` (N,) at the steps 1..N; what is not finite is left out."""
+
+    name: str
+    values: np.ndarray
+
+
+def history_charts(histories: Sequence[Mapping[str, Any]]) -> Markup:
+    """Two charts side by side: loss and clusters, step by step.
+
+    Args:
+      histories: each with (steps,) arrays ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``
+        and its ``seed``. Of one history the terms of the loss are shown, of several the losses.
+    """
+    if len(histories) == 1:
+        losses = [Curve(title, histories[0][name]) for name, title in _TERMS.items()]
+        about = "Loss and its terms, without their weights"
+    else:
+        losses = [Curve(f"seed {h['seed']}", h["loss"]) for h in histories]
+        about = "Loss of every seed"
+    labels = [Curve(f"seed {h['seed']}", h["labels"]) for h in histories]
+    return element(
+        "div",
+        chart(about, losses),
+        chart("Number of clusters", labels, doubling=True),
+        class_="charts",
+    )
+
+
+def chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -> Markup:
+    """Lines over steps, told apart by colour and dashes.
+
+    Args:
+      title: stands above.
+      curves: at least one; colours repeat after five.
+      doubling: the vertical axis is logarithmic, for counts from 1 on.
+    """
+    steps = max(len(curve.values) for curve in curves)
+    finite = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
+    if doubling:
+        finite = np.log2(np.maximum(finite, 1))
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    low = min(low, 0.0)
+    high = high if high > low else low + 1
+
+    def across(step: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (step - 1) / max(steps - 1, 1)
+
+    def up(value: float) -> float:
+        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (value - low) / (high - low)
+
+    parts = []
+    rungs = range(math.ceil(high) + 1) if doubling else _ticks(low, high, 4)
+    for rung in rungs:
+        if rung > high + 1e-9:
+            continue
+        y = up(rung)
+        name = f"{2**rung:g}" if doubling else f"{rung:g}"
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{name}</text>'
+        )
+    for step in dict.fromkeys([1, *(int(t) for t in _ticks(1, steps, 5) if t >= 1)]):
+        parts.append(
+            f'<text x="{across(step):.1f}" y="{_HEIGHT - _BOTTOM + 16}" '
+            f'text-anchor="middle">{step}</text>'
+        )
+    parts.append(
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">'
+        "step</text>"
+    )
+    for n, curve in enumerate(curves):
+        values = np.log2(np.maximum(curve.values, 1)) if doubling else curve.values
+        style = f'class="series s{n % 5 + 1}" stroke-dasharray="{_DASHES[n % 5]}"'
+        for run in _runs(values):
+            points = " ".join(f"{across(k + 1):.1f},{up(float(values[k])):.1f}" for k in run)
+            if len(run) == 1:  # a line of one point is invisible
+                k = run[0]
+                parts.append(
+                    f'<circle class="s{n % 5 + 1}" cx="{across(k + 1):.1f}" '
+                    f'cy="{up(float(values[k])):.1f}" r="2.5"/>'
+                )
+            else:
+                parts.append(f'<polyline {style} points="{points}"/>')
+    said = f"{title}, over {steps} steps: " + "; ".join(
+        f"{c.name} from {c.values[0]:.3g} to {c.values[-1]:.3g}" for c in curves
+    )
+    drawing = element(
+        "svg",
+        element("title", said),
+        Markup("".join(parts)),
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        role="img",
+        aria_label=said,
+        class_="chart",
+    )
+    return element("figure", element("figcaption", title), drawing, _legend(curves))
+
+
+def _legend(curves: Sequence[Curve]) -> Markup:
+    if len(curves) == 1:
+        return Markup("")
+    items = [
+        element(
+            "span",
+            Markup(
+                f'<svg width="28" height="8" aria-hidden="true"><line class="series s{n % 5 + 1}" '
+                f'x1="0" x2="28" y1="4" y2="4" stroke-dasharray="{_DASHES[n % 5]}"/></svg>'
+            ),
+            curve.name,
+        )
+        for n, curve in enumerate(curves)
+    ]
+    return element("p", join(items), class_="legend faint")
+
+
+def _runs(values: np.ndarray) -> list[np.ndarray]:
+    """Places of neighbouring finite values."""
+    places = np.flatnonzero(np.isfinite(values))
+    if not places.size:
+        return []
+    return np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+
+
+def _ticks(low: float, high: float, wanted: int) -> list[float]:
+    """Round numbers from ``low`` to ``high``, about ``wanted`` of them."""
+    raw = (high - low) / wanted
+    if raw <= 0:
+        return [low]
+    unit = 10 ** math.floor(math.log10(raw))
+    step = next(unit * n for n in (1, 2, 5, 10) if unit * n >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(n * step, 10) for n in range(first, last + 1)]

@@ -1,0 +1,61 @@
+"""A film in a page: its frames side by side; a script may play them."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.io import Film, Strip, cluster_colors
+from s3net_jax.report.markup import Markup, element
+from s3net_jax.report.pictures import data_uri
+
+__all__ = ["film_strips"]
+
+_COLORS = 240  # of a film's palette; see s3net_jax.io.write_film
+
+
+def film_strips(film: Film, most: int = 3) -> Markup:
+    """The first ``most`` strips, frame by frame with their titles. The script plays a strip on
+    the ``.screen`` of the article that it stands in."""
+    return element("div", *map(_strip, film.strips[:most]), class_="film")
+
+
+def _strip(strip: Strip) -> Markup:
+    frames = [
+        element(
+            "figure",
+            element(
+                "img",
+                src=_picture(frame),
+                width=frame.shape[1],
+                height=frame.shape[0],
+                loading="lazy",
+                alt=f"{strip.name}, {title}: {_clusters(count)}",
+            ),
+            element(
+                "figcaption",
+                title,
+                element("br"),
+                element("small", _clusters(count), class_="faint"),
+            ),
+        )
+        for title, count, frame in zip(strip.titles, strip.counts, strip.frames, strict=True)
+    ]
+    head = element(
+        "p",
+        element("span", strip.name),
+        element("button", "▶ play", type="button", class_="play needs-script"),
+        class_="controls",
+    )
+    box = element("div", *frames, class_="frames", tabindex=0, role="group", aria_label=strip.name)
+    return element("div", head, box, class_="reel")
+
+
+def _clusters(count: int) -> str:
+    return "1 cluster" if count == 1 else f"{count} clusters"
+
+
+def _picture(frame: np.ndarray) -> str:
+    picture = PilImage.fromarray(frame.astype(np.uint8))
+    picture.putpalette(cluster_colors(_COLORS).tobytes())
+    return data_uri(picture, "PNG")
