@@ -64,7 +64,12 @@ def page(
             distributions(blind, ours=[reference]),
             anchor="distribution",
         ),
-        section(f"{reference} against the others, image by image", _comparisons(summary)),
+        section(
+            "Against the others, image by image",
+            _comparisons(summary),
+            about=f"The blind DSC of {reference} minus that of each other method: mean over the "
+            "images, bootstrap 95 % interval, Wilcoxon's signed-rank test.",
+        ),
         section("Every metric, blind", _metric_table(summary)),
     ]
     shown = [section("Best", *map(closeup, best), anchor="extremes")] if best else []
@@ -178,7 +183,7 @@ def _comparisons(summary: dict[str, Any]) -> Markup:
         for method, one in found.items()
     ]
     heads = [
-        f"blind DSC of {summary['reference']} minus that of",
+        "compared with",
         "mean difference",
         "Wilcoxon p",
         f"← worse, better → (±{reach:.0f})",

@@ -24,6 +24,7 @@ if (sort) {
   sort.addEventListener('change', order);
   worst.addEventListener('change', order);
 }
+let quit = () => {};
 for (const reel of $('.reel')) {
   const screen = $('.screen', reel.closest('article'))[0];
   const button = $('.play', reel)[0];
@@ -45,6 +46,8 @@ for (const reel of $('.reel')) {
   const stop = () => { clearInterval(timer); timer = 0; button.textContent = '▶ play'; };
   const play = () => {
     let n = 0;
+    quit();
+    quit = stop;
     button.textContent = '■ stop';
     show(0);
     timer = setInterval(() => {
@@ -55,7 +58,7 @@ for (const reel of $('.reel')) {
   button.addEventListener('click', () => { if (timer) { stop(); show(-1); } else play(); });
   figures.forEach((figure, n) => $('img', figure)[0].addEventListener('click', () => {
     const again = figure.classList.contains('now');
-    stop();
+    quit();
     show(again ? -1 : n);
   }));
 }

@@ -54,7 +54,7 @@ padding:12px 16px;margin:0 0 14px;font-size:13px}.boxes dl{margin:0}
 background:var(--card);border:1px solid var(--line);border-radius:6px;padding:3px 10px}
 .chip{display:inline-block;width:22px;height:0;border-top:3px solid;border-radius:2px;
 outline:2px solid #0009}.chip.truth{color:var(--truth)}.chip.mask{color:var(--mask)}
-.switches{position:sticky;top:0;z-index:3;background:var(--paper);padding:8px 0;margin:40px 0 -36px;
+.switches{position:sticky;top:0;z-index:3;background:var(--paper);padding:8px 0;margin:40px 0 -24px;
 border-bottom:1px solid var(--line)}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:14px}
 figure{margin:0}.gallery figure,.large figure{background:var(--card);border:1px solid var(--line);
@@ -65,7 +65,7 @@ display:block}.lines{position:absolute;inset:0;width:100%;height:100%;transition
 .lines path{fill:none;stroke-width:1.8;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 .lines .halo{stroke:#000;stroke-opacity:.55;stroke-width:4}.lines .truth path:last-child{
 stroke:var(--truth)}.lines .mask path:last-child{stroke:var(--mask)}
-@media (hover:hover){.shot:hover .lines{opacity:0}}
+@media (hover:hover){.shot:hover .lines{opacity:0}}@media (hover:none){.switches .faint{display:none}}
 body:has(#show-truth:not(:checked)) .lines .truth,
 body:has(#show-mask:not(:checked)) .lines .mask{display:none}
 .scripted .gallery .shot{cursor:zoom-in}.large{border:0;padding:0;background:none;cursor:zoom-out;
@@ -96,7 +96,7 @@ color:var(--grey)}.difference .range{stroke:currentColor;stroke-width:3;stroke-l
 .difference circle{fill:currentColor}.difference .zero{stroke:var(--faint);stroke-dasharray:2 3}
 .difference.better{color:var(--ours)}.difference.worse{color:var(--s2)}
 @media (max-width:640px){main{padding:18px 14px 48px}h1{font-size:21px}h2{margin-top:36px}
-.strip{grid-template-columns:1fr 56px;padding-top:8px}.strip .name{text-align:left;order:-2}
+.switches{margin-bottom:-14px}.strip{grid-template-columns:1fr 56px;padding-top:8px}.strip .name{text-align:left;order:-2}
 .strip .figure{order:-1}.strip .plot{grid-column:1/-1;width:calc(100% - 16px)!important;
 margin:auto}.strip.head{display:none}.strip.axis{padding:0}.strip.axis .name,
 .strip.axis .figure{display:none}th,td{padding:6px 9px}tr>:first-child{white-space:normal;

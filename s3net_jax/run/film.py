@@ -15,16 +15,17 @@ from s3net_jax.run.work import Fitted
 __all__ = ["chosen_steps", "film_of", "shown_fits", "thinned"]
 
 _STRIPS = 6  # seeds that a film shows at most
-_FRAMES = 9  # steps beside the result
+_FRAMES = 10  # steps beside the result
 _SIDE = 192  # pixels of a frame's long side
 
 
 def chosen_steps(steps: int) -> list[int]:
-    """Up to nine of the steps 1..``steps``, both ends among them, closer together at the start:
-    clusters merge by halves, not by steady numbers."""
+    """Up to ten of the steps 1..``steps``, both ends among them, closer together at the start,
+    where clusters merge by halves."""
     if steps <= _FRAMES:
         return list(range(1, steps + 1))
-    return sorted({round(step) for step in np.geomspace(1, steps, _FRAMES)})
+    share = np.linspace(0, 1, _FRAMES) ** 2.5
+    return sorted({round(step) for step in 1 + (steps - 1) * share})
 
 
 def shown_fits(pieces: Sequence[int], seeds: Sequence[int]) -> set[tuple[int, int]]:

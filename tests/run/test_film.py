@@ -91,7 +91,7 @@ def test_the_same_cluster_has_the_same_colour_in_every_frame(tmp_path: Path, mon
         labels = np.asarray(file)
     for strip in film.strips:
         assert strip.titles[0] == "step 1" and strip.titles[-2:] == ("step 12", "result")
-        assert len(strip.titles) == len(strip.counts) == len(strip.frames) <= 10
+        assert len(strip.titles) == len(strip.counts) == len(strip.frames) <= 11
         assert strip.frames.shape[1:] == labels.shape, "no larger than the image"
         np.testing.assert_array_equal(strip.frames[-1], labels)
         for frame in strip.frames[1:]:
@@ -156,10 +156,10 @@ def test_other_files_are_refused(tmp_path: Path, read: Any) -> None:
 
 
 def test_chosen_steps() -> None:
-    assert chosen_steps(1) == [1] and chosen_steps(9) == list(range(1, 10))
-    for steps in (10, 17, 50, 400):
+    assert chosen_steps(1) == [1] and chosen_steps(10) == list(range(1, 11))
+    for steps in (11, 17, 50, 400):
         found = chosen_steps(steps)
-        assert found[0] == 1 and found[-1] == steps and 5 < len(found) <= 9
+        assert found[0] == 1 and found[-1] == steps and 5 < len(found) <= 10
 
 
 def test_recording_changes_neither_the_digest_nor_a_bit() -> None:
