@@ -148,5 +148,5 @@ def baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], P
     if "clusters" not in inspect.signature(predict).parameters:
         raise ConfigError(f"The baseline {name!r} can't be told a number of clusters.")
     if clusters < 2:
-        raise ConfigError(f"{clusters} clusters are too few for {name!r}: there must be two.")
+        raise ConfigError(f"clusters is {clusters}: there must be at least two.")
     return partial(predict, clusters=clusters)

@@ -10,14 +10,14 @@ from typing import Any
 
 from s3net_jax.baselines import BASELINES
 from s3net_jax.config import Config
-from s3net_jax.evaluate import Pair, evaluate
+from s3net_jax.evaluate import Evaluation, Pair, evaluate
 from s3net_jax.evaluate.report import write_report
 from s3net_jax.evaluate.scores import Score, score_baselines
 from s3net_jax.experiments.data import open_data
 from s3net_jax.experiments.folder import begin_folder
 from s3net_jax.experiments.spec import Grid, Method
 from s3net_jax.experiments.summary import Table, summary_of, table_of
-from s3net_jax.experiments.tables import tables_text, write_tables
+from s3net_jax.experiments.tables import interval, tables_text, write_tables
 from s3net_jax.run import Engine, Listener
 from s3net_jax.run.outputs import Draw
 
@@ -92,10 +92,11 @@ def run_grid(
             number += 1
             say(f"{method.name} on {name} ({number} of {total})")
             found = _evaluated(grid, method, pairs, folder / name, trivial, attend, draw, overwrite)
-            scores += found[0]
-            failed += found[1]
+            scores += [score for score in found.scores if score.method == method.name]
+            failed += found.run.failed
             tables[name] = table_of(grid, name, scores)
             write_tables(folder, summary_of(grid, tables, failed), tables)
+            say(_said(found))
     summary = summary_of(grid, tables, failed)
     write_tables(folder, summary, tables)
     return Found(folder, summary, tables_text(tables), failed)
@@ -124,7 +125,7 @@ def _evaluated(
     attend: Attend,
     draw: Draw,
     overwrite: bool,
-) -> tuple[list[Score], int]:
+) -> Evaluation:
     assert method.config is not None
     with attend(method.config, grid.seed, method.seeds) as (engine, listener):
         found = evaluate(
@@ -141,4 +142,15 @@ def _evaluated(
             baselines=baselines,
         )
     write_report(found, pairs, f"{method.name} on {folder.name}")
-    return [s for s in found.scores if s.method == method.name], found.run.failed
+    return found
+
+
+def _said(found: Evaluation) -> str:
+    run = found.run
+    counts = [f"{run.done} done"]
+    counts += [f"{run.skipped} kept"] if run.skipped else []
+    counts += [f"{run.failed} failed"] if run.failed else []
+    if found.method in found.summary["methods"]:
+        mean = found.summary["methods"][found.method]["protocols"]["blind"]["dsc"]
+        counts.append(f"mean blind DSC {interval(mean)}")
+    return f"{found.method}: {', '.join(counts)}"

@@ -149,7 +149,7 @@ def _method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> 
         fields.fail("it has a preset and a baseline: write one of them.")
     if fields.has("baseline"):
         name = fields.text("baseline")
-        clusters = fields.count("clusters", 2) if fields.has("clusters") else None
+        clusters = fields.count("clusters") if fields.has("clusters") else None
         try:
             predict = baseline(name, clusters)
         except ConfigError as error:

@@ -58,7 +58,7 @@ def test_the_number_of_clusters() -> None:
     for name, clusters, sentence in (
         ("k-mean on RGB", None, "Did you mean k-means on RGB"),
         ("Otsu, dark", 3, "can't be told a number of clusters"),
-        ("k-means on RGB", 1, "there must be two"),
+        ("k-means on RGB", 1, "there must be at least two"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             baseline(name, clusters)

@@ -1,0 +1,190 @@
+"""The search for settings: what it fits, what it finds, what it keeps."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from s3net_jax import cli
+from s3net_jax.config import Config, parse_overrides
+from s3net_jax.experiments import read_tuning
+from s3net_jax.experiments.tuning import fits as fits_module
+from s3net_jax.experiments.tuning.fits import SettingFitter
+from s3net_jax.experiments.tuning.settings import set_options, settings_of
+from s3net_jax.experiments.tuning.summary import summarise_tuning
+from s3net_jax.fitting import fit
+from s3net_jax.presets import PRESETS, preset
+from tests.experiments.files import TUNING, save_data, write
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S3NET_CACHE", "off")
+
+
+def run(*more: str, text: str = TUNING) -> int:
+    return cli.main(["tune", write(text), "--out", "out", *more])
+
+
+def test_settings() -> None:
+    tuning = read_tuning(Path(write(TUNING)))
+    settings = settings_of(tuning)
+    assert len(settings) == 6, "the preset's own numbers are in the grid, and come first"
+    assert settings[0] == {
+        "weight_ce": 1.2,
+        "weight_affine": 0.3,
+        "weight_spatial": 0.3,
+        "learning_rate": 0.36,
+        "momentum": 0.9,
+    }
+    other = read_tuning(Path("experiment.toml"), overrides={"fit": {"momentum": 0.5}})
+    assert len(settings_of(other)) == 6
+    text = TUNING.replace("[0, 0.3]", "[0, 1]")
+    assert len(settings_of(read_tuning(Path(write(text))))) == 7, "its own numbers are added"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_user_types(name: str) -> None:
+    config = preset(name).replace(
+        input={"size": 64},
+        model={"kernel_sizes": (3, 5), "dilations": (1, 4)},
+        fit={"learning_rate": 0.125, "steps": 7},
+        segment={"fill_holes": False},
+    )
+    words = set_options(config).split()
+    assert words[:2] == ["--preset", name] and set(words[2::2]) == {"--set"}
+    assert preset(words[1]).replace(**parse_overrides(words[3::2])) == config
+
+
+@pytest.mark.parametrize("stop", [0, 8])
+def test_labels_after_every_step_are_those_of_fits_with_so_many_steps(
+    picture: np.ndarray, stop: int
+) -> None:
+    tiny: Any = {"model": {"channels": 8, "blocks": 1}, "input": {"size": 24}}
+    config = Config().replace(
+        **tiny, fit={"steps": 5, "stop_labels": stop, "stop_after": 2, "learning_rate": 0.1}
+    )
+    (setting,) = [
+        {
+            "weight_ce": 1.2,
+            "weight_affine": 0.3,
+            "weight_spatial": 0.3,
+            "learning_rate": 0.1,
+            "momentum": 0.9,
+        }
+    ]
+    (maps,) = SettingFitter(config)(picture, [setting], seed=3)
+    assert len(maps) == 5
+    for steps in (1, 3, 5):
+        single = fit(jax.random.key(3), picture, config.replace(fit={"steps": steps}))
+        found = maps[steps - 1]
+        assert found is not None and np.mean(found != np.asarray(single.labels)) < 0.01
+
+
+def test_a_search(capsys) -> None:
+    save_data("skin")
+    assert run("--batch", "4", "--plain") == 0
+    text = capsys.readouterr().out
+    assert "b of skin (2 of 2): 6 settings, 3 steps" in text and "Ground truth has chosen" in text
+    summary = json.loads(Path("out/summary.json").read_text())
+    assert summary["images"] == {"done": 2, "of": 2} and len(summary["best"]) == 6
+    best = summary["best"][0]
+    assert best["options"] in text and best["protocols"]["blind"]["count"] == 2
+    with open("out/table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 * 3 and list(rows[0])[5:7] == ["steps", "blind"]
+    highest = max(float(row["blind"]) for row in rows)
+    assert highest == pytest.approx(best["protocols"]["blind"]["mean"], abs=2e-3)
+    wild = [row for row in rows if row["learning_rate"] == "1e+30"]
+    assert {float(row["oracle"]) for row in wild if row["steps"] == "3"} == {0}, "diverged"
+    assert set(summary["effects"]) == {"weight_spatial", "learning_rate"}
+    page = Path("out/report.html").read_text()
+    assert best["options"] in page and not re.search(r'(src|href)="', page)
+    assert "The best: `" in Path("out/table.md").read_text()
+
+
+def test_a_search_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    save_data("skin")
+    whole, computed, stop = fits_module._fit, 0, 3
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        if computed == stop:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(fits_module, "_fit", counted)
+    assert run("--batch", "2") == 130
+    log = Path("out/scores.jsonl").read_bytes()
+    assert len(log.splitlines()) == 4
+    Path("out/scores.jsonl").write_bytes(log + b'{"stem": "skin/a se')  # a line cut by a crash
+    stop = 0
+    assert run("--batch", "2") == 0
+    assert computed == 3 + 1 + 3, "one batch of the first image, three of the second"
+    assert len(Path("out/scores.jsonl").read_bytes().splitlines()) == 12
+    assert run() == 0 and computed == 7
+    grown = TUNING.replace("[0, 0.3]", "[0, 0.3, 1]")
+    assert run("--batch", "3", text=grown) == 0 and computed == 9, "three settings, two images"
+    save = Path("skin/masks/a.png").read_bytes()
+    Path("skin/masks/a.png").write_bytes(Path("skin/masks/b.png").read_bytes() + save[:0])
+    capsys.readouterr()
+    assert run("--set", "model.blocks=1") == 2
+    assert "holds this experiment with other settings" in capsys.readouterr().err
+
+
+def test_batches_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    save_data("skin", "a")
+    whole, sizes = fits_module._fit, []
+
+    def scarce(pixels: Any, settings: Any, *more: Any) -> Any:
+        sizes.append(len(settings))
+        if len(settings) > 3:
+            raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return whole(pixels, settings, *more)
+
+    monkeypatch.setattr(fits_module, "_fit", scarce)
+    assert run("--batch", "6") == 0
+    assert sizes == [6, 3, 3] and "going on with 3" in capsys.readouterr().out
+
+
+def test_a_choice_is_checked_on_what_it_has_not_seen() -> None:
+    tuning = read_tuning(Path(write(TUNING)))
+    settings = settings_of(tuning)[:3]
+    # Each image likes a setting of its own: what the others choose is bad for it.
+    blind = np.full((3, 3, 3), 50.0)
+    for n in range(3):
+        blind[n, n] = 20
+        blind[n, n, 2] = 95
+    done = {
+        f"image {n}": [
+            [
+                {
+                    "dsc": {
+                        p: blind[n, s].tolist() for p in ("blind", "released", "overlap", "oracle")
+                    }
+                }
+                for s in range(3)
+            ]
+        ]
+        for n in range(3)
+    }
+    found = summarise_tuning(tuning, settings, done, 3)
+    assert found["best"][0]["protocols"]["blind"]["mean"] == pytest.approx(65)
+    assert found["left_out"]["mean"] < 60
+
+
+def test_volumes_are_refused(capsys) -> None:
+    for folder in ("images", "masks"):
+        Path("skin", folder).mkdir(parents=True)
+        Path("skin", folder, "a.nii.gz").touch()
+    assert run() == 2
+    assert "is a volume: s3net tune takes pictures" in capsys.readouterr().err
