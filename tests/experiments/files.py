@@ -15,6 +15,9 @@ TINY = """
 [set]
 input.size = 32
 model.channels = 4
+model.blocks = 1
+model.block = "conv"
+model.deform = "none"
 fit.steps = 3
 """
 ABLATION = f"""

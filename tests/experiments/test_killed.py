@@ -1,0 +1,71 @@
+"""Experiments that are killed outright and begun again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.files import ABLATION, TUNING, save_data, write
+from tests.run.commands import environment
+
+
+@pytest.mark.parametrize(("command", "text"), [("ablate", ABLATION), ("tune", TUNING)])
+def test_a_killed_experiment_ends_as_if_nothing_had_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_data("skin", "abc")
+    write(text)
+    variables = environment(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "cache"))
+
+    def start(out: str) -> subprocess.Popen[str]:
+        arguments = [command, "experiment.toml", "--out", out, "--batch", "2", "--plain"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "s3net_jax.cli", *arguments],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def lines() -> int:
+        logs = [*Path("killed").rglob("results.jsonl"), *Path("killed").glob("scores.jsonl")]
+        return sum(log.read_bytes().count(b"\n") for log in logs)
+
+    process = start("killed")
+    while process.poll() is None and lines() < 2:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and lines() >= 2
+    for out in ("killed", "whole"):
+        process = start(out)
+        _, err = process.communicate(timeout=600)
+        assert process.returncode == 0, err
+    for name in ("table.md", "table.csv", "summary.json"):
+        killed, whole = (_without_times(Path(out, name)) for out in ("killed", "whole"))
+        assert killed == whole, name
+    assert not list(Path("killed").rglob(".*.tmp")), os.listdir("killed")
+
+
+def _without_times(path: Path) -> object:
+    """What a file says, apart from how long it took."""
+    if path.suffix == ".json":
+        return json.loads(path.read_text(), object_hook=_timeless)
+    rows = [
+        line.split("," if path.suffix == ".csv" else "|") for line in path.read_text().split("\n")
+    ]
+    heads = next((row for row in rows if any("seconds" in cell for cell in row)), [])
+    at = next((n for n, cell in enumerate(heads) if "seconds" in cell), None)
+    return [[cell for n, cell in enumerate(row) if n != at] for row in rows]
+
+
+def _timeless(found: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in found.items() if name != "seconds"}
