@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from s3net_jax.config import Config, ConfigError, nearest
 
-__all__ = ["Fields", "load", "unique"]
+__all__ = ["Fields", "check_seeds", "load", "unique"]
 
 _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
 
@@ -126,6 +126,12 @@ class Fields:
         if not fits or isinstance(value, bool):
             self.fail(f"{key} is {value!r}: write {_WORDS[kind]}.")
         return value
+
+
+def check_seeds(fields: Fields, first: int, count: int) -> None:
+    """Raises :class:`ConfigError` if the last of ``count`` seeds is none."""
+    if first + count > 2**32:
+        fields.fail(f"the last of {count} seeds from {first} on is above {2**32 - 1}.")
 
 
 def _bracketed(trail: tuple[str, ...]) -> str:

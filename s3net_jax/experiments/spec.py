@@ -13,7 +13,7 @@ from s3net_jax.baselines import BASELINES, Prediction, baseline
 from s3net_jax.config import Config, ConfigError, nearest
 from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.data import DataSet, read_data
-from s3net_jax.experiments.fields import Fields, load, unique
+from s3net_jax.experiments.fields import Fields, check_seeds, load, unique
 from s3net_jax.masks import check_target
 from s3net_jax.presets import preset
 
@@ -117,6 +117,7 @@ def read_grid(
         if method.config is not None and overrides:
             method = replace(method, config=method.config.replace(**overrides))
         methods.append(method)
+    check_seeds(fields, seed, max(method.seeds for method in methods))
     unique([method.name for method in methods], fields, key)
     unique([method.folder.casefold() for method in methods], fields, f"folders of {key}")
     for method in methods:

@@ -94,6 +94,13 @@ SWAPS = [
     (COMPARISON, '"bright" }', '"bride" }', "There is no target 'bride'"),
     (COMPARISON, "paper.skin = { dsc = 86.0, hm = 23.1, xor = 25.9 }", "", "needs a preset, a"),
     (COMPARISON, "[[methods]]", "[[method]]", r"there is no \[\[methods\]\]"),
+    (TUNING, "input.size = 32", "input.tile = 64", "leave input.tile at 0"),
+    (
+        TUNING,
+        'preset = "paper"',
+        'preset = "paper"\nseed = 4294967295\nseeds = 2',
+        "last of 2 seeds",
+    ),
     (TUNING, "[0, 0.3]", "[0, 0]", "names a value twice"),
     (TUNING, "[0, 0.3]", '"0"', "write a list of numbers"),
     (TUNING, "[0, 0.3]", "[]", "write a list of numbers"),

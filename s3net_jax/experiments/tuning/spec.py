@@ -9,7 +9,7 @@ from typing import Any
 
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.experiments.data import DataSet, read_data
-from s3net_jax.experiments.fields import Fields, load
+from s3net_jax.experiments.fields import Fields, check_seeds, load
 from s3net_jax.experiments.spec import kind_of, named_preset
 
 __all__ = ["FIELDS", "Tuning", "read_tuning"]
@@ -69,15 +69,12 @@ def read_tuning(
     steps = _steps(fields, config.fit.steps)
     data = read_data(fields)
     fields.finish()
-    return Tuning(
-        title,
-        config,
-        values,
-        steps,
-        data,
-        own_seed if seed is None else seed,
-        own_seeds if seeds is None else seeds,
-    )
+    if config.input.tile:
+        fields.fail("a search does not cut images into tiles: leave input.tile at 0.")
+    seed = own_seed if seed is None else seed
+    seeds = own_seeds if seeds is None else seeds
+    check_seeds(fields, seed, seeds)
+    return Tuning(title, config, values, steps, data, seed, seeds)
 
 
 def _values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
