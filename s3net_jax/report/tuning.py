@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from s3net_jax.report.curves import Curve, chart
 from s3net_jax.report.document import document, section, tiles
 from s3net_jax.report.markup import Markup, element
 from s3net_jax.report.tables import interval, pairs, table
@@ -12,7 +15,6 @@ from s3net_jax.report.tables import interval, pairs, table
 __all__ = ["tuning_page"]
 
 _COMMAND = "padding:12px 16px;white-space:pre-wrap"
-_WIDTH, _HEIGHT, _LEFT, _BELOW = 720, 260, 44, 28
 
 
 def tuning_page(summary: Mapping[str, Any], warning: str) -> str:
@@ -46,7 +48,8 @@ def tuning_page(summary: Mapping[str, Any], warning: str) -> str:
             "The best settings",
             _best(summary),
             about="Mean DSC over images with bootstrap 95 % intervals, each setting with its best "
-            "number of steps; the preset's own numbers last.",
+            "number of steps; the preset's own numbers last. Difference: blind DSC minus that of "
+            "the preset, image by image.",
         ),
         section(
             "Steps",
@@ -86,7 +89,7 @@ def _best(summary: Mapping[str, Any]) -> Markup:
         numbers = [f"{row['setting'][name]:g}" for name in names]
         means = [interval(row["protocols"][name]) for name in protocols]
         rows.append([*numbers, str(row["steps"]), *means, interval(row["difference"], sign=True)])
-    heads = [*names, "steps", *protocols, "blind, minus the preset"]
+    heads = [*names, "steps", *protocols, "difference"]
     return table(heads, rows, ours=[0], caption="The best settings")
 
 
@@ -103,44 +106,10 @@ def _effects(effects: Mapping[str, Mapping[str, float]]) -> Markup:
 
 
 def _curves(steps: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Markup:
-    """Two lines; the best setting's is the one in colour."""
-    low = 10 * int(min(map(min, curves.values())) // 10)
-    high = max(low + 10.0, 10 * -(-max(map(max, curves.values())) // 10))
-    first, span = steps[0], max(1, steps[-1] - steps[0])
-
-    def place(step: int, value: float) -> str:
-        x = _LEFT + (_WIDTH - _LEFT - 12) * (step - first) / span
-        y = 10 + (_HEIGHT - _BELOW - 10) * (high - value) / (high - low)
-        return f"{x:.1f},{y:.1f}"
-
-    drawn = []
-    for k in range(6):
-        value = low + (high - low) * k / 5
-        x, y = place(first, value).split(",")
-        end = _WIDTH - 12
-        drawn.append(f'<line class="grid" x1="{x}" x2="{end}" y1="{y}" y2="{y}"/>')
-        drawn.append(f'<text x="{_LEFT - 8}" y="{y}" dy="4" text-anchor="end">{value:g}</text>')
-    for step in sorted({steps[round(k * (len(steps) - 1) / 5)] for k in range(6)}):
-        x = place(step, low).split(",")[0]
-        drawn.append(f'<text x="{x}" y="{_HEIGHT - 8}" text-anchor="middle">{step}</text>')
-    for name, color in (("base", "var(--grey)"), ("best", "var(--ours)")):
-        points = " ".join(place(s, v) for s, v in zip(steps, curves[name], strict=True))
-        drawn.append(
-            f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2.5"/>'
-        )
-    svg = element(
-        "svg",
-        element("title", "Mean blind DSC after each step"),
-        Markup("".join(drawn)),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        width="100%",
-        role="img",
-        style="font-size:12px;fill:currentColor",
-    )
-    key = element(
-        "p",
-        element("b", "best setting", style="color:var(--ours)"),
-        " and preset (grey); steps along, mean blind DSC upwards",
-        class_="faint",
-    )
-    return element("div", svg, key, class_="strips")
+    """Of the best setting and the preset; only some of the steps may have been scored."""
+    lines = []
+    for name, title in (("best", "the best setting"), ("base", "the preset")):
+        values = np.full(steps[-1], np.nan)
+        values[np.array(steps) - 1] = curves[name]
+        lines.append(Curve(title, values))
+    return element("div", chart("Mean blind DSC", lines), class_="charts")
