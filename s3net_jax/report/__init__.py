@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s3net_jax.report.assets import SCRIPT
 from s3net_jax.report.closeup import Closeup, closeup
 from s3net_jax.report.curves import Curve, chart, history_charts
 from s3net_jax.report.distributions import distributions
@@ -10,7 +11,6 @@ from s3net_jax.report.film import film_strips
 from s3net_jax.report.gallery import Picture, gallery, outlined, switches
 from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.overlay import overlay
-from s3net_jax.report.script import SCRIPT
 from s3net_jax.report.tables import interval, pairs, table
 
 __all__ = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from s3net_jax.report.assets import STYLE
 from s3net_jax.report.markup import Markup, element, join
-from s3net_jax.report.style import STYLE
 
 __all__ = ["document", "links", "section", "tiles"]
 

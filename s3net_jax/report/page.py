@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from s3net_jax.report.assets import SCRIPT
 from s3net_jax.report.closeup import Closeup, closeup
 from s3net_jax.report.distributions import distributions
 from s3net_jax.report.document import document, links, section, tiles
 from s3net_jax.report.gallery import Picture, gallery, switches
 from s3net_jax.report.markup import Markup, element, join
-from s3net_jax.report.script import SCRIPT
 from s3net_jax.report.tables import interval, pairs, table
 
 __all__ = ["page"]
@@ -64,12 +64,7 @@ def page(
             distributions(blind, ours=[reference]),
             anchor="distribution",
         ),
-        section(
-            "Against the others, image by image",
-            _comparisons(summary),
-            about=f"The blind DSC of {reference} minus that of each other method: mean over the "
-            "images, bootstrap 95 % interval, Wilcoxon's signed-rank test.",
-        ),
+        *(_comparisons(summary) if summary["comparisons"] else []),
         section("Every metric, blind", _metric_table(summary)),
     ]
     shown = [section("Best", *map(closeup, best), anchor="extremes")] if best else []
@@ -173,10 +168,8 @@ def _place(methods: dict[str, Any], summary: dict[str, Any]) -> list[int]:
     return [n for n, method in enumerate(methods) if method == summary["reference"]]
 
 
-def _comparisons(summary: dict[str, Any]) -> Markup:
+def _comparisons(summary: dict[str, Any]) -> list[Markup]:
     found = summary["comparisons"]
-    if not found:
-        return element("p", "There is nothing to compare with.", class_="faint")
     reach = max(max(abs(one["low"]), abs(one["high"])) for one in found.values()) or 1.0
     rows = [
         [method, interval(one, sign=True), f"{one['p_value']:.2g}", _difference(one, reach)]
@@ -188,7 +181,12 @@ def _comparisons(summary: dict[str, Any]) -> Markup:
         "Wilcoxon p",
         f"← worse, better → (±{reach:.0f})",
     ]
-    return table(heads, rows, caption="Differences of the blind DSC, image by image")
+    about = (
+        f"The blind DSC of {summary['reference']} minus that of each other method: mean over the "
+        "images, bootstrap 95 % interval, Wilcoxon's signed-rank test."
+    )
+    shown = table(heads, rows, caption="Differences of the blind DSC, image by image")
+    return [section("Against the others, image by image", shown, about=about)]
 
 
 def _difference(found: dict[str, float], reach: float) -> Markup:

@@ -68,7 +68,8 @@ def film_of(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments)
         frames = [align_labels(_reduced(fit.labels, shape), result)]
         for earlier in fit.label_maps[::-1]:
             frames.append(align_labels(earlier, frames[-1]))
-        where = f"piece {piece + 1} of {len(case)}, " if len(case) > 1 else ""
+        kind = "tile" if case.volume is None else "slice"
+        where = f"{kind} {piece + 1} of {len(case)}, " if len(case) > 1 else ""
         steps = chosen_steps(fit.steps)
         titles = [*(f"step {step}" for step in steps), "result"]
         # A frame is smaller than the label map, and may miss its smallest clusters.

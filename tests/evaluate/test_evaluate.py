@@ -108,4 +108,4 @@ def test_a_volume_shows_the_slice_with_most_of_the_ground_truth(capsys) -> None:
     page = read_page(Path("out/report.html").read_text())
     assert len(page.all("article")) == 1
     assert page.text.count("slice 3 of 7") == 2, "at large, and in the gallery"
-    assert "piece 4 of 7, seed 0" in page.text and "nothing to compare with" in page.text
+    assert "slice 4 of 7, seed 0" in page.text and "Against" not in page.text

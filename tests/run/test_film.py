@@ -143,7 +143,7 @@ def test_tiles_show_the_piece_in_the_middle(tmp_path: Path, monkeypatch) -> None
     save_lesion(tmp_path / "a.png", shape=(96, 96))
     run(tmp_path, FILMED.replace(input={"tile": 64}))
     (strip,) = read_film(tmp_path / "out/a.steps.png").strips
-    assert strip.name == "piece 3 of 4, seed 0" and strip.frames.shape[1:] == (64, 64)
+    assert strip.name == "tile 3 of 4, seed 0" and strip.frames.shape[1:] == (64, 64)
     assert len(read_history(tmp_path / "out/a.history.json")) == 4
 
 

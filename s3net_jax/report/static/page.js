@@ -1,12 +1,9 @@
-"""What a page can do beyond being read. Everything is there without it, too."""
+// What a page can do beyond being read. Everything is there without it, too.
 
-from __future__ import annotations
-
-__all__ = ["SCRIPT"]
-
-SCRIPT = """
 document.documentElement.classList.add('scripted');
 const $ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// The gallery, sorted by any score.
 const sort = document.getElementById('sort');
 if (sort) {
   const worst = document.getElementById('worst-first');
@@ -24,6 +21,8 @@ if (sort) {
   sort.addEventListener('change', order);
   worst.addEventListener('change', order);
 }
+
+// A film plays on the article's panel of clusters; one at a time.
 let quit = () => {};
 for (const reel of $('.reel')) {
   const screen = $('.screen', reel.closest('article'))[0];
@@ -44,30 +43,36 @@ for (const reel of $('.reel')) {
     box.scrollLeft = figure.offsetLeft - box.offsetLeft - box.clientWidth / 2 + 50;
   };
   const stop = () => { clearInterval(timer); timer = 0; button.textContent = '▶ play'; };
+  const leave = () => { stop(); show(-1); };
   const play = () => {
     let n = 0;
     quit();
-    quit = stop;
+    quit = leave;
     button.textContent = '■ stop';
     show(0);
     timer = setInterval(() => {
       n += 1;
-      if (n > figures.length) { stop(); show(-1); } else if (n < figures.length) show(n);
+      if (n > figures.length) leave(); else if (n < figures.length) show(n);
     }, 700);
   };
-  button.addEventListener('click', () => { if (timer) { stop(); show(-1); } else play(); });
+  button.addEventListener('click', () => { if (timer) leave(); else play(); });
   figures.forEach((figure, n) => $('img', figure)[0].addEventListener('click', () => {
     const again = figure.classList.contains('now');
     quit();
+    quit = leave;
     show(again ? -1 : n);
   }));
 }
+
+// A click on a picture of the gallery shows it large.
 const large = document.createElement('dialog');
 large.className = 'large';
 large.addEventListener('click', () => large.close());
 document.body.append(large);
 for (const shot of $('.gallery .shot')) {
   const open = () => {
+    const image = shot.querySelector('img');
+    large.style.setProperty('--shape', image.width / image.height);
     large.replaceChildren(shot.closest('figure').cloneNode(true));
     large.showModal();
   };
@@ -78,4 +83,3 @@ for (const shot of $('.gallery .shot')) {
     if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); open(); }
   });
 }
-"""
