@@ -117,7 +117,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     _images(evaluate)
     _many(evaluate)
     experiments = {
-        name: _experiment(add(name, text, parents=[_output()]), batched_alone=name == "tune")
+        name: _experiment(add(name, text, parents=[_output(live=name != "tune")]), name == "tune")
         for name, text in (
             ("ablate", "evaluate variants of one configuration, from an experiment file"),
             ("compare", "evaluate methods and baselines on data sets, from an experiment file"),
@@ -261,17 +261,16 @@ def _settings(default_preset: str) -> argparse.ArgumentParser:
     return shared
 
 
-def _output() -> argparse.ArgumentParser:
-    """The options on what is printed."""
+def _output(live: bool = True) -> argparse.ArgumentParser:
+    """The options on what is printed; ``live``: a terminal is shown more than plain lines."""
     shared = argparse.ArgumentParser(add_help=False)
     group = shared.add_argument_group("output")
     group.add_argument("--quiet", action="store_true", help="print failures only")
     group.add_argument("--json", action="store_true", help="print one JSON object a line")
-    group.add_argument(
-        "--plain",
-        action="store_true",
-        help="print plain lines on a terminal too",
-    )
+    if live:
+        group.add_argument(
+            "--plain", action="store_true", help="print plain lines on a terminal too"
+        )
     group.add_argument("--no-cache", action="store_true", help="don't keep compiled programs")
     return shared
 

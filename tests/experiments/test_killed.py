@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ def test_a_killed_experiment_ends_as_if_nothing_had_happened(
     variables = environment(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "cache"))
 
     def start(out: str) -> subprocess.Popen[str]:
-        arguments = [command, "experiment.toml", "--out", out, "--batch", "2", "--plain"]
+        arguments = [command, "experiment.toml", "--out", out, "--batch", "2"]
         return subprocess.Popen(
             [sys.executable, "-m", "s3net_jax.cli", *arguments],
             env=variables,
@@ -59,9 +60,8 @@ def _without_times(path: Path) -> object:
     """What a file says, apart from how long it took."""
     if path.suffix == ".json":
         return json.loads(path.read_text(), object_hook=_timeless)
-    rows = [
-        line.split("," if path.suffix == ".csv" else "|") for line in path.read_text().split("\n")
-    ]
+    lines = path.read_text().splitlines()
+    rows = [*csv.reader(lines)] if path.suffix == ".csv" else [line.split("|") for line in lines]
     heads = next((row for row in rows if any("seconds" in cell for cell in row)), [])
     at = next((n for n, cell in enumerate(heads) if "seconds" in cell), None)
     return [[cell for n, cell in enumerate(row) if n != at] for row in rows]

@@ -87,7 +87,7 @@ def test_labels_after_every_step_are_those_of_fits_with_so_many_steps(
 
 def test_a_search(capsys) -> None:
     save_data("skin")
-    assert run("--batch", "4", "--plain") == 0
+    assert run("--batch", "4") == 0
     text = capsys.readouterr().out
     assert "b of skin (2 of 2): 6 settings, 3 steps" in text and "Ground truth has chosen" in text
     summary = json.loads(Path("out/summary.json").read_text())
