@@ -15,7 +15,14 @@ from s3net_jax.run.discover import _stems
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     names = ["b/10.png", "b/2.png", "b/1.PNG", "b/.hidden.png", "b/notes.txt", "b/sub/x.png"]
-    names += ["a/2.png", "a/2.jpg", "b/2.labels.png", "b/2.mask.png", "b/2.overlay.png"]
+    names += [
+        "a/2.png",
+        "a/2.jpg",
+        "b/2.labels.png",
+        "b/2.mask.png",
+        "b/2.overlay.png",
+        "b/2.steps.png",
+    ]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
