@@ -94,7 +94,7 @@ SWAPS = [
     (COMPARISON, '"bright" }', '"bride" }', "There is no target 'bride'"),
     (COMPARISON, "paper.skin = { dsc = 86.0, hm = 23.1, xor = 25.9 }", "", "needs a preset, a"),
     (COMPARISON, "[[methods]]", "[[method]]", r"there is no \[\[methods\]\]"),
-    (TUNING, "input.size = 32", "input.tile = 64", "leave input.tile at 0"),
+    (TUNING, "input.size = 32", "input.tile = 64", "input.tile is 64: a search scores"),
     (
         TUNING,
         'preset = "paper"',

@@ -23,6 +23,10 @@ FIELDS = {
 }
 """What can be varied without another program → its section of the configuration."""
 
+_PLAIN = {"input.tile": 0, "fit.members": 1, "segment.choice": "clusters"}
+"""Fields that make a result of more than one fit, or of more than its last labels, unless they
+have these values."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tuning:
@@ -69,8 +73,14 @@ def read_tuning(
     steps = _steps(fields, config.fit.steps)
     data = read_data(fields)
     fields.finish()
-    if config.input.tile:
-        fields.fail("a search does not cut images into tiles: leave input.tile at 0.")
+    for name, plain in _PLAIN.items():
+        section, _, field = name.partition(".")
+        found = config.to_dict()[section].get(field, plain)
+        if found != plain:
+            fields.fail(
+                f"{name} is {found!r}: a search scores the label map of one fit to a whole image, "
+                f"step by step, so set it to {plain!r}."
+            )
     seed = own_seed if seed is None else seed
     seeds = own_seeds if seeds is None else seeds
     check_seeds(fields, seed, seeds)
