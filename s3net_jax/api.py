@@ -46,8 +46,13 @@ def segment(
       DivergedError: the optimisation left the finite numbers.
     """
     from s3net_jax.io import as_image
+    from s3net_jax.run.members import several_members
 
     chosen = named_preset(preset) if config is None else config
+    if several_members(chosen):
+        from s3net_jax.run.together import segment_together
+
+        return segment_together([as_image(image)], chosen, (seed,), progress)[0][0]
     return segment_image(as_image(image), chosen, seed=seed, progress=progress)
 
 

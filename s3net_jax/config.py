@@ -145,6 +145,9 @@ class FitConfig:
     """Stop when at most this many labels are left; 0 never stops early."""
     stop_after: int = 6
     """Never stop before this many steps are done."""
+    members: int = 1
+    """Fits of every image, from different random parameters, that make one result together:
+    the label maps' consensus, or with ``segment.choice=proposals`` the best of their clusters."""
     record_labels: bool = False
     """Keep the label map of every step; a run writes a choice of them as ``STEM.steps.png``."""
 
@@ -155,6 +158,14 @@ class SegmentConfig:
 
     target: str = "auto"
     """``auto``, ``dark``, ``bright``, ``center``, ``point:X,Y`` or ``all``."""
+    choice: Literal["clusters", "proposals"] = "clusters"
+    """Where an ``auto`` target is sought: ``clusters``, among those of the final label map;
+    ``proposals``, among those of every step of every member."""
+    boundary: Literal["clusters", "local"] = "clusters"
+    """``clusters`` leaves the target's outline as the network drew it; ``local`` draws it anew,
+    between the mean colours inside and outside of it nearby, at the image's own resolution."""
+    boundary_level: float = 0.6
+    """Where ``local`` draws the outline on the way from the inner mean (0) to the outer one (1)."""
     drop_border: bool = True
     """Leave out regions that touch the image's border, if any other region is left."""
     fill_holes: bool = True
@@ -304,6 +315,7 @@ def _validate(c: Config) -> None:
         need(k >= 1 and k % 2 == 1, f"A kernel size of the model is {k}: it must be odd.")
     need(all(d >= 1 for d in m.dilations), f"model.dilations is {m.dilations}: each must be ≥ 1.")
     need(f.steps >= 1, f"fit.steps is {f.steps}: there must be at least one step.")
+    need(1 <= f.members <= 256, f"fit.members is {f.members}: it must lie in 1..256.")
     need(0 <= f.momentum < 1, f"fit.momentum is {f.momentum}: it must lie in [0, 1).")
     need(f.learning_rate > 0, f"fit.learning_rate is {f.learning_rate}: it must be positive.")
     for name in ("rotation", "translation", "scale", "shear"):
@@ -311,6 +323,10 @@ def _validate(c: Config) -> None:
         need(low <= high, f"loss.affine.{name} is ({low}, {high}): the first must be the smaller.")
     need(a.scale[0] > 0, f"loss.affine.scale is {a.scale}: a zoom factor must be positive.")
     need(abs(a.shear[0]) < 80 and abs(a.shear[1]) < 80, "loss.affine.shear must stay within ±80°.")
+    need(
+        0 < c.segment.boundary_level < 1,
+        f"segment.boundary_level is {c.segment.boundary_level}: it must lie between 0 and 1.",
+    )
     need(
         0 <= c.segment.min_island < 1,
         f"segment.min_island is {c.segment.min_island}: it is a fraction of the image, in [0, 1).",

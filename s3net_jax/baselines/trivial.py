@@ -12,11 +12,12 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
 from s3net_jax.config import ConfigError, SegmentConfig, nearest
-from s3net_jax.masks import choose_target, clean, compact_labels, fill_holes
+from s3net_jax.io.colors import LUMA
+from s3net_jax.masks import choose_target, clean, compact_labels, fill_holes, vignette
+from s3net_jax.masks.shapes import disc, part_weights
 
 __all__ = ["BASELINES", "Prediction", "baseline", "otsu_threshold"]
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 _SIDE = 256  # smoothing and opening are told for images of this size
 
 
@@ -35,7 +36,7 @@ def whole_image(image: np.ndarray) -> Prediction:
 
 def otsu_dark(image: np.ndarray) -> Prediction:
     """The dark side of Otsu's threshold of the luminance."""
-    luminance = image @ _LUMA
+    luminance = image @ LUMA
     dark = luminance <= otsu_threshold(luminance)
     return Prediction((~dark).astype(np.int32), dark)
 
@@ -74,42 +75,20 @@ def classical(image: np.ndarray) -> Prediction:
     distance of its centre from the image's in half sides; its holes are filled.
     """
     scale = max(image.shape[:2]) / _SIDE
-    outside = _vignette(image)
+    outside = vignette(image)
     blue = ndimage.gaussian_filter(image[..., 2].astype(np.float64), 3 * scale)
     kept = ~outside
     if not kept.any() or np.ptp(blue[kept]) == 0:
         return whole_image(image)
     dark = (blue <= otsu_threshold(blue[kept])) & kept
-    opened = ndimage.binary_opening(dark, _disc(round(2 * scale)))
+    opened = ndimage.binary_opening(dark, disc(round(2 * scale)))
     mask = _best_part(opened if opened.any() else dark)
     return Prediction((~dark).astype(np.int32), fill_holes(mask))
 
 
-def _vignette(image: np.ndarray) -> np.ndarray:
-    """Dark regions that hold a corner of the image, grown a little."""
-    luminance = ndimage.gaussian_filter(image @ _LUMA, max(image.shape[:2]) / _SIDE)
-    dark = luminance < 0.4 * np.percentile(luminance, 80)
-    regions, _ = cast(tuple[np.ndarray, int], ndimage.label(dark))
-    corners = {int(regions[y, x]) for y in (0, -1) for x in (0, -1)} - {0}
-    found = np.isin(regions, list(corners))
-    return ndimage.binary_dilation(found, _disc(round(6 * max(image.shape[:2]) / _SIDE)))
-
-
 def _best_part(mask: np.ndarray) -> np.ndarray:
-    regions, count = cast(tuple[np.ndarray, int], ndimage.label(mask))
-    if count < 2:
-        return mask
-    half = (np.array(mask.shape) - 1) / 2
-    numbers = np.arange(1, count + 1)
-    centres = np.array(ndimage.center_of_mass(mask, regions, numbers))
-    away = (((centres - half) / half) ** 2).sum(1)
-    areas = np.bincount(regions.ravel())[1:]
-    return regions == numbers[np.argmax(np.sqrt(areas) * np.exp(-2 * away))]
-
-
-def _disc(radius: int) -> np.ndarray:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return y**2 + x**2 <= radius**2
+    regions, weights = part_weights(mask)
+    return regions == 1 + np.argmax(weights) if weights.size > 1 else mask
 
 
 def otsu_threshold(values: np.ndarray) -> float:

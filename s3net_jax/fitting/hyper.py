@@ -53,6 +53,7 @@ def static_config(config: Config) -> Config:
         config.fit,
         learning_rate=default.fit.learning_rate,
         momentum=default.fit.momentum,
+        members=default.fit.members,
     )
     return dataclasses.replace(
         config, preset="", input=InputConfig(), segment=SegmentConfig(), loss=loss, fit=fit

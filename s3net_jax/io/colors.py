@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["OUTLINE", "cluster_colors"]
+__all__ = ["LUMA", "OUTLINE", "cluster_colors"]
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""What red, green and blue contribute to the luminance (ITU-R BT.601)."""
 
 OUTLINE = (0, 229, 255)
 """The target's outline: cyan, which neither skin, tissue nor a CT contains."""

@@ -7,8 +7,16 @@ from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.joining import LabelPool, majority_labels
 from s3net_jax.masks.labels import compact_labels, labels_at_size
 from s3net_jax.masks.match import align_labels
-from s3net_jax.masks.segments import Segments, segment_logits, segments_of
+from s3net_jax.masks.segments import (
+    Segments,
+    outlined,
+    own_label,
+    segment_logits,
+    segments_of,
+    segments_of_proposals,
+)
 from s3net_jax.masks.target import RULES, Target, check_target, choose_target
+from s3net_jax.masks.vignette import vignette
 
 __all__ = [
     "RULES",
@@ -25,6 +33,10 @@ __all__ = [
     "fill_holes",
     "labels_at_size",
     "majority_labels",
+    "outlined",
+    "own_label",
     "segment_logits",
     "segments_of",
+    "segments_of_proposals",
+    "vignette",
 ]

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from s3net_jax.config import SegmentConfig
+from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.cleanup import clean
 
-__all__ = ["best_clusters", "center_weight", "score"]
+__all__ = ["CENTER_SIGMA", "best_clusters", "candidates", "center_weight", "score"]
 
-_SIGMA = 0.25  # of the sides: how far from the centre pixels still count
+CENTER_SIGMA = 0.25  # of the sides: how far from the centre pixels still count
 _POLARITY = 0.1  # of the sides: difference of spread that settles which side is the object
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def best_clusters(labels: np.ndarray, image: np.ndarray, config: SegmentConfig) -> tuple[int, ...]:
@@ -32,9 +32,9 @@ def best_clusters(labels: np.ndarray, image: np.ndarray, config: SegmentConfig) 
       Labels in ascending order.
     """
     pixels = image.astype(np.float32) / 255
-    weight = center_weight(labels.shape, _SIGMA)
+    weight = center_weight(labels.shape, CENTER_SIGMA)
     best, best_score = (int(labels.flat[0]),), -1.0
-    for chosen in _candidates(labels, pixels @ _LUMA):
+    for chosen in candidates(labels, pixels @ LUMA):
         raw = np.isin(labels, chosen)
         mask = clean(raw, config)
         value = score(mask, raw & ~mask, pixels, weight)
@@ -95,9 +95,23 @@ def _offsets(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return y[:, None], x[None, :]
 
 
-def _candidates(labels: np.ndarray, luminance: np.ndarray) -> Iterator[tuple[int, ...]]:
-    values = np.unique(labels)
-    levels = [float(luminance[labels == value].mean()) for value in values]
+def candidates(
+    labels: np.ndarray, luminance: np.ndarray, outside: np.ndarray | None = None
+) -> Iterator[tuple[int, ...]]:
+    """Groups of clusters that may be a target: each alone, and the 2, 3, ... darkest and brightest.
+
+    Args:
+      labels: (H, W) integers.
+      luminance: (H, W) floats.
+      outside: (H, W) bool, pixels that count for nothing.
+
+    Yields:
+      Labels in ascending order; never all of them.
+    """
+    if outside is not None:
+        labels, luminance = labels[~outside], luminance[~outside]
+    values, places, areas = np.unique(labels, return_inverse=True, return_counts=True)
+    levels = np.bincount(places.ravel(), luminance.ravel()) / areas
     by_level = [int(values[i]) for i in np.argsort(levels, kind="stable")]
     seen = {tuple(sorted(by_level))}  # everything at once is no target
     count = len(by_level)

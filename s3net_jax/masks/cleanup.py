@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
 
-__all__ = ["border_regions", "clean", "connected_regions", "drop_islands", "fill_holes"]
+__all__ = ["border_regions", "clean", "connected_regions", "drop_islands", "fill_holes", "touching"]
 
 _INNER = 0.005
 """Share of the image that an inner region must have for regions at the border to give way."""
@@ -27,10 +27,10 @@ def connected_regions(mask: np.ndarray) -> np.ndarray:
 def border_regions(mask: np.ndarray) -> np.ndarray:
     """The connected regions of ``mask`` that reach into the outer 2 % of the image; (H, W) bool."""
     rows, columns = (max(1, round(_MARGIN * side)) for side in mask.shape)
-    return _touching(connected_regions(mask), rows, columns)
+    return touching(connected_regions(mask), rows, columns)
 
 
-def _touching(regions: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def touching(regions: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Where regions lie that reach into the outer ``rows`` and ``columns``; (H, W) bool."""
     touching = np.zeros(int(regions.max()) + 1, bool)
     for strip in (regions[:rows], regions[-rows:], regions[:, :columns], regions[:, -columns:]):
@@ -54,7 +54,7 @@ def drop_border(mask: np.ndarray) -> np.ndarray:
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
     """``mask`` with everything filled that it encloses (background is 4-connected)."""
-    return ~_touching(connected_regions(~mask), 1, 1)
+    return ~touching(connected_regions(~mask), 1, 1)
 
 
 def drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io.image import Image
+from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.labels import compact_labels, labels_at_size
+from s3net_jax.masks.proposals import best_proposal
 from s3net_jax.masks.target import choose_target
 
-__all__ = ["Segments", "segment_logits", "segments_of"]
+__all__ = [
+    "Segments",
+    "outlined",
+    "own_label",
+    "segment_logits",
+    "segments_of",
+    "segments_of_proposals",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +68,57 @@ def segment_logits(logits: np.ndarray, image: Image, config: SegmentConfig) -> S
 
 
 def segments_of(labels: np.ndarray, image: Image, config: SegmentConfig) -> Segments:
-    """Target and mask for compact labels (H, W) of ``image``; raises as :func:`segment_logits`."""
-    target = choose_target(labels, image.rgb8(), config, image.name)
-    return Segments(labels, target.mask, target.labels)
+    """Target and mask for compact labels (H, W) of ``image``; raises as :func:`segment_logits`.
+
+    With ``config.boundary == "local"`` the mask is drawn anew, and has a label of its own.
+    """
+    pixels = image.rgb8()
+    target = choose_target(labels, pixels, config, image.name)
+    if config.boundary == "clusters":
+        return Segments(labels, target.mask, target.labels)
+    raw = np.isin(labels, target.labels)
+    return own_label(labels, outlined(target.mask, raw, image, config))
+
+
+def outlined(mask: np.ndarray, raw: np.ndarray, image: Image, config: SegmentConfig) -> np.ndarray:
+    """``mask``, what the clean-up left of ``raw``, with its boundary drawn anew."""
+    return redraw(image.rgb8(), mask, raw & ~mask, config, central=config.target == "auto")
+
+
+def segments_of_proposals(
+    label_maps: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    image: Image,
+    config: SegmentConfig,
+) -> tuple[Segments, int]:
+    """The best target among all clusters of several label maps (:func:`best_proposal`).
+
+    Args:
+      label_maps: (h, w) integers each, of one shape.
+      labels: for each of them a compact label map (H, W), which the target is put into.
+      image: of (H, W) pixels.
+      config: clean-up and boundary.
+
+    Returns:
+      Labels, in which the target has a label of its own, with mask and target; and the place of
+      the label map that it comes from.
+    """
+    pixels = image.rgb8()
+    found = best_proposal(label_maps, pixels, config)
+    if found is None:
+        return Segments(labels[0], np.zeros(image.shape, bool), ()), 0
+    if config.boundary == "local":
+        mask = redraw(pixels, found.mask, found.ignored, config, central=True)
+    else:
+        small = PilImage.fromarray(found.mask.astype(np.uint8) * np.uint8(255))
+        size = (image.shape[1], image.shape[0])
+        mask = np.asarray(small.resize(size, PilImage.Resampling.BILINEAR)) > 127
+    return own_label(labels[found.index], mask), found.index
+
+
+def own_label(labels: np.ndarray, mask: np.ndarray) -> Segments:
+    """``labels`` (H, W), made compact again, with ``mask`` (H, W) as a cluster of its own."""
+    if not mask.any():
+        return Segments(labels, mask, ())
+    joined = compact_labels(np.where(mask, 0, labels + 1))
+    return Segments(joined, mask, (int(joined[mask][0]),))

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.config import ConfigError, SegmentConfig, nearest
+from s3net_jax.io.colors import LUMA
 from s3net_jax.io.errors import InputError
 from s3net_jax.masks.auto import best_clusters, center_weight
 from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
@@ -16,7 +17,6 @@ __all__ = ["RULES", "Target", "check_target", "choose_target"]
 
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 _SUBSTANTIAL = 0.005  # share of the image below which a cluster is not taken as dark or bright
 _CENTER_SIGMA = 0.1  # of the sides: what ``center`` regards as the centre
 _LONG_SIDE = 256  # the choice, unlike the mask, is made on at most this many pixels a side
@@ -120,7 +120,7 @@ def _reduced(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _extreme(labels: np.ndarray, image: np.ndarray, config: SegmentConfig, bright: bool) -> int:
-    luminance = image @ _LUMA
+    luminance = image @ LUMA
     ranked: list[tuple[bool, float, int]] = []
     for value in np.unique(labels):
         cluster = labels == value

@@ -30,12 +30,17 @@ from s3net_jax.masks import (
     clean,
     compact_labels,
     majority_labels,
+    outlined,
+    own_label,
     segments_of,
 )
 from s3net_jax.run.discover import Source
 from s3net_jax.run.tiles import Tiling
 
 __all__ = ["Case", "ImageCase", "Panel", "TiledCase", "VolumeCase", "open_case"]
+
+
+Labels = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +74,16 @@ class Case(Protocol):
         """Piece ``index``, or None if it shows one single colour and can't be fitted."""
         ...
 
-    def join(self, label_maps: Sequence[np.ndarray | None]) -> Segments:
-        """Labels, mask and target of the whole, out of those of the pieces: (H, W), or
-        (slices, H, W) of a volume."""
+    def join(
+        self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
+    ) -> Segments:
+        """Labels, mask and target of the whole, (H, W), or (slices, H, W) of a volume.
+
+        Args:
+          label_maps: of each piece, or None of one that can't be fitted.
+          targets: the labels that are the target in each piece; None where that is still to be
+            chosen.
+        """
         ...
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
@@ -127,9 +139,14 @@ class ImageCase:
     def piece(self, index: int) -> Image | None:
         return self._image
 
-    def join(self, label_maps: Sequence[np.ndarray | None]) -> Segments:
-        assert label_maps[0] is not None
-        return segments_of(label_maps[0], self._image, self._config.segment)
+    def join(
+        self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
+    ) -> Segments:
+        labels, target = label_maps[0], targets[0]
+        assert labels is not None
+        if target is not None:
+            return Segments(labels, np.isin(labels, target), target)
+        return segments_of(labels, self._image, self._config.segment)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         assert shares[0] is not None
@@ -156,9 +173,19 @@ class TiledCase(ImageCase):
     def piece(self, index: int) -> Image | None:
         return _image_of(self._image.pixels[self._tiling[index]], f"a tile of {self._image.name}")
 
-    def join(self, label_maps: Sequence[np.ndarray | None]) -> Segments:
+    def join(
+        self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
+    ) -> Segments:
         colors = self._image.rgb8().astype(np.float32) / 255
         labels = compact_labels(self._tiling.join_labels(label_maps, colors))
+        if any(target is not None for target in targets):
+            masks = [
+                np.zeros(self._image.pixels[self._tiling[n]].shape[:2], np.float32)
+                if part is None
+                else np.isin(part, target or ()).astype(np.float32)
+                for n, (part, target) in enumerate(zip(label_maps, targets, strict=True))
+            ]
+            return own_label(labels, self._tiling.blend(masks) > 0.5)
         return segments_of(labels, self._image, self._config.segment)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
@@ -201,10 +228,12 @@ class VolumeCase:
         assert self.volume is not None
         return _image_of(self._slices[index], f"slice {index + 1} of {self.volume.name}")
 
-    def join(self, label_maps: Sequence[np.ndarray | None]) -> Segments:
+    def join(
+        self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
+    ) -> Segments:
         pool = LabelPool()
         common = np.full((len(self), *self.pixels), -1, np.int32)
-        chosen: list[tuple[int, ...]] = []
+        chosen: list[Labels] = []
         local = check_target(self._config.segment.target)[1] is not None
         masks = np.zeros(common.shape, bool)
         last: np.ndarray | None = None
@@ -217,6 +246,10 @@ class VolumeCase:
             colors = self._slices[n] if self._slices.ndim == 4 else self._slices[n][..., None]
             scale = np.float32(1 / 255 if colors.dtype == np.uint8 else 1)
             last = common[n] = pool.add(labels, colors.astype(np.float32) * scale, known)
+            given = targets[n]
+            if given is not None:
+                chosen.append(tuple(np.unique(last[np.isin(labels, given)]).tolist()))
+                continue
             target = choose_target(last, image.rgb8(), self._config.segment, image.name)
             chosen.append(target.labels)
             masks[n] = target.mask
@@ -225,10 +258,19 @@ class VolumeCase:
         else:
             target_labels = majority_labels(list(common), chosen)
             for n in range(len(self)):
-                masks[n] = clean(np.isin(common[n], target_labels), self._config.segment)
+                masks[n] = self._mask(n, common[n], target_labels, targets[n] is not None)
         common[common < 0] = 0 if pool.count == 0 else _most_frequent(common)
         labels = compact_labels(common)
         return Segments(labels, masks, _renamed(common, labels, target_labels))
+
+    def _mask(self, n: int, labels: np.ndarray, target: Labels, drawn: bool) -> np.ndarray:
+        """The target in slice ``n``; ``drawn``: its outline has been drawn anew already."""
+        raw = np.isin(labels, target)
+        mask = clean(raw, self._config.segment)
+        image = self.piece(n)
+        if drawn or image is None or self._config.segment.boundary == "clusters":
+            return mask
+        return outlined(mask, raw, image, self._config.segment)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         blank = np.ones(self.pixels, np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from s3net_jax.config import Config
 from s3net_jax.io import Image, prepared_shape
-from s3net_jax.run.work import Piece
+from s3net_jax.run.outcome import Piece
 
 __all__ = ["Chunk", "Job", "chunks"]
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from s3net_jax.config import Config
 from s3net_jax.run.capacity import useful_at_once
 from s3net_jax.run.chunks import Chunk
-from s3net_jax.run.work import Fitter, Outcome, Progress
+from s3net_jax.run.outcome import Outcome
+from s3net_jax.run.work import Fitter, Progress
 
 __all__ = ["Call", "Engine", "LocalEngine"]
 

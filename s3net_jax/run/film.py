@@ -10,7 +10,7 @@ import numpy as np
 from s3net_jax.io import Film, Strip
 from s3net_jax.masks import Segments, align_labels
 from s3net_jax.run.cases import Case
-from s3net_jax.run.work import Fitted
+from s3net_jax.run.outcome import Fitted
 
 __all__ = ["chosen_steps", "film_of", "shown_fits", "thinned"]
 

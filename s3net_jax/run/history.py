@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.io import InputError
-from s3net_jax.run.work import Fitted
+from s3net_jax.run.outcome import Fitted
 
 __all__ = ["history_bytes", "read_history"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import InputError, OutputError, make_folder, parse_window, remove_leftovers
-from s3net_jax.masks import Segments, check_target, consensus
+from s3net_jax.masks import Segments, check_target
 from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
 from s3net_jax.run.discover import discover
@@ -20,12 +20,14 @@ from s3net_jax.run.engine import Engine
 from s3net_jax.run.film import film_of, shown_fits, thinned
 from s3net_jax.run.history import history_bytes
 from s3net_jax.run.log import ResultLog
+from s3net_jax.run.members import agreed
+from s3net_jax.run.outcome import Failed, Fitted, Outcome
 from s3net_jax.run.outputs import Draw, output_paths, remove_outdated, write_outputs
 from s3net_jax.run.plan import Identity, Task, input_digest, make_plan
 from s3net_jax.run.record import describe_result
 from s3net_jax.run.share import ALONE, Share
 from s3net_jax.run.summary import Listener, Record, Summary, write_run
-from s3net_jax.run.work import Failed, Fitted, Outcome, out_of_memory
+from s3net_jax.run.work import out_of_memory
 
 __all__ = ["segment_inputs"]
 
@@ -219,23 +221,17 @@ class _Run:
     ) -> tuple[Segments, np.ndarray | None, list[str]]:
         """The result of one input: its pieces joined, of several seeds their consensus."""
         maps: list[np.ndarray | None] = []
+        targets: list[tuple[int, ...] | None] = []
         shares: list[np.ndarray | None] = []
         for index in range(len(case)):
-            mine = [fits[index, seed].labels for seed in self.seeds if (index, seed) in fits]
-            if len(mine) <= 1:
-                maps.append(mine[0] if mine else None)
-                continue
-            agreed = consensus(mine)
-            maps.append(agreed.labels)
-            shares.append(agreed.agreement)
+            mine = [fits[index, seed] for seed in self.seeds if (index, seed) in fits]
+            labels, target, share = agreed(mine) if mine else (None, None, None)
+            maps.append(labels)
+            targets.append(target)
+            shares.append(share)
         notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
-        if len(self.seeds) == 1:
-            return case.join(maps), None, notes
-        spread: list[np.ndarray | None] = []
-        rest = iter(shares)
-        for labels in maps:
-            spread.append(None if labels is None else next(rest))
-        return case.join(maps), case.join_shares(spread), notes
+        whole = case.join(maps, targets)
+        return whole, None if len(self.seeds) == 1 else case.join_shares(shares), notes
 
     def _head(self, number: int) -> Record:
         source = self.plan[number].source

@@ -15,7 +15,8 @@ from typing import Any
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import OutputError
 from s3net_jax.run.chunks import Chunk
-from s3net_jax.run.work import Failed, Fitter, Outcome, Piece, Progress
+from s3net_jax.run.outcome import Failed, Outcome, Piece
+from s3net_jax.run.work import Fitter, Progress
 
 __all__ = ["RayEngine"]
 

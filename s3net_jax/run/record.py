@@ -10,7 +10,7 @@ import numpy as np
 from s3net_jax.masks import Segments
 from s3net_jax.run.cases import Case
 from s3net_jax.run.discover import Source
-from s3net_jax.run.work import Fitted
+from s3net_jax.run.outcome import Fitted
 
 __all__ = ["describe_result"]
 

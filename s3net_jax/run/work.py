@@ -6,67 +6,26 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import Image, prepare, prepared_shape
+from s3net_jax.io import prepare, prepared_shape
 from s3net_jax.masks import compact_labels, labels_at_size
 from s3net_jax.run.capacity import most_at_once
+from s3net_jax.run.members import join_members, several_members, uses_proposals
+from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 from s3net_jax.run.single import DivergedError, explain_divergence
 
-__all__ = ["Failed", "Fitted", "Fitter", "Outcome", "Piece", "out_of_memory"]
+__all__ = ["Fitter", "out_of_memory"]
 
 GENTLER = 0.25
 """What the learning rate is multiplied by, once, after a fit that diverged."""
 
 
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """One image to fit with one seed."""
-
-    image: Image
-    seed: int
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A fit that succeeded.
-
-    Attributes:
-      labels: (H, W) int32 at the image's own size, 0..L−1 by decreasing area.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays.
-      steps: done.
-      label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
-      seconds: an equal share of the time taken together.
-      notes: sentences a user should know.
-    """
-
-    labels: np.ndarray
-    history: dict[str, np.ndarray]
-    steps: int
-    label_maps: np.ndarray | None
-    seconds: float
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A fit that did not.
-
-    Attributes:
-      reason: why, as a clause that follows the input's name, or a sentence.
-      diverged: whether the optimisation left the finite numbers.
-    """
-
-    reason: str
-    diverged: bool = False
-
-
-Outcome = Fitted | Failed
 Progress = Callable[[int, dict[str, Any]], None]
 
 
@@ -93,6 +52,17 @@ class Fitter:
 
     def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
         """An outcome for each piece; raises :class:`ConfigError` if none could ever be fitted."""
+        count = self.config.fit.members
+        if not several_members(self.config):
+            return self._all(pieces, progress)
+        every = [replace(piece, member=n) for piece in pieces for n in range(count)]
+        outcomes = self._all(every, progress)
+        return [
+            join_members(outcomes[n * count : (n + 1) * count], piece.image, self.config)
+            for n, piece in enumerate(pieces)
+        ]
+
+    def _all(self, pieces: Sequence[Piece], progress: Progress | None) -> list[Outcome]:
         shape = prepared_shape(pieces[0].image.shape, self.config.input)
         outcomes: list[Outcome] = []
         while len(outcomes) < len(pieces):
@@ -179,8 +149,10 @@ class Fitter:
             if id(piece.image) not in prepared:
                 prepared[id(piece.image)] = prepare(piece.image, config.input)
         images = jax.numpy.asarray(np.stack([prepared[id(piece.image)] for piece in pieces]))
-        keys = jax.vmap(jax.random.key)(np.array([piece.seed for piece in pieces], np.uint32))
+        keys = jax.numpy.stack([_key(piece) for piece in pieces])
         devices = self.devices if len(pieces) > 1 else None
+        if uses_proposals(config):
+            config = config.replace(fit={"record_labels": True})
         try:
             return fitting.fit_batch(keys, images, config, devices=devices, progress=progress)
         except UnsupportedError as error:
@@ -202,7 +174,15 @@ def _fitted(fits: Any, n: int, piece: Piece) -> Fitted | None:
 
 
 def _with(fit: Fitted, seconds: float, notes: tuple[str, ...] = ()) -> Fitted:
-    return Fitted(fit.labels, fit.history, fit.steps, fit.label_maps, seconds, notes)
+    return replace(fit, seconds=seconds, notes=notes)
+
+
+def _key(piece: Piece) -> Any:
+    """The seed's own key for the first member, so that one member is an ordinary fit."""
+    import jax
+
+    key = jax.random.key(piece.seed)
+    return jax.random.fold_in(key, piece.member) if piece.member else key
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -14,7 +14,8 @@ from s3net_jax.io import from_array
 from s3net_jax.presets import preset
 from s3net_jax.run.capacity import free_bytes, most_at_once
 from s3net_jax.run.chunks import Job, chunks
-from s3net_jax.run.work import Failed, Fitted, Fitter, Piece
+from s3net_jax.run.outcome import Failed, Fitted, Piece
+from s3net_jax.run.work import Fitter
 from s3net_kernels import UnsupportedError
 from tests.fakes import brightness_fit, install_fit, one_by_one
 

@@ -1,0 +1,173 @@
+"""A mask's boundary drawn anew, half way between what lies inside and outside of it nearby."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from PIL import Image as PilImage
+from scipy import ndimage
+
+from s3net_jax.config import SegmentConfig
+from s3net_jax.masks.cleanup import connected_regions, fill_holes
+from s3net_jax.masks.shapes import central_parts, disc
+from s3net_jax.masks.vignette import vignette
+
+__all__ = ["redraw"]
+
+_SIDE = 128  # pixels a side of the grid on which means are taken
+_LONG_SIDE = 512  # the decision, unlike the means, is made on at most this many pixels a side
+_WIDTHS = (0.15, 0.25, 0.4)  # of the sides: how far pixels count for a mean around them
+_GLOBAL = 0.05  # share with which the mean over the whole side of the boundary joins each mean
+_ROUNDS = 6
+_COLORS = ((0.0, 0.0, 1.0), (0.3, 0.3, 1.0))  # weights of red, green, blue; melanin takes blue
+_SMOOTH = (0.001, 0.004)  # of the long side: at these two scales pixels are compared
+_OUTLINE = 0.008  # of the long side: radius by which the outline is opened and closed
+_CENTRAL = 0.3  # of the weight of the main part: lighter ones are no part of the target
+_KEPT = 0.2  # share of a part that must have been in the mask before
+
+
+def redraw(
+    image: np.ndarray, mask: np.ndarray, ignored: np.ndarray, config: SegmentConfig, central: bool
+) -> np.ndarray:
+    """``mask`` with its boundary where the image changes, in the manner of a region-based active
+    contour with local means (Lankton and Tannenbaum, IEEE TIP 2008), but without a curve.
+
+    Around every pixel the mean colours inside (u₁) and outside (u₀) of the mask are taken, with
+    Gaussian weights; the pixel belongs to the mask if its colour x, projected on u₀ − u₁, lies
+    under ``config.boundary_level`` of the way from u₁ to u₀. Mean over three widths of the
+    Gaussians and two weightings of the colours; repeated until nothing changes.
+
+    Args:
+      image: (H, W, 3) uint8.
+      mask: (h, w) bool, of any size: where the target is, roughly.
+      ignored: (h, w) bool, neither target nor surroundings, such as the air around a body.
+      config: ``boundary_level`` and ``fill_holes`` are read.
+      central: keep only parts of some weight (:func:`central_parts`); otherwise those that the
+        mask had.
+
+    Returns:
+      (H, W) bool; empty where ``mask`` is.
+    """
+    if not mask.any():
+        return np.zeros(image.shape[:2], bool)
+    square = (_SIDE, _SIDE)
+    outside = vignette(image)
+    small = _picture(image, square).astype(np.float32) / 255
+    small = ndimage.gaussian_filter(small, (1, 1, 0))
+    inside, apart = _resized(mask, square), _resized(ignored, square)
+    frame = _resized(outside, square)
+    counted = (~(apart | frame)).astype(np.float32)
+    for _ in range(_ROUNDS):
+        means = _local_means(small, inside, counted)
+        wanted = (_quotient([small], means) < config.boundary_level) & ~frame
+        new = _kept(wanted, inside, apart, 1, config, central)
+        if not new.any() or (new == inside).all():
+            break
+        inside = new
+    height, width = image.shape[:2]
+    scale = min(1, _LONG_SIDE / max(height, width))
+    shape = max(1, round(height * scale)), max(1, round(width * scale))
+    fine = _picture(image, shape).astype(np.float32) / 255
+    sigmas = [sigma * max(shape) for sigma in _SMOOTH]
+    scales = [ndimage.gaussian_filter(fine, (sigma, sigma, 0)) for sigma in sigmas]
+    means = [(_enlarged(u1, shape), _enlarged(u0, shape)) for u1, u0 in means]
+    wanted = (_quotient(scales, means) < config.boundary_level) & ~_resized(outside, shape)
+    radius = max(1, round(_OUTLINE * max(shape)))
+    result = _kept(wanted, _resized(inside, shape), _resized(apart, shape), radius, config, central)
+    closed = ndimage.binary_closing(np.pad(result, radius + 1), disc(radius))
+    result = np.asarray(closed[radius + 1 : -radius - 1, radius + 1 : -radius - 1], bool)
+    result = fill_holes(result) if config.fill_holes else result
+    return result if shape == (height, width) else _resized(result, (height, width))
+
+
+def _kept(
+    wanted: np.ndarray,
+    before: np.ndarray,
+    apart: np.ndarray,
+    radius: int,
+    config: SegmentConfig,
+    central: bool,
+) -> np.ndarray:
+    """``wanted`` opened, its holes filled, without parts that are not the target's."""
+    opened = np.asarray(ndimage.binary_opening(wanted, disc(radius)), bool)
+    mask = opened if opened.any() else wanted
+    mask = fill_holes(mask) if config.fill_holes else mask
+    regions = connected_regions(mask)
+    count = int(regions.max())
+    if count > 1:
+        areas = np.bincount(regions.ravel(), minlength=count + 1)
+        if central:
+            stays = np.bincount(regions[apart], minlength=count + 1) < 0.5 * areas
+        else:
+            stays = np.bincount(regions[before], minlength=count + 1) >= _KEPT * areas
+        stays[0] = False
+        mask = stays[regions] if stays.any() else mask
+    return central_parts(mask, _CENTRAL) if central else mask
+
+
+def _local_means(
+    pixels: np.ndarray, inside: np.ndarray, counted: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each width the mean colours inside and outside around every pixel: (h, w, 3) each."""
+    result = []
+    for width in _WIDTHS:
+        blur = _blur(pixels.shape[0], width)
+        pair = []
+        for side in (inside, ~inside):
+            weight = side * counted
+            planes = np.moveaxis(pixels, -1, 0) * weight
+            whole = planes.sum((1, 2)) / max(float(weight.sum()), 1)
+            near = np.moveaxis(blur @ planes @ blur.T, 0, -1)
+            share = (blur @ weight @ blur.T)[..., None]
+            pair.append((near + _GLOBAL * whole) / (share + _GLOBAL))
+        result.append((pair[0], pair[1]))
+    return result
+
+
+def _quotient(scales: list[np.ndarray], means: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """How far each pixel lies on the way from the inner mean (0) to the outer one (1); (h, w)."""
+    total, count = 0, 0
+    for u1, u0 in means:
+        way = u0 - u1
+        for colors in _COLORS:
+            weighted = way * np.array(colors, np.float32)
+            length = (way * weighted).sum(-1) + 1e-5
+            for pixels in scales:
+                total = total + ((pixels - u1) * weighted).sum(-1) / length
+                count += 1
+    return np.asarray(total) / count
+
+
+@cache
+def _blur(side: int, width: float) -> np.ndarray:
+    """(side, side): Gaussian weights of the pixels of a row around each of them."""
+    place = np.arange(side)
+    table = np.exp(-((place[:, None] - place) ** 2) / (2 * (width * side) ** 2))
+    return (table / table.sum(1).max()).astype(np.float32)
+
+
+def _picture(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    if image.shape[:2] == shape:
+        return image
+    size = (shape[1], shape[0])
+    return np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX))
+
+
+def _resized(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A mask at another size, also a larger one."""
+    if mask.shape == shape:
+        return mask
+    picture = PilImage.fromarray(mask.astype(np.uint8) * np.uint8(255))
+    return np.asarray(picture.resize((shape[1], shape[0]), PilImage.Resampling.BILINEAR)) > 127
+
+
+def _enlarged(means: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    size = (shape[1], shape[0])
+    planes = [
+        PilImage.fromarray(np.ascontiguousarray(means[..., c])).resize(
+            size, PilImage.Resampling.BILINEAR
+        )
+        for c in range(means.shape[-1])
+    ]
+    return np.stack([np.asarray(plane) for plane in planes], -1)

@@ -1,0 +1,90 @@
+"""Several fits of one image with one seed, made one result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from s3net_jax.config import Config
+from s3net_jax.io import Image
+from s3net_jax.masks import consensus, own_label, segments_of_proposals
+from s3net_jax.run.outcome import Failed, Fitted, Outcome
+
+__all__ = ["agreed", "join_members", "several_members", "uses_proposals"]
+
+
+def uses_proposals(config: Config) -> bool:
+    """Whether the target is sought in the label maps of every step. A rule of the user's own
+    names a cluster of the result, of which there is one."""
+    return config.segment.choice == "proposals" and config.segment.target == "auto"
+
+
+def several_members(config: Config) -> bool:
+    """Whether a fit alone is not yet a result."""
+    return config.fit.members > 1 or uses_proposals(config)
+
+
+def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> Outcome:
+    """The result of one image's members; those that failed are left out, if others did not.
+
+    ``history``, ``steps`` and ``label_maps`` are those of the member that the target comes from,
+    or of the first.
+
+    Args:
+      outcomes: of the members, in their order; with label maps of every step where
+        :func:`uses_proposals`.
+      image: that was fitted.
+      config: of the fits.
+    """
+    fits = [outcome for outcome in outcomes if isinstance(outcome, Fitted)]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    if not fits:
+        return failed[0]
+    notes = list(dict.fromkeys(note for fit in fits for note in fit.notes))
+    if failed:
+        notes.append(
+            f"{len(failed)} of the {len(outcomes)} fits failed ({failed[0].reason.rstrip('.')})."
+        )
+    if uses_proposals(config):
+        found, chosen = _proposed(fits, image, config)
+    else:
+        labels = consensus([fit.labels for fit in fits]).labels
+        found, chosen = replace(fits[0], labels=labels), 0
+    maps = fits[chosen].label_maps if config.fit.record_labels else None
+    seconds = sum(outcome.seconds for outcome in fits)
+    return replace(found, label_maps=maps, seconds=seconds, notes=tuple(notes))
+
+
+def agreed(
+    fits: Sequence[Fitted],
+) -> tuple[np.ndarray, tuple[int, ...] | None, np.ndarray | None]:
+    """What the results of several seeds say together.
+
+    Returns:
+      Labels (H, W); the target's, if it was decided with the fits, as most of them have it; of
+      several fits, the share of them that agree, (H, W) float32.
+    """
+    if len(fits) == 1:
+        return fits[0].labels, fits[0].target, None
+    found = consensus([fit.labels for fit in fits])
+    masks = [np.isin(fit.labels, fit.target) for fit in fits if fit.target is not None]
+    if not masks:
+        return found.labels, None, found.agreement
+    whole = own_label(found.labels, np.mean(masks, 0) > 0.5)
+    return whole.labels, whole.target, found.agreement
+
+
+def _proposed(fits: list[Fitted], image: Image, config: Config) -> tuple[Fitted, int]:
+    maps: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    members: list[int] = []
+    for number, fit in enumerate(fits):
+        assert fit.label_maps is not None
+        maps += list(fit.label_maps)
+        labels += [fit.labels] * len(fit.label_maps)
+        members += [number] * len(fit.label_maps)
+    segments, place = segments_of_proposals(maps, labels, image, config.segment)
+    chosen = members[place]
+    return replace(fits[chosen], labels=segments.labels, target=segments.target), chosen
