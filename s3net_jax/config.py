@@ -166,6 +166,9 @@ class SegmentConfig:
     between the mean colours inside and outside of it nearby, at the image's own resolution."""
     boundary_level: float = 0.6
     """Where ``local`` draws the outline on the way from the inner mean (0) to the outer one (1)."""
+    boundary_colors: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    """How much red, green and blue count for ``local``. Blue alone suits skin, where melanin
+    absorbs it most; of a grey image the three are equal anyhow."""
     drop_border: bool = True
     """Leave out regions that touch the image's border, if any other region is left."""
     fill_holes: bool = True
@@ -326,6 +329,11 @@ def _validate(c: Config) -> None:
     need(
         0 < c.segment.boundary_level < 1,
         f"segment.boundary_level is {c.segment.boundary_level}: it must lie between 0 and 1.",
+    )
+    need(
+        min(c.segment.boundary_colors) >= 0 < sum(c.segment.boundary_colors),
+        f"segment.boundary_colors is {c.segment.boundary_colors}: none may be negative, and not "
+        "all zero.",
     )
     need(
         0 <= c.segment.min_island < 1,

@@ -20,10 +20,9 @@ _LONG_SIDE = 512  # the decision, unlike the means, is made on at most this many
 _WIDTHS = (0.15, 0.25, 0.4)  # of the sides: how far pixels count for a mean around them
 _GLOBAL = 0.05  # share with which the mean over the whole side of the boundary joins each mean
 _ROUNDS = 6
-_COLORS = ((0.0, 0.0, 1.0), (0.3, 0.3, 1.0))  # weights of red, green, blue; melanin takes blue
 _SMOOTH = (0.001, 0.004)  # of the long side: at these two scales pixels are compared
 _OUTLINE = 0.008  # of the long side: radius by which the outline is opened and closed
-_CENTRAL = 0.3  # of the weight of the main part: lighter ones are no part of the target
+_CENTRAL = 0.5  # of the weight of the main part: lighter ones are no part of the target
 _KEPT = 0.2  # share of a part that must have been in the mask before
 
 
@@ -36,13 +35,14 @@ def redraw(
     Around every pixel the mean colours inside (u₁) and outside (u₀) of the mask are taken, with
     Gaussian weights; the pixel belongs to the mask if its colour x, projected on u₀ − u₁, lies
     under ``config.boundary_level`` of the way from u₁ to u₀. Mean over three widths of the
-    Gaussians and two weightings of the colours; repeated until nothing changes.
+    Gaussians; repeated until nothing changes. Colours are weighted by
+    ``config.boundary_colors``.
 
     Args:
       image: (H, W, 3) uint8.
       mask: (h, w) bool, of any size: where the target is, roughly.
       ignored: (h, w) bool, neither target nor surroundings, such as the air around a body.
-      config: ``boundary_level`` and ``fill_holes`` are read.
+      config: ``boundary_level``, ``boundary_colors`` and ``fill_holes`` are read.
       central: keep only parts of some weight (:func:`central_parts`); otherwise those that the
         mask had.
 
@@ -51,7 +51,7 @@ def redraw(
     """
     if not mask.any():
         return np.zeros(image.shape[:2], bool)
-    square = (_SIDE, _SIDE)
+    square, colors = (_SIDE, _SIDE), np.array(config.boundary_colors, np.float32)
     outside = vignette(image)
     small = _picture(image, square).astype(np.float32) / 255
     small = ndimage.gaussian_filter(small, (1, 1, 0))
@@ -60,7 +60,7 @@ def redraw(
     counted = (~(apart | frame)).astype(np.float32)
     for _ in range(_ROUNDS):
         means = _local_means(small, inside, counted)
-        wanted = (_quotient([small], means) < config.boundary_level) & ~frame
+        wanted = (_quotient([small], means, colors) < config.boundary_level) & ~frame
         new = _kept(wanted, inside, apart, 1, config, central)
         if not new.any() or (new == inside).all():
             break
@@ -72,7 +72,7 @@ def redraw(
     sigmas = [sigma * max(shape) for sigma in _SMOOTH]
     scales = [ndimage.gaussian_filter(fine, (sigma, sigma, 0)) for sigma in sigmas]
     means = [(_enlarged(u1, shape), _enlarged(u0, shape)) for u1, u0 in means]
-    wanted = (_quotient(scales, means) < config.boundary_level) & ~_resized(outside, shape)
+    wanted = (_quotient(scales, means, colors) < config.boundary_level) & ~_resized(outside, shape)
     radius = max(1, round(_OUTLINE * max(shape)))
     result = _kept(wanted, _resized(inside, shape), _resized(apart, shape), radius, config, central)
     closed = ndimage.binary_closing(np.pad(result, radius + 1), disc(radius))
@@ -125,18 +125,17 @@ def _local_means(
     return result
 
 
-def _quotient(scales: list[np.ndarray], means: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _quotient(
+    scales: list[np.ndarray], means: list[tuple[np.ndarray, np.ndarray]], colors: np.ndarray
+) -> np.ndarray:
     """How far each pixel lies on the way from the inner mean (0) to the outer one (1); (h, w)."""
-    total, count = 0, 0
+    total = np.zeros(scales[0].shape[:2], np.float32)
     for u1, u0 in means:
-        way = u0 - u1
-        for colors in _COLORS:
-            weighted = way * np.array(colors, np.float32)
-            length = (way * weighted).sum(-1) + 1e-5
-            for pixels in scales:
-                total = total + ((pixels - u1) * weighted).sum(-1) / length
-                count += 1
-    return np.asarray(total) / count
+        weighted = (u0 - u1) * colors
+        length = ((u0 - u1) * weighted).sum(-1) + 1e-5
+        for pixels in scales:
+            total += ((pixels - u1) * weighted).sum(-1) / length
+    return total / (len(means) * len(scales))
 
 
 @cache

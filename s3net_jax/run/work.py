@@ -57,10 +57,14 @@ class Fitter:
             return self._all(pieces, progress)
         every = [replace(piece, member=n) for piece in pieces for n in range(count)]
         outcomes = self._all(every, progress)
-        return [
-            join_members(outcomes[n * count : (n + 1) * count], piece.image, self.config)
-            for n, piece in enumerate(pieces)
-        ]
+        joined: list[Outcome] = []
+        for n, piece in enumerate(pieces):
+            start = time.perf_counter()
+            one = join_members(outcomes[n * count : (n + 1) * count], piece.image, self.config)
+            if isinstance(one, Fitted):
+                one = replace(one, seconds=one.seconds + time.perf_counter() - start)
+            joined.append(one)
+        return joined
 
     def _all(self, pieces: Sequence[Piece], progress: Progress | None) -> list[Outcome]:
         shape = prepared_shape(pieces[0].image.shape, self.config.input)

@@ -1,0 +1,133 @@
+"""The best target among many label maps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from s3net_jax.config import SegmentConfig
+from s3net_jax.io import from_array
+from s3net_jax.masks import own_label, segments_of, segments_of_proposals, vignette
+from s3net_jax.masks.proposals import best_proposal
+from s3net_jax.masks.shapes import central_parts, disc, part_weights
+
+SIDE = 96
+CONFIG = SegmentConfig()
+
+
+def circle(y: float, x: float, radius: float) -> np.ndarray:
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    return np.hypot(rows - y, columns - x) < radius
+
+
+def scene(dark_corners: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """A dark disc on bright ground: the image, (SIDE, SIDE, 3) uint8, and the disc."""
+    truth = circle(46, 50, 20)
+    grey = np.where(truth, 80, 190)
+    if dark_corners:
+        grey = np.where(circle(48, 48, 58), grey, 10)
+    grey = grey + np.random.default_rng(0).integers(-6, 7, grey.shape)
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, -1), truth
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
+
+
+def noise(seed: int, count: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, count, (SIDE, SIDE))
+
+
+def test_the_map_that_shows_the_target_wins() -> None:
+    image, truth = scene()
+    maps = [noise(0), noise(1), np.where(truth, 7, 3), noise(2)]
+    found = best_proposal(maps, image, CONFIG)
+    assert found is not None and found.index == 2
+    assert dice(found.mask, truth) > 0.99 and not found.ignored.any()
+
+
+def test_a_target_in_two_clusters() -> None:
+    image, truth = scene()
+    halves = np.where(truth, 1 + (np.arange(SIDE) > 50), 0)
+    found = best_proposal([halves], image, CONFIG)
+    assert found is not None and dice(found.mask, truth) > 0.99
+
+
+def test_the_vignette_is_no_target() -> None:
+    image, truth = scene(dark_corners=True)
+    dark = (image[..., 0] < 130).astype(int)  # lesion and corners in one cluster
+    found = best_proposal([dark], image, CONFIG)
+    assert found is not None and dice(found.mask, truth) > 0.99
+
+
+def test_label_maps_of_any_size() -> None:
+    image, truth = scene()
+    large = np.kron(np.where(truth, 1, 0), np.ones((4, 4), int))
+    found = best_proposal([large], image, CONFIG)
+    assert found is not None and found.mask.shape == (128, 128)
+    assert dice(found.mask, large[1::3, 1::3] == 1) > 0.98
+
+
+def test_one_cluster_alone_is_no_proposal() -> None:
+    image, _ = scene()
+    assert best_proposal([np.zeros((SIDE, SIDE), int)], image, CONFIG) is None
+    blank = np.zeros((SIDE, SIDE), int)
+    segments, place = segments_of_proposals([blank], [blank], from_array(image), CONFIG)
+    assert not segments.mask.any() and segments.target == () and place == 0
+
+
+def test_the_target_gets_a_label_of_its_own() -> None:
+    image, truth = scene()
+    maps = [noise(0), np.where(truth, 1, 0)]
+    results = [np.zeros((SIDE, SIDE), np.int32), noise(5, 3).astype(np.int32)]
+    for boundary in ("clusters", "local"):
+        config = SegmentConfig(choice="proposals", boundary=boundary)
+        segments, place = segments_of_proposals(maps, results, from_array(image), config)
+        assert place == 1 and segments.count == 4
+        assert np.array_equal(segments.mask, np.isin(segments.labels, segments.target))
+        assert dice(segments.mask, truth) > 0.97
+
+
+def test_clusters_with_a_local_boundary() -> None:
+    image, truth = scene()
+    rough = circle(48, 47, 14).astype(np.int32)
+    plain = segments_of(rough, from_array(image), CONFIG)
+    local = segments_of(rough, from_array(image), SegmentConfig(boundary="local"))
+    assert dice(plain.mask, truth) < 0.85 < 0.97 < dice(local.mask, truth)
+    assert np.array_equal(local.mask, np.isin(local.labels, local.target))
+
+
+def test_own_label_is_compact_and_keeps_the_rest() -> None:
+    labels = np.zeros((8, 8), np.int32)
+    labels[:, 5:] = 1
+    mask = np.zeros((8, 8), bool)
+    mask[2:4, 3:7] = True
+    found = own_label(labels, mask)
+    assert found.count == 3 and np.array_equal(found.labels == found.target[0], mask)
+    pairs = {(int(a), int(b)) for a, b in zip(labels[~mask], found.labels[~mask], strict=True)}
+    assert len(pairs) == 2
+    assert own_label(labels, np.zeros((8, 8), bool)).target == ()
+
+
+def test_vignette_takes_corners_and_black_edges_only() -> None:
+    image, truth = scene(dark_corners=True)
+    found = vignette(image)
+    assert found[0, 0] and found[-1, -1] and not found[truth].any() and found.mean() < 0.4
+    assert not vignette(scene()[0]).any()
+    chest = np.full((SIDE, SIDE, 3), 150, np.uint8)
+    chest[:12, 30:60] = 0  # air that holds no corner
+    chest[40:60, 20:40] = 0  # a lung
+    found = vignette(chest)
+    assert found[:12, 30:60].all() and not found[40:60, 20:40].any()
+    assert not vignette(np.zeros((SIDE, SIDE, 3), np.uint8)).any()
+
+
+def test_parts() -> None:
+    mask = circle(48, 48, 15) | circle(10, 10, 4) | circle(48, 75, 9)
+    regions, weights = part_weights(mask)
+    assert regions.max() == 3 and weights.shape == (3,)
+    assert weights[regions[48, 48] - 1] == weights.max()
+    kept = central_parts(mask, 0.25)
+    assert kept[48, 48] and kept[48, 75] and not kept[10, 10]
+    empty = np.zeros((8, 8), bool)
+    assert part_weights(empty)[1].shape == (0,) and not central_parts(empty, 0.5).any()
+    assert disc(2).shape == (5, 5) and disc(2).sum() == 13
