@@ -1,4 +1,4 @@
-"""The tables of ``docs/quality.md``, out of the summaries that ``s3net evaluate`` wrote.
+"""The tables of ``docs/quality.md``, out of the summaries of experiments.
 
 python -m benchmarks.quality            write them
 python -m benchmarks.quality --check    exit with 1 if the text is not what the files say
@@ -10,9 +10,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from benchmarks.tables import table
+from s3net_jax.experiments.tables import cells, markdown
 
 __all__ = ["PAGE", "filled"]
 
@@ -27,29 +26,13 @@ def filled(text: str) -> str:
     _, _, after = rest.partition(END)
     parts = []
     for path in sorted(SUMMARIES.glob("*.json")):
-        parts.append(_table(path.stem, json.loads(path.read_text())))
+        summary = json.loads(path.read_text())
+        parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
+        parts[-1] += f"seed {summary['seed']} ([summary](quality/{path.name})). "
+        parts[-1] += f"Difference: *{summary['reference']}* minus the row, blind, paired.\n"
+        for name, rows in summary["data"].items():
+            parts.append(f"**{name}**\n\n{markdown(*cells(rows))}")
     return before + START + "\n" + "\n".join(parts) + "\n" + END + after
-
-
-def _table(name: str, summary: dict[str, Any]) -> str:
-    protocols = list(summary["protocols"])
-    head = ["mean DSC (95 % interval)", *protocols, "seconds", "blind DSC less than ours by", "p"]
-    rows = []
-    for method, found in summary["methods"].items():
-        cells = [_interval(found["protocols"][p]["dsc"]) for p in protocols]
-        other = summary["comparisons"].get(method)
-        more = ["", ""] if other is None else [_interval(other), f"{other['p_value']:.2g}"]
-        rows.append([method, *cells, f"{found['seconds']:.2f}", *more])
-    data, _, _ = name.rpartition("-")
-    images = next(iter(summary["methods"].values()))["images"]
-    return (
-        f"**{data}**, preset `{summary['config']['preset']}`, seed {summary['seed']}, {images} "
-        f"images ([summary](quality/{name}.json)):\n\n" + table(head, rows)
-    )
-
-
-def _interval(found: dict[str, float]) -> str:
-    return f"{found['mean']:.1f} ({found['low']:.1f} to {found['high']:.1f})"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -128,4 +128,4 @@ def baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], P
         raise ConfigError(f"The baseline {name!r} can't be told a number of clusters.")
     if clusters < 2:
         raise ConfigError(f"clusters is {clusters}: there must be at least two.")
-    return partial(predict, clusters=clusters)
+    return partial(predict, clusters=clusters)  # pyright: ignore[reportCallIssue] (asked above)

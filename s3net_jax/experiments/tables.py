@@ -14,7 +14,16 @@ from s3net_jax.experiments.summary import BLIND_FIRST, Table
 from s3net_jax.io import write_bytes
 from s3net_jax.report.experiment import experiment_page
 
-__all__ = ["aligned", "csv_bytes", "interval", "markdown", "signed", "tables_text", "write_tables"]
+__all__ = [
+    "aligned",
+    "cells",
+    "csv_bytes",
+    "interval",
+    "markdown",
+    "signed",
+    "tables_text",
+    "write_tables",
+]
 
 _PAPER = ("dsc", "hm", "xor")
 
@@ -87,18 +96,18 @@ def _page(summary: dict[str, Any], tables: dict[str, Table]) -> str:
     )
     for name, table in tables.items():
         parts.append(f"## {name}\n")
-        head, rows = _cells(table)
+        head, rows = cells(table.rows)
         parts.append(markdown(head, rows))
     return "\n".join(parts)
 
 
-def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
+def cells(found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Head and rows for people; the paper's columns only where it has figures."""
-    shown = [m for m in _PAPER if any(m in row["paper"] for row in table.rows)]
+    shown = [m for m in _PAPER if any(m in row["paper"] for row in found)]
     head = ["method", *BLIND_FIRST, *(f"paper {metric.upper()}" for metric in shown)]
     head += ["difference", "p", "seconds", "images"]
     rows = []
-    for row in table.rows:
+    for row in found:
         paper = [_figure(row["paper"].get(metric), 1) for metric in shown]
         if "images" not in row:
             rows.append([row["method"], *[""] * len(BLIND_FIRST), *paper, *[""] * 4])
@@ -129,7 +138,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def tables_text(tables: dict[str, Table]) -> str:
     """The tables of :func:`write_tables` for a terminal."""
-    return "\n\n".join(f"{name}\n{aligned(*_cells(table))}" for name, table in tables.items())
+    return "\n\n".join(f"{name}\n{aligned(*cells(table.rows))}" for name, table in tables.items())
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -79,8 +79,8 @@ def test_the_target_gets_a_label_of_its_own() -> None:
     image, truth = scene()
     maps = [noise(0), np.where(truth, 1, 0)]
     results = [np.zeros((SIDE, SIDE), np.int32), noise(5, 3).astype(np.int32)]
-    for boundary in ("clusters", "local"):
-        config = SegmentConfig(choice="proposals", boundary=boundary)
+    local = SegmentConfig(choice="proposals", boundary="local")
+    for config in (SegmentConfig(choice="proposals"), local):
         segments, place = segments_of_proposals(maps, results, from_array(image), config)
         assert place == 1 and segments.count == 4
         assert np.array_equal(segments.mask, np.isin(segments.labels, segments.target))

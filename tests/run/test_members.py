@@ -76,11 +76,8 @@ def test_best_finds_a_disc(tmp_path) -> None:
     assert np.array_equal(result.mask, np.isin(result.labels, result.target))
     again = s3.segment_batch([image, image[:, ::-1]], config=BEST, seeds=[0, 1])
     assert np.array_equal(again[0][0].labels, result.labels)
-    assert all(
-        dice(r.mask, t) > 0.9
-        for t, row in zip((truth, truth[:, ::-1]), again, strict=True)
-        for r in row
-    )
+    for expected, row in zip((truth, truth[:, ::-1]), again, strict=True):
+        assert all(dice(found.mask, expected) > 0.9 for found in row)
 
 
 def test_progress_is_told_of_every_member(tmp_path) -> None:
