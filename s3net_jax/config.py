@@ -158,6 +158,12 @@ class SegmentConfig:
 
     target: str = "auto"
     """``auto``, ``dark``, ``bright``, ``center``, ``point:X,Y`` or ``all``."""
+    drop_border: bool = True
+    """Leave out regions that touch the image's border, if any other region is left."""
+    fill_holes: bool = True
+    """Fill holes enclosed by the mask."""
+    min_island: float = 0.001
+    """Remove connected regions smaller than this fraction of the image; 0 keeps all."""
     choice: Literal["clusters", "proposals"] = "clusters"
     """Where an ``auto`` target is sought: ``clusters``, among those of the final label map;
     ``proposals``, among those of every step of every member."""
@@ -169,12 +175,6 @@ class SegmentConfig:
     boundary_colors: tuple[float, float, float] = (0.0, 0.0, 1.0)
     """How much red, green and blue count for ``local``. Blue alone suits skin, where melanin
     absorbs it most; of a grey image the three are equal anyhow."""
-    drop_border: bool = True
-    """Leave out regions that touch the image's border, if any other region is left."""
-    fill_holes: bool = True
-    """Fill holes enclosed by the mask."""
-    min_island: float = 0.001
-    """Remove connected regions smaller than this fraction of the image; 0 keeps all."""
 
 
 @dataclass(frozen=True)
