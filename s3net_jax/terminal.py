@@ -50,11 +50,15 @@ class PlainDisplay(QuietDisplay):
     """A line for each input, and the failures once more at the end."""
 
     def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
-        side, channels, steps = config.input.size, config.model.channels, config.fit.steps
+        side, channels, members = config.input.size, config.model.channels, config.fit.members
+        steps = (
+            f"{config.fit.steps} steps"
+            if members == 1
+            else (f"{members} fits of {config.fit.steps} steps")
+        )
         which = f"seed {seed}" if seeds == 1 else f"seeds {seed} to {seed + seeds - 1}"
         self._heading = (
-            f"preset {config.preset}: {side}×{side} pixels, {channels} channels, {steps} steps, "
-            f"{which}"
+            f"preset {config.preset}: {side}×{side} pixels, {channels} channels, {steps}, {which}"
         )
 
     def begin(self, count: int) -> None:

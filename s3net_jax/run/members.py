@@ -12,13 +12,18 @@ from s3net_jax.io import Image
 from s3net_jax.masks import consensus, own_label, segments_of_proposals
 from s3net_jax.run.outcome import Failed, Fitted, Outcome
 
-__all__ = ["agreed", "join_members", "several_members", "uses_proposals"]
+__all__ = ["agreed", "as_fitted", "join_members", "several_members", "uses_proposals"]
 
 
 def uses_proposals(config: Config) -> bool:
     """Whether the target is sought in the label maps of every step. A rule of the user's own
     names a cluster of the result, of which there is one."""
     return config.segment.choice == "proposals" and config.segment.target == "auto"
+
+
+def as_fitted(config: Config) -> Config:
+    """``config`` as the fits need it: proposals take the label maps of every step."""
+    return config.replace(fit={"record_labels": True}) if uses_proposals(config) else config
 
 
 def several_members(config: Config) -> bool:

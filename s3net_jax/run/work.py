@@ -16,7 +16,7 @@ from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import prepare, prepared_shape
 from s3net_jax.masks import compact_labels, labels_at_size
 from s3net_jax.run.capacity import most_at_once
-from s3net_jax.run.members import join_members, several_members, uses_proposals
+from s3net_jax.run.members import as_fitted, join_members, several_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 from s3net_jax.run.single import DivergedError, explain_divergence
 
@@ -79,7 +79,7 @@ class Fitter:
         if self.limit is not None:
             self._limits.setdefault(shape, self.limit)
         elif wanted > 1 and shape not in self._limits:
-            self._limits[shape] = most_at_once(self.config, shape, wanted, self.devices)
+            self._limits[shape] = most_at_once(as_fitted(self.config), shape, wanted, self.devices)
         return self._limits.get(shape, 1)
 
     def _carefully(
@@ -155,10 +155,10 @@ class Fitter:
         images = jax.numpy.asarray(np.stack([prepared[id(piece.image)] for piece in pieces]))
         keys = jax.numpy.stack([_key(piece) for piece in pieces])
         devices = self.devices if len(pieces) > 1 else None
-        if uses_proposals(config):
-            config = config.replace(fit={"record_labels": True})
         try:
-            return fitting.fit_batch(keys, images, config, devices=devices, progress=progress)
+            return fitting.fit_batch(
+                keys, images, as_fitted(config), devices=devices, progress=progress
+            )
         except UnsupportedError as error:
             raise ConfigError(
                 f"{error} (model.implementation={config.model.implementation})"
