@@ -1,4 +1,4 @@
-"""A mask's boundary drawn anew, half way between what lies inside and outside of it nearby."""
+"""A mask's boundary drawn anew, between what lies inside and outside of it nearby."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDTHS = (0.15, 0.25, 0.4)  # of the sides: how far pixels count for a mean aro
 _GLOBAL = 0.05  # share with which the mean over the whole side of the boundary joins each mean
 _ROUNDS = 6
 _SMOOTH = (0.001, 0.004)  # of the long side: at these two scales pixels are compared
-_OUTLINE = 0.008  # of the long side: radius by which the outline is opened and closed
+_OPENED, _CLOSED = 0.005, 0.016  # of the long side: radii by which the outline is smoothed
 _CENTRAL = 0.5  # of the weight of the main part: lighter ones are no part of the target
 _KEPT = 0.2  # share of a part that must have been in the mask before
 
@@ -73,8 +73,11 @@ def redraw(
     scales = [ndimage.gaussian_filter(fine, (sigma, sigma, 0)) for sigma in sigmas]
     means = [(_enlarged(u1, shape), _enlarged(u0, shape)) for u1, u0 in means]
     wanted = (_quotient(scales, means, colors) < config.boundary_level) & ~_resized(outside, shape)
-    radius = max(1, round(_OUTLINE * max(shape)))
+    radius = max(1, round(_OPENED * max(shape)))
     result = _kept(wanted, _resized(inside, shape), _resized(apart, shape), radius, config, central)
+    if not result.any():  # nothing here looks like the target's own mean
+        return _resized(mask, (height, width))
+    radius = max(1, round(_CLOSED * max(shape)))
     closed = ndimage.binary_closing(np.pad(result, radius + 1), disc(radius))
     result = np.asarray(closed[radius + 1 : -radius - 1, radius + 1 : -radius - 1], bool)
     result = fill_holes(result) if config.fill_holes else result
