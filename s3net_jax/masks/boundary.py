@@ -77,10 +77,7 @@ def redraw(
     result = _kept(wanted, _resized(inside, shape), _resized(apart, shape), radius, config, central)
     if not result.any():  # nothing here looks like the target's own mean
         return _resized(mask, (height, width))
-    radius = max(1, round(_CLOSED * max(shape)))
-    closed = ndimage.binary_closing(np.pad(result, radius + 1), disc(radius))
-    result = np.asarray(closed[radius + 1 : -radius - 1, radius + 1 : -radius - 1], bool)
-    result = fill_holes(result) if config.fill_holes else result
+    result = _closed(result, max(1, round(_CLOSED * max(shape))), config.fill_holes)
     return result if shape == (height, width) else _resized(result, (height, width))
 
 
@@ -107,6 +104,19 @@ def _kept(
         stays[0] = False
         mask = stays[regions] if stays.any() else mask
     return central_parts(mask, _CENTRAL) if central else mask
+
+
+def _closed(mask: np.ndarray, radius: int, fill: bool) -> np.ndarray:
+    """``mask`` closed part by part: two lungs that nearly meet stay two, and what lies between
+    them is not filled."""
+    edge = radius + 1
+    regions = np.pad(connected_regions(mask), edge)
+    result = np.zeros_like(regions, bool)
+    for number, box in enumerate(ndimage.find_objects(regions), 1):
+        place = tuple(slice(side.start - edge, side.stop + edge) for side in box)
+        part = np.asarray(ndimage.binary_closing(regions[place] == number, disc(radius)), bool)
+        result[place] |= fill_holes(part) if fill else part
+    return result[edge:-edge, edge:-edge]
 
 
 def _local_means(
