@@ -22,6 +22,7 @@ _GLOBAL = 0.05  # share with which the mean over the whole side of the boundary 
 _ROUNDS = 6
 _SMOOTH = (0.001, 0.004)  # of the long side: at these two scales pixels are compared
 _OPENED, _CLOSED = 0.005, 0.016  # of the long side: radii by which the outline is smoothed
+_POCKET = 0.005  # of the image: larger holes that the smoothing makes stay open
 _CENTRAL = 0.5  # of the weight of the main part: lighter ones are no part of the target
 _KEPT = 0.2  # share of a part that must have been in the mask before
 
@@ -107,16 +108,23 @@ def _kept(
 
 
 def _closed(mask: np.ndarray, radius: int, fill: bool) -> np.ndarray:
-    """``mask`` closed part by part: two lungs that nearly meet stay two, and what lies between
-    them is not filled."""
+    """``mask`` closed part by part, so that two lungs that nearly meet stay two. Of the holes that
+    this makes only pockets are filled, not the heart between two lungs that touch."""
     edge = radius + 1
     regions = np.pad(connected_regions(mask), edge)
     result = np.zeros_like(regions, bool)
     for number, box in enumerate(ndimage.find_objects(regions), 1):
         place = tuple(slice(side.start - edge, side.stop + edge) for side in box)
         part = np.asarray(ndimage.binary_closing(regions[place] == number, disc(radius)), bool)
-        result[place] |= fill_holes(part) if fill else part
+        result[place] |= part | _pockets(part, _POCKET * mask.size) if fill else part
     return result[edge:-edge, edge:-edge]
+
+
+def _pockets(mask: np.ndarray, largest: float) -> np.ndarray:
+    """The holes of ``mask`` with at most ``largest`` pixels."""
+    holes = connected_regions(fill_holes(mask) & ~mask)
+    areas = np.bincount(holes.ravel())
+    return (holes > 0) & (areas <= largest)[holes]
 
 
 def _local_means(

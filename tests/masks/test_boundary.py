@@ -61,8 +61,10 @@ def test_what_lies_between_two_parts_that_nearly_meet_is_not_filled() -> None:
     truth = ellipse(75, 100, 55, 60) & ~ellipse(75, 100, 30, 32)
     truth[:, 98:102] = False  # half rings, four pixels apart at both ends
     image = np.repeat(np.where(truth, 60, 200).astype(np.uint8)[..., None], 3, -1)
-    found = redraw(image, truth, np.zeros(SHAPE, bool), CONFIG, central=True)
-    assert not found[75, 100] and dice(found, truth) > 0.95
+    for joined in (False, True):
+        image[:30, 98:102] = 60 if joined else 200  # one part, open below
+        found = redraw(image, truth, np.zeros(SHAPE, bool), CONFIG, central=True)
+        assert not found[75, 100] and dice(found, truth) > 0.95
 
 
 def test_parts_that_were_not_there_before_stay_away() -> None:
