@@ -19,6 +19,8 @@ _SIDE = 128  # pixels a side of the grid on which means are taken
 _LONG_SIDE = 512  # the decision, unlike the means, is made on at most this many pixels a side
 _WIDTHS = (0.15, 0.25, 0.4)  # of the sides: how far pixels count for a mean around them
 _GLOBAL = 0.05  # share with which the mean over the whole side of the boundary joins each mean
+_BAND = 2  # pixels of that grid on both sides of the boundary that count for no mean: rims are mixed
+_ENOUGH = 0.002  # of the grid: with fewer pixels left on a side the band counts after all
 _ROUNDS = 6
 _SMOOTH = (0.001, 0.004)  # of the long side: at these two scales pixels are compared
 _OPENED, _CLOSED = 0.005, 0.016  # of the long side: radii by which the outline is smoothed
@@ -34,7 +36,7 @@ def redraw(
     contour with local means (Lankton and Tannenbaum, IEEE TIP 2008), but without a curve.
 
     Around every pixel the mean colours inside (u₁) and outside (u₀) of the mask are taken, with
-    Gaussian weights; the pixel belongs to the mask if its colour x, projected on u₀ − u₁, lies
+    Gaussian weights, and without a narrow band along the boundary; the pixel belongs to the mask if its colour x, projected on u₀ − u₁, lies
     under ``config.boundary_level`` of the way from u₁ to u₀. Mean over three widths of the
     Gaussians; repeated until nothing changes. Colours are weighted by
     ``config.boundary_colors``.
@@ -132,11 +134,11 @@ def _local_means(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each width the mean colours inside and outside around every pixel: (h, w, 3) each."""
     result = []
+    weights = [_without_band(side, counted) for side in (inside, ~inside)]
     for width in _WIDTHS:
         blur = _blur(pixels.shape[0], width)
         pair = []
-        for side in (inside, ~inside):
-            weight = side * counted
+        for weight in weights:
             planes = np.moveaxis(pixels, -1, 0) * weight
             whole = planes.sum((1, 2)) / max(float(weight.sum()), 1)
             near = np.moveaxis(blur @ planes @ blur.T, 0, -1)
@@ -144,6 +146,13 @@ def _local_means(
             pair.append((near + _GLOBAL * whole) / (share + _GLOBAL))
         result.append((pair[0], pair[1]))
     return result
+
+
+def _without_band(side: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """``counted`` on one side of the boundary, (h, w), away from it if enough is left there."""
+    core = np.asarray(ndimage.binary_erosion(side, iterations=_BAND, border_value=1), bool)
+    weight = core * counted
+    return weight if weight.sum() > _ENOUGH * side.size else side * counted
 
 
 def _quotient(
