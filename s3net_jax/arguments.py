@@ -189,14 +189,7 @@ def _experiment(parser: argparse.ArgumentParser, batched_alone: bool) -> argpars
         help="fits of each image; their "
         + ("figures are averaged" if batched_alone else "consensus is evaluated"),
     )
-    group.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        dest="sets",
-        help="a field of every configuration, as fit.steps=20; may be repeated",
-    )
+    _sets(group, "a field of every configuration")
     group = parser.add_argument_group("many at once")
     _batch(group)
     if not batched_alone:
@@ -215,6 +208,17 @@ def _many(parser: argparse.ArgumentParser) -> None:
     )
     _batch(group)
     _engine(group)
+
+
+def _sets(group: argparse._ArgumentGroup, what: str) -> None:
+    group.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help=f"{what}, as fit.steps=20; may be repeated",
+    )
 
 
 def _batch(group: argparse._ArgumentGroup) -> None:
@@ -247,14 +251,7 @@ def _settings(default_preset: str) -> argparse.ArgumentParser:
         default=default_preset,
         help=f"{', '.join(PRESETS)} (default: {default_preset})",
     )
-    group.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        dest="sets",
-        help="change a field of the preset, as fit.steps=20; may be repeated",
-    )
+    _sets(group, "change a field of the preset")
     group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
     group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
     group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")

@@ -19,7 +19,7 @@ _SIDE = 128  # pixels a side of the grid on which means are taken
 _LONG_SIDE = 512  # the decision, unlike the means, is made on at most this many pixels a side
 _WIDTHS = (0.15, 0.25, 0.4)  # of the sides: how far pixels count for a mean around them
 _GLOBAL = 0.05  # share with which the mean over the whole side of the boundary joins each mean
-_BAND = 2  # pixels of that grid on both sides of the boundary that count for no mean: rims are mixed
+_BAND = 2  # pixels of that grid on either side of the boundary that count for no mean
 _ENOUGH = 0.002  # of the grid: with fewer pixels left on a side the band counts after all
 _ROUNDS = 6
 _SMOOTH = (0.001, 0.004)  # of the long side: at these two scales pixels are compared
@@ -36,10 +36,10 @@ def redraw(
     contour with local means (Lankton and Tannenbaum, IEEE TIP 2008), but without a curve.
 
     Around every pixel the mean colours inside (u₁) and outside (u₀) of the mask are taken, with
-    Gaussian weights, and without a narrow band along the boundary; the pixel belongs to the mask if its colour x, projected on u₀ − u₁, lies
-    under ``config.boundary_level`` of the way from u₁ to u₀. Mean over three widths of the
-    Gaussians; repeated until nothing changes. Colours are weighted by
-    ``config.boundary_colors``.
+    Gaussian weights, and without a narrow band along the boundary, where both sides mix; the
+    pixel belongs to the mask if its colour x, projected on u₀ − u₁, lies under
+    ``config.boundary_level`` of the way from u₁ to u₀. Mean over three widths of the Gaussians;
+    repeated until nothing changes. Colours are weighted by ``config.boundary_colors``.
 
     Args:
       image: (H, W, 3) uint8.

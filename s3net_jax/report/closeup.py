@@ -15,7 +15,7 @@ from s3net_jax.report.film import film_strips
 from s3net_jax.report.gallery import Picture, outlined
 from s3net_jax.report.markup import Markup, element
 from s3net_jax.report.overlay import painted_clusters
-from s3net_jax.report.pictures import data_uri, fitting_size, shrunk
+from s3net_jax.report.pictures import fitting_size, img, shrunk
 
 __all__ = ["Closeup", "closeup", "disagreement"]
 
@@ -103,13 +103,5 @@ def _panel(content: Markup, caption: str) -> Markup:
 
 
 def _image(picture: PilImage.Image, alt: str, screen: bool = False) -> Markup:
-    shown = element(
-        "img",
-        src=data_uri(picture),
-        width=picture.width,
-        height=picture.height,
-        alt=alt,
-        loading="lazy",
-        class_="screen" if screen else None,
-    )
+    shown = img(picture, alt, class_="screen" if screen else None)
     return element("div", shown, class_="shot")

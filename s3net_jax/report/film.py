@@ -7,7 +7,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.io import Film, Strip, cluster_colors
 from s3net_jax.report.markup import Markup, element
-from s3net_jax.report.pictures import data_uri
+from s3net_jax.report.pictures import img
 
 __all__ = ["film_strips"]
 
@@ -24,14 +24,7 @@ def _strip(strip: Strip) -> Markup:
     frames = [
         element(
             "figure",
-            element(
-                "img",
-                src=_picture(frame),
-                width=frame.shape[1],
-                height=frame.shape[0],
-                loading="lazy",
-                alt=f"{strip.name}, {title}: {_clusters(count)}",
-            ),
+            img(_picture(frame), f"{strip.name}, {title}: {_clusters(count)}", "PNG"),
             element(
                 "figcaption",
                 title,
@@ -55,7 +48,7 @@ def _clusters(count: int) -> str:
     return "1 cluster" if count == 1 else f"{count} clusters"
 
 
-def _picture(frame: np.ndarray) -> str:
+def _picture(frame: np.ndarray) -> PilImage.Image:
     picture = PilImage.fromarray(frame.astype(np.uint8))
     picture.putpalette(cluster_colors(_COLORS).tobytes())
-    return data_uri(picture, "PNG")
+    return picture

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s3net_jax.report.markup import Markup, element
-from s3net_jax.report.pictures import data_uri, outline_path, shrunk
+from s3net_jax.report.pictures import img, outline_path, shrunk
 
 __all__ = ["Picture", "gallery", "outlined", "switches"]
 
@@ -91,14 +91,7 @@ def outlined(picture: Picture, side: int) -> Markup:
     described = f"{picture.name}, with the outlines of the ground truth and of the tool's mask"
     return element(
         "div",
-        element(
-            "img",
-            src=data_uri(image),
-            width=image.width,
-            height=image.height,
-            alt=described,
-            loading="lazy",
-        ),
+        img(image, described),
         element(
             "svg",
             *lines,

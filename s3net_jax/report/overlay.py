@@ -9,7 +9,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 
-from s3net_jax.io.colors import OUTLINE, cluster_colors
+from s3net_jax.io.colors import LUMA, OUTLINE, cluster_colors
 
 __all__ = ["overlay", "painted_clusters"]
 
@@ -17,7 +17,6 @@ _PANEL = 440  # pixels of a panel's long side
 _FINE = 2  # panels are drawn this much larger, then reduced: smooth lines
 _MARGIN, _TITLE, _CAPTION = 14, 30, 26
 _PAPER, _INK, _FAINT = (255, 255, 255), (28, 30, 34), (105, 110, 118)
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CHIPS = 7  # clusters named in the caption
 
 
@@ -84,7 +83,7 @@ def painted_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
       (H, W, 3) uint8.
     """
     colors = cluster_colors(int(labels.max()) + 1).astype(np.float32)[labels]
-    light = (base @ _LUMA)[..., None]
+    light = (base @ LUMA)[..., None]
     painted = 0.68 * colors + 0.32 * light
     edge = np.zeros(labels.shape, bool)
     edge[:-1] |= labels[:-1] != labels[1:]
@@ -98,7 +97,7 @@ def _outlined(base: np.ndarray, mask: np.ndarray) -> np.ndarray:
     pixels = base.astype(np.float32)
     if not mask.any():
         return base
-    grey = np.repeat((pixels @ _LUMA)[..., None], 3, axis=-1)
+    grey = np.repeat((pixels @ LUMA)[..., None], 3, axis=-1)
     pixels = np.where(mask[..., None], pixels, 0.62 * (0.5 * pixels + 0.5 * grey))
     inside = cast(np.ndarray, ndimage.distance_transform_edt(mask))
     outside = cast(np.ndarray, ndimage.distance_transform_edt(~mask))

@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image as PilImage
 from skimage import measure
 
-__all__ = ["data_uri", "fitting_size", "outline_path", "shrunk"]
+from s3net_jax.report.markup import Markup, element
+
+__all__ = ["data_uri", "fitting_size", "img", "outline_path", "shrunk"]
 
 _GRID = 160  # cells of the long side on which outlines are traced
 _NEAR = 0.25  # cells that an outline may be simplified by
@@ -28,6 +30,24 @@ def shrunk(image: np.ndarray, side: int) -> PilImage.Image:
     size = fitting_size((picture.height, picture.width), side)
     small = size[0] < picture.width
     return picture.resize(size, PilImage.Resampling.BOX if small else PilImage.Resampling.BICUBIC)
+
+
+def img(
+    picture: PilImage.Image,
+    alt: str,
+    kind: Literal["JPEG", "PNG"] = "JPEG",
+    class_: str | None = None,
+) -> Markup:
+    """The picture as an ``img`` element that holds it (:func:`data_uri`)."""
+    return element(
+        "img",
+        src=data_uri(picture, kind),
+        width=picture.width,
+        height=picture.height,
+        alt=alt,
+        loading="lazy",
+        class_=class_,
+    )
 
 
 def data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:
