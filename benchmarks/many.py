@@ -180,11 +180,12 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
         ways = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2)}
         ways["2 processes, 1 thread each"] = (2, 1)
         taken: dict[str, list[float]] = {name: [] for name in ways}
-        for turn in range(args.repeats + 1):  # the first fills the cache of programs
+        if not args.quick:  # fills the cache of programs
+            for processes, threads in ways.values():
+                _command(folder, processes, threads, settings)
+        for _ in range(args.repeats):
             for name, (processes, threads) in ways.items():
-                seconds = _command(folder, processes, threads, settings)
-                if turn:
-                    taken[name].append(seconds)
+                taken[name].append(_command(folder, processes, threads, settings))
     rows = {
         name: {
             **summarise(seconds),

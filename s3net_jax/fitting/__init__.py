@@ -1,8 +1,9 @@
 """The optimisation of one image as a pure function, and of many at once."""
 
 from s3net_jax.fitting.batch import fit_batch
-from s3net_jax.fitting.fit import FitResult, fit, initial_params
+from s3net_jax.fitting.fit import FitResult, fit
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
+from s3net_jax.fitting.initial import initial_params
 from s3net_jax.fitting.mapped import batch_bytes
 from s3net_jax.fitting.objective import objective
 from s3net_jax.fitting.step import optimizer, train_step

@@ -8,15 +8,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jax import Array
 
-from s3net_jax.config import Config, ModelConfig
+from s3net_jax.config import Config
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import Progress, advance, begin, logits_of
-from s3net_jax.nn import S3Net
 
-__all__ = ["FitResult", "check_image", "fit", "initial_params"]
+__all__ = ["FitResult", "check_image", "fit"]
 
 
 @jax.tree_util.register_dataclass
@@ -42,17 +40,6 @@ class FitResult:
     steps: Array
     label_maps: Array | None
     params: Any
-
-
-def initial_params(key: Array, config: ModelConfig, shape: tuple[int, int]) -> nnx.State:
-    """The parameters a network starts from: the ``params`` of :class:`S3Net` for ``key``.
-
-    Args:
-      key: a PRNG key.
-      config: the network.
-      shape: (H, W) of the image; matters only for ``deform="free"``.
-    """
-    return nnx.state(S3Net(config, shape, rngs=nnx.Rngs(params=key)), nnx.Param)
 
 
 def fit(

@@ -15,6 +15,7 @@ from jax import Array
 
 from s3net_jax.config import Config, ModelConfig
 from s3net_jax.fitting.hyper import Hyper
+from s3net_jax.fitting.initial import initial_params
 from s3net_jax.fitting.step import optimizer, train_step
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.layers import param_dtype
@@ -83,7 +84,7 @@ def begin(
     wide = param_dtype(config.model.dtype)
     shape = (image.shape[0], image.shape[1])
     key_init, key_transform, key_palette = jax.random.split(key, 3)
-    start = nnx.state(S3Net(config.model, shape, rngs=nnx.Rngs(params=key_init)), nnx.Param)
+    start = initial_params(key_init, config.model, shape)
     if params is not None:
         start = _take(start, params)
     return FitState(

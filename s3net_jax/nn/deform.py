@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from s3net_jax.nn.layers import Conv, fan_in_uniform, param_dtype
+from s3net_jax.nn.draws import fan_in_uniform, uniform
+from s3net_jax.nn.layers import Conv, param_dtype
 from s3net_kernels import deform_conv2d
 
 __all__ = ["DeformConv"]
@@ -55,7 +56,7 @@ class DeformConv(nnx.Module):
         self.implementation = implementation
 
         def unit_uniform(shape: tuple[int, ...]) -> Array:
-            return jax.random.uniform(rngs.params(), shape, jnp.float32).astype(kind)
+            return uniform(rngs, shape).astype(kind)
 
         kernel_shape = (size, size, channels, channels)
         if kernel_init == "uniform":

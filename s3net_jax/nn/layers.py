@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from s3net_jax.nn.draws import fan_in_uniform
 from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Conv",
     "DepthwiseConv",
     "Pointwise",
-    "fan_in_uniform",
     "param_dtype",
     "without_pallas",
 ]
@@ -29,14 +28,6 @@ __all__ = [
 def param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
     """Parameters are float32, and float64 where the activations are."""
     return jnp.dtype(jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32)
-
-
-def fan_in_uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype) -> Array:
-    """U(−1/√fan_in, 1/√fan_in): PyTorch's default for kernels and biases of convolutions."""
-    bound = fan_in**-0.5
-    # Drawn in float32 whatever the dtype, so that a seed means the same network in each.
-    draw = jax.random.uniform(rngs.params(), shape, jnp.float32, -bound, bound)
-    return draw.astype(dtype)
 
 
 def without_pallas(implementation: str | None) -> str | None:

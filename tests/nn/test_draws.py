@@ -1,0 +1,73 @@
+"""Pooled draws are the draws of NNX, number for number."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import s3net_jax as s3
+from s3net_jax.nn import S3Net
+from s3net_jax.nn.draws import pooled, uniform
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_network_starts_as_it_would_without_a_pool(x64, preset, dtype):
+    config = s3.preset(preset).replace(model={"channels": 12, "dtype": dtype}).model
+    key = jax.random.key(5)
+
+    def build(rngs: nnx.Rngs) -> S3Net:
+        return S3Net(config, (9, 7), rngs=rngs)
+
+    expected = nnx.state(build(nnx.Rngs(params=key)), nnx.Param)
+    found = jax.jit(lambda key: nnx.state(pooled(build, key), nnx.Param))(key)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_sizes_of_every_kind():
+    """One number, none, powers of the ratio between groups and their neighbours."""
+    shapes = [(), (1,), (0, 3), (2,), (16,), (17,), (15, 1), (256,), (257,), (4100,), (1,)]
+
+    def draw(rngs):
+        return [uniform(rngs, shape, -0.3, 0.7) for shape in shapes]
+
+    key = jax.random.key(1)
+    for found, expected in zip(pooled(draw, key), draw(nnx.Rngs(params=key)), strict=True):
+        assert found.dtype == jnp.float32
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_over_many_keys():
+    keys = jax.random.split(jax.random.key(2), 3)
+
+    def draw(rngs):
+        return uniform(rngs, (3, 2)), uniform(rngs, (40,))
+
+    many = jax.vmap(lambda key: pooled(draw, key))(keys)
+    for n, key in enumerate(keys):
+        one = draw(nnx.Rngs(params=key))
+        jax.tree.map(lambda a, b, n=n: np.testing.assert_array_equal(a[n], b), many, one)
+
+
+@pytest.mark.parametrize("kind", ["rbg", "unsafe_rbg"])
+def test_keys_of_another_kind(kind):
+    key = jax.random.key(0, impl=kind)
+
+    def draw(rngs):
+        return uniform(rngs, (5,)), uniform(rngs, (3,))
+
+    jax.tree.map(np.testing.assert_array_equal, pooled(draw, key), draw(nnx.Rngs(params=key)))
+
+
+def test_another_layout_of_threefry():
+    with jax.threefry_partitionable(False):
+        key = jax.random.key(0)
+
+        def draw(rngs):
+            return uniform(rngs, (5,)), uniform(rngs, (3,))
+
+        jax.tree.map(np.testing.assert_array_equal, pooled(draw, key), draw(nnx.Rngs(params=key)))
