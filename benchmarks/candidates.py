@@ -17,6 +17,7 @@ from benchmarks.stock_flax import StockS3Net
 from s3net_jax.config import Config
 from s3net_jax.fitting import fit, hyperparameters, optimizer, train_step
 from s3net_jax.nn import S3Net
+from s3net_jax.nn.draws import pooled
 from s3net_jax.ops import draw_affine
 
 __all__ = ["build_fits", "build_steps", "picture", "step_of", "torch_step"]
@@ -56,7 +57,13 @@ def _ours(config: Config) -> dict[str, Config]:
 def step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> tuple[Run, float]:
     """A function that does one step and waits for it, and the seconds its compilation took."""
     shape = (image.shape[0], image.shape[1])
-    graph, params = nnx.split(network(config.model, shape, rngs=nnx.Rngs(params=0)), nnx.Param)
+
+    def build(rngs: nnx.Rngs) -> S3Net:
+        return network(config.model, shape, rngs=rngs)
+
+    key = jax.random.key(0)
+    net = pooled(build, key) if network is S3Net else build(nnx.Rngs(params=key))
+    graph, params = nnx.split(net, nnx.Param)
     hyper = hyperparameters(config)
     momentum = optimizer(hyper).init(params)
     images = jnp.asarray(image)[None]

@@ -40,8 +40,9 @@ def fan_in_uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype) -
 def pooled(build: Callable[[nnx.Rngs], T], key: Array) -> T:
     """``build(nnx.Rngs(params=key))``, the same numbers, compiled many times faster.
 
-    XLA compiles every draw anew, about a quarter of a second each; a network has thirty. Here
-    draws of similar size are one: the first numbers of a longer draw are those of a shorter.
+    XLA compiles every draw anew, and a network's thirty took most of the time that a first fit
+    took to compile. Here draws of similar size are one: the first numbers of a longer draw are
+    those of a shorter one.
     ``build`` is traced once more, for the sizes, and must draw by this module alone.
 
     Args:

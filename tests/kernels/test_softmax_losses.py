@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -41,13 +42,20 @@ def total(run, scale, logits, labels, weight, spatial, **options):
     return scale[0] * ce + scale[1] * edges, (ce, edges, used)
 
 
-def value_and_gradient(run, kind, logits, labels, weight, spatial, **options):
-    scale = jnp.asarray([0.7, 0.3])
+@functools.cache
+def value_and_gradient(implementation, spatial):
+    """(logits, labels, weight) -> value and gradient, compiled; in float64 the reference."""
+    options: dict[str, Any] = {"implementation": implementation}
+    run, quick = s3net_kernels.softmax_losses, {}
+    if implementation == "reference":
+        run, options = reference.softmax_losses, {"dtype": jnp.float64}
+        quick = {"xla_backend_optimization_level": 0}  # compiling takes longer than running
 
-    def function(z):
-        return total(run, scale, z, labels, weight, spatial, **options)
+    def function(logits, labels, weight):
+        scale = jnp.asarray([0.7, 0.3])
+        return total(run, scale, logits, labels, weight, spatial, **options)
 
-    return jax.jit(jax.value_and_grad(function, has_aux=True))(jnp.asarray(logits, kind))
+    return jax.jit(jax.value_and_grad(function, has_aux=True), compiler_options=quick)
 
 
 @pytest.mark.usefixtures("x64")
@@ -55,19 +63,12 @@ def value_and_gradient(run, kind, logits, labels, weight, spatial, **options):
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("shape", "given", "weighted", "spatial"), CASES)
 def test_values_and_gradient(implementation, dtype, shape, given, weighted, spatial):
-    args = make(shape, given, weighted)
-    logits = np.asarray(args[0], dtype).astype("float64")
-    (_, expected), slope = value_and_gradient(
-        reference.softmax_losses, "float64", logits, *args[1:], spatial, dtype=jnp.float64
+    logits, *others = make(shape, given, weighted)
+    logits = jnp.asarray(logits, dtype)
+    (_, expected), slope = value_and_gradient("reference", spatial)(
+        logits.astype("float64"), *others
     )
-    (_, actual), gradient = value_and_gradient(
-        s3net_kernels.softmax_losses,
-        dtype,
-        logits,
-        *args[1:],
-        spatial,
-        implementation=implementation,
-    )
+    (_, actual), gradient = value_and_gradient(implementation, spatial)(logits, *others)
     allowed = tolerance(dtype, int(np.prod(shape)))
     for a, e in zip(actual[:2], expected[:2], strict=True):
         assert a.dtype == dtype

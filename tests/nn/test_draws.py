@@ -13,8 +13,7 @@ from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled, uniform
 
 
-@pytest.mark.parametrize("preset", ["paper", "released"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("preset", "dtype"), [("paper", "float32"), ("released", "float64")])
 def test_a_network_starts_as_it_would_without_a_pool(x64, preset, dtype):
     config = s3.preset(preset).replace(model={"channels": 12, "dtype": dtype}).model
     key = jax.random.key(5)
