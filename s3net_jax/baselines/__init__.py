@@ -1,7 +1,8 @@
-"""What a learned method has to beat: trivial segmentations, and a classical recipe."""
+"""What a learned method has to beat: the trivial, a classical recipe, itself without learning."""
 
 from __future__ import annotations
 
-from s3net_jax.baselines.trivial import BASELINES, Prediction, baseline
+from s3net_jax.baselines.registry import BASELINES, baseline
+from s3net_jax.baselines.trivial import Prediction
 
 __all__ = ["BASELINES", "Prediction", "baseline"]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple, cast
 
 import numpy as np
 from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
-from s3net_jax.config import ConfigError, SegmentConfig, nearest
+from s3net_jax.config import SegmentConfig
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks import choose_target, clean, compact_labels, fill_holes, vignette
 from s3net_jax.masks.shapes import disc, part_weights
 
-__all__ = ["BASELINES", "Prediction", "baseline", "otsu_threshold"]
+__all__ = [
+    "Prediction",
+    "classical",
+    "kmeans",
+    "kmeans_colors",
+    "otsu_dark",
+    "otsu_inner",
+    "otsu_inner_part",
+    "otsu_threshold",
+    "whole_image",
+]
 
 _SIDE = 256  # smoothing and opening are told for images of this size
 
@@ -60,10 +67,15 @@ def otsu_inner_part(image: np.ndarray) -> Prediction:
 
 def kmeans_colors(image: np.ndarray, clusters: int = 2) -> Prediction:
     """k-means on the colours; the target as this tool chooses it."""
+    labels = compact_labels(kmeans(image, clusters))
+    return Prediction(labels, choose_target(labels, image, SegmentConfig()).mask)
+
+
+def kmeans(image: np.ndarray, clusters: int) -> np.ndarray:
+    """(H, W) int32 in 0..clusters−1: k-means on the colours of (H, W, 3), always the same."""
     pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
     _, found = kmeans2(pixels, clusters, minit="++", rng=np.random.default_rng(0))
-    labels = compact_labels(found.reshape(image.shape[:2]))
-    return Prediction(labels, choose_target(labels, image, SegmentConfig()).mask)
+    return found.reshape(image.shape[:2])
 
 
 def classical(image: np.ndarray) -> Prediction:
@@ -96,36 +108,3 @@ def otsu_threshold(values: np.ndarray) -> float:
     from skimage.filters import threshold_otsu
 
     return float(threshold_otsu(np.asarray(values)))
-
-
-BASELINES: dict[str, Callable[[np.ndarray], Prediction]] = {
-    "whole image": whole_image,
-    "Otsu, dark": otsu_dark,
-    "Otsu, dark, inner": otsu_inner,
-    "Otsu, dark, largest inner part": otsu_inner_part,
-    "k-means on RGB": kmeans_colors,
-    "classical recipe": classical,
-}
-"""Name → what it makes of an image (H, W, 3) uint8."""
-
-
-def baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], Prediction]:
-    """The baseline called ``name``, of images (H, W, 3) uint8.
-
-    Args:
-      name: in :data:`BASELINES`.
-      clusters: how many it looks for, if it can be told (k-means); None: its own number.
-
-    Raises:
-      ConfigError: an unknown baseline, one that can't be told, or less than two clusters.
-    """
-    if name not in BASELINES:
-        raise ConfigError(f"There is no baseline {name!r}.{nearest(name, list(BASELINES))}")
-    predict = BASELINES[name]
-    if clusters is None:
-        return predict
-    if "clusters" not in inspect.signature(predict).parameters:
-        raise ConfigError(f"The baseline {name!r} can't be told a number of clusters.")
-    if clusters < 2:
-        raise ConfigError(f"clusters is {clusters}: there must be at least two.")
-    return partial(predict, clusters=clusters)  # pyright: ignore[reportCallIssue] (asked above)

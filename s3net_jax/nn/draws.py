@@ -49,7 +49,8 @@ def pooled(build: Callable[[nnx.Rngs], T], key: Array) -> T:
       build: makes modules.
       key: a PRNG key.
     """
-    if not jax.config.jax_threefry_partitionable or jax.random.key_impl(key) != _THREEFRY:
+    partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore
+    if not partitionable or jax.random.key_impl(key) != _THREEFRY:
         return build(nnx.Rngs(params=key))  # there longer draws do not begin like shorter ones
     sizes = _Sizes()
 
