@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     config = s3.preset(args.preset)
     sweep = s3.preset("fast").replace(fit={"steps": 10})
     if args.quick:
-        args.count, args.repeats, args.batch = 3, 1, 2
+        args.count, args.repeats, args.batch = 2, 1, 2
         tiny = {"input": {"size": 24}, "model": {"channels": 8}, "fit": {"steps": 2}}
         config, sweep = config.replace(**tiny), sweep.replace(**tiny)
     pictures = _pictures(args, config)

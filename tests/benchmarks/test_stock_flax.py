@@ -10,6 +10,7 @@ from flax import nnx
 
 from benchmarks.stock_flax import StockS3Net
 from s3net_jax.nn import S3Net
+from s3net_jax.nn.draws import pooled
 from s3net_jax.presets import preset
 
 
@@ -17,8 +18,8 @@ from s3net_jax.presets import preset
 def test_same_network(name):
     config = preset(name).replace(model={"channels": 6, "implementation": "xla"}).model
     shape = (12, 17)
-    ours = S3Net(config, shape, rngs=nnx.Rngs(0))
-    stock = StockS3Net(config, shape, rngs=nnx.Rngs(1))
+    ours = pooled(lambda rngs: S3Net(config, shape, rngs=rngs), jax.random.key(0))
+    stock = nnx.eval_shape(lambda: StockS3Net(config, shape, rngs=nnx.Rngs(1)))
     given = dict(nnx.to_flat_state(nnx.state(stock, nnx.Param)))
 
     def place(path: tuple) -> tuple:
