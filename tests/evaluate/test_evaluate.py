@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax import cli
+from s3net_jax.baselines import BASELINES
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
 from tests.report.reading import read_page
@@ -41,7 +42,7 @@ def test_tables_and_report(capsys) -> None:
     assert "s3net fast" in text and "classical recipe" in text and "Wilcoxon p" in text
     with open("out/metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * 4 * 7
+    assert len(rows) == 3 * 4 * (1 + len(BASELINES))
     assert {row["protocol"] for row in rows} == {"released", "overlap", "oracle", "blind"}
     summary = json.loads(Path("out/summary.json").read_text())
     ours = summary["methods"]["s3net fast"]["protocols"]["blind"]["dsc"]
