@@ -26,7 +26,7 @@ def table_text(summary: dict[str, Any]) -> str:
         )
     lines += ["", f"blind DSC of {summary['reference']} minus that of (paired over images):"]
     for name, found in summary["comparisons"].items():
-        spread = f"({found['low']:+.1f} to {found['high']:+.1f})"
+        spread = f"({found['low']:+z.1f} to {found['high']:+z.1f})"
         p = f"Wilcoxon p = {found['p_value']:.2g}"
         lines.append(f"  {name:<{width}} {found['mean']:+6.1f} {spread}, {p}")
     return "\n".join(lines)

@@ -127,7 +127,7 @@ def interval(found: dict[str, float]) -> str:
 
 def signed(found: dict[str, float]) -> str:
     """``+mean (+low to +high)``."""
-    return f"{found['mean']:+.1f} ({found['low']:+.1f} to {found['high']:+.1f})"
+    return f"{found['mean']:+z.1f} ({found['low']:+z.1f} to {found['high']:+z.1f})"
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

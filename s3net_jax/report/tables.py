@@ -43,8 +43,8 @@ def table(
 def interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> Markup:
     """``mean (low–high)`` of a dict with these three."""
     if sign:
-        spread = f"({found['low']:+.{digits}f} to {found['high']:+.{digits}f})"
-        text = f"{found['mean']:+.{digits}f} <small>{spread}</small>"
+        spread = f"({found['low']:+z.{digits}f} to {found['high']:+z.{digits}f})"
+        text = f"{found['mean']:+z.{digits}f} <small>{spread}</small>"
     else:
         spread = f"({found['low']:.{digits}f}–{found['high']:.{digits}f})"
         text = f"{found['mean']:.{digits}f} <small>{spread}</small>"
