@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
+from benchmarks.marked import replaced
 
 __all__ = ["PAGE", "README", "page", "readme"]
 
 _ROOT = Path(__file__).parent.parent
 README, PAGE, PLOTS = _ROOT / "README.md", _ROOT / "docs/benchmarks.md", _ROOT / "docs/benchmarks"
 RESULTS = Path(__file__).parent / "results"
-START, END = "<!-- figures: start -->\n", "<!-- figures: end -->\n"
 _TITLES = {
     "step": "One optimisation step",
     "fit": "Whole fits",
@@ -41,10 +41,8 @@ def _results() -> dict[str, dict[str, Any]]:
 def readme(text: str) -> str:
     """``text`` with its marked part made anew from the result files."""
     found = _results()
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
     parts = [_TABLES[suite](found[f"{suite}-256-64"]) for suite in ("step", "fit")]
-    return before + START + "\n" + "\n".join(parts) + "\n" + END + after
+    return replaced(text, "figures", "\n".join(parts))
 
 
 def page() -> str:

@@ -1,4 +1,4 @@
-"""The tables of ``docs/quality.md``, out of the summaries of experiments.
+"""The tables of ``docs/quality.md``, and the README's, out of the summaries of experiments.
 
 python -m benchmarks.quality            write them
 python -m benchmarks.quality --check    exit with 1 if the text is not what the files say
@@ -10,20 +10,33 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from s3net_jax.experiments.tables import cells, markdown
+from benchmarks.marked import replaced
+from s3net_jax.experiments.tables import cells, interval, markdown
 
-__all__ = ["PAGE", "filled"]
+__all__ = ["PAGE", "README", "page", "readme"]
 
-_DOCS = Path(__file__).parent.parent / "docs"
-PAGE, SUMMARIES = _DOCS / "quality.md", _DOCS / "quality"
-START, END = "<!-- figures: start -->\n", "<!-- figures: end -->\n"
+_ROOT = Path(__file__).parent.parent
+README, PAGE, SUMMARIES = _ROOT / "README.md", _ROOT / "docs/quality.md", _ROOT / "docs/quality"
+_SHORT = ("compare", "untuned")
+"""The README shows blind figures of these experiments alone."""
+_ROWS = {
+    "s3net best": "`best`",
+    "s3net best, one step": "`best` with random networks (`--set fit.steps=1`)",
+    "best without a network": "`best` with k-means in place of networks",
+    "s3net released": "`released`",
+    "s3net paper": "`paper`",
+    "classical recipe": "classical recipe",
+    "k-means on RGB": "k-means on RGB",
+    "Otsu, dark, inner": "Otsu's threshold, without parts at the border",
+    "whole image": "the whole image",
+}
+"""Method → what the README calls it."""
 
 
-def filled(text: str) -> str:
-    """``text`` with its marked part made anew from ``docs/quality/*.json``."""
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
+def page(text: str) -> str:
+    """``docs/quality.md`` with its marked part made anew from ``docs/quality/*.json``."""
     parts = []
     for path in sorted(SUMMARIES.glob("*.json")):
         summary = json.loads(path.read_text())
@@ -32,17 +45,36 @@ def filled(text: str) -> str:
         parts[-1] += f"Difference: *{summary['reference']}* minus the row, blind, paired.\n"
         for name, rows in summary["data"].items():
             parts.append(f"**{name}**\n\n{markdown(*cells(rows))}")
-    return before + START + "\n" + "\n".join(parts) + "\n" + END + after
+    return replaced(text, "figures", "\n".join(parts))
+
+
+def readme(text: str) -> str:
+    """The README with the blind figures of a few methods, and their seconds on lungs."""
+    data: dict[str, dict[str, Any]] = {}
+    for stem in _SHORT:
+        summary = json.loads((SUMMARIES / f"{stem}.json").read_text())
+        for name, rows in summary["data"].items():
+            data[name] = {row["method"]: row for row in rows if "images" in row}
+    sizes = [f"{name} ({rows['whole image']['images']})" for name, rows in data.items()]
+    rows = []
+    for method, shown in _ROWS.items():
+        found = [methods.get(method) for methods in data.values()]
+        blind = [row and interval(row["protocols"]["blind"]["dsc"]) for row in found]
+        rows.append(
+            [shown, *(text or "" for text in blind), f"{data['lung_ct'][method]['seconds']:.2f}"]
+        )
+    return replaced(text, "quality", markdown(["method", *sizes, "seconds"], rows))
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     args = parser.parse_args(arguments)
-    old = PAGE.read_text()
+    made = {path: make(path.read_text()) for path, make in ((README, readme), (PAGE, page))}
     if args.check:
-        return int(old != filled(old))
-    PAGE.write_text(filled(old))
+        return int(any(path.read_text() != text for path, text in made.items()))
+    for path, text in made.items():
+        path.write_text(text)
     return 0
 
 
