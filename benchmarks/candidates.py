@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +20,92 @@ from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 from s3net_jax.ops import draw_affine
 
-__all__ = ["build_fits", "build_steps", "picture", "step_of", "torch_step"]
+__all__ = [
+    "COMPILED",
+    "EAGER",
+    "KEPT",
+    "OURS",
+    "STOCK",
+    "Candidate",
+    "build",
+    "fit_candidates",
+    "picture",
+    "step_candidates",
+    "step_of",
+    "torch_step",
+]
 
 Run = Callable[[], object]
-EAGER, COMPILED = "torch eager", "torch.compile"
+OURS, EAGER, COMPILED, STOCK = "s3net-jax", "torch eager", "torch.compile", "stock Flax"
+KEPT = ", memory kept"
+"""Ends the name of a candidate whose process keeps the memory it frees."""
+_MODELS: dict[str, dict[str, str]] = {
+    f"{OURS}, bfloat16 products": {"precision": "bfloat16"},
+    f"{OURS}, XLA only": {"implementation": "xla"},
+    f"{OURS}, Pallas": {"implementation": "pallas"},
+    STOCK: {"implementation": "xla"},
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is timed: a step, or a whole fit without early stops, of one implementation.
+
+    Attributes:
+      suite: ``step`` or ``fit``.
+      name: of the implementation, see :func:`step_candidates` and :func:`fit_candidates`.
+      preset, size, channels, dtype: the configuration.
+      steps: of a fit.
+      images: that a fit does at once.
+    """
+
+    suite: str
+    name: str
+    preset: str
+    size: int
+    channels: int
+    dtype: str
+    steps: int = 50
+    images: int = 1
+
+    @property
+    def torch(self) -> bool:
+        """Whether PyTorch does it."""
+        return self.name.startswith("torch")
+
+
+def step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
+    """Name to candidate: one step of ours, stock Flax's and PyTorch's."""
+    names = [*_ours(dtype), STOCK, *_torch()]
+    if not on_gpu():
+        names += [name + KEPT for name in names if name in (OURS, EAGER)]
+        names.append(f"{OURS}, XLA only")
+    return {n: Candidate("step", n, preset, size, channels, dtype) for n in names}
+
+
+def fit_candidates(
+    preset: str, size: int, channels: int, dtype: str, steps: int, images: Sequence[int]
+) -> dict[str, Candidate]:
+    """Name to candidate: whole fits of ours, of so many ``images`` at once, and PyTorch's."""
+    found = {}
+    for name in _ours(dtype):
+        for n in images:
+            full = f"{name}, {n} at once" if n > 1 else name
+            found[full] = Candidate("fit", name, preset, size, channels, dtype, steps, n)
+    for name in _torch():
+        found[name] = Candidate("fit", name, preset, size, channels, dtype, steps)
+    return found
+
+
+def _ours(dtype: str) -> list[str]:
+    """Our implementations that are worth timing on this platform."""
+    if on_gpu():
+        return [OURS, f"{OURS}, Pallas"]
+    return [OURS, f"{OURS}, bfloat16 products"] if dtype == "float32" else [OURS]
+
+
+def _torch() -> list[str]:
+    return [EAGER, COMPILED] if has_torch() else []
 
 
 def picture(size: int) -> np.ndarray:
@@ -31,27 +113,6 @@ def picture(size: int) -> np.ndarray:
     random = np.random.default_rng(0)
     coarse = random.random((8, 8, 3)).astype(np.float32)
     return np.asarray(jax.image.resize(jnp.asarray(coarse), (size, size, 3), "cubic").clip(0, 1))
-
-
-def _settings(preset: str, size: int, channels: int, dtype: str, steps: int = 50) -> Config:
-    return s3.preset(preset).replace(
-        input={"size": size},
-        model={"channels": channels, "dtype": dtype},
-        fit={"steps": steps, "stop_labels": 0},
-    )
-
-
-def _ours(config: Config) -> dict[str, Config]:
-    """Our implementations on this platform."""
-    found = {"s3net-jax": config}
-    if on_gpu():
-        found["s3net-jax, Pallas"] = config.replace(model={"implementation": "pallas"})
-    else:
-        if config.model.dtype == "float32":
-            low = config.replace(model={"precision": "bfloat16"})
-            found["s3net-jax, bfloat16 products"] = low
-        found["s3net-jax, XLA only"] = config.replace(model={"implementation": "xla"})
-    return found
 
 
 def step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> tuple[Run, float]:
@@ -101,73 +162,22 @@ def torch_step(config: Config, image: np.ndarray, compiled: bool = False) -> tup
     return run, time.perf_counter() - start
 
 
-def build_steps(
-    preset: str, size: int, channels: int, dtype: str, only: Sequence[str] | None = None
-) -> dict[str, tuple[Run, float]]:
-    """Name to one step and the seconds of its compilation.
-
-    Args:
-      preset, size, channels, dtype: the configuration.
-      only: names of the candidates that are built; by default all.
-    """
-    image, config = picture(size), _settings(preset, size, channels, dtype)
-    builds: dict[str, Callable[[], tuple[Run, float]]] = {
-        name: (lambda c=c: step_of(c, image)) for name, c in _ours(config).items()
-    }
-    plain = config.replace(model={"implementation": "xla"})
-    builds["stock Flax"] = lambda: step_of(plain, image, StockS3Net)
-    if has_torch():
-        builds[EAGER] = lambda: torch_step(config, image)
-        builds[COMPILED] = lambda: torch_step(config, image, compiled=True)
-    return _built(builds, only)
-
-
-def build_fits(
-    preset: str,
-    size: int,
-    channels: int,
-    dtype: str,
-    steps: int,
-    images: Sequence[int],
-    only: Sequence[str] | None = None,
-) -> dict[str, tuple[Run, int]]:
-    """Name to a whole fit and the number of images it does at once.
-
-    Args:
-      preset, size, channels, dtype: the configuration.
-      steps: of a fit; early stops are off.
-      images: numbers of images that ours does at once.
-      only: names of the candidates that are built; by default all.
-    """
-    image = picture(size)
-    config = _settings(preset, size, channels, dtype, steps)
-    builds: dict[str, Callable[[], tuple[Run, int]]] = {}
-    for name, c in _ours(config).items():
-        if name == "s3net-jax, XLA only":
-            continue
-        for n in images:
-            full = f"{name}, {n} at once" if n > 1 else name
-            builds[full] = lambda c=c, n=n: (_fit(c, image, n), n)
-    if has_torch():
-        builds[EAGER] = lambda: (_torch_fit(config, image, False), 1)
-        builds[COMPILED] = lambda: (_torch_fit(config, image, True), 1)
-    return _built(builds, only)
-
-
-def _built(builds: dict[str, Callable], only: Sequence[str] | None) -> dict:
-    found = {}
-    for name, build in builds.items():
-        if only and name not in only:
-            continue
-        try:
-            found[name] = build()
-        except Exception as error:
-            # torch.compile does not work everywhere; ours has to.
-            if name != COMPILED:
-                raise
-            reason = str(error).strip().splitlines()
-            print(f"{name} fails: {reason[0] if reason else type(error)}", file=sys.stderr)
-    return found
+def build(candidate: Candidate) -> tuple[Run, float]:
+    """What it does when called, and the seconds its compilation took (0: at the first call)."""
+    c = candidate
+    name = c.name.removesuffix(KEPT)
+    image = picture(c.size)
+    config = s3.preset(c.preset).replace(
+        input={"size": c.size},
+        model={"channels": c.channels, "dtype": c.dtype, **_MODELS.get(name, {})},
+        fit={"steps": c.steps, "stop_labels": 0},
+    )
+    compiled = name == COMPILED
+    if c.suite == "fit":
+        return _torch_fit(config, image, compiled) if c.torch else _fit(config, image, c.images), 0
+    if c.torch:
+        return torch_step(config, image, compiled)
+    return step_of(config, image, StockS3Net if name == STOCK else S3Net)
 
 
 def _fit(config: Config, image: np.ndarray, images: int) -> Run:

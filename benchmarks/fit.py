@@ -2,8 +2,8 @@
 
     python -m benchmarks.fit --size 256 --channels 64 --images 1 4
 
-prints a table and writes ``benchmarks/results/fit-<size>-<channels>.json``: seconds of a fit,
-seconds per image and step, images per minute at the preset's full number of steps, and peak
+prints a table and writes ``benchmarks/results/fit-<size>-<channels>-<place>.json``: seconds of
+a fit, seconds per image and step, images per minute at the preset's full number of steps, and peak
 memory (each candidate in a process of its own). Early stops are off, so that every candidate
 does the same steps.
 """
@@ -15,16 +15,11 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.candidates import COMPILED, EAGER, build_fits
-from benchmarks.harness import interleave, ratio, summarise
-from benchmarks.machine import (
-    hold_little_memory,
-    on_gpu,
-    peak_memory,
-    peak_of_this_process,
-    result_name,
-)
+from benchmarks.candidates import COMPILED, EAGER, OURS, fit_candidates
+from benchmarks.harness import ratio, summarise
+from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import metadata, write_result
+from benchmarks.worker import measure
 
 __all__ = ["main"]
 
@@ -44,8 +39,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, 2 steps, once")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
-    parser.add_argument("--idle", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     hold_little_memory()
     if args.quick:
@@ -53,9 +46,6 @@ def main(arguments: list[str] | None = None) -> None:
         args.images = args.images or [1, 2]
     args.images = args.images or ([1, 8, 32, 64] if on_gpu() else [1, 4])
     presets = args.preset or ["paper", "released"]
-    if args.peak:
-        _print_peak(args, presets[0])
-        return
     content: dict[str, Any] = {
         "suite": "fit",
         "size": args.size,
@@ -70,38 +60,27 @@ def main(arguments: list[str] | None = None) -> None:
     print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
 
 
-def _build(args: argparse.Namespace, preset: str, only: list[str] | None):
-    return build_fits(preset, args.size, args.channels, args.dtype, args.steps, args.images, only)
-
-
 def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
-    fits = _build(args, preset, args.only)
-    seconds = interleave({name: run for name, (run, _) in fits.items()}, repeats=args.repeats)
+    candidates = fit_candidates(
+        preset, args.size, args.channels, args.dtype, args.steps, args.images
+    )
+    candidates = {n: c for n, c in candidates.items() if n in (args.only or n)}
+    found = measure(candidates, args.repeats)
     result: dict[str, Any] = {}
-    for name, (_, n) in fits.items():
-        per_image = [s / n for s in seconds[name]]
-        row = result[name] = {**summarise(seconds[name]), "images": n}
+    for name, (seconds, _, peak) in found.items():
+        n = candidates[name].images
+        per_image = [s / n for s in seconds]
+        row = result[name] = {**summarise(seconds), "images": n, "peak_mib": peak}
         median = summarise(per_image)["median_s"]
         row["seconds_per_image_and_step"] = median / args.steps
         row["images_per_minute"] = 60 / (median / args.steps * FULL_STEPS)
-        row["peak_mib"] = peak_memory(
-            "fit", "--peak", name, "--preset", preset, "--size", str(args.size),
-            "--channels", str(args.channels), "--dtype", args.dtype, "--images", str(n),
-            "--steps", str(min(args.steps, 3)),
-        )  # fmt: skip
         for other, key in (
             (EAGER, "times_faster_than_torch"),
             (COMPILED, "times_faster_than_torch_compile"),
         ):
-            if other in seconds and name.startswith("s3net-jax"):
-                row[key] = ratio(seconds[other], per_image)
+            if other in found and name.startswith(OURS):
+                row[key] = ratio(found[other].seconds, per_image)
     return result
-
-
-def _print_peak(args: argparse.Namespace, preset: str) -> None:
-    if not args.idle:
-        _build(args, preset, [args.peak])[args.peak][0]()
-    print(peak_of_this_process())
 
 
 def _table(content: dict[str, Any]) -> str:

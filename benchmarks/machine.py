@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 
 import jax
 
+from s3net_kernels._native import instruction_set
+
 __all__ = [
     "has_torch",
     "hold_little_memory",
     "on_gpu",
-    "peak_memory",
     "peak_of_this_process",
     "place",
     "result_name",
@@ -62,16 +62,15 @@ def synchronise() -> None:
 
 @cache
 def place() -> str:
-    """``cpu``, or the kind of GPU in lower case, as result files are named."""
+    """What result files are named by: the kind of GPU, or the CPU's vectors (``avx512``)."""
     if not on_gpu():
-        return "cpu"
+        return instruction_set() or "cpu"
     return re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
 
 
 def result_name(*parts: Any) -> str:
-    """Name of a result file: the parts, and the GPU if it is not a CPU's result."""
-    named = [str(part) for part in parts] + ([place()] if on_gpu() else [])
-    return "-".join(named)
+    """Name of a result file: the parts, and the :func:`place` it was measured at."""
+    return "-".join([*map(str, parts), place()])
 
 
 def hold_little_memory() -> None:
@@ -91,17 +90,3 @@ def peak_of_this_process() -> float:
     # Not getrusage's ru_maxrss: a child inherits its parent's.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def peak_memory(suite: str, *arguments: str) -> float:
-    """MiB that ``python -m benchmarks.<suite> <arguments>`` needs above the same with ``--idle``.
-
-    The suite's command prints :func:`peak_of_this_process` on its last line.
-    """
-
-    def measure(*more: str) -> float:
-        command = [sys.executable, "-m", f"benchmarks.{suite}", *arguments, *more]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        return float(done.stdout.strip().splitlines()[-1])
-
-    return measure() - measure("--idle")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.many --images ../shared/data/ph2/images --count 8
 
-prints a table and writes ``benchmarks/results/many-<folder>.json``: images per minute of single
-fits, of batches and of the PyTorch reference in a loop, early stops included; a sweep over the
-weights of the losses as one program beside a run for each setting; and the command in one
+prints a table and writes ``benchmarks/results/many-<folder>-<place>.json``: images per minute of
+single fits, of batches and of the PyTorch reference in a loop, early stops included; a sweep over
+the weights of the losses as one program beside a run for each setting; and the command in one
 process and in two that share a folder. Without ``--images``, made-up pictures.
 """
 

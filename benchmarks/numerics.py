@@ -4,7 +4,7 @@
 
 compares each implementation, and PyTorch, with the reference in float64 over all argument specs
 of the tests, and fits of 50 steps with one in float64. Prints a table, writes
-``benchmarks/results/numerics.json`` (on a GPU with its name). With ``--check`` it ends with 1
+``benchmarks/results/numerics-<place>.json``. With ``--check`` it ends with 1
 if an error of ours exceeds its tolerance.
 """
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.ops --operator deform_conv2d --dtype float32
 
-prints a table and writes ``benchmarks/results/ops.json`` (on a GPU with its name). Each call
+prints a table and writes ``benchmarks/results/ops-<place>.json``. Each call
 stands beside its roofline: the longer of its arithmetic at the rate of a square matrix product
 and of the bytes it must move at the rate of a copy, both timed in the same run.
 """

@@ -41,7 +41,12 @@ def _results() -> dict[str, dict[str, Any]]:
 def readme(text: str) -> str:
     """``text`` with its marked part made anew from the result files."""
     found = _results()
-    parts = [_TABLES[suite](found[f"{suite}-256-64"]) for suite in ("step", "fit")]
+    parts = [
+        _TABLES[suite](content)
+        for suite in ("step", "fit")
+        for name, content in found.items()
+        if name.startswith(f"{suite}-256-64-")
+    ]
     return replaced(text, "figures", "\n".join(parts))
 
 

@@ -5,7 +5,7 @@
 Varies one at a time around the preset ``paper``: sizes 128 to 1024 of one image, 1 to 64 images
 at once, 16 to 128 channels. Each point is a short fit in a process of its own, so that one that
 needs too much memory costs only itself. Prints a table and writes
-``benchmarks/results/scaling.json`` (on a GPU with its name).
+``benchmarks/results/scaling-<place>.json``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks.candidates import EAGER, build_fits
-from benchmarks.harness import interleave, ratio, summarise
+from benchmarks.candidates import EAGER, OURS, fit_candidates
+from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import metadata, write_result
+from benchmarks.worker import measure
 
 __all__ = ["main", "points"]
 
@@ -101,21 +102,18 @@ def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
 
 
 def _measure(point: dict[str, Any]) -> dict[str, Any]:
-    n = point["images"]
-    names = ["s3net-jax", "s3net-jax, Pallas", EAGER]
-    names += [f"{name}, {n} at once" for name in names[:2]]
-    fits = build_fits(
-        point["preset"], point["size"], point["channels"], "float32", point["steps"], [n], names
+    n, steps = point["images"], point["steps"]
+    candidates = fit_candidates(
+        point["preset"], point["size"], point["channels"], "float32", steps, [n]
     )
-    seconds = interleave({name: run for name, (run, _) in fits.items()}, repeats=point["repeats"])
+    wanted = (OURS, f"{OURS}, Pallas", EAGER)
+    found = measure({c.name: c for c in candidates.values() if c.name in wanted}, point["repeats"])
     result = {}
-    for name, (_, count) in fits.items():
-        each = [s / count / point["steps"] for s in seconds[name]]
-        row = result[name.partition(f", {n} at")[0]] = {"per_image_and_step": summarise(each)}
-        if EAGER in seconds and name != EAGER:
-            row["times_faster_than_torch"] = ratio(
-                [s / point["steps"] for s in seconds[EAGER]], each
-            )
+    for name, (seconds, _, _) in found.items():
+        each = [s / (1 if name == EAGER else n) / steps for s in seconds]
+        row = result[name] = {"per_image_and_step": summarise(each)}
+        if EAGER in found and name != EAGER:
+            row["times_faster_than_torch"] = ratio([s / steps for s in found[EAGER].seconds], each)
     return {"candidates": result}
 
 

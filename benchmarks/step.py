@@ -2,9 +2,9 @@
 
     python -m benchmarks.step --size 256 --channels 64
 
-prints a table and writes ``benchmarks/results/step-<size>-<channels>.json``: time of a step,
-ratios, compile time, peak memory (each candidate in a process of its own), the time of the
-step's parts alone, forward and backward, and that of its matrix products alone.
+prints a table and writes ``benchmarks/results/step-<size>-<channels>-<place>.json``: time of a
+step, ratios, compile time and peak memory (each candidate in a process of its own), the time of
+the step's parts alone, forward and backward, and that of its matrix products alone.
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.candidates import build_steps
-from benchmarks.harness import interleave, ratio, summarise
-from benchmarks.machine import (
-    hold_little_memory,
-    peak_memory,
-    peak_of_this_process,
-    result_name,
-)
+from benchmarks.candidates import COMPILED, EAGER, KEPT, OURS, STOCK, step_candidates
+from benchmarks.harness import ratio, summarise
+from benchmarks.machine import hold_little_memory, result_name
 from benchmarks.metadata import metadata, write_result
 from benchmarks.parts import part_timings
 from benchmarks.products import product_seconds
+from benchmarks.worker import measure
+from s3net_kernels import keep_memory
 
 __all__ = ["main"]
 
@@ -40,16 +37,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, two repeats")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
-    parser.add_argument("--idle", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     hold_little_memory()
+    keep_memory()  # the parts and the products are measured here
     if args.quick:
         args.size, args.channels, args.repeats = 24, 8, 2
     presets = args.preset or ["paper", "released"]
-    if args.peak:
-        _print_peak(args, presets[0])
-        return
     content: dict[str, Any] = {
         "suite": "step",
         "size": args.size,
@@ -69,31 +62,22 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
-    steps = build_steps(preset, args.size, args.channels, args.dtype, args.only)
-    seconds = interleave({name: step for name, (step, _) in steps.items()}, repeats=args.repeats)
+    candidates = step_candidates(preset, args.size, args.channels, args.dtype)
+    found = measure({n: c for n, c in candidates.items() if n in (args.only or n)}, args.repeats)
     result: dict[str, Any] = {}
-    for name, (_, compile_seconds) in steps.items():
-        result[name] = {**summarise(seconds[name]), "compile_s": compile_seconds}
-        result[name]["peak_mib"] = peak_memory(
-            "step", "--peak", name, "--preset", preset, "--size", str(args.size),
-            "--channels", str(args.channels), "--dtype", args.dtype,
-        )  # fmt: skip
+    for name, (seconds, compile_seconds, peak) in found.items():
+        row: dict[str, Any] = {**summarise(seconds), "compile_s": compile_seconds, "peak_mib": peak}
+        result[name] = row
         for other, key in (
-            ("torch eager", "times_faster_than_torch"),
-            ("torch.compile", "times_faster_than_torch_compile"),
-            ("stock Flax", "times_faster_than_stock_flax"),
+            (EAGER, "times_faster_than_torch"),
+            (COMPILED, "times_faster_than_torch_compile"),
+            (STOCK, "times_faster_than_stock_flax"),
         ):
-            if other in seconds and name.startswith("s3net-jax"):
-                result[name][key] = ratio(seconds[other], seconds[name])
+            # Where one keeps its memory, the other does.
+            other += KEPT * name.endswith(KEPT)
+            if other in found and name.startswith(OURS):
+                row[key] = ratio(found[other].seconds, seconds)
     return result
-
-
-def _print_peak(args: argparse.Namespace, preset: str) -> None:
-    if not args.idle:
-        steps = build_steps(preset, args.size, args.channels, args.dtype, [args.peak])
-        for _ in range(3):
-            steps[args.peak][0]()
-    print(peak_of_this_process())
 
 
 def _table(content: dict[str, Any]) -> str:

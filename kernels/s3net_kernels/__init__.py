@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from s3net_kernels._config import config
 from s3net_kernels._dispatch import IMPLEMENTATIONS, OPERATORS, UnsupportedError, implementations
+from s3net_kernels._memory import keep_memory
 from s3net_kernels._sobel import sobel
 from s3net_kernels.affine_warp.api import affine_warp
 from s3net_kernels.batch_norm.api import batch_norm
@@ -36,6 +37,7 @@ __all__ = [
     "gated_inception",
     "implementations",
     "inception_depthwise",
+    "keep_memory",
     "linear",
     "sobel",
     "softmax_losses",

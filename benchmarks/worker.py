@@ -1,0 +1,187 @@
+"""One candidate in a process of its own, called whenever its turn comes.
+
+Two frameworks in one process disturb one another: they share the allocator, and pieces of memory
+that one gives back are what the other gets. Each candidate therefore lives in a process of its
+own, as its users have it, and all take turns. Not so on a GPU, whose memory all would have to
+share: there they take turns in one process, and only the peaks are taken in processes of their
+own, one after the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+
+from benchmarks.candidates import COMPILED, KEPT, Candidate, build
+from benchmarks.harness import interleave, take_turns
+from benchmarks.machine import hold_little_memory, on_gpu, peak_of_this_process
+from s3net_kernels import keep_memory
+
+__all__ = ["Measured", "Worker", "measure"]
+
+_R = TypeVar("_R")
+
+
+class Measured(NamedTuple):
+    seconds: list[float]
+    """Of every call."""
+    compile_s: float
+    peak_mib: float
+    """Above the same process before it built anything."""
+
+
+class Worker:
+    """A process that has built ``candidate`` and calls it when asked; a context.
+
+    Raises:
+      RuntimeError: the process ended; the message is the last line of what it said.
+    """
+
+    def __init__(self, candidate: Candidate) -> None:
+        argument = json.dumps(dataclasses.asdict(candidate))
+        self._name = candidate.name
+        # Not a pipe, which could run full.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", argument],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+        )
+        try:
+            self.compile_s = self._answer()
+        except RuntimeError:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._said.close()
+
+    def call(self) -> float:
+        """Seconds of one call."""
+        return self._ask("call")
+
+    def peak(self) -> float:
+        """MiB at the peak until now, above the process before it built anything."""
+        return self._ask("peak")
+
+    def _ask(self, what: str) -> float:
+        assert self._process.stdin is not None
+        # An ended process gives no answer, and why it ended.
+        with suppress(BrokenPipeError):
+            print(what, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> float:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line:
+            return float(line)
+        code = self._process.wait()
+        self._said.seek(0)
+        said = [text for text in self._said.read().splitlines() if text.strip()]
+        reason = said[-1] if said and code > 0 else f"ended with exit code {code}"
+        raise RuntimeError(f"{self._name}: {reason}")
+
+
+def measure(candidates: Mapping[str, Candidate], repeats: int) -> dict[str, Measured]:
+    """Call all in turns; what ``torch.compile`` can't build is left out with a notice.
+
+    Args:
+      candidates: name to candidate.
+      repeats: timed calls of each, after one that is not.
+    """
+    if on_gpu():
+        return _in_one_process(candidates, repeats)
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        for name, candidate in candidates.items():
+            worker = _or_notice(candidate, lambda c=candidate: _warm(stack, c))
+            if worker is not None:
+                workers[name] = worker
+        calls = {name: worker.call for name, worker in workers.items()}
+        seconds = take_turns(calls, repeats=repeats, warm=0)
+        return {n: Measured(seconds[n], w.compile_s, w.peak()) for n, w in workers.items()}
+
+
+def _warm(stack: ExitStack, candidate: Candidate) -> Worker:
+    worker = stack.enter_context(Worker(candidate))
+    worker.call()
+    return worker
+
+
+def _in_one_process(candidates: Mapping[str, Candidate], repeats: int) -> dict[str, Measured]:
+    # Before this process takes memory, which it would not give back.
+    alone = {n: _or_notice(c, lambda c=c: _peak_alone(c)) for n, c in candidates.items()}
+    peaks = {name: peak for name, peak in alone.items() if peak is not None}
+    built = {name: build(candidates[name]) for name in peaks}
+    seconds = interleave({name: run for name, (run, _) in built.items()}, repeats=repeats)
+    return {name: Measured(seconds[name], built[name][1], peaks[name]) for name in peaks}
+
+
+def _peak_alone(candidate: Candidate) -> float:
+    with Worker(candidate) as worker:
+        worker.call()
+        return worker.peak()
+
+
+def _or_notice(candidate: Candidate, make: Callable[[], _R]) -> _R | None:
+    try:
+        return make()
+    except RuntimeError as error:
+        # It does not work everywhere; all others have to.
+        if not candidate.name.startswith(COMPILED):
+            raise
+        print(error, file=sys.stderr)
+        return None
+
+
+def _serve(candidate: Candidate) -> None:
+    # What anybody prints goes to standard error: standard output has the answers alone.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(value: float) -> None:
+        print(value, file=answers, flush=True)
+
+    hold_little_memory()
+    if candidate.name.endswith(KEPT) and not keep_memory():
+        sys.exit("This system's C library can't be told to keep memory.")
+    jax.devices()
+    if candidate.torch:
+        import torch  # noqa: F401
+    idle = peak_of_this_process()
+    run, seconds = build(candidate)
+    answer(seconds)
+    for line in sys.stdin:
+        if line.strip() == "peak":
+            answer(peak_of_this_process() - idle)
+            continue
+        start = time.perf_counter()
+        run()
+        answer(time.perf_counter() - start)
+
+
+def main() -> None:
+    asked: dict[str, Any] = json.loads(sys.argv[1])
+    _serve(Candidate(**asked))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Candidates in processes of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.candidates import COMPILED, KEPT, OURS, Candidate, fit_candidates, step_candidates
+from benchmarks.worker import Worker, measure
+
+TINY = {"preset": "released", "size": 16, "channels": 4, "dtype": "float32"}
+
+
+def test_names_say_what_is_timed():
+    steps = step_candidates(**TINY)
+    assert all(candidate.name == name for name, candidate in steps.items())
+    assert {OURS, OURS + KEPT, "stock Flax"} <= set(steps)
+    fits = fit_candidates(**TINY, steps=2, images=[1, 4])
+    assert fits[OURS].images == 1 and fits[f"{OURS}, 4 at once"].images == 4
+
+
+def test_what_the_worker_can_not_do_is_said():
+    with pytest.raises(RuntimeError, match="none such"):
+        Worker(Candidate("step", OURS, **{**TINY, "preset": "none such"}))
+
+
+def test_what_torch_can_not_compile_is_left_out(capsys):
+    broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
+    assert measure({COMPILED: broken}, repeats=1) == {}
+    assert COMPILED in capsys.readouterr().err
