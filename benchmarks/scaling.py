@@ -31,17 +31,20 @@ AXES: dict[str, list[int]] = {
 }
 
 
-def points(base: dict[str, int], images_size: int, quick: bool) -> list[dict[str, int]]:
+def points(
+    axes: list[str], base: dict[str, int], images_size: int, quick: bool
+) -> list[dict[str, int]]:
     """One point for each value along each axis; ``axis`` names it.
 
     Args:
+      axes: names out of :data:`AXES`.
       base: the values of the other axes.
       images_size: size of the images where their number varies.
       quick: tiny ones.
     """
     found = []
-    for axis, values in AXES.items():
-        for value in values[:1] if quick else values:
+    for axis in axes:
+        for value in AXES[axis][:1] if quick else AXES[axis]:
             point: dict[str, Any] = {**base, "axis": axis}
             if axis == "images":
                 point["size"] = images_size
@@ -54,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--preset", default="paper")
+    parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
     parser.add_argument("--steps", type=int, default=3, help="of each fit")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images-size", type=int, help="where their number varies (64; GPU 256)")
@@ -71,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.quick:
         base, images_size, args.repeats = {"size": 16, "images": 1, "channels": 4}, 16, 1
     rows = []
-    for point in points(base, images_size, args.quick):
+    for point in points(args.axis, base, images_size, args.quick):
         settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
         rows.append(point | _in_a_process(point | settings, args.limit))
         if not args.json:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Most of the tests' time is compilation. LLVM's optimiser makes XLA's code faster, not other:
+# tests on tiny arrays do without, in the processes they start too.
+_FLAG = "--xla_backend_optimization_level"
+if _FLAG not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}=0".strip()
 
 # Compilation makes the first example slow; a deadline would only report that.
 settings.register_profile(

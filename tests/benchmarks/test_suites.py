@@ -21,7 +21,7 @@ SMALL = {
     "fit": ["--quick", "--preset", "released"],
     "many": ["--quick"],
     "numerics": ["--quick", "--check", "--operator", "linear", "affine_warp"],
-    "scaling": ["--quick", "--steps", "1"],
+    "scaling": ["--quick", "--axis", "images", "--steps", "1"],
 }
 
 

@@ -18,6 +18,8 @@ from s3net_jax.config import ConfigError
 from s3net_jax.run import Share, find_share
 from tests.run.commands import TINY, environment, save_pictures, start
 
+FOUR_DEVICES = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+
 _SHARDED = """
 import jax, numpy as np, s3net_jax as s3
 assert len(jax.devices()) == 4
@@ -43,7 +45,7 @@ print("same")
 
 
 def test_four_simulated_devices_give_the_results_of_one(tmp_path: Path) -> None:
-    variables = environment(XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    variables = environment(XLA_FLAGS=FOUR_DEVICES)
     done = subprocess.run(
         [sys.executable, "-c", _SHARDED], env=variables, capture_output=True, text=True
     )
@@ -69,8 +71,7 @@ def alone(folder: Path, count: int) -> dict[str, bytes]:
 def test_the_command_uses_all_devices(tmp_path: Path) -> None:
     expected = alone(tmp_path / "one", 6)
     save_pictures(tmp_path / "four" / "in", 6)
-    flags = "--xla_force_host_platform_device_count=4"
-    process = start(tmp_path / "four", "--batch", "6", XLA_FLAGS=flags)
+    process = start(tmp_path / "four", "--batch", "6", XLA_FLAGS=FOUR_DEVICES)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert results(tmp_path / "four") == expected

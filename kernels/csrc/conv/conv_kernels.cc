@@ -86,12 +86,24 @@ void forward(const ConvForward& a, Executor& executor) {
   });
 }
 
+// Whether the weights' gradients are summed transposed: what has the more columns fills the
+// registers. Tiles are filled up either way.
+bool sums_transposed(const ConvShape& s) {
+#if defined(__AMX_BF16__)
+  (void)s;
+  return false;
+#else
+  return s.outputs < s.columns();
+#endif
+}
+
 template <class T>
 void weight_gradient(const ConvWeightGradient& a, Executor& executor) {
   using A = accumulator<T>;
   const ConvShape& s = a.shape;
   const int64_t K = s.columns(), O = s.outputs, pixels = s.height * s.width;
   const int64_t bands = conv_bands(s.height), part = (K + 1) * O;
+  const bool transposed = sums_transposed(s);
   const auto sums = [&](const Run& run) {
     return a.partials.group<A>(run.group) + (run.image * bands + run.band) * part;
   };
@@ -104,12 +116,18 @@ void weight_gradient(const ConvWeightGradient& a, Executor& executor) {
     const T* const dy = a.dy.group<T>(g) +
                         (run.image * pixels + run.row * s.width + run.begin) * O;
     const A* const gradient = widen_rows(dy, count * O, wide);
-    multiply_transposed(columns, K, gradient, O, count, K, O, sums(run), O);
+    if (transposed) multiply_transposed(gradient, O, columns, K, count, O, K, sums(run), K);
+    else multiply_transposed(columns, K, gradient, O, count, K, O, sums(run), O);
     add_rows(gradient, count, O, sums(run) + K * O);
   });
   for (int64_t g = 0; g < s.groups; ++g) {
-    const A* const parts = a.partials.group<A>(g);
-    sum_parts(parts, s.images * bands, part, 0, K * O, a.dw.group<A>(g));
+    A* const parts = a.partials.group<A>(g);
+    A* const dw = a.dw.group<A>(g);
+    const bool turn = transposed && s.images > 0;  // without images there are no parts
+    sum_parts(parts, s.images * bands, part, 0, K * O, turn ? parts : dw);
+    if (turn)
+      for (int64_t k = 0; k < K; ++k)
+        for (int64_t o = 0; o < O; ++o) dw[k * O + o] = parts[o * K + k];
     sum_parts(parts + K * O, s.images * bands, part, 0, O, a.db.group<A>(g));
   }
 }

@@ -210,6 +210,14 @@ S3N_INLINE T sum_lanes(vec<T> v) {
   return sum_halves<T, kBytes>(v);
 }
 
+// The pointer, of which the compiler no longer knows where it came from: what lies at fixed
+// distances from it is addressed by them, not by sums kept in registers that are short.
+template <class T>
+S3N_INLINE T* opaque(T* p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
 // A number known at compile time, to hand to a generic lambda.
 template <int N>
 struct Count {

@@ -18,8 +18,16 @@ void for_each_band(const DepthwiseShape& s, Executor& executor, F&& band) {
   });
 }
 
+constexpr int kInputSlot = 0, kGradientSlot = 1;
+
 DepthwiseGeometry geometry(const DepthwiseShape& s) {
-  return {s.height, s.width, s.channels, s.kernel_height, s.kernel_width, s.dilation};
+  return {s.height, s.channels, s.kernel_height, s.kernel_width, s.dilation};
+}
+
+// The packed rows of an image of this shape, in a slot of this thread's memory.
+template <class T>
+PackedRows<T> packed(const DepthwiseShape& s, int slot) {
+  return packed_rows<T>(s.height, s.width, geometry(s), slot);
 }
 
 template <class T>
@@ -35,16 +43,21 @@ void forward(const DepthwiseForward& a, Executor& executor) {
   const auto compute = depthwise_row_function<T>(s.kernel_width, s.dilation);
   const int64_t line = s.width * s.channels;
   for_each_band(s, executor, [&](int64_t, int64_t g, int64_t n, int64_t begin, int64_t end) {
-    DepthwiseRow<T> r(geometry(s));
-    r.x = a.x.group<T>(g) + n * s.height * line;
+    T* const y = a.y.group<T>(g) + n * s.height * line;
+    PackedRows<T> x = packed<T>(s, kInputSlot);
+    DepthwiseRow<T> r(geometry(s), x);
     r.w = a.w.group<A>(g);
     r.bias = a.b.group<A>(g);
-    T* const y = a.y.group<T>(g) + n * s.height * line;
     r.streaming = streamable(y, s);
-    for (r.row = begin; r.row < end; ++r.row) {
-      r.y = y + r.row * line;
-      compute(r);
-    }
+    for_each_tile(s.width, [&](Columns columns) {
+      x.start(a.x.group<T>(g) + n * s.height * line, columns, begin);
+      r.columns = columns.count();
+      for (r.row = begin; r.row < end; ++r.row) {
+        x.advance(r.row);
+        r.y = y + r.row * line + columns.begin * s.channels;
+        compute(r);
+      }
+    });
     stream_fence();
   });
 }
@@ -61,24 +74,30 @@ void backward(const DepthwiseBackward& a, Executor& executor) {
   for_each_band(s, executor, [&](int64_t task, int64_t g, int64_t n, int64_t begin, int64_t end) {
     const int64_t band = task % bands;
     A* const sums = a.partials.group<A>(g) + (n * bands + band) * part;
-
     fill_zero(sums, part);
-    DepthwiseRow<T> r(geometry(s));
-    r.x = a.dy.group<T>(g) + n * s.height * line;
-    r.w = a.turned.group<A>(g);
+    PackedRows<T> x = packed<T>(s, kInputSlot), gradients = packed<T>(s, kGradientSlot);
+    const T* const dy = a.dy.group<T>(g) + n * s.height * line;
     T* const dx = a.dx.group<T>(g) + n * s.height * line;
+    DepthwiseRow<T> r(geometry(s), gradients);
+    r.w = a.turned.group<A>(g);
     r.streaming = streamable(dx, s);
-    DepthwiseGradientRow<T> d(geometry(s));
-    d.x = a.x.group<T>(g) + n * s.height * line;
+    DepthwiseGradientRow<T> d(geometry(s), x);
     d.dw = sums;
     d.db = sums + taps * C;
-    for (int64_t row = begin; row < end; ++row) {
-      r.row = d.row = row;
-      r.y = dx + row * line;
-      input_row(r);
-      d.dy = r.x + row * line;
-      gradient_row(d);
-    }
+    for_each_tile(s.width, [&](Columns columns) {
+      x.start(a.x.group<T>(g) + n * s.height * line, columns, begin);
+      gradients.start(dy, columns, begin);
+      r.columns = d.columns = columns.count();
+      for (int64_t row = begin; row < end; ++row) {
+        x.advance(row);
+        gradients.advance(row);
+        r.row = d.row = row;
+        r.y = dx + row * line + columns.begin * C;
+        input_row(r);
+        d.dy = dy + row * line + columns.begin * C;
+        gradient_row(d);
+      }
+    });
     stream_fence();
   });
   parallel_for(executor, s.groups, [&](int64_t g) {

@@ -10,7 +10,8 @@ namespace s3n {
 namespace S3N_ISA {
 namespace {
 
-constexpr int64_t kRunPixels = 128;
+// Slots of a thread's memory.
+constexpr int kPartSlot = 0, kWideSlot = 1, kGateSlot = 2, kInputSlot = 3, kGradientSlot = 5;
 
 // One band of one image.
 struct Band {
@@ -28,20 +29,12 @@ void for_each_band(const InceptionShape& s, Executor& executor, F&& f) {
   });
 }
 
-// Calls f(row, columns) for runs of pixels of the band's rows.
-template <class F>
-S3N_INLINE void for_each_run(const InceptionShape& s, const Band& band, F&& f) {
-  for (int64_t row = band.begin; row < band.end; ++row)
-    for (int64_t begin = 0; begin < s.width; begin += kRunPixels)
-      f(row, Columns{begin, smaller(begin + kRunPixels, s.width)});
-}
-
 template <class T>
 struct Layer {
   using A = accumulator<T>;
   const GatedShape& shape;
   const InceptionShape& s = shape.inception;
-  InceptionRows<T> rows{s};
+  InceptionBranches<T> inception{s};
   int64_t C = s.channels, line = s.width * C, map = s.height * line;
   bool large = s.groups * s.images * map * int64_t(sizeof(T)) >= kStreamBytes;
 
@@ -52,18 +45,30 @@ struct Layer {
   bool streams(const T* p) const { return large && streamable(p, C * sizeof(T), kStreamBytes); }
 
   DepthwiseGeometry local() const {
-    return {s.height, s.width, C, shape.local_height, shape.local_width, 1};
+    return {s.height, C, shape.local_height, shape.local_width, 1};
   }
 
-  // The branches' (pixels, mixed) results for a run, as the product takes them.
-  const A* branches(const T* t, const A* w, const A* b, int64_t row, Columns run) const {
-    const int64_t count = (run.end - run.begin) * shape.mixed();
-    T* const part = static_cast<T*>(thread_scratch(0, count * sizeof(T)));
-    // The row's results are addressed from its first pixel.
-    rows.forward(t, w, b, row, part - run.begin * shape.mixed(), false, run);
+  // Calls f(row, columns) for the rows of every tile of the band, each packed for it.
+  template <class F>
+  void for_each_row(const Band& band, InceptionTile<T>& tile, const T* image, F&& f) const {
+    for_each_tile(s.width, [&](Columns columns) {
+      tile.start(image, columns, band.begin);
+      for (int64_t row = band.begin; row < band.end; ++row) {
+        tile.advance(row);
+        f(row, columns);
+      }
+    });
+  }
+
+  // The branches' (pixels, mixed) results for a row of the tile, as the product takes them.
+  const A* branches(const InceptionTile<T>& tile, const A* w, const A* b, int64_t row,
+                    Columns columns) const {
+    const int64_t count = columns.count() * shape.mixed();
+    T* const part = static_cast<T*>(thread_scratch(kPartSlot, count * sizeof(T)));
+    tile.forward(w, b, row, part, false);
     A* const wide = sizeof(T) == sizeof(A)
                         ? nullptr
-                        : static_cast<A*>(thread_scratch(1, count * sizeof(A)));
+                        : static_cast<A*>(thread_scratch(kWideSlot, count * sizeof(A)));
     return widen_rows(part, count, wide);
   }
 };
@@ -79,29 +84,36 @@ void forward(const GatedForward& a, Executor& executor) {
   });
   const auto local = depthwise_row_function<T>(a.shape.local_width, 1);
   for_each_band(s, executor, [&](const Band& band) {
-    DepthwiseRow<T> r(layer.local());
-    r.x = layer.at(a.x, band);
+    PackedRows<T> x = packed_rows<T>(s.height, s.width, layer.local(), kInputSlot);
+    DepthwiseRow<T> r(layer.local(), x);
     r.w = a.local_w.group<A>(band.group);
     r.bias = a.local_b.group<A>(band.group);
     T* const t = layer.at(a.t, band);
     r.streaming = layer.streams(t);
-    for (r.row = band.begin; r.row < band.end; ++r.row) {
-      r.y = t + r.row * layer.line;
-      local(r);
-    }
+    for_each_tile(s.width, [&](Columns columns) {
+      x.start(layer.at(a.x, band), columns, band.begin);
+      r.columns = columns.count();
+      for (r.row = band.begin; r.row < band.end; ++r.row) {
+        x.advance(r.row);
+        r.y = t + r.row * layer.line + columns.begin * C;
+        local(r);
+      }
+    });
   });
   for_each_band(s, executor, [&](const Band& band) {
     const int64_t g = band.group;
-    const T *const x = layer.at(a.x, band), *const t = layer.at(a.t, band);
+    const T* const x = layer.at(a.x, band);
     const T* const residual = a.shape.residual ? layer.at(a.residual, band) : nullptr;
     T* const y = layer.at(a.y, band);
     T* const m = a.shape.save ? layer.at(a.m, band) : nullptr;
     const A* const b2 = a.b2.group<A>(g);
     const bool streaming = layer.streams(y) && (m == nullptr || layer.streams(m));
-    for_each_run(s, band, [&](int64_t row, Columns run) {
-      const A* const part = layer.branches(t, a.w.group<A>(g), a.b.group<A>(g), row, run);
-      const int64_t first = row * layer.line + run.begin * C;
-      multiply(part, mixed, run.end - run.begin, a.packed.group<A>(g), mixed, C,
+    InceptionTile<T> tile(layer.inception, kInputSlot);
+    layer.for_each_row(band, tile, layer.at(a.t, band), [&](int64_t row, Columns columns) {
+      const A* const part =
+          layer.branches(tile, a.w.group<A>(g), a.b.group<A>(g), row, columns);
+      const int64_t first = row * layer.line + columns.begin * C;
+      multiply(part, mixed, columns.count(), a.packed.group<A>(g), mixed, C,
                [&](int64_t r, int64_t column, vec<A> v, auto block) {
                  const int64_t at = first + r * C + column;
                  v += block.load(b2 + column);
@@ -131,7 +143,7 @@ void gate_backward(const GatedBackward& a, const Layer<T>& layer, Executor& exec
   });
   for_each_band(s, executor, [&](const Band& band) {
     const int64_t g = band.group;
-    const T *const x = layer.at(a.x, band), *const t = layer.at(a.t, band);
+    const T* const x = layer.at(a.x, band);
     const T *const m = layer.at(a.m, band), *const dy = layer.at(a.dy, band);
     T* const dx = layer.at(a.dx, band);
     T* const branches = a.branches.group<T>(g) + band.image * s.branches * layer.map;
@@ -140,10 +152,11 @@ void gate_backward(const GatedBackward& a, const Layer<T>& layer, Executor& exec
                      gated_local_sums(a.shape) + gated_branch_sums(a.shape)) *
                         C;
     fill_zero(sums, (mixed + 1) * C);
-    A* const dm = static_cast<A*>(thread_scratch(2, kRunPixels * C * sizeof(A)));
+    A* const dm = static_cast<A*>(thread_scratch(kGateSlot, kTileColumns * C * sizeof(A)));
     const bool streaming = layer.streams(branches);
-    for_each_run(s, band, [&](int64_t row, Columns run) {
-      const int64_t first = row * layer.line + run.begin * C, count = run.end - run.begin;
+    InceptionTile<T> tile(layer.inception, kInputSlot);
+    layer.for_each_row(band, tile, layer.at(a.t, band), [&](int64_t row, Columns columns) {
+      const int64_t first = row * layer.line + columns.begin * C, count = columns.count();
       constexpr int L = kLanes<A>;
       int64_t i = 0;
       for (; i + L <= count * C; i += L) {
@@ -156,7 +169,8 @@ void gate_backward(const GatedBackward& a, const Layer<T>& layer, Executor& exec
         dm[i] = d * widen(x[first + i]);
         narrow(d * widen(m[first + i]), dx + first + i);
       }
-      const A* const part = layer.branches(t, a.w.group<A>(g), a.b.group<A>(g), row, run);
+      const A* const part =
+          layer.branches(tile, a.w.group<A>(g), a.b.group<A>(g), row, columns);
       multiply_transposed(part, mixed, dm, C, count, mixed, C, sums, C);
       add_rows(dm, count, C, sums + mixed * C);
       for (int64_t r = 0; r < s.branches; ++r) {
@@ -183,18 +197,25 @@ void backward(const GatedBackward& a, Executor& executor) {
 
   for_each_band(s, executor, [&](const Band& band) {
     const int64_t g = band.group;
-    const T* const t = layer.at(a.t, band);
     const T* const branches = a.branches.group<T>(g) + band.image * s.branches * layer.map;
     T* const dt = layer.at(a.dt, band);
     A* const sums = a.partials.group<A>(g) + (band.image * bands + band.index) * part + local;
     const BranchLayout layout = {layer.map, C};
+    const bool streaming = layer.streams(dt);
     fill_zero(sums, branch);
-    for (int64_t row = band.begin; row < band.end; ++row) {
-      const Columns all = {0, s.width};
-      layer.rows.input_gradient(branches, layout, a.turned.group<A>(g), row,
-                                dt + row * layer.line, layer.streams(dt), all);
-      layer.rows.weight_gradient(t, branches + row * layer.line, layout, row, sums, all);
-    }
+    InceptionTile<T> input(layer.inception, kInputSlot);
+    InceptionGradientTile<T> gradient(layer.inception, layout, kGradientSlot);
+    for_each_tile(s.width, [&](Columns columns) {
+      input.start(layer.at(a.t, band), columns, band.begin);
+      gradient.start(branches, columns, band.begin);
+      for (int64_t row = band.begin; row < band.end; ++row) {
+        const int64_t first = row * layer.line + columns.begin * C;
+        input.advance(row);
+        gradient.advance(row);
+        gradient.input_gradient(a.turned.group<A>(g), row, dt + first, streaming);
+        input.weight_gradient(branches + first, layout, row, sums);
+      }
+    });
   });
 
   const auto input_row = depthwise_row_function<T>(a.shape.local_width, 1);
@@ -203,23 +224,31 @@ void backward(const GatedBackward& a, Executor& executor) {
     const int64_t g = band.group;
     A* const sums = a.partials.group<A>(g) + (band.image * bands + band.index) * part;
     fill_zero(sums, local);
-    DepthwiseRow<T> r(layer.local());
-    r.x = layer.at(a.dt, band);
+    PackedRows<T> x = packed_rows<T>(s.height, s.width, layer.local(), kInputSlot);
+    PackedRows<T> gradients = packed_rows<T>(s.height, s.width, layer.local(), kGradientSlot);
+    const T* const dt = layer.at(a.dt, band);
+    T* const dx = layer.at(a.dx, band);
+    DepthwiseRow<T> r(layer.local(), gradients);
     r.w = a.local_turned.group<A>(g);
     r.accumulate = true;
-    T* const dx = layer.at(a.dx, band);
     r.streaming = layer.streams(dx);
-    DepthwiseGradientRow<T> d(layer.local());
-    d.x = layer.at(a.x, band);
+    DepthwiseGradientRow<T> d(layer.local(), x);
     d.dw = sums;
     d.db = sums + local - C;
-    for (int64_t row = band.begin; row < band.end; ++row) {
-      r.row = d.row = row;
-      r.y = dx + row * layer.line;
-      input_row(r);
-      d.dy = r.x + row * layer.line;
-      gradient_row(d);
-    }
+    for_each_tile(s.width, [&](Columns columns) {
+      x.start(layer.at(a.x, band), columns, band.begin);
+      gradients.start(dt, columns, band.begin);
+      r.columns = d.columns = columns.count();
+      for (int64_t row = band.begin; row < band.end; ++row) {
+        x.advance(row);
+        gradients.advance(row);
+        r.row = d.row = row;
+        r.y = dx + row * layer.line + columns.begin * C;
+        input_row(r);
+        d.dy = dt + row * layer.line + columns.begin * C;
+        gradient_row(d);
+      }
+    });
   });
 
   parallel_for(executor, s.groups, [&](int64_t g) {

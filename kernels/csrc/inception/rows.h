@@ -1,93 +1,161 @@
-// All branches of an inception on one row: forward, and both gradients.
+// All branches of an inception on one row of a tile: forward, and both gradients.
 #pragma once
 
+#include "core/scratch.h"
 #include "depthwise/rows.h"
 #include "inception/inception.h"
 
 namespace s3n {
 namespace S3N_ISA {
 
-struct Columns {
-  int64_t begin, end;
-};
-
 // Elements from one branch, or pixel, of an image of all branches to the next.
 struct BranchLayout {
   int64_t branch, pixel;
 };
 
+// What forward and gradients share: the branches' functions, geometries and reaches.
 template <class T>
-class InceptionRows {
+class InceptionBranches {
+ public:
+  using A = accumulator<T>;
+  using Reach = typename PackedRows<T>::Reach;
+
+  explicit InceptionBranches(const InceptionShape& shape) : s(shape) {
+    for (int64_t r = 0; r < s.branches; ++r) {
+      const auto& b = s.branch[r];
+      row[r] = depthwise_row_function<T>(b.kernel_width, b.dilation);
+      gradient[r] = depthwise_gradient_function<T>(b.kernel_width, b.dilation);
+    }
+  }
+
+  Reach reach(int64_t r) const {
+    const auto& b = s.branch[r];
+    return {b.kernel_height / 2 * b.dilation, b.kernel_width / 2 * b.dilation};
+  }
+
+  Reach farthest() const {
+    Reach all = {0, 0};
+    for (int64_t r = 0; r < s.branches; ++r)
+      all = {larger(all.rows, reach(r).rows), larger(all.columns, reach(r).columns)};
+    return all;
+  }
+
+  DepthwiseGeometry geometry(int64_t r, int64_t at, Columns columns) const {
+    const auto& b = s.branch[r];
+    DepthwiseGeometry d(s.height, s.channels, b.kernel_height, b.kernel_width, b.dilation);
+    d.row = at;
+    d.columns = columns.count();
+    return d;
+  }
+
+  const InceptionShape& s;
+  DepthwiseRowFunction<T> row[kMaxBranches];
+  DepthwiseGradientFunction<T> gradient[kMaxBranches];
+};
+
+// The input's tile: what forward and the weights' gradients read. Its memory is a slot of this
+// thread's.
+template <class T>
+class InceptionTile {
  public:
   using A = accumulator<T>;
 
-  explicit InceptionRows(const InceptionShape& shape) : s_(shape) {
-    for (int64_t r = 0; r < s_.branches; ++r) {
-      const auto& b = s_.branch[r];
-      row_[r] = depthwise_row_function<T>(b.kernel_width, b.dilation);
-      gradient_[r] = depthwise_gradient_function<T>(b.kernel_width, b.dilation);
-    }
+  InceptionTile(const InceptionBranches<T>& branches, int slot) : branches_(branches) {
+    const InceptionShape& s = branches.s;
+    const auto reach = branches.farthest();
+    const size_t bytes = PackedRows<T>::size(s.channels, reach) * sizeof(A);
+    x_ = PackedRows<T>(s.height, s.width, s.channels, reach, s.channels,
+                       static_cast<A*>(thread_scratch(slot, bytes)));
   }
 
-  // y: the row's (width, branches * channels) results. x: the image.
-  void forward(const T* x, const A* w, const A* b, int64_t row, T* y, bool streaming,
-               Columns columns) const {
-    for (int64_t r = 0; r < s_.branches; ++r) {
-      DepthwiseRow<T> d(geometry(r, row, columns));
-      d.x = x;
-      d.w = w + s_.first_tap(r) * s_.channels;
-      d.bias = b + r * s_.channels;
-      d.y = y + r * s_.channels;
-      d.y_stride = s_.branches * s_.channels;
+  // The rows from `row` on follow, each with advance() before it is used.
+  void start(const T* x, Columns columns, int64_t row) {
+    columns_ = columns;
+    x_.start(x, columns, row);
+  }
+  void advance(int64_t row) { x_.advance(row); }
+
+  // y: the tile's (columns, branches * channels) results of a row.
+  void forward(const A* w, const A* b, int64_t row, T* y, bool streaming) const {
+    const InceptionShape& s = branches_.s;
+    for (int64_t r = 0; r < s.branches; ++r) {
+      DepthwiseRow<T> d(branches_.geometry(r, row, columns_), x_);
+      d.w = w + s.first_tap(r) * s.channels;
+      d.bias = b + r * s.channels;
+      d.y = y + r * s.channels;
+      d.y_stride = s.branches * s.channels;
       d.streaming = streaming;
-      row_[r](d);
+      branches_.row[r](d);
     }
   }
 
-  // dx: the row's (width, channels) sums over the branches. dy: the image of gradients.
-  void input_gradient(const T* dy, BranchLayout layout, const A* turned, int64_t row, T* dx,
-                      bool streaming, Columns columns) const {
-    for (int64_t r = 0; r < s_.branches; ++r) {
-      DepthwiseRow<T> d(geometry(r, row, columns));
-      d.x = dy + r * layout.branch;
-      d.x_stride = layout.pixel;
-      d.w = turned + s_.first_tap(r) * s_.channels;
-      d.y = dx;
-      d.accumulate = r > 0;
-      d.streaming = streaming && r + 1 == s_.branches;
-      row_[r](d);
-    }
-  }
-
-  // Adds to sums: (taps, channels) of dw, then (branches, channels) of db. dy: the row's
-  // gradients.
-  void weight_gradient(const T* x, const T* dy, BranchLayout layout, int64_t row, A* sums,
-                       Columns columns) const {
-    for (int64_t r = 0; r < s_.branches; ++r) {
-      DepthwiseGradientRow<T> d(geometry(r, row, columns));
-      d.x = x;
+  // Adds to sums: (taps, channels) of dw, then (branches, channels) of db. dy: the tile's
+  // gradients of a row.
+  void weight_gradient(const T* dy, BranchLayout layout, int64_t row, A* sums) const {
+    const InceptionShape& s = branches_.s;
+    for (int64_t r = 0; r < s.branches; ++r) {
+      DepthwiseGradientRow<T> d(branches_.geometry(r, row, columns_), x_);
       d.dy = dy + r * layout.branch;
       d.dy_stride = layout.pixel;
-      d.dw = sums + s_.first_tap(r) * s_.channels;
-      d.db = sums + (s_.taps() + r) * s_.channels;
-      gradient_[r](d);
+      d.dw = sums + s.first_tap(r) * s.channels;
+      d.db = sums + (s.taps() + r) * s.channels;
+      branches_.gradient[r](d);
     }
   }
 
  private:
-  DepthwiseGeometry geometry(int64_t r, int64_t row, Columns columns) const {
-    const auto& b = s_.branch[r];
-    DepthwiseGeometry d(s_.height, s_.width, s_.channels, b.kernel_height, b.kernel_width,
-                        b.dilation);
-    d.row = row;
-    d.begin = columns.begin;
-    d.end = columns.end;
-    return d;
+  const InceptionBranches<T>& branches_;
+  PackedRows<T> x_;
+  Columns columns_ = {};
+};
+
+// The tile of all branches' gradients: what the input's gradient reads.
+template <class T>
+class InceptionGradientTile {
+ public:
+  using A = accumulator<T>;
+
+  InceptionGradientTile(const InceptionBranches<T>& branches, BranchLayout layout, int slot)
+      : branches_(branches), layout_(layout) {
+    const InceptionShape& s = branches.s;
+    int64_t size = 0;
+    for (int64_t r = 0; r < s.branches; ++r)
+      size += PackedRows<T>::size(s.channels, branches.reach(r));
+    A* memory = static_cast<A*>(thread_scratch(slot, size * sizeof(A)));
+    for (int64_t r = 0; r < s.branches; ++r) {
+      const auto reach = branches.reach(r);
+      dy_[r] = PackedRows<T>(s.height, s.width, s.channels, reach, layout.pixel, memory);
+      memory += PackedRows<T>::size(s.channels, reach);
+    }
   }
 
-  InceptionShape s_;
-  DepthwiseRowFunction<T> row_[kMaxBranches];
-  DepthwiseGradientFunction<T> gradient_[kMaxBranches];
+  void start(const T* dy, Columns columns, int64_t row) {
+    columns_ = columns;
+    for (int64_t r = 0; r < branches_.s.branches; ++r)
+      dy_[r].start(dy + r * layout_.branch, columns, row);
+  }
+  void advance(int64_t row) {
+    for (int64_t r = 0; r < branches_.s.branches; ++r) dy_[r].advance(row);
+  }
+
+  // dx: the tile's (columns, channels) sums over the branches, of a row.
+  void input_gradient(const A* turned, int64_t row, T* dx, bool streaming) const {
+    const InceptionShape& s = branches_.s;
+    for (int64_t r = 0; r < s.branches; ++r) {
+      DepthwiseRow<T> d(branches_.geometry(r, row, columns_), dy_[r]);
+      d.w = turned + s.first_tap(r) * s.channels;
+      d.y = dx;
+      d.accumulate = r > 0;
+      d.streaming = streaming && r + 1 == s.branches;
+      branches_.row[r](d);
+    }
+  }
+
+ private:
+  const InceptionBranches<T>& branches_;
+  BranchLayout layout_;
+  PackedRows<T> dy_[kMaxBranches];
+  Columns columns_ = {};
 };
 
 }  // namespace S3N_ISA
