@@ -25,7 +25,8 @@ def machine_of(content: Content) -> str:
     else:
         where = machine["devices"][0].partition(" ")[2]
     beside = f"torch {versions['torch']}, " if "torch" in versions else ""
-    return f"{where} (jax {versions['jax']}, {beside}Python {versions['python']})"
+    commit = content["metadata"]["commit"]
+    return f"{where} (jax {versions['jax']}, {beside}Python {versions['python']}, commit {commit})"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
