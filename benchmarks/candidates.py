@@ -31,8 +31,6 @@ __all__ = [
     "fit_candidates",
     "picture",
     "step_candidates",
-    "step_of",
-    "torch_step",
 ]
 
 Run = Callable[[], object]
@@ -115,7 +113,7 @@ def picture(size: int) -> np.ndarray:
     return np.asarray(jax.image.resize(jnp.asarray(coarse), (size, size, 3), "cubic").clip(0, 1))
 
 
-def step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> tuple[Run, float]:
+def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> tuple[Run, float]:
     """A function that does one step and waits for it, and the seconds its compilation took."""
     shape = (image.shape[0], image.shape[1])
 
@@ -146,8 +144,8 @@ def step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> 
     return run, seconds
 
 
-def torch_step(config: Config, image: np.ndarray, compiled: bool = False) -> tuple[Run, float]:
-    """As :func:`step_of`, of the PyTorch reference, eager or with ``torch.compile``."""
+def _torch_step(config: Config, image: np.ndarray, compiled: bool = False) -> tuple[Run, float]:
+    """As :func:`_step_of`, of the PyTorch reference, eager or with ``torch.compile``."""
     from benchmarks.torch_reference import Options, Trainer
 
     trainer = Trainer(image, config, device=torch_device(), options=Options(compile=compiled))
@@ -176,8 +174,8 @@ def build(candidate: Candidate) -> tuple[Run, float]:
     if c.suite == "fit":
         return _torch_fit(config, image, compiled) if c.torch else _fit(config, image, c.images), 0
     if c.torch:
-        return torch_step(config, image, compiled)
-    return step_of(config, image, StockS3Net if name == STOCK else S3Net)
+        return _torch_step(config, image, compiled)
+    return _step_of(config, image, StockS3Net if name == STOCK else S3Net)
 
 
 def _fit(config: Config, image: np.ndarray, images: int) -> Run:
