@@ -1,6 +1,5 @@
 // Deformable convolution for one instruction set. The columns (the sampled values of all taps) of
 // a tile of pixels live in the cache between sampling and matrix product; nowhere else.
-#include "core/scratch.h"
 #include "core/sum.h"
 #include "deform/deform.h"
 #include "deform/far.h"
@@ -16,6 +15,9 @@ constexpr int64_t kTilePixels = 64;  // a multiple of a tile's depth
 #else
 constexpr int64_t kTilePixels = 48;
 #endif
+
+// Slots of a thread's memory.
+constexpr int kColumnsSlot = 0, kWideSlot = 1, kSliceSlot = 2, kFarSlot = 4;
 
 // Calls f(pixel, row, column) for the pixels [begin, end) of an image, counted row by row.
 template <class F>
@@ -68,7 +70,7 @@ void forward(const DeformForward& a, Executor& executor) {
     const Image<T> in(s, a.x, a.offset, a.mask, g, n);
     const A* const bias = a.b.group<A>(g);
     T* const y = a.y.group<T>(g) + n * pixels * O;
-    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
+    A* const columns = static_cast<A*>(thread_scratch(kColumnsSlot, kTilePixels * K * sizeof(A)));
     for (int64_t begin = first; begin < last; begin += kTilePixels) {
       const int64_t end = smaller(begin + kTilePixels, last);
       sample_tile(s, in, begin, end, columns);
@@ -81,25 +83,24 @@ void forward(const DeformForward& a, Executor& executor) {
 }
 
 // Gradients of one tile, whose columns' gradients are given; they become the columns. dx is
-// added to where it lies inside rows [low, high). Returns how many taps reach beyond.
+// added to where it lies inside the window; taps that reach beyond join the far ones, of a band
+// that begins with pixel `first`.
 template <class T>
-S3N_NOINLINE int64_t unsample_tile(const DeformShape& s, const Image<T>& image, int64_t begin,
-                                   int64_t end, int64_t low, int64_t high,
-                                   accumulator<T>* columns, accumulator<T>* dx,
-                                   accumulator<T>* doffset, accumulator<T>* dmask) {
-  int64_t far = 0;
+S3N_NOINLINE void unsample_tile(const DeformShape& s, const Image<T>& image, int64_t begin,
+                                int64_t end, const Window& window, int64_t first, FarTaps far,
+                                accumulator<T>* columns, accumulator<T>* dx,
+                                accumulator<T>* doffset, accumulator<T>* dmask) {
   for_each_pixel(begin, end, s.width, [&](int64_t p, int64_t row, int64_t column) {
     int64_t t = p * s.taps();
     for (int64_t i = 0; i < s.kernel_height; ++i)
       for (int64_t j = 0; j < s.kernel_width; ++j, ++t, columns += s.inputs) {
         const auto tap = make_tap(s, row, column, i, j, image.offset + 2 * t, image.mask[t]);
-        const bool near = is_near(tap, low, high);
-        far += !near;
+        const bool near = is_near(tap, window);
+        if (!near) far.add(t - first * s.taps());
         unsample_tap(tap, image.x, s.width, s.inputs, near, columns, dx, doffset + 2 * t,
                      dmask + t);
       }
   });
-  return far;
 }
 
 template <class T>
@@ -111,8 +112,9 @@ void backward(const DeformBackward& a, Executor& executor) {
   parallel_for(executor, s.groups, [&](int64_t g) {
     pack_panels(a.w.group<A>(g), 1, O, O, K, a.packed.group<A>(g));
   });
-  int64_t* const far = static_cast<int64_t*>(
-      thread_scratch(4, s.groups * s.images * bands * sizeof(int64_t)));
+  const int64_t words = FarTaps::words(s);
+  uint64_t* const far = static_cast<uint64_t*>(
+      thread_scratch(kFarSlot, s.groups * s.images * bands * words * sizeof(uint64_t)));
 
   const auto band = [&](int64_t image, int64_t k) {
     const int64_t g = image / s.images, n = image % s.images;
@@ -126,9 +128,10 @@ void backward(const DeformBackward& a, Executor& executor) {
     if (k % 2 == 0) fill_zero(dx + window.low * s.width * C, window.rows() * s.width * C);
     A* const dw = a.partials.group<A>(g) + (n * bands + k) * part;
     fill_zero(dw, part);
-    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
-    A* const wide = static_cast<A*>(thread_scratch(1, kTilePixels * O * sizeof(A)));
-    int64_t beyond = 0;
+    A* const columns = static_cast<A*>(thread_scratch(kColumnsSlot, kTilePixels * K * sizeof(A)));
+    A* const wide = static_cast<A*>(thread_scratch(kWideSlot, kTilePixels * O * sizeof(A)));
+    uint64_t* const bits = far + (image * bands + k) * words;
+    fill_zero(bits, words);
     for (int64_t begin = first; begin < last; begin += kTilePixels) {
       const int64_t end = smaller(begin + kTilePixels, last), count = end - begin;
       const A* const g_tile = widen_rows(dy + begin * O, count * O, wide);
@@ -136,13 +139,12 @@ void backward(const DeformBackward& a, Executor& executor) {
                [&](int64_t row, int64_t column, vec<A> v, auto block) {
                  block.store(columns + row * K + column, v);
                });
-      beyond += unsample_tile(s, in, begin, end, window.low, window.high, columns, dx,
-                              a.doffset.group<A>(g) + n * pixels * s.taps() * 2,
-                              a.dmask.group<A>(g) + n * pixels * s.taps());
+      unsample_tile(s, in, begin, end, window, first, FarTaps(bits), columns, dx,
+                    a.doffset.group<A>(g) + n * pixels * s.taps() * 2,
+                    a.dmask.group<A>(g) + n * pixels * s.taps());
       multiply_transposed(columns, K, g_tile, O, count, K, O, dw, O);
       add_rows(g_tile, count, O, dw + K * O);
     }
-    far[image * bands + k] = beyond;
   };
   for (int64_t parity = 0; parity < 2; ++parity) {
     const int64_t half = (bands + 1 - parity) / 2;
@@ -156,11 +158,16 @@ void backward(const DeformBackward& a, Executor& executor) {
   parallel_for(executor, s.groups * s.images * slices, [&](int64_t task) {
     const int64_t image = task / slices, g = image / s.images, n = image % s.images;
     const Image<T> in(s, a.x, a.offset, a.mask, g, n);
+    FarGradients<T> gradients(s, task % slices, in.offset, in.mask, a.w.group<A>(g),
+                              a.dy.group<T>(g) + n * pixels * O,
+                              a.dx.group<A>(g) + n * pixels * C, kSliceSlot);
     for (int64_t k = 0; k < bands; ++k) {
-      if (far[image * bands + k] == 0) continue;
-      add_far(s, k, task % slices, in.offset, in.mask, a.w.group<A>(g),
-              a.dy.group<T>(g) + n * pixels * O, a.dx.group<A>(g) + n * pixels * C);
+      const int64_t first = k * kDeformBandRows * s.width * s.taps();
+      FarTaps(far + (image * bands + k) * words).for_each(words, [&](int64_t tap) {
+        gradients.add(first + tap);
+      });
     }
+    gradients.flush();
   });
   for (int64_t g = 0; g < s.groups; ++g) {
     const A* const sums = a.partials.group<A>(g);
