@@ -95,10 +95,14 @@ S3N_NOINLINE void unsample_tile(const DeformShape& s, const Image<T>& image, int
     for (int64_t i = 0; i < s.kernel_height; ++i)
       for (int64_t j = 0; j < s.kernel_width; ++j, ++t, columns += s.inputs) {
         const auto tap = make_tap(s, row, column, i, j, image.offset + 2 * t, image.mask[t]);
-        const bool near = is_near(tap, window);
-        if (!near) far.add(t - first * s.taps());
-        unsample_tap(tap, image.x, s.width, s.inputs, near, columns, dx, doffset + 2 * t,
-                     dmask + t);
+        if (is_near(tap, window)) {
+          unsample_tap<true>(tap, image.x, s.width, s.inputs, columns, dx, doffset + 2 * t,
+                             dmask + t);
+        } else {
+          far.add(t - first * s.taps());
+          unsample_tap<false>(tap, image.x, s.width, s.inputs, columns, dx, doffset + 2 * t,
+                              dmask + t);
+        }
       }
   });
 }

@@ -47,10 +47,10 @@ S3N_INLINE void sample_tap(const Tap<A>& tap, const T* x, int64_t width, int64_t
 }
 
 // Backward through sample_tap. On entry column[c] is the gradient of the column's element; on
-// exit it is the element itself. Adds to dx, if `scatter`, and sets the three gradients.
-template <class T, class A>
+// exit it is the element itself. Adds to dx, if Scatter, and sets the three gradients.
+template <bool Scatter, class T, class A>
 S3N_INLINE void unsample_tap(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
-                             bool scatter, A* column, A* dx, A* doffset, A* dmask) {
+                             A* column, A* dx, A* doffset, A* dmask) {
   if (tap.outside()) {
     for_each_block<A>(channels, [&](auto b, int64_t c) { b.store(column + c, vec<A>{}); });
     doffset[0] = doffset[1] = *dmask = 0;
@@ -58,27 +58,32 @@ S3N_INLINE void unsample_tap(const Tap<A>& tap, const T* x, int64_t width, int64
   }
   const T* corner[4];
   A* target[4];
-  vec<A> weight[4], dot[4] = {};
+  vec<A> weight[4], dot[4];
+  S3N_UNROLL
   for (int k = 0; k < 4; ++k) {
     const int64_t place = tap.pixel(k, width) * channels;
     corner[k] = x + place;
     target[k] = dx + place;
     weight[k] = broadcast(tap.weight(k) * tap.mask);
+    dot[k] = vec<A>{};
   }
   for_each_block<A>(channels, [&](auto b, int64_t c) {
     const vec<A> g = b.load(column + c);
     vec<A> v = {};
+    S3N_UNROLL
     for (int k = 0; k < 4; ++k) {
       const vec<A> value = b.load(corner[k] + c);
       dot[k] += g * value;
       v += value * weight[k];
     }
     b.store(column + c, v);
-    if (!scatter) return;
+    if constexpr (!Scatter) return;
     // One after the other: at the image's edge two corners may be the same pixel.
+    S3N_UNROLL
     for (int k = 0; k < 4; ++k) b.store(target[k] + c, b.load(target[k] + c) + g * weight[k]);
   });
   A by_mask = 0, by_y = 0, by_x = 0;
+  S3N_UNROLL
   for (int k = 0; k < 4; ++k) {
     const A d = sum_lanes<A>(dot[k]);
     by_mask += d * tap.weight(k);
