@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -11,8 +12,16 @@ __all__ = ["Timing", "interleave", "ratio", "summarise", "take_turns"]
 Timing = dict[str, float]
 
 
+_ROUNDS = 3
+"""That are taken whatever they take."""
+
+
 def interleave(
-    candidates: dict[str, Callable[[], object]], *, repeats: int, warm: int = 1
+    candidates: dict[str, Callable[[], object]],
+    *,
+    repeats: int,
+    warm: int = 1,
+    limit_s: float = math.inf,
 ) -> dict[str, list[float]]:
     """Seconds of ``repeats`` calls of every candidate, taken in turns.
 
@@ -23,6 +32,7 @@ def interleave(
       candidates: name to a function without arguments.
       repeats: timed calls of each.
       warm: untimed calls of each before (compilation, caches).
+      limit_s: no further repeat begins when the repeats have taken so long, after three.
     """
 
     def timed(call: Callable[[], object]) -> float:
@@ -31,18 +41,25 @@ def interleave(
         return time.perf_counter() - start
 
     turns = {name: (lambda call=call: timed(call)) for name, call in candidates.items()}
-    return take_turns(turns, repeats=repeats, warm=warm)
+    return take_turns(turns, repeats=repeats, warm=warm, limit_s=limit_s)
 
 
 def take_turns(
-    candidates: dict[str, Callable[[], float]], *, repeats: int, warm: int = 1
+    candidates: dict[str, Callable[[], float]],
+    *,
+    repeats: int,
+    warm: int = 1,
+    limit_s: float = math.inf,
 ) -> dict[str, list[float]]:
     """As :func:`interleave`, of candidates that say themselves how many seconds a call took."""
     for call in candidates.values():
         for _ in range(warm):
             call()
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
+    start = time.monotonic()
+    for n in range(repeats):
+        if n >= _ROUNDS and time.monotonic() - start > limit_s:
+            break
         for name, call in candidates.items():
             seconds[name].append(call())
     return seconds

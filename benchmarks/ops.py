@@ -4,7 +4,10 @@
 
 prints a table and writes ``benchmarks/results/ops-<place>.json``. Each call
 stands beside its roofline: the longer of its arithmetic at the rate of a square matrix product
-and of the bytes it must move at the rate of a copy, both timed in the same run.
+and of the bytes it must move at the rate of a copy, both timed in the same run. On a CPU the
+process keeps its memory: neither framework pays for fresh pages.
+
+The file is written anew after every call: a run that is cut short leaves what it has measured.
 """
 
 from __future__ import annotations
@@ -24,7 +27,13 @@ from benchmarks.harness import interleave, ratio, summarise
 from benchmarks.machine import has_torch, hold_little_memory, result_name, synchronise
 from benchmarks.metadata import metadata, write_result
 from benchmarks.roofline import attainable_seconds, ceilings, traffic, work
-from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, implementations
+from s3net_kernels import (
+    IMPLEMENTATIONS,
+    OPERATORS,
+    UnsupportedError,
+    implementations,
+    keep_memory,
+)
 from s3net_kernels._arg_specs import ArgSpec
 from s3net_kernels._evaluation import call, module, value_and_gradients
 
@@ -87,40 +96,51 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--implementation", nargs="+", choices=IMPLEMENTATIONS)
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--limit", type=float, default=20.0, help="seconds: slow calls are repeated less often"
+    )
     parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
+    keep_memory()
     if args.quick:
         args.repeats = 2
     limits = ceilings(args.repeats, args.quick)
-    rows = list(_rows(args, limits))
     content: dict[str, Any] = {
         "suite": "ops",
         "ceilings": limits,
-        "rows": rows,
+        "rows": [],
         "metadata": metadata("python -m benchmarks.ops " + " ".join(arguments)),
     }
-    path = write_result(result_name("ops-quick" if args.quick else "ops"), content)
+    name = result_name("ops-quick" if args.quick else "ops")
+    for rows in _rows(args, limits):
+        content["rows"] += rows
+        write_result(name, content)
+        if not args.json:
+            print(*map(_line, rows), sep="\n", flush=True)
+    path = write_result(name, content)
     print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
 
 
-def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[dict[str, Any]]:
+def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of one call after the other."""
     for operator in args.operator:
         there = implementations()[operator]
         names = args.implementation or [n for n in IMPLEMENTATIONS if n != "reference"]
         names = [n for n in names if there[n] is None]
         for spec in specs(operator, args.quick):
             for dtype in args.dtype:
-                for row in _measure(spec, dtype, names, args.repeats, limits):
-                    if not args.json:
-                        print(_line(row), flush=True)
-                    yield row
+                yield _measure(spec, dtype, names, args, limits)
 
 
 def _measure(
-    spec: ArgSpec, dtype: str, names: list[str], repeats: int, limits: dict[str, float]
-) -> Iterator[dict[str, Any]]:
+    spec: ArgSpec,
+    dtype: str,
+    names: list[str],
+    options: argparse.Namespace,
+    limits: dict[str, float],
+) -> list[dict[str, Any]]:
     args = jax.tree.map(jnp.asarray, spec.make(dtype=dtype))
     # PyTorch multiplies matrices of bfloat16 as such; ours may do no less.
     low = dtype == "bfloat16"
@@ -128,9 +148,10 @@ def _measure(
         built = {name: jax_calls(spec, name, args) for name in names}
     if has_torch():
         built["torch"] = torch_calls(spec, spec.make(dtype=dtype))
+    rows = []
     for direction in DIRECTIONS:
         calls = {name: c[direction] for name, c in built.items() if c}
-        seconds = interleave(calls, repeats=repeats)
+        seconds = interleave(calls, repeats=options.repeats, limit_s=options.limit)
         backward = direction != DIRECTIONS[0]
         for name, values in seconds.items():
             summary = summarise(values)
@@ -148,7 +169,8 @@ def _measure(
             }
             if "torch" in seconds and name != "torch":
                 row["times_faster_than_torch"] = ratio(seconds["torch"], values)
-            yield row
+            rows.append(row)
+    return rows
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from benchmarks.harness import interleave, ratio, summarise
@@ -12,6 +14,12 @@ def test_candidates_take_turns_after_warming_up():
     seconds = interleave({n: lambda n=n: calls.append(n) for n in "ab"}, repeats=3, warm=2)
     assert "".join(calls) == "aabb" + "ab" * 3
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+@pytest.mark.parametrize(("limit_s", "rounds"), [(0.0, 3), (60.0, 5)])
+def test_slow_candidates_are_repeated_less_often(limit_s, rounds):
+    seconds = interleave({"a": lambda: time.sleep(0.001)}, repeats=5, limit_s=limit_s)
+    assert len(seconds["a"]) == rounds
 
 
 def test_summaries_and_ratios():
