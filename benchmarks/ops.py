@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     keep_memory()
     if args.quick:
         args.repeats = 2
-    limits = ceilings(args.repeats, args.quick)
+    limits = ceilings(args.dtype, args.repeats, args.quick)
     content: dict[str, Any] = {
         "suite": "ops",
         "ceilings": limits,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -76,18 +77,19 @@ def attainable_seconds(
     return max(work(spec, backward) / rate, traffic(spec, dtype, backward) / limits["bytes_per_s"])
 
 
-def ceilings(repeats: int, quick: bool = False) -> dict[str, float]:
+def ceilings(dtypes: Iterable[str], repeats: int, quick: bool = False) -> dict[str, float]:
     """FLOP/s of a square matrix product by dtype, and bytes/s of a copy: the best of both
     frameworks, each measured now.
 
     Args:
+      dtypes: of the products. Some take minutes where the processor has no such arithmetic.
       repeats: timed calls of each.
       quick: small arrays, for trying the benchmark itself.
     """
     side = 256 if quick else 8192 if on_gpu() else 2048
     count = 2**16 if quick else 2**28 if on_gpu() else 2**25
     calls, sizes = {}, {}
-    for kind in ("float32", "bfloat16"):
+    for kind in dtypes:
         calls.update(_products(kind, side))
     calls.update(_copies(count))
     seconds = interleave(calls, repeats=repeats, warm=2)

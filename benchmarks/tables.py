@@ -123,10 +123,14 @@ def fit_table(content: Content) -> str:
 def ops_table(content: Content) -> str:
     """Every operator, call, dtype and direction."""
     limits = content["ceilings"]
+    products = " and ".join(
+        f"{limits[f'flops_{dtype}'] / 1e9:.0f} GFLOP/s {dtype}"
+        for dtype in ("float32", "bfloat16")
+        if f"flops_{dtype}" in limits
+    )
     text = (
         f"Operators alone on {machine_of(content)}. Ceilings of the same run: "
-        f"{limits['flops_float32'] / 1e9:.0f} GFLOP/s float32 and "
-        f"{limits['flops_bfloat16'] / 1e9:.0f} GFLOP/s bfloat16 (square matrix product), "
+        f"{products} (square matrix product), "
         f"{limits['bytes_per_s'] / 1e9:.1f} GB/s (copy). The share of the roofline is the time "
         "that the ceilings would allow over the time taken; fused calls are charged their least "
         "traffic.\n\n"
