@@ -82,11 +82,18 @@ def step_table(content: Content) -> str:
         ]
         if not taken:
             continue
+        eager = content["presets"][preset].get("torch eager")
         text += (
             f"\nThe matrix products of a `{preset}` step alone, each by the faster framework: "
             f"{products['median_s']:.3f} s for {products['gflop']:.0f} GFLOP; our whole step takes "
-            f"{' or '.join(taken)} times as long.\n"
+            f"{' or '.join(taken)} times as long."
         )
+        if eager:
+            text += (
+                " A step of nothing but these products would be "
+                f"{eager['median_s'] / products['median_s']:.1f} times faster than PyTorch eager."
+            )
+        text += "\n"
     text += "\nWhere the time goes: each part of a step alone, forward and backward, float32.\n\n"
     parts = [
         [n, f"{1e3 * r['median_s']:.2f} ({1e3 * r['q1_s']:.2f}–{1e3 * r['q3_s']:.2f})"]

@@ -53,7 +53,10 @@ def _engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]
     name = getattr(args, "engine", "local")
     if name == "local":
         from s3net_jax.run import LocalEngine
+        from s3net_kernels import keep_memory
 
+        if args.own_process:
+            keep_memory()
         return LocalEngine(config, batch=batch, call=in_worker, say=say)
     if name != "ray":
         raise UsageError(f"There is no engine {name!r}.{nearest(name, ['local', 'ray'])}")

@@ -27,7 +27,12 @@ class _Terminated(KeyboardInterrupt):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Runs one command; returns its exit code.
+
+    Without ``argv`` the process is the command's own: it takes the words from ``sys.argv``, and
+    keeps the memory it frees for the next image.
+    """
+    own_process = argv is None
     argv = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -35,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         args = parse(argv)
+        args.own_process = own_process
         _set_up_jax(use_cache=not getattr(args, "no_cache", False))
         code = _COMMANDS[args.command](args)
         sys.stdout.flush()

@@ -49,6 +49,19 @@ def test_segment(capsys, tmp_path: Path) -> None:
     assert code == 0 and "done before, kept" in out and "0 done, 1 kept" in out
 
 
+@pytest.mark.parametrize("own_process", [True, False])
+def test_only_a_process_of_its_own_keeps_its_memory(
+    own_process: bool, capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+    monkeypatch.setattr("s3net_kernels.keep_memory", lambda: kept.append(True))
+    save_lesion(tmp_path / "a.png")
+    words = ["segment", "a.png", "--quiet", *SMALL]
+    monkeypatch.setattr(sys, "argv", ["s3net", *words])
+    assert cli.main(None if own_process else words) == 0
+    assert kept == [True] * own_process
+
+
 def test_quiet_says_nothing_and_json_only_json(capsys, tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
     assert s3net(capsys, "segment", "a.png", "--quiet", *SMALL) == (0, "", "")
