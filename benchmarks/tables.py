@@ -186,7 +186,9 @@ def numerics_table(content: Content) -> str:
     text += (
         f"\nA whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 "
         "from the same start with the same transforms. Rounding turns the pseudo label of single "
-        "pixels, and every later step amplifies it: no float32 fit stays on the float64 one.\n\n"
+        "pixels, or the sign of a difference in the spatial loss, and every later step amplifies "
+        "it: no float32 fit stays on the float64 one. Labels are compared by name: clusters that "
+        "only swapped theirs count as disagreement.\n\n"
     )
     rows = []
     for preset, found in content["trajectories"].items():
