@@ -131,9 +131,9 @@ def ops_table(content: Content) -> str:
     """Every operator, call, dtype and direction."""
     limits = content["ceilings"]
     products = " and ".join(
-        f"{limits[f'flops_{dtype}'] / 1e9:.0f} GFLOP/s {dtype}"
-        for dtype in ("float32", "bfloat16")
-        if f"flops_{dtype}" in limits
+        f"{limits[name] / 1e9:.0f} GFLOP/s {name.removeprefix('flops_')}"
+        for name in sorted(limits, reverse=True)
+        if name.startswith("flops_")
     )
     text = (
         f"Operators alone on {machine_of(content)}. Ceilings of the same run: "
