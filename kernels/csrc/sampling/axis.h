@@ -22,6 +22,11 @@ struct AxisSample {
 // `edge`: outside counts as the nearest pixel of the edge, otherwise as zero. NaN stays NaN.
 template <class A>
 S3N_INLINE AxisSample<A> sample_axis(A p, int64_t length, bool edge) {
+  if (p >= A(0) && p < A(length - 1)) {  // nearly all: both pixels are inside
+    const int64_t index = int64_t(p);
+    const A beyond = p - A(index);
+    return {{index, index + 1}, {A(1) - beyond, beyond}, {A(-1), A(1)}};
+  }
   const A first = edge ? A(0) : A(-1), last = edge ? A(length - 1) : A(length);
   const bool number = p == p;
   // Far coordinates would overflow the conversion to an integer.
