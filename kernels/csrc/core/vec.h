@@ -139,6 +139,12 @@ S3N_INLINE void stream(T* p, vec<accumulator<T>> v) {
 S3N_INLINE void stream_fence() {}
 #endif
 
+// Asks for the line at p, which will be read soon, to come nearer. p need not be readable.
+template <class T>
+S3N_INLINE void prefetch(const T* p) {
+  __builtin_prefetch(p, 0, 2);
+}
+
 // The first n lanes only; the others read as zero, and are not touched in memory.
 #if defined(__AVX512F__)
 S3N_INLINE vec<float> load(const float* p, int n) {

@@ -90,7 +90,10 @@ class PackedRows {
       fill_zero(out, (from - first) * L);
       A* p = out + (from - first) * L;
       const T* x = source + channel;
-      for (int64_t at = from; at < to; ++at, p += L, x += stride_) store(p, block.load(x));
+      for (int64_t at = from; at < to; ++at, p += L, x += stride_) {
+        prefetch(x + width_ * stride_);  // the row that is packed next
+        store(p, block.load(x));
+      }
       fill_zero(p, (end - to) * L);
       out += pixels(reach_) * L;
     });

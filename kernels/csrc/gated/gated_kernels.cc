@@ -116,6 +116,8 @@ void forward(const GatedForward& a, Executor& executor) {
       multiply(part, mixed, columns.count(), a.packed.group<A>(g), mixed, C,
                [&](int64_t r, int64_t column, vec<A> v, auto block) {
                  const int64_t at = first + r * C + column;
+                 prefetch(x + at + layer.line);  // the tile's next row
+                 if (residual != nullptr) prefetch(residual + at + layer.line);
                  v += block.load(b2 + column);
                  vec<A> value = v * block.load(x + at);
                  if (residual != nullptr) value += block.load(residual + at);

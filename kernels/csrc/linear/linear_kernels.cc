@@ -1,5 +1,5 @@
 // Linear layers for one instruction set. Tiles of rows go through matrix product, bias,
-// activation and residual while they are in the cache.
+// activation and residual while they are in the cache; the next tile is on its way there.
 #include "core/math.h"
 #include "core/scratch.h"
 #include "core/sum.h"
@@ -57,12 +57,14 @@ void forward(const LinearForward& a, Executor& executor) {
         streamable(y, N * sizeof(T), s.groups * s.rows * N * sizeof(T)) &&
         (!s.slope || streamable(a.slope.group<T>(g), N * sizeof(T), kStreamBytes));
     for (int64_t row = first; row < last; row += kTileRows) {
-      const int64_t count = smaller(kTileRows, last - row);
+      const int64_t count = smaller(kTileRows, last - row), next = row + kTileRows;
       const A* const tile = widen_rows(x + row * K, count * K, wide);
       if (s.gelu) {
         A* const z = static_cast<A*>(thread_scratch(1, kTileRows * N * sizeof(A)));
         multiply(tile, K, count, packed, K, N,
                  [&](int64_t r, int64_t column, vec<A> v, auto block) {
+                   prefetch(x + (next + r) * K + column);
+                   if (residual != nullptr) prefetch(residual + (row + r) * N + column);
                    block.store(z + r * N + column, v + block.load(bias + column));
                  });
         gelu_rows(z, residual != nullptr ? residual + row * N : nullptr, count * N, streaming,
@@ -72,6 +74,8 @@ void forward(const LinearForward& a, Executor& executor) {
       multiply(tile, K, count, packed, K, N,
                [&](int64_t r, int64_t column, vec<A> v, auto block) {
                  const int64_t at = (row + r) * N + column;
+                 prefetch(x + (next + r) * K + column);
+                 if (residual != nullptr) prefetch(residual + (next + r) * N + column);
                  v += block.load(bias + column);
                  if (residual != nullptr) v += block.load(residual + at);
                  if (streaming) stream(y + at, v);
@@ -116,13 +120,16 @@ void backward(const LinearBackward& a, Executor& executor) {
     const bool streaming = streamable(dx, K * sizeof(T), s.groups * s.rows * K * sizeof(T));
     fill_zero(dw, part);
     for (int64_t row = first; row < last; row += kTileRows) {
-      const int64_t count = smaller(kTileRows, last - row);
+      const int64_t count = smaller(kTileRows, last - row), next = row + kTileRows;
       const A* const g_tile = tile_gradient(
           dy + row * N, slope != nullptr ? slope + row * N : nullptr, count * N, wide_dy);
       const A* const x_tile = widen_rows(x + row * K, count * K, wide_x);
       multiply(g_tile, N, count, a.packed.group<A>(g), N, K,
                [&](int64_t r, int64_t column, vec<A> v, auto block) {
                  T* const p = dx + (row + r) * K + column;
+                 prefetch(x + (next + r) * K + column);
+                 prefetch(dy + (next + r) * N + column);
+                 if (slope != nullptr) prefetch(slope + (next + r) * N + column);
                  if (streaming) stream(p, v);
                  else block.store(p, v);
                });
