@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument(
-        "--limit", type=float, default=20.0, help="seconds: slow calls are repeated less often"
+        "--limit", type=float, default=10.0, help="seconds: slow ones are repeated less often"
     )
     parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
     parser.add_argument("--json", action="store_true", help="print the result file's content")

@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--preset", action="append", help="default: paper and released")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--limit", type=float, default=60.0, help="seconds: slow ones are repeated less often"
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, two repeats")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
@@ -63,7 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
     candidates = step_candidates(preset, args.size, args.channels, args.dtype)
-    found = measure({n: c for n, c in candidates.items() if n in (args.only or n)}, args.repeats)
+    wanted = {n: c for n, c in candidates.items() if n in (args.only or n)}
+    found = measure(wanted, args.repeats, args.limit)
     result: dict[str, Any] = {}
     for name, (seconds, compile_seconds, peak) in found.items():
         row: dict[str, Any] = {**summarise(seconds), "compile_s": compile_seconds, "peak_mib": peak}

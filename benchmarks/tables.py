@@ -45,8 +45,10 @@ def _kind(content: Content) -> str:
     return content.get("dtype", "float32")
 
 
-def _repeats(content: Content) -> int:
-    return min(row["repeats"] for rows in content["presets"].values() for row in rows.values())
+def _repeats(content: Content) -> str:
+    found = {row["repeats"] for rows in content["presets"].values() for row in rows.values()}
+    few, many = min(found), max(found)
+    return f"{few}" if few == many else f"{few} (slow ones) to {many}"
 
 
 def step_table(content: Content) -> str:

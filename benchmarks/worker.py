@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -100,15 +101,18 @@ class Worker:
         raise RuntimeError(f"{self._name}: {reason}")
 
 
-def measure(candidates: Mapping[str, Candidate], repeats: int) -> dict[str, Measured]:
+def measure(
+    candidates: Mapping[str, Candidate], repeats: int, limit_s: float = math.inf
+) -> dict[str, Measured]:
     """Call all in turns; what ``torch.compile`` can't build is left out with a notice.
 
     Args:
       candidates: name to candidate.
       repeats: timed calls of each, after one that is not.
+      limit_s: as of :func:`benchmarks.harness.take_turns`.
     """
     if on_gpu():
-        return _in_one_process(candidates, repeats)
+        return _in_one_process(candidates, repeats, limit_s)
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for name, candidate in candidates.items():
@@ -116,7 +120,7 @@ def measure(candidates: Mapping[str, Candidate], repeats: int) -> dict[str, Meas
             if worker is not None:
                 workers[name] = worker
         calls = {name: worker.call for name, worker in workers.items()}
-        seconds = take_turns(calls, repeats=repeats, warm=0)
+        seconds = take_turns(calls, repeats=repeats, warm=0, limit_s=limit_s)
         return {n: Measured(seconds[n], w.compile_s, w.peak()) for n, w in workers.items()}
 
 
@@ -126,12 +130,15 @@ def _warm(stack: ExitStack, candidate: Candidate) -> Worker:
     return worker
 
 
-def _in_one_process(candidates: Mapping[str, Candidate], repeats: int) -> dict[str, Measured]:
+def _in_one_process(
+    candidates: Mapping[str, Candidate], repeats: int, limit_s: float
+) -> dict[str, Measured]:
     # Before this process takes memory, which it would not give back.
     alone = {n: _or_notice(c, lambda c=c: _peak_alone(c)) for n, c in candidates.items()}
     peaks = {name: peak for name, peak in alone.items() if peak is not None}
     built = {name: build(candidates[name]) for name in peaks}
-    seconds = interleave({name: run for name, (run, _) in built.items()}, repeats=repeats)
+    runs = {name: run for name, (run, _) in built.items()}
+    seconds = interleave(runs, repeats=repeats, limit_s=limit_s)
     return {name: Measured(seconds[name], built[name][1], peaks[name]) for name in peaks}
 
 

@@ -16,10 +16,12 @@ def test_candidates_take_turns_after_warming_up():
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
 
 
-@pytest.mark.parametrize(("limit_s", "rounds"), [(0.0, 3), (60.0, 5)])
+@pytest.mark.parametrize(("limit_s", "rounds"), [(0.0, 3), (0.04, 3), (60.0, 5)])
 def test_slow_candidates_are_repeated_less_often(limit_s, rounds):
-    seconds = interleave({"a": lambda: time.sleep(0.001)}, repeats=5, limit_s=limit_s)
-    assert len(seconds["a"]) == rounds
+    calls = {"slow": lambda: time.sleep(0.02), "fast": lambda: None}
+    seconds = interleave(calls, repeats=5, limit_s=limit_s)
+    assert len(seconds["slow"]) == rounds
+    assert len(seconds["fast"]) == (5 if limit_s else 3)
 
 
 def test_summaries_and_ratios():
@@ -30,3 +32,4 @@ def test_summaries_and_ratios():
     assert ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == pytest.approx(
         {"median": 3, "q1": 2.5, "q3": 3.5}
     )
+    assert ratio([2.0], [1.0, 3.0])["median"] == 2
