@@ -57,8 +57,9 @@ def page() -> str:
         "",
         "Made by `python -m benchmarks.page` from the files in `benchmarks/results/`, each of",
         "which the command above its table wrote. Candidates take turns, repeat by repeat; ratios",
-        "are of neighbours in time. Losses are listed like wins. PyTorch's side is",
-        "[our own reference](../benchmarks/torch_reference/README.md).",
+        "are of neighbours in time. A call of less than five seconds is timed right after",
+        "another of the same candidate, as in a loop. Losses are listed like wins. PyTorch's side",
+        "is [our own reference](../benchmarks/torch_reference/README.md).",
         "",
     ]
     suite = ""
