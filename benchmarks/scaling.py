@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -93,16 +95,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.scaling", "--point", json.dumps(point)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"took more than {limit:.0f} s"}
-    if done.returncode == 0:
-        return json.loads(done.stdout.strip().splitlines()[-1])
-    if done.returncode < 0:
-        return {"failed": f"ended by signal {-done.returncode}"}
-    reasons = [line for line in done.stderr.strip().splitlines() if line.strip()]
-    return {"failed": reasons[-1][:200] if reasons else f"exit code {done.returncode}"}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        try:
+            out, err = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            # Its workers too: one that went on would slow down the points that follow.
+            os.killpg(process.pid, signal.SIGKILL)
+            return {"failed": f"took more than {limit:.0f} s"}
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode == 0:
+        return json.loads(out.strip().splitlines()[-1])
+    if process.returncode < 0:
+        return {"failed": f"ended by signal {-process.returncode}"}
+    reasons = [line for line in err.strip().splitlines() if line.strip()]
+    return {"failed": reasons[-1][:200] if reasons else f"exit code {process.returncode}"}
 
 
 def _measure(point: dict[str, Any]) -> dict[str, Any]:
