@@ -18,8 +18,9 @@ def test_candidates_take_turns_after_warming_up():
 
 @pytest.mark.parametrize(("limit_s", "rounds"), [(0.0, 3), (0.04, 3), (60.0, 5)])
 def test_slow_candidates_are_repeated_less_often(limit_s, rounds):
-    calls = {"slow": lambda: time.sleep(0.02), "fast": lambda: None}
-    seconds = interleave(calls, repeats=5, limit_s=limit_s)
+    seconds = interleave(
+        {"slow": lambda: time.sleep(0.02), "fast": lambda: None}, repeats=5, limit_s=limit_s
+    )
     assert len(seconds["slow"]) == rounds
     assert len(seconds["fast"]) == (5 if limit_s else 3)
 
