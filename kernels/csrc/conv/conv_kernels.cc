@@ -80,7 +80,7 @@ void forward(const ConvForward& a, Executor& executor) {
     T* const y = a.y.group<T>(g) +
                  (run.image * pixels + run.row * s.width + run.begin) * O;
     multiply(columns, K, count, a.packed.group<A>(g), K, O,
-             [&](int64_t row, int64_t column, vec<A> v, auto block) {
+             [=](int64_t row, int64_t column, vec<A> v, auto block) {
                block.store(y + row * O + column, v + block.load(bias + column));
              });
   });

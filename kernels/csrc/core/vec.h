@@ -10,7 +10,7 @@
 #include "core/isa.h"
 #include "core/types.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -21,6 +21,8 @@
 #define S3N_INLINE static inline __attribute__((always_inline))
 #define S3N_NOINLINE static __attribute__((noinline))
 #define S3N_UNROLL _Pragma("GCC unroll 64")
+// For loops of unknown length.
+#define S3N_UNROLL_SOME _Pragma("GCC unroll 4")
 
 // A function of a table: the template `name` for the call's element type.
 #define S3N_FOR_TYPES(name, Arguments)                                      \
@@ -88,15 +90,18 @@ S3N_INLINE void narrow(float x, bf16* p) {
   p->bits = uint16_t(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
-S3N_INLINE vec<float> load(const float* p) {
-  vec<float> v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
+// A register as it lies in an array: of its elements' type, so that storing one leaves alone what
+// the compiler knows of pointers and sizes in memory (a memcpy could change them).
+template <class T>
+struct unaligned_of {
+  typedef T type __attribute__((vector_size(kBytes), aligned(alignof(T))));
+};
+template <class T>
+using unaligned = typename unaligned_of<T>::type;
+
+S3N_INLINE vec<float> load(const float* p) { return *reinterpret_cast<const unaligned<float>*>(p); }
 S3N_INLINE vec<double> load(const double* p) {
-  vec<double> v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
+  return *reinterpret_cast<const unaligned<double>*>(p);
 }
 S3N_INLINE vec<float> widen(u16h h) { return (vec<float>)(__builtin_convertvector(h, u32v) << 16); }
 S3N_INLINE vec<float> load(const bf16* p) {
@@ -111,24 +116,30 @@ S3N_INLINE u16h narrow(vec<float> v) {
   const u32v rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
   return __builtin_convertvector((nan & ((u >> 16) | 0x40u)) | (~nan & rounded), u16h);
 }
-S3N_INLINE void store(float* p, vec<float> v) { std::memcpy(p, &v, sizeof v); }
-S3N_INLINE void store(double* p, vec<double> v) { std::memcpy(p, &v, sizeof v); }
+S3N_INLINE void store(float* p, vec<float> v) { *reinterpret_cast<unaligned<float>*>(p) = v; }
+S3N_INLINE void store(double* p, vec<double> v) { *reinterpret_cast<unaligned<double>*>(p) = v; }
 S3N_INLINE void store(bf16* p, vec<float> v) {
   const u16h h = narrow(v);
   std::memcpy(p, &h, sizeof h);
 }
 
 // Stores that bypass the caches, for results too large to stay in them: a plain store would
-// first read the line it overwrites. Only whole aligned lines gain, so narrower registers and
-// storage types store plainly. stream_fence() must follow before another thread reads.
+// first read the line it overwrites. Only whole aligned lines gain, so narrower storage types
+// store plainly, and who writes half a line at a time must go on with the other half at once.
+// stream_fence() must follow before another thread reads.
 constexpr int64_t kStreamBytes = 8 << 20;
 S3N_INLINE bool streamable(const void* p, int64_t stride_bytes, int64_t total_bytes) {
-  return kBytes == 64 && reinterpret_cast<uintptr_t>(p) % 64 == 0 && stride_bytes % 64 == 0 &&
+  return kBytes >= 32 && reinterpret_cast<uintptr_t>(p) % 64 == 0 && stride_bytes % 64 == 0 &&
          total_bytes >= kStreamBytes;
 }
 #if defined(__AVX512F__)
 S3N_INLINE void stream(float* p, vec<float> v) { _mm512_stream_ps(p, (__m512)v); }
 S3N_INLINE void stream(double* p, vec<double> v) { _mm512_stream_pd(p, (__m512d)v); }
+S3N_INLINE void stream(bf16* p, vec<float> v) { store(p, v); }
+S3N_INLINE void stream_fence() { _mm_sfence(); }
+#elif defined(__AVX__)
+S3N_INLINE void stream(float* p, vec<float> v) { _mm256_stream_ps(p, (__m256)v); }
+S3N_INLINE void stream(double* p, vec<double> v) { _mm256_stream_pd(p, (__m256d)v); }
 S3N_INLINE void stream(bf16* p, vec<float> v) { store(p, v); }
 S3N_INLINE void stream_fence() { _mm_sfence(); }
 #else
@@ -216,10 +227,10 @@ S3N_INLINE T sum_lanes(vec<T> v) {
   return sum_halves<T, kBytes>(v);
 }
 
-// The pointer, of which the compiler no longer knows where it came from: what lies at fixed
-// distances from it is addressed by them, not by sums kept in registers that are short.
+// The pointer or number, of which the compiler no longer knows where it came from: addresses are
+// worked out from it, not from sums kept for each of them in registers that are short.
 template <class T>
-S3N_INLINE T* opaque(T* p) {
+S3N_INLINE T opaque(T p) {
   __asm__("" : "+r"(p));
   return p;
 }

@@ -54,7 +54,8 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
     slot += dilation;
     while (slot >= r.x.slots()) slot -= r.x.slots();
   }
-  if (Full && r.streaming) {
+  // A register that is half a line: the other half comes with another block of channels.
+  if (kBytes == 64 && Full && r.streaming) {
     S3N_UNROLL
     for (int p = 0; p < P; ++p) stream(y + p * r.y_stride, sum[p]);
     return;

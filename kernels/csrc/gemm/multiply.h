@@ -18,6 +18,7 @@ template <class A, int R, int V>
 S3N_INLINE void multiply_block(const A* a, int64_t a_row, const A* panel, int64_t k,
                                vec<A> (&sum)[R][V]) {
   constexpr int L = kLanes<A>;
+  S3N_UNROLL_SOME
   for (int64_t i = 0; i < k; ++i) {
     vec<A> b[V];
     S3N_UNROLL
@@ -36,6 +37,7 @@ template <class A, int R, int V, bool Full>
 S3N_INLINE void multiply_transposed_block(const A* a, int64_t a_row, const A* b, int64_t b_row,
                                           int64_t rows, Block<Full> last, vec<A> (&sum)[R][V]) {
   constexpr int L = kLanes<A>;
+  S3N_UNROLL_SOME
   for (int64_t i = 0; i < rows; ++i) {
     vec<A> y[V];
     S3N_UNROLL
@@ -76,28 +78,36 @@ S3N_INLINE void finish_block(const vec<A> (&sum)[R][V], int64_t row, int64_t col
   }
 }
 
+// Calls f(Count<R>, i) for blocks of R rows that make up [0, count): of as many as fit the
+// registers, then of as few as keep the multipliers busy (a block of one row would wait for its
+// own sums), then of one.
+template <int V, class F>
+S3N_INLINE void for_each_rows(int64_t count, F&& f) {
+  constexpr int kMost = kTileRows<V>, kFew = (8 + V - 1) / V;
+  int64_t i = 0;
+  for (; i + kMost <= count; i += kMost) f(Count<kMost>{}, opaque(i));
+  if constexpr (kFew < kMost)
+    for (; i + kFew <= count; i += kFew) f(Count<kFew>{}, opaque(i));
+  for (; i < count; ++i) f(Count<1>{}, opaque(i));
+}
+
 template <class A, int V, class Done>
 S3N_NOINLINE void multiply_panel(const A* a, int64_t a_row, int64_t rows, const A* panel,
-                                 int64_t k, int64_t column, int64_t columns, Done& done) {
-  constexpr int R = kTileRows<V>;
-  int64_t row = 0;
-  for (; row + R <= rows; row += R) {
+                                 int64_t k, int64_t column, int64_t columns, Done done) {
+  for_each_rows<V>(rows, [&](auto count, int64_t row) {
+    constexpr int R = count.value;
     vec<A> sum[R][V] = {};
     multiply_block<A, R, V>(a + row * a_row, a_row, panel, k, sum);
     finish_block<A, R, V>(sum, row, column, columns, done);
-  }
-  for (; row < rows; ++row) {
-    vec<A> sum[1][V] = {};
-    multiply_block<A, 1, V>(a + row * a_row, a_row, panel, k, sum);
-    finish_block<A, 1, V>(sum, row, column, columns, done);
-  }
+  });
 }
 
 // The product of a (rows, k), whose rows lie a_row apart, and a packed (k, columns) matrix.
-// done(row, column, vector, block) receives every register of the result once.
+// done(row, column, vector, block) receives every register of the result once. It is called often,
+// so it should hold what it needs by value.
 template <class A, class Done>
 S3N_INLINE void multiply(const A* a, int64_t a_row, int64_t rows, const A* packed, int64_t k,
-                         int64_t columns, Done&& done) {
+                         int64_t columns, Done done) {
 #if defined(__AMX_BF16__)
   if constexpr (sizeof(A) == 4) {
     if (tiled(k)) return multiply_tiled(a, a_row, rows, packed, k, columns, done);
@@ -123,23 +133,18 @@ template <class A, int V, bool Full>
 S3N_NOINLINE void multiply_transposed_panel(const A* a, int64_t a_row, const A* b, int64_t b_row,
                                             int64_t rows, int64_t k, Block<Full> last, A* c,
                                             int64_t c_row) {
-  constexpr int R = kTileRows<V>, L = kLanes<A>;
+  constexpr int L = kLanes<A>;
   const auto add = [&](int64_t row, int64_t column, vec<A> sum, auto block) {
     A* const p = c + row * c_row + column;
     block.store(p, block.load(p) + sum);
   };
   const int64_t columns = (V - 1) * L + last.count;
-  int64_t i = 0;
-  for (; i + R <= k; i += R) {
+  for_each_rows<V>(k, [&](auto count, int64_t i) {
+    constexpr int R = count.value;
     vec<A> sum[R][V] = {};
     multiply_transposed_block<A, R, V>(a + i, a_row, b, b_row, rows, last, sum);
     finish_block<A, R, V>(sum, i, 0, columns, add);
-  }
-  for (; i < k; ++i) {
-    vec<A> sum[1][V] = {};
-    multiply_transposed_block<A, 1, V>(a + i, a_row, b, b_row, rows, last, sum);
-    finish_block<A, 1, V>(sum, i, 0, columns, add);
-  }
+  });
 }
 
 // c (k, columns) += the transpose of a (rows, k), times b (rows, columns).

@@ -102,7 +102,7 @@ S3N_INLINE __m512i narrow_two(vec<float> low, vec<float> high) {
 // See multiply() in multiply.h; `packed` by pack_tiles.
 template <class Done>
 S3N_NOINLINE void multiply_tiled(const float* a, int64_t a_row, int64_t rows, const float* packed,
-                                 int64_t k, int64_t columns, Done& done) {
+                                 int64_t k, int64_t columns, Done done) {
   const bf16* const right = reinterpret_cast<const bf16*>(packed);
   const int64_t depths = ceil_div(k, kTileDepth), next = depths * kTileSize;
   bf16* const left = static_cast<bf16*>(thread_scratch(kLeftSlot, 2 * next * sizeof(bf16)));

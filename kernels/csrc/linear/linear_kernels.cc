@@ -18,7 +18,9 @@ S3N_NOINLINE void gelu_rows(const accumulator<T>* z, const T* residual, int64_t 
                             bool streaming, T* y, T* slope) {
   using A = accumulator<T>;
   constexpr int L = kLanes<A>;
-  const auto put = [&](T* p, vec<A> v) { streaming ? stream(p, v) : store(p, v); };
+  // Half a line at a time, to two results in turn, is slower than storing plainly.
+  streaming = streaming && kBytes == 64;
+  const auto put = [=](T* p, vec<A> v) { streaming ? stream(p, v) : store(p, v); };
   int64_t i = 0;
   for (; i + L <= count; i += L) {
     vec<A> value, derivative;
@@ -62,7 +64,7 @@ void forward(const LinearForward& a, Executor& executor) {
       if (s.gelu) {
         A* const z = static_cast<A*>(thread_scratch(1, kTileRows * N * sizeof(A)));
         multiply(tile, K, count, packed, K, N,
-                 [&](int64_t r, int64_t column, vec<A> v, auto block) {
+                 [=](int64_t r, int64_t column, vec<A> v, auto block) {
                    prefetch(x + (next + r) * K + column);
                    if (residual != nullptr) prefetch(residual + (row + r) * N + column);
                    block.store(z + r * N + column, v + block.load(bias + column));
@@ -72,7 +74,7 @@ void forward(const LinearForward& a, Executor& executor) {
         continue;
       }
       multiply(tile, K, count, packed, K, N,
-               [&](int64_t r, int64_t column, vec<A> v, auto block) {
+               [=](int64_t r, int64_t column, vec<A> v, auto block) {
                  const int64_t at = (row + r) * N + column;
                  prefetch(x + (next + r) * K + column);
                  if (residual != nullptr) prefetch(residual + (next + r) * N + column);
@@ -125,7 +127,7 @@ void backward(const LinearBackward& a, Executor& executor) {
           dy + row * N, slope != nullptr ? slope + row * N : nullptr, count * N, wide_dy);
       const A* const x_tile = widen_rows(x + row * K, count * K, wide_x);
       multiply(g_tile, N, count, a.packed.group<A>(g), N, K,
-               [&](int64_t r, int64_t column, vec<A> v, auto block) {
+               [=](int64_t r, int64_t column, vec<A> v, auto block) {
                  T* const p = dx + (row + r) * K + column;
                  prefetch(x + (next + r) * K + column);
                  prefetch(dy + (next + r) * N + column);
