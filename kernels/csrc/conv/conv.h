@@ -30,7 +30,7 @@ struct ConvWeightGradient {
   Batched x, dy, dw, db, partials;
 };
 
-constexpr int64_t kConvBandRows = 16;
+constexpr int64_t kConvBandRows = 8;
 inline int64_t conv_bands(int64_t height) { return (height + kConvBandRows - 1) / kConvBandRows; }
 
 struct ConvKernels {

@@ -54,6 +54,9 @@ S3N_NOINLINE void sample_tile(const DeformShape& s, const Image<T>& image, int64
   });
 }
 
+// Rows of one task of forward, which keeps nothing for its bands.
+constexpr int64_t kForwardRows = 8;
+
 template <class T>
 void forward(const DeformForward& a, Executor& executor) {
   using A = accumulator<T>;
@@ -62,11 +65,11 @@ void forward(const DeformForward& a, Executor& executor) {
   parallel_for(executor, s.groups, [&](int64_t g) {
     pack_panels(a.w.group<A>(g), O, 1, K, O, a.packed.group<A>(g));
   });
-  const int64_t bands = deform_bands(s.height);
+  const int64_t bands = ceil_div(s.height, kForwardRows);
   parallel_for(executor, s.groups * s.images * bands, [&](int64_t task) {
     const int64_t image = task / bands, g = image / s.images, n = image % s.images;
-    const int64_t first = task % bands * kDeformBandRows * s.width;
-    const int64_t last = smaller(first + kDeformBandRows * s.width, pixels);
+    const int64_t first = task % bands * kForwardRows * s.width;
+    const int64_t last = smaller(first + kForwardRows * s.width, pixels);
     const Image<T> in(s, a.x, a.offset, a.mask, g, n);
     const A* const bias = a.b.group<A>(g);
     T* const y = a.y.group<T>(g) + n * pixels * O;
@@ -75,8 +78,8 @@ void forward(const DeformForward& a, Executor& executor) {
       const int64_t end = smaller(begin + kTilePixels, last);
       sample_tile(s, in, begin, end, columns);
       multiply(columns, K, end - begin, a.packed.group<A>(g), K, O,
-               [&](int64_t row, int64_t column, vec<A> v, auto block) {
-                 block.store(y + (begin + row) * O + column, v + block.load(bias + column));
+               [=, out = y + begin * O](int64_t row, int64_t column, vec<A> v, auto block) {
+                 block.store(out + row * O + column, v + block.load(bias + column));
                });
     }
   });
@@ -140,7 +143,7 @@ void backward(const DeformBackward& a, Executor& executor) {
       const int64_t end = smaller(begin + kTilePixels, last), count = end - begin;
       const A* const g_tile = widen_rows(dy + begin * O, count * O, wide);
       multiply(g_tile, O, count, a.packed.group<A>(g), O, K,
-               [&](int64_t row, int64_t column, vec<A> v, auto block) {
+               [=](int64_t row, int64_t column, vec<A> v, auto block) {
                  block.store(columns + row * K + column, v);
                });
       unsample_tile(s, in, begin, end, window, first, FarTaps(bits), columns, dx,

@@ -49,7 +49,7 @@ void forward(const DepthwiseForward& a, Executor& executor) {
     r.w = a.w.group<A>(g);
     r.bias = a.b.group<A>(g);
     r.streaming = streamable(y, s);
-    for_each_tile(s.width, [&](Columns columns) {
+    for_each_tile({0, s.width}, [&](Columns columns) {
       x.start(a.x.group<T>(g) + n * s.height * line, columns, begin);
       r.columns = columns.count();
       for (r.row = begin; r.row < end; ++r.row) {
@@ -84,7 +84,7 @@ void backward(const DepthwiseBackward& a, Executor& executor) {
     DepthwiseGradientRow<T> d(geometry(s), x);
     d.dw = sums;
     d.db = sums + taps * C;
-    for_each_tile(s.width, [&](Columns columns) {
+    for_each_tile({0, s.width}, [&](Columns columns) {
       x.start(a.x.group<T>(g) + n * s.height * line, columns, begin);
       gradients.start(dy, columns, begin);
       r.columns = d.columns = columns.count();

@@ -24,11 +24,11 @@ constexpr int64_t kTileColumns = 64;
 constexpr int64_t kTileColumns = 48;
 #endif
 
-// Calls f(columns) for every tile of a row.
+// Calls f(columns) for every tile of these columns of a row.
 template <class F>
-S3N_INLINE void for_each_tile(int64_t width, F&& f) {
-  for (int64_t begin = 0; begin < width; begin += kTileColumns)
-    f(Columns{begin, smaller(begin + kTileColumns, width)});
+S3N_INLINE void for_each_tile(Columns all, F&& f) {
+  for (int64_t begin = all.begin; begin < all.end; begin += kTileColumns)
+    f(Columns{begin, smaller(begin + kTileColumns, all.end)});
 }
 
 template <class T>

@@ -25,7 +25,7 @@ struct GatedForward {
 
 // Turned kernels as in depthwise.h and inception.h. `dt` and `branches` are working memory for
 // the gradients of t and of each branch, (images, branches, height, width, channels). `packed`:
-// for `branches` packed (channels, channels) matrices. For each band of each image, the partial
+// for `branches` packed (channels, channels) matrices. For each part of each image, the partial
 // sums of dlocal_w and dlocal_b, of dw and db, and of dw2 and db2, one after the other.
 struct GatedBackward {
   GatedShape shape;
@@ -34,7 +34,7 @@ struct GatedBackward {
   Batched dt, branches, packed, partials;
 };
 
-// Channels' worth of partial sums of a band.
+// Channels' worth of partial sums of a part.
 inline int64_t gated_local_sums(const GatedShape& s) {
   return s.local_height * s.local_width + 1;
 }

@@ -81,7 +81,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer t, Buffer m, Buffer l
       call.result(dt, map(i)),
       call.result(dbranches, {i.images, i.branches, i.height, i.width, C}),
       call.result(packed, {i.branches, C, packed_columns(C)}),
-      call.result(partials, {i.images, inception_bands(i.height), gated_sums(s), C})};
+      call.result(partials, {i.images, inception_parts(i.height, i.width), gated_sums(s), C})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
   S3N_SELECT_PRODUCTS(gated_kernels, reduced).backward(type, a, executor);

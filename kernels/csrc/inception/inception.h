@@ -36,15 +36,21 @@ struct InceptionForward {
 };
 
 // `turned`: the kernels, each turned by half a turn. `partials`: for each image,
-// inception_bands(height) times (taps + branches) C sums.
+// inception_parts(height, width) times (taps + branches) C sums.
 struct InceptionBackward {
   InceptionShape shape;
   Batched x, turned, dy, dx, dw, db, partials;
 };
 
-constexpr int64_t kInceptionBandRows = 32;
+// An image is cut into parts of so many rows and columns, each the work of one task. A part's
+// first rows wait for those above them, which costs; more columns cost nothing. A whole number of
+// tiles of any instruction set.
+constexpr int64_t kInceptionPartRows = 32, kInceptionPartColumns = 192;
 inline int64_t inception_bands(int64_t height) {
-  return (height + kInceptionBandRows - 1) / kInceptionBandRows;
+  return (height + kInceptionPartRows - 1) / kInceptionPartRows;
+}
+inline int64_t inception_parts(int64_t height, int64_t width) {
+  return inception_bands(height) * ((width + kInceptionPartColumns - 1) / kInceptionPartColumns);
 }
 
 struct InceptionKernels {

@@ -8,6 +8,29 @@
 namespace s3n {
 namespace S3N_ISA {
 
+// One part of one image.
+struct InceptionPart {
+  int64_t group, image, index;  // image of the group, part of the image
+  int64_t begin, end;           // rows
+  Columns columns;
+};
+
+// Calls f(part) for all parts of all images, those of a band's last columns last: they are the
+// smallest, and leave the threads least to wait for.
+template <class F>
+void for_each_part(const InceptionShape& s, Executor& executor, F&& f) {
+  const int64_t bands = inception_bands(s.height), parts = inception_parts(s.height, s.width);
+  parallel_for(executor, s.groups * s.images * parts, [&](int64_t task) {
+    const int64_t image = task / parts, index = task % parts;
+    const int64_t begin = index % bands * kInceptionPartRows;
+    const int64_t left = index / bands * kInceptionPartColumns;
+    f(InceptionPart{image / s.images, image % s.images, index, begin,
+                    smaller(begin + kInceptionPartRows, s.height),
+                    {left, smaller(left + kInceptionPartColumns, s.width)}});
+    stream_fence();
+  });
+}
+
 // Elements from one branch, or pixel, of an image of all branches to the next.
 struct BranchLayout {
   int64_t branch, pixel;

@@ -29,7 +29,7 @@ struct LinearBackward {
   Batched x, w, slope, dy, dx, dw, db, packed, partials;
 };
 
-constexpr int64_t kLinearBlockRows = 4096;
+constexpr int64_t kLinearBlockRows = 2048;
 inline int64_t linear_blocks(int64_t rows) {
   return (rows + kLinearBlockRows - 1) / kLinearBlockRows;
 }

@@ -27,7 +27,7 @@ struct NormBackward {
   Batched x, scale, mean, rstd, dy, dx, dscale, dbias, partials;
 };
 
-constexpr int64_t kNormBlockRows = 4096;
+constexpr int64_t kNormBlockRows = 2048;
 inline int64_t norm_blocks(int64_t rows) { return (rows + kNormBlockRows - 1) / kNormBlockRows; }
 
 struct NormKernels {

@@ -16,7 +16,7 @@ from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
 
 __all__ = ["batch_norm", "supports", "unavailable"]
 
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 2048
 """Rows that are summed in one go: ``kNormBlockRows`` of the library."""
 
 

@@ -25,7 +25,7 @@ from s3net_kernels._native import (
 
 __all__ = ["conv2d", "supports", "unavailable"]
 
-_BAND_ROWS = 16
+_BAND_ROWS = 8
 """Rows whose weight gradient is summed in one go: ``kConvBandRows`` of the library."""
 
 

@@ -19,9 +19,6 @@ from s3net_kernels.inception_depthwise import native as inception
 
 __all__ = ["gated_inception", "supports", "unavailable"]
 
-_BAND_ROWS = 32
-"""Rows whose parameters' gradients are summed in one go: ``kInceptionBandRows``."""
-
 
 def supports(
     x: Array,
@@ -99,7 +96,6 @@ def _gated_fwd(x: Array, parameters: _Parameters, residual: Array, options: _Opt
 def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters], dy: Array):
     x, local, gate, p = saved
     kind, count, channels = p.w.dtype, len(options.branches), x.shape[3]
-    bands = -(-x.shape[1] // _BAND_ROWS)
     kh, kw, _ = p.local_w.shape
     sums = kh * kw + 1 + p.w.shape[0] + count + p.mix_w.shape[0] + 1
     results = [
@@ -108,7 +104,7 @@ def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters]
         (x.shape, x.dtype),
         ((x.shape[0], count, *x.shape[1:]), x.dtype),
         ((count, channels, packed_columns(channels)), kind),
-        ((x.shape[0], bands, sums, channels), kind),
+        ((x.shape[0], inception.image_parts(x), sums, channels), kind),
     ]
     dy = dy.astype(x.dtype)
     dx, *gradients = call(

@@ -18,6 +18,7 @@ from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
 
 __all__ = [
     "Branches",
+    "image_parts",
     "inception_depthwise",
     "join_branches",
     "supports",
@@ -28,8 +29,8 @@ __all__ = [
 Branches = tuple[tuple[int, int, int], ...]
 """(kernel height, kernel width, dilation) of every branch."""
 
-_BAND_ROWS = 32
-"""Rows whose weight gradient is summed in one go: ``kInceptionBandRows`` of the library."""
+_PART_ROWS, _PART_COLUMNS = 32, 192
+"""Of an image's parts: ``kInceptionPartRows`` and ``kInceptionPartColumns`` of the library."""
 
 _MAX_BRANCHES = 8
 
@@ -78,15 +79,19 @@ def _inception_fwd(x: Array, w: Array, b: Array, branches: Branches):
     return _inception(x, w, b, branches), (x, w)
 
 
+def image_parts(x: Array) -> int:
+    """Parts of an image of x (N, H, W, C) whose parameters' gradients are summed in one go."""
+    return -(-x.shape[1] // _PART_ROWS) * -(-x.shape[2] // _PART_COLUMNS)
+
+
 def _inception_bwd(branches: Branches, saved: tuple[Array, Array], dy: Array):
     x, w = saved
     taps, channels = w.shape
-    bands = -(-x.shape[1] // _BAND_ROWS)
     results = [
         (x.shape, x.dtype),
         (w.shape, w.dtype),
         ((len(branches), channels), w.dtype),
-        ((x.shape[0], bands, taps + len(branches), channels), w.dtype),
+        ((x.shape[0], image_parts(x), taps + len(branches), channels), w.dtype),
     ]
     turned = turn_branches(w, branches)
     dx, dw, db, _ = call(

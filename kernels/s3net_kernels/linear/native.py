@@ -24,7 +24,7 @@ from s3net_kernels._native import (
 
 __all__ = ["linear", "supports", "unavailable"]
 
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 2048
 """Rows whose weight gradient is summed in one go: ``kLinearBlockRows`` of the library."""
 
 
