@@ -15,8 +15,8 @@ struct ConvShape {
   int64_t columns() const { return kernel_height * kernel_width * inputs; }
 };
 
-// y[h, w, o] = b[o] + sum_ijc x[h + i - kh/2, w + j - kw/2, c] w[i, j, c, o]
-// x and y are of the storage type, all else of its accumulator. `packed`: working memory for a
+// y[h, w, o] = b[o] + sum_ijc x[h + i - kh/2, w + j - kw/2, c] w[j, i, c, o]
+// The kernel's columns come first, as they do in a tile of patches. x and y are of the storage type, all else of its accumulator. `packed`: working memory for a
 // packed (columns, outputs) matrix. (dx is the convolution of dy with the kernel turned by half
 // a turn and transposed in c and o.)
 struct ConvForward {

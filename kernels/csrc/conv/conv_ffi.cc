@@ -11,7 +11,7 @@ namespace ffi = xla::ffi;
 
 ConvShape shape_of(const Call& call, const Buffer& x, const Buffer& w) {
   return {call.groups(),      Call::dim(x, 4, 0), Call::dim(x, 4, 1), Call::dim(x, 4, 2),
-          Call::dim(w, 4, 2), Call::dim(w, 4, 3), Call::dim(w, 4, 0), Call::dim(w, 4, 1)};
+          Call::dim(w, 4, 2), Call::dim(w, 4, 3), Call::dim(w, 4, 1), Call::dim(w, 4, 0)};
 }
 
 ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuffer y,
@@ -22,7 +22,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuf
   const ConvForward a = {
       s,
       call.operand(x, {s.images, s.height, s.width, s.inputs}),
-      call.operand(w, {s.kernel_height, s.kernel_width, s.inputs, s.outputs}),
+      call.operand(w, {s.kernel_width, s.kernel_height, s.inputs, s.outputs}),
       call.operand(b, {s.outputs}),
       call.result(y, {s.images, s.height, s.width, s.outputs}),
       call.result(packed, {s.columns(), packed_columns(s.outputs)})};
@@ -41,7 +41,7 @@ ffi::Error weight_gradient(ffi::ThreadPool pool, Buffer x, Buffer dy, ResultBuff
       s,
       call.operand(x, {s.images, s.height, s.width, s.inputs}),
       call.operand(dy, {s.images, s.height, s.width, s.outputs}),
-      call.result(dw, {s.kernel_height, s.kernel_width, s.inputs, s.outputs}),
+      call.result(dw, {s.kernel_width, s.kernel_height, s.inputs, s.outputs}),
       call.result(db, {s.outputs}),
       call.result(partials, {s.images, conv_bands(s.height), s.columns() + 1, s.outputs})};
   if (!call.ok()) return call.error();

@@ -1,5 +1,5 @@
 // Dense convolution for one instruction set: the patches of a tile of pixels are gathered into
-// the cache, and multiplied there.
+// the cache, overlapping, and multiplied there.
 #include "core/blocks.h"
 #include "core/scratch.h"
 #include "core/sum.h"
@@ -42,27 +42,35 @@ S3N_INLINE void copy_wide(const T* from, int64_t count, accumulator<T>* to) {
   for_each_block<A>(count, [&](auto block, int64_t i) { block.store(to + i, block.load(from + i)); });
 }
 
-// The patches of a run's pixels, (pixels, kh * kw * inputs). A row of a patch is contiguous in x.
+// Of a run and the columns its kernels reach, the rows of every column, zero beyond the image:
+// (pixels + kw - 1, kh * inputs). A pixel's patch is kw columns one after the other, so patches
+// overlap as they do in the image, and a number lies here kh times, not kh * kw times.
 template <class T>
-S3N_NOINLINE void gather(const ConvShape& s, const T* x, const Run& run,
-                         accumulator<T>* columns) {
-  const int64_t C = s.inputs, length = s.kernel_width * C, half = s.kernel_width / 2;
-  for (int64_t at = run.begin; at < run.end; ++at) {
-    const int64_t left = larger(half - at, 0);                      // taps before the row
-    const int64_t right = larger(at + half - (s.width - 1), 0);     // taps beyond it
-    for (int64_t i = 0; i < s.kernel_height; ++i, columns += length) {
-      const int64_t row = run.row + i - s.kernel_height / 2;
-      if (row < 0 || row >= s.height || left + right >= s.kernel_width) {
-        fill_zero(columns, length);
-        continue;
+class Patches {
+ public:
+  using A = accumulator<T>;
+  explicit Patches(const ConvShape& s)
+      : s_(s), columns_(static_cast<A*>(thread_scratch(
+                   0, (kTilePixels + s.kernel_width - 1) * stride() * sizeof(A)))) {}
+
+  // From one pixel's patch to the next.
+  int64_t stride() const { return s_.kernel_height * s_.inputs; }
+
+  const A* gather(const T* x, const Run& run) const {
+    const int64_t C = s_.inputs, half = s_.kernel_width / 2, top = run.row - s_.kernel_height / 2;
+    A* out = columns_;
+    for (int64_t at = run.begin - half; at < run.end + half; ++at)
+      for (int64_t row = top; row < top + s_.kernel_height; ++row, out += C) {
+        if (row < 0 || row >= s_.height || at < 0 || at >= s_.width) fill_zero(out, C);
+        else copy_wide(x + (row * s_.width + at) * C, C, out);
       }
-      const T* const source = x + (row * s.width + at - half) * C;
-      fill_zero(columns, left * C);
-      copy_wide(source + left * C, length - (left + right) * C, columns + left * C);
-      fill_zero(columns + length - right * C, right * C);
-    }
+    return columns_;
   }
-}
+
+ private:
+  const ConvShape& s_;
+  A* const columns_;
+};
 
 template <class T>
 void forward(const ConvForward& a, Executor& executor) {
@@ -74,12 +82,12 @@ void forward(const ConvForward& a, Executor& executor) {
   });
   for_each_band(s, executor, [](const Run&) {}, [&](const Run& run) {
     const int64_t g = run.group, count = run.end - run.begin;
-    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
-    gather(s, a.x.group<T>(g) + run.image * pixels * s.inputs, run, columns);
+    const Patches<T> patches(s);
+    const A* const columns = patches.gather(a.x.group<T>(g) + run.image * pixels * s.inputs, run);
     const A* const bias = a.b.group<A>(g);
     T* const y = a.y.group<T>(g) +
                  (run.image * pixels + run.row * s.width + run.begin) * O;
-    multiply(columns, K, count, a.packed.group<A>(g), K, O,
+    multiply(columns, patches.stride(), count, a.packed.group<A>(g), K, O,
              [=](int64_t row, int64_t column, vec<A> v, auto block) {
                block.store(y + row * O + column, v + block.load(bias + column));
              });
@@ -110,14 +118,15 @@ void weight_gradient(const ConvWeightGradient& a, Executor& executor) {
   for_each_band(s, executor, [&](const Run& run) { fill_zero(sums(run), part); },
                 [&](const Run& run) {
     const int64_t g = run.group, count = run.end - run.begin;
-    A* const columns = static_cast<A*>(thread_scratch(0, kTilePixels * K * sizeof(A)));
     A* const wide = static_cast<A*>(thread_scratch(1, kTilePixels * O * sizeof(A)));
-    gather(s, a.x.group<T>(g) + run.image * pixels * s.inputs, run, columns);
+    const Patches<T> patches(s);
+    const int64_t stride = patches.stride();
+    const A* const columns = patches.gather(a.x.group<T>(g) + run.image * pixels * s.inputs, run);
     const T* const dy = a.dy.group<T>(g) +
                         (run.image * pixels + run.row * s.width + run.begin) * O;
     const A* const gradient = widen_rows(dy, count * O, wide);
-    if (transposed) multiply_transposed(gradient, O, columns, K, count, O, K, sums(run), K);
-    else multiply_transposed(columns, K, gradient, O, count, K, O, sums(run), O);
+    if (transposed) multiply_transposed(gradient, O, columns, stride, count, O, K, sums(run), K);
+    else multiply_transposed(columns, stride, gradient, O, count, K, O, sums(run), O);
     add_rows(gradient, count, O, sums(run) + K * O);
   });
   for (int64_t g = 0; g < s.groups; ++g) {

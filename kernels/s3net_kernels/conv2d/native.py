@@ -1,7 +1,7 @@
 """Dense convolution on the CPU: patches gathered into the cache; see ``kernels/csrc/conv``.
 
-The gradients by x and by the kernel are separate calls: a program that needs one of them does
-not compute the other.
+The library takes and gives kernels with their columns first. The gradients by x and by the kernel
+are separate calls: a program that needs one of them does not compute the other.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _conv(x: Array, w: Array, b: Array, low: int) -> Array:
     kh, kw, channels, features = w.shape
     packed = (kh * kw * channels, packed_columns(features))
     results = [((*x.shape[:3], features), x.dtype), (packed, w.dtype)]
-    return call("conv_forward", results, x, w, b, reduced=low)[0]
+    return call("conv_forward", results, x, w.swapaxes(0, 1), b, reduced=low)[0]
 
 
 def _conv_fwd(x: Array, w: Array, b: Array, low: int):
@@ -60,10 +60,11 @@ def _conv_bwd(low: int, saved: tuple[Array, Array], dy: Array):
     dy = dy.astype(x.dtype)
     dx = _conv(dy, w[::-1, ::-1].swapaxes(2, 3), jnp.zeros(channels, w.dtype), low)
     bands = -(-x.shape[1] // _BAND_ROWS)
-    shapes = [w.shape, (features,), (x.shape[0], bands, kh * kw * channels + 1, features)]
+    turned = (kw, kh, channels, features)
+    shapes = [turned, (features,), (x.shape[0], bands, kh * kw * channels + 1, features)]
     results = [(shape, w.dtype) for shape in shapes]
     dw, db, _ = call("conv_weight_gradient", results, x, dy, reduced=low)
-    return dx, dw, db
+    return dx, dw.swapaxes(0, 1), db
 
 
 _conv.defvjp(_conv_fwd, _conv_bwd)
