@@ -194,6 +194,7 @@ S3N_INLINE void store(T* p, vec<accumulator<T>> v, int n) {
 template <bool Full>
 struct Block {
   int count;
+  bool starts_line = true;  // whether it is the first one of its line, which is asked for once
   template <class T>
   inline __attribute__((always_inline)) vec<accumulator<T>> load(const T* p) const {
     if constexpr (Full) return S3N_ISA::load(p);
@@ -203,6 +204,10 @@ struct Block {
   inline __attribute__((always_inline)) void store(T* p, vec<accumulator<T>> v) const {
     if constexpr (Full) S3N_ISA::store(p, v);
     else S3N_ISA::store(p, v, count);
+  }
+  template <class T>
+  inline __attribute__((always_inline)) void prefetch(const T* p) const {
+    if (starts_line) S3N_ISA::prefetch(p);
   }
 };
 

@@ -63,7 +63,7 @@ struct DepthwiseGradientRow : DepthwiseGeometry {
   const T* dy = nullptr;   // the row of dy, from the tile's first column on
   int64_t dy_stride;       // elements from a pixel of dy to the next
   A* dw = nullptr;         // (kh, kw, channels)
-  A* db = nullptr;         // (channels)
+  A* db = nullptr;         // (channels), or none
 };
 
 template <class T>

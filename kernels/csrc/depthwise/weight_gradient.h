@@ -86,14 +86,17 @@ S3N_NOINLINE void depthwise_gradient_block(const DepthwiseGradientRow<T>& r, int
   for (; i < last; ++i) depthwise_gradient_taps<T, K, D, 1>(r, i, channel);
 }
 
-// Adds to r.dw and r.db.
+// Adds to r.dw and, if it is there, r.db.
 template <class T, int K, int D>
 static void depthwise_gradient_row(const DepthwiseGradientRow<T>& r) {
   using A = accumulator<T>;
   for_each_block<A>(r.channels, [&](auto block, int64_t channel) {
-    vec<A> sum = block.load(r.db + channel);
-    for (int64_t at = 0; at < r.columns; ++at) sum += block.load(r.dy + at * r.dy_stride + channel);
-    block.store(r.db + channel, sum);
+    if (r.db != nullptr) {
+      vec<A> sum = block.load(r.db + channel);
+      for (int64_t at = 0; at < r.columns; ++at)
+        sum += block.load(r.dy + at * r.dy_stride + channel);
+      block.store(r.db + channel, sum);
+    }
     if constexpr (K > 0) {
       if (block.count == kLanes<A>) return depthwise_gradient_block<T, K, D>(r, channel);
     }

@@ -38,9 +38,7 @@ struct GatedBackward {
 inline int64_t gated_local_sums(const GatedShape& s) {
   return s.local_height * s.local_width + 1;
 }
-inline int64_t gated_branch_sums(const GatedShape& s) {
-  return s.inception.taps() + s.inception.branches;
-}
+inline int64_t gated_branch_sums(const GatedShape& s) { return s.inception.taps(); }
 inline int64_t gated_sums(const GatedShape& s) {
   return gated_local_sums(s) + gated_branch_sums(s) + s.mixed() + 1;
 }

@@ -101,8 +101,8 @@ void forward(const GatedForward& a, Executor& executor) {
       multiply(wide, mixed, columns.count(), a.packed.group<A>(g), mixed, C,
                [=, line = layer.line](int64_t r, int64_t column, vec<A> v, auto block) {
                  const int64_t at = first + r * C + column;
-                 prefetch(x + at + line);  // the tile's next row
-                 if (residual != nullptr) prefetch(residual + at + line);
+                 block.prefetch(x + at + line);  // the tile's next row
+                 if (residual != nullptr) block.prefetch(residual + at + line);
                  v += block.load(b2 + column);
                  vec<A> value = v * block.load(x + at);
                  if (residual != nullptr) value += block.load(residual + at);
@@ -116,6 +116,15 @@ void forward(const GatedForward& a, Executor& executor) {
                });
     });
   });
+}
+
+// out = a b, number by number.
+template <class T, class U>
+S3N_INLINE void multiply_rows(const T* a, const T* b, int64_t count, U* out) {
+  constexpr int L = kLanes<accumulator<T>>;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) store(out + i, load(a + i) * load(b + i));
+  for (; i < count; ++i) narrow(widen(a[i]) * widen(b[i]), out + i);
 }
 
 // The first sweep of backward: through gate and matrix product, to the branches' gradients.
@@ -132,8 +141,7 @@ void gate_backward(const GatedBackward& a, const Layer<T>& layer, Executor& exec
   for_each_part(s, executor, [&](const InceptionPart& part) {
     const int64_t g = part.group;
     const T* const x = layer.at(a.x, part);
-    const T *const m = layer.at(a.m, part), *const dy = layer.at(a.dy, part);
-    T* const dx = layer.at(a.dx, part);
+    const T* const dy = layer.at(a.dy, part);
     T* const branches = a.branches.group<T>(g) + part.image * s.branches * layer.map;
     A* const sums = a.partials.group<A>(g) +
                     ((part.image * parts + part.index) * gated_sums(a.shape) +
@@ -145,18 +153,7 @@ void gate_backward(const GatedBackward& a, const Layer<T>& layer, Executor& exec
     InceptionTile<T> tile(layer.inception, kInputSlot);
     layer.for_each_row(part, tile, layer.at(a.t, part), [&](int64_t row, Columns columns) {
       const int64_t first = row * layer.line + columns.begin * C, count = columns.count();
-      constexpr int L = kLanes<A>;
-      int64_t i = 0;
-      for (; i + L <= count * C; i += L) {
-        const vec<A> d = load(dy + first + i);
-        store(dm + i, d * load(x + first + i));
-        store(dx + first + i, d * load(m + first + i));
-      }
-      for (; i < count * C; ++i) {
-        const A d = widen(dy[first + i]);
-        dm[i] = d * widen(x[first + i]);
-        narrow(d * widen(m[first + i]), dx + first + i);
-      }
+      multiply_rows(dy + first, x + first, count * C, dm);
       const A* const wide =
           layer.branches(tile, a.w.group<A>(g), a.b.group<A>(g), row, columns);
       multiply_transposed(wide, mixed, dm, C, count, mixed, C, sums, C);
@@ -202,7 +199,7 @@ void backward(const GatedBackward& a, Executor& executor) {
         input.advance(row);
         gradient.advance(row);
         gradient.input_gradient(a.turned.group<A>(g), row, dt + first, streaming);
-        input.weight_gradient(branches + first, layout, row, sums);
+        input.weight_gradient(branches + first, layout, row, sums, false);
       }
     });
   });
@@ -216,6 +213,7 @@ void backward(const GatedBackward& a, Executor& executor) {
     PackedRows<T> x = packed_rows<T>(s.height, s.width, layer.local(), kInputSlot);
     PackedRows<T> gradients = packed_rows<T>(s.height, s.width, layer.local(), kGradientSlot);
     const T* const dt = layer.at(a.dt, part);
+    const T *const m = layer.at(a.m, part), *const dy = layer.at(a.dy, part);
     T* const dx = layer.at(a.dx, part);
     DepthwiseRow<T> r(layer.local(), gradients);
     r.w = a.local_turned.group<A>(g);
@@ -232,9 +230,11 @@ void backward(const GatedBackward& a, Executor& executor) {
         x.advance(row);
         gradients.advance(row);
         r.row = d.row = row;
-        r.y = dx + row * layer.line + columns.begin * C;
+        const int64_t first = row * layer.line + columns.begin * C;
+        multiply_rows(dy + first, m + first, columns.count() * C, dx + first);
+        r.y = dx + first;
         input_row(r);
-        d.dy = dt + row * layer.line + columns.begin * C;
+        d.dy = dt + first;
         gradient_row(d);
       }
     });
@@ -249,9 +249,15 @@ void backward(const GatedBackward& a, Executor& executor) {
     total(a.dlocal_w, local - C);
     total(a.dlocal_b, C);
     total(a.dw, s.taps() * C);
-    total(a.db, mixed);
     total(a.dw2, mixed * C);
     total(a.db2, C);
+    // A branch's gradient is dm times its part of w2: so are their sums.
+    const A *const db2 = a.db2.group<A>(g), *w2 = a.w2.group<A>(g);
+    A* const db = a.db.group<A>(g);
+    for (int64_t i = 0; i < mixed; ++i, w2 += C) {
+      db[i] = 0;
+      for (int64_t j = 0; j < C; ++j) db[i] += db2[j] * w2[j];
+    }
   });
 }
 

@@ -63,7 +63,8 @@ S3N_INLINE void finish_block(const vec<A> (&sum)[R][V], int64_t row, int64_t col
     S3N_UNROLL
     for (int r = 0; r < R; ++r) {
       S3N_UNROLL
-      for (int v = 0; v < V; ++v) done(row + r, column + v * L, sum[r][v], Block<true>{L});
+      for (int v = 0; v < V; ++v)
+        done(row + r, column + v * L, sum[r][v], Block<true>{L, v * kBytes % 64 == 0});
     }
     return;
   }

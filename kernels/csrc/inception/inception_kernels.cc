@@ -58,7 +58,7 @@ void backward(const InceptionBackward& a, Executor& executor) {
         input.advance(row);
         gradient.advance(row);
         gradient.input_gradient(a.turned.group<A>(g), row, dx + first, streaming);
-        input.weight_gradient(dy + first * s.branches, layout, row, sums);
+        input.weight_gradient(dy + first * s.branches, layout, row, sums, true);
       }
     });
   });

@@ -112,16 +112,17 @@ class InceptionTile {
     }
   }
 
-  // Adds to sums: (taps, channels) of dw, then (branches, channels) of db. dy: the tile's
-  // gradients of a row.
-  void weight_gradient(const T* dy, BranchLayout layout, int64_t row, A* sums) const {
+  // Adds to sums: (taps, channels) of dw, then, if `biases`, (branches, channels) of db. dy: the
+  // tile's gradients of a row.
+  void weight_gradient(const T* dy, BranchLayout layout, int64_t row, A* sums,
+                       bool biases) const {
     const InceptionShape& s = branches_.s;
     for (int64_t r = 0; r < s.branches; ++r) {
       DepthwiseGradientRow<T> d(branches_.geometry(r, row, columns_), x_);
       d.dy = dy + r * layout.branch;
       d.dy_stride = layout.pixel;
       d.dw = sums + s.first_tap(r) * s.channels;
-      d.db = sums + (s.taps() + r) * s.channels;
+      d.db = biases ? sums + (s.taps() + r) * s.channels : nullptr;
       branches_.gradient[r](d);
     }
   }

@@ -65,8 +65,8 @@ void forward(const LinearForward& a, Executor& executor) {
         A* const z = static_cast<A*>(thread_scratch(1, kTileRows * N * sizeof(A)));
         multiply(tile, K, count, packed, K, N,
                  [=](int64_t r, int64_t column, vec<A> v, auto block) {
-                   prefetch(x + (next + r) * K + column);
-                   if (residual != nullptr) prefetch(residual + (row + r) * N + column);
+                   block.prefetch(x + (next + r) * K + column);
+                   if (residual != nullptr) block.prefetch(residual + (row + r) * N + column);
                    block.store(z + r * N + column, v + block.load(bias + column));
                  });
         gelu_rows(z, residual != nullptr ? residual + row * N : nullptr, count * N, streaming,
@@ -76,8 +76,8 @@ void forward(const LinearForward& a, Executor& executor) {
       multiply(tile, K, count, packed, K, N,
                [=](int64_t r, int64_t column, vec<A> v, auto block) {
                  const int64_t at = (row + r) * N + column;
-                 prefetch(x + (next + r) * K + column);
-                 if (residual != nullptr) prefetch(residual + (next + r) * N + column);
+                 block.prefetch(x + (next + r) * K + column);
+                 if (residual != nullptr) block.prefetch(residual + (next + r) * N + column);
                  v += block.load(bias + column);
                  if (residual != nullptr) v += block.load(residual + at);
                  if (streaming) stream(y + at, v);
@@ -129,9 +129,9 @@ void backward(const LinearBackward& a, Executor& executor) {
       multiply(g_tile, N, count, a.packed.group<A>(g), N, K,
                [=](int64_t r, int64_t column, vec<A> v, auto block) {
                  T* const p = dx + (row + r) * K + column;
-                 prefetch(x + (next + r) * K + column);
-                 prefetch(dy + (next + r) * N + column);
-                 if (slope != nullptr) prefetch(slope + (next + r) * N + column);
+                 block.prefetch(x + (next + r) * K + column);
+                 block.prefetch(dy + (next + r) * N + column);
+                 if (slope != nullptr) block.prefetch(slope + (next + r) * N + column);
                  if (streaming) stream(p, v);
                  else block.store(p, v);
                });

@@ -97,7 +97,7 @@ def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters]
     x, local, gate, p = saved
     kind, count, channels = p.w.dtype, len(options.branches), x.shape[3]
     kh, kw, _ = p.local_w.shape
-    sums = kh * kw + 1 + p.w.shape[0] + count + p.mix_w.shape[0] + 1
+    sums = kh * kw + 1 + p.w.shape[0] + p.mix_w.shape[0] + 1
     results = [
         (x.shape, x.dtype),
         *((leaf.shape, kind) for leaf in p),
