@@ -37,6 +37,7 @@ Run = Callable[[], object]
 OURS, EAGER, COMPILED, STOCK = "s3net-jax", "torch eager", "torch.compile", "stock Flax"
 KEPT = ", memory kept"
 """Ends the name of a candidate whose process keeps the memory it frees."""
+_MANY_STEPS = 10
 _MODELS: dict[str, dict[str, str]] = {
     f"{OURS}, bfloat16 products": {"precision": "bfloat16"},
     f"{OURS}, XLA only": {"implementation": "xla"},
@@ -70,6 +71,15 @@ class Candidate:
     def torch(self) -> bool:
         """Whether PyTorch does it."""
         return self.name.startswith("torch")
+
+    @property
+    def long(self) -> bool:
+        """Whether taking memory is so little of a call that the call before needs no repeating.
+
+        Of a step of stock Flax, which takes half a minute, it is some 2 %; of a fit, what it is
+        of a step, once.
+        """
+        return self.name == STOCK or (self.suite == "fit" and self.steps >= _MANY_STEPS)
 
 
 def step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:

@@ -8,7 +8,8 @@ own, one after the other.
 
 A turn is two calls, of which the second is timed. While the others have theirs, a virtual machine
 hands the memory that a candidate gave back to its host, and taking it again costs as much as half
-a step: what is timed is a call as a loop has it.
+a step: what is timed is a call as a loop has it. Candidates of which that is little
+(:attr:`benchmarks.candidates.Candidate.long`) are called once.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ from s3net_kernels import keep_memory
 __all__ = ["Measured", "Worker", "measure"]
 
 _R = TypeVar("_R")
-
-_LONG_S = 5.0
-"""Calls that take longer are timed the first time: what memory costs is little of them."""
 
 
 class Measured(NamedTuple):
@@ -183,17 +181,15 @@ def _serve(candidate: Candidate) -> None:
     idle = peak_of_this_process()
     run, seconds = build(candidate)
     answer(seconds)
-    last = math.inf
     for line in sys.stdin:
         if line.strip() == "peak":
             answer(peak_of_this_process() - idle)
             continue
-        if last < _LONG_S:
+        if not candidate.long:
             run()
         start = time.perf_counter()
         run()
-        last = time.perf_counter() - start
-        answer(last)
+        answer(time.perf_counter() - start)
 
 
 def main() -> None:
