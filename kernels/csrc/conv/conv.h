@@ -16,9 +16,10 @@ struct ConvShape {
 };
 
 // y[h, w, o] = b[o] + sum_ijc x[h + i - kh/2, w + j - kw/2, c] w[j, i, c, o]
-// The kernel's columns come first, as they do in a tile of patches. x and y are of the storage type, all else of its accumulator. `packed`: working memory for a
-// packed (columns, outputs) matrix. (dx is the convolution of dy with the kernel turned by half
-// a turn and transposed in c and o.)
+// The kernel's columns come first, as they do in a tile of patches. x and y are of the storage
+// type, all else of its accumulator. `packed`: working memory for a packed (columns, outputs)
+// matrix. (dx is the convolution of dy with the kernel turned by half a turn and transposed in c
+// and o.)
 struct ConvForward {
   ConvShape shape;
   Batched x, w, b, y, packed;

@@ -39,7 +39,8 @@ void for_each_band(const ConvShape& s, Executor& executor, Start&& start, F&& f)
 template <class T>
 S3N_INLINE void copy_wide(const T* from, int64_t count, accumulator<T>* to) {
   using A = accumulator<T>;
-  for_each_block<A>(count, [&](auto block, int64_t i) { block.store(to + i, block.load(from + i)); });
+  for_each_block<A>(count,
+                    [&](auto block, int64_t i) { block.store(to + i, block.load(from + i)); });
 }
 
 // Of a run and the columns its kernels reach, the rows of every column, zero beyond the image:

@@ -26,7 +26,8 @@ struct GatedForward {
 // Turned kernels as in depthwise.h and inception.h. `dt` and `branches` are working memory for
 // the gradients of t and of each branch, (images, branches, height, width, channels). `packed`:
 // for `branches` packed (channels, channels) matrices. For each part of each image, the partial
-// sums of dlocal_w and dlocal_b, of dw and db, and of dw2 and db2, one after the other.
+// sums of dlocal_w and dlocal_b, of dw, and of dw2 and db2, one after the other; db follows from
+// db2 and w2.
 struct GatedBackward {
   GatedShape shape;
   Batched x, t, m, local_turned, w, turned, b, w2, dy;

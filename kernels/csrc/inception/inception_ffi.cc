@@ -40,7 +40,8 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer turned, Buffer dy, Re
       call.result(dx, {s.images, s.height, s.width, s.channels}),
       call.result(dw, {s.taps(), s.channels}), call.result(db, {s.branches, s.channels}),
       call.result(partials,
-                  {s.images, inception_parts(s.height, s.width), s.taps() + s.branches, s.channels})};
+                  {s.images, inception_parts(s.height, s.width), s.taps() + s.branches,
+                   s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
   S3N_SELECT(inception_kernels).backward(type, a, executor);

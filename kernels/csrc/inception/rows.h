@@ -8,6 +8,8 @@
 namespace s3n {
 namespace S3N_ISA {
 
+static_assert(kInceptionPartColumns % kTileColumns == 0, "a tile must not straddle two parts");
+
 // One part of one image.
 struct InceptionPart {
   int64_t group, image, index;  // image of the group, part of the image
