@@ -28,7 +28,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuf
       call.result(packed, {s.columns(), packed_columns(s.outputs)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(conv_kernels, reduced).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(conv_kernels, type, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -46,7 +46,7 @@ ffi::Error weight_gradient(ffi::ThreadPool pool, Buffer x, Buffer dy, ResultBuff
       call.result(partials, {s.images, conv_bands(s.height), s.columns() + 1, s.outputs})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(conv_kernels, reduced).weight_gradient(type, a, executor);
+  S3N_SELECT_PRODUCTS(conv_kernels, type, reduced).weight_gradient(type, a, executor);
   return ffi::Error::Success();
 }
 

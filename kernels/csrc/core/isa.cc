@@ -16,7 +16,9 @@ namespace {
 constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
 
 Isa widest() {
-#if S3N_X86
+#if defined(S3N_EMULATE)
+  return Isa::avx512;
+#elif S3N_X86
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
@@ -28,7 +30,9 @@ Isa widest() {
 #endif
 }
 
-#if defined(S3N_TILES)
+#if defined(S3N_EMULATE)
+bool has_tiles() { return true; }
+#elif defined(S3N_TILES)
 bool has_tiles() {
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;

@@ -5,6 +5,8 @@
 // offers a table of function pointers, and select() takes the table of the active set.
 #pragma once
 
+#include "core/types.h"
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define S3N_X86 1
 #else
@@ -43,10 +45,13 @@ const char* isa_name();
 #define S3N_SELECT(name) (::s3n::baseline::name)
 #endif
 
-// For kernels with matrix products: if `reduced`, by tiles of bfloat16 where there are any.
+// For kernels with matrix products: if `reduced`, by tiles of bfloat16 where there are any. float64
+// is never reduced.
 #if defined(S3N_TILES)
-#define S3N_SELECT_PRODUCTS(name, reduced) \
-  ((reduced) != 0 && ::s3n::active_tiles() ? ::s3n::amx::name : S3N_SELECT(name))
+#define S3N_SELECT_PRODUCTS(name, type, reduced)                                \
+  ((reduced) != 0 && (type) != ::s3n::DType::f64 && ::s3n::active_tiles()       \
+       ? ::s3n::amx::name                                                       \
+       : S3N_SELECT(name))
 #else
-#define S3N_SELECT_PRODUCTS(name, reduced) ((void)(reduced), S3N_SELECT(name))
+#define S3N_SELECT_PRODUCTS(name, type, reduced) ((void)(reduced), S3N_SELECT(name))
 #endif

@@ -24,12 +24,18 @@
 // For loops of unknown length.
 #define S3N_UNROLL_SOME _Pragma("GCC unroll 4")
 
-// A function of a table: the template `name` for the call's element type.
+// A function of a table: the template `name` for the call's element type. Tiles have no float64,
+// and S3N_SELECT_PRODUCTS sends none there.
+#if defined(__AMX_BF16__)
+#define S3N_FLOAT64(...)
+#else
+#define S3N_FLOAT64(...) __VA_ARGS__
+#endif
 #define S3N_FOR_TYPES(name, Arguments)                                      \
   void name##_any(DType type, const Arguments& a, Executor& executor) {     \
     switch (type) {                                                         \
       case DType::f32: return name<float>(a, executor);                     \
-      case DType::f64: return name<double>(a, executor);                    \
+      case DType::f64: S3N_FLOAT64(return name<double>(a, executor)); break; \
       case DType::bf16: return name<bf16>(a, executor);                     \
     }                                                                       \
   }

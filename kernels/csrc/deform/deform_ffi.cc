@@ -29,7 +29,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, B
       call.result(packed, {s.columns(), packed_columns(s.outputs)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(deform_kernels, reduced).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(deform_kernels, type, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -55,7 +55,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer offset, Buffer mask, 
       call.result(partials, {s.images, deform_bands(s.height), s.columns() + 1, s.outputs})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(deform_kernels, reduced).backward(type, a, executor);
+  S3N_SELECT_PRODUCTS(deform_kernels, type, reduced).backward(type, a, executor);
   return ffi::Error::Success();
 }
 

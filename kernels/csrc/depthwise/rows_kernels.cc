@@ -38,12 +38,13 @@ DepthwiseGradientFunction<T> depthwise_gradient_function(int64_t kw, int64_t dil
   });
 }
 
-template DepthwiseRowFunction<float> depthwise_row_function<float>(int64_t, int64_t);
-template DepthwiseRowFunction<double> depthwise_row_function<double>(int64_t, int64_t);
-template DepthwiseRowFunction<bf16> depthwise_row_function<bf16>(int64_t, int64_t);
-template DepthwiseGradientFunction<float> depthwise_gradient_function<float>(int64_t, int64_t);
-template DepthwiseGradientFunction<double> depthwise_gradient_function<double>(int64_t, int64_t);
-template DepthwiseGradientFunction<bf16> depthwise_gradient_function<bf16>(int64_t, int64_t);
+#define S3N_ROWS(T)                                                             \
+  template DepthwiseRowFunction<T> depthwise_row_function<T>(int64_t, int64_t); \
+  template DepthwiseGradientFunction<T> depthwise_gradient_function<T>(int64_t, int64_t);
+
+S3N_ROWS(float)
+S3N_ROWS(bf16)
+S3N_FLOAT64(S3N_ROWS(double))
 
 }  // namespace S3N_ISA
 }  // namespace s3n

@@ -42,7 +42,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer local_w, Buffer local_
                           call.result(packed, {s.mixed(), packed_columns(C)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(gated_kernels, reduced).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(gated_kernels, type, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -84,7 +84,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer t, Buffer m, Buffer l
       call.result(partials, {i.images, inception_parts(i.height, i.width), gated_sums(s), C})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(gated_kernels, reduced).backward(type, a, executor);
+  S3N_SELECT_PRODUCTS(gated_kernels, type, reduced).backward(type, a, executor);
   return ffi::Error::Success();
 }
 

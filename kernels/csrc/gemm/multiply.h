@@ -11,7 +11,7 @@ namespace s3n {
 namespace S3N_ISA {
 
 template <int V>
-constexpr int kTileRows = kRegisters == 32 ? (V >= 4 ? 6 : V == 3 ? 8 : 12) : (V == 2 ? 6 : 12);
+constexpr int kTileRows = V == kPanelVectors ? 6 : 12;
 
 // sum[r][v] += a[r, :] panel[:, v], for the first R rows of a and V registers of the panel.
 template <class A, int R, int V>
@@ -80,11 +80,11 @@ S3N_INLINE void finish_block(const vec<A> (&sum)[R][V], int64_t row, int64_t col
 }
 
 // Calls f(Count<R>, i) for blocks of R rows that make up [0, count): of as many as fit the
-// registers, then of as few as keep the multipliers busy (a block of one row would wait for its
-// own sums), then of one.
+// registers, then, for whole panels, of as few as keep the multipliers busy (a block of one row
+// would wait for its own sums), then of one.
 template <int V, class F>
 S3N_INLINE void for_each_rows(int64_t count, F&& f) {
-  constexpr int kMost = kTileRows<V>, kFew = (8 + V - 1) / V;
+  constexpr int kMost = kTileRows<V>, kFew = V == kPanelVectors ? 8 / V : kMost;
   int64_t i = 0;
   for (; i + kMost <= count; i += kMost) f(Count<kMost>{}, opaque(i));
   if constexpr (kFew < kMost)
@@ -116,16 +116,11 @@ S3N_INLINE void multiply(const A* a, int64_t a_row, int64_t rows, const A* packe
 #endif
   constexpr int L = kLanes<A>;
   for (int64_t column = 0; column < columns; column += kPanel<A>, packed += k * kPanel<A>) {
-    switch (smaller(kPanelVectors, ceil_div(columns - column, L))) {
+    // Panels are filled up with zeros: three registers go as four.
+    switch (ceil_div(columns - column, L)) {
       case 1: multiply_panel<A, 1>(a, a_row, rows, packed, k, column, columns, done); break;
       case 2: multiply_panel<A, 2>(a, a_row, rows, packed, k, column, columns, done); break;
-      case 3:
-        if constexpr (kPanelVectors > 2)
-          multiply_panel<A, 3>(a, a_row, rows, packed, k, column, columns, done);
-        break;
-      default:
-        if constexpr (kPanelVectors > 2)
-          multiply_panel<A, 4>(a, a_row, rows, packed, k, column, columns, done);
+      default: multiply_panel<A, kPanelVectors>(a, a_row, rows, packed, k, column, columns, done);
     }
   }
 }
@@ -167,10 +162,7 @@ S3N_INLINE void multiply_transposed(const A* a, int64_t a_row, const A* b, int64
     column += vectors.value * L;
   };
   while (column + kPanel<A> <= columns) panel(Count<kPanelVectors>{}, Block<true>{L});
-  if constexpr (kPanelVectors > 2) {
-    if (column + 3 * L <= columns) panel(Count<3>{}, Block<true>{L});
-    if (column + 2 * L <= columns) panel(Count<2>{}, Block<true>{L});
-  }
+  if (column + 2 * L <= columns) panel(Count<2>{}, Block<true>{L});
   if (column + L <= columns) panel(Count<1>{}, Block<true>{L});
   if (column < columns) panel(Count<1>{}, Block<false>{int(columns - column)});
 }

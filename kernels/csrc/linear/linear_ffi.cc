@@ -36,7 +36,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Buffer re
                            call.result(packed, {s.inputs, packed_columns(s.outputs)})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(linear_kernels, reduced).forward(type, a, executor);
+  S3N_SELECT_PRODUCTS(linear_kernels, type, reduced).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -60,7 +60,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer slope, Buff
       call.result(partials, {linear_blocks(s.rows), s.inputs + 1, s.outputs})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT_PRODUCTS(linear_kernels, reduced).backward(type, a, executor);
+  S3N_SELECT_PRODUCTS(linear_kernels, type, reduced).backward(type, a, executor);
   return ffi::Error::Success();
 }
 

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The avx512 and amx kernels on a processor without AVX-512 and AMX: builds them so, out of avx2,
+# into build/emulate, and runs the kernel tests of every instruction set on that library. It shows
+# what they compute, not how fast. Usage, in an environment with the test dependencies:
+#   bash kernels/csrc/emulate.sh [pytest arguments]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+cmake -S . -B build/emulate -DS3N_EMULATE=ON -DCMAKE_BUILD_TYPE=Release >/dev/null
+cmake --build build/emulate --parallel 2
+
+library=$(find "$PWD/build/emulate" -name libs3net_kernels.so)
+export S3NET_KERNELS_LIBRARY=$library
+export PYTHONPATH=.:kernels${PYTHONPATH:+:$PYTHONPATH}
+tests=(tests/kernels/test_operators.py tests/kernels/test_native.py
+       tests/kernels/test_native_deform.py tests/kernels/test_softmax_losses.py
+       tests/kernels/test_tiles.py -k "native or tiles")
+python -m pytest -q -p no:cacheprovider "${@:-${tests[@]}}"
