@@ -130,25 +130,29 @@ def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) ->
     def build(rngs: nnx.Rngs) -> S3Net:
         return network(config.model, shape, rngs=rngs)
 
-    key = jax.random.key(0)
-    net = pooled(build, key) if network is S3Net else build(nnx.Rngs(params=key))
-    graph, params = nnx.split(net, nnx.Param)
+    graph, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(params=0))), nnx.Param)
     hyper = hyperparameters(config)
-    momentum = optimizer(hyper).init(params)
-    images = jnp.asarray(image)[None]
-    matrix = draw_affine(jax.random.key(1), config.loss.affine, shape)
-    palette = jnp.linspace(0, 1, config.model.channels)
+
+    def begin(key, picture):
+        net = pooled(build, key) if network is S3Net else build(nnx.Rngs(params=key))
+        params = nnx.state(net, nnx.Param)
+        matrix = draw_affine(jax.random.key(1), config.loss.affine, shape)
+        palette = jnp.linspace(0, 1, config.model.channels)
+        return (params, optimizer(hyper).init(params)), (picture[None], matrix, palette)
+
+    # One program: a hundred small ones would stay in memory, and count as the step's.
+    state, (images, matrix, palette) = jax.jit(begin)(jax.random.key(0), image)
 
     def step(params, momentum):
         return train_step(graph, params, momentum, images, hyper, config, matrix, palette)[:3]
 
     start = time.perf_counter()
-    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, momentum).compile()
+    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(*state).compile()
     seconds = time.perf_counter() - start
-    state = [params, momentum]
 
     def run() -> object:
-        *state[:], record = compiled(*state)
+        nonlocal state
+        *state, record = compiled(*state)
         return jax.block_until_ready(record)
 
     return run, seconds
