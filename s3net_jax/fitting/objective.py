@@ -40,6 +40,9 @@ def objective(
       pseudo label, (N, H, W) int32.
     """
     features, entering = model.encode(images)
+    second = None
+    if config.affine.apply_at == "logits":  # both heads read the same features
+        second, features = model.auxiliary_through(features)
     wide = palette.dtype  # losses are summed in the parameters' precision
     logits = model.decode(features, images).astype(wide)
     # The pseudo label, its cross entropy and the edges, out of one pass over the logits.
@@ -48,7 +51,7 @@ def objective(
     labels = result.labels
     ce = result.cross_entropy / labels.size
     spatial = result.spatial / labels.size if soft else hard_spatial_consistency(labels, palette)
-    affine = _affine_term(model, images, features, entering, labels, config.affine, matrix, wide)
+    affine = _affine_term(model, images, second, entering, labels, config.affine, matrix, wide)
 
     loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
     return loss, ({"loss": loss, "ce": ce, "affine": affine, "spatial": spatial}, labels)
@@ -57,7 +60,7 @@ def objective(
 def _affine_term(
     model: S3Net,
     images: Array,
-    features: Array,
+    second: Array | None,
     entering: Array,
     labels: Array,
     config: AffineConfig,
@@ -66,14 +69,11 @@ def _affine_term(
 ) -> Array:
     shape = (images.shape[1], images.shape[2])
     implementation, of_losses = _implementation(model), _implementation(model, True)
-    quarter_turns = _quarter_turns(config, shape)
-    if config.apply_at == "logits" and quarter_turns is not None:
-        # A fixed quarter turn of a square only moves pixels: no interpolation, no gather.
-        second = jnp.rot90(model.auxiliary_logits(features), quarter_turns, axes=(1, 2))
-        turned = jnp.rot90(labels, quarter_turns, axes=(1, 2))
-        return cross_entropy(second.astype(wide), turned, of_losses)
-    if config.apply_at == "logits":
-        second = warp(model.auxiliary_logits(features), matrix, implementation)
+    if second is not None and _only_moves_pixels(config, shape):
+        # Of logits and labels alike: the mean over the pixels is the same without the transform.
+        return cross_entropy(second.astype(wide), labels, of_losses)
+    if second is not None:
+        second = warp(second, matrix, implementation)
     elif config.apply_at == "features":
         moved = warp(entering, matrix.astype(wide), implementation)
         second = model.auxiliary_logits(model.last_block(moved))
@@ -90,15 +90,13 @@ def _implementation(model: S3Net, of_losses: bool = False) -> str | None:
     return without_pallas(chosen) if of_losses else chosen
 
 
-def _quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | None:
-    """How many counter-clockwise quarter turns the transform always is; None if it is not."""
-    turns = config.rotation[0] / 90
-    fixed = (
+def _only_moves_pixels(config: AffineConfig, shape: tuple[int, int]) -> bool:
+    """Whether the transform always is the same quarter turn, or several, of a square."""
+    return (
         config.rotation[0] == config.rotation[1]
-        and turns == round(turns)
+        and config.rotation[0] % 90 == 0
         and config.translation == (0, 0)
         and config.scale == (1, 1)
         and config.shear == (0, 0)
         and shape[0] == shape[1]
     )
-    return int(turns) if fixed else None

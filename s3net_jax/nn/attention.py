@@ -115,7 +115,7 @@ class AttentionBlock(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         x = x.astype(self.dtype)
-        u = self.project_in(x)
+        u, x = self.project_in.through(x)
         if self.residual == "before_projection":
             return self.project_out(self.attention(u, residual=x))
         return self.project_out(self.attention(u), residual=x)

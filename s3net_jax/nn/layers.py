@@ -76,6 +76,17 @@ class Pointwise(nnx.Module):
             implementation=self.implementation,
         )
 
+    def through(self, x: Array) -> tuple[Array, Array]:
+        """The layer's result and ``x``, for what else reads it: see ``s3net_kernels.linear``."""
+        return linear(
+            x.astype(self.dtype),
+            self.kernel[...],
+            None if self.bias is None else self.bias[...],
+            activation=self.activation,
+            through=True,
+            implementation=self.implementation,
+        )
+
 
 class Conv(nnx.Module):
     """k×k convolution, stride 1, zero "same" padding: a matrix product of patches.

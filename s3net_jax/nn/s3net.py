@@ -106,6 +106,11 @@ class S3Net(nnx.Module):
         """The auxiliary head on the features of :meth:`encode`: (N, H, W, K) to the same."""
         return self.auxiliary_norm(self.auxiliary(features))
 
+    def auxiliary_through(self, features: Array) -> tuple[Array, Array]:
+        """:meth:`auxiliary_logits`, and the features, for what else reads them."""
+        logits, features = self.auxiliary.through(features)
+        return self.auxiliary_norm(logits), features
+
     def decode(self, features: Array, x: Array) -> Array:
         """Deformable layer, head and colour branch: logits S (N, H, W, K).
 

@@ -22,11 +22,12 @@ struct LinearForward {
   Batched x, w, b, residual, y, slope, packed;
 };
 
-// dx, dw and db of x w + b, given slope and dy. `packed`: for a packed (outputs, inputs) matrix.
+// dx, dw and db of x w + b, given slope and dy. `residual` (rows, inputs), of the storage type, is
+// added to dx: what else x served gave back. `packed`: for a packed (outputs, inputs) matrix.
 // `partials`: for each block of rows, (inputs + 1) * outputs sums.
 struct LinearBackward {
   LinearShape shape;
-  Batched x, w, slope, dy, dx, dw, db, packed, partials;
+  Batched x, w, slope, dy, residual, dx, dw, db, packed, partials;
 };
 
 constexpr int64_t kLinearBlockRows = 2048;

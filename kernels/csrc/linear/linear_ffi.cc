@@ -41,11 +41,12 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Buffer re
 }
 
 ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer slope, Buffer dy,
-                    ResultBuffer dx, ResultBuffer dw, ResultBuffer db, ResultBuffer packed,
+                    Buffer residual, ResultBuffer dx, ResultBuffer dw, ResultBuffer db, ResultBuffer packed,
                     ResultBuffer partials, int64_t reduced) {
   Call call(*dx, 2);
   LinearShape s = shape_of(call, x, w);
   s.slope = present(slope);
+  s.residual = present(residual);
   const DType type = call.dtype(x);
   const LinearBackward a = {
       s,
@@ -53,6 +54,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer slope, Buff
       call.operand(w, {s.inputs, s.outputs}),
       call.operand(slope, {s.slope ? s.rows : 0, s.outputs}),
       call.operand(dy, {s.rows, s.outputs}),
+      call.operand(residual, {s.residual ? s.rows : 0, s.inputs}),
       call.result(dx, {s.rows, s.inputs}),
       call.result(dw, {s.inputs, s.outputs}),
       call.result(db, {s.outputs}),
@@ -86,6 +88,7 @@ S3N_DEFINE_HANDLER(s3n_linear_backward, backward,
                        .Arg<Buffer>()    // w
                        .Arg<Buffer>()    // slope
                        .Arg<Buffer>()    // dy
+                       .Arg<Buffer>()    // residual
                        .Ret<Buffer>()    // dx
                        .Ret<Buffer>()    // dw
                        .Ret<Buffer>()    // db

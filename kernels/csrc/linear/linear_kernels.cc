@@ -115,6 +115,7 @@ void backward(const LinearBackward& a, Executor& executor) {
     const T* const x = a.x.group<T>(g);
     const T* const dy = a.dy.group<T>(g);
     const T* const slope = s.slope ? a.slope.group<T>(g) : nullptr;
+    const T* const residual = s.residual ? a.residual.group<T>(g) : nullptr;
     T* const dx = a.dx.group<T>(g);
     A* const dw = a.partials.group<A>(g) + task % blocks * part;
     A* const wide_x = static_cast<A*>(thread_scratch(0, kTileRows * K * sizeof(A)));
@@ -128,10 +129,15 @@ void backward(const LinearBackward& a, Executor& executor) {
       const A* const x_tile = widen_rows(x + row * K, count * K, wide_x);
       multiply(g_tile, N, count, a.packed.group<A>(g), N, K,
                [=](int64_t r, int64_t column, vec<A> v, auto block) {
-                 T* const p = dx + (row + r) * K + column;
+                 const int64_t at = (row + r) * K + column;
+                 T* const p = dx + at;
                  block.prefetch(x + (next + r) * K + column);
                  block.prefetch(dy + (next + r) * N + column);
                  if (slope != nullptr) block.prefetch(slope + (next + r) * N + column);
+                 if (residual != nullptr) {
+                   block.prefetch(residual + (next + r) * K + column);
+                   v += block.load(residual + at);
+                 }
                  if (streaming) stream(p, v);
                  else block.store(p, v);
                });

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, overload
+
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -11,6 +13,7 @@ from s3net_kernels._dispatch import dispatch
 __all__ = ["linear"]
 
 
+@overload
 def linear(
     x: ArrayLike,
     w: ArrayLike,
@@ -19,8 +22,32 @@ def linear(
     *,
     activation: str | None = None,
     precision: str | None = None,
+    through: Literal[False] = False,
     implementation: str | None = None,
-) -> Array:
+) -> Array: ...
+@overload
+def linear(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    residual: ArrayLike | None = None,
+    *,
+    activation: str | None = None,
+    precision: str | None = None,
+    through: Literal[True],
+    implementation: str | None = None,
+) -> tuple[Array, Array]: ...
+def linear(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    residual: ArrayLike | None = None,
+    *,
+    activation: str | None = None,
+    precision: str | None = None,
+    through: bool = False,
+    implementation: str | None = None,
+) -> Array | tuple[Array, Array]:
     """A matrix product over the last axis with all that follows it: a fused 1×1 convolution.
 
     y[..., o] = f(Σ_k x[..., k] · w[k, o] + b[o]) + residual[..., o]
@@ -34,10 +61,13 @@ def linear(
       precision: of the products in float32: None for float32; ``"bfloat16"`` rounds both
         factors to bfloat16 where the hardware multiplies those faster (and is float32
         elsewhere). Sums are float32 either way.
+      through: return x too, for what else reads it, as a skip connection does: the two gradients
+        of x then become one where the first is made, not in a pass of its own.
       implementation: see ``s3net_kernels``; None takes the best one.
 
     Returns:
       (..., O), dtype of ``x``; computed in the widest dtype of the arguments, at least float32.
+      With ``through``, a pair: this, and ``x``.
 
     Raises:
       ValueError: shapes that do not fit, another activation or precision.
@@ -70,7 +100,7 @@ def linear(
         f"{name}: activation is {activation!r}, it must be None or 'gelu'.",
     )
     check_precision(name, precision)
-    options = {"activation": activation, "precision": precision}
+    options = {"activation": activation, "precision": precision, "through": through}
     return dispatch(name, implementation, x, w, b, residual, **options)
 
 

@@ -28,7 +28,7 @@ def spec(
         Arg((outputs,), reduced=rows) if bias else None,
         Arg((*shape[:-1], outputs)) if residual else None,
     )
-    options = {"activation": activation, "precision": None}
+    options = {"activation": activation, "precision": None, "through": False}
     return ArgSpec("linear", name, args, options, shape[-1], dtype, (1, 2))
 
 

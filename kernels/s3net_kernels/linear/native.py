@@ -6,7 +6,7 @@ See ``kernels/csrc/linear``. With an activation, forward keeps its derivative fo
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,7 @@ def supports(
     *,
     activation: str | None,
     precision: str | None,
+    through: bool,
 ) -> str | None:
     """Serves every valid call on the CPU."""
     return unsupported(x, w, b, residual)
@@ -49,7 +50,8 @@ def linear(
     *,
     activation: str | None,
     precision: str | None,
-) -> Array:
+    through: bool,
+) -> Array | tuple[Array, Array]:
     """See ``api.linear``."""
     kind = compute_dtype(x, w, b, residual)
     storage = storage_dtype(x, kind)
@@ -58,20 +60,24 @@ def linear(
     rows = x.astype(storage).reshape(-1, x.shape[-1])
     shape = (0 if residual is None else rows.shape[0], outputs)
     added = jnp.zeros(shape, storage) if residual is None else residual.astype(storage)
-    options = _Options(activation == "gelu", residual is not None, reduced(precision))
-    y = _linear(rows, w.astype(kind), bias, added.reshape(shape), options)
-    return cast(Array, y).reshape(*x.shape[:-1], outputs).astype(x.dtype)
+    options = _Options(activation == "gelu", residual is not None, reduced(precision), through)
+    found = cast(Any, _linear(rows, w.astype(kind), bias, added.reshape(shape), options))
+    y, same = found if through else (found, rows)
+    y = y.reshape(*x.shape[:-1], outputs).astype(x.dtype)
+    return (y, same.reshape(x.shape).astype(x.dtype)) if through else y
 
 
 class _Options(NamedTuple):
     gelu: bool
     residual: bool
     reduced: int
+    through: bool
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _linear(x: Array, w: Array, b: Array, residual: Array, options: _Options) -> Array:
-    return _forward(x, w, b, residual, options, slope=False)[0]
+def _linear(x: Array, w: Array, b: Array, residual: Array, options: _Options):
+    y = _forward(x, w, b, residual, options, slope=False)[0]
+    return (y, x) if options.through else y
 
 
 def _forward(x: Array, w: Array, b: Array, residual: Array, options: _Options, slope: bool):
@@ -87,17 +93,19 @@ def _forward(x: Array, w: Array, b: Array, residual: Array, options: _Options, s
 
 def _linear_fwd(x: Array, w: Array, b: Array, residual: Array, options: _Options):
     y, slope, _ = _forward(x, w, b, residual, options, slope=options.gelu)
-    return y, (x, w, slope)
+    return ((y, x) if options.through else y), (x, w, slope)
 
 
-def _linear_bwd(options: _Options, saved: tuple[Array, Array, Array], dy: Array):
+def _linear_bwd(options: _Options, saved: tuple[Array, Array, Array], cotangents):
     x, w, slope = saved
+    dy, other = cotangents if options.through else (cotangents, x[:0])
     (rows, inputs), outputs = x.shape, w.shape[1]
     shapes = [w.shape, (outputs,), (outputs, packed_columns(inputs))]
     shapes.append((-(-rows // _BLOCK_ROWS), inputs + 1, outputs))
     results = [(x.shape, x.dtype), *((shape, w.dtype) for shape in shapes)]
     dy = dy.astype(x.dtype)
-    dx, dw, db, *_ = call("linear_backward", results, x, w, slope, dy, reduced=options.reduced)
+    operands = x, w, slope, dy, other.astype(x.dtype)
+    dx, dw, db, *_ = call("linear_backward", results, *operands, reduced=options.reduced)
     return dx, dw, db, dy if options.residual else dy[:0]
 
 

@@ -23,8 +23,9 @@ def linear(
     *,
     activation: str | None,
     precision: str | None = None,
+    through: bool = False,
     dtype=None,
-) -> Array:
+) -> Array | tuple[Array, Array]:
     """See ``api.linear``; always at full precision, in ``dtype``."""
     kind = dtype or compute_dtype(x, w, b, residual)
     y = jnp.matmul(x.astype(kind), w.astype(kind), precision="highest")
@@ -34,4 +35,5 @@ def linear(
         y = y * (1 + jax.lax.erf(y * 0.5**0.5)) / 2
     if residual is not None:
         y = y + residual.astype(kind)
-    return y.astype(x.dtype)
+    y = y.astype(x.dtype)
+    return (y, x) if through else y

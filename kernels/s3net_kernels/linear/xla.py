@@ -23,7 +23,8 @@ def linear(
     *,
     activation: str | None,
     precision: str | None,
-) -> Array:
+    through: bool,
+) -> Array | tuple[Array, Array]:
     """See ``api.linear``."""
     kind = compute_dtype(x, w, b, residual)
     y = product(x, w, kind, precision)
@@ -33,7 +34,8 @@ def linear(
         y = jax.nn.gelu(y, approximate=False)
     if residual is not None:
         y = y + residual.astype(kind)
-    return y.astype(x.dtype)
+    y = y.astype(x.dtype)
+    return (y, x) if through else y
 
 
 def product(x: Array, w: Array, kind, precision: str | None) -> Array:
