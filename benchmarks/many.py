@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     sweep = s3.preset("fast").replace(fit={"steps": 10})
     if args.quick:
         args.count, args.repeats, args.batch = 2, 1, 2
-        tiny = {"input": {"size": 24}, "model": {"channels": 8}, "fit": {"steps": 2}}
+        tiny = {"input": {"size": 24}, "model": {"channels": 8, "blocks": 1}, "fit": {"steps": 2}}
         config, sweep = config.replace(**tiny), sweep.replace(**tiny)
     pictures = _pictures(args, config)
     content: dict[str, Any] = {
@@ -168,7 +168,8 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
     count = 4 if args.quick else 12
     settings = ["--preset", "fast", "--set", "fit.steps=20"]
     if args.quick:
-        settings = ["--preset", "fast", "--size", "24", "--set", "fit.steps=2"]
+        settings = ["--preset", "fast", "--size", "24"]
+        settings += ["--set", "fit.steps=2", "--set", "model.blocks=1"]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "in").mkdir()

@@ -107,8 +107,8 @@ def test_dynamic_numbers_do_not_recompile(image):
 
 @pytest.mark.usefixtures("x64")
 def test_the_whole_fit_can_be_differentiated(image):
-    config = small(model={"channels": 4, "implementation": "xla", "dtype": "float64"})
-    config = config.replace(fit={"steps": 2})
+    changes = {"channels": 4, "implementation": "xla", "dtype": "float64"}
+    config = small("released", model=changes).replace(fit={"steps": 2})
 
     def sharpness(learning_rate):
         hyper = hyperparameters(config.replace())
