@@ -39,8 +39,8 @@ def problem(shape, outputs, dtype):
 def test_values_and_gradients(implementation, call, dtype):
     shape, outputs, activation = call
     arrays, cotangents = problem(shape, outputs, jnp.dtype(dtype))
-    wide = jax.tree.map(lambda a: a.astype(jnp.float64), (arrays, cotangents))
-    expected = gradients(*wide, "reference", activation)
+    wide, dy = jax.tree.map(lambda a: a.astype(jnp.float64), (arrays, cotangents))
+    expected = gradients(wide, dy, "reference", activation)
     run = jax.jit(lambda arrays, dy: gradients(arrays, dy, implementation, activation))
     actual = run(arrays, cotangents)
     assert [a.dtype for a in actual[:3]] == [jnp.dtype(dtype)] * 3
