@@ -111,3 +111,6 @@ class StockS3Net(S3Net):
         self.head, self.head_norm = _conv(k, k, 1, rngs), norm()
         self.auxiliary, self.auxiliary_norm = _conv(k, k, 1, rngs), norm()
         self.color = None
+
+    def auxiliary_through(self, features: Array) -> tuple[Array, Array]:
+        return self.auxiliary_logits(features), features

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from benchmarks.stock_flax import StockS3Net
+from s3net_jax.fitting import hyperparameters, objective
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 from s3net_jax.presets import preset
@@ -16,7 +17,8 @@ from s3net_jax.presets import preset
 
 @pytest.mark.parametrize("name", ["paper", "released"])
 def test_same_network(name):
-    config = preset(name).replace(model={"channels": 6, "implementation": "xla"}).model
+    whole = preset(name).replace(model={"channels": 6, "implementation": "xla"})
+    config = whole.model
     shape = (12, 17)
     ours = pooled(lambda rngs: S3Net(config, shape, rngs=rngs), jax.random.key(0))
     stock = nnx.eval_shape(lambda: StockS3Net(config, shape, rngs=nnx.Rngs(1)))
@@ -39,3 +41,9 @@ def test_same_network(name):
     image = jnp.asarray(np.random.default_rng(0).random((1, *shape, 3)), jnp.float32)
     for a, b in zip(jax.jit(ours)(image), jax.jit(stock)(image), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4)
+
+    def loss(net: S3Net) -> jax.Array:
+        arguments = (hyperparameters(whole), whole.loss, jnp.eye(2, 3), jnp.linspace(0, 1, 6))
+        return objective(net, image, *arguments)[0]
+
+    np.testing.assert_allclose(jax.jit(loss)(ours), jax.jit(loss)(stock), rtol=1e-4)
