@@ -13,6 +13,6 @@ library=$(find "$PWD/build/emulate" -name libs3net_kernels.so)
 export S3NET_KERNELS_LIBRARY=$library
 export PYTHONPATH=.:kernels${PYTHONPATH:+:$PYTHONPATH}
 tests=(tests/kernels/test_operators.py tests/kernels/test_native.py
-       tests/kernels/test_native_deform.py tests/kernels/test_softmax_losses.py
-       tests/kernels/test_tiles.py -k "native or tiles")
+       tests/kernels/test_native_deform.py tests/kernels/test_linear_through.py
+       tests/kernels/test_softmax_losses.py tests/kernels/test_tiles.py -k "native or tiles")
 python -m pytest -q -p no:cacheprovider "${@:-${tests[@]}}"

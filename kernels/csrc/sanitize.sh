@@ -16,6 +16,6 @@ preload="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
 export S3NET_KERNELS_LIBRARY=$library ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
 export PYTHONPATH=.:kernels${PYTHONPATH:+:$PYTHONPATH}
 tests=(tests/kernels/test_operators.py tests/kernels/test_native.py
-       tests/kernels/test_native_deform.py tests/kernels/test_softmax_losses.py
-       tests/kernels/test_tiles.py -k "native or tiles")
+       tests/kernels/test_native_deform.py tests/kernels/test_linear_through.py
+       tests/kernels/test_softmax_losses.py tests/kernels/test_tiles.py -k "native or tiles")
 LD_PRELOAD=$preload python -m pytest -q -p no:cacheprovider "${@:-${tests[@]}}"
