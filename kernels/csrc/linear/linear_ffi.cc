@@ -41,8 +41,8 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, Buffer re
 }
 
 ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer slope, Buffer dy,
-                    Buffer residual, ResultBuffer dx, ResultBuffer dw, ResultBuffer db, ResultBuffer packed,
-                    ResultBuffer partials, int64_t reduced) {
+                    Buffer residual, ResultBuffer dx, ResultBuffer dw, ResultBuffer db,
+                    ResultBuffer packed, ResultBuffer partials, int64_t reduced) {
   Call call(*dx, 2);
   LinearShape s = shape_of(call, x, w);
   s.slope = present(slope);
