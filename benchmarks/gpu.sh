@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
 # Everything a GPU machine is needed for, in pieces that each fit ten minutes:
 #
-#   bash benchmarks/gpu.sh            all of them, one after the other
-#   bash benchmarks/gpu.sh check tune the named ones
+#   bash benchmarks/gpu.sh                    all of them, one after the other
+#   bash benchmarks/gpu.sh check tune         the named ones
+#   bash benchmarks/gpu.sh brief check tune   shorter: check, tune, step and fit in a quarter of
+#                                             an hour together (fewer repeats, shapes, candidates)
 #
-# check    every kernel against the reference in float64, value and gradient; whole fits
-# tune     block sizes of the Pallas kernels, into kernels/s3net_kernels/tuned/<device>.json
-# ops      every operator beside PyTorch, with its roofline
-# step     one optimisation step: ours, stock Flax, PyTorch eager and compiled
-# fit      whole fits of 1, 8, 32 and 64 images (also fit-bfloat16)
-# scaling  sizes, numbers of images, channels
+# check      every kernel against the reference in float64, value and gradient
+# tune       block sizes of the Pallas kernels, into kernels/s3net_kernels/tuned/<device>.json
+# step       one optimisation step and its parts: ours, stock Flax, PyTorch eager and compiled
+# fit        whole fits of 1, 8, 32 and 64 images
+# ops        every operator beside PyTorch, with its roofline
+# fit-bfloat16, step-bfloat16
+# check-fits whole fits beside one in float64
+# scaling    sizes, numbers of images, channels
 #
 # Needs python3 (or $PYTHON) with jax for CUDA, flax, optax, torch; installs nothing. Result files go to
-# benchmarks/results (and, with $OUT set, into it as well, with the tuned table); each piece has
-# its own time limit, and one that fails does not stop the others: the exit code says so.
+# benchmarks/results, or where $S3NET_BENCHMARKS_RESULTS says; with $OUT set, those that a piece
+# wrote, and the tuned table, are copied into it. Each piece has its own time limit ($LIMIT
+# seconds, or 570), and one that fails does not stop the others: the exit code says so.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,22 +30,42 @@ export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-/tmp/s3net-gpu-ca
 python="${PYTHON:-python3}"
 limit="${LIMIT:-570}"
 
+brief=0
+if [ "${1:-}" = brief ]; then
+  brief=1
+  limit="${LIMIT:-300}"
+  shift
+  [ $# -gt 0 ] || set -- check tune step fit
+fi
+[ $# -gt 0 ] || set -- check tune step fit ops fit-bfloat16 step-bfloat16 check-fits scaling
+
 piece() {
   case "$1" in
-    check) run numerics --check --implementation pallas ;;
-    tune) run tune --budget "$((limit - 60))" ;;
-    ops) run ops --repeats 9 ;;
-    step) run step --repeats 15 ;;
+    check) run numerics --check --only operators ;;
+    check-fits) run numerics --only fits --implementation pallas ;;
+    tune)
+      if [ $brief = 1 ]; then run tune --budget 150 --images 1 32 --dtype float32
+      else run tune --budget "$((limit - 60))"; fi ;;
+    ops) run ops --repeats 9 --limit 2 ;;
+    step)
+      if [ $brief = 1 ]; then run step --repeats 9 --limit 4
+      else run step --repeats 15; fi ;;
     step-bfloat16) run step --repeats 15 --dtype bfloat16 ;;
-    fit) run fit --repeats 3 ;;
+    fit)
+      if [ $brief = 1 ]; then
+        run fit --repeats 2 --images 1 32 --only "s3net-jax" "s3net-jax, Pallas" \
+          "s3net-jax, Pallas, 32 at once" "torch eager" "torch.compile"
+      else run fit --repeats 3; fi ;;
     fit-bfloat16) run fit --repeats 3 --dtype bfloat16 ;;
     scaling) run scaling --limit 60 ;;
-    *) echo "There is no piece '$1': take check, tune, ops, step, step-bfloat16, fit, fit-bfloat16 or scaling." >&2; return 2 ;;
+    *)
+      echo "There is no piece '$1': take check, tune, step, fit, ops, fit-bfloat16, step-bfloat16, check-fits or scaling." >&2
+      return 2 ;;
   esac
 }
 
 run() {
-  timeout --kill-after=10 "$limit" "$python" -m "benchmarks.$@"
+  PYTHONUNBUFFERED=1 timeout --kill-after=10 "$limit" "$python" -m "benchmarks.$@"
 }
 
 "$python" - <<'PY' || exit 1
@@ -52,18 +77,19 @@ if kind.platform == "cpu":
     sys.exit("JAX sees no GPU here.")
 PY
 
+results="${S3NET_BENCHMARKS_RESULTS:-benchmarks/results}"
+mkdir -p "$results"
+since=$(mktemp)
+trap 'rm -f "$since"' EXIT
 status=0
-for name in "${@:-check tune ops step fit fit-bfloat16 scaling}"; do
-  for one in $name; do
-    echo "== $one"
-    start=$SECONDS
-    piece "$one" || { code=$?; status=1; echo "== $one failed with exit code $code"; }
-    echo "== $one took $((SECONDS - start)) s"
-    if [ -n "${OUT:-}" ]; then
-      mkdir -p "$OUT/results" "$OUT/tuned"
-      cp -r benchmarks/results/. "$OUT/results/"
-      cp kernels/s3net_kernels/tuned/*.json "$OUT/tuned/" 2>/dev/null || true
-    fi
-  done
+for name in "$@"; do
+  echo "== $name"
+  start=$SECONDS
+  piece "$name" || { code=$?; status=1; echo "== $name failed with exit code $code"; }
+  echo "== $name took $((SECONDS - start)) s"
+  if [ -n "${OUT:-}" ] && [ "$(realpath "$results")" != "$(realpath -m "$OUT")" ]; then
+    mkdir -p "$OUT"
+    find "$results" kernels/s3net_kernels/tuned -name '*.json' -newer "$since" -exec cp {} "$OUT" \; 2>/dev/null
+  fi
 done
 exit $status

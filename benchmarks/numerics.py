@@ -3,16 +3,21 @@
     python -m benchmarks.numerics --check
 
 compares each implementation, and PyTorch, with the reference in float64 over all argument specs
-of the tests, and fits of 50 steps with one in float64. Prints a table, writes
-``benchmarks/results/numerics-<place>.json``. With ``--check`` it ends with 1
-if an error of ours exceeds its tolerance.
+of the tests, and fits of 50 steps with one in float64. Prints rows as they are measured, writes
+``benchmarks/results/numerics-<place>.json`` (``numerics-fits-<place>.json`` with ``--only fits``),
+anew after every operator. With ``--check`` it ends with 1 if an error of ours exceeds its
+tolerance.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import os
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -31,10 +36,15 @@ from s3net_kernels._tolerance import EPSILON, relative_error, tolerance
 
 __all__ = ["main", "operator_errors"]
 
+_DETERMINISTIC = ", deterministic"
+"""Ends the name of an implementation without atomic additions, which the default has on a GPU."""
+_THREADS = min(8, os.cpu_count() or 1)
+"""Calls that are measured at once: compiling them takes the time."""
+
 
 def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, dict[str, Any]]:
     """Implementation to its errors on one call: of the value, the gradients, and as a share of
-    what the dtype allows.
+    what the dtype allows. ``"pallas, deterministic"`` is without atomic additions.
 
     In bfloat16 what is allowed is twice PyTorch's error, as far as PyTorch is there.
     """
@@ -71,10 +81,13 @@ def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, di
 
 
 def _compiled(spec: ArgSpec, name: str) -> Any:
+    plain = name.removesuffix(_DETERMINISTIC)
+
     # TF32 is another precision, not another rounding.
     def run(*arrays: Any) -> Any:
-        with jax.default_matmul_precision("highest"):
-            return value_and_gradients(call(spec, name))(*arrays)
+        deterministic = None if plain == name else True
+        with jax.default_matmul_precision("highest"), config(deterministic=deterministic):
+            return value_and_gradients(call(spec, plain))(*arrays)
 
     return run
 
@@ -110,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=64, help="side of its image")
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--implementation", default="auto", help="of ours in the optimisation")
+    parser.add_argument("--only", choices=("operators", "fits"), help="default: both")
     parser.add_argument("--check", action="store_true", help="fail outside the tolerance")
     parser.add_argument(
         "--quick", action="store_true", help="one spec an operator, 3 steps of one preset"
@@ -117,77 +131,93 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
-    rows = _operators(args.operator, args.quick)
-    # On a GPU: dx by atomic additions, which the default takes, and without.
-    names = sorted({row["implementation"] for row in rows})
-    if "pallas" in names:
-        with config(deterministic=True):
-            extra = _operators(args.operator, args.quick, ["pallas"])
-        rows += [{**r, "implementation": "pallas, deterministic"} for r in extra]
-    fits = {}
-    for preset in ("released",) if args.quick else ("paper", "released"):
+    content: dict[str, Any] = {
+        "suite": "numerics",
+        "operators": [],
+        "trajectories": {},
+        "size": args.size,
+        "channels": args.channels,
+        "metadata": metadata("python -m benchmarks.numerics " + " ".join(arguments)),
+    }
+    parts = ["numerics", *["quick"] * args.quick, *["fits"] * (args.only == "fits")]
+    name = result_name(*parts)
+
+    def done(lines: list[str]) -> None:
+        # A run that is cut short leaves what it has measured.
+        write_result(name, content)
+        if not args.json:
+            print(*lines, sep="\n", flush=True)
+
+    if args.only != "fits":
+        done(["largest error relative to the largest value: value, gradients, share of tolerance"])
+        for rows in _operators(args.operator, args.quick):
+            content["operators"] += rows
+            done([*map(_operator_line, rows)])
+    for preset in _presets(args.only, args.quick):
         settings = s3.preset(preset).replace(
             model={"channels": args.channels, "implementation": args.implementation},
             fit={"steps": 3 if args.quick else args.steps},
         )
         size = 16 if args.quick else args.size
-        fits[preset] = trajectories(settings, size, ("float32", "bfloat16"))
-    content: dict[str, Any] = {
-        "suite": "numerics",
-        "operators": rows,
-        "trajectories": fits,
-        "size": args.size,
-        "channels": args.channels,
-        "metadata": metadata("python -m benchmarks.numerics " + " ".join(arguments)),
-    }
-    path = write_result(result_name("numerics-quick" if args.quick else "numerics"), content)
-    print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
-    outside = [r for r in rows if r["share_of_tolerance"] > 1 and r["implementation"] != "torch"]
+        fits = trajectories(settings, size, ("float32", "bfloat16"))
+        content["trajectories"][preset] = fits
+        start = "cross entropy differs by, and labels agree with float64, first to last step"
+        done([f"{preset}: {start}", *map(_fit_line, fits)])
+    path = write_result(name, content)
+    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+    outside = [
+        row
+        for row in content["operators"]
+        if row["share_of_tolerance"] > 1 and row["implementation"] != "torch"
+    ]
     if args.check and outside:
         for row in outside:
             print(f"Outside its tolerance: {row}", file=sys.stderr)
         raise SystemExit(1)
 
 
-def _operators(
-    operators: list[str], quick: bool, only: list[str] | None = None
-) -> list[dict[str, Any]]:
-    """A row for each operator, dtype and implementation: its largest errors over all specs."""
-    rows = []
+def _presets(only: str | None, quick: bool) -> tuple[str, ...]:
+    if only == "operators":
+        return ()
+    return ("released",) if quick else ("paper", "released")
+
+
+def _operators(operators: list[str], quick: bool) -> Iterator[list[dict[str, Any]]]:
+    """Operator by operator, a row for each dtype and implementation: its largest errors over all
+    specs."""
     for operator in operators:
         there = implementations()[operator]
-        names = only or [n for n in IMPLEMENTATIONS if n != "reference"]
-        names = [n for n in names if there[n] is None]
+        names = [n for n in IMPLEMENTATIONS if n != "reference" and there[n] is None]
+        # On a GPU: dx by atomic additions, which the default takes, and without.
+        names += [n + _DETERMINISTIC for n in names if n == "pallas"]
         specs = [s for s in module(operator, "arg_specs").SPECS if s.dtype == "float32"]
         specs = specs[1:2] if quick else specs
+        rows = []
         for dtype in ("float32", "bfloat16") if specs and names else ():
             worst: dict[str, dict[str, Any]] = {}
-            for spec in specs:
-                for name, errors in operator_errors(spec, dtype, names).items():
-                    old = worst.setdefault(name, dict.fromkeys(errors, 0.0))
-                    worst[name] = {k: max(old[k], errors[k]) for k in errors}
+            run = functools.partial(operator_errors, dtype=dtype, names=names)
+            with ThreadPoolExecutor(_THREADS) as pool:
+                for errors_of in pool.map(run, specs):
+                    for name, errors in errors_of.items():
+                        old = worst.setdefault(name, {"calls": 0, **dict.fromkeys(errors, 0.0)})
+                        worst[name] = {k: max(old[k], errors[k]) for k in errors}
+                        worst[name]["calls"] = old["calls"] + 1
             for name, errors in worst.items():
-                row = {"operator": operator, "dtype": dtype, "implementation": name}
-                rows.append({**row, "calls": len(specs), **errors})
-    return rows
+                rows.append({"operator": operator, "dtype": dtype, "implementation": name} | errors)
+        yield rows
 
 
-def _table(content: dict[str, Any]) -> str:
-    lines = ["largest error relative to the largest value: value, gradients, share of tolerance"]
-    for row in content["operators"]:
-        start = f"{row['operator']} {row['dtype']}"
-        line = f"  {start:32s} {row['implementation']:22s} {row['value']:.1e} {row['gradient']:.1e}"
-        lines.append(f"{line} {100 * row['share_of_tolerance']:6.1f} %")
-    for preset, rows in content["trajectories"].items():
-        lines.append(
-            f"{preset}: cross entropy differs by, and labels agree with float64, first to last step"
-        )
-        for row in rows:
-            losses, labels = row["cross_entropy"], row["labels"]
-            marks = sorted({0, len(losses) // 4, len(losses) - 1})
-            text = ", ".join(f"{losses[m]:.1e} / {100 * labels[m]:.1f} %" for m in marks)
-            lines.append(f"  {row['implementation']:22s} {row['dtype']:9s} {text}")
-    return "\n".join(lines)
+def _operator_line(row: dict[str, Any]) -> str:
+    start = f"{row['operator']} {row['dtype']}"
+    line = f"  {start:32s} {row['implementation']:22s} {row['value']:.1e} {row['gradient']:.1e}"
+    return f"{line} {100 * row['share_of_tolerance']:6.1f} % of {row['calls']} calls"
+
+
+def _fit_line(row: dict[str, Any]) -> str:
+    losses, labels = row["cross_entropy"], row["labels"]
+    marks = sorted({0, len(losses) // 4, len(losses) - 1})
+    text = ", ".join(f"{losses[m]:.1e} / {100 * labels[m]:.1f} %" for m in marks)
+    return f"  {row['implementation']:22s} {row['dtype']:9s} {text}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +13,9 @@ import numpy as np
 from jax import Array
 
 from benchmarks.harness import Timing, interleave, summarise
+from benchmarks.machine import on_gpu
 from s3net_kernels import (
+    UnsupportedError,
     affine_warp,
     batch_norm,
     conv2d,
@@ -25,11 +30,16 @@ __all__ = ["part_timings"]
 
 
 def part_timings(size: int, channels: int, repeats: int) -> dict[str, Timing]:
-    """Seconds of forward and backward of every part on one image, best implementations."""
+    """Seconds of forward and backward of every part on one image, best implementations; on a
+    GPU by the Pallas kernels too, where there are some."""
     candidates = {
         name: _forward_and_backward(function, arguments)
-        for name, (function, arguments) in _parts(size, channels).items()
+        for name, (function, arguments) in _parts(size, channels, None).items()
     }
+    if on_gpu():
+        for name, (function, arguments) in _parts(size, channels, "pallas").items():
+            with suppress(UnsupportedError):
+                candidates[f"{name}, Pallas"] = _forward_and_backward(function, arguments)
     seconds = interleave(candidates, repeats=repeats)
     return {name: summarise(values) for name, values in seconds.items()}
 
@@ -44,7 +54,9 @@ def _forward_and_backward(function: Callable[..., Array], arguments: tuple) -> C
     return lambda: jax.block_until_ready(compiled(arguments, weight))
 
 
-def _parts(size: int, c: int) -> dict[str, tuple[Callable[..., Array], tuple]]:
+def _parts(
+    size: int, c: int, implementation: str | None = None
+) -> dict[str, tuple[Callable[..., Array], tuple]]:
     random = np.random.default_rng(0)
 
     def normal(*shape: int) -> Array:
@@ -56,27 +68,33 @@ def _parts(size: int, c: int) -> dict[str, tuple[Callable[..., Array], tuple]]:
     offset, mask = normal(1, size, size, 18), normal(1, size, size, 9)
     matrix = jnp.array([[0.9, 0.2, 3.0], [-0.2, 0.9, -5.0]])
 
+    def by(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        return functools.partial(function, implementation=implementation, **options)
+
     def gated(x: Array, local: Array, mix: Array, *w: Array) -> Array:
-        return gated_inception(
-            x, local, biases[0], w, biases, mix, biases[0], x, dilations=(1, 2, 3)
-        )
+        run = by(gated_inception, dilations=(1, 2, 3))
+        return run(x, local, biases[0], w, biases, mix, biases[0], x)
+
+    def cross_entropy(x: Array) -> Array:
+        return by(softmax_losses)(x).cross_entropy[None]
 
     def edges(x: Array) -> Array:
-        return jnp.stack(softmax_losses(x, spatial=True)[:2])
+        return jnp.stack(by(softmax_losses, spatial=True)(x)[:2])
 
+    products = {"1×1 convolution, XLA's product alone": (jnp.matmul, (x, normal(c, c)))}
     return {
-        "depthwise 5×5": (depthwise_conv2d, (x, normal(5, 5, c), normal(c))),
+        "depthwise 5×5": (by(depthwise_conv2d), (x, normal(5, 5, c), normal(c))),
         "gated inception": (gated, (x, normal(5, 5, c), normal(3 * c, c), *kernels)),
-        "deformable 3×3": (deform_conv2d, (x, offset, mask, normal(3, 3, c, c))),
-        "affine warp": (lambda x: affine_warp(x, matrix, boundary="edge"), (x,)),
-        "3×3 convolution to offsets and mask": (conv2d, (x, normal(3, 3, c, 27), normal(27))),
-        "1×1 convolution": (linear, (x, normal(c, c), normal(c))),
-        "1×1 convolution, XLA's product alone": (jnp.matmul, (x, normal(c, c))),
+        "deformable 3×3": (by(deform_conv2d), (x, offset, mask, normal(3, 3, c, c))),
+        "affine warp": (lambda x: by(affine_warp, boundary="edge")(x, matrix), (x,)),
+        "3×3 convolution to offsets and mask": (by(conv2d), (x, normal(3, 3, c, 27), normal(27))),
+        "1×1 convolution": (by(linear), (x, normal(c, c), normal(c))),
+        **({} if implementation else products),
         "1×1 convolution and GELU": (
-            lambda x, w, b: linear(x, w, b, activation="gelu"),
+            by(linear, activation="gelu"),
             (x, normal(c, c), normal(c)),
         ),
-        "batch normalisation": (batch_norm, (x, normal(c), normal(c))),
-        "cross entropy": (lambda x: softmax_losses(x).cross_entropy[None], (x,)),
+        "batch normalisation": (by(batch_norm), (x, normal(c), normal(c))),
+        "cross entropy": (cross_entropy, (x,)),
         "cross entropy and soft spatial loss": (edges, (x,)),
     }

@@ -100,6 +100,8 @@ def _ops(content: Content) -> Any:
 
 def _numerics(content: Content) -> Any:
     found = content["trajectories"]
+    if not found:
+        return _shares(content)
     figure, axes = _subplots(len(found))
     for (preset, rows), axis in zip(found.items(), axes[0], strict=True):
         for n, row in enumerate(rows):
@@ -112,6 +114,17 @@ def _numerics(content: Content) -> Any:
         axis.set_xlabel("step")
         axis.set_ylabel("% of labels as in float64")
     axes[0][0].legend(fontsize=6)
+    figure.tight_layout()
+    return figure
+
+
+def _shares(content: Content) -> Any:
+    rows = [r for r in content["operators"] if r["implementation"] != "torch"]
+    figure, axes = _subplots(1, 7, 0.4 + 0.16 * len(rows))
+    names = [f"{r['operator']}, {r['dtype']}, {r['implementation']}" for r in rows]
+    axes[0][0].barh(names[::-1], [100 * r["share_of_tolerance"] for r in rows[::-1]])
+    axes[0][0].tick_params(labelsize=6)
+    axes[0][0].set_xlabel("% of what the dtype allows")
     figure.tight_layout()
     return figure
 

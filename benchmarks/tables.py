@@ -165,28 +165,39 @@ def ops_table(content: Content) -> str:
 
 
 def numerics_table(content: Content) -> str:
-    """Errors of operators and of trajectories."""
+    """Errors of operators and of trajectories, as far as they were measured."""
+    parts = [_operator_errors(content)] if content["operators"] else []
+    parts += [_trajectories(content)] if content["trajectories"] else []
+    return f"On {machine_of(content)}.\n\n" + "\n".join(parts)
+
+
+def _operator_errors(content: Content) -> str:
     text = (
-        f"Largest errors against float64, relative to the largest value, over all argument specs, "
-        f"on {machine_of(content)}. What is allowed: a few units in the last place times the "
-        "square root of the terms summed; in bfloat16 twice PyTorch's error.\n\n"
+        "Largest errors against float64, relative to the largest value, over all argument specs. "
+        "What is allowed: a few units in the last place times the square root of the terms "
+        "summed; in bfloat16 twice PyTorch's error.\n\n"
     )
-    head = ["operator", "dtype", "implementation", "value", "gradients", "share of what is allowed"]
+    head = ["operator", "dtype", "implementation", "calls", "value", "gradients"]
+    head.append("share of what is allowed")
     rows = [
         [
             f"`{row['operator']}`",
             row["dtype"],
             row["implementation"],
+            str(row["calls"]),
             f"{row['value']:.1e}",
             f"{row['gradient']:.1e}",
             f"{100 * row['share_of_tolerance']:.0f} %",
         ]
         for row in content["operators"]
     ]
-    text += table(head, rows)
+    return text + table(head, rows)
+
+
+def _trajectories(content: Content) -> str:
     size, channels = content["size"], content["channels"]
-    text += (
-        f"\nA whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 "
+    text = (
+        f"A whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 "
         "from the same start with the same transforms. Rounding turns the pseudo label of single "
         "pixels, or the sign of a difference in the spatial loss, and every later step amplifies "
         "it: no float32 fit stays on the float64 one. Labels are compared by name: clusters that "

@@ -3,7 +3,8 @@
     python -m benchmarks.tune --budget 500
 
 Every problem of a network's step is tried with the heuristic's block sizes first and then with
-the others in random order, until its share of the budget is spent. Results lie in
+the others in random order, a few compiled side by side and then timed, until its share of the
+budget is spent. Results lie in
 ``kernels/s3net_kernels/tuned/<device>.json``, rewritten after every problem: an interrupted run
 goes on where it stopped.
 """
@@ -17,10 +18,11 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -34,24 +36,51 @@ from s3net_kernels._tuning import Problem
 __all__ = ["main", "tune"]
 
 Blocks = dict[str, int]
+_R = TypeVar("_R")
+_THREADS = min(8, os.cpu_count() or 1)
 _HOPELESS = 2.0
 """A candidate that is that much slower than the best at its first timing gets no second one."""
 
 
-def seconds_of(problem: Problem, blocks: Blocks, arrays: tuple[Any, ...], best: float) -> float:
-    """Seconds of a call with ``blocks``; infinity if it can't be compiled or run."""
-    try:
-        function = jax.jit(KERNELS[problem.kernel].call(problem, blocks))
-        compiled = function.lower(*arrays).compile()
-        first = _time(compiled, arrays, 1)
+def compiled(
+    problem: Problem, several: Sequence[Blocks], arrays: tuple[Any, ...]
+) -> list[Callable[..., Any] | None]:
+    """The kernel with each of several ``blocks``, compiled side by side; None if it can't be."""
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+
+        def begin(blocks: Blocks) -> Future[Callable[..., Any]]:
+            # Lowered in this thread, which has the settings.
+            function = jax.jit(KERNELS[problem.kernel].call(problem, blocks))
+            return pool.submit(function.lower(*arrays).compile)
+
+        begun = [_or_none(blocks, lambda b=blocks: begin(b)) for blocks in several]
+        return [f and _or_none(b, f.result) for b, f in zip(several, begun, strict=True)]
+
+
+def seconds_of(
+    blocks: Blocks, function: Callable[..., Any], arrays: tuple[Any, ...], best: float
+) -> float:
+    """Seconds of a call, compiled with ``blocks``; infinity if it can't be run."""
+
+    def measure() -> float:
+        first = _time(function, arrays, 1)
         if first > _HOPELESS * best:
             return first
         count = max(1, min(50, int(0.02 / first)))
-        return statistics.median(_time(compiled, arrays, count) for _ in range(5))
+        return statistics.median(_time(function, arrays, count) for _ in range(5))
+
+    found = _or_none(blocks, measure)
+    return float("inf") if found is None else found
+
+
+def _or_none(blocks: Blocks, run: Callable[[], _R]) -> _R | None:
+    try:
+        return run()
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         print(f"    {blocks}: {reason[:100]}", file=sys.stderr)
-        return float("inf")
+        return None
 
 
 def _time(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> float:
@@ -79,15 +108,21 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
     candidates = [heuristic, *others][:most]
     start, best, chosen, tried = time.perf_counter(), float("inf"), heuristic, 0
     baseline = best
-    for blocks in candidates:
+    # The heuristic alone first; then as many as are compiled at once.
+    batches = [candidates[:1]]
+    batches += [candidates[i : i + _THREADS] for i in range(1, len(candidates), _THREADS)]
+    for batch in batches:
         if tried and time.perf_counter() - start > limit:
             break
-        seconds = seconds_of(problem, blocks, arrays, best)
-        tried += 1
-        if blocks is heuristic:
-            baseline = seconds
-        if seconds < best:
-            best, chosen = seconds, blocks
+        for blocks, function in zip(batch, compiled(problem, batch, arrays), strict=True):
+            seconds = float("inf")
+            if function is not None:
+                seconds = seconds_of(blocks, function, arrays, best)
+            tried += 1
+            if blocks is heuristic:
+                baseline = seconds
+            if seconds < best:
+                best, chosen = seconds, blocks
     if not np.isfinite(best):
         raise RuntimeError(f"No block sizes work for {problem.key}.")
     return {

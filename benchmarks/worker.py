@@ -3,8 +3,9 @@
 Two frameworks in one process disturb one another: they share the allocator, and pieces of memory
 that one gives back are what the other gets. Each candidate therefore lives in a process of its
 own, as its users have it, and all take turns. Not so on a GPU, whose memory all would have to
-share: there they take turns in one process, and only the peaks are taken in processes of their
-own, one after the other.
+share: there they take turns in one process, and only compile times and peaks are taken in
+processes of their own, a few at once. What each framework allocates does not depend on the others;
+compile times are a little longer for it.
 
 A turn is two calls, of which the second is timed. While the others have theirs, a virtual machine
 hands the memory that a candidate gave back to its host, and taking it again costs as much as half
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -36,6 +38,8 @@ from s3net_kernels import keep_memory
 __all__ = ["Measured", "Worker", "measure"]
 
 _R = TypeVar("_R")
+_PROCESSES = 4
+"""At once on a GPU: their memory lies there side by side."""
 
 
 class Measured(NamedTuple):
@@ -138,19 +142,20 @@ def _warm(stack: ExitStack, candidate: Candidate) -> Worker:
 def _in_one_process(
     candidates: Mapping[str, Candidate], repeats: int, limit_s: float
 ) -> dict[str, Measured]:
-    # Before this process takes memory, which it would not give back.
-    alone = {n: _or_notice(c, lambda c=c: _peak_alone(c)) for n, c in candidates.items()}
-    peaks = {name: peak for name, peak in alone.items() if peak is not None}
-    built = {name: build(candidates[name]) for name in peaks}
-    runs = {name: run for name, (run, _) in built.items()}
+    # Before this process takes memory, which it would not give back. Threads only wait here.
+    with ThreadPoolExecutor(_PROCESSES) as pool:
+        found = pool.map(lambda c: _or_notice(c, lambda: _alone(c)), candidates.values())
+        alone = {n: f for n, f in zip(candidates, found, strict=True) if f is not None}
+    runs = {name: build(candidates[name])[0] for name in alone}
     seconds = interleave(runs, repeats=repeats, limit_s=limit_s)
-    return {name: Measured(seconds[name], built[name][1], peaks[name]) for name in peaks}
+    return {name: Measured(seconds[name], *alone[name]) for name in alone}
 
 
-def _peak_alone(candidate: Candidate) -> float:
+def _alone(candidate: Candidate) -> tuple[float, float]:
+    """Seconds of its compilation, and its peak memory."""
     with Worker(candidate) as worker:
         worker.call()
-        return worker.peak()
+        return worker.compile_s, worker.peak()
 
 
 def _or_notice(candidate: Candidate, make: Callable[[], _R]) -> _R | None:

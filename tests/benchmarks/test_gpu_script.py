@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,43 @@ def run(*pieces: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_piece_is_a_command_of_the_benchmarks():
-    lines = SCRIPT.read_text().splitlines()
-    commands = {line.split(") run ")[1].split()[0] for line in lines if ") run " in line}
+    commands = set(re.findall(r"^[^#\n]*\brun ([a-z]+) --", SCRIPT.read_text(), re.MULTILINE))
     assert commands == {"numerics", "tune", "ops", "step", "fit", "scaling"}
     assert all((SCRIPT.parent / f"{name}.py").is_file() for name in commands)
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """What the script would run: a function of its arguments."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncat >/dev/null\n[ "$1" = - ] || echo "$@" >>{tmp_path}/said\n')
+    python.chmod(0o755)
+
+    def of(*arguments: str) -> list[list[str]]:
+        environment = {**os.environ, "PYTHON": str(python), "OUT": ""}
+        subprocess.run(["bash", str(SCRIPT), *arguments], env=environment, check=True)
+        said = (tmp_path / "said").read_text().splitlines()
+        (tmp_path / "said").unlink()
+        return [line.removeprefix("-m benchmarks.").split() for line in said]
+
+    return of
+
+
+def test_the_suites_know_the_options(commands):
+    options: dict[str, set[str]] = {}
+    for suite, *arguments in commands() + commands("brief"):
+        options.setdefault(suite, set()).update(a for a in arguments if a.startswith("--"))
+    for suite, wanted in options.items():
+        command = [sys.executable, "-m", f"benchmarks.{suite}", "--help"]
+        told = subprocess.run(command, cwd=SCRIPT.parents[1], capture_output=True, text=True)
+        assert wanted <= set(re.findall(r"--[a-z-]+", told.stdout)), suite
+
+
+def test_pieces_by_name(commands):
+    assert [c[0] for c in commands("tune", "fit")] == ["tune", "fit"]
+    assert [c[0] for c in commands("brief")] == ["numerics", "tune", "step", "fit"]
+    (brief,), (whole,) = commands("brief", "tune"), commands("tune")
+    assert int(brief[2]) < int(whole[2])
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU here")
