@@ -24,6 +24,7 @@ __all__ = [
     "COMPILED",
     "EAGER",
     "KEPT",
+    "LOOP",
     "OURS",
     "STOCK",
     "Candidate",
@@ -37,6 +38,8 @@ Run = Callable[[], object]
 OURS, EAGER, COMPILED, STOCK = "s3net-jax", "torch eager", "torch.compile", "stock Flax"
 KEPT = ", memory kept"
 """Ends the name of a candidate whose process keeps the memory it frees."""
+LOOP = ", step by step"
+"""Ends the name of a candidate that calls one step after the other from Python."""
 _MANY_STEPS = 10
 _MODELS: dict[str, dict[str, str]] = {
     f"{OURS}, bfloat16 products": {"precision": "bfloat16"},
@@ -51,10 +54,10 @@ class Candidate:
     """What is timed: a step, or a whole fit without early stops, of one implementation.
 
     Attributes:
-      suite: ``step`` or ``fit``.
+      suite: ``step``, ``fit`` or ``loop``, the steps of a fit called one after the other.
       name: of the implementation, see :func:`step_candidates` and :func:`fit_candidates`.
       preset, size, channels, dtype: the configuration.
-      steps: of a fit.
+      steps: of a fit or loop.
       images: that a fit does at once.
     """
 
@@ -79,7 +82,7 @@ class Candidate:
         Of a step of stock Flax, which takes half a minute, it is some 2 %; of a fit, what it is
         of a step, once.
         """
-        return self.name == STOCK or (self.suite == "fit" and self.steps >= _MANY_STEPS)
+        return self.name == STOCK or (self.suite != "step" and self.steps >= _MANY_STEPS)
 
 
 def step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
@@ -94,12 +97,17 @@ def step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[s
 def fit_candidates(
     preset: str, size: int, channels: int, dtype: str, steps: int, images: Sequence[int]
 ) -> dict[str, Candidate]:
-    """Name to candidate: whole fits of ours, of so many ``images`` at once, and PyTorch's."""
+    """Name to candidate: whole fits of ours, of so many ``images`` at once, the same steps called
+    one by one, and PyTorch's fit."""
     found = {}
     for name in _ours(dtype):
         for n in images:
             full = f"{name}, {n} at once" if n > 1 else name
             found[full] = Candidate("fit", name, preset, size, channels, dtype, steps, n)
+    for kept in ("",) if on_gpu() else ("", KEPT):
+        name = f"{OURS}{kept}"
+        loop = Candidate("loop", name, preset, size, channels, dtype, steps)
+        found[f"{OURS}{LOOP}{kept}"] = loop
     for name in _torch():
         found[name] = Candidate("fit", name, preset, size, channels, dtype, steps)
     return found
@@ -189,7 +197,10 @@ def build(candidate: Candidate) -> tuple[Run, float]:
         return _torch_fit(config, image, compiled) if c.torch else _fit(config, image, c.images), 0
     if c.torch:
         return _torch_step(config, image, compiled)
-    return _step_of(config, image, StockS3Net if name == STOCK else S3Net)
+    run, seconds = _step_of(config, image, StockS3Net if name == STOCK else S3Net)
+    if c.suite == "loop":
+        return lambda: [run() for _ in range(c.steps)], seconds
+    return run, seconds
 
 
 def _fit(config: Config, image: np.ndarray, images: int) -> Run:

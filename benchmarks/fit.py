@@ -5,7 +5,7 @@
 prints a table and writes ``benchmarks/results/fit-<size>-<channels>-<place>.json``: seconds of
 a fit, seconds per image and step, images per minute at the preset's full number of steps, and peak
 memory (each candidate in a process of its own). Early stops are off, so that every candidate
-does the same steps.
+does the same steps. "Step by step" is no fit: its steps alone, each called from Python.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.candidates import COMPILED, EAGER, OURS, fit_candidates
+from benchmarks.candidates import COMPILED, EAGER, KEPT, LOOP, OURS, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import metadata, write_result
@@ -77,8 +77,10 @@ def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
         for other, key in (
             (EAGER, "times_faster_than_torch"),
             (COMPILED, "times_faster_than_torch_compile"),
+            (OURS + LOOP, "times_faster_than_steps"),
+            (OURS + LOOP + KEPT, "times_faster_than_steps_kept"),
         ):
-            if other in found and name.startswith(OURS):
+            if other in found and name.startswith(OURS) and LOOP not in name:
                 row[key] = ratio(found[other].seconds, per_image)
     return result
 
@@ -94,7 +96,7 @@ def _table(content: dict[str, Any]) -> str:
             line = f"  {name:30s} {row['median_s']:7.2f} ({row['q1_s']:.2f}-{row['q3_s']:.2f})"
             line += f" {row['seconds_per_image_and_step']:.4f} {row['images_per_minute']:7.2f}"
             line += f" {row['peak_mib']:7.0f} MiB"
-            for key in ("torch", "torch_compile"):
+            for key in ("torch", "torch_compile", "steps", "steps_kept"):
                 faster = row.get(f"times_faster_than_{key}")
                 line += f"  {faster['median']:.2f}×" if faster else ""
             lines.append(line)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.candidates import COMPILED, KEPT, OURS, Candidate, fit_candidates, step_candidates
+from benchmarks.candidates import (
+    COMPILED,
+    KEPT,
+    LOOP,
+    OURS,
+    Candidate,
+    build,
+    fit_candidates,
+    step_candidates,
+)
 from benchmarks.worker import Worker, measure
 
 TINY = {"preset": "released", "size": 16, "channels": 4, "dtype": "float32"}
@@ -16,6 +25,8 @@ def test_names_say_what_is_timed():
     assert {OURS, OURS + KEPT, "stock Flax"} <= set(steps)
     fits = fit_candidates(**TINY, steps=2, images=[1, 4])
     assert fits[OURS].images == 1 and fits[f"{OURS}, 4 at once"].images == 4
+    assert {fits[OURS + LOOP].suite, fits[OURS + LOOP + KEPT].suite} == {"loop"}
+    assert fits[OURS + LOOP + KEPT].name.endswith(KEPT)
 
 
 def test_what_the_worker_can_not_do_is_said():
@@ -27,3 +38,9 @@ def test_what_torch_can_not_compile_is_left_out(capsys):
     broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
     assert measure({COMPILED: broken}, repeats=1) == {}
     assert COMPILED in capsys.readouterr().err
+
+
+def test_a_loop_is_so_many_steps():
+    run, seconds = build(Candidate("loop", OURS, **TINY, steps=3))
+    records = run()
+    assert isinstance(records, list) and len(records) == 3 and seconds > 0
