@@ -18,10 +18,10 @@ def keep_memory() -> bool:
     By default glibc hands so large a piece back to the system, and the next call pays for its
     pages again: for a step that is called in a loop from Python, a good part of its time. After
     this call the process holds on to what it needed at its peak. XLA gives a call's memory back a
-    little after its results are there: calls right after one another may take up to three times a
-    program's working memory between them, and that stays taken. It holds for all of the process,
-    so it is the program's to call, never a library's. Call it before JAX runs anything: threads
-    that are there already may go on as they were.
+    little after its results are there, and small pieces come to lie in between: many calls right
+    after one another take several times a program's working memory between them, and that stays
+    taken. It holds for all of the process, so it is the program's to call, never a library's. Call
+    it before JAX runs anything: threads that are there already may go on as they were.
 
     Returns:
       Whether it took effect: True on Linux with glibc, False elsewhere, where nothing changes.

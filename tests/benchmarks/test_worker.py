@@ -44,3 +44,13 @@ def test_a_loop_is_so_many_steps():
     run, seconds = build(Candidate("loop", OURS, **TINY, steps=3))
     records = run()
     assert isinstance(records, list) and len(records) == 3 and seconds > 0
+
+
+def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.worker.on_gpu", lambda: True)
+    broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
+    several = {OURS: Candidate("step", OURS, **TINY), COMPILED: broken}
+    found = measure(several, repeats=2)
+    assert set(found) == {OURS} and COMPILED in capsys.readouterr().err
+    assert len(found[OURS].seconds) == 2
+    assert found[OURS].compile_s > 0 and found[OURS].peak_mib > 0
