@@ -222,20 +222,20 @@ S3N_INLINE vec<T> broadcast(T x) {
   return x - vec<T>{};
 }
 
-// The sum of all lanes, in a fixed order: halves onto halves.
-template <class T, int Bytes>
-S3N_INLINE T sum_halves(typename vec_of<T, Bytes>::type v) {
+// All lanes joined by join(a, b), of vectors and of numbers, in a fixed order: halves onto halves.
+template <class T, int Bytes = kBytes, class F>
+S3N_INLINE T fold_lanes(typename vec_of<T, Bytes>::type v, F&& join) {
   if constexpr (Bytes == 2 * sizeof(T)) {
-    return v[0] + v[1];
+    return join(v[0], v[1]);
   } else {
     typename vec_of<T, Bytes / 2>::type half[2];
     std::memcpy(half, &v, sizeof v);
-    return sum_halves<T, Bytes / 2>(half[0] + half[1]);
+    return fold_lanes<T, Bytes / 2>(join(half[0], half[1]), join);
   }
 }
 template <class T>
 S3N_INLINE T sum_lanes(vec<T> v) {
-  return sum_halves<T, kBytes>(v);
+  return fold_lanes<T>(v, [](auto a, auto b) { return a + b; });
 }
 
 // The pointer or number, of which the compiler no longer knows where it came from: addresses are

@@ -162,10 +162,10 @@ class Map {
       best = select<A>(more, v, best);
       place = (index & more) | (place & ~more);
     }
-    A top = best[0];
-    integer<A> first = place[0];
-    for (int i = 1; i < L; ++i)
-      if (best[i] > top || (best[i] == top && place[i] < first)) top = best[i], first = place[i];
+    const A top = fold_lanes<A>(best, [](auto a, auto b) { return a > b ? a : b; });
+    constexpr integer<A> none = std::numeric_limits<integer<A>>::max();
+    const integer<A> first = fold_lanes<integer<A>>(
+        best == top ? place : I{} + none, [](auto a, auto b) { return a < b ? a : b; });
     vec<A> sum = {};
     for (int64_t k = 0; k < P_; k += L) {
       const vec<A> e = exponential(load(p + k) - top);
