@@ -7,6 +7,7 @@ import json
 import pytest
 
 from benchmarks.page import PAGE, PLOTS, README, RESULTS, page, readme
+from benchmarks.tables import numerics_table
 
 
 def test_the_readme_shows_the_committed_figures():
@@ -27,3 +28,17 @@ def test_draws(path, tmp_path):
     target = tmp_path / "plot.svg"
     save_plot(json.loads(path.read_text()), target)
     assert "<svg" in target.read_text()
+
+
+@pytest.mark.parametrize("missing", ["operators", "trajectories"])
+def test_rounding_errors_as_far_as_they_were_measured(missing, tmp_path):
+    pytest.importorskip("matplotlib", reason="plots need the extra bench")
+    from benchmarks.plots import save_plot
+
+    content = json.loads((RESULTS / "numerics-avx2.json").read_text())
+    whole = numerics_table(content)
+    content[missing] = type(content[missing])()
+    part = numerics_table(content)
+    assert len(part) < len(whole) and set(part.splitlines()) <= set(whole.splitlines())
+    save_plot(content, tmp_path / "plot.svg")
+    assert "<svg" in (tmp_path / "plot.svg").read_text()
