@@ -87,8 +87,9 @@ for name in "$@"; do
   start=$SECONDS
   piece "$name" || { code=$?; status=1; echo "== $name failed with exit code $code"; }
   echo "== $name took $((SECONDS - start)) s"
-  if [ -n "${OUT:-}" ] && [ "$(realpath "$results")" != "$(realpath -m "$OUT")" ]; then
+  if [ -n "${OUT:-}" ]; then
     mkdir -p "$OUT"
+    # Where the results lie there already, only the tuned table is new.
     find "$results" kernels/s3net_kernels/tuned -name '*.json' -newer "$since" -exec cp {} "$OUT" \; 2>/dev/null
   fi
 done

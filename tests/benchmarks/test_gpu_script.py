@@ -61,6 +61,20 @@ def test_pieces_by_name(commands):
     assert int(brief[2]) < int(whole[2])
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["same folder", "another"])
+def test_what_a_piece_wrote_comes_along(tmp_path, same):
+    out, results = tmp_path / "out", tmp_path / ("out" if same else "results")
+    results.mkdir()
+    (results / "old.json").write_text("old")
+    os.utime(results / "old.json", (0, 0))
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncat >/dev/null\n[ "$1" = - ] || echo new >{results}/new.json\n')
+    python.chmod(0o755)
+    places = {"OUT": str(out), "S3NET_BENCHMARKS_RESULTS": str(results), "PYTHON": str(python)}
+    subprocess.run(["bash", str(SCRIPT), "step"], env={**os.environ, **places}, check=True)
+    assert (out / "new.json").read_text() == "new\n" and (out / "old.json").is_file() is same
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU here")
 def test_without_a_gpu():
     done = run("check")
