@@ -4,9 +4,8 @@
 
 Every problem of a network's step is tried with the heuristic's block sizes first and then with
 the others in random order, a few compiled side by side and then timed, until its share of the
-budget is spent. Results lie in
-``kernels/s3net_kernels/tuned/<device>.json``, rewritten after every problem: an interrupted run
-goes on where it stopped.
+budget is spent. Results lie in ``kernels/s3net_kernels/tuned/<device>.json``, rewritten after
+every problem: an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
