@@ -16,6 +16,7 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plt
 
+from s3net_kernels._atomic import atomic_add
 from s3net_kernels._config import settings
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "store",
     "unavailable",
     "with_gradient_of",
+    "zeros_for_sums",
 ]
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -121,7 +123,17 @@ def add_at(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
         inside = tuple(jnp.where(mask, i, 0) for i in index)
         ref[...] = ref[...].at[inside].add(jnp.where(mask, value, 0))
     else:
-        plt.atomic_add(ref, index, value, mask=mask)
+        atomic_add(ref, index, value, mask)
+
+
+def zeros_for_sums(shape: tuple[int, ...], after: Array) -> Array:
+    """float32 zeros to add into, written anew whenever ``after`` is computed.
+
+    Plain zeros would be made once, before a loop, and copied in each of its rounds: reading them
+    costs as much as writing them.
+    """
+    zero, _ = lax.optimization_barrier((jnp.zeros((), jnp.float32), after))
+    return jnp.broadcast_to(zero, shape)
 
 
 def _broadcast(index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]]:

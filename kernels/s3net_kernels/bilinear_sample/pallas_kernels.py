@@ -10,7 +10,15 @@ from jax import Array
 from jax.experimental import pallas as pl
 
 from s3net_kernels._bilinear import Corner, corners
-from s3net_kernels._pallas import add_at, ceil_div, launch, load, power_of_two, store
+from s3net_kernels._pallas import (
+    add_at,
+    ceil_div,
+    launch,
+    load,
+    power_of_two,
+    store,
+    zeros_for_sums,
+)
 from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["backward", "blend", "candidates", "forward", "heuristic"]
@@ -113,7 +121,7 @@ def backward(
     args = [rows, flat, g.reshape(images, pixels, channels)]
     out = [jax.ShapeDtypeStruct(flat.shape, jnp.float32)]
     if scatter:
-        args.append(jnp.zeros(rows.shape, jnp.float32))
+        args.append(zeros_for_sums(rows.shape, g))
         out.append(jax.ShapeDtypeStruct(rows.shape, jnp.float32))
     grid = (ceil_div(pixels, span[0]), images)
     aliases = {3: 1} if scatter else {}

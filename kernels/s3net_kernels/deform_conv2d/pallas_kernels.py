@@ -17,7 +17,16 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 
 from s3net_kernels._bilinear import Corner, corners
-from s3net_kernels._pallas import add_at, ceil_div, launch, load, power_of_two, split, store
+from s3net_kernels._pallas import (
+    add_at,
+    ceil_div,
+    launch,
+    load,
+    power_of_two,
+    split,
+    store,
+    zeros_for_sums,
+)
 from s3net_kernels._tuning import Blocks, Problem, choose
 from s3net_kernels.bilinear_sample.pallas_kernels import blend
 
@@ -193,7 +202,7 @@ def backward(
     args = [call.rows(x), *call.flat(offset, mask, g), _by_tap(w)]
     out = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in (args[1], args[2])]
     if scatter:
-        args.append(jnp.zeros(args[0].shape, jnp.float32))
+        args.append(zeros_for_sums(args[0].shape, g))
         out.append(jax.ShapeDtypeStruct(args[0].shape, jnp.float32))
     results = launch(
         kernel,
