@@ -37,7 +37,7 @@ def _correlate(x: Array, w: Array, b: Array | None, dilation: int) -> Array:
 
 def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Array:
     def run(groups: int, x: Array, g: Array) -> Array:
-        return kernels.weight_grad(groups, x, g, size=(size[0], size[1]), dilation=dilation)
+        return kernels.weight_grad(groups, x, g, size=(size[0], size[1]), dilation=dilation)[0]
 
     return fold_images(run, 1, (True, True), x, g)[0]
 

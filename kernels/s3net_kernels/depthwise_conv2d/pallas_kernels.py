@@ -1,9 +1,10 @@
 """Pallas kernels of the depthwise convolution: forward (and dx), and the weight gradient.
 
 Both work on an image of which every ``dilation``-th row is taken: on such rows a dilated kernel
-is a plain one vertically. Forward keeps ``rows`` output rows in registers, so that an input
-value is loaded kw·(rows + kh − 1)/rows times instead of kh·kw times. The weight gradient keeps
-the kh rows of g that meet a row of x: two loads for kh products.
+is a plain one vertically. What limits them is how often they read the first cache. Forward keeps
+``rows`` output rows and a column of the kernel in registers: kw·(rows + kh − 1) values are loaded
+for rows·kh·kw products. The weight gradient keeps the kh rows of g that meet a row of x, and the
+sums of ``taps`` columns of the kernel: taps + 1 values for kh·taps products.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def correlate_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`correlate` where none are measured."""
     channels = min(power_of_two(problem.channels), 64)
     columns = max(min(power_of_two(problem.width), 2048 // channels), 1)
-    rows = 2 if problem.size[0] > 1 else 1
+    rows = 4 if problem.size[0] > 1 else 1
     return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
 
 
@@ -42,13 +43,13 @@ def correlate_candidates(problem: Problem) -> list[dict[str, int]]:
     most = power_of_two(problem.channels)
     return [
         {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
-        for channels in {min(most, 32), min(most, 64), min(most, 128)}
+        for channels in {min(most, 32), min(most, 64)}
         for columns in (8, 16, 32, 64)
-        for rows in (1, 2, 4, 8)
+        for rows in (2, 4, 8)
         for warps in (2, 4, 8)
         if columns <= power_of_two(problem.width)
-        # Accumulators of a thread: more would not stay in registers, fewer would idle.
-        and 4 <= columns * channels * rows // (32 * warps) <= 64
+        # Sums of a thread: more would not stay in registers, fewer would idle.
+        and 16 <= columns * channels * rows // (32 * warps) <= 64
     ]
 
 
@@ -125,21 +126,19 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
     if b is not None:
         start = start + load(b, (group, lanes), inside)[None, :]
 
-    def input_row(r, sums):
-        row = top + (r - kh // 2) * dilation
-        sums = list(sums)
-        for j in range(kw):
-            column = columns + (j - kw // 2) * dilation
-            valid = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            mask = valid[:, None] & inside[None, :]
+    def column_of_taps(j, sums):
+        sums, column = list(sums), columns + (j - kw // 2) * dilation
+        exists = ((column >= 0) & (column < width))[:, None] & inside[None, :]
+        taps = [load(w, (group, i, j, lanes), inside)[None, :] for i in range(kh)]
+        for r in range(rows + kh - 1):
+            row = top + (r - kh // 2) * dilation
+            mask = exists & ((row >= 0) & (row < height))
             value = load(x, (image, row, column[:, None], first[0] + lanes[None, :]), mask)
-            for t in range(rows):
-                i = r - t
-                used = inside & (i >= 0) & (i < kh)
-                sums[t] = sums[t] + value * load(w, (group, i, j, lanes), used)[None, :]
+            for t in range(max(r - kh + 1, 0), min(rows, r + 1)):
+                sums[t] = sums[t] + value * taps[r - t]
         return tuple(sums)
 
-    sums = lax.fori_loop(0, rows + kh - 1, input_row, (start,) * rows)
+    sums = lax.fori_loop(0, kw, column_of_taps, (start,) * rows)
     for t in range(rows):
         row = top + t * dilation
         mask = ((columns < width) & (row < height))[:, None] & inside[None, :]
@@ -160,24 +159,36 @@ def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Arra
 def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`weight_grad` where none are measured."""
     channels = min(power_of_two(problem.channels), 64)
-    most = 512 if problem.size[0] > 5 else 1024
-    columns = max(min(power_of_two(problem.width), most // channels), 1)
-    return {"columns": columns, "channels": channels, "rows": 32, "num_warps": 4}
+    columns = max(min(power_of_two(problem.width), 512 // channels), 1)
+    rows = 64 if problem.images < 8 else 256
+    return {
+        "columns": columns,
+        "channels": channels,
+        "rows": rows,
+        "taps": _taps(problem.size, columns * channels // 256),
+        "num_warps": 8,
+    }
 
 
 def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`weight_grad` worth measuring."""
     most = power_of_two(problem.channels)
-    return [
-        {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
-        for channels in {min(most, 32), min(most, 64), min(most, 128)}
-        for columns in (4, 8, 16, 32)
-        for rows in (8, 16, 32, 64)
-        for warps in (2, 4, 8)
-        if columns <= power_of_two(problem.width)
-        # 2·kh values stay in registers for each element of the tile.
-        and 2 <= columns * channels // (32 * warps) <= 112 // (2 * problem.size[0])
-    ]
+    found = []
+    for channels in {min(most, 32), min(most, 64)}:
+        for columns in (4, 8, 16, 32):
+            for warps in (2, 4, 8, 16):
+                each = columns * channels // (32 * warps)
+                if columns <= power_of_two(problem.width) and 1 <= each <= 4:
+                    taps = _taps(problem.size, each)
+                    span = {"columns": columns, "channels": channels, "taps": taps}
+                    found += [{**span, "rows": r, "num_warps": warps} for r in (32, 64, 128, 256)]
+    return found
+
+
+def _taps(size: tuple[int, int], each: int) -> int:
+    """Columns of the kernel whose sums stay in registers with ``each`` of a thread's channels."""
+    most = max(112 // (size[0] * max(each, 1)), 1)
+    return ceil_div(size[1], ceil_div(size[1], most))
 
 
 def weight_grad(
@@ -189,8 +200,10 @@ def weight_grad(
     dilation: int,
     first: int = 0,
     blocks: Blocks | None = None,
-) -> Array:
-    """(G, kh, kw, C) float32 sums over the images of each group; the same on every run.
+) -> tuple[Array, Array]:
+    """(G, kh, kw, C) and (G, C): sums over the images of each group, those of g alone too.
+
+    float32, and the same on every run.
 
     Args:
       groups: G; a divisor of the number of images.
@@ -211,60 +224,70 @@ def weight_grad(
     steps = dilation * ceil_div(deep, span[2])
     per_group = images // groups
     parts = per_group * steps * tiles[0]
+    taps = min(blocks["taps"], size[1])
     kernel = functools.partial(
         _weight_grad_kernel,
         extent=(height, width, channels),
         size=size,
         dilation=dilation,
         span=span,
+        taps=taps,
         per_group=per_group,
         first=first,
     )
-    partial = launch(
+    shapes = [(groups, parts, *size, channels), (groups, parts, channels)]
+    dw, db = launch(
         kernel,
-        jax.ShapeDtypeStruct((groups, parts, *size, channels), jnp.float32),
-        (tiles[0] * tiles[1], steps, images * size[1]),
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
+        (tiles[0] * tiles[1], steps, images * ceil_div(size[1], taps)),
         blocks,
         x,
         g,
         name="depthwise_weight_grad",
     )
-    return partial.sum(1)
+    return dw.sum(1), db.sum(1)
 
 
-def _weight_grad_kernel(x, g, out, *, extent, size, dilation, span, per_group, first):
+def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, per_group, first):
     (height, width, channels), (kh, kw) = extent, size
-    place, (image, j) = pl.program_id(1), split(pl.program_id(2), kw)
+    place, (image, share) = pl.program_id(1), split(pl.program_id(2), ceil_div(kw, taps))
     columns, lanes, inside = _tile(width, channels, span)
     block, phase = split(place, dilation)
     start = block * span[2]
-    shifted = columns + (j - kw // 2) * dilation
-    valid_x = (shifted >= 0) & (shifted < width)
+    # The columns of the kernel this program sums.
+    shifts = [share * taps + j for j in range(taps)]
+    shifted = [columns + (j - kw // 2) * dilation for j in shifts]
+    valid = [(c >= 0) & (c < width) for c in shifted]
 
-    def row_of(ref, n, column, valid, channel):
+    def row_of(ref, n, column, exists, channel):
         """Row n of those with this phase, zero outside the image."""
         row = phase + n * dilation
-        mask = (valid & (row >= 0) & (row < height))[:, None] & inside[None, :]
+        mask = exists[:, None] & inside[None, :] & ((row >= 0) & (row < height))
         return load(ref, (image, row, column[:, None], channel[None, :]), mask)
 
     row_of_g = functools.partial(
-        row_of, g, column=columns, valid=columns < width, channel=first + lanes
+        row_of, g, column=columns, exists=columns < width, channel=first + lanes
     )
 
     def step(n, carry):
-        sums, recent = carry
+        sums, total, recent = carry
         # Tap i multiplies row s of x with row s + kh//2 − i of g.
-        met = (row_of_g(start + n + kh // 2), *recent)
-        value = row_of(x, start + n, shifted, valid_x, lanes)
-        sums = tuple(total + value * row for total, row in zip(sums, met, strict=True))
-        return sums, met[:-1]
+        met, new = (row_of_g(start + n + kh // 2), *recent), []
+        for j in range(taps):
+            value = row_of(x, start + n, shifted[j], valid[j], lanes)
+            new += [old + value * row for old, row in zip(sums[j * kh :][:kh], met, strict=True)]
+        # A block's own rows: what reaches beyond the last belongs to the next.
+        return tuple(new), total + met[kh // 2], met[:-1]
 
-    zeros = (jnp.zeros(span[:2], jnp.float32),) * kh
+    zero = jnp.zeros(span[:2], jnp.float32)
     recent = tuple(row_of_g(start - 1 + kh // 2 - i) for i in range(kh - 1))
-    sums, _ = lax.fori_loop(0, span[2], step, (zeros, recent))
+    sums, total, _ = lax.fori_loop(0, span[2], step, ((zero,) * (kh * taps), zero, recent))
     column_tiles = ceil_div(width, span[0])
     tile, _ = split(pl.program_id(0), ceil_div(channels, span[1]))
     group, member = split(image, per_group)
     part = (member * pl.num_programs(1) + place) * column_tiles + tile
-    for i in range(kh):
-        store(out, (group, part, i, j, lanes), jnp.sum(sums[i], 0), inside)
+    for n, j in enumerate(shifts):
+        for i in range(kh):
+            there = inside & (j < kw)
+            store(out, (group, part, i, j, lanes), jnp.sum(sums[n * kh + i], 0), there)
+    store(bias, (group, part, lanes), jnp.sum(total, 0), inside & (share == 0))

@@ -55,7 +55,7 @@ def _value(x: Array, weights: Arrays, biases: Arrays, dilations: tuple[int, ...]
 
 
 def _gradients(dilations: tuple[int, ...], x: Array, weights: Arrays, g: Array):
-    """(dx, dweights), by kernels."""
+    """(dx, dweights, dbiases), by kernels; the last two float32."""
 
     def run_dx(_: int, g: Array, *flipped: Array) -> Array:
         channels, total = g.shape[3] // len(dilations), None
@@ -73,27 +73,28 @@ def _gradients(dilations: tuple[int, ...], x: Array, weights: Arrays, g: Array):
         assert total is not None
         return total
 
-    def run_dw(groups: int, x: Array, g: Array) -> Arrays:
+    def run_dw(groups: int, x: Array, g: Array) -> list[tuple[Array, Array]]:
         sizes = [(w.shape[0], w.shape[1]) for w in weights]
-        return tuple(
+        return [
             weight_grad(groups, x, g, size=size, dilation=d, first=r * x.shape[3])
             for r, (size, d) in enumerate(zip(sizes, dilations, strict=True))
-        )
+        ]
 
     flipped = [w[None, ::-1, ::-1] for w in weights]
     dx = fold_images(run_dx, 1, (True, *[False] * len(flipped)), g, *flipped)
-    dweights = fold_images(run_dw, 1, (True, True), x, g)
-    return dx, tuple(dw[0].astype(w.dtype) for dw, w in zip(dweights, weights, strict=True))
+    sums = fold_images(run_dw, 1, (True, True), x, g)
+    return dx, tuple(dw[0] for dw, _ in sums), tuple(db[0] for _, db in sums)
 
 
 def _plain_gradients(dilations: tuple[int, ...], x: Array, weights: Arrays, g: Array):
     """The same in plain JAX, to be differentiated again."""
     zeros = tuple(jnp.zeros(w.shape[2], jnp.float32) for w in weights)
 
-    def plain(x: Array, weights: Arrays) -> Array:
-        return xla.inception_depthwise(x, weights, zeros, dilations=dilations)
+    def plain(x: Array, weights: Arrays, biases: Arrays) -> Array:
+        return xla.inception_depthwise(x, weights, biases, dilations=dilations)
 
-    return jax.vjp(plain, x, weights)[1](g)
+    dx, dweights, dbiases = jax.vjp(plain, x, weights, zeros)[1](g)
+    return dx, tuple(dw.astype(jnp.float32) for dw in dweights), dbiases
 
 
 _inception = jax.custom_vjp(_value, nondiff_argnums=(3,))
@@ -109,9 +110,9 @@ def _backward(dilations: tuple[int, ...], saved: Any, g: Array):
         lambda *args: _plain_gradients(dilations, *args),
         lambda *args: _gradients(dilations, *args),
     )
-    dx, dweights = gradients(x, weights, g)
-    sums = jnp.split(jnp.sum(g, (0, 1, 2), jnp.float32), len(dilations))
-    return dx, dweights, tuple(s.astype(b.dtype) for s, b in zip(sums, biases, strict=True))
+    dx, dweights, dbiases = gradients(x, weights, g)
+    dweights = tuple(dw.astype(w.dtype) for dw, w in zip(dweights, weights, strict=True))
+    return dx, dweights, tuple(db.astype(b.dtype) for db, b in zip(dbiases, biases, strict=True))
 
 
 _inception.defvjp(_forward, _backward)
