@@ -1,0 +1,117 @@
+"""Where the time of a fit goes on the device: kernel by kernel, as the profiler sees them.
+
+    python -m benchmarks.trace --images 32 --implementation pallas
+
+prints milliseconds per image and step of every kernel, the dearest first, with the place in the
+program it comes from; the rest of the wall time, when the device waits, last. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from benchmarks.candidates import OURS, Candidate, build
+from benchmarks.machine import hold_little_memory
+
+__all__ = ["kernels_of", "main"]
+
+_SUMS = ("Steps", "XLA Modules", "XLA Ops", "Framework Ops", "Framework Name Scope", "Source code")
+_NAMES = {"auto": OURS, "pallas": f"{OURS}, Pallas", "xla": f"{OURS}, XLA only"}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trace", description=__doc__)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--dtype", nargs="+", default=["float32"])
+    parser.add_argument("--preset", nargs="+", default=["paper"])
+    parser.add_argument("--images", type=int, nargs="+", default=[1], help="images at once")
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--implementation", choices=_NAMES, default="auto")
+    parser.add_argument("--most", type=int, default=40, help="rows of a table")
+    args = parser.parse_args(arguments)
+    hold_little_memory()
+    for preset in args.preset:
+        for dtype in args.dtype:
+            for images in args.images:
+                candidate = Candidate(
+                    "fit",
+                    _NAMES[args.implementation],
+                    preset,
+                    args.size,
+                    args.channels,
+                    dtype,
+                    args.steps,
+                    images,
+                )
+                print(*_table(candidate, args.most), sep="\n", flush=True)
+
+
+def _table(candidate: Candidate, most: int) -> Iterator[str]:
+    run, _ = build(candidate)
+    run()
+    start = time.perf_counter()
+    run()
+    wall = time.perf_counter() - start
+    spent, calls = kernels_of(run)
+    share = 1e3 / (candidate.images * candidate.steps)
+    yield (
+        f"{candidate.preset} {candidate.dtype}, {candidate.images} images: ms per image and step, "
+        "calls a step"
+    )
+    for (name, source), seconds in spent.most_common(most):
+        count = calls[name, source] / candidate.steps
+        yield f"  {seconds * share:7.4f} {count:6.1f}  {name[:44]:44s} {source[-70:]}"
+    rest = len(spent) - most
+    if rest > 0:
+        lesser = sum(spent.values()) - sum(s for _, s in spent.most_common(most))
+        yield f"  {lesser * share:7.4f}         {rest} others"
+    yield f"  {sum(spent.values()) * share:7.4f}         all kernels"
+    yield f"  {wall * share:7.4f}         the fit without the profiler, begin and end included"
+
+
+def kernels_of(run: Any) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Seconds and calls of every (kernel, place in the program) while ``run()`` runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            run()
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        data = jax.profiler.ProfileData.from_file(str(path))
+    spent: Counter[tuple[str, str]] = Counter()
+    calls: Counter[tuple[str, str]] = Counter()
+    planes = [plane for plane in data.planes if plane.name.startswith("/device:")]
+    on_device = bool(planes)
+    for plane in planes or data.planes:
+        for line in plane.lines:
+            # A device's other lines tell the same time again, summed up by step and module.
+            if line.name in _SUMS:
+                continue
+            for event in line.events:
+                stats = dict(event.stats)
+                if not on_device and "hlo_op" not in stats:
+                    continue
+                source = str(stats.get("name") or stats.get("tf_op") or stats.get("hlo_op") or "")
+                key = re.sub(r"\.\d+$", "", event.name), _short(source)
+                spent[key] += event.duration_ns / 1e9
+                calls[key] += 1
+    return spent, calls
+
+
+def _short(source: str) -> str:
+    """A place in the program without what all have."""
+    return re.sub(r"(jit\([^)]*\)|while|body|closed_call|vmap\(\)|jvp\(\))/", "", source)
+
+
+if __name__ == "__main__":
+    main()
