@@ -13,8 +13,12 @@ from jax import Array
 from s3net_kernels import _gather_sum as gather
 from s3net_kernels._tuning import Problem
 from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
+from s3net_kernels.conv2d import pallas_kernels as conv
 from s3net_kernels.deform_conv2d import pallas_kernels as deform
 from s3net_kernels.depthwise_conv2d import pallas_kernels as depthwise
+from s3net_kernels.gated_inception import pallas_kernels as gated
+from s3net_kernels.linear import pallas_kernels as linear
+from s3net_kernels.softmax_losses import pallas_kernels as losses
 
 __all__ = ["KERNELS", "Kernel", "problems"]
 
@@ -47,12 +51,42 @@ def _deform_images(p: Problem) -> tuple[Array, Array, Array, Array]:
     maps = (p.images, p.height, p.width)
     offset = 2 * _normal(*maps, 2 * taps, seed=1)
     mask = jax.nn.sigmoid(_normal(*maps, taps, seed=2))
-    weights = _normal(p.images, *p.size, p.channels, p.features, seed=3) / 24
-    return _image(p), offset, mask, weights
+    return _image(p), offset, mask, _weights(p)
 
 
-def _deform_cotangent(p: Problem) -> Array:
-    return _normal(p.images, p.height, p.width, p.features, dtype=p.dtype, seed=4)
+def _features(p: Problem, seed: int = 4) -> Array:
+    """An array like the result: a cotangent, or what a gate multiplies."""
+    return _normal(p.images, p.height, p.width, p.features, dtype=p.dtype, seed=seed)
+
+
+def _weights(p: Problem) -> Array:
+    fan_in = p.size[0] * p.size[1] * p.channels
+    return _normal(p.images, *p.size, p.channels, p.features, seed=3) / fan_in**0.5
+
+
+def _rows(images: Array) -> Array:
+    """(N, H, W, C) as (N, H·W, C)."""
+    return images.reshape(images.shape[0], -1, images.shape[3])
+
+
+def _bias(p: Problem) -> Array:
+    return _normal(p.images, p.features, seed=5)
+
+
+def _matrices(p: Problem) -> tuple[Array, Array]:
+    return _weights(p)[:, 0, 0], _bias(p)
+
+
+def _logsumexp(p: Problem) -> tuple[Array, Array]:
+    z = _image(p)
+    return z, jax.nn.logsumexp(z.astype(jnp.float32), -1)
+
+
+def _losses_arguments(p: Problem) -> tuple[Array, ...]:
+    """Logits, their logarithmic sums, labels, codes of edges and factors of both losses."""
+    z, lse = _logsumexp(p)
+    codes = jax.random.randint(jax.random.key(1), z.shape, -62, 63, jnp.int8)
+    return z, lse, jnp.argmax(z, -1).astype(jnp.int32), codes, jnp.ones((p.images, 2))
 
 
 def _coords(p: Problem) -> Array:
@@ -65,6 +99,30 @@ def _coords(p: Problem) -> Array:
 def _gather_arguments(p: Problem) -> tuple[Array, ...]:
     places = _coords(p).reshape(p.images, -1, 2)
     return places[..., 0], places[..., 1], _image(p).reshape(p.images, -1, p.channels)
+
+
+def _linear_forward(gelu: bool) -> Kernel:
+    return Kernel(
+        linear.heuristic,
+        linear.candidates,
+        lambda p: (_rows(_image(p)), *_matrices(p)),
+        lambda p, blocks: (
+            lambda x, w, b: linear.forward(x, w, b, None, gelu=gelu, narrow=False, blocks=blocks)
+        ),
+    )
+
+
+def _linear_backward(gelu: bool) -> Kernel:
+    return Kernel(
+        linear.heuristic,
+        linear.candidates,
+        lambda p: (_rows(_image(p)), *_matrices(p), _rows(_features(p))),
+        lambda p, blocks: (
+            lambda x, w, b, g: linear.backward(
+                p.images, x, w, b, g, None, gelu=gelu, narrow=False, blocks=blocks
+            )
+        ),
+    )
 
 
 KERNELS: dict[str, Kernel] = {
@@ -97,7 +155,7 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.backward": Kernel(
         deform.heuristic,
         deform.candidates,
-        lambda p: (*_deform_images(p), _deform_cotangent(p)),
+        lambda p: (*_deform_images(p), _features(p)),
         lambda p, blocks: (
             lambda x, offset, mask, w, g: deform.backward(
                 x, offset, mask, w, g, scatter=True, blocks=blocks
@@ -107,10 +165,78 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.weight_grad": Kernel(
         deform.heuristic,
         deform.candidates,
-        lambda p: (*_deform_images(p)[:3], _deform_cotangent(p)),
+        lambda p: (*_deform_images(p)[:3], _features(p)),
         lambda p, blocks: (
             lambda x, offset, mask, g: deform.weight_grad(
                 p.images, x, offset, mask, g, size=p.size, blocks=blocks
+            )
+        ),
+    ),
+    "gated_inception.forward": Kernel(
+        gated.heuristic,
+        gated.candidates,
+        lambda p: (_rows(_features(p)), _rows(_image(p)), *_matrices(p), _rows(_features(p, 1))),
+        lambda p, blocks: (
+            lambda x, branches, w, b, residual: gated.forward(
+                x, branches, w, b, residual, narrow=False, blocks=blocks
+            )
+        ),
+    ),
+    "gated_inception.backward": Kernel(
+        gated.heuristic,
+        gated.candidates,
+        lambda p: (_rows(_features(p)), _rows(_image(p)), *_matrices(p), _rows(_features(p, 1))),
+        lambda p, blocks: (
+            lambda x, branches, w, b, g: gated.backward(
+                p.images, x, branches, w, b, g, narrow=False, blocks=blocks
+            )
+        ),
+    ),
+    "linear.forward": _linear_forward(gelu=False),
+    "linear.gelu_forward": _linear_forward(gelu=True),
+    "linear.backward": _linear_backward(gelu=False),
+    "linear.gelu_backward": _linear_backward(gelu=True),
+    "conv2d.correlate": Kernel(
+        conv.heuristic,
+        conv.candidates,
+        lambda p: (_image(p), _weights(p), _bias(p)),
+        lambda p, blocks: lambda x, w, b: conv.correlate(x, w, b, blocks=blocks),
+    ),
+    "conv2d.weight_grad": Kernel(
+        conv.heuristic,
+        conv.candidates,
+        lambda p: (_image(p), _features(p)),
+        lambda p, blocks: lambda x, g: conv.weight_grad(p.images, x, g, size=p.size, blocks=blocks),
+    ),
+    "softmax_losses.normalise": Kernel(
+        losses.normalise_heuristic,
+        losses.normalise_candidates,
+        lambda p: (_image(p),),
+        lambda p, blocks: lambda z: losses.normalise(z, None, None, blocks=blocks),
+    ),
+    "softmax_losses.edges": Kernel(
+        losses.rows_heuristic,
+        losses.rows_candidates,
+        _logsumexp,
+        lambda p, blocks: lambda z, lse: losses.edges(z, lse, codes=True, blocks=blocks),
+    ),
+    "softmax_losses.edges_backward": Kernel(
+        losses.rows_heuristic,
+        losses.rows_candidates,
+        _losses_arguments,
+        lambda p, blocks: (
+            lambda z, lse, labels, codes, scale: losses.backward(
+                z, lse, labels, None, codes, scale, blocks=blocks
+            )
+        ),
+    ),
+    "softmax_losses.backward": Kernel(
+        losses.rows_heuristic,
+        losses.rows_candidates,
+        _losses_arguments,
+        lambda p, blocks: (
+            lambda z, lse, labels, codes, scale: losses.backward(
+                z, lse, labels, None, None, scale, blocks=blocks
             )
         ),
     ),
@@ -149,24 +275,56 @@ def problems(
     size: int, channels: int, images: tuple[int, ...], dtypes: tuple[str, ...]
 ) -> list[Problem]:
     """The problems of a network's step: what to tune, the dearest kernels first."""
-    convolutions = [((5, 5), 1), ((3, 3), 1), ((5, 5), 2), ((7, 7), 3)]
+    depthwise_sizes = [((5, 5), 1), ((3, 3), 1), ((5, 5), 2), ((7, 7), 3)]
+    taps = 9
+    # (kernel, input channels, output channels, size)
+    products = [
+        ("gated_inception.backward", 3 * channels, channels, (1, 1)),
+        ("gated_inception.forward", 3 * channels, channels, (1, 1)),
+        ("linear.backward", channels, channels, (1, 1)),
+        ("linear.gelu_backward", channels, channels, (1, 1)),
+        ("linear.forward", channels, channels, (1, 1)),
+        ("linear.gelu_forward", channels, channels, (1, 1)),
+        ("conv2d.weight_grad", channels, 3 * taps, (3, 3)),
+        ("conv2d.correlate", channels, 3 * taps, (3, 3)),
+        ("conv2d.correlate", 3 * taps, channels, (3, 3)),
+        ("conv2d.weight_grad", 3, channels, (3, 3)),
+        ("conv2d.correlate", 3, channels, (3, 3)),
+    ]
+    maps = [
+        "bilinear_sample.backward",
+        "softmax_losses.edges_backward",
+        "softmax_losses.edges",
+        "softmax_losses.backward",
+        "softmax_losses.normalise",
+        "bilinear_sample.forward",
+        "bilinear_sample.gather_sum",
+    ]
     found = []
     for dtype in dtypes:
         for n in images:
-            common: dict[str, Any] = {
-                "dtype": dtype,
-                "images": n,
-                "height": size,
-                "width": size,
-                "channels": channels,
-            }
+
+            def problem(
+                name: str,
+                inputs: int = channels,
+                outputs: int = 0,
+                kernel: tuple[int, int] = (1, 1),
+                dilation: int = 1,
+                *,
+                dtype: str = dtype,
+                n: int = n,
+            ) -> Problem:
+                # The matrix products know no rows and columns of an image.
+                flat = name.startswith(("linear.", "gated_inception."))
+                height, width = (1, size * size) if flat else (size, size)
+                return Problem(name, dtype, n, height, width, inputs, outputs, kernel, dilation)
+
             for direction in ("backward", "weight_grad", "forward"):
-                name = f"deform_conv2d.{direction}"
-                found.append(Problem(name, features=channels, size=(3, 3), **common))
-            for kernel_size, dilation in convolutions:
+                found.append(problem(f"deform_conv2d.{direction}", channels, channels, (3, 3)))
+            for kernel, dilation in depthwise_sizes:
                 for direction in ("weight_grad", "correlate"):
                     name = f"depthwise_conv2d.{direction}"
-                    found.append(Problem(name, size=kernel_size, dilation=dilation, **common))
-            for direction in ("backward", "forward", "gather_sum"):
-                found.append(Problem(f"bilinear_sample.{direction}", **common))
+                    found.append(problem(name, channels, 0, kernel, dilation))
+            found += [problem(*product) for product in products]
+            found += [problem(name) for name in maps]
     return found

@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 from jax import Array
-from jax.experimental.pallas import triton as plt
 
 __all__ = ["RELAXED", "atomic_add"]
 
@@ -54,6 +53,8 @@ def _relaxed() -> Any:
 
 
 def _pallas(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
+    from jax.experimental.pallas import triton as plt
+
     plt.atomic_add(ref, index, value, mask=mask)
 
 

@@ -42,9 +42,8 @@ OPERATORS = (
 IMPLEMENTATIONS = ("reference", "xla", "native", "pallas")
 
 _GPU = ("gpu", "cuda", "rocm")
-# Best first. Only ever chosen by name: ``reference``, slow on purpose, and ``pallas``, until its
-# kernels have been checked on a GPU.
-_PREFERENCE = {"cpu": ("native", "xla"), "gpu": ("xla",)}
+# Best first. ``reference``, slow on purpose, is only ever chosen by name.
+_PREFERENCE = {"cpu": ("native", "xla"), "gpu": ("pallas", "xla")}
 
 
 class UnsupportedError(NotImplementedError):

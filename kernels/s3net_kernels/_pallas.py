@@ -14,17 +14,23 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton as plt
 
 from s3net_kernels._atomic import atomic_add
 from s3net_kernels._config import settings
 
+try:  # deprecated since JAX 0.11: some day it will not be there
+    from jax.experimental.pallas import triton as plt
+except ImportError:
+    plt: Any = None
+
 __all__ = [
     "add_at",
+    "block",
     "ceil_div",
     "decline",
     "launch",
     "load",
+    "matmul",
     "power_of_two",
     "split",
     "store",
@@ -38,6 +44,8 @@ _DTYPES = ("float32", "bfloat16", "float16")
 
 def unavailable() -> str | None:
     """Why no Pallas kernel can run here, or None."""
+    if plt is None:
+        return f"JAX {jax.__version__} has no Triton backend of Pallas"
     if settings().interpret:
         return None
     try:
@@ -124,6 +132,25 @@ def add_at(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
         ref[...] = ref[...].at[inside].add(jnp.where(mask, value, 0))
     else:
         atomic_add(ref, index, value, mask)
+
+
+def block(
+    lead: tuple[Any, ...], rows: tuple[Array, Array], columns: tuple[Array, Array]
+) -> tuple[tuple[Any, ...], Array]:
+    """Index of a block of a matrix, and which of its elements exist.
+
+    Args:
+      lead: the indices before the matrix' own.
+      rows, columns: the numbers of both, and which of them exist.
+    """
+    index = (*lead, rows[0][:, None], columns[0][None, :])
+    return index, rows[1][:, None] & columns[1][None, :]
+
+
+def matmul(a: Array, b: Array, contract: tuple[int, int]) -> Array:
+    """Product of two blocks over one axis of each, summed in float32."""
+    dimensions = (((contract[0],), (contract[1],)), ((), ()))
+    return lax.dot_general(a, b, dimensions, preferred_element_type=jnp.float32)
 
 
 def zeros_for_sums(shape: tuple[int, ...], after: Array) -> Array:

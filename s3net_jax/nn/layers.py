@@ -31,7 +31,8 @@ def param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
 
 
 def without_pallas(implementation: str | None) -> str | None:
-    """For operators that XLA serves best on a GPU, so that ``"pallas"`` has none of them."""
+    """For operators whose Pallas kernels do not serve every size, or that have none: the best one
+    that does serve. On a GPU that is ``"pallas"`` wherever it can be."""
     return None if implementation == "pallas" else implementation
 
 

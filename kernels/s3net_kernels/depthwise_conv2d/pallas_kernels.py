@@ -161,33 +161,28 @@ def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
     channels = min(power_of_two(problem.channels), 64)
     columns = max(min(power_of_two(problem.width), 512 // channels), 1)
     rows = 64 if problem.images < 8 else 256
-    return {
-        "columns": columns,
-        "channels": channels,
-        "rows": rows,
-        "taps": _taps(problem.size, columns * channels // 256),
-        "num_warps": 8,
-    }
+    return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 8}
 
 
 def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`weight_grad` worth measuring."""
     most = power_of_two(problem.channels)
-    found = []
-    for channels in {min(most, 32), min(most, 64)}:
-        for columns in (4, 8, 16, 32):
-            for warps in (2, 4, 8, 16):
-                each = columns * channels // (32 * warps)
-                if columns <= power_of_two(problem.width) and 1 <= each <= 4:
-                    taps = _taps(problem.size, each)
-                    span = {"columns": columns, "channels": channels, "taps": taps}
-                    found += [{**span, "rows": r, "num_warps": warps} for r in (32, 64, 128, 256)]
-    return found
+    return [
+        {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
+        for channels in {min(most, 32), min(most, 64)}
+        for columns in (4, 8, 16, 32)
+        for rows in ((32, 64, 128) if problem.images < 8 else (64, 128, 256))
+        for warps in (2, 4, 8, 16)
+        if columns <= power_of_two(problem.width)
+        # Values of a tile that a thread holds, for each of up to kh·kw taps.
+        and 1 <= columns * channels // (32 * warps) <= 4
+    ]
 
 
-def _taps(size: tuple[int, int], each: int) -> int:
-    """Columns of the kernel whose sums stay in registers with ``each`` of a thread's channels."""
-    most = max(112 // (size[0] * max(each, 1)), 1)
+def _taps(size: tuple[int, int], blocks: Blocks) -> int:
+    """Columns of the kernel whose sums stay in a thread's registers."""
+    each = max(blocks["columns"] * blocks["channels"] // (32 * blocks["num_warps"]), 1)
+    most = max(112 // (size[0] * each), 1)
     return ceil_div(size[1], ceil_div(size[1], most))
 
 
@@ -224,7 +219,7 @@ def weight_grad(
     steps = dilation * ceil_div(deep, span[2])
     per_group = images // groups
     parts = per_group * steps * tiles[0]
-    taps = min(blocks["taps"], size[1])
+    taps = _taps(size, blocks)
     kernel = functools.partial(
         _weight_grad_kernel,
         extent=(height, width, channels),

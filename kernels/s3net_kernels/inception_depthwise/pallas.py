@@ -18,7 +18,7 @@ from s3net_kernels.depthwise_conv2d import pallas as depthwise
 from s3net_kernels.depthwise_conv2d.pallas_kernels import correlate, weight_grad
 from s3net_kernels.inception_depthwise import xla
 
-__all__ = ["inception_depthwise", "supports", "unavailable"]
+__all__ = ["gradients", "inception_depthwise", "supports", "unavailable", "value"]
 
 Arrays = tuple[Array, ...]
 
@@ -39,7 +39,9 @@ def inception_depthwise(
     return _inception(x, weights, biases, dilations)
 
 
-def _value(x: Array, weights: Arrays, biases: Arrays, dilations: tuple[int, ...]) -> Array:
+def value(x: Array, weights: Arrays, biases: Arrays, dilations: tuple[int, ...]) -> Array:
+    """The convolutions, by kernels; it has no gradient."""
+
     def run(_: int, x: Array, *parameters: Array) -> Array:
         channels = x.shape[3]
         shape = (*x.shape[:3], len(dilations) * channels)
@@ -54,7 +56,7 @@ def _value(x: Array, weights: Arrays, biases: Arrays, dilations: tuple[int, ...]
     return fold_images(run, 1, (True, *[False] * len(parameters)), x, *parameters)
 
 
-def _gradients(dilations: tuple[int, ...], x: Array, weights: Arrays, g: Array):
+def gradients(dilations: tuple[int, ...], x: Array, weights: Arrays, g: Array):
     """(dx, dweights, dbiases), by kernels; the last two float32."""
 
     def run_dx(_: int, g: Array, *flipped: Array) -> Array:
@@ -97,7 +99,7 @@ def _plain_gradients(dilations: tuple[int, ...], x: Array, weights: Arrays, g: A
     return dx, tuple(dw.astype(jnp.float32) for dw in dweights), dbiases
 
 
-_inception = jax.custom_vjp(_value, nondiff_argnums=(3,))
+_inception = jax.custom_vjp(value, nondiff_argnums=(3,))
 
 
 def _forward(x: Array, weights: Arrays, biases: Arrays, dilations: tuple[int, ...]):
@@ -106,11 +108,11 @@ def _forward(x: Array, weights: Arrays, biases: Arrays, dilations: tuple[int, ..
 
 def _backward(dilations: tuple[int, ...], saved: Any, g: Array):
     x, weights, biases = saved
-    gradients = with_gradient_of(
+    run = with_gradient_of(
         lambda *args: _plain_gradients(dilations, *args),
-        lambda *args: _gradients(dilations, *args),
+        lambda *args: gradients(dilations, *args),
     )
-    dx, dweights, dbiases = gradients(x, weights, g)
+    dx, dweights, dbiases = run(x, weights, g)
     dweights = tuple(dw.astype(w.dtype) for dw, w in zip(dweights, weights, strict=True))
     return dx, dweights, tuple(db.astype(b.dtype) for db, b in zip(dbiases, biases, strict=True))
 

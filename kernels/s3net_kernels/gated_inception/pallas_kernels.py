@@ -1,0 +1,262 @@
+"""Pallas kernels of what follows the branches: the 1×1 convolution, the gate and the residual.
+
+y = x ⊙ (branches · w + b) + residual. Forward reads its arrays once and writes y; backward, one
+kernel too, multiplies branches and weights once more instead of having kept the product.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental import pallas as pl
+
+from s3net_kernels._pallas import (
+    block,
+    ceil_div,
+    launch,
+    load,
+    matmul,
+    power_of_two,
+    split,
+    store,
+)
+from s3net_kernels._tuning import Blocks, Problem, choose
+
+__all__ = ["backward", "candidates", "forward", "heuristic"]
+
+_LEAST = 16
+"""Smallest side of a matrix product on tensor cores."""
+_PROGRAMS = {"forward": 1024, "backward": 256}
+"""Programs that fill a large GPU, about; more of backward's cost more partial sums."""
+
+
+def heuristic(problem: Problem) -> dict[str, int]:
+    """Block sizes of both kernels where none are measured."""
+    direction = problem.kernel.rpartition(".")[2]
+    pixels = 32
+    programs = problem.images * ceil_div(problem.height * problem.width, pixels)
+    return {
+        "pixels": pixels,
+        "channels": max(_LEAST, min(power_of_two(problem.channels), 64)),
+        "tiles": min(power_of_two(programs // _PROGRAMS[direction]), 32),
+        "num_warps": 8 if direction == "backward" else 4,
+        "num_stages": 2,
+    }
+
+
+def candidates(problem: Problem) -> list[dict[str, int]]:
+    """Block sizes of both kernels worth measuring."""
+    base = heuristic(problem)
+    return [
+        {**base, "pixels": p, "tiles": tiles, "num_warps": warps, "num_stages": stages}
+        for p in (16, 32, 64, 128)
+        for tiles in sorted(
+            {max(1, base["tiles"] * base["pixels"] // p * n // 4) for n in (2, 4, 8)}
+        )
+        for warps in (4, 8)
+        for stages in (1, 2, 3)
+        if p // warps in (4, 8, 16)
+    ]
+
+
+class _Call:
+    """Shapes and block sizes of one call, and what its kernels share."""
+
+    def __init__(self, direction: str, x: Array, w: Array, narrow: bool, blocks: Blocks | None):
+        self.images, self.rows, self.features = x.shape
+        self.channels = w.shape[1]
+        problem = Problem(
+            f"gated_inception.{direction}",
+            x.dtype.name,
+            self.images,
+            1,
+            self.rows,
+            self.channels,
+            self.features,
+        )
+        self.blocks = blocks or choose(problem, heuristic)
+        wide = jnp.bfloat16 if narrow else jnp.float32
+        self.kind = wide if x.dtype.itemsize > 2 else x.dtype
+        self.chunks = ceil_div(self.channels, self.blocks["channels"])
+        row_tiles = ceil_div(self.rows, self.blocks["pixels"])
+        self.tiles = min(self.blocks["tiles"], row_tiles)
+        self.parts = ceil_div(row_tiles, self.tiles)
+        self.per_group = self.images // w.shape[0]
+        self.width = max(_LEAST, power_of_two(self.features))
+
+    def some_rows(self, tile: Any) -> tuple[Array, Array]:
+        """The rows of a tile, and which of them exist."""
+        count = self.blocks["pixels"]
+        rows = tile * count + jnp.arange(count, dtype=jnp.int32)
+        return rows, rows < self.rows
+
+    def lanes(self, chunk: Any) -> tuple[Array, Array]:
+        """The branches' channels of a chunk, and which of them exist."""
+        count = self.blocks["channels"]
+        lanes = chunk * count + jnp.arange(count, dtype=jnp.int32)
+        return lanes, lanes < self.channels
+
+    def outs(self) -> tuple[Array, Array]:
+        """The channels of x, and which of them exist."""
+        outs = jnp.arange(self.width, dtype=jnp.int32)
+        return outs, outs < self.features
+
+    def matrices(self, w: Any, group: Any) -> list[Array]:
+        """(channels, width) weights of every chunk."""
+        blocks = [block((group,), self.lanes(n), self.outs()) for n in range(self.chunks)]
+        return [load(w, *of_chunk).astype(self.kind) for of_chunk in blocks]
+
+    def values(self, branches: Any, image: Any, rows: tuple[Array, Array]) -> list[Array]:
+        """(pixels, channels) values of every chunk."""
+        blocks = [block((image,), rows, self.lanes(n)) for n in range(self.chunks)]
+        return [load(branches, *of_chunk).astype(self.kind) for of_chunk in blocks]
+
+    def mixed(self, values: list[Array], weights: list[Array], bias: Array) -> Array:
+        """(pixels, width): what the gate multiplies x with."""
+        total = jnp.zeros((self.blocks["pixels"], self.width), jnp.float32)
+        for value, matrix in zip(values, weights, strict=True):
+            total = total + matmul(value, matrix, (1, 0))
+        return total + bias
+
+
+def forward(
+    x: Array,
+    branches: Array,
+    w: Array,
+    b: Array,
+    residual: Array | None,
+    *,
+    narrow: bool,
+    blocks: Blocks | None = None,
+) -> Array:
+    """(N, rows, C), of images x (N, rows, C) and branches (N, rows, K); see ``_batching``.
+
+    Args:
+      x, branches: images.
+      w, b: weights (G, K, C) and biases (G, C).
+      residual: (N, rows, C), or None.
+      narrow: whether factors of float32 are rounded to bfloat16.
+      blocks: block sizes; by default chosen.
+    """
+    call = _Call("forward", x, w, narrow, blocks)
+    return launch(
+        functools.partial(_forward_kernel, call=call),
+        jax.ShapeDtypeStruct(x.shape, x.dtype),
+        (call.parts, call.images),
+        call.blocks,
+        *(a for a in (x, branches, w, b, residual) if a is not None),
+        name="gated_forward",
+    )
+
+
+def _forward_kernel(x, branches, w, b, *refs, call: _Call):
+    residual, out = (None, *refs)[-2:]
+    part, image = pl.program_id(0), pl.program_id(1)
+    group, _ = split(image, call.per_group)
+    outs, weights = call.outs(), call.matrices(w, group)
+    bias = load(b, (group, outs[0]), outs[1])[None, :]
+
+    def row_tile(n, _):
+        rows = call.some_rows(part * call.tiles + n)
+        mixed = call.mixed(call.values(branches, image, rows), weights, bias)
+        here, exist = block((image,), rows, outs)
+        y = load(x, here, exist) * mixed
+        if residual is not None:
+            y = y + load(residual, here, exist)
+        store(out, here, y, exist)
+        return 0
+
+    lax.fori_loop(0, call.tiles, row_tile, 0)
+
+
+def backward(
+    groups: int,
+    x: Array,
+    branches: Array,
+    w: Array,
+    b: Array,
+    g: Array,
+    *,
+    narrow: bool,
+    blocks: Blocks | None = None,
+) -> tuple[Array, Array, Array, Array]:
+    """(dx, dbranches, dw, db); the first two in the dtype of ``x``, the others float32.
+
+    The same on every run. dx is that of the gate alone.
+
+    Args:
+      groups: of images, over which dw (G, K, C) and db (G, C) sum.
+      x, branches, w, b, narrow: as in :func:`forward`.
+      g: (N, rows, C) cotangent.
+      blocks: block sizes; by default chosen.
+    """
+    call = _Call("backward", x, w, narrow, blocks)
+    members = call.images // groups
+    kernel = functools.partial(_backward_kernel, call=call, members=members)
+    # The gradient of the biases is one more row of that of the weights.
+    sums = (groups, members * call.parts, call.channels + 1, call.features)
+    dx, dbranches, partial = launch(
+        kernel,
+        [
+            jax.ShapeDtypeStruct(x.shape, x.dtype),
+            jax.ShapeDtypeStruct(branches.shape, x.dtype),
+            jax.ShapeDtypeStruct(sums, jnp.float32),
+        ],
+        (call.parts * (call.chunks + 1), call.images),
+        call.blocks,
+        *(x, branches, w, b, g),
+        name="gated_backward",
+    )
+    total = partial.sum(1)
+    return dx, dbranches, total[:, : call.channels], total[:, call.channels]
+
+
+def _backward_kernel(x, branches, w, b, g, dx, dbranches, partial, *, call: _Call, members: int):
+    # For the same rows, a program of each chunk, and one for the gate: what they read in common,
+    # they read at the same time, and no program holds the weights' whole gradient.
+    part, role = split(pl.program_id(0), call.chunks + 1)
+    image = pl.program_id(1)
+    group, _ = split(image, call.per_group)
+    outs = call.outs()
+
+    @pl.when(role == call.chunks)
+    def gate():
+        weights, bias = call.matrices(w, group), load(b, (group, outs[0]), outs[1])[None, :]
+
+        def row_tile(n, _):
+            rows = call.some_rows(part * call.tiles + n)
+            here, exist = block((image,), rows, outs)
+            mixed = call.mixed(call.values(branches, image, rows), weights, bias)
+            store(dx, here, load(g, here, exist) * mixed, exist)
+            return 0
+
+        lax.fori_loop(0, call.tiles, row_tile, 0)
+
+    @pl.when(role < call.chunks)
+    def product():
+        lanes = call.lanes(role)
+        weights = load(w, *block((group,), lanes, outs)).astype(call.kind)
+
+        def row_tile(n, sums):
+            dw, db = sums
+            rows = call.some_rows(part * call.tiles + n)
+            here, exist = block((image,), rows, outs)
+            dmixed = load(g, here, exist) * load(x, here, exist)
+            db, dmixed = db + jnp.sum(dmixed, 0), dmixed.astype(call.kind)
+            there, present = block((image,), rows, lanes)
+            value = load(branches, there, present).astype(call.kind)
+            store(dbranches, there, matmul(dmixed, weights, (1, 1)), present)
+            return dw + matmul(value, dmixed, (0, 0)), db
+
+        zero = jnp.zeros((call.blocks["channels"], call.width), jnp.float32)
+        start = zero, jnp.zeros(call.width, jnp.float32)
+        dw, db = lax.fori_loop(0, call.tiles, row_tile, start)
+        of_sums, member = split(image, members)
+        place = (of_sums, member * call.parts + part)
+        index, mask = block(place, lanes, outs)
+        store(partial, index, dw, mask)
+        store(partial, (*place, call.channels, outs[0]), db, outs[1] & (role == 0))

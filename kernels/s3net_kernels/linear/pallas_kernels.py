@@ -1,0 +1,336 @@
+"""Pallas kernels of the linear layer, forward and backward, one each.
+
+Both walk over tiles of rows with the weights held: what follows the matrix product, or precedes
+it in backward, is done on the tile, so that no array but the layer's own reaches memory. The
+precision of the products of float32 follows ``jax.default_matmul_precision``, as everywhere in
+JAX: TF32 unless more is asked for. 16-bit factors are multiplied in 16 bits and summed in float32.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental import pallas as pl
+
+from s3net_kernels._pallas import (
+    block,
+    ceil_div,
+    launch,
+    load,
+    matmul,
+    power_of_two,
+    split,
+    store,
+)
+from s3net_kernels._tuning import Blocks, Problem, choose
+
+__all__ = ["backward", "candidates", "forward", "heuristic"]
+
+_LEAST = 16
+"""Smallest side of a matrix product on tensor cores."""
+_HELD = 192 * 64
+"""Weights that the forward kernel keeps from one tile of rows to the next, at most."""
+_SUMS = 64 * 64
+"""Sums of the weight gradient in one program, where they are not fewer than the least."""
+_PROGRAMS = {"forward": 1024, "backward": 512}
+"""Programs that fill a large GPU, about; more of backward's make more partial sums."""
+_MOST_TILES = {"forward": 8, "backward": 32}
+_SHARED = 160 * 1024
+"""Bytes of shared memory for the tiles on their way, at most."""
+
+
+def heuristic(problem: Problem) -> dict[str, int]:
+    """Block sizes of both kernels where none are measured."""
+    direction = "backward" if problem.kernel.endswith("backward") else "forward"
+    channels = max(_LEAST, min(power_of_two(problem.channels), 64))
+    features = max(_LEAST, min(power_of_two(problem.features), 64))
+    if direction == "backward":
+        width = ceil_div(problem.features, features) * features
+        channels = max(_LEAST, min(channels, power_of_two(_SUMS // width)))
+    # Backward holds three tiles and two matrices in registers. Pipelines hold all blocks of a
+    # tile in shared memory, several times.
+    pixels = 32 if direction == "backward" else 64
+    chunks = ceil_div(problem.channels, channels)
+    several = chunks > 1 or (direction == "backward" and problem.features > features)
+    programs = problem.images * ceil_div(problem.height * problem.width, pixels)
+    programs *= chunks if direction == "backward" else 1
+    return {
+        "pixels": pixels,
+        "channels": channels,
+        "features": features,
+        "tiles": min(power_of_two(programs // _PROGRAMS[direction]), _MOST_TILES[direction]),
+        "num_warps": 8 if several and direction == "forward" else 4,
+        "num_stages": 1 if several else 2,
+    }
+
+
+def candidates(problem: Problem) -> list[dict[str, int]]:
+    """Block sizes of both kernels worth measuring."""
+    base = heuristic(problem)
+    rows = base["pixels"] * base["tiles"]
+    backward = problem.kernel.endswith("backward")
+    width = problem.channels + (problem.features if backward else 0)
+    size = 4 if problem.dtype == "float32" else 2
+    return [
+        {**base, "pixels": p, "tiles": tiles, "num_warps": warps, "num_stages": stages}
+        for p in (32, 64, 128)
+        for tiles in sorted({max(1, some // p) for some in (rows // 2, rows, rows * 2)})
+        for warps in (4, 8)
+        for stages in (1, 2, 3)
+        # Enough rows for every warp, and few enough for its registers.
+        if (32 if warps == 4 else 64) <= p <= (64 if backward and warps == 4 else 128)
+        if stages * p * width * size <= _SHARED
+    ]
+
+
+class _Call:
+    """Shapes and block sizes of one call, and what its kernels share."""
+
+    def __init__(
+        self,
+        direction: str,
+        x: Array,
+        w: Array,
+        gelu: bool,
+        narrow: bool,
+        blocks: Blocks | None,
+    ):
+        self.images, self.rows, self.channels = x.shape
+        self.features = w.shape[2]
+        problem = Problem(
+            f"linear.{'gelu_' if gelu else ''}{direction}",
+            x.dtype.name,
+            self.images,
+            1,
+            self.rows,
+            self.channels,
+            self.features,
+        )
+        self.blocks = blocks or choose(problem, heuristic)
+        wide = jnp.bfloat16 if narrow else jnp.float32
+        self.kind = wide if x.dtype.itemsize > 2 else x.dtype
+        self.chunks = ceil_div(self.channels, self.blocks["channels"])
+        self.feature_tiles = ceil_div(self.features, self.blocks["features"])
+        row_tiles = ceil_div(self.rows, self.blocks["pixels"])
+        self.tiles = min(self.blocks["tiles"], row_tiles)
+        self.parts = ceil_div(row_tiles, self.tiles)
+        self.per_group = self.images // w.shape[0]
+
+    def some_rows(self, tile: Any) -> tuple[Array, Array]:
+        """The rows of a tile, and which of them exist."""
+        count = self.blocks["pixels"]
+        rows = tile * count + jnp.arange(count, dtype=jnp.int32)
+        return rows, rows < self.rows
+
+    def lanes(self, chunk: Any) -> tuple[Array, Array]:
+        """The input channels of a chunk, and which of them exist."""
+        count = self.blocks["channels"]
+        lanes = chunk * count + jnp.arange(count, dtype=jnp.int32)
+        return lanes, lanes < self.channels
+
+    def outs(self, tile: Any) -> tuple[Array, Array]:
+        """The output channels of a tile, and which of them exist."""
+        count = self.blocks["features"]
+        outs = tile * count + jnp.arange(count, dtype=jnp.int32)
+        return outs, outs < self.features
+
+    def matrix(self, w: Any, group: Any, chunk: Any, tile: Any) -> Array:
+        """(channels, features) weights."""
+        index, mask = block((group,), self.lanes(chunk), self.outs(tile))
+        return load(w, index, mask).astype(self.kind)
+
+    def bias(self, b: Any, group: Any, tile: Any) -> Array:
+        """(1, features) biases, zero where there are none."""
+        outs, exist = self.outs(tile)
+        if b is None:
+            return jnp.zeros((1, outs.size), jnp.float32)
+        return load(b, (group, outs), exist)[None, :]
+
+
+def _normal(z: Array) -> tuple[Array, Array]:
+    """The normal distribution Φ(z), within 3e-7, and its density φ(z).
+
+    Abramowitz and Stegun, 7.1.26: erfc(u) = exp(-u²)·p(t) with t = 1 / (1 + 0.3275911·u), here of
+    u = |z|/√2. There is no erf in Pallas' Triton backend, and this one shares its exponential.
+    """
+    bell = jnp.exp2(z * z * (-0.5 * math.log2(math.e)))
+    t = 1 / (1 + (0.3275911 * math.sqrt(0.5)) * jnp.abs(z))
+    series = jnp.full(z.shape, 1.061405429, jnp.float32)
+    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series = series * t + coefficient
+    tail = series * t * bell * 0.5
+    return jnp.where(z < 0, tail, 1 - tail), bell * (1 / math.sqrt(2 * math.pi))
+
+
+def forward(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    residual: Array | None,
+    *,
+    gelu: bool,
+    narrow: bool,
+    blocks: Blocks | None = None,
+) -> Array:
+    """The layer, of images (N, rows, K) by weights (G, K, O) and biases (G, O); see ``_batching``.
+
+    Args:
+      x, w, b: images, weights and biases.
+      residual: (N, rows, O), added after the activation, or None.
+      gelu: whether the activation is GELU; none otherwise.
+      narrow: whether factors of float32 are rounded to bfloat16.
+      blocks: block sizes; by default chosen.
+    """
+    call = _Call("forward", x, w, gelu, narrow, blocks)
+    present = (b is not None, residual is not None)
+    kernel = functools.partial(_forward_kernel, call=call, gelu=gelu, present=present)
+    return launch(
+        kernel,
+        jax.ShapeDtypeStruct((call.images, call.rows, call.features), x.dtype),
+        (call.parts * call.feature_tiles, call.images),
+        call.blocks,
+        *(a for a in (x, w, b, residual) if a is not None),
+        name="linear_forward",
+    )
+
+
+def _forward_kernel(x, w, *refs, call: _Call, gelu: bool, present: tuple[bool, bool]):
+    b, residual, out = _optional(refs, present)
+    part, tile = split(pl.program_id(0), call.feature_tiles)
+    image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
+    outs, start = call.outs(tile), call.bias(b, group, tile)
+    size = call.chunks * call.blocks["channels"] * call.blocks["features"]
+    again = call.tiles > 1 and size <= _HELD
+    held = [call.matrix(w, group, chunk, tile) for chunk in range(call.chunks if again else 0)]
+
+    def row_tile(n, _):
+        rows = call.some_rows(part * call.tiles + n)
+        total = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
+        for chunk in range(call.chunks):
+            value = load(x, *block((image,), rows, call.lanes(chunk))).astype(call.kind)
+            weights = held[chunk] if held else call.matrix(w, group, chunk, tile)
+            total = total + matmul(value, weights, (1, 0))
+        y = total + start
+        if gelu:
+            y = y * _normal(y)[0]
+        index, mask = block((image,), rows, outs)
+        if residual is not None:
+            y = y + load(residual, index, mask)
+        store(out, index, y, mask)
+        return 0
+
+    lax.fori_loop(0, call.tiles, row_tile, 0)
+
+
+def backward(
+    groups: int,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    g: Array,
+    other: Array | None,
+    *,
+    gelu: bool,
+    narrow: bool,
+    blocks: Blocks | None = None,
+) -> tuple[Array, Array, Array | None]:
+    """(dx, dw, db): dx in the dtype of ``x``, the others float32; the same on every run.
+
+    Args:
+      groups: of images, over which dw (G, K, O) and db (G, O) sum.
+      x, w, b, gelu, narrow: as in :func:`forward`.
+      g: (N, rows, O) cotangent.
+      other: (N, rows, K) to be added to dx, or None.
+      blocks: block sizes; by default chosen.
+    """
+    call = _Call("backward", x, w, gelu, narrow, blocks)
+    # Without an activation, the biases' values don't matter.
+    used = b if gelu else None
+    present = (used is not None, other is not None)
+    kernel = functools.partial(
+        _backward_kernel,
+        call=call,
+        gelu=gelu,
+        present=present,
+        members=call.images // groups,
+        bias=b is not None,
+    )
+    # The gradient of the biases is one more row of that of the weights.
+    height = call.channels + (b is not None)
+    partial_shape = (groups, call.images // groups * call.parts, height, call.features)
+    dx, partial = launch(
+        kernel,
+        [jax.ShapeDtypeStruct(x.shape, x.dtype), jax.ShapeDtypeStruct(partial_shape, jnp.float32)],
+        (call.parts * call.chunks, call.images),
+        call.blocks,
+        *(a for a in (x, w, g, used, other) if a is not None),
+        name="linear_backward",
+    )
+    total = partial.sum(1)
+    return dx, total[:, : call.channels], None if b is None else total[:, call.channels]
+
+
+def _backward_kernel(
+    x, w, g, *refs, call: _Call, gelu: bool, present: tuple[bool, bool], members: int, bias: bool
+):
+    b, other, dx, partial = _optional(refs, present)
+    part, chunk = split(pl.program_id(0), call.chunks)
+    image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
+    lanes, tiles = call.lanes(chunk), range(call.feature_tiles)
+    held = [call.matrix(w, group, chunk, tile) for tile in tiles]
+    start = [call.bias(b, group, tile) for tile in tiles] if gelu else []
+
+    def slope(rows, value, tile):
+        """Derivative of the activation, out of all channels."""
+        z = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
+        for n in range(call.chunks):
+            factors = value, held[tile]
+            if call.chunks > 1:
+                of_x = load(x, *block((image,), rows, call.lanes(n))).astype(call.kind)
+                factors = of_x, call.matrix(w, group, n, tile)
+            z = z + matmul(*factors, (1, 0))
+        z = z + start[tile]
+        below, density = _normal(z)
+        return below + z * density
+
+    def row_tile(n, sums):
+        rows = call.some_rows(part * call.tiles + n)
+        here, exist = block((image,), rows, lanes)
+        value = load(x, here, exist).astype(call.kind)
+        total = jnp.zeros(exist.shape, jnp.float32)
+        results = []
+        for tile in tiles:
+            dz = load(g, *block((image,), rows, call.outs(tile)))
+            if gelu:
+                dz = dz * slope(rows, value, tile)
+            dw, db = sums[tile]
+            db = db + jnp.sum(dz, 0) if bias else db
+            dz = dz.astype(call.kind)
+            total = total + matmul(dz, held[tile], (1, 1))
+            results.append((dw + matmul(value, dz, (0, 0)), db))
+        if other is not None:
+            total = total + load(other, here, exist)
+        store(dx, here, total, exist)
+        return results
+
+    shape = (call.blocks["channels"], call.blocks["features"])
+    zeros = jnp.zeros(shape, jnp.float32), jnp.zeros(shape[1:] if bias else (1,), jnp.float32)
+    sums = lax.fori_loop(0, call.tiles, row_tile, [zeros for _ in tiles])
+    group, member = split(image, members)
+    for tile, (dw, db) in zip(tiles, sums, strict=True):
+        place, outs = (group, member * call.parts + part), call.outs(tile)
+        index, mask = block(place, lanes, outs)
+        store(partial, index, dw, mask)
+        if bias:
+            store(partial, (*place, call.channels, outs[0]), db, outs[1] & (chunk == 0))
+
+
+def _optional(refs: tuple[Any, ...], present: tuple[bool, ...]) -> list[Any]:
+    """``refs`` with None for the leading ones that are not present."""
+    found = iter(refs)
+    return [*(next(found) if there else None for there in present), *found]
