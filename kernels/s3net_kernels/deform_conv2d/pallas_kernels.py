@@ -35,37 +35,39 @@ __all__ = ["backward", "candidates", "forward", "heuristic", "weight_grad"]
 
 _LEAST = 16
 """Smallest side of a matrix product on tensor cores."""
+_SUMS = 64 * 64
+"""Sums of the weight gradient in one program, where a chunk has not more."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of every kernel where none are measured."""
-    channels = max(_LEAST, min(power_of_two(problem.channels), 64))
-    features = max(_LEAST, min(power_of_two(problem.features), 64))
-    # What stays in registers: the backward kernel holds the most.
-    wide = problem.dtype != "float32" and not problem.kernel.endswith("backward")
+    backward = problem.kernel.endswith("backward")
+    gradient = problem.kernel.endswith("weight_grad")
     return {
-        "pixels": 64 if wide else 32,
-        "channels": channels,
-        "features": features,
+        "pixels": 64 if gradient else 32,
+        # Where a pixel samples is found once for all chunks of channels, by as many threads as a
+        # chunk takes: small chunks, few threads that do the same.
+        "channels": min(max(_LEAST, power_of_two(problem.channels)), _LEAST if backward else 32),
+        "features": max(_LEAST, min(power_of_two(problem.features), 64)),
         "tiles": 32,
-        "num_warps": 8,
-        # Loads that are pipelined pass by the first cache, which holds what the taps share.
-        "num_stages": 1,
+        "num_warps": 4,
+        "num_stages": 1 if gradient or backward else 3,
     }
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of every kernel worth measuring."""
     base = heuristic(problem)
-    tiles = (8, 32, 128) if problem.kernel.endswith("weight_grad") else (base["tiles"],)
+    gradient = problem.kernel.endswith("weight_grad")
+    most = max(_LEAST, power_of_two(problem.channels))
     return [
         {**base, "pixels": p, "channels": c, "tiles": t, "num_warps": warps, "num_stages": stages}
-        for p in (16, 32, 64, 128)
-        for c in {base["channels"], max(_LEAST, base["channels"] // 2)}
-        for t in tiles
+        for p in (32, 64)
+        for c in {min(most, _LEAST), min(most, 32)}
+        for t in ((32, 128) if gradient else (base["tiles"],))
         for warps in (2, 4, 8)
-        for stages in (1, 2, 3)
-        if 4 <= p * c // (32 * warps) <= 64
+        for stages in (1, 3)
+        if 4 <= p * c // (32 * warps) <= 32
     ]
 
 
@@ -230,22 +232,29 @@ def _backward_kernel(rows, offset, mask, g, w, *refs, call: _Call, scatter: bool
     def tap(t, _):
         around = call.around(offset, image, pixel, exists, t)
         scale = load(mask, (image, pixel, t), exists)
-        products = [jnp.zeros(pixel.shape, jnp.float32)] * 4
-        for chunk in range(call.chunks):
-            lanes = call.lanes(chunk)
+        shares = [corner.weight * scale for corner in around]
+
+        def chunk(n, products):
+            lanes = call.lanes(n)
             valid = exists[:, None] & lanes[1][None, :]
             columns = jnp.zeros(valid.shape, jnp.float32)
             for tile in range(call.feature_tiles):
                 part = cotangent(tile) if whole is None else whole
                 weights = call.matrix(w, group, t, lanes, call.outs(tile))
                 columns = columns + matmul(part, weights, (1, 1))
-            for n, corner in enumerate(around):
+            found = []
+            for product, corner, share in zip(products, around, shares, strict=True):
                 index = (corner.row[:, None], lanes[0][None, :])
-                products[n] = products[n] + jnp.sum(load(rows, index, valid) * columns, 1)
+                found.append(product + load(rows, index, valid) * columns)
                 if dx is not None:
-                    share = corner.weight * scale
                     add_at(dx, index, columns * share[:, None], valid & (share != 0)[:, None])
-        _store_taps(doffset, dmask, (image, pixel, t), exists, around, products, scale)
+            return found
+
+        # Summed over the channels at the end: that takes all threads of a pixel.
+        zero = jnp.zeros((pixel.size, call.blocks["channels"]), jnp.float32)
+        products = lax.fori_loop(0, call.chunks, chunk, [zero] * 4)
+        sums = [jnp.sum(product, 1) for product in products]
+        _store_taps(doffset, dmask, (image, pixel, t), exists, around, sums, scale)
         return 0
 
     lax.fori_loop(0, call.kh * call.kw, tap, 0)
@@ -276,13 +285,16 @@ def weight_grad(
     shape = (groups, *size, x.shape[3], g.shape[3])
     call = _Call("weight_grad", x, shape, blocks)
     parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
-    kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts)
+    # Chunks of channels whose sums one program holds.
+    together = max(_SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
+    together = min(together, call.chunks)
+    kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts, together=together)
     taps = call.kh * call.kw
     partial_shape = (groups, call.per_group * parts, taps, call.channels, call.features)
     partial = launch(
         kernel,
         jax.ShapeDtypeStruct(partial_shape, jnp.float32),
-        (taps * call.chunks, call.feature_tiles, call.images * parts),
+        (taps * ceil_div(call.chunks, together), call.feature_tiles, call.images * parts),
         call.blocks,
         call.rows(x),
         *call.flat(offset, mask, g),
@@ -291,26 +303,32 @@ def weight_grad(
     return partial.sum(1).reshape(shape)
 
 
-def _weight_grad_kernel(rows, offset, mask, g, out, *, call: _Call, parts: int):
-    tap, chunk = split(pl.program_id(0), call.chunks)
+def _weight_grad_kernel(rows, offset, mask, g, out, *, call: _Call, parts: int, together: int):
+    tap, share = split(pl.program_id(0), ceil_div(call.chunks, together))
     image, part = split(pl.program_id(2), parts)
-    lanes, outs = call.lanes(chunk), call.outs(pl.program_id(1))
+    chunks = [call.lanes(share * together + n) for n in range(together)]
+    outs = call.outs(pl.program_id(1))
 
-    def tile(n, total):
+    def tile(n, totals):
         pixel, exists = call.pixel(part * call.blocks["tiles"] + n)
         around = call.around(offset, image, pixel, exists, tap)
         scale = load(mask, (image, pixel, tap), exists)
-        valid = exists[:, None] & lanes[1][None, :]
-        value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
         index = (image, pixel[:, None], outs[0][None, :])
         part_of_g = load(g, index, exists[:, None] & outs[1][None, :]).astype(call.kind)
-        return total + matmul(value, part_of_g, (0, 0))
+        results = []
+        for lanes, total in zip(chunks, totals, strict=True):
+            valid = exists[:, None] & lanes[1][None, :]
+            value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
+            results.append(total + matmul(value, part_of_g, (0, 0)))
+        return results
 
     start = jnp.zeros((call.blocks["channels"], call.blocks["features"]), jnp.float32)
-    total = lax.fori_loop(0, min(call.blocks["tiles"], call.pixel_tiles), tile, start)
+    tiles = min(call.blocks["tiles"], call.pixel_tiles)
+    totals = lax.fori_loop(0, tiles, tile, [start] * together)
     group, member = split(image, call.per_group)
-    index = (group, member * parts + part, tap, lanes[0][:, None], outs[0][None, :])
-    store(out, index, total, lanes[1][:, None] & outs[1][None, :])
+    for lanes, total in zip(chunks, totals, strict=True):
+        index = (group, member * parts + part, tap, lanes[0][:, None], outs[0][None, :])
+        store(out, index, total, lanes[1][:, None] & outs[1][None, :])
 
 
 def _by_tap(w: Array) -> Array:

@@ -32,9 +32,11 @@ __all__ = [
 
 def correlate_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`correlate` where none are measured."""
-    channels = min(power_of_two(problem.channels), 64)
-    columns = max(min(power_of_two(problem.width), 2048 // channels), 1)
-    rows = 4 if problem.size[0] > 1 else 1
+    # With distant taps, more rows and fewer channels: what a tile reads beside its own is less.
+    far = problem.dilation > 1
+    channels = min(power_of_two(problem.channels), 32 if far else 64)
+    columns = max(min(power_of_two(problem.width), (512 if far else 2048) // channels), 1)
+    rows = 1 if problem.size[0] == 1 else 8 if far else 4
     return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
 
 
@@ -44,8 +46,8 @@ def correlate_candidates(problem: Problem) -> list[dict[str, int]]:
     return [
         {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
         for channels in {min(most, 32), min(most, 64)}
-        for columns in (8, 16, 32, 64)
-        for rows in (2, 4, 8)
+        for columns in (8, 16, 32)
+        for rows in (4, 8)
         for warps in (2, 4, 8)
         if columns <= power_of_two(problem.width)
         # Sums of a thread: more would not stay in registers, fewer would idle.
@@ -159,23 +161,22 @@ def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Arra
 def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`weight_grad` where none are measured."""
     channels = min(power_of_two(problem.channels), 64)
-    columns = max(min(power_of_two(problem.width), 512 // channels), 1)
+    columns = max(min(power_of_two(problem.width), 256 // channels), 1)
     rows = 64 if problem.images < 8 else 256
-    return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 8}
+    return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
 
 
 def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`weight_grad` worth measuring."""
-    most = power_of_two(problem.channels)
+    channels = min(power_of_two(problem.channels), 64)
     return [
         {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
-        for channels in {min(most, 32), min(most, 64)}
-        for columns in (4, 8, 16, 32)
+        for columns in (4, 8, 16)
         for rows in ((32, 64, 128) if problem.images < 8 else (64, 128, 256))
-        for warps in (2, 4, 8, 16)
+        for warps in (2, 4, 8)
         if columns <= power_of_two(problem.width)
         # Values of a tile that a thread holds, for each of up to kh·kw taps.
-        and 1 <= columns * channels // (32 * warps) <= 4
+        and 1 <= max(columns * channels // (32 * warps), 1) <= 4
     ]
 
 
@@ -264,19 +265,24 @@ def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, 
         row_of, g, column=columns, exists=columns < width, channel=first + lanes
     )
 
+    def rows_of_step(n):
+        values = [row_of(x, start + n, c, v, lanes) for c, v in zip(shifted, valid, strict=True)]
+        return row_of_g(start + n + kh // 2), tuple(values)
+
     def step(n, carry):
-        sums, total, recent = carry
+        sums, total, recent, (newest, values) = carry
+        # On their way while this step's are summed.
+        following = rows_of_step(n + 1)
         # Tap i multiplies row s of x with row s + kh//2 − i of g.
-        met, new = (row_of_g(start + n + kh // 2), *recent), []
-        for j in range(taps):
-            value = row_of(x, start + n, shifted[j], valid[j], lanes)
+        met, new = (newest, *recent), []
+        for j, value in enumerate(values):
             new += [old + value * row for old, row in zip(sums[j * kh :][:kh], met, strict=True)]
-        # A block's own rows: what reaches beyond the last belongs to the next.
-        return tuple(new), total + met[kh // 2], met[:-1]
+        return tuple(new), total + met[kh // 2], met[:-1], following
 
     zero = jnp.zeros(span[:2], jnp.float32)
     recent = tuple(row_of_g(start - 1 + kh // 2 - i) for i in range(kh - 1))
-    sums, total, _ = lax.fori_loop(0, span[2], step, ((zero,) * (kh * taps), zero, recent))
+    first_sums = ((zero,) * (kh * taps), zero, recent, rows_of_step(0))
+    sums, total, *_ = lax.fori_loop(0, span[2], step, first_sums)
     column_tiles = ceil_div(width, span[0])
     tile, _ = split(pl.program_id(0), ceil_div(channels, span[1]))
     group, member = split(image, per_group)

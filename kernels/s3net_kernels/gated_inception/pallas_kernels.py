@@ -30,20 +30,19 @@ __all__ = ["backward", "candidates", "forward", "heuristic"]
 
 _LEAST = 16
 """Smallest side of a matrix product on tensor cores."""
-_PROGRAMS = {"forward": 1024, "backward": 256}
-"""Programs that fill a large GPU, about; more of backward's cost more partial sums."""
+_PROGRAMS = 256
+"""Programs of a kind that fill a large GPU, about; more of backward's make more partial sums."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
-    direction = problem.kernel.rpartition(".")[2]
-    pixels = 32
+    pixels = 64
     programs = problem.images * ceil_div(problem.height * problem.width, pixels)
     return {
         "pixels": pixels,
         "channels": max(_LEAST, min(power_of_two(problem.channels), 64)),
-        "tiles": min(power_of_two(programs // _PROGRAMS[direction]), 32),
-        "num_warps": 8 if direction == "backward" else 4,
+        "tiles": min(power_of_two(programs // _PROGRAMS), 16),
+        "num_warps": 4,
         "num_stages": 2,
     }
 
@@ -51,15 +50,14 @@ def heuristic(problem: Problem) -> dict[str, int]:
 def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of both kernels worth measuring."""
     base = heuristic(problem)
+    rows = base["pixels"] * base["tiles"]
     return [
         {**base, "pixels": p, "tiles": tiles, "num_warps": warps, "num_stages": stages}
-        for p in (16, 32, 64, 128)
-        for tiles in sorted(
-            {max(1, base["tiles"] * base["pixels"] // p * n // 4) for n in (2, 4, 8)}
-        )
+        for p in (32, 64, 128)
+        for tiles in sorted({max(1, rows * n // (4 * p)) for n in (2, 4, 8)})
         for warps in (4, 8)
         for stages in (1, 2, 3)
-        if p // warps in (4, 8, 16)
+        if p // warps in (8, 16)
     ]
 
 

@@ -52,9 +52,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
     if direction == "backward":
         width = ceil_div(problem.features, features) * features
         channels = max(_LEAST, min(channels, power_of_two(_SUMS // width)))
-    # Backward holds three tiles and two matrices in registers. Pipelines hold all blocks of a
-    # tile in shared memory, several times.
-    pixels = 32 if direction == "backward" else 64
+    pixels = 64
     chunks = ceil_div(problem.channels, channels)
     several = chunks > 1 or (direction == "backward" and problem.features > features)
     programs = problem.images * ceil_div(problem.height * problem.width, pixels)
@@ -65,7 +63,8 @@ def heuristic(problem: Problem) -> dict[str, int]:
         "features": features,
         "tiles": min(power_of_two(programs // _PROGRAMS[direction]), _MOST_TILES[direction]),
         "num_warps": 8 if several and direction == "forward" else 4,
-        "num_stages": 1 if several else 2,
+        # Pipelines hold all blocks of a tile in shared memory, several times.
+        "num_stages": 1 if several or problem.kernel.endswith(".backward") else 3,
     }
 
 
