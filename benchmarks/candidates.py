@@ -44,7 +44,6 @@ _MANY_STEPS = 10
 _MODELS: dict[str, dict[str, str]] = {
     f"{OURS}, bfloat16 products": {"precision": "bfloat16"},
     f"{OURS}, XLA only": {"implementation": "xla"},
-    f"{OURS}, Pallas": {"implementation": "pallas"},
     STOCK: {"implementation": "xla"},
 }
 
@@ -116,7 +115,7 @@ def fit_candidates(
 def _ours(dtype: str) -> list[str]:
     """Our implementations that are worth timing on this platform."""
     if on_gpu():
-        return [OURS, f"{OURS}, Pallas"]
+        return [OURS, f"{OURS}, XLA only"]
     return [OURS, f"{OURS}, bfloat16 products"] if dtype == "float32" else [OURS]
 
 

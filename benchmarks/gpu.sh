@@ -14,6 +14,7 @@
 # fit-bfloat16, step-bfloat16
 # check-fits whole fits beside one in float64
 # scaling    sizes, numbers of images, channels
+# trace      where a fit's time goes, kernel by kernel: printed
 #
 # Needs python3 (or $PYTHON) with jax for CUDA, flax, optax, torch; installs nothing. Result files go to
 # benchmarks/results, or where $S3NET_BENCHMARKS_RESULTS says; with $OUT set, those that a piece
@@ -42,9 +43,9 @@ fi
 piece() {
   case "$1" in
     check) run numerics --check --only operators ;;
-    check-fits) run numerics --only fits --implementation pallas ;;
+    check-fits) run numerics --only fits ;;
     tune)
-      if [ $brief = 1 ]; then run tune --budget 150 --images 1 32 --dtype float32
+      if [ $brief = 1 ]; then run tune --budget 150 --images 32 1 --dtype float32
       else run tune --budget "$((limit - 60))"; fi ;;
     ops) run ops --repeats 9 --limit 2 ;;
     step)
@@ -53,13 +54,14 @@ piece() {
     step-bfloat16) run step --repeats 15 --dtype bfloat16 ;;
     fit)
       if [ $brief = 1 ]; then
-        run fit --repeats 2 --images 1 32 --only "s3net-jax" "s3net-jax, Pallas" \
-          "s3net-jax, Pallas, 32 at once" "torch eager" "torch.compile"
+        run fit --repeats 2 --images 1 32 --only "s3net-jax" "s3net-jax, 32 at once" \
+          "torch eager" "torch.compile"
       else run fit --repeats 3; fi ;;
     fit-bfloat16) run fit --repeats 3 --dtype bfloat16 ;;
     scaling) run scaling --limit 60 ;;
+    trace) run trace --images 1 32 --dtype float32 bfloat16 ;;
     *)
-      echo "There is no piece '$1': take check, tune, step, fit, ops, fit-bfloat16, step-bfloat16, check-fits or scaling." >&2
+      echo "There is no piece '$1': take check, tune, step, fit, ops, fit-bfloat16, step-bfloat16, check-fits, scaling or trace." >&2
       return 2 ;;
   esac
 }

@@ -59,7 +59,12 @@ def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, di
             continue
         found[name] = _errors(actual, expected)
     if has_torch():
+        import torch
+
         from benchmarks.torch_operators import torch_call
+
+        # TF32 is another precision, not another rounding: neither side has it.
+        torch.backends.cudnn.allow_tf32 = False
 
         made = torch_call(spec, args)
         if made is not None:
@@ -83,7 +88,6 @@ def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, di
 def _compiled(spec: ArgSpec, name: str) -> Any:
     plain = name.removesuffix(_DETERMINISTIC)
 
-    # TF32 is another precision, not another rounding.
     def run(*arrays: Any) -> Any:
         deterministic = None if plain == name else True
         with jax.default_matmul_precision("highest"), config(deterministic=deterministic):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from jax import Array
 from benchmarks.harness import Timing, interleave, summarise
 from benchmarks.machine import on_gpu
 from s3net_kernels import (
-    UnsupportedError,
     affine_warp,
     batch_norm,
     conv2d,
@@ -31,15 +29,14 @@ __all__ = ["part_timings"]
 
 def part_timings(size: int, channels: int, repeats: int) -> dict[str, Timing]:
     """Seconds of forward and backward of every part on one image, best implementations; on a
-    GPU by the Pallas kernels too, where there are some."""
+    GPU in plain JAX too, where that is not the best."""
     candidates = {
         name: _forward_and_backward(function, arguments)
         for name, (function, arguments) in _parts(size, channels, None).items()
     }
     if on_gpu():
-        for name, (function, arguments) in _parts(size, channels, "pallas").items():
-            with suppress(UnsupportedError):
-                candidates[f"{name}, Pallas"] = _forward_and_backward(function, arguments)
+        for name, (function, arguments) in _parts(size, channels, "xla").items():
+            candidates[f"{name}, XLA only"] = _forward_and_backward(function, arguments)
     seconds = interleave(candidates, repeats=repeats)
     return {name: summarise(values) for name, values in seconds.items()}
 

@@ -118,7 +118,7 @@ def _measure(point: dict[str, Any]) -> dict[str, Any]:
     candidates = fit_candidates(
         point["preset"], point["size"], point["channels"], "float32", steps, [n]
     )
-    wanted = (OURS, f"{OURS}, Pallas", EAGER)
+    wanted = (OURS, EAGER)
     fits = {c.name: c for c in candidates.values() if c.suite == "fit" and c.name in wanted}
     found = measure(fits, point["repeats"])
     result = {}

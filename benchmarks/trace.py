@@ -1,6 +1,6 @@
 """Where the time of a fit goes on the device: kernel by kernel, as the profiler sees them.
 
-    python -m benchmarks.trace --images 32 --implementation pallas
+    python -m benchmarks.trace --images 32
 
 prints milliseconds per image and step of every kernel, the dearest first, with the place in the
 program it comes from; the rest of the wall time, when the device waits, last. Writes nothing.
@@ -26,7 +26,7 @@ from benchmarks.machine import hold_little_memory
 __all__ = ["kernels_of", "main"]
 
 _SUMS = ("Steps", "XLA Modules", "XLA Ops", "Framework Ops", "Framework Name Scope", "Source code")
-_NAMES = {"auto": OURS, "pallas": f"{OURS}, Pallas", "xla": f"{OURS}, XLA only"}
+_NAMES = {"auto": OURS, "xla": f"{OURS}, XLA only"}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,8 +2,9 @@
 
 A table is a JSON file ``tuned/<device>.json`` with an entry for each measured :class:`Problem`.
 A call takes the entry of its own problem, else that of the nearest one in number of pixels and
-images with everything else equal, else the kernel's heuristic. Tables are looked for in the
-folder that the environment variable ``S3NET_KERNELS_TUNED`` names, then beside this file.
+images, a factor of eight away at most, with everything else equal, else the kernel's heuristic.
+Tables are looked for in the folder that the environment variable ``S3NET_KERNELS_TUNED`` names,
+then beside this file.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ Blocks = Mapping[str, int]
 """Sizes by name; ``num_warps`` and ``num_stages`` concern the launch, the others the kernel."""
 
 FOLDER = Path(__file__).parent / "tuned"
+_FAR = 3
+"""Logarithm of the factor that a problem may be smaller or larger than the one measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,14 +113,15 @@ def choose(problem: Problem, heuristic: Callable[[Problem], dict[str, int]]) -> 
 
 
 def nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:
-    """The entry of the problem's family nearest in pixels and images, or None."""
+    """The entry of the problem's family nearest in pixels and images, or None if none is near."""
     best, distance = None, math.inf
     for key, blocks in table.items():
         match = re.fullmatch(r"(.*) p(\d+) n(\d+)", key)
         if match is None or match[1] != problem.family:
             continue
         pixels, images = problem.extent
-        gap = abs(math.log2(int(match[2])) - pixels) + abs(math.log2(int(match[3])) - images)
-        if gap < distance:
-            best, distance = blocks, gap
+        gaps = abs(math.log2(int(match[2])) - pixels), abs(math.log2(int(match[3])) - images)
+        # What fills a GPU with many images leaves most of it idle with one.
+        if max(gaps) <= _FAR and sum(gaps) < distance:
+            best, distance = blocks, sum(gaps)
     return best

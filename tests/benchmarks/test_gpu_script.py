@@ -23,7 +23,7 @@ def run(*pieces: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_piece_is_a_command_of_the_benchmarks():
     commands = set(re.findall(r"^[^#\n]*\brun ([a-z]+) --", SCRIPT.read_text(), re.MULTILINE))
-    assert commands == {"numerics", "tune", "ops", "step", "fit", "scaling"}
+    assert commands == {"numerics", "tune", "ops", "step", "fit", "scaling", "trace"}
     assert all((SCRIPT.parent / f"{name}.py").is_file() for name in commands)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import jax
@@ -57,6 +58,13 @@ def test_writes_a_table_and_goes_on(tmp_path, capsys):
     assert first["entries"].items() <= second["entries"].items()
     entry = next(iter(second["entries"].values()))
     assert entry["tried"] == 2 and entry["microseconds"] <= entry["heuristic_microseconds"]
+
+
+def test_a_far_problem_is_another():
+    problem = next(p for p in problems(256, 64, (1,), ("float32",)) if "linear" in p.kernel)
+    of_images = {n: dataclasses.replace(problem, images=n).key for n in (8, 64)}
+    assert _tuning.nearest(problem, {of_images[8]: {"pixels": 8}}) == {"pixels": 8}
+    assert _tuning.nearest(problem, {of_images[64]: {"pixels": 64}}) is None
 
 
 def test_the_table_is_what_the_kernels_take(tmp_path, monkeypatch):
