@@ -91,7 +91,8 @@ def deform_conv2d(
     """
     if method == "auto":
         method = "taps" if x.device.type == "cpu" else "grid_sample"
-        if method == "grid_sample" and _has_torchvision():
+        # torch.compile can't take torchvision's operator.
+        if method == "grid_sample" and _has_torchvision() and not torch.compiler.is_compiling():
             method = "torchvision"
     if method == "torchvision":
         from torchvision.ops import deform_conv2d as operator  # pyright: ignore

@@ -20,6 +20,6 @@ class Options:
     deform: Literal["auto", "taps", "grid_sample", "torchvision"] = "auto"
     """Deformable convolution: ``taps`` (tap by tap, own backward), ``grid_sample`` (one call,
     autograd) or torchvision's operator; ``auto`` is ``taps`` on the CPU, elsewhere
-    ``torchvision`` where it is installed and ``grid_sample`` where not."""
+    ``torchvision`` where it is installed, and ``grid_sample`` where not or when compiling."""
     compile: bool = False
     """``torch.compile`` of the joint loss, forward and backward."""

@@ -31,7 +31,7 @@ def stand_in(value: str, decline: str | None = None, unavailable: str | None = N
 
 
 @pytest.mark.parametrize(
-    ("platform", "expected"), [("cpu", "native"), ("gpu", "xla"), ("tpu", "xla")]
+    ("platform", "expected"), [("cpu", "native"), ("gpu", "pallas"), ("tpu", "xla")]
 )
 def test_best_for_the_platform(modules, monkeypatch, platform, expected):
     monkeypatch.setattr(_dispatch, "platform_of", lambda *args: platform)

@@ -83,6 +83,30 @@ def test_values_and_gradient(implementation, dtype, shape, given, weighted, spat
         assert base.relative_error(gradient, slope) < allowed
 
 
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+@pytest.mark.parametrize(("shape", "given", "weighted", "spatial"), [*CASES[:8], CASES[8]])
+def test_values_and_gradient_of_the_gpu(shape, given, weighted, spatial):
+    """By the Pallas kernels, in interpret mode."""
+    logits, labels, weight = make(shape, given, weighted)
+    args = jnp.asarray(logits, jnp.float32), labels, weight
+
+    def run(implementation):
+        def function(z):
+            options = {"spatial": spatial, "implementation": implementation}
+            return total(s3net_kernels.softmax_losses, (0.7, 0.3), z, *args[1:], **options)
+
+        quick = {"xla_backend_optimization_level": 0}
+        return jax.jit(jax.value_and_grad(function, has_aux=True), compiler_options=quick)(args[0])
+
+    (_, expected), slope = run("xla")
+    with s3net_kernels.config(interpret=True):
+        (_, actual), gradient = run("pallas")
+    allowed = tolerance("float32", int(np.prod(shape)))
+    np.testing.assert_allclose(actual[:2], expected[:2], rtol=allowed)
+    np.testing.assert_array_equal(actual[2], expected[2])
+    assert base.relative_error(gradient, slope) < allowed
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_low_precision(implementation):
     args = make((1, 33, 9, 16), False, False)

@@ -14,9 +14,11 @@ from jax import Array
 from s3net_kernels._batching import fold_images
 from s3net_kernels._pallas import ceil_div, decline, unavailable, with_gradient_of
 from s3net_kernels.depthwise_conv2d import pallas as depthwise
+from s3net_kernels.depthwise_conv2d import xla as xla_depthwise
 from s3net_kernels.gated_inception import pallas_kernels as kernels
 from s3net_kernels.gated_inception import xla
 from s3net_kernels.inception_depthwise import pallas as inception
+from s3net_kernels.inception_depthwise import xla as xla_inception
 
 __all__ = ["gated_inception", "supports", "unavailable"]
 
@@ -114,7 +116,11 @@ def _flat(images: Array) -> Array:
 
 
 def _forward(x: Array, parameters: _Parameters, residual: Array | None, options: _Options):
-    y, local, branches = _value(x, parameters, residual, options)
+    # What is kept is made by kernels, and has gradients only where this is differentiated again.
+    value = with_gradient_of(
+        functools.partial(_plain_value, options), lambda *args: _value(*args, options)
+    )
+    y, local, branches = value(x, parameters, residual)
     added = None if residual is None else residual[:0]
     return y, (x, parameters, added, local, branches)
 
@@ -152,6 +158,15 @@ def _gradients(
     dx = depthwise.correlate(dlocal, p.local_w[::-1, ::-1], None, 1, plus=dgate)
     found = _Parameters(dlocal_w, dlocal_b, dweights, dbiases, dmix_w[0], dmix_b[0])
     return dx, jax.tree.map(lambda gradient, of: gradient.astype(of.dtype), found, p)
+
+
+def _plain_value(options: _Options, x: Array, p: _Parameters, residual: Array | None):
+    """The same as :func:`_value` in plain JAX."""
+    local = xla_depthwise.depthwise_conv2d(x, p.local_w, p.local_b, dilation=1)
+    branches = xla_inception.inception_depthwise(
+        local, p.weights, p.biases, dilations=options.dilations
+    )
+    return xla.gated_inception(x, *p, residual, **options._asdict()), local, branches
 
 
 def _plain_gradients(
