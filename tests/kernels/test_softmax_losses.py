@@ -84,7 +84,7 @@ def test_values_and_gradient(implementation, dtype, shape, given, weighted, spat
 
 
 @pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
-@pytest.mark.parametrize(("shape", "given", "weighted", "spatial"), [*CASES[:8], CASES[8]])
+@pytest.mark.parametrize(("shape", "given", "weighted", "spatial"), [CASES[0], *CASES[4:8]])
 def test_values_and_gradient_of_the_gpu(shape, given, weighted, spatial):
     """By the Pallas kernels, in interpret mode."""
     logits, labels, weight = make(shape, given, weighted)

@@ -20,8 +20,8 @@ from PIL import Image as PilImage
 from s3net_jax.run.history import read_history
 from tests.run.commands import save_pictures, start
 
-KILLS = int(os.environ.get("S3NET_TEST_KILLS", "4"))
-IMAGES = 60 if KILLS >= 20 else 16
+KILLS = int(os.environ.get("S3NET_TEST_KILLS", "3"))
+IMAGES = 60 if KILLS >= 20 else 12
 
 
 def finish(folder: Path, *arguments: str, cache: Path) -> dict[str, bytes]:
