@@ -57,7 +57,10 @@ piece() {
         run fit --repeats 2 --images 1 32 --only "s3net-jax" "s3net-jax, 32 at once" \
           "torch eager" "torch.compile"
       else run fit --repeats 3; fi ;;
-    fit-bfloat16) run fit --repeats 3 --dtype bfloat16 ;;
+    fit-bfloat16)
+      if [ $brief = 1 ]; then
+        run fit --repeats 2 --images 32 --dtype bfloat16 --only "s3net-jax, 32 at once"
+      else run fit --repeats 3 --dtype bfloat16; fi ;;
     scaling) run scaling --limit 60 ;;
     trace) run trace --images 1 32 --dtype float32 bfloat16 ;;
     *)

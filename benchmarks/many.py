@@ -165,7 +165,7 @@ def _sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
 
 def _processes(args: argparse.Namespace) -> dict[str, Any]:
     """The command on 2 cores: one process with one thread, with two, and two processes."""
-    count = 4 if args.quick else 12
+    count = 2 if args.quick else 12
     settings = ["--preset", "fast", "--set", "fit.steps=20"]
     if args.quick:
         settings = ["--preset", "fast", "--size", "24"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from s3net_jax.masks.match import contingency
 
@@ -55,6 +54,8 @@ class LabelPool:
         )
         new = np.full(count, -1, np.int32)
         if self._counts:
+            from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
+
             score = self._overlap(labels, known, count) + self._likeness(sums, areas)
             for row, column in zip(*linear_sum_assignment(score, maximize=True), strict=True):
                 if score[row, column] >= _ENOUGH and areas[row]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 __all__ = ["align_labels", "contingency"]
 
@@ -31,6 +30,8 @@ def align_labels(labels: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Returns:
       (H, W) int32.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
+
     table = contingency(labels, reference)
     rows, columns = linear_sum_assignment(table, maximize=True)
     new = np.full(table.shape[0], -1, np.int32)

@@ -60,6 +60,17 @@ def test_writes_a_table_and_goes_on(tmp_path, capsys):
     assert entry["tried"] == 2 and entry["microseconds"] <= entry["heuristic_microseconds"]
 
 
+def test_short_kernels_are_timed_on_the_device(monkeypatch):
+    monkeypatch.setattr(tune, "on_gpu", lambda: True)
+    array = np.ones((200, 200), np.float32)
+    function = jax.jit(lambda a: a @ a)
+    monkeypatch.setattr(tune, "_SHORT", np.inf)
+    monkeypatch.setattr(tune, "_device_time", lambda *_: 3.0)
+    assert tune.seconds_of({}, function, (array,), np.inf) == 3
+    monkeypatch.undo()
+    assert 0 <= tune._device_time(function, (array,), 2) < 1
+
+
 def test_a_far_problem_is_another():
     problem = next(p for p in problems(256, 64, (1,), ("float32",)) if "linear" in p.kernel)
     of_images = {n: dataclasses.replace(problem, images=n).key for n in (8, 64)}

@@ -118,7 +118,7 @@ def _flat(images: Array) -> Array:
 def _forward(x: Array, parameters: _Parameters, residual: Array | None, options: _Options):
     # What is kept is made by kernels, and has gradients only where this is differentiated again.
     value = with_gradient_of(
-        functools.partial(_plain_value, options), lambda *args: _value(*args, options)
+        functools.partial(_plain_value, options), lambda x, p, added: _value(x, p, added, options)
     )
     y, local, branches = value(x, parameters, residual)
     added = None if residual is None else residual[:0]

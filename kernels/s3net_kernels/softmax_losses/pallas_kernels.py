@@ -132,7 +132,9 @@ def _normalise_kernel(z, *refs, extent, span, given, weighted):
         score = jnp.sum(jnp.where(lanes == label[:, None], value, 0), 1)
     else:
         score = top
-        store(used[0], (image, pixel), lax.argmax(masked, 1, jnp.int32), exists)
+        # A class even where logits are NaN: comparisons then find a lane without one.
+        label = jnp.minimum(lax.argmax(masked, 1, jnp.int32), classes - 1)
+        store(used[0], (image, pixel), label, exists)
     loss = jnp.where(exists, total - score, 0)
     if weighted:
         loss = loss * load(inputs[-1], (image, pixel), exists)
