@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--preset", default="released", help="of the images (default: released)")
     parser.add_argument("--batch", type=int, default=64 if on_gpu() else 4)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="tiny pictures and network, once")
+    parser.add_argument("--quick", action="store_true", help="tiny, once, without processes")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
         "source": Path(args.images).parent.name if args.images else "made-up pictures",
         "images": _images(pictures, config, args),
         "sweep": _sweep(pictures[0], sweep, args.repeats),
-        "processes": None if on_gpu() else _processes(args),
+        "processes": None if on_gpu() or args.quick else _processes(args),
         "metadata": metadata("python -m benchmarks.many " + " ".join(arguments)),
     }
     name = content["source"] if args.images else "made-up"
@@ -165,11 +165,8 @@ def _sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
 
 def _processes(args: argparse.Namespace) -> dict[str, Any]:
     """The command on 2 cores: one process with one thread, with two, and two processes."""
-    count = 2 if args.quick else 12
+    count = 12
     settings = ["--preset", "fast", "--set", "fit.steps=20"]
-    if args.quick:
-        settings = ["--preset", "fast", "--size", "24"]
-        settings += ["--set", "fit.steps=2", "--set", "model.blocks=1"]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "in").mkdir()
@@ -178,13 +175,11 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
             coarse = random.integers(0, 255, (8, 8, 3), np.uint8)
             picture = PilImage.fromarray(coarse).resize((256, 256), PilImage.Resampling.BICUBIC)
             picture.save(folder / "in" / f"{n}.png")
-        ways = {"1 process, 1 thread": (1, 1), "2 processes, 1 thread each": (2, 1)}
-        if not args.quick:
-            ways["1 process, 2 threads"] = (1, 2)
+        ways = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2)}
+        ways["2 processes, 1 thread each"] = (2, 1)
         taken: dict[str, list[float]] = {name: [] for name in ways}
-        if not args.quick:  # fills the cache of programs
-            for processes, threads in ways.values():
-                _command(folder, processes, threads, settings)
+        for processes, threads in ways.values():  # fills the cache of programs
+            _command(folder, processes, threads, settings)
         for _ in range(args.repeats):
             for name, (processes, threads) in ways.items():
                 taken[name].append(_command(folder, processes, threads, settings))

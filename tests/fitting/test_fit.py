@@ -107,7 +107,7 @@ def test_dynamic_numbers_do_not_recompile(image):
 
 @pytest.mark.usefixtures("x64")
 def test_the_whole_fit_can_be_differentiated(image):
-    changes = {"channels": 4, "implementation": "xla", "dtype": "float64"}
+    changes = {"channels": 4, "blocks": 1, "implementation": "xla", "dtype": "float64"}
     config = small("released", model=changes).replace(fit={"steps": 2})
 
     def sharpness(learning_rate):

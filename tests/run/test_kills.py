@@ -20,7 +20,7 @@ from PIL import Image as PilImage
 from s3net_jax.run.history import read_history
 from tests.run.commands import save_pictures, start
 
-KILLS = int(os.environ.get("S3NET_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("S3NET_TEST_KILLS", "2"))
 IMAGES = 60 if KILLS >= 20 else 12
 
 
