@@ -24,6 +24,7 @@ except ImportError:
     plt: Any = None
 
 __all__ = [
+    "LEAST_SIDE",
     "add_at",
     "block",
     "ceil_div",
@@ -31,6 +32,7 @@ __all__ = [
     "launch",
     "load",
     "matmul",
+    "portion",
     "power_of_two",
     "split",
     "store",
@@ -39,6 +41,8 @@ __all__ = [
     "zeros_for_sums",
 ]
 
+LEAST_SIDE = 16
+"""Smallest side of a matrix product on tensor cores."""
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -132,6 +136,12 @@ def add_at(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
         ref[...] = ref[...].at[inside].add(jnp.where(mask, value, 0))
     else:
         atomic_add(ref, index, value, mask)
+
+
+def portion(number: Any, size: int, limit: int) -> tuple[Array, Array]:
+    """The indices of portion ``number`` of so many, and which of them are below ``limit``."""
+    indices = number * size + jnp.arange(size, dtype=jnp.int32)
+    return indices, indices < limit
 
 
 def block(

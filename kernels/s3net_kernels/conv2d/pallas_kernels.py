@@ -19,13 +19,21 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, matmul, power_of_two, split, store
+from s3net_kernels._pallas import (
+    LEAST_SIDE,
+    ceil_div,
+    launch,
+    load,
+    matmul,
+    portion,
+    power_of_two,
+    split,
+    store,
+)
 from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["candidates", "correlate", "heuristic", "weight_grad"]
 
-_LEAST = 16
-"""Smallest side of a matrix product on tensor cores."""
 
 _SUMS = 80
 """Sums of the weight gradient that a thread holds in registers at most."""
@@ -42,10 +50,10 @@ def heuristic(problem: Problem) -> dict[str, int]:
     rows = min(power_of_two(problem.height), 8)
     columns = min(power_of_two(problem.width), most // rows)
     blocks = {
-        "pixels": max(_LEAST, rows * columns),
+        "pixels": max(LEAST_SIDE, rows * columns),
         "rows": rows,
-        "channels": max(_LEAST, min(power_of_two(_lanes(problem)), 64)),
-        "features": max(_LEAST, min(power_of_two(problem.features), 64)),
+        "channels": max(LEAST_SIDE, min(power_of_two(_lanes(problem)), 64)),
+        "features": max(LEAST_SIDE, min(power_of_two(problem.features), 64)),
         "num_warps": 8,
         # The asynchronous copies of more stages pass the first level cache by, where most
         # values of a tile lie already, from the taps before.
@@ -90,7 +98,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
 
 def _lanes(problem: Problem) -> int:
     """How many rows of the kernel's matrix may make up a slice: of one tap, or of all."""
-    few = problem.channels < _LEAST
+    few = problem.channels < LEAST_SIDE
     return problem.channels * (problem.size[0] * problem.size[1] if few else 1)
 
 
@@ -143,7 +151,7 @@ class _Call:
         self.kind = jnp.float32 if jnp.dtype(problem.dtype).itemsize > 2 else problem.dtype
         self.pixels, self.taps = self.height * self.width, self.kh * self.kw
         self.rows, self.per_group = self.taps * self.channels, self.images // groups
-        self.together = self.channels < _LEAST
+        self.together = self.channels < LEAST_SIDE
         chunks = ceil_div(_lanes(problem), blocks["channels"])
         self.slices = chunks if self.together else chunks * self.taps
         self.slices_at_once = _even(self.slices, blocks.get("slices", 1))
@@ -167,9 +175,7 @@ class _Call:
 
     def outs(self, tile: Any) -> tuple[Array, Array]:
         """The output channels of a tile, and which of them exist."""
-        count = self.blocks["features"]
-        outs = tile * count + jnp.arange(count, dtype=jnp.int32)
-        return outs, outs < self.features
+        return portion(tile, self.blocks["features"], self.features)
 
     def slice(self, index: Array) -> _Slice:
         """A slice of the kernel's matrix; the taps of the same channels follow each other."""

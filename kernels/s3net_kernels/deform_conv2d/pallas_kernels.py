@@ -18,11 +18,13 @@ from jax.experimental import pallas as pl
 
 from s3net_kernels._bilinear import Corner, corners
 from s3net_kernels._pallas import (
+    LEAST_SIDE,
     add_at,
     ceil_div,
     launch,
     load,
     matmul,
+    portion,
     power_of_two,
     split,
     store,
@@ -33,8 +35,6 @@ from s3net_kernels.bilinear_sample.pallas_kernels import blend
 
 __all__ = ["backward", "candidates", "forward", "heuristic", "weight_grad"]
 
-_LEAST = 16
-"""Smallest side of a matrix product on tensor cores."""
 _SUMS = 64 * 64
 """Sums of the weight gradient in one program, where a chunk has not more."""
 
@@ -47,8 +47,10 @@ def heuristic(problem: Problem) -> dict[str, int]:
         "pixels": 64 if gradient else 32,
         # Where a pixel samples is found once for all chunks of channels, by as many threads as a
         # chunk takes: small chunks, few threads that do the same.
-        "channels": min(max(_LEAST, power_of_two(problem.channels)), _LEAST if backward else 32),
-        "features": max(_LEAST, min(power_of_two(problem.features), 64)),
+        "channels": min(
+            max(LEAST_SIDE, power_of_two(problem.channels)), LEAST_SIDE if backward else 32
+        ),
+        "features": max(LEAST_SIDE, min(power_of_two(problem.features), 64)),
         "tiles": 32,
         "num_warps": 4,
         "num_stages": 1 if gradient or backward else 3,
@@ -59,11 +61,11 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of every kernel worth measuring."""
     base = heuristic(problem)
     gradient = problem.kernel.endswith("weight_grad")
-    most = max(_LEAST, power_of_two(problem.channels))
+    most = max(LEAST_SIDE, power_of_two(problem.channels))
     return [
         {**base, "pixels": p, "channels": c, "tiles": t, "num_warps": warps, "num_stages": stages}
         for p in (32, 64)
-        for c in {min(most, _LEAST), min(most, 32)}
+        for c in {min(most, LEAST_SIDE), min(most, 32)}
         for t in ((32, 128) if gradient else (base["tiles"],))
         for warps in (2, 4, 8)
         for stages in (1, 3)
@@ -105,21 +107,15 @@ class _Call:
 
     def pixel(self, tile: Any) -> tuple[Array, Array]:
         """The pixels of a tile, and which of them exist."""
-        count = self.blocks["pixels"]
-        pixel = tile * count + jnp.arange(count, dtype=jnp.int32)
-        return pixel, pixel < self.pixels
+        return portion(tile, self.blocks["pixels"], self.pixels)
 
     def lanes(self, chunk: Any) -> tuple[Array, Array]:
         """The input channels of a chunk, and which of them exist."""
-        count = self.blocks["channels"]
-        lanes = chunk * count + jnp.arange(count, dtype=jnp.int32)
-        return lanes, lanes < self.channels
+        return portion(chunk, self.blocks["channels"], self.channels)
 
     def outs(self, tile: Any) -> tuple[Array, Array]:
         """The output channels of a tile, and which of them exist."""
-        count = self.blocks["features"]
-        outs = tile * count + jnp.arange(count, dtype=jnp.int32)
-        return outs, outs < self.features
+        return portion(tile, self.blocks["features"], self.features)
 
     def around(self, offset: Any, image: Any, pixel: Array, exists: Array, tap: Any):
         """The corners that tap ``tap`` of each pixel samples."""

@@ -15,11 +15,13 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import (
+    LEAST_SIDE,
     block,
     ceil_div,
     launch,
     load,
     matmul,
+    portion,
     power_of_two,
     split,
     store,
@@ -28,8 +30,6 @@ from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["backward", "candidates", "forward", "heuristic"]
 
-_LEAST = 16
-"""Smallest side of a matrix product on tensor cores."""
 _PROGRAMS = 256
 """Programs of a kind that fill a large GPU, about; more of backward's make more partial sums."""
 
@@ -40,7 +40,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
     programs = problem.images * ceil_div(problem.height * problem.width, pixels)
     return {
         "pixels": pixels,
-        "channels": max(_LEAST, min(power_of_two(problem.channels), 64)),
+        "channels": max(LEAST_SIDE, min(power_of_two(problem.channels), 64)),
         "tiles": min(power_of_two(programs // _PROGRAMS), 16),
         "num_warps": 4,
         "num_stages": 2,
@@ -84,19 +84,15 @@ class _Call:
         self.tiles = min(self.blocks["tiles"], row_tiles)
         self.parts = ceil_div(row_tiles, self.tiles)
         self.per_group = self.images // w.shape[0]
-        self.width = max(_LEAST, power_of_two(self.features))
+        self.width = max(LEAST_SIDE, power_of_two(self.features))
 
     def some_rows(self, tile: Any) -> tuple[Array, Array]:
         """The rows of a tile, and which of them exist."""
-        count = self.blocks["pixels"]
-        rows = tile * count + jnp.arange(count, dtype=jnp.int32)
-        return rows, rows < self.rows
+        return portion(tile, self.blocks["pixels"], self.rows)
 
     def lanes(self, chunk: Any) -> tuple[Array, Array]:
         """The branches' channels of a chunk, and which of them exist."""
-        count = self.blocks["channels"]
-        lanes = chunk * count + jnp.arange(count, dtype=jnp.int32)
-        return lanes, lanes < self.channels
+        return portion(chunk, self.blocks["channels"], self.channels)
 
     def outs(self) -> tuple[Array, Array]:
         """The channels of x, and which of them exist."""

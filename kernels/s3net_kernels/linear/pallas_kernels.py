@@ -18,11 +18,13 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import (
+    LEAST_SIDE,
     block,
     ceil_div,
     launch,
     load,
     matmul,
+    portion,
     power_of_two,
     split,
     store,
@@ -31,8 +33,6 @@ from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["backward", "candidates", "forward", "heuristic"]
 
-_LEAST = 16
-"""Smallest side of a matrix product on tensor cores."""
 _HELD = 192 * 64
 """Weights that the forward kernel keeps from one tile of rows to the next, at most."""
 _SUMS = 64 * 64
@@ -47,11 +47,11 @@ _SHARED = 160 * 1024
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
     direction = "backward" if problem.kernel.endswith("backward") else "forward"
-    channels = max(_LEAST, min(power_of_two(problem.channels), 64))
-    features = max(_LEAST, min(power_of_two(problem.features), 64))
+    channels = max(LEAST_SIDE, min(power_of_two(problem.channels), 64))
+    features = max(LEAST_SIDE, min(power_of_two(problem.features), 64))
     if direction == "backward":
         width = ceil_div(problem.features, features) * features
-        channels = max(_LEAST, min(channels, power_of_two(_SUMS // width)))
+        channels = max(LEAST_SIDE, min(channels, power_of_two(_SUMS // width)))
     pixels = 64
     chunks = ceil_div(problem.channels, channels)
     several = chunks > 1 or (direction == "backward" and problem.features > features)
@@ -122,21 +122,15 @@ class _Call:
 
     def some_rows(self, tile: Any) -> tuple[Array, Array]:
         """The rows of a tile, and which of them exist."""
-        count = self.blocks["pixels"]
-        rows = tile * count + jnp.arange(count, dtype=jnp.int32)
-        return rows, rows < self.rows
+        return portion(tile, self.blocks["pixels"], self.rows)
 
     def lanes(self, chunk: Any) -> tuple[Array, Array]:
         """The input channels of a chunk, and which of them exist."""
-        count = self.blocks["channels"]
-        lanes = chunk * count + jnp.arange(count, dtype=jnp.int32)
-        return lanes, lanes < self.channels
+        return portion(chunk, self.blocks["channels"], self.channels)
 
     def outs(self, tile: Any) -> tuple[Array, Array]:
         """The output channels of a tile, and which of them exist."""
-        count = self.blocks["features"]
-        outs = tile * count + jnp.arange(count, dtype=jnp.int32)
-        return outs, outs < self.features
+        return portion(tile, self.blocks["features"], self.features)
 
     def matrix(self, w: Any, group: Any, chunk: Any, tile: Any) -> Array:
         """(channels, features) weights."""
