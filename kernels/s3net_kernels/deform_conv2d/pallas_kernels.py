@@ -9,6 +9,7 @@ images are multiplied in 16 bits and summed in float32.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,7 +20,6 @@ from jax.experimental import pallas as pl
 from s3net_kernels._bilinear import Corner, corners
 from s3net_kernels._pallas import (
     LEAST_SIDE,
-    add_at,
     ceil_div,
     launch,
     load,
@@ -28,55 +28,56 @@ from s3net_kernels._pallas import (
     power_of_two,
     split,
     store,
-    zeros_for_sums,
 )
 from s3net_kernels._tuning import Blocks, Problem, choose
 from s3net_kernels.bilinear_sample.pallas_kernels import blend
 
-__all__ = ["backward", "candidates", "forward", "heuristic", "weight_grad"]
-
-_SUMS = 64 * 64
-"""Sums of the weight gradient in one program, where a chunk has not more."""
+__all__ = ["Call", "by_tap", "candidates", "forward", "heuristic"]
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of every kernel where none are measured."""
-    backward = problem.kernel.endswith("backward")
-    gradient = problem.kernel.endswith("weight_grad")
+    """Block sizes of the kernels that walk over pixels in order, where none are measured."""
+    gradients = problem.kernel.endswith("gradients")
+    channels = max(LEAST_SIDE, power_of_two(problem.channels))
     return {
-        "pixels": 64 if gradient else 32,
+        "pixels": 16 if gradients else 32,
         # Where a pixel samples is found once for all chunks of channels, by as many threads as a
-        # chunk takes: small chunks, few threads that do the same.
-        "channels": min(
-            max(LEAST_SIDE, power_of_two(problem.channels)), LEAST_SIDE if backward else 32
-        ),
+        # chunk takes: forward, small chunks, few threads that do the same.
+        "channels": min(channels, 64 if gradients else 32),
         "features": max(LEAST_SIDE, min(power_of_two(problem.features), 64)),
-        "tiles": 32,
+        "tiles": 128 if gradients else 32,
         "num_warps": 4,
-        "num_stages": 1 if gradient or backward else 3,
+        "num_stages": 1 if gradients else 3,
     }
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of every kernel worth measuring."""
+    """Block sizes of the kernels that walk over pixels in order, worth measuring."""
     base = heuristic(problem)
-    gradient = problem.kernel.endswith("weight_grad")
+    gradients = problem.kernel.endswith("gradients")
     most = max(LEAST_SIDE, power_of_two(problem.channels))
     return [
         {**base, "pixels": p, "channels": c, "tiles": t, "num_warps": warps, "num_stages": stages}
-        for p in (32, 64)
-        for c in {min(most, LEAST_SIDE), min(most, 32)}
-        for t in ((32, 128) if gradient else (base["tiles"],))
+        for p in ((16, 32) if gradients else (32, 64))
+        for c in ({min(most, 64)} if gradients else {min(most, LEAST_SIDE), min(most, 32)})
+        for t in ((64, 128) if gradients else (base["tiles"],))
         for warps in (2, 4, 8)
-        for stages in (1, 3)
+        for stages in ((1,) if gradients else (1, 3))
         if 4 <= p * c // (32 * warps) <= 32
     ]
 
 
-class _Call:
+class Call:
     """Shapes and block sizes of one call, and what its kernels share."""
 
-    def __init__(self, direction: str, x: Array, w_shape: tuple[int, ...], blocks: Blocks | None):
+    def __init__(
+        self,
+        direction: str,
+        x: Array,
+        w_shape: tuple[int, ...],
+        blocks: Blocks | None,
+        default: Callable[[Problem], dict[str, int]] = heuristic,
+    ):
         self.images, self.height, self.width, self.channels = x.shape
         self.groups, self.kh, self.kw, _, self.features = w_shape
         problem = Problem(
@@ -89,7 +90,7 @@ class _Call:
             self.features,
             (self.kh, self.kw),
         )
-        self.blocks = blocks or choose(problem, heuristic)
+        self.blocks = blocks or choose(problem, default)
         self.pixels = self.height * self.width
         self.kind = jnp.float32 if x.dtype.itemsize > 2 else x.dtype
         self.chunks = ceil_div(self.channels, self.blocks["channels"])
@@ -117,13 +118,17 @@ class _Call:
         """The output channels of a tile, and which of them exist."""
         return portion(tile, self.blocks["features"], self.features)
 
-    def around(self, offset: Any, image: Any, pixel: Array, exists: Array, tap: Any):
-        """The corners that tap ``tap`` of each pixel samples."""
+    def place(self, offset: Any, image: Any, pixel: Array, exists: Array, tap: Any):
+        """The coordinates (y, x) that tap ``tap`` of each pixel samples."""
         (i, j), (row, column) = split(tap, self.kw), split(pixel, self.width)
         dy, dx = (load(offset, (image, pixel, 2 * tap + axis), exists) for axis in (0, 1))
         y = (row + i - self.kh // 2).astype(jnp.float32) + dy
         x = (column + j - self.kw // 2).astype(jnp.float32) + dx
-        return corners(image, y, x, (self.height, self.width))
+        return y, x
+
+    def around(self, image: Any, place: tuple[Array, Array]) -> tuple[Corner, ...]:
+        """The corners around coordinates."""
+        return corners(image, *place, (self.height, self.width))
 
     def matrix(self, w: Any, group: Any, tap: Any, lanes, outs) -> Array:
         """(channels, features) weights of a tap."""
@@ -141,23 +146,23 @@ def forward(
     blocks: Blocks | None = None,
 ) -> Array:
     """The convolution, with kernels (G, kh, kw, Cin, Cout), biases (G, Cout); see ``_batching``."""
-    call = _Call("forward", x, w.shape, blocks)
+    call = Call("forward", x, w.shape, blocks)
     kernel = functools.partial(_forward_kernel, call=call, bias=b is not None)
     grid = (call.pixel_tiles, call.feature_tiles, call.images)
     out = jax.ShapeDtypeStruct((call.images, call.pixels, call.features), x.dtype)
-    args = [call.rows(x), *call.flat(offset, mask), _by_tap(w), *([] if b is None else [b])]
+    args = [call.rows(x), *call.flat(offset, mask), by_tap(w), *([] if b is None else [b])]
     y = launch(kernel, out, grid, call.blocks, *args, name="deform_forward")
     return y.reshape(*x.shape[:3], call.features)
 
 
-def _forward_kernel(rows, offset, mask, w, *refs, call: _Call, bias: bool):
+def _forward_kernel(rows, offset, mask, w, *refs, call: Call, bias: bool):
     b, out = refs[0], refs[-1]
     image, (group, _) = pl.program_id(2), split(pl.program_id(2), call.per_group)
     pixel, exists = call.pixel(pl.program_id(0))
     outs = call.outs(pl.program_id(1))
 
     def tap(t, total):
-        around = call.around(offset, image, pixel, exists, t)
+        around = call.around(image, call.place(offset, image, pixel, exists, t))
         scale = load(mask, (image, pixel, t), exists)
         for chunk in range(call.chunks):
             lanes = call.lanes(chunk)
@@ -174,159 +179,6 @@ def _forward_kernel(rows, offset, mask, w, *refs, call: _Call, bias: bool):
     store(out, index, total, exists[:, None] & outs[1][None, :])
 
 
-def backward(
-    x: Array,
-    offset: Array,
-    mask: Array,
-    w: Array,
-    g: Array,
-    *,
-    scatter: bool,
-    blocks: Blocks | None = None,
-) -> tuple[Array | None, Array, Array]:
-    """(dx, doffset, dmask), all float32.
-
-    Args:
-      x, offset, mask, w: as in :func:`forward`.
-      g: (N, H, W, Cout) cotangent.
-      scatter: whether to compute dx, by atomic additions in no fixed order; None otherwise.
-      blocks: block sizes; by default chosen.
-    """
-    call = _Call("backward", x, w.shape, blocks)
-    kernel = functools.partial(_backward_kernel, call=call, scatter=scatter)
-    args = [call.rows(x), *call.flat(offset, mask, g), _by_tap(w)]
-    out = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in (args[1], args[2])]
-    if scatter:
-        args.append(zeros_for_sums(args[0].shape, g))
-        out.append(jax.ShapeDtypeStruct(args[0].shape, jnp.float32))
-    results = launch(
-        kernel,
-        out,
-        (call.pixel_tiles, call.images),
-        call.blocks,
-        *args,
-        name="deform_backward",
-        aliases={5: 2} if scatter else {},
-    )
-    dx = results[2].reshape(x.shape) if scatter else None
-    return dx, results[0].reshape(offset.shape), results[1].reshape(mask.shape)
-
-
-def _backward_kernel(rows, offset, mask, g, w, *refs, call: _Call, scatter: bool):
-    doffset, dmask, dx = (*refs[1:],) if scatter else (*refs, None)
-    image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
-    pixel, exists = call.pixel(pl.program_id(0))
-
-    def cotangent(tile):
-        outs, present = call.outs(tile)
-        index = (image, pixel[:, None], outs[None, :])
-        return load(g, index, exists[:, None] & present[None, :]).astype(call.kind)
-
-    # One tile of output channels, the usual case, is loaded once for all the taps.
-    whole = cotangent(0) if call.feature_tiles == 1 else None
-
-    def tap(t, _):
-        around = call.around(offset, image, pixel, exists, t)
-        scale = load(mask, (image, pixel, t), exists)
-        shares = [corner.weight * scale for corner in around]
-
-        def chunk(n, products):
-            lanes = call.lanes(n)
-            valid = exists[:, None] & lanes[1][None, :]
-            columns = jnp.zeros(valid.shape, jnp.float32)
-            for tile in range(call.feature_tiles):
-                part = cotangent(tile) if whole is None else whole
-                weights = call.matrix(w, group, t, lanes, call.outs(tile))
-                columns = columns + matmul(part, weights, (1, 1))
-            found = []
-            for product, corner, share in zip(products, around, shares, strict=True):
-                index = (corner.row[:, None], lanes[0][None, :])
-                found.append(product + load(rows, index, valid) * columns)
-                if dx is not None:
-                    add_at(dx, index, columns * share[:, None], valid & (share != 0)[:, None])
-            return found
-
-        # Summed over the channels at the end: that takes all threads of a pixel.
-        zero = jnp.zeros((pixel.size, call.blocks["channels"]), jnp.float32)
-        products = lax.fori_loop(0, call.chunks, chunk, [zero] * 4)
-        sums = [jnp.sum(product, 1) for product in products]
-        _store_taps(doffset, dmask, (image, pixel, t), exists, around, sums, scale)
-        return 0
-
-    lax.fori_loop(0, call.kh * call.kw, tap, 0)
-
-
-def _store_taps(doffset, dmask, place, exists, around: tuple[Corner, ...], products, scale):
-    """Gradients of offset and mask, out of the corners' products with the columns' gradient."""
-    image, pixel, tap = place
-    pairs = list(zip(products, around, strict=True))
-    zero = jnp.zeros(exists.shape, jnp.float32)
-    store(dmask, place, sum((p * c.weight for p, c in pairs), zero), exists)
-    for axis, of in enumerate(("dy", "dx")):
-        total = sum((p * getattr(c, of) for p, c in pairs), zero)
-        store(doffset, (image, pixel, 2 * tap + axis), total * scale, exists)
-
-
-def weight_grad(
-    groups: int,
-    x: Array,
-    offset: Array,
-    mask: Array,
-    g: Array,
-    *,
-    size: tuple[int, int],
-    blocks: Blocks | None = None,
-) -> Array:
-    """(G, kh, kw, Cin, Cout) float32 sums over each group's images; the same on every run."""
-    shape = (groups, *size, x.shape[3], g.shape[3])
-    call = _Call("weight_grad", x, shape, blocks)
-    parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
-    # Chunks of channels whose sums one program holds.
-    together = max(_SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
-    together = min(together, call.chunks)
-    kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts, together=together)
-    taps = call.kh * call.kw
-    partial_shape = (groups, call.per_group * parts, taps, call.channels, call.features)
-    partial = launch(
-        kernel,
-        jax.ShapeDtypeStruct(partial_shape, jnp.float32),
-        (taps * ceil_div(call.chunks, together), call.feature_tiles, call.images * parts),
-        call.blocks,
-        call.rows(x),
-        *call.flat(offset, mask, g),
-        name="deform_weight_grad",
-    )
-    return partial.sum(1).reshape(shape)
-
-
-def _weight_grad_kernel(rows, offset, mask, g, out, *, call: _Call, parts: int, together: int):
-    tap, share = split(pl.program_id(0), ceil_div(call.chunks, together))
-    image, part = split(pl.program_id(2), parts)
-    chunks = [call.lanes(share * together + n) for n in range(together)]
-    outs = call.outs(pl.program_id(1))
-
-    def tile(n, totals):
-        pixel, exists = call.pixel(part * call.blocks["tiles"] + n)
-        around = call.around(offset, image, pixel, exists, tap)
-        scale = load(mask, (image, pixel, tap), exists)
-        index = (image, pixel[:, None], outs[0][None, :])
-        part_of_g = load(g, index, exists[:, None] & outs[1][None, :]).astype(call.kind)
-        results = []
-        for lanes, total in zip(chunks, totals, strict=True):
-            valid = exists[:, None] & lanes[1][None, :]
-            value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
-            results.append(total + matmul(value, part_of_g, (0, 0)))
-        return results
-
-    start = jnp.zeros((call.blocks["channels"], call.blocks["features"]), jnp.float32)
-    tiles = min(call.blocks["tiles"], call.pixel_tiles)
-    totals = lax.fori_loop(0, tiles, tile, [start] * together)
-    group, member = split(image, call.per_group)
-    for lanes, total in zip(chunks, totals, strict=True):
-        index = (group, member * parts + part, tap, lanes[0][:, None], outs[0][None, :])
-        store(out, index, total, lanes[1][:, None] & outs[1][None, :])
-
-
-def _by_tap(w: Array) -> Array:
+def by_tap(w: Array) -> Array:
     """(G, kh, kw, Cin, Cout) as (G, kh·kw, Cin, Cout)."""
     return w.reshape(w.shape[0], w.shape[1] * w.shape[2], *w.shape[3:])
