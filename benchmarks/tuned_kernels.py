@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from jax import Array
 
 from s3net_kernels import _gather_sum as gather
 from s3net_kernels._tuning import Problem
+from s3net_kernels.batch_norm import pallas_kernels as norm
 from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
 from s3net_kernels.conv2d import pallas_kernels as conv
 from s3net_kernels.deform_conv2d import pallas_input_grad as deform_dx
@@ -196,6 +197,18 @@ KERNELS: dict[str, Kernel] = {
     "linear.gelu_forward": _linear_forward(gelu=True),
     "linear.backward": _linear_backward(gelu=False),
     "linear.gelu_backward": _linear_backward(gelu=True),
+    "batch_norm.statistics": Kernel(
+        norm.heuristic,
+        norm.candidates,
+        lambda p: (_rows(_image(p)),),
+        lambda p, blocks: lambda x: norm.statistics(x, blocks=blocks),
+    ),
+    "batch_norm.sums": Kernel(
+        norm.heuristic,
+        norm.candidates,
+        lambda p: (_rows(_image(p)), _rows(_image(p, 1)), _bias(replace(p, features=p.channels))),
+        lambda p, blocks: lambda x, dy, mean: norm.sums(x, dy, mean, blocks=blocks),
+    ),
     "conv2d.correlate": Kernel(
         conv.heuristic,
         conv.candidates,
@@ -292,6 +305,8 @@ def problems(
         ("conv2d.correlate", 3, channels, (3, 3)),
     ]
     maps = [
+        "batch_norm.sums",
+        "batch_norm.statistics",
         "bilinear_sample.backward",
         "softmax_losses.edges_backward",
         "softmax_losses.edges",
@@ -315,7 +330,7 @@ def problems(
                 n: int = n,
             ) -> Problem:
                 # The matrix products know no rows and columns of an image.
-                flat = name.startswith(("linear.", "gated_inception."))
+                flat = name.startswith(("linear.", "gated_inception.", "batch_norm."))
                 height, width = (1, size * size) if flat else (size, size)
                 return Problem(name, dtype, n, height, width, inputs, outputs, kernel, dilation)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 from jax import Array
 
 from s3net_jax.config import AffineConfig, LossConfig
@@ -43,15 +42,14 @@ def objective(
     second = None
     if config.affine.apply_at == "logits":  # both heads read the same features
         second, features = model.auxiliary_through(features)
-    wide = palette.dtype  # losses are summed in the parameters' precision
-    logits = model.decode(features, images).astype(wide)
+    logits = model.decode(features, images)
     # The pseudo label, its cross entropy and the edges, out of one pass over the logits.
     soft = config.spatial == "soft"
     result = softmax_losses(logits, spatial=soft, implementation=_implementation(model, True))
     labels = result.labels
     ce = result.cross_entropy / labels.size
     spatial = result.spatial / labels.size if soft else hard_spatial_consistency(labels, palette)
-    affine = _affine_term(model, images, second, entering, labels, config.affine, matrix, wide)
+    affine = _affine_term(model, images, second, entering, labels, config.affine, matrix)
 
     loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
     return loss, ({"loss": loss, "ce": ce, "affine": affine, "spatial": spatial}, labels)
@@ -65,23 +63,22 @@ def _affine_term(
     labels: Array,
     config: AffineConfig,
     matrix: Array,
-    wide: jnp.dtype,
 ) -> Array:
     shape = (images.shape[1], images.shape[2])
     implementation, of_losses = _implementation(model), _implementation(model, True)
     if second is not None and _only_moves_pixels(config, shape):
         # Of logits and labels alike: the mean over the pixels is the same without the transform.
-        return cross_entropy(second.astype(wide), labels, of_losses)
+        return cross_entropy(second, labels, of_losses)
     if second is not None:
         second = warp(second, matrix, implementation)
     elif config.apply_at == "features":
-        moved = warp(entering, matrix.astype(wide), implementation)
+        moved = warp(entering, matrix, implementation)
         second = model.auxiliary_logits(model.last_block(moved))
     else:
         moved = warp(images, matrix, implementation)
         second = model.auxiliary_logits(model.encode(moved)[0])
     valid = warp_valid(matrix, shape)
-    return affine_consistency(second.astype(wide), warp_labels(labels, matrix), valid, of_losses)
+    return affine_consistency(second, warp_labels(labels, matrix), valid, of_losses)
 
 
 def _implementation(model: S3Net, of_losses: bool = False) -> str | None:

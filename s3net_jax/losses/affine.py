@@ -25,8 +25,9 @@ def affine_consistency(
       implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
 
     Returns:
-      () mean over the valid pixels; 0 if there are none. dtype of ``logits``.
+      () mean over the valid pixels; 0 if there are none. dtype of ``logits``, at least float32.
     """
-    weight = jnp.broadcast_to(valid, warped_labels.shape).astype(logits.dtype)
+    kind = jnp.promote_types(logits.dtype, jnp.float32)
+    weight = jnp.broadcast_to(valid, warped_labels.shape).astype(kind)
     result = softmax_losses(logits, warped_labels, weight, implementation=implementation)
-    return (result.cross_entropy / jnp.maximum(jnp.sum(weight), 1)).astype(logits.dtype)
+    return result.cross_entropy / jnp.maximum(jnp.sum(weight), 1)

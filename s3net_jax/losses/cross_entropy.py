@@ -26,7 +26,7 @@ def cross_entropy(logits: Array, labels: Array, implementation: str | None = Non
       implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
 
     Returns:
-      () mean over all pixels, dtype of ``logits``.
+      () mean over all pixels, dtype of ``logits``, at least float32.
 
     >>> import jax.numpy as jnp
     >>> logits = jnp.zeros((4, 4, 2))
@@ -35,4 +35,4 @@ def cross_entropy(logits: Array, labels: Array, implementation: str | None = Non
     """
     maps = logits.reshape(-1, *logits.shape[-3:])
     result = softmax_losses(maps, labels.reshape(maps.shape[:3]), implementation=implementation)
-    return (result.cross_entropy / labels.size).astype(logits.dtype)
+    return result.cross_entropy / labels.size

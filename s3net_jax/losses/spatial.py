@@ -24,12 +24,13 @@ def spatial_consistency(logits: Array, implementation: str | None = None) -> Arr
       implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
 
     Returns:
-      () mean over pixels of the sum over clusters, ≥ 0, dtype of ``logits``; differentiable.
+      () mean over pixels of the sum over clusters, ≥ 0, dtype of ``logits``, at least float32;
+      differentiable.
     """
     maps = logits.reshape(-1, *logits.shape[-3:])
     result = softmax_losses(maps, spatial=True, implementation=implementation)
     pixels = maps.shape[0] * maps.shape[1] * maps.shape[2]
-    return (result.spatial / pixels).astype(logits.dtype)
+    return result.spatial / pixels
 
 
 def hard_spatial_consistency(labels: Array, palette: Array) -> Array:

@@ -1,0 +1,157 @@
+"""Pallas kernels of the batch normalisation: its statistics, and the sums of backward.
+
+A program sums several tiles of rows and leaves one partial result; these are few, and put
+together outside.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.experimental import pallas as pl
+
+from s3net_kernels._pallas import block, ceil_div, launch, load, portion, power_of_two, store
+from s3net_kernels._tuning import Blocks, Problem, choose
+
+__all__ = ["candidates", "heuristic", "statistics", "sums"]
+
+_PROGRAMS = 1024
+"""Programs that fill a large GPU, about."""
+_MOST_TILES = 16
+
+
+def heuristic(problem: Problem) -> dict[str, int]:
+    """Block sizes of both kernels where none are measured."""
+    channels = min(power_of_two(problem.channels), 64)
+    # As many values as fit into the registers of a thread many times over.
+    rows = min(power_of_two(problem.width), max(2048 // channels, 1))
+    programs = problem.images * ceil_div(problem.width, rows) * ceil_div(problem.channels, channels)
+    tiles = min(max(power_of_two(programs // _PROGRAMS), 1), _MOST_TILES)
+    return {"rows": rows, "channels": channels, "tiles": tiles, "num_warps": 4}
+
+
+def candidates(problem: Problem) -> list[dict[str, int]]:
+    """Block sizes of both kernels worth measuring."""
+    base = heuristic(problem)
+    work = base["rows"] * base["tiles"]
+    return [
+        {**base, "rows": rows, "tiles": max(1, several // rows), "num_warps": warps}
+        for rows in (16, 32, 64, 128)
+        for several in (work // 2, work, work * 2)
+        for warps in (2, 4, 8)
+        if 4 <= rows * base["channels"] // (32 * warps) <= 64
+    ]
+
+
+class _Call:
+    """Shapes and block sizes of one call."""
+
+    def __init__(self, name: str, x: Array, blocks: Blocks | None):
+        self.images, self.rows, self.channels = x.shape
+        full = f"batch_norm.{name}"
+        problem = Problem(full, x.dtype.name, self.images, 1, self.rows, self.channels)
+        self.blocks = blocks or choose(problem, heuristic)
+        tiles = ceil_div(self.rows, self.blocks["rows"])
+        self.tiles = min(self.blocks["tiles"], tiles)
+        self.parts = ceil_div(tiles, self.tiles)
+
+    def run(self, kernel: Any, *args: Array, name: str) -> Array:
+        """(N, parts, 2, C): two sums of every program."""
+        chunks = ceil_div(self.channels, self.blocks["channels"])
+        return launch(
+            functools.partial(kernel, call=self),
+            jax.ShapeDtypeStruct((self.images, self.parts, 2, self.channels), jnp.float32),
+            (self.parts, chunks, self.images),
+            self.blocks,
+            *args,
+            name=name,
+        )
+
+    def here(self) -> tuple[Any, Any, tuple[Array, Array]]:
+        """This program's image, part and channels."""
+        lanes = portion(pl.program_id(1), self.blocks["channels"], self.channels)
+        return pl.program_id(2), pl.program_id(0), lanes
+
+    def some_rows(self, part: Any, n: Any) -> tuple[Array, Array]:
+        """The rows of tile n of a part, and which of them exist."""
+        return portion(part * self.tiles + n, self.blocks["rows"], self.rows)
+
+    def zeros(self) -> Array:
+        """Sums of the places of a tile."""
+        return jnp.zeros((self.blocks["rows"], self.blocks["channels"]), jnp.float32)
+
+
+def _store_sums(out: Any, place: tuple[Any, ...], lanes: tuple[Array, Array], values) -> None:
+    for n, value in enumerate(values):
+        store(out, (*place, n, lanes[0]), value, lanes[1])
+
+
+def statistics(x: Array, *, blocks: Blocks | None = None) -> tuple[Array, Array]:
+    """Mean and biased variance, (N, C) float32, of the rows of (N, rows, C).
+
+    Each program subtracts the mean of its own first tile before it squares, and the parts' means
+    and squares are put together as Chan, Golub and LeVeque (1983) do: nothing cancels.
+    """
+    call = _Call("statistics", x, blocks)
+    partial = call.run(_statistics_kernel, x, name="norm_statistics")
+    span = call.tiles * call.blocks["rows"]
+    count = jnp.clip(call.rows - span * jnp.arange(call.parts), 0, span).astype(jnp.float32)
+    means, squares = partial[:, :, 0], partial[:, :, 1]
+    mean = jnp.sum(means * count[:, None], 1) / call.rows
+    between = jnp.sum(jnp.square(means - mean[:, None]) * count[:, None], 1)
+    return mean, (jnp.sum(squares, 1) + between) / call.rows
+
+
+def _statistics_kernel(x, out, *, call: _Call):
+    image, part, lanes = call.here()
+
+    def tile(n):
+        rows = call.some_rows(part, n)
+        index, mask = block((image,), rows, lanes)
+        return load(x, index, mask), mask
+
+    span = call.tiles * call.blocks["rows"]
+    left = call.rows - part * span  # at least one
+    pivot = jnp.sum(tile(0)[0], 0) / jnp.minimum(left, call.blocks["rows"]).astype(jnp.float32)
+
+    def add(n, sums):
+        value, mask = tile(n)
+        value = jnp.where(mask, value - pivot[None, :], 0)
+        return sums[0] + value, sums[1] + value * value
+
+    total, squares = (
+        jnp.sum(s, 0) for s in lax.fori_loop(0, call.tiles, add, (call.zeros(), call.zeros()))
+    )
+    count = jnp.minimum(left, span).astype(jnp.float32)
+    values = pivot + total / count, squares - total * total / count
+    _store_sums(out, (image, part), lanes, values)
+
+
+def sums(x: Array, dy: Array, mean: Array, *, blocks: Blocks | None = None) -> Array:
+    """(N, 2, C) float32: Σ dy and Σ dy · (x − mean) over the rows; the same on every run.
+
+    Args:
+      x, dy: (N, rows, C).
+      mean: (N, C).
+      blocks: block sizes; by default chosen.
+    """
+    call = _Call("sums", x, blocks)
+    return call.run(_sums_kernel, x, dy, mean, name="norm_sums").sum(1)
+
+
+def _sums_kernel(x, dy, mean, out, *, call: _Call):
+    image, part, lanes = call.here()
+    middle = load(mean, (image, lanes[0]), lanes[1])[None, :]
+
+    def add(n, sums):
+        index, mask = block((image,), call.some_rows(part, n), lanes)
+        # Zero outside, whatever is subtracted from x there.
+        slope = load(dy, index, mask)
+        return sums[0] + slope, sums[1] + slope * (load(x, index, mask) - middle)
+
+    found = lax.fori_loop(0, call.tiles, add, (call.zeros(), call.zeros()))
+    _store_sums(out, (image, part), lanes, [jnp.sum(s, 0) for s in found])
