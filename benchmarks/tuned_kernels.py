@@ -15,9 +15,9 @@ from s3net_kernels._tuning import Problem
 from s3net_kernels.batch_norm import pallas_kernels as norm
 from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
 from s3net_kernels.conv2d import pallas_kernels as conv
+from s3net_kernels.deform_conv2d import pallas_gradients as deform_gradients
 from s3net_kernels.deform_conv2d import pallas_input_grad as deform_dx
 from s3net_kernels.deform_conv2d import pallas_kernels as deform
-from s3net_kernels.deform_conv2d.pallas_gradients import gradients as deform_gradients
 from s3net_kernels.depthwise_conv2d import pallas_kernels as depthwise
 from s3net_kernels.gated_inception import pallas_kernels as gated
 from s3net_kernels.linear import pallas_kernels as linear
@@ -52,7 +52,10 @@ def _image(p: Problem, seed: int = 0) -> Array:
 def _deform_images(p: Problem) -> tuple[Array, Array, Array, Array]:
     taps = p.size[0] * p.size[1]
     maps = (p.images, p.height, p.width)
-    offset = 2 * _normal(*maps, 2 * taps, seed=1)
+    # As in a fit: taps that differ, each of which moves neighbouring pixels alike.
+    offset = 1.5 * _normal(p.images, 1, 1, 2 * taps, seed=1) + 0.3 * _normal(
+        *maps, 2 * taps, seed=4
+    )
     mask = jax.nn.sigmoid(_normal(*maps, taps, seed=2))
     return _image(p), offset, mask, _weights(p)
 
@@ -163,13 +166,23 @@ KERNELS: dict[str, Kernel] = {
             lambda x, offset, mask, w, g: deform_dx.input_grad(x, offset, mask, w, g, blocks=blocks)
         ),
     ),
-    "deform_conv2d.gradients": Kernel(
+    "deform_conv2d.sample_grad": Kernel(
         deform.heuristic,
         deform.candidates,
         lambda p: (*_deform_images(p), _features(p)),
         lambda p, blocks: (
-            lambda x, offset, mask, w, g: deform_gradients(
-                p.images, x, offset, mask, w, g, blocks=blocks
+            lambda x, offset, mask, w, g: deform_gradients.sample_grad(
+                x, offset, mask, w, g, blocks=blocks
+            )
+        ),
+    ),
+    "deform_conv2d.weight_grad": Kernel(
+        deform.heuristic,
+        deform.candidates,
+        lambda p: (*_deform_images(p)[:3], _features(p)),
+        lambda p, blocks: (
+            lambda x, offset, mask, g: deform_gradients.weight_grad(
+                p.images, x, offset, mask, g, size=p.size, blocks=blocks
             )
         ),
     ),
@@ -334,7 +347,7 @@ def problems(
                 height, width = (1, size * size) if flat else (size, size)
                 return Problem(name, dtype, n, height, width, inputs, outputs, kernel, dilation)
 
-            for direction in ("input_grad", "gradients", "forward"):
+            for direction in ("input_grad", "sample_grad", "weight_grad", "forward"):
                 found.append(problem(f"deform_conv2d.{direction}", channels, channels, (3, 3)))
             for kernel, dilation in depthwise_sizes:
                 for direction in ("weight_grad", "correlate"):

@@ -86,8 +86,25 @@ def compile_for(kernel: Kernel, capability: int, folder: Path) -> Compiled:
     path = folder / f"{kernel.name}.ttir"
     path.write_text(kernel.text, encoding="utf-8")
     options = {"num_warps": kernel.num_warps, "num_stages": kernel.num_stages}
-    result = triton.compile(str(path), target=GPUTarget("cuda", capability, 32), options=options)
+    target = GPUTarget("cuda", capability, 32)
+    path.write_text(_simplified(path, target, options), encoding="utf-8")
+    result = triton.compile(str(path), target=target, options=options)
     return Compiled(*_resources(result.asm["cubin"]), result.metadata.shared, result.asm["ptx"])
+
+
+def _simplified(path: Path, target: Any, options: dict[str, int]) -> str:
+    """The IR after the first passes, as in XLA: a file is thought to have been through them."""
+    from triton._C.libtriton import ir as triton_ir
+    from triton.compiler.compiler import make_backend
+
+    backend = make_backend(target)
+    context = triton_ir.context()
+    triton_ir.load_dialects(context)
+    backend.load_dialects(context)
+    module = triton_ir.parse_mlir_module(str(path), context)
+    module.context = context
+    backend.make_ttir(module, {}, backend.parse_options(options), target.arch)
+    return str(module)
 
 
 def _resources(cubin: bytes) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from s3net_kernels._gather_sum import gather_sum
 from s3net_kernels._pallas import decline, unavailable, with_gradient_of
 from s3net_kernels.deform_conv2d import pallas_kernels as kernels
 from s3net_kernels.deform_conv2d import xla
-from s3net_kernels.deform_conv2d.pallas_gradients import gradients
+from s3net_kernels.deform_conv2d.pallas_gradients import sample_grad, weight_grad
 from s3net_kernels.deform_conv2d.pallas_input_grad import input_grad
 
 __all__ = ["deform_conv2d", "supports", "unavailable"]
@@ -62,7 +62,8 @@ def _gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
             dx = _ordered_dx(x.shape, offset, mask, g, w)
         else:
             dx = input_grad(x, offset, mask, w, g)
-        return dx.astype(x.dtype), *gradients(groups, x, offset, mask, w, g)
+        dw = weight_grad(groups, x, offset, mask, g, size=(w.shape[1], w.shape[2]))
+        return dx.astype(x.dtype), *sample_grad(x, offset, mask, w, g), dw
 
     of_images = (True, True, True, True, False)
     dx, doffset, dmask, dw = fold_images(run, 1, of_images, x, offset, mask, g, w[None])

@@ -1,13 +1,11 @@
-"""Pallas kernel of the deformable convolution's gradients by offsets, mask and kernel.
+"""Pallas kernels of the deformable convolution's gradients by offsets and mask, and by its kernel.
 
-The corners of a sample are read once for all three. A program keeps one tap and walks over tiles
-of pixels: the tap's weights, and the sums of their gradient, stay in registers.
+Both sample as forward does: the corners' values are read again, not kept.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +15,16 @@ from jax.experimental import pallas as pl
 from s3net_kernels._bilinear import Corner
 from s3net_kernels._pallas import ceil_div, launch, load, matmul, split, store
 from s3net_kernels._tuning import Blocks
+from s3net_kernels.bilinear_sample.pallas_kernels import blend
 from s3net_kernels.deform_conv2d.pallas_kernels import Call, by_tap
 
-__all__ = ["gradients"]
+__all__ = ["sample_grad", "weight_grad"]
 
 _SUMS = 64 * 64
 """Sums of the weight gradient in one program, where a chunk has not more."""
 
 
-def gradients(
-    groups: int,
+def sample_grad(
     x: Array,
     offset: Array,
     mask: Array,
@@ -34,114 +32,131 @@ def gradients(
     g: Array,
     *,
     blocks: Blocks | None = None,
-) -> tuple[Array, Array, Array]:
-    """(doffset, dmask, dw), all float32, the same on every run.
+) -> tuple[Array, Array]:
+    """(doffset, dmask), float32, the same on every run.
 
     Args:
-      groups: how many groups of images the (groups, kh, kw, Cin, Cout) weight gradient has.
-      x, offset, mask, w: as in ``pallas_kernels.forward``.
+      x, offset, mask, w: as in :func:`forward`.
       g: (N, H, W, Cout) cotangent.
       blocks: block sizes; by default chosen.
     """
-    call = Call("gradients", x, w.shape, blocks)
+    call = Call("sample_grad", x, w.shape, blocks)
+    args = [call.rows(x), *call.flat(offset, mask, g), by_tap(w)]
+    doffset, dmask = launch(
+        functools.partial(_sample_grad_kernel, call=call),
+        [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in (args[1], args[2])],
+        (call.pixel_tiles, call.images),
+        call.blocks,
+        *args,
+        name="deform_sample_grad",
+    )
+    return doffset.reshape(offset.shape), dmask.reshape(mask.shape)
+
+
+def _sample_grad_kernel(rows, offset, mask, g, w, doffset, dmask, *, call: Call):
+    image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
+    pixel, exists = call.pixel(pl.program_id(0))
+
+    def cotangent(tile):
+        outs, present = call.outs(tile)
+        index = (image, pixel[:, None], outs[None, :])
+        return load(g, index, exists[:, None] & present[None, :]).astype(call.kind)
+
+    # One tile of output channels, the usual case, is loaded once for all the taps.
+    whole = cotangent(0) if call.feature_tiles == 1 else None
+
+    def tap(t, _):
+        around = call.around(image, call.place(offset, image, pixel, exists, t))
+        scale = load(mask, (image, pixel, t), exists)
+
+        def chunk(n, products):
+            lanes = call.lanes(n)
+            valid = exists[:, None] & lanes[1][None, :]
+            columns = jnp.zeros(valid.shape, jnp.float32)
+            for tile in range(call.feature_tiles):
+                part = cotangent(tile) if whole is None else whole
+                weights = call.matrix(w, group, t, lanes, call.outs(tile))
+                columns = columns + matmul(part, weights, (1, 1))
+            index = [(corner.row[:, None], lanes[0][None, :]) for corner in around]
+            pairs = zip(products, index, strict=True)
+            return [product + load(rows, place, valid) * columns for product, place in pairs]
+
+        # Summed over the channels at the end: that takes all threads of a pixel.
+        zero = jnp.zeros((pixel.size, call.blocks["channels"]), jnp.float32)
+        products = lax.fori_loop(0, call.chunks, chunk, [zero] * 4)
+        sums = [jnp.sum(product, 1) for product in products]
+        _store_taps(doffset, dmask, (image, pixel, t), exists, around, sums, scale)
+        return 0
+
+    lax.fori_loop(0, call.kh * call.kw, tap, 0)
+
+
+def _store_taps(doffset, dmask, place, exists, around: tuple[Corner, ...], products, scale):
+    """Gradients of offset and mask, out of the corners' products with the columns' gradient."""
+    image, pixel, tap = place
+    pairs = list(zip(products, around, strict=True))
+    zero = jnp.zeros(exists.shape, jnp.float32)
+    store(dmask, place, sum((p * c.weight for p, c in pairs), zero), exists)
+    for axis, of in enumerate(("dy", "dx")):
+        total = sum((p * getattr(c, of) for p, c in pairs), zero)
+        store(doffset, (image, pixel, 2 * tap + axis), total * scale, exists)
+
+
+def weight_grad(
+    groups: int,
+    x: Array,
+    offset: Array,
+    mask: Array,
+    g: Array,
+    *,
+    size: tuple[int, int],
+    blocks: Blocks | None = None,
+) -> Array:
+    """(G, kh, kw, Cin, Cout) float32 sums over each group's images; the same on every run."""
+    shape = (groups, *size, x.shape[3], g.shape[3])
+    call = Call("weight_grad", x, shape, blocks)
     parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
     # Chunks of channels whose sums one program holds.
     together = max(_SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
     together = min(together, call.chunks)
-    # Each share of the channels and features adds to the gradients of offset and mask.
-    shares = ceil_div(call.chunks, together) * call.feature_tiles
-    members, taps = call.images // groups, call.kh * call.kw
-    kernel = functools.partial(
-        _kernel, call=call, members=members, parts=parts, together=together, shares=shares
-    )
-    args = [call.rows(x), *call.flat(offset, mask, g), by_tap(w)]
-    shapes = [
-        (shares, *args[1].shape),
-        (shares, *args[2].shape),
-        (groups, members * parts, taps, call.channels, call.features),
-    ]
-    doffset, dmask, dw = launch(
+    kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts, together=together)
+    taps = call.kh * call.kw
+    partial_shape = (groups, call.per_group * parts, taps, call.channels, call.features)
+    partial = launch(
         kernel,
-        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
-        (taps * shares, call.images * parts),
+        jax.ShapeDtypeStruct(partial_shape, jnp.float32),
+        (taps * ceil_div(call.chunks, together), call.feature_tiles, call.images * parts),
         call.blocks,
-        *args,
-        name="deform_gradients",
+        call.rows(x),
+        *call.flat(offset, mask, g),
+        name="deform_weight_grad",
     )
-    return (
-        doffset.sum(0).reshape(offset.shape),
-        dmask.sum(0).reshape(mask.shape),
-        dw.sum(1).reshape(groups, *w.shape[1:]),
-    )
+    return partial.sum(1).reshape(shape)
 
 
-def _kernel(
-    rows,
-    offset,
-    mask,
-    g,
-    w,
-    doffset,
-    dmask,
-    dw,
-    *,
-    call: Call,
-    members: int,
-    parts: int,
-    together: int,
-    shares: int,
-):
-    tap, share = split(pl.program_id(0), shares)
-    image, part = split(pl.program_id(1), parts)
-    first, feature_tile = split(share, call.feature_tiles)
-    outs = call.outs(feature_tile)
-    chunks = [call.lanes(first * together + n) for n in range(together)]
-    weights = [call.matrix(w, split(image, call.per_group)[0], tap, c, outs) for c in chunks]
+def _weight_grad_kernel(rows, offset, mask, g, out, *, call: Call, parts: int, together: int):
+    tap, share = split(pl.program_id(0), ceil_div(call.chunks, together))
+    image, part = split(pl.program_id(2), parts)
+    chunks = [call.lanes(share * together + n) for n in range(together)]
+    outs = call.outs(pl.program_id(1))
 
     def tile(n, totals):
         pixel, exists = call.pixel(part * call.blocks["tiles"] + n)
         around = call.around(image, call.place(offset, image, pixel, exists, tap))
         scale = load(mask, (image, pixel, tap), exists)
         index = (image, pixel[:, None], outs[0][None, :])
-        cotangent = load(g, index, exists[:, None] & outs[1][None, :]).astype(call.kind)
-        products = [jnp.zeros((pixel.size, call.blocks["channels"]), jnp.float32)] * 4
-        sums = []
-        for lanes, weight, total in zip(chunks, weights, totals, strict=True):
+        part_of_g = load(g, index, exists[:, None] & outs[1][None, :]).astype(call.kind)
+        results = []
+        for lanes, total in zip(chunks, totals, strict=True):
             valid = exists[:, None] & lanes[1][None, :]
-            columns = matmul(cotangent, weight, (1, 1))
-            value = jnp.zeros(valid.shape, jnp.float32)
-            for k, corner in enumerate(around):
-                found = load(rows, (corner.row[:, None], lanes[0][None, :]), valid)
-                products[k] = products[k] + found * columns
-                value = value + found * (corner.weight * scale)[:, None]
-            sums.append(total + matmul(value.astype(call.kind), cotangent, (0, 0)))
-        place = (share, image, pixel, tap)
-        _store_taps(doffset, dmask, place, exists, around, [p.sum(1) for p in products], scale)
-        return sums
+            value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
+            results.append(total + matmul(value, part_of_g, (0, 0)))
+        return results
 
     start = jnp.zeros((call.blocks["channels"], call.blocks["features"]), jnp.float32)
     tiles = min(call.blocks["tiles"], call.pixel_tiles)
     totals = lax.fori_loop(0, tiles, tile, [start] * together)
-    group, member = split(image, members)
+    group, member = split(image, call.per_group)
     for lanes, total in zip(chunks, totals, strict=True):
         index = (group, member * parts + part, tap, lanes[0][:, None], outs[0][None, :])
-        store(dw, index, total, lanes[1][:, None] & outs[1][None, :])
-
-
-def _store_taps(
-    doffset: Any,
-    dmask: Any,
-    place: tuple[Any, ...],
-    exists: Array,
-    around: tuple[Corner, ...],
-    products: list[Array],
-    scale: Array,
-) -> None:
-    """Gradients of offset and mask, out of the corners' products with the columns' gradient."""
-    *lead, tap = place
-    pairs = list(zip(products, around, strict=True))
-    zero = jnp.zeros(exists.shape, jnp.float32)
-    store(dmask, place, sum((p * c.weight for p, c in pairs), zero), exists)
-    for axis, of in enumerate(("dy", "dx")):
-        total = sum((p * getattr(c, of) for p, c in pairs), zero)
-        store(doffset, (*lead, 2 * tap + axis), total * scale, exists)
+        store(out, index, total, lanes[1][:, None] & outs[1][None, :])

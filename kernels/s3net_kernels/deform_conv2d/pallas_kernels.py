@@ -37,32 +37,34 @@ __all__ = ["Call", "by_tap", "candidates", "forward", "heuristic"]
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of the kernels that walk over pixels in order, where none are measured."""
-    gradients = problem.kernel.endswith("gradients")
-    channels = max(LEAST_SIDE, power_of_two(problem.channels))
+    sampled = problem.kernel.endswith("sample_grad")
+    gradient = problem.kernel.endswith("weight_grad")
     return {
-        "pixels": 16 if gradients else 32,
+        "pixels": 64 if gradient else 32,
         # Where a pixel samples is found once for all chunks of channels, by as many threads as a
-        # chunk takes: forward, small chunks, few threads that do the same.
-        "channels": min(channels, 64 if gradients else 32),
+        # chunk takes: small chunks, few threads that do the same.
+        "channels": min(
+            max(LEAST_SIDE, power_of_two(problem.channels)), LEAST_SIDE if sampled else 32
+        ),
         "features": max(LEAST_SIDE, min(power_of_two(problem.features), 64)),
-        "tiles": 128 if gradients else 32,
+        "tiles": 32,
         "num_warps": 4,
-        "num_stages": 1 if gradients else 3,
+        "num_stages": 1 if gradient or sampled else 3,
     }
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of the kernels that walk over pixels in order, worth measuring."""
     base = heuristic(problem)
-    gradients = problem.kernel.endswith("gradients")
+    gradient = problem.kernel.endswith("weight_grad")
     most = max(LEAST_SIDE, power_of_two(problem.channels))
     return [
         {**base, "pixels": p, "channels": c, "tiles": t, "num_warps": warps, "num_stages": stages}
-        for p in ((16, 32) if gradients else (32, 64))
-        for c in ({min(most, 64)} if gradients else {min(most, LEAST_SIDE), min(most, 32)})
-        for t in ((64, 128) if gradients else (base["tiles"],))
+        for p in (32, 64)
+        for c in {min(most, LEAST_SIDE), min(most, 32)}
+        for t in ((32, 128) if gradient else (base["tiles"],))
         for warps in (2, 4, 8)
-        for stages in ((1,) if gradients else (1, 3))
+        for stages in (1, 3)
         if 4 <= p * c // (32 * warps) <= 32
     ]
 
