@@ -108,14 +108,24 @@ def launch(
     )(*args)
 
 
-def load(ref: Any, index: tuple[Any, ...], mask: Array | None = None) -> Array:
-    """``ref[index]``, zero where ``mask`` is false; indices broadcast. Floats become float32."""
+def load(
+    ref: Any, index: tuple[Any, ...], mask: Array | None = None, *, widen: bool = True
+) -> Array:
+    """``ref[index]``, zero where ``mask`` is false; indices broadcast.
+
+    Floats become float32, if ``widen``: what is loaded long before it is used should not be, as
+    converting waits for it.
+    """
     index, shape = _broadcast(index)
     if mask is None:
         value = plt.load(ref.at[index])
     else:
         value = plt.load(ref.at[index], mask=jnp.broadcast_to(mask, shape), other=0)
-    return value.astype(jnp.float32) if jnp.issubdtype(value.dtype, jnp.floating) else value
+    return value.astype(jnp.float32) if widen and _is_float(value) else value
+
+
+def _is_float(array: Array) -> bool:
+    return jnp.issubdtype(array.dtype, jnp.floating)
 
 
 def store(ref: Any, index: tuple[Any, ...], value: Array, mask: Array | None = None) -> None:

@@ -7,7 +7,7 @@ then done with every value, XLA joins with what follows.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,8 @@ def supports(x: Array, scale: Array, bias: Array, *, epsilon: float) -> str | No
 
 def batch_norm(x: Array, scale: Array, bias: Array, *, epsilon: float) -> Array:
     """See ``api.batch_norm``."""
-    return _norm(x.reshape(1, -1, x.shape[-1]), scale, bias, epsilon).reshape(x.shape)
+    y = _norm(x.reshape(1, -1, x.shape[-1]), scale, bias, epsilon)
+    return cast(Array, y).reshape(x.shape)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

@@ -10,7 +10,6 @@ sums of ``taps`` columns of the kernel: taps + 1 values for kh·taps products.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +60,6 @@ def correlate(
     b: Array | None,
     *,
     dilation: int,
-    dtype: Any = None,
     first: int = 0,
     into: tuple[Array | jax.ShapeDtypeStruct, int] | None = None,
     plus: Array | None = None,
@@ -74,7 +72,6 @@ def correlate(
       w: kernels, one for each of G groups of images.
       b: (G, C) biases, or None.
       dilation: distance between taps.
-      dtype: of the result; by default that of ``x``.
       first: the first channel of x to read.
       into: (array, channel): write C channels of this array, from this channel on, in place; it
         is the result. Given a shape instead, the rest of the result is left undefined.
@@ -101,7 +98,7 @@ def correlate(
         bias=b is not None,
         plus=plus is not None,
     )
-    out = jax.ShapeDtypeStruct((images, height, width, channels), dtype or x.dtype)
+    out = jax.ShapeDtypeStruct((images, height, width, channels), x.dtype)
     args, aliases = [x, w, *([] if b is None else [b])], {}
     if plus is not None:
         aliases = {len(args): 0} if plus.dtype == out.dtype else {}
@@ -163,15 +160,24 @@ def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
     channels = min(power_of_two(problem.channels), 64)
     columns = max(min(power_of_two(problem.width), 256 // channels), 1)
     rows = 64 if problem.images < 8 else 256
-    return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
+    # Rows that are on their way: what is far takes longer than to sum one row.
+    rest = {"ahead": 1 if problem.dtype == "float32" else 2, "num_warps": 4}
+    return {"columns": columns, "channels": channels, "rows": rows, **rest}
 
 
 def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`weight_grad` worth measuring."""
     channels = min(power_of_two(problem.channels), 64)
     return [
-        {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
+        {
+            "columns": columns,
+            "channels": channels,
+            "rows": rows,
+            "ahead": ahead,
+            "num_warps": warps,
+        }
         for columns in (4, 8, 16)
+        for ahead in (1, 2, 3)
         for rows in ((32, 64, 128) if problem.images < 8 else (64, 128, 256))
         for warps in (2, 4, 8)
         if columns <= power_of_two(problem.width)
@@ -228,6 +234,7 @@ def weight_grad(
         dilation=dilation,
         span=span,
         taps=taps,
+        ahead=blocks["ahead"],
         per_group=per_group,
         first=first,
     )
@@ -244,7 +251,9 @@ def weight_grad(
     return dw.sum(1), db.sum(1)
 
 
-def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, per_group, first):
+def _weight_grad_kernel(
+    x, g, out, bias, *, extent, size, dilation, span, taps, ahead, per_group, first
+):
     (height, width, channels), (kh, kw) = extent, size
     place, (image, share) = pl.program_id(1), split(pl.program_id(2), ceil_div(kw, taps))
     columns, lanes, inside = _tile(width, channels, span)
@@ -259,7 +268,7 @@ def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, 
         """Row n of those with this phase, zero outside the image."""
         row = phase + n * dilation
         mask = exists[:, None] & inside[None, :] & ((row >= 0) & (row < height))
-        return load(ref, (image, row, column[:, None], channel[None, :]), mask)
+        return load(ref, (image, row, column[:, None], channel[None, :]), mask, widen=False)
 
     row_of_g = functools.partial(
         row_of, g, column=columns, exists=columns < width, channel=first + lanes
@@ -267,22 +276,24 @@ def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, 
 
     def rows_of_step(n):
         values = [row_of(x, start + n, c, v, lanes) for c, v in zip(shifted, valid, strict=True)]
-        return row_of_g(start + n + kh // 2), tuple(values)
+        return row_of_g(start + n + kh // 2), *values
 
     def step(n, carry):
-        sums, total, recent, (newest, values) = carry
-        # On their way while this step's are summed.
-        following = rows_of_step(n + 1)
+        sums, total, recent, ahead = carry
+        newest, *values = (value.astype(jnp.float32) for value in ahead[0])
+        # On their way while these and the next steps' are summed.
+        ahead = (*ahead[1:], rows_of_step(n + len(ahead)))
         # Tap i multiplies row s of x with row s + kh//2 − i of g.
         met, new = (newest, *recent), []
         for j, value in enumerate(values):
             new += [old + value * row for old, row in zip(sums[j * kh :][:kh], met, strict=True)]
-        return tuple(new), total + met[kh // 2], met[:-1], following
+        return tuple(new), total + met[kh // 2], met[:-1], ahead
 
     zero = jnp.zeros(span[:2], jnp.float32)
-    recent = tuple(row_of_g(start - 1 + kh // 2 - i) for i in range(kh - 1))
-    first_sums = ((zero,) * (kh * taps), zero, recent, rows_of_step(0))
-    sums, total, *_ = lax.fori_loop(0, span[2], step, first_sums)
+    recent = [row_of_g(start - 1 + kh // 2 - i).astype(jnp.float32) for i in range(kh - 1)]
+    coming = tuple(rows_of_step(n) for n in range(ahead))
+    carry = ((zero,) * (kh * taps), zero, tuple(recent), coming)
+    sums, total, *_ = lax.fori_loop(0, span[2], step, carry)
     column_tiles = ceil_div(width, span[0])
     tile, _ = split(pl.program_id(0), ceil_div(channels, span[1]))
     group, member = split(image, per_group)
