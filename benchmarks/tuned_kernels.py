@@ -15,9 +15,8 @@ from s3net_kernels._tuning import Problem
 from s3net_kernels.batch_norm import pallas_kernels as norm
 from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
 from s3net_kernels.conv2d import pallas_kernels as conv
-from s3net_kernels.deform_conv2d import pallas_gradients as deform_gradients
-from s3net_kernels.deform_conv2d import pallas_input_grad as deform_dx
 from s3net_kernels.deform_conv2d import pallas_kernels as deform
+from s3net_kernels.deform_conv2d.pallas_backward import backward as deform_backward
 from s3net_kernels.depthwise_conv2d import pallas_kernels as depthwise
 from s3net_kernels.gated_inception import pallas_kernels as gated
 from s3net_kernels.linear import pallas_kernels as linear
@@ -158,21 +157,13 @@ KERNELS: dict[str, Kernel] = {
             lambda x, offset, mask, w: deform.forward(x, offset, mask, w, None, blocks=blocks)
         ),
     ),
-    "deform_conv2d.input_grad": Kernel(
-        deform_dx.heuristic,
-        deform_dx.candidates,
-        lambda p: (*_deform_images(p), _features(p)),
-        lambda p, blocks: (
-            lambda x, offset, mask, w, g: deform_dx.input_grad(x, offset, mask, w, g, blocks=blocks)
-        ),
-    ),
-    "deform_conv2d.sample_grad": Kernel(
+    "deform_conv2d.backward": Kernel(
         deform.heuristic,
         deform.candidates,
         lambda p: (*_deform_images(p), _features(p)),
         lambda p, blocks: (
-            lambda x, offset, mask, w, g: deform_gradients.sample_grad(
-                x, offset, mask, w, g, blocks=blocks
+            lambda x, offset, mask, w, g: deform_backward(
+                x, offset, mask, w, g, scatter=True, blocks=blocks
             )
         ),
     ),
@@ -181,7 +172,7 @@ KERNELS: dict[str, Kernel] = {
         deform.candidates,
         lambda p: (*_deform_images(p)[:3], _features(p)),
         lambda p, blocks: (
-            lambda x, offset, mask, g: deform_gradients.weight_grad(
+            lambda x, offset, mask, g: deform.weight_grad(
                 p.images, x, offset, mask, g, size=p.size, blocks=blocks
             )
         ),
@@ -347,7 +338,7 @@ def problems(
                 height, width = (1, size * size) if flat else (size, size)
                 return Problem(name, dtype, n, height, width, inputs, outputs, kernel, dilation)
 
-            for direction in ("input_grad", "sample_grad", "weight_grad", "forward"):
+            for direction in ("backward", "weight_grad", "forward"):
                 found.append(problem(f"deform_conv2d.{direction}", channels, channels, (3, 3)))
             for kernel, dilation in depthwise_sizes:
                 for direction in ("weight_grad", "correlate"):

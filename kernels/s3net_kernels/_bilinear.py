@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["Corner", "add_rows", "axis_pair", "corners", "interpolate", "pixel_grid", "take_rows"]
+__all__ = ["Corner", "add_rows", "corners", "interpolate", "pixel_grid", "take_rows"]
 
 
 class Corner(NamedTuple):
@@ -40,14 +40,14 @@ def corners(
     """
     height, width = size
     found = []
-    for row, wy, dwy in axis_pair(y, height, boundary):
-        for column, wx, dwx in axis_pair(x, width, boundary):
+    for row, wy, dwy in _axis(y, height, boundary):
+        for column, wx, dwx in _axis(x, width, boundary):
             index = (image * height + row) * width + column
             found.append(Corner(index, wy * wx, dwy * wx, wy * dwx))
     return tuple(found)
 
 
-def axis_pair(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Array]]:
+def _axis(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Array]]:
     """(index, weight, derivative of the weight) of the pixels below and above ``p``."""
     below_range, above_range = (0, length - 1) if boundary == "edge" else (-1, length)
     outside = (p < below_range) | (p > above_range)

@@ -36,6 +36,7 @@ __all__ = [
     "power_of_two",
     "split",
     "store",
+    "sum_dtype",
     "unavailable",
     "with_gradient_of",
     "zeros_for_sums",
@@ -173,14 +174,33 @@ def matmul(a: Array, b: Array, contract: tuple[int, int]) -> Array:
     return lax.dot_general(a, b, dimensions, preferred_element_type=jnp.float32)
 
 
-def zeros_for_sums(shape: tuple[int, ...], after: Array) -> Array:
-    """float32 zeros to add into, written anew whenever ``after`` is computed.
+def sum_dtype(dtype: Any) -> Any:
+    """The dtype of sums that are added atomically to an array of ``dtype``.
 
-    Plain zeros would be made once, before a loop, and copied in each of its rounds: reading them
-    costs as much as writing them.
+    bfloat16 stays so on a GPU that adds several of them at once (from compute capability 9 on):
+    such additions take half the time, and are what PyTorch does. Otherwise it is float32.
     """
-    zero, _ = lax.optimization_barrier((jnp.zeros((), jnp.float32), after))
-    return jnp.broadcast_to(zero, shape)
+    narrow = jnp.dtype(dtype) == jnp.bfloat16 and capability() >= 9
+    return jnp.dtype(jnp.bfloat16 if narrow else jnp.float32)
+
+
+def capability() -> float:
+    """Compute capability of the GPU; where there is none, that of an H100."""
+    try:
+        return float(jax.devices("gpu")[0].compute_capability)
+    except RuntimeError:
+        return 9.0
+
+
+def zeros_for_sums(shape: tuple[int, ...], after: Array, dtype: Any = jnp.float32) -> Array:
+    """Zeros to add into, written anew whenever ``after`` is computed.
+
+    Plain zeros would be made once, before a loop or for several kernels, and copied for each use:
+    reading them costs as much as writing them. No number is above infinity, but XLA does not
+    know that it is a zero that it has been asked for.
+    """
+    some = after[(0,) * after.ndim]
+    return jnp.broadcast_to((some > jnp.inf).astype(dtype), shape)
 
 
 def _broadcast(index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]]:

@@ -13,8 +13,7 @@ from s3net_kernels._gather_sum import gather_sum
 from s3net_kernels._pallas import decline, unavailable, with_gradient_of
 from s3net_kernels.deform_conv2d import pallas_kernels as kernels
 from s3net_kernels.deform_conv2d import xla
-from s3net_kernels.deform_conv2d.pallas_gradients import sample_grad, weight_grad
-from s3net_kernels.deform_conv2d.pallas_input_grad import input_grad
+from s3net_kernels.deform_conv2d.pallas_backward import backward
 
 __all__ = ["deform_conv2d", "supports", "unavailable"]
 
@@ -57,17 +56,20 @@ _deform.defvjp(_forward, _backward)
 def _gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
     """(dx, doffset, dmask, dw), by kernels."""
 
-    def run(groups: int, x: Array, offset: Array, mask: Array, g: Array, w: Array):
-        if settings().deterministic:
+    def run(_: int, x: Array, offset: Array, mask: Array, g: Array, w: Array):
+        scatter = not settings().deterministic
+        dx, doffset, dmask = backward(x, offset, mask, w, g, scatter=scatter)
+        if dx is None:
             dx = _ordered_dx(x.shape, offset, mask, g, w)
-        else:
-            dx = input_grad(x, offset, mask, w, g)
-        dw = weight_grad(groups, x, offset, mask, g, size=(w.shape[1], w.shape[2]))
-        return dx.astype(x.dtype), *sample_grad(x, offset, mask, w, g), dw
+        return dx.astype(x.dtype), doffset, dmask
 
-    of_images = (True, True, True, True, False)
-    dx, doffset, dmask, dw = fold_images(run, 1, of_images, x, offset, mask, g, w[None])
-    return dx, doffset, dmask, dw[0].astype(w.dtype)
+    def run_dw(groups: int, x: Array, offset: Array, mask: Array, g: Array) -> Array:
+        return kernels.weight_grad(groups, x, offset, mask, g, size=(w.shape[0], w.shape[1]))
+
+    of_images = (True, True, True, True)
+    gradients = fold_images(run, 1, (*of_images, False), x, offset, mask, g, w[None])
+    dw = fold_images(run_dw, 1, of_images, x, offset, mask, g)[0]
+    return (*gradients, dw.astype(w.dtype))
 
 
 def _plain_gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):

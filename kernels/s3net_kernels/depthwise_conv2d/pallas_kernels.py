@@ -160,24 +160,15 @@ def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
     channels = min(power_of_two(problem.channels), 64)
     columns = max(min(power_of_two(problem.width), 256 // channels), 1)
     rows = 64 if problem.images < 8 else 256
-    # Rows that are on their way: what is far takes longer than to sum one row.
-    rest = {"ahead": 1 if problem.dtype == "float32" else 2, "num_warps": 4}
-    return {"columns": columns, "channels": channels, "rows": rows, **rest}
+    return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
 
 
 def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`weight_grad` worth measuring."""
     channels = min(power_of_two(problem.channels), 64)
     return [
-        {
-            "columns": columns,
-            "channels": channels,
-            "rows": rows,
-            "ahead": ahead,
-            "num_warps": warps,
-        }
+        {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
         for columns in (4, 8, 16)
-        for ahead in (1, 2, 3)
         for rows in ((32, 64, 128) if problem.images < 8 else (64, 128, 256))
         for warps in (2, 4, 8)
         if columns <= power_of_two(problem.width)
@@ -234,7 +225,6 @@ def weight_grad(
         dilation=dilation,
         span=span,
         taps=taps,
-        ahead=blocks["ahead"],
         per_group=per_group,
         first=first,
     )
@@ -251,9 +241,7 @@ def weight_grad(
     return dw.sum(1), db.sum(1)
 
 
-def _weight_grad_kernel(
-    x, g, out, bias, *, extent, size, dilation, span, taps, ahead, per_group, first
-):
+def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, per_group, first):
     (height, width, channels), (kh, kw) = extent, size
     place, (image, share) = pl.program_id(1), split(pl.program_id(2), ceil_div(kw, taps))
     columns, lanes, inside = _tile(width, channels, span)
@@ -279,20 +267,19 @@ def _weight_grad_kernel(
         return row_of_g(start + n + kh // 2), *values
 
     def step(n, carry):
-        sums, total, recent, ahead = carry
-        newest, *values = (value.astype(jnp.float32) for value in ahead[0])
-        # On their way while these and the next steps' are summed.
-        ahead = (*ahead[1:], rows_of_step(n + len(ahead)))
+        sums, total, recent, coming = carry
+        newest, *values = (value.astype(jnp.float32) for value in coming)
+        # On their way while this step's are summed.
+        following = rows_of_step(n + 1)
         # Tap i multiplies row s of x with row s + kh//2 − i of g.
         met, new = (newest, *recent), []
         for j, value in enumerate(values):
             new += [old + value * row for old, row in zip(sums[j * kh :][:kh], met, strict=True)]
-        return tuple(new), total + met[kh // 2], met[:-1], ahead
+        return tuple(new), total + met[kh // 2], met[:-1], following
 
     zero = jnp.zeros(span[:2], jnp.float32)
     recent = [row_of_g(start - 1 + kh // 2 - i).astype(jnp.float32) for i in range(kh - 1)]
-    coming = tuple(rows_of_step(n) for n in range(ahead))
-    carry = ((zero,) * (kh * taps), zero, tuple(recent), coming)
+    carry = ((zero,) * (kh * taps), zero, tuple(recent), rows_of_step(0))
     sums, total, *_ = lax.fori_loop(0, span[2], step, carry)
     column_tiles = ceil_div(width, span[0])
     tile, _ = split(pl.program_id(0), ceil_div(channels, span[1]))
