@@ -125,6 +125,15 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
     if b is not None:
         start = start + load(b, (group, lanes), inside)[None, :]
 
+    def there(t, channel):
+        """Index of row t of the tile, and which of it exists."""
+        row = top + t * dilation
+        mask = ((columns < width) & (row < height))[:, None] & inside[None, :]
+        return (image, row, columns[:, None], channel + lanes[None, :]), mask
+
+    # What is added comes first: at the end, nothing would be done while it is on its way.
+    starts = [start + load(before, *there(t, 0)) if plus else start for t in range(rows)]
+
     def column_of_taps(j, sums):
         sums, column = list(sums), columns + (j - kw // 2) * dilation
         exists = ((column >= 0) & (column < width))[:, None] & inside[None, :]
@@ -137,14 +146,10 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
                 sums[t] = sums[t] + value * taps[r - t]
         return tuple(sums)
 
-    sums = lax.fori_loop(0, kw, column_of_taps, (start,) * rows)
+    sums = lax.fori_loop(0, kw, column_of_taps, tuple(starts))
     for t in range(rows):
-        row = top + t * dilation
-        mask = ((columns < width) & (row < height))[:, None] & inside[None, :]
-        value = sums[t]
-        if plus:
-            value = value + load(before, (image, row, columns[:, None], lanes[None, :]), mask)
-        store(out, (image, row, columns[:, None], first[1] + lanes[None, :]), value, mask)
+        index, mask = there(t, first[1])
+        store(out, index, sums[t], mask)
 
 
 def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Array, Array]:
