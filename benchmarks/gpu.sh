@@ -45,7 +45,7 @@ piece() {
     check) run numerics --check --only operators ;;
     check-fits) run numerics --only fits ;;
     tune)
-      if [ $brief = 1 ]; then run tune --budget 150 --images 32 1 --dtype float32
+      if [ $brief = 1 ]; then run tune --budget 150 --images 32 1
       else run tune --budget "$((limit - 60))"; fi ;;
     ops) run ops --repeats 9 --limit 2 ;;
     step)
@@ -59,7 +59,7 @@ piece() {
       else run fit --repeats 3; fi ;;
     fit-bfloat16)
       if [ $brief = 1 ]; then
-        run fit --repeats 2 --images 32 --dtype bfloat16 --only "s3net-jax, 32 at once"
+        run fit --repeats 2 --images 100 --dtype bfloat16 --only "s3net-jax, 100 at once"
       else run fit --repeats 3 --dtype bfloat16; fi ;;
     scaling) run scaling --limit 60 ;;
     trace) run trace --images 1 32 --dtype float32 bfloat16 ;;

@@ -43,6 +43,8 @@ def work(spec: ArgSpec, backward: bool) -> float:
         each = 2 * math.prod(spec.args[1].shape)
     elif spec.operator == "batch_norm":
         each = 7 * c
+    elif spec.operator == "linear_norm":
+        each = 2 * math.prod(spec.args[1].shape) + 7 * spec.args[1].shape[1]
     elif spec.operator == "softmax_losses":
         # Softmax and its logarithm, three 3×3 derivatives, three differences.
         each = 30 * c

@@ -35,6 +35,7 @@ _AXES: dict[str, tuple[tuple[int, ...] | None, ...]] = {
     "affine_warp": (_IMAGE, None),
     "linear": (None, (1, 0), None),
     "batch_norm": (None,),
+    "linear_norm": (None, (1, 0), None),
     "conv2d": (_IMAGE, _DENSE, None),
     "softmax_losses": (None,),
 }
@@ -106,7 +107,7 @@ def torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
         planes = spec.operator == "deform_conv2d" and n in (1, 2)
         leaves.append(_moved(array, order, kind, planes).requires_grad_())
     function = _FUNCTIONS[spec.operator](spec, flat)
-    image = spec.operator not in ("linear", "batch_norm", "softmax_losses")
+    image = spec.operator not in ("linear", "batch_norm", "linear_norm", "softmax_losses")
     return TorchCall(function, leaves, axes, image)
 
 
@@ -227,6 +228,16 @@ def _of_batch_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     return norm
 
 
+def _of_linear_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+    normalise = _of_batch_norm(spec, [np.empty((1, flat[1].shape[1]))])
+
+    def linear_norm(x: Tensor, w: Tensor, *rest: Tensor) -> Tensor:
+        z = F.linear(x, w)
+        return normalise(z + rest[0] if len(rest) == 3 else z, *rest[-2:])
+
+    return linear_norm
+
+
 def _of_conv(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     padding = (spec.args[1].shape[0] // 2, spec.args[1].shape[1] // 2)
     return lambda x, w, b=None: F.conv2d(x, w, b, padding=padding)
@@ -253,6 +264,7 @@ _FUNCTIONS: dict[str, Callable[[ArgSpec, list[Any]], Callable[..., Tensor]]] = {
     "affine_warp": _of_warp,
     "linear": _of_linear,
     "batch_norm": _of_batch_norm,
+    "linear_norm": _of_linear_norm,
     "conv2d": _of_conv,
     "softmax_losses": _of_losses,
 }

@@ -20,6 +20,7 @@ from s3net_kernels.deform_conv2d.pallas_backward import backward as deform_backw
 from s3net_kernels.depthwise_conv2d import pallas_kernels as depthwise
 from s3net_kernels.gated_inception import pallas_kernels as gated
 from s3net_kernels.linear import pallas_kernels as linear
+from s3net_kernels.linear.pallas_backward import backward as linear_backward
 from s3net_kernels.softmax_losses import pallas_kernels as losses
 
 __all__ = ["KERNELS", "Kernel", "problems"]
@@ -123,7 +124,7 @@ def _linear_backward(gelu: bool) -> Kernel:
         linear.candidates,
         lambda p: (_rows(_image(p)), *_matrices(p), _rows(_features(p))),
         lambda p, blocks: (
-            lambda x, w, b, g: linear.backward(
+            lambda x, w, b, g: linear_backward(
                 p.images, x, w, b, g, None, gelu=gelu, narrow=False, blocks=blocks
             )
         ),

@@ -21,6 +21,7 @@ from s3net_kernels.depthwise_conv2d.api import depthwise_conv2d
 from s3net_kernels.gated_inception.api import gated_inception
 from s3net_kernels.inception_depthwise.api import inception_depthwise
 from s3net_kernels.linear.api import linear
+from s3net_kernels.linear_norm.api import linear_norm
 from s3net_kernels.softmax_losses.api import softmax_losses
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "inception_depthwise",
     "keep_memory",
     "linear",
+    "linear_norm",
     "sobel",
     "softmax_losses",
 ]

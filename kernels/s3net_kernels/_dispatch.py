@@ -35,6 +35,7 @@ OPERATORS = (
     "affine_warp",
     "linear",
     "batch_norm",
+    "linear_norm",
     "gated_inception",
     "conv2d",
     "softmax_losses",

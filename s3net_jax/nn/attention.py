@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from s3net_jax.nn.layers import DepthwiseConv, Pointwise
+from s3net_jax.nn.layers import BatchNorm, DepthwiseConv, Pointwise
 from s3net_kernels import gated_inception
 
 __all__ = ["AttentionBlock", "InceptionLKA"]
@@ -113,9 +113,13 @@ class AttentionBlock(nnx.Module):
         )
         self.project_out = Pointwise(channels, channels, **common)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, norm: BatchNorm | None = None) -> Array:
+        """The block of x (N, H, W, C), normalised by ``norm`` if it is given."""
         x = x.astype(self.dtype)
         u, x = self.project_in.through(x)
-        if self.residual == "before_projection":
-            return self.project_out(self.attention(u, residual=x))
-        return self.project_out(self.attention(u), residual=x)
+        before = self.residual == "before_projection"
+        u = self.attention(u, residual=x if before else None)
+        added = None if before else x
+        if norm is None:
+            return self.project_out(u, residual=added)
+        return self.project_out.normalised(norm, u, residual=added)

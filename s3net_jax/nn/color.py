@@ -45,9 +45,9 @@ class ColorBranch(nnx.Module):
         """New logits (N, H, W, K) from logits (N, H, W, K) and images (N, H, W, 3)."""
         pixels = self.map(x)
         if self.mode == "pixels":
-            return self.norm(self.head(logits + pixels))
+            return self.head.normalised(self.norm, logits + pixels)
         score = jnp.sum(logits, -1, keepdims=True)
-        return self.norm(self.head((_factor(logits) + _factor(pixels)) * score))
+        return self.head.normalised(self.norm, (_factor(logits) + _factor(pixels)) * score)
 
 
 def _factor(a: Array) -> Array:

@@ -13,7 +13,7 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.nn.draws import fan_in_uniform
-from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear
+from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear, linear_norm
 
 __all__ = [
     "BatchNorm",
@@ -86,6 +86,30 @@ class Pointwise(nnx.Module):
             activation=self.activation,
             through=True,
             implementation=self.implementation,
+        )
+
+    def normalised(self, norm: BatchNorm, x: Array, residual: Array | None = None) -> Array:
+        """``norm(self(x, residual))`` in fewer passes: see ``s3net_kernels.linear_norm``.
+
+        The layer has a bias and no activation.
+        """
+        return linear_norm(*self._normalised(norm, x, residual), implementation=self.implementation)
+
+    def normalised_through(self, norm: BatchNorm, x: Array) -> tuple[Array, Array]:
+        """:meth:`normalised`, and ``x``, for what else reads it."""
+        args = self._normalised(norm, x, None)
+        return linear_norm(*args, through=True, implementation=self.implementation)
+
+    def _normalised(self, norm: BatchNorm, x: Array, residual: Array | None):
+        if self.bias is None or self.activation is not None:
+            raise ValueError("Only a layer with a bias and without activation is normalised.")
+        return (
+            x.astype(self.dtype),
+            self.kernel[...],
+            self.bias[...],
+            None if residual is None else residual.astype(self.dtype),
+            norm.scale[...],
+            norm.bias[...],
         )
 
 

@@ -95,21 +95,25 @@ class S3Net(nnx.Module):
         """
         x = self.stem_norm(self.stem(x))
         for i in range(len(self.blocks) - 1):
-            x = self.block_norms[i](self.blocks[i](x))
+            x = self._block(i, x)
         return self.last_block(x), x
 
     def last_block(self, features: Array) -> Array:
         """The last attention block and its normalisation: (N, H, W, K) to the same shape."""
-        return self.block_norms[-1](self.blocks[-1](features))
+        return self._block(len(self.blocks) - 1, features)
+
+    def _block(self, i: int, x: Array) -> Array:
+        """Block i and its normalisation."""
+        block, norm = self.blocks[i], self.block_norms[i]
+        return block(x, norm) if isinstance(block, AttentionBlock) else norm(block(x))
 
     def auxiliary_logits(self, features: Array) -> Array:
         """The auxiliary head on the features of :meth:`encode`: (N, H, W, K) to the same."""
-        return self.auxiliary_norm(self.auxiliary(features))
+        return self.auxiliary.normalised(self.auxiliary_norm, features)
 
     def auxiliary_through(self, features: Array) -> tuple[Array, Array]:
         """:meth:`auxiliary_logits`, and the features, for what else reads them."""
-        logits, features = self.auxiliary.through(features)
-        return self.auxiliary_norm(logits), features
+        return self.auxiliary.normalised_through(self.auxiliary_norm, features)
 
     def decode(self, features: Array, x: Array) -> Array:
         """Deformable layer, head and colour branch: logits S (N, H, W, K).
@@ -120,5 +124,5 @@ class S3Net(nnx.Module):
         """
         if self.deform is not None and self.deform_norm is not None:
             features = self.deform_norm(self.deform(features))
-        logits = self.head_norm(self.head(features))
+        logits = self.head.normalised(self.head_norm, features)
         return logits if self.color is None else self.color(logits, x)

@@ -27,9 +27,11 @@ VALUES = [
         "conv2d": (1, 2),
         "gated_inception": (4,),
         "batch_norm": (1, 4),
+        "linear_norm": (1, 3, 4),
     }.items()
     for n in numbers
 ]
+FOLDED = ("depthwise_conv2d", "deform_conv2d", "linear", "conv2d", "linear_norm")
 ATOMIC = ("deform_conv2d", "bilinear_sample", "affine_warp")
 WRITTEN = [name for name in OPERATORS if find_spec(f"s3net_kernels.{name}.pallas") is not None]
 ALL = [
@@ -70,7 +72,8 @@ def test_values(spec, deterministic):
 
 
 @pytest.mark.parametrize(
-    "operator", ["depthwise_conv2d", "deform_conv2d", "linear", "conv2d", "batch_norm"]
+    "operator",
+    ["depthwise_conv2d", "deform_conv2d", "linear", "conv2d", "batch_norm", "linear_norm"],
 )
 def test_low_precision_values(operator):
     spec = base.specs(operator)[1]
@@ -84,7 +87,9 @@ def test_low_precision_values(operator):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("operator", ["depthwise_conv2d", "deform_conv2d", "linear", "conv2d"])
+@pytest.mark.parametrize(
+    "operator", ["depthwise_conv2d", "deform_conv2d", "linear", "conv2d", "linear_norm"]
+)
 def test_vmap_is_one_launch(operator, shared):
     """Images with parameters of their own, or shared ones: as many kernels as a single call."""
     spec = base.specs(operator)[1]
@@ -120,7 +125,13 @@ def test_vmap_is_one_launch(operator, shared):
 
 @pytest.mark.parametrize(
     ("operator", "number"),
-    [("bilinear_sample", 2), ("gated_inception", 4), ("linear", 1), ("batch_norm", 1)],
+    [
+        ("bilinear_sample", 2),
+        ("gated_inception", 4),
+        ("linear", 1),
+        ("batch_norm", 1),
+        ("linear_norm", 1),
+    ],
 )
 def test_differentiated_twice(operator, number):
     """The backward kernels hand second derivatives to the plain implementation."""

@@ -97,7 +97,7 @@ def _simplified(path: Path, target: Any, options: dict[str, int]) -> str:
     from triton._C.libtriton import ir as triton_ir
     from triton.compiler.compiler import make_backend
 
-    backend = make_backend(target)
+    backend: Any = make_backend(target)
     context = triton_ir.context()
     triton_ir.load_dialects(context)
     backend.load_dialects(context)

@@ -15,6 +15,7 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import block, ceil_div, launch, load, portion, power_of_two, store
+from s3net_kernels._statistics import put_together, store_part
 from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["candidates", "heuristic", "statistics", "sums"]
@@ -85,25 +86,11 @@ class _Call:
         return jnp.zeros((self.blocks["rows"], self.blocks["channels"]), jnp.float32)
 
 
-def _store_sums(out: Any, place: tuple[Any, ...], lanes: tuple[Array, Array], values) -> None:
-    for n, value in enumerate(values):
-        store(out, (*place, n, lanes[0]), value, lanes[1])
-
-
 def statistics(x: Array, *, blocks: Blocks | None = None) -> tuple[Array, Array]:
-    """Mean and biased variance, (N, C) float32, of the rows of (N, rows, C).
-
-    Each program subtracts the mean of its own first tile before it squares, and the parts' means
-    and squares are put together as Chan, Golub and LeVeque (1983) do: nothing cancels.
-    """
+    """Mean and biased variance, (N, C) float32, of the rows of (N, rows, C)."""
     call = _Call("statistics", x, blocks)
     partial = call.run(_statistics_kernel, x, name="norm_statistics")
-    span = call.tiles * call.blocks["rows"]
-    count = jnp.clip(call.rows - span * jnp.arange(call.parts), 0, span).astype(jnp.float32)
-    means, squares = partial[:, :, 0], partial[:, :, 1]
-    mean = jnp.sum(means * count[:, None], 1) / call.rows
-    between = jnp.sum(jnp.square(means - mean[:, None]) * count[:, None], 1)
-    return mean, (jnp.sum(squares, 1) + between) / call.rows
+    return put_together(partial, call.rows, call.tiles * call.blocks["rows"])
 
 
 def _statistics_kernel(x, out, *, call: _Call):
@@ -123,12 +110,8 @@ def _statistics_kernel(x, out, *, call: _Call):
         value = jnp.where(mask, value - pivot[None, :], 0)
         return sums[0] + value, sums[1] + value * value
 
-    total, squares = (
-        jnp.sum(s, 0) for s in lax.fori_loop(0, call.tiles, add, (call.zeros(), call.zeros()))
-    )
-    count = jnp.minimum(left, span).astype(jnp.float32)
-    values = pivot + total / count, squares - total * total / count
-    _store_sums(out, (image, part), lanes, values)
+    found = lax.fori_loop(0, call.tiles, add, (call.zeros(), call.zeros()))
+    store_part(out, (image, part), lanes, (pivot, *found), jnp.minimum(left, span))
 
 
 def sums(x: Array, dy: Array, mean: Array, *, blocks: Blocks | None = None) -> Array:
@@ -154,4 +137,5 @@ def _sums_kernel(x, dy, mean, out, *, call: _Call):
         return sums[0] + slope, sums[1] + slope * (load(x, index, mask) - middle)
 
     found = lax.fori_loop(0, call.tiles, add, (call.zeros(), call.zeros()))
-    _store_sums(out, (image, part), lanes, [jnp.sum(s, 0) for s in found])
+    for n, total in enumerate(found):
+        store(out, (image, part, n, lanes[0]), jnp.sum(total, 0), lanes[1])

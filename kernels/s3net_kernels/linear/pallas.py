@@ -15,8 +15,9 @@ from s3net_kernels._batching import fold_images
 from s3net_kernels._pallas import decline, unavailable, with_gradient_of
 from s3net_kernels.linear import pallas_kernels as kernels
 from s3net_kernels.linear import xla
+from s3net_kernels.linear.pallas_backward import backward
 
-__all__ = ["linear", "supports", "unavailable"]
+__all__ = ["linear", "parameter", "present", "restored", "supports", "unavailable"]
 
 MOST_WEIGHTS = 192 * 128
 """Largest matrix of weights: a program of backward goes through all of it."""
@@ -75,10 +76,10 @@ class _Options(NamedTuple):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def _linear(x: Array, w: Array, b: Array | None, residual: Array | None, options: _Options):
     def run(_: int, x: Array, w: Array, *rest: Array) -> Array:
-        bias, added = _restored(rest, b, residual)
+        bias, added = restored(rest, b, residual)
         return kernels.forward(x, w, bias, added, **options.of_kernels)
 
-    args, of_images = _present((x, True), (w[None], False), _parameter(b), (residual, True))
+    args, of_images = present((x, True), (w[None], False), parameter(b), (residual, True))
     y = fold_images(run, 1, of_images, *args)
     return (y, x) if options.through else y
 
@@ -106,13 +107,11 @@ def _gradients(
     """(dx, dw, db), by a kernel."""
 
     def run(groups: int, x: Array, w: Array, dy: Array, *rest: Array):
-        bias, added = _restored(rest, b, other)
-        results = kernels.backward(groups, x, w, bias, dy, added, **options.of_kernels)
+        bias, added = restored(rest, b, other)
+        results = backward(groups, x, w, bias, dy, added, **options.of_kernels)
         return [r for r in results if r is not None]
 
-    args, of_images = _present(
-        (x, True), (w[None], False), (dy, True), _parameter(b), (other, True)
-    )
+    args, of_images = present((x, True), (w[None], False), (dy, True), parameter(b), (other, True))
     dx, dw, *db = fold_images(run, 1, of_images, *args)
     return dx, dw[0].astype(w.dtype), None if b is None else db[0][0].astype(b.dtype)
 
@@ -128,17 +127,18 @@ def _plain_gradients(
     return jax.vjp(run, x, w, b)[1]((dy, other) if options.through else dy)
 
 
-def _parameter(b: Array | None) -> tuple[Array | None, bool]:
+def parameter(b: Array | None) -> tuple[Array | None, bool]:
+    """``b`` as an array of one group of images, for :func:`present`."""
     return None if b is None else b[None], False
 
 
-def _present(*pairs: tuple[Array | None, bool]) -> tuple[list[Array], tuple[bool, ...]]:
+def present(*pairs: tuple[Array | None, bool]) -> tuple[list[Array], tuple[bool, ...]]:
     """The arrays that are there, and whether each is of images."""
     there = [(array, of_images) for array, of_images in pairs if array is not None]
     return [array for array, _ in there], tuple(of_images for _, of_images in there)
 
 
-def _restored(rest: tuple[Array, ...], *originals: Array | None) -> list[Array | None]:
+def restored(rest: tuple[Array, ...], *originals: Array | None) -> list[Array | None]:
     """``rest`` in the places of the originals that are there."""
     found = iter(rest)
     return [None if original is None else next(found) for original in originals]

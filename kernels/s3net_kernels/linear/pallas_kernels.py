@@ -1,4 +1,4 @@
-"""Pallas kernels of the linear layer, forward and backward, one each.
+"""Pallas kernel of the linear layer, and what it shares with the one of backward.
 
 Both walk over tiles of rows with the weights held: what follows the matrix product, or precedes
 it in backward, is done on the tile, so that no array but the layer's own reaches memory. The
@@ -29,9 +29,10 @@ from s3net_kernels._pallas import (
     split,
     store,
 )
+from s3net_kernels._statistics import put_together, store_part
 from s3net_kernels._tuning import Blocks, Problem, choose
 
-__all__ = ["backward", "candidates", "forward", "heuristic"]
+__all__ = ["Call", "candidates", "forward", "heuristic", "normal", "optional"]
 
 _HELD = 192 * 64
 """Weights that the forward kernel keeps from one tile of rows to the next, at most."""
@@ -87,7 +88,13 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
     ]
 
 
-class _Call:
+def optional(refs: tuple[Any, ...], present: tuple[bool, ...]) -> list[Any]:
+    """``refs`` with None for the leading ones that are not present."""
+    found = iter(refs)
+    return [*(next(found) if there else None for there in present), *found]
+
+
+class Call:
     """Shapes and block sizes of one call, and what its kernels share."""
 
     def __init__(
@@ -145,7 +152,7 @@ class _Call:
         return load(b, (group, outs), exist)[None, :]
 
 
-def _normal(z: Array) -> tuple[Array, Array]:
+def normal(z: Array) -> tuple[Array, Array]:
     """The normal distribution Φ(z), within 3e-7, and its density φ(z).
 
     Abramowitz and Stegun, 7.1.26: erfc(u) = exp(-u²)·p(t) with t = 1 / (1 + 0.3275911·u), here of
@@ -168,8 +175,9 @@ def forward(
     *,
     gelu: bool,
     narrow: bool,
+    statistics: bool = False,
     blocks: Blocks | None = None,
-) -> Array:
+) -> Any:
     """The layer, of images (N, rows, K) by weights (G, K, O) and biases (G, O); see ``_batching``.
 
     Args:
@@ -177,23 +185,36 @@ def forward(
       residual: (N, rows, O), added after the activation, or None.
       gelu: whether the activation is GELU; none otherwise.
       narrow: whether factors of float32 are rounded to bfloat16.
+      statistics: whether mean and biased variance of the result's rows are wanted too.
       blocks: block sizes; by default chosen.
+
+    Returns:
+      (N, rows, O) in the dtype of ``x``; with ``statistics``, this and two (N, O) float32.
     """
-    call = _Call("forward", x, w, gelu, narrow, blocks)
+    call = Call("forward", x, w, gelu, narrow, blocks)
     present = (b is not None, residual is not None)
-    kernel = functools.partial(_forward_kernel, call=call, gelu=gelu, present=present)
-    return launch(
-        kernel,
-        jax.ShapeDtypeStruct((call.images, call.rows, call.features), x.dtype),
+    options = {"gelu": gelu, "present": present, "statistics": statistics}
+    out = [jax.ShapeDtypeStruct((call.images, call.rows, call.features), x.dtype)]
+    if statistics:
+        shape = (call.images, call.parts, 2, call.features)
+        out.append(jax.ShapeDtypeStruct(shape, jnp.float32))
+    y, *partial = launch(
+        functools.partial(_forward_kernel, call=call, **options),
+        out,
         (call.parts * call.feature_tiles, call.images),
         call.blocks,
         *(a for a in (x, w, b, residual) if a is not None),
         name="linear_forward",
     )
+    if not statistics:
+        return y
+    return y, *put_together(partial[0], call.rows, call.tiles * call.blocks["pixels"])
 
 
-def _forward_kernel(x, w, *refs, call: _Call, gelu: bool, present: tuple[bool, bool]):
-    b, residual, out = _optional(refs, present)
+def _forward_kernel(
+    x, w, *refs, call: Call, gelu: bool, present: tuple[bool, bool], statistics: bool
+):
+    b, residual, out, *partial = optional(refs, present)
     part, tile = split(pl.program_id(0), call.feature_tiles)
     image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
     outs, start = call.outs(tile), call.bias(b, group, tile)
@@ -201,7 +222,7 @@ def _forward_kernel(x, w, *refs, call: _Call, gelu: bool, present: tuple[bool, b
     again = call.tiles > 1 and size <= _HELD
     held = [call.matrix(w, group, chunk, tile) for chunk in range(call.chunks if again else 0)]
 
-    def row_tile(n, _):
+    def row_tile(n, sums):
         rows = call.some_rows(part * call.tiles + n)
         total = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
         for chunk in range(call.chunks):
@@ -210,120 +231,26 @@ def _forward_kernel(x, w, *refs, call: _Call, gelu: bool, present: tuple[bool, b
             total = total + matmul(value, weights, (1, 0))
         y = total + start
         if gelu:
-            y = y * _normal(y)[0]
+            y = y * normal(y)[0]
         index, mask = block((image,), rows, outs)
         if residual is not None:
             y = y + load(residual, index, mask)
         store(out, index, y, mask)
-        return 0
+        if not statistics:
+            return sums
+        # Of what is stored: rounded.
+        y, mask = y.astype(out.dtype).astype(jnp.float32), rows[1][:, None]
+        left = call.rows - part * span  # at least one
+        first = jnp.minimum(left, call.blocks["pixels"]).astype(jnp.float32)
+        pivot = lax.cond(n == 0, lambda: jnp.sum(jnp.where(mask, y, 0), 0) / first, lambda: sums[0])
+        away = jnp.where(mask, y - pivot[None, :], 0)
+        return pivot, sums[1] + away, sums[2] + away * away
 
-    lax.fori_loop(0, call.tiles, row_tile, 0)
-
-
-def backward(
-    groups: int,
-    x: Array,
-    w: Array,
-    b: Array | None,
-    g: Array,
-    other: Array | None,
-    *,
-    gelu: bool,
-    narrow: bool,
-    blocks: Blocks | None = None,
-) -> tuple[Array, Array, Array | None]:
-    """(dx, dw, db): dx in the dtype of ``x``, the others float32; the same on every run.
-
-    Args:
-      groups: of images, over which dw (G, K, O) and db (G, O) sum.
-      x, w, b, gelu, narrow: as in :func:`forward`.
-      g: (N, rows, O) cotangent.
-      other: (N, rows, K) to be added to dx, or None.
-      blocks: block sizes; by default chosen.
-    """
-    call = _Call("backward", x, w, gelu, narrow, blocks)
-    # Without an activation, the biases' values don't matter.
-    used = b if gelu else None
-    present = (used is not None, other is not None)
-    kernel = functools.partial(
-        _backward_kernel,
-        call=call,
-        gelu=gelu,
-        present=present,
-        members=call.images // groups,
-        bias=b is not None,
-    )
-    # The gradient of the biases is one more row of that of the weights.
-    height = call.channels + (b is not None)
-    partial_shape = (groups, call.images // groups * call.parts, height, call.features)
-    dx, partial = launch(
-        kernel,
-        [jax.ShapeDtypeStruct(x.shape, x.dtype), jax.ShapeDtypeStruct(partial_shape, jnp.float32)],
-        (call.parts * call.chunks, call.images),
-        call.blocks,
-        *(a for a in (x, w, g, used, other) if a is not None),
-        name="linear_backward",
-    )
-    total = partial.sum(1)
-    return dx, total[:, : call.channels], None if b is None else total[:, call.channels]
-
-
-def _backward_kernel(
-    x, w, g, *refs, call: _Call, gelu: bool, present: tuple[bool, bool], members: int, bias: bool
-):
-    b, other, dx, partial = _optional(refs, present)
-    part, chunk = split(pl.program_id(0), call.chunks)
-    image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
-    lanes, tiles = call.lanes(chunk), range(call.feature_tiles)
-    held = [call.matrix(w, group, chunk, tile) for tile in tiles]
-    start = [call.bias(b, group, tile) for tile in tiles] if gelu else []
-
-    def slope(rows, value, tile):
-        """Derivative of the activation, out of all channels."""
-        z = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
-        for n in range(call.chunks):
-            factors = value, held[tile]
-            if call.chunks > 1:
-                of_x = load(x, *block((image,), rows, call.lanes(n))).astype(call.kind)
-                factors = of_x, call.matrix(w, group, n, tile)
-            z = z + matmul(*factors, (1, 0))
-        z = z + start[tile]
-        below, density = _normal(z)
-        return below + z * density
-
-    def row_tile(n, sums):
-        rows = call.some_rows(part * call.tiles + n)
-        here, exist = block((image,), rows, lanes)
-        value = load(x, here, exist).astype(call.kind)
-        total = jnp.zeros(exist.shape, jnp.float32)
-        results = []
-        for tile in tiles:
-            dz = load(g, *block((image,), rows, call.outs(tile)))
-            if gelu:
-                dz = dz * slope(rows, value, tile)
-            dw, db = sums[tile]
-            db = db + jnp.sum(dz, 0) if bias else db
-            dz = dz.astype(call.kind)
-            total = total + matmul(dz, held[tile], (1, 1))
-            results.append((dw + matmul(value, dz, (0, 0)), db))
-        if other is not None:
-            total = total + load(other, here, exist)
-        store(dx, here, total, exist)
-        return results
-
-    shape = (call.blocks["channels"], call.blocks["features"])
-    zeros = jnp.zeros(shape, jnp.float32), jnp.zeros(shape[1:] if bias else (1,), jnp.float32)
-    sums = lax.fori_loop(0, call.tiles, row_tile, [zeros for _ in tiles])
-    group, member = split(image, members)
-    for tile, (dw, db) in zip(tiles, sums, strict=True):
-        place, outs = (group, member * call.parts + part), call.outs(tile)
-        index, mask = block(place, lanes, outs)
-        store(partial, index, dw, mask)
-        if bias:
-            store(partial, (*place, call.channels, outs[0]), db, outs[1] & (chunk == 0))
-
-
-def _optional(refs: tuple[Any, ...], present: tuple[bool, ...]) -> list[Any]:
-    """``refs`` with None for the leading ones that are not present."""
-    found = iter(refs)
-    return [*(next(found) if there else None for there in present), *found]
+    span = call.tiles * call.blocks["pixels"]
+    zero = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
+    start_sums = (jnp.zeros(outs[0].shape, jnp.float32), zero, zero) if statistics else ()
+    sums = lax.fori_loop(0, call.tiles, row_tile, start_sums)
+    if statistics:
+        store_part(
+            partial[0], (image, part), outs, sums, jnp.minimum(call.rows - part * span, span)
+        )

@@ -1,0 +1,1 @@
+"""Linear layer whose result is normalised; see ``api.py``."""

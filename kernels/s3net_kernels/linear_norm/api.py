@@ -1,0 +1,117 @@
+"""Public function of the normalised linear layer."""
+
+from __future__ import annotations
+
+from typing import Literal, overload
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from s3net_kernels._check import as_float, need
+from s3net_kernels._dispatch import dispatch
+from s3net_kernels.linear.api import check_precision
+
+__all__ = ["linear_norm"]
+
+
+@overload
+def linear_norm(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None,
+    residual: ArrayLike | None,
+    scale: ArrayLike,
+    bias: ArrayLike,
+    *,
+    epsilon: float = 1e-5,
+    precision: str | None = None,
+    through: Literal[False] = False,
+    implementation: str | None = None,
+) -> Array: ...
+@overload
+def linear_norm(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None,
+    residual: ArrayLike | None,
+    scale: ArrayLike,
+    bias: ArrayLike,
+    *,
+    epsilon: float = 1e-5,
+    precision: str | None = None,
+    through: Literal[True],
+    implementation: str | None = None,
+) -> tuple[Array, Array]: ...
+def linear_norm(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None,
+    residual: ArrayLike | None,
+    scale: ArrayLike,
+    bias: ArrayLike,
+    *,
+    epsilon: float = 1e-5,
+    precision: str | None = None,
+    through: bool = False,
+    implementation: str | None = None,
+) -> Array | tuple[Array, Array]:
+    """``batch_norm(linear(x, w, b, residual), scale, bias)`` in fewer passes.
+
+    z[..., o] = Σ_k x[..., k] · w[k, o] + b[o] + residual[..., o], and
+    y[..., o] = (z[..., o] − mean[o]) / √(variance[o] + ε) · scale[o] + bias[o], with mean and
+    biased variance of z over all axes but the last. z is rounded to the dtype of ``x`` in between.
+
+    Args:
+      x: (..., K) floating point, at least two axes.
+      w: (K, O) floating point.
+      b: (O,) floating point, or None. The mean takes it away again: its gradient is zero, but
+        for rounding.
+      residual: (..., O) floating point, or None.
+      scale: (O,) floating point.
+      bias: (O,) floating point.
+      epsilon: ε, not negative.
+      precision: of the products in float32; see ``linear``.
+      through: return x too, for what else reads it; see ``linear``.
+      implementation: see ``s3net_kernels``; None takes the best one.
+
+    Returns:
+      (..., O), dtype of ``x``; computed in the widest dtype of the arguments, at least float32.
+      With ``through``, a pair: this, and ``x``.
+
+    Raises:
+      ValueError: shapes that do not fit, a negative ``epsilon``, another precision.
+      TypeError: an argument that is not floating point.
+      UnsupportedError: the named implementation declines.
+    """
+    name = "linear_norm"
+    x, w, scale, bias = (
+        as_float(name, label, value)
+        for label, value in (("x", x), ("w", w), ("scale", scale), ("bias", bias))
+    )
+    b = None if b is None else as_float(name, "b", b)
+    need(
+        x.ndim >= 2,
+        f"{name}: x has shape {x.shape}, it must be (..., K) with at least one axis of rows.",
+    )
+    need(
+        w.ndim == 2 and w.shape[0] == x.shape[-1],
+        f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
+    )
+    outputs = w.shape[1]
+    for label, array in (("b", b), ("scale", scale), ("bias", bias)):
+        shape = (outputs,) if array is None else array.shape
+        need(
+            shape == (outputs,),
+            f"{name}: {label} has shape {shape}, it must be ({outputs},): one number per output.",
+        )
+    if residual is not None:
+        residual = as_float(name, "residual", residual)
+        need(
+            residual.shape == (*x.shape[:-1], outputs),
+            f"{name}: residual has shape {residual.shape}, it must be that of the result, "
+            f"{(*x.shape[:-1], outputs)}.",
+        )
+    need(epsilon >= 0, f"{name}: epsilon is {epsilon}, it must not be negative.")
+    check_precision(name, precision)
+    options = {"epsilon": float(epsilon), "precision": precision, "through": through}
+    return dispatch(name, implementation, x, w, b, residual, scale, bias, **options)
