@@ -9,7 +9,7 @@ from s3net_jax.config import ModelConfig
 from s3net_jax.nn.attention import AttentionBlock
 from s3net_jax.nn.color import ColorBranch
 from s3net_jax.nn.deform import DeformConv
-from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise
+from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise, normalised
 
 __all__ = ["S3Net"]
 
@@ -105,11 +105,13 @@ class S3Net(nnx.Module):
     def _block(self, i: int, x: Array) -> Array:
         """Block i and its normalisation."""
         block, norm = self.blocks[i], self.block_norms[i]
-        return block(x, norm) if isinstance(block, AttentionBlock) else norm(block(x))
+        if isinstance(block, AttentionBlock):
+            return block(x, norm)
+        return normalised(block, norm, x)
 
     def auxiliary_logits(self, features: Array) -> Array:
         """The auxiliary head on the features of :meth:`encode`: (N, H, W, K) to the same."""
-        return self.auxiliary.normalised(self.auxiliary_norm, features)
+        return normalised(self.auxiliary, self.auxiliary_norm, features)
 
     def auxiliary_through(self, features: Array) -> tuple[Array, Array]:
         """:meth:`auxiliary_logits`, and the features, for what else reads them."""
@@ -124,5 +126,5 @@ class S3Net(nnx.Module):
         """
         if self.deform is not None and self.deform_norm is not None:
             features = self.deform_norm(self.deform(features))
-        logits = self.head.normalised(self.head_norm, features)
+        logits = normalised(self.head, self.head_norm, features)
         return logits if self.color is None else self.color(logits, x)
