@@ -178,7 +178,7 @@ def sum_dtype(dtype: Any) -> Any:
     """The dtype of sums that are added atomically to an array of ``dtype``.
 
     bfloat16 stays so on a GPU that adds several of them at once (from compute capability 9 on):
-    such additions take half the time, and are what PyTorch does. Otherwise it is float32.
+    half the bytes, and what PyTorch does. Otherwise it is float32.
     """
     narrow = jnp.dtype(dtype) == jnp.bfloat16 and capability() >= 9
     return jnp.dtype(jnp.bfloat16 if narrow else jnp.float32)

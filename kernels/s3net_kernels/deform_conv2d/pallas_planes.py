@@ -1,9 +1,8 @@
 """Offsets and masks as planes: a transposition.
 
 Backward reads one tap of many pixels at a time, by all its threads. Where a pixel's numbers lie
-side by side, each such read touches as many cache lines as there are pixels, which took a third
-of its time; in planes the pixels lie side by side. XLA's own transposition of a few channels is
-several times slower than this kernel, which is as fast as memory.
+side by side, each such read touches a cache line for one or two of them; in planes the pixels lie
+side by side. XLA's own transposition of so few channels is several times slower than this kernel.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def gradients(dilations: tuple[int, ...], x: Array, weights: Arrays, g: Array):
     def run_dx(_: int, g: Array, *flipped: Array) -> Array:
         channels, total = g.shape[3] // len(dilations), None
         for r, (w, dilation) in enumerate(zip(flipped, dilations, strict=True)):
-            # Between branches the sum is rounded to the dtype of g, as autograd's is: in float32
-            # it would take most of the kernels' time to read and write.
+            # Between branches the sum is rounded to the dtype of g, as autograd's is: with 16
+            # bits, a sum in float32 would be twice as much to read and write.
             total = correlate(g, w, None, dilation=dilation, first=r * channels, plus=total)
         assert total is not None
         return total
