@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +21,16 @@ from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 from s3net_jax.ops import draw_affine
 
+if TYPE_CHECKING:
+    from benchmarks.torch_reference import Trainer
+
 __all__ = [
     "COMPILED",
     "EAGER",
     "KEPT",
     "LOOP",
     "OURS",
+    "PLAIN",
     "STOCK",
     "Candidate",
     "build",
@@ -36,6 +41,8 @@ __all__ = [
 
 Run = Callable[[], object]
 OURS, EAGER, COMPILED, STOCK = "s3net-jax", "torch eager", "torch.compile", "stock Flax"
+PLAIN = "torch eager, plain"
+"""PyTorch as one writes it at first; the other two are as fast as we could make them."""
 KEPT = ", memory kept"
 """Ends the name of a candidate whose process keeps the memory it frees."""
 LOOP = ", step by step"
@@ -120,7 +127,10 @@ def _ours(dtype: str) -> list[str]:
 
 
 def _torch() -> list[str]:
-    return [EAGER, COMPILED] if has_torch() else []
+    """PyTorch's; on a GPU, where its operators serve well, the plain network is left out."""
+    if not has_torch():
+        return []
+    return [EAGER, COMPILED] if on_gpu() else [EAGER, PLAIN, COMPILED]
 
 
 def picture(size: int) -> np.ndarray:
@@ -165,18 +175,24 @@ def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) ->
     return run, seconds
 
 
-def _torch_step(config: Config, image: np.ndarray, compiled: bool = False) -> tuple[Run, float]:
-    """As :func:`_step_of`, of the PyTorch reference, eager or with ``torch.compile``."""
-    from benchmarks.torch_reference import Options, Trainer
+def _trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
+    """The PyTorch reference, eager, plain or compiled."""
+    from benchmarks import torch_reference as reference
 
-    trainer = Trainer(image, config, device=torch_device(), options=Options(compile=compiled))
+    options = reference.PLAIN if name == PLAIN else reference.Options(compile=name == COMPILED)
+    return reference.Trainer(image, config, device=torch_device(), options=options)
+
+
+def _torch_step(config: Config, image: np.ndarray, name: str) -> tuple[Run, float]:
+    """As :func:`_step_of`, of PyTorch."""
+    trainer = _trainer(config, image, name)
 
     def run() -> None:
         trainer.step()
         synchronise()
 
     start = time.perf_counter()
-    if compiled:
+    if name == COMPILED:
         run()
     return run, time.perf_counter() - start
 
@@ -191,11 +207,10 @@ def build(candidate: Candidate) -> tuple[Run, float]:
         model={"channels": c.channels, "dtype": c.dtype, **_MODELS.get(name, {})},
         fit={"steps": c.steps, "stop_labels": 0},
     )
-    compiled = name == COMPILED
     if c.suite == "fit":
-        return _torch_fit(config, image, compiled) if c.torch else _fit(config, image, c.images), 0
+        return _torch_fit(config, image, name) if c.torch else _fit(config, image, c.images), 0
     if c.torch:
-        return _torch_step(config, image, compiled)
+        return _torch_step(config, image, name)
     run, seconds = _step_of(config, image, StockS3Net if name == STOCK else S3Net)
     if c.suite == "loop":
         return lambda: [run() for _ in range(c.steps)], seconds
@@ -212,12 +227,9 @@ def _fit(config: Config, image: np.ndarray, images: int) -> Run:
     return lambda: jax.block_until_ready(many(keys))
 
 
-def _torch_fit(config: Config, image: np.ndarray, compiled: bool) -> Run:
-    from benchmarks.torch_reference import Options, Trainer
-
+def _torch_fit(config: Config, image: np.ndarray, name: str) -> Run:
     def run() -> object:
-        options = Options(compile=compiled)
-        trainer = Trainer(image, config, device=torch_device(), options=options)
+        trainer = _trainer(config, image, name)
         for _ in range(config.fit.steps):
             trainer.step()
         synchronise()

@@ -15,7 +15,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.candidates import COMPILED, EAGER, KEPT, LOOP, OURS, fit_candidates
+from benchmarks.candidates import COMPILED, EAGER, KEPT, LOOP, OURS, PLAIN, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import metadata, write_result
@@ -76,6 +76,7 @@ def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
         row["images_per_minute"] = 60 / (median / args.steps * FULL_STEPS)
         for other, key in (
             (EAGER, "times_faster_than_torch"),
+            (PLAIN, "times_faster_than_torch_plain"),
             (COMPILED, "times_faster_than_torch_compile"),
             (OURS + LOOP, "times_faster_than_steps"),
             (OURS + LOOP + KEPT, "times_faster_than_steps_kept"),
@@ -96,7 +97,7 @@ def _table(content: dict[str, Any]) -> str:
             line = f"  {name:30s} {row['median_s']:7.2f} ({row['q1_s']:.2f}-{row['q3_s']:.2f})"
             line += f" {row['seconds_per_image_and_step']:.4f} {row['images_per_minute']:7.2f}"
             line += f" {row['peak_mib']:7.0f} MiB"
-            for key in ("torch", "torch_compile", "steps", "steps_kept"):
+            for key in ("torch", "torch_plain", "torch_compile", "steps", "steps_kept"):
                 faster = row.get(f"times_faster_than_{key}")
                 line += f"  {faster['median']:.2f}×" if faster else ""
             lines.append(line)

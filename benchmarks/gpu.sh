@@ -59,7 +59,8 @@ piece() {
       else run fit --repeats 3; fi ;;
     fit-bfloat16)
       if [ $brief = 1 ]; then
-        run fit --repeats 2 --images 100 --dtype bfloat16 --only "s3net-jax, 100 at once"
+        run fit --repeats 2 --images 100 --dtype bfloat16 --only "s3net-jax, 100 at once" \
+          "torch eager"
       else run fit --repeats 3 --dtype bfloat16; fi ;;
     scaling) run scaling --limit 60 ;;
     trace) run trace --images 1 32 --dtype float32 bfloat16 ;;

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import tables
 from benchmarks.marked import replaced
+from benchmarks.summary import summary
 
 __all__ = ["PAGE", "README", "page", "readme"]
 
@@ -41,13 +42,11 @@ def _results() -> dict[str, dict[str, Any]]:
 def readme(text: str) -> str:
     """``text`` with its marked part made anew from the result files."""
     found = _results()
-    parts = [
-        _TABLES[suite](content)
+    steps, fits = (
+        [content for name, content in found.items() if name.startswith(f"{suite}-256-64-")]
         for suite in ("step", "fit")
-        for name, content in found.items()
-        if name.startswith(f"{suite}-256-64-")
-    ]
-    return replaced(text, "figures", "\n".join(parts))
+    )
+    return replaced(text, "figures", summary(steps, fits))
 
 
 def page() -> str:

@@ -14,7 +14,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.candidates import COMPILED, EAGER, KEPT, OURS, STOCK, step_candidates
+from benchmarks.candidates import COMPILED, EAGER, KEPT, OURS, PLAIN, STOCK, step_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, result_name
 from benchmarks.metadata import metadata, write_result
@@ -74,6 +74,7 @@ def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
         result[name] = row
         for other, key in (
             (EAGER, "times_faster_than_torch"),
+            (PLAIN, "times_faster_than_torch_plain"),
             (COMPILED, "times_faster_than_torch_compile"),
             (STOCK, "times_faster_than_stock_flax"),
         ):
@@ -91,7 +92,7 @@ def _table(content: dict[str, Any]) -> str:
         for name, row in rows.items():
             line = f"  {name:20s} {row['median_s']:7.4f} ({row['q1_s']:.4f}-{row['q3_s']:.4f})"
             line += f" {row['compile_s']:6.1f} s {row['peak_mib']:7.0f} MiB"
-            for key in ("torch", "torch_compile", "stock_flax"):
+            for key in ("torch", "torch_plain", "torch_compile", "stock_flax"):
                 faster = row.get(f"times_faster_than_{key}")
                 line += f"  {faster['median']:.2f}×" if faster else ""
             lines.append(line)

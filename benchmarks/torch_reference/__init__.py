@@ -2,6 +2,6 @@
 
 from benchmarks.torch_reference.fit import FitResult, Trainer, fit
 from benchmarks.torch_reference.model import S3Net
-from benchmarks.torch_reference.options import Options
+from benchmarks.torch_reference.options import PLAIN, Options
 
-__all__ = ["FitResult", "Options", "S3Net", "Trainer", "fit"]
+__all__ = ["PLAIN", "FitResult", "Options", "S3Net", "Trainer", "fit"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Options"]
+__all__ = ["PLAIN", "Options"]
 
 
 @dataclass(frozen=True)
@@ -23,3 +23,8 @@ class Options:
     ``torchvision`` where it is installed, and ``grid_sample`` where not or when compiling."""
     compile: bool = False
     """``torch.compile`` of the joint loss, forward and backward."""
+
+
+PLAIN = Options(channels_last=False, depthwise="native", deform="grid_sample")
+"""As one writes it at first: PyTorch's default format, its own depthwise convolutions, and
+``grid_sample``, differentiated by autograd."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import interleave, summarise
-from benchmarks.torch_reference import Options, Trainer, alternatives
+from benchmarks.torch_reference import PLAIN, Options, Trainer, alternatives
 from benchmarks.torch_reference.deform import deform_conv2d
 from benchmarks.torch_reference.depthwise import DepthwiseConv2d
 from s3net_jax.presets import preset
@@ -29,7 +29,7 @@ STEPS = {
     "contiguous format": Options(channels_last=False),
     "library's depthwise": Options(depthwise="native"),
     "grid_sample in one call": Options(deform="grid_sample"),
-    "plain": Options(channels_last=False, depthwise="native", deform="grid_sample"),
+    "plain": PLAIN,
 }
 
 

@@ -6,9 +6,11 @@ import pytest
 
 from benchmarks.candidates import (
     COMPILED,
+    EAGER,
     KEPT,
     LOOP,
     OURS,
+    PLAIN,
     Candidate,
     build,
     fit_candidates,
@@ -54,3 +56,11 @@ def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
     assert set(found) == {OURS} and COMPILED in capsys.readouterr().err
     assert len(found[OURS].seconds) == 2
     assert found[OURS].compile_s > 0 and found[OURS].peak_mib > 0
+
+
+@pytest.mark.parametrize("name", [EAGER, PLAIN])
+def test_pytorch_plain_and_tuned_do_a_step(name):
+    pytest.importorskip("torch", reason="the comparison needs PyTorch")
+    candidate = step_candidates(**TINY)[name]
+    run, _ = build(candidate)
+    run()

@@ -9,7 +9,7 @@ from s3net_jax.presets import PRESETS, preset
 
 torch = pytest.importorskip("torch", reason="the PyTorch reference needs torch")
 
-from benchmarks.torch_reference import Options, S3Net, Trainer, fit  # noqa: E402
+from benchmarks.torch_reference import PLAIN, Options, S3Net, Trainer, fit  # noqa: E402
 
 
 def _small(name: str, **sections):
@@ -56,6 +56,7 @@ def test_options_change_no_result(picture):
         Options(channels_last=False),
         Options(depthwise="native"),
         Options(deform="grid_sample"),
+        PLAIN,
     ):
         result = fit(picture, config, options=options)
         np.testing.assert_allclose(result.logits, expected.logits, rtol=1e-8, atol=1e-9)
