@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import jax
 from s3net_kernels._native import instruction_set
 
 __all__ = [
+    "cpu_model",
     "has_torch",
     "hold_little_memory",
     "on_gpu",
@@ -61,10 +63,26 @@ def synchronise() -> None:
 
 
 @cache
+def cpu_model() -> tuple[str, ...]:
+    """Family and model of an x86 processor; nothing where the system does not tell.
+
+    Virtual machines often hide the name: ``AMD EPYC`` is a processor of 2017 or one twice as fast.
+    """
+    found: dict[str, str] = {}
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            found.setdefault(name.strip(), value.strip())
+    names = ("cpu family", "model")
+    return tuple(found[n] for n in names) if all(n in found for n in names) else ()
+
+
+@cache
 def place() -> str:
-    """What result files are named by: the kind of GPU, or the CPU's vectors (``avx512``)."""
+    """What result files are named by: the kind of GPU, or the CPU's vectors, family and model
+    (``avx512-6-143``)."""
     if not on_gpu():
-        return instruction_set() or "cpu"
+        return "-".join([instruction_set() or "cpu", *cpu_model()])
     return re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
 
 

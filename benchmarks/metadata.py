@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import cpu_model
 from s3net_jax.run.environment import devices, versions
 
 __all__ = ["RESULTS", "metadata", "write_result"]
@@ -33,7 +34,7 @@ def metadata(command: str) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "versions": found,
-        "machine": devices(),
+        "machine": _machine(),
         "torch_threads": torch_threads,
     }
 
@@ -47,6 +48,14 @@ def write_result(name: str, content: dict[str, Any], folder: Path | None = None)
     temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
     os.replace(temporary, path)
     return path
+
+
+def _machine() -> dict[str, Any]:
+    machine = devices()
+    if cpu_model():
+        family, model = cpu_model()
+        machine["processor"] += f" (family {family}, model {model})"
+    return machine
 
 
 def _commit() -> str:

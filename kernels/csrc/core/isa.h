@@ -2,7 +2,7 @@
 //
 // Every *_kernels.cc is compiled once for each set, with S3N_ISA naming both the set and the
 // namespace, so that nothing compiled for a wider set can be linked into a narrower one. Each
-// offers a table of function pointers, and select() takes the table of the active set.
+// offers a table of function pointers, and S3N_SELECT takes the table of the active set.
 #pragma once
 
 #include "core/types.h"
@@ -35,14 +35,15 @@ const char* isa_name();
   namespace avx2 { extern const Type name; }       \
   namespace avx512 { extern const Type name; }     \
   namespace amx { extern const Type name; }
-#define S3N_SELECT(name)                                                   \
-  (::s3n::active_isa() == ::s3n::Isa::avx512 ? ::s3n::avx512::name         \
-   : ::s3n::active_isa() == ::s3n::Isa::avx2 ? ::s3n::avx2::name           \
-                                             : ::s3n::baseline::name)
+// float64 is compiled for avx2 at most.
+#define S3N_SELECT(name, type)                                                              \
+  (::s3n::active_isa() == ::s3n::Isa::baseline ? ::s3n::baseline::name                      \
+   : ::s3n::active_isa() == ::s3n::Isa::avx2 || (type) == ::s3n::DType::f64 ? ::s3n::avx2::name \
+                                                                           : ::s3n::avx512::name)
 #else
 #define S3N_DECLARE_TABLE(Type, name) \
   namespace baseline { extern const Type name; }
-#define S3N_SELECT(name) (::s3n::baseline::name)
+#define S3N_SELECT(name, type) ((void)(type), ::s3n::baseline::name)
 #endif
 
 // For kernels with matrix products: if `reduced`, by tiles of bfloat16 where there are any. float64
@@ -51,7 +52,7 @@ const char* isa_name();
 #define S3N_SELECT_PRODUCTS(name, type, reduced)                                \
   ((reduced) != 0 && (type) != ::s3n::DType::f64 && ::s3n::active_tiles()       \
        ? ::s3n::amx::name                                                       \
-       : S3N_SELECT(name))
+       : S3N_SELECT(name, type))
 #else
-#define S3N_SELECT_PRODUCTS(name, type, reduced) ((void)(reduced), S3N_SELECT(name))
+#define S3N_SELECT_PRODUCTS(name, type, reduced) ((void)(reduced), S3N_SELECT(name, type))
 #endif

@@ -24,9 +24,9 @@
 // For loops of unknown length.
 #define S3N_UNROLL_SOME _Pragma("GCC unroll 4")
 
-// A function of a table: the template `name` for the call's element type. Tiles have no float64,
-// and S3N_SELECT_PRODUCTS sends none there.
-#if defined(__AMX_BF16__)
+// A function of a table: the template `name` for the call's element type. avx512 and amx have no
+// float64, and S3N_SELECT sends none there: it is for checks, and every install compiles this.
+#if defined(__AVX512F__)
 #define S3N_FLOAT64(...)
 #else
 #define S3N_FLOAT64(...) __VA_ARGS__

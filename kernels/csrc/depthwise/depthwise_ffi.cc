@@ -26,7 +26,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuf
       call.result(y, {s.images, s.height, s.width, s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(depthwise_kernels).forward(type, a, executor);
+  S3N_SELECT(depthwise_kernels, type).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -46,7 +46,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer turned, Buffer dy, Re
       call.result(partials, {s.images, depthwise_bands(s.height), taps + 1, s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(depthwise_kernels).backward(type, a, executor);
+  S3N_SELECT(depthwise_kernels, type).backward(type, a, executor);
   return ffi::Error::Success();
 }
 

@@ -22,7 +22,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer w, Buffer b, ResultBuf
       call.result(y, {s.images, s.height, s.width, s.branches * s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(inception_kernels).forward(type, a, executor);
+  S3N_SELECT(inception_kernels, type).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -44,7 +44,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer turned, Buffer dy, Re
                    s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(inception_kernels).backward(type, a, executor);
+  S3N_SELECT(inception_kernels, type).backward(type, a, executor);
   return ffi::Error::Success();
 }
 

@@ -37,7 +37,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer logits, Buffer labels, Buffer we
       call.result(partials, {s.images, losses_bands(s.height), 2})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(losses_kernels).forward(type, a, executor);
+  S3N_SELECT(losses_kernels, type).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -55,7 +55,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer logits, Buffer labels, Buffer w
       call.result(dlogits, {s.images, s.height, s.width, s.classes})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(losses_kernels).backward(type, a, executor);
+  S3N_SELECT(losses_kernels, type).backward(type, a, executor);
   return ffi::Error::Success();
 }
 

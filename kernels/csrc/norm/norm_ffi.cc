@@ -24,7 +24,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer bias, Re
                          call.result(partials, {norm_blocks(s.rows), 3, s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(norm_kernels).forward(type, a, executor);
+  S3N_SELECT(norm_kernels, type).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -46,7 +46,7 @@ ffi::Error backward(ffi::ThreadPool pool, Buffer x, Buffer scale, Buffer mean, B
                           call.result(partials, {norm_blocks(s.rows), 2, s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(norm_kernels).backward(type, a, executor);
+  S3N_SELECT(norm_kernels, type).backward(type, a, executor);
   return ffi::Error::Success();
 }
 

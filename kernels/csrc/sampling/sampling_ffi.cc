@@ -24,7 +24,7 @@ ffi::Error forward(ffi::ThreadPool pool, Buffer x, Buffer coords, ResultBuffer y
                              call.result(y, {s.images, s.out_height, s.out_width, s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(sampling_kernels).forward(type, a, executor);
+  S3N_SELECT(sampling_kernels, type).forward(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -39,7 +39,7 @@ ffi::Error input_gradient(ffi::ThreadPool pool, Buffer coords, Buffer dy, Result
       call.result(dx, {s.images, s.height, s.width, s.channels})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(sampling_kernels).input_gradient(type, a, executor);
+  S3N_SELECT(sampling_kernels, type).input_gradient(type, a, executor);
   return ffi::Error::Success();
 }
 
@@ -55,7 +55,7 @@ ffi::Error coords_gradient(ffi::ThreadPool pool, Buffer x, Buffer coords, Buffer
       call.result(dcoords, {s.images, s.out_height, s.out_width, 2})};
   if (!call.ok()) return call.error();
   PoolExecutor executor(pool);
-  S3N_SELECT(sampling_kernels).coords_gradient(type, a, executor);
+  S3N_SELECT(sampling_kernels, type).coords_gradient(type, a, executor);
   return ffi::Error::Success();
 }
 
