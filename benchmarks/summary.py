@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.candidates import EAGER, KEPT, LOOP, OURS
+from benchmarks.fit import FULL_STEPS
 from benchmarks.tables import machine_of, table
 
 __all__ = ["summary"]
@@ -37,12 +38,18 @@ def summary(steps: Iterable[Content], fits: Iterable[Content]) -> str:
         f"One optimisation step at {first['size']}×{first['size']}, {first['channels']} channels; "
         "medians:\n",
         _steps(steps, marks),
-        "Whole fits of 50 steps, early stops off:\n",
+        f"Whole fits, early stops off, timed over {_range(c['steps'] for c in fits)} steps; images "
+        f"a minute at {FULL_STEPS} steps:\n",
         _fits(fits, marks),
         "Measured on:\n",
         "".join(f"{mark}. {machine}\n" for machine, mark in marks.items()),
     ]
     return "\n".join(parts)
+
+
+def _range(found: Iterable[int]) -> str:
+    values = sorted(set(found))
+    return f"{values[0]} to {values[-1]}" if len(values) > 1 else str(values[0])
 
 
 def _faster(row: Content, other: str) -> str:
