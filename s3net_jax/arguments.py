@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from s3net_jax.config import nearest
 from s3net_jax.presets import PRESETS
 
-__all__ = ["UsageError", "parse"]
+__all__ = ["ENGINES", "UsageError", "parse"]
 
 _EXAMPLES = """\
 examples:
@@ -22,6 +22,8 @@ examples:
   s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
   s3net info --preset paper                      every field that --set can change
 """
+ENGINES = ["local", "processes", "ray"]
+"""Who does the fits: see ``s3net_jax.run.engine``."""
 _TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
 
 
@@ -232,7 +234,16 @@ def _batch(group: argparse._ArgumentGroup) -> None:
 
 def _engine(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--engine", metavar="NAME", default="local", help="local (default), or ray: a cluster"
+        "--engine",
+        metavar="NAME",
+        default="local",
+        help="local (default); processes: one a core, more images a minute on a CPU; "
+        "or ray: a cluster",
+    )
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        help="of the engine processes (default: one a core, as the memory holds)",
     )
     group.add_argument(
         "--ray-address",

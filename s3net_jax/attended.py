@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from s3net_jax.arguments import UsageError
+from s3net_jax.arguments import ENGINES, UsageError
 from s3net_jax.config import Config, nearest
 
 if TYPE_CHECKING:
@@ -51,18 +51,26 @@ def _engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]
     text = getattr(args, "batch", "auto")
     batch = None if text == "auto" else count_of(text, "--batch")
     name = getattr(args, "engine", "local")
-    if name == "local":
-        from s3net_jax.run import LocalEngine
-        from s3net_kernels import keep_memory
+    if name not in ENGINES:
+        raise UsageError(f"There is no engine {name!r}.{nearest(name, ENGINES)}")
+    for option, of in (("workers", "processes"), ("ray_address", "ray")):
+        if getattr(args, option, None) is not None and name != of:
+            raise UsageError(f"--{option.replace('_', '-')} is for --engine {of}.")
+    if name == "ray":
+        from s3net_jax.run.ray_engine import RayEngine
 
-        if args.own_process:
-            keep_memory()
-        return LocalEngine(config, batch=batch, call=in_worker, say=say)
-    if name != "ray":
-        raise UsageError(f"There is no engine {name!r}.{nearest(name, ['local', 'ray'])}")
-    from s3net_jax.run.ray_engine import RayEngine
+        return RayEngine(config, batch=batch, address=args.ray_address, say=say)
+    if name == "processes":
+        from s3net_jax.run.process_engine import ProcessEngine
 
-    return RayEngine(config, batch=batch, address=args.ray_address, say=say)
+        workers = None if args.workers is None else count_of(args.workers, "--workers")
+        return ProcessEngine(config, workers=workers, batch=batch, say=say)
+    from s3net_jax.run import LocalEngine
+    from s3net_kernels import keep_memory
+
+    if args.own_process:
+        keep_memory()
+    return LocalEngine(config, batch=batch, call=in_worker, say=say)
 
 
 def count_of(text: str, option: str) -> int:

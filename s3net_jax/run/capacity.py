@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from s3net_jax.config import Config
+from s3net_jax.io import prepared_shape
+from s3net_jax.run.environment import usable_cores
 
-__all__ = ["free_bytes", "most_at_once", "useful_at_once"]
+__all__ = ["free_bytes", "most_at_once", "processes_at_once", "useful_at_once"]
 
 _SHARE = {"cpu": 0.5}  # of what is free: the rest of the machine lives there, too
 _SHARE_OTHERS = 0.8
+_PROCESS, _MAPS = 450 << 20, 64
 _USEFUL = {"cpu": 1}  # more at once gain nothing there (benchmarks/results), and come later
 _USEFUL_OTHERS = 64
 
@@ -51,6 +54,26 @@ def most_at_once(
             return count
         count //= 2
     return 1
+
+
+def processes_at_once(config: Config, shape: tuple[int, int], each: int) -> int:
+    """Processes that fit images on a core each, as the memory holds; at least one.
+
+    Estimated, because no program is compiled where they are started: what Python, JAX and the
+    programs take, and feature maps of a fit (peaks in ``benchmarks/results`` are below it).
+
+    Args:
+      config: of the fits.
+      shape: (H, W) of an image.
+      each: fits at once in each process.
+    """
+    import jax
+
+    height, width = prepared_shape(shape, config.input)
+    values = height * width * config.model.channels
+    needed = _PROCESS + each * _MAPS * values * jax.numpy.dtype(config.model.dtype).itemsize
+    held = free_bytes(jax.local_devices()[0]) * _SHARE["cpu"] / needed
+    return max(1, min(usable_cores(), int(min(held, 1 << 20))))
 
 
 def free_bytes(device: Any) -> float:

@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-__all__ = ["cpu_kernels", "devices", "implementations", "versions"]
+__all__ = ["cpu_kernels", "devices", "implementations", "usable_cores", "versions"]
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 
@@ -29,15 +29,19 @@ def devices() -> dict[str, Any]:
     """The processor, its usable threads, the platform JAX uses and its devices."""
     import jax
 
-    affinity = getattr(os, "sched_getaffinity", None)
-    threads = len(affinity(0)) if affinity else os.cpu_count()
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "threads": threads,
+        "threads": usable_cores(),
         "backend": jax.default_backend(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
     }
+
+
+def usable_cores() -> int:
+    """Processor cores, as the system counts them, that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def cpu_kernels() -> str:

@@ -7,61 +7,36 @@ import os
 import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import OutputError
 from s3net_jax.run.chunks import Chunk
-from s3net_jax.run.outcome import Failed, Outcome, Piece
-from s3net_jax.run.work import Fitter, Progress
+from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, Worker, handed_out
+from s3net_jax.run.outcome import Outcome, Piece
+from s3net_jax.run.work import Progress
 
 __all__ = ["RayEngine"]
 
-_ATTEMPTS = 3  # workers that a chunk may cost before its pieces are tried one by one
 _GROW = 5.0  # seconds between two looks at whether the cluster has room for more workers
 _PATIENCE = 10.0  # seconds to reach a cluster's head
 _CHUNK = {"CPU": 2, "GPU": 32}  # fits of a chunk, unless --batch says otherwise
 
 
-class _Worker:
-    """The actor: owns one device, or some CPU cores, and fits what it is given."""
+class _Actor(Worker):
+    """Owns one device, or a CPU core."""
 
     def __init__(self, config: Config, batch: int | None, environment: dict[str, str]) -> None:
         os.environ.update(environment)  # before JAX is imported
-        self._said: list[str] = []
-        self._fitter = Fitter(config, batch, None, self._said.append)
-
-    def fit(self, pieces: list[Piece]) -> tuple[list[Outcome], list[str]]:
-        """Outcomes, and what is worth saying."""
-        outcomes = self._fitter(pieces)
-        said = list(self._said)
-        self._said.clear()
-        return outcomes, said
-
-    def process(self) -> int:
-        """The worker's process number, for tests."""
-        return os.getpid()
-
-
-@dataclass(eq=False)
-class _Order:
-    """A chunk, or one piece of a chunk that cost several workers, and where it stands."""
-
-    chunk: Chunk
-    places: list[int]
-    attempts: int = 0
+        super().__init__(config, batch)
 
 
 class RayEngine:
     """A driver that hands chunks to actors, one for each GPU of the cluster, or for each CPU core
     where there is none.
 
-    A chunk whose worker dies goes to another one; after three deaths its pieces go one by one,
-    and a piece that takes three more with it fails alone. Actors are added while the cluster has
-    room, so that machines may join a run; machines that leave cost what was in flight on them.
+    Actors are added while the cluster has room, so that machines may join a run; machines that
+    leave cost what was in flight on them (:func:`handed_out`).
     """
 
     def __init__(
@@ -100,8 +75,8 @@ class RayEngine:
         finally:
             signal.signal(signal.SIGTERM, before)
         self._device = "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"
-        self._actor = ray.remote(_Worker)
-        self._workers: list[Any] = []
+        self._actor = ray.remote(_Actor)
+        self._actors: list[Any] = []
         self._grown = -_GROW
 
     def size(self) -> int:
@@ -110,78 +85,12 @@ class RayEngine:
     def run(
         self, chunks: Iterable[Chunk], progress: Progress | None
     ) -> Iterator[tuple[Chunk, list[Outcome]]]:
-        source = iter(chunks)
-        again: deque[_Order] = deque()
-        flying: dict[Any, tuple[_Order, Any]] = {}
-        results: dict[Chunk, dict[int, Outcome]] = {}
-        idle: deque[Any] = deque()
-        more = True
-        while True:
-            idle.extend(self._grow())
-            while idle and (more or again):
-                if again:
-                    order = again.popleft()
-                else:
-                    chunk = next(source, None)
-                    if chunk is None:
-                        more = False
-                        break
-                    order = _Order(chunk, list(range(len(chunk.jobs))))
-                worker = idle.popleft()
-                pieces = [order.chunk.jobs[n].piece for n in order.places]
-                flying[worker.fit.remote(pieces)] = order, worker
-            if not flying and not more and not again:
-                return
-            if not flying and not self._workers:
-                time.sleep(0.2)  # until the cluster has room
-                continue
-            ready, _ = self._ray.wait(list(flying), num_returns=1, timeout=1.0)
-            for reference in ready:
-                order, worker = flying.pop(reference)
-                outcomes = self._outcomes(reference, order, worker, again)
-                if worker in self._workers:
-                    idle.append(worker)
-                if outcomes is None:
-                    continue
-                mine = results.setdefault(order.chunk, {})
-                mine.update(zip(order.places, outcomes, strict=True))
-                if len(mine) == len(order.chunk.jobs):
-                    found = results.pop(order.chunk)
-                    yield order.chunk, [found[n] for n in range(len(found))]
+        return handed_out(chunks, self, self._say)
 
-    def _outcomes(
-        self, reference: Any, order: _Order, worker: Any, again: deque[_Order]
-    ) -> list[Outcome] | None:
-        """The outcomes of an order; None if it has to be done again."""
-        try:
-            outcomes, said = self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, Exception) else error
-            if isinstance(cause, (ConfigError, OutputError)):
-                raise cause from None
-            first = str(cause).strip().splitlines() or [type(cause).__name__]
-            return [Failed(f"failed on its worker ({first[0]}).") for _ in order.places]
-        except self._ray.exceptions.RayError as error:
-            self._drop(worker)
-            order.attempts += 1
-            name = type(error).__name__
-            if order.attempts < _ATTEMPTS:
-                self._say(f"a worker was lost ({name}); its work goes to another one.")
-                again.append(order)
-                return None
-            if len(order.places) > 1:
-                self._say(f"{order.attempts} workers were lost over one batch: one by one now.")
-                again.extend(_Order(order.chunk, [place]) for place in order.places)
-                return None
-            return [Failed(f"took {order.attempts} workers with it ({name}).")]
-        for text in said:
-            self._say(text)
-        return outcomes
-
-    def _grow(self) -> list[Any]:
+    def grow(self) -> list[Any]:
         """New actors for what the cluster has free, now and then."""
         now = time.monotonic()
-        if now - self._grown < _GROW and self._workers:
+        if now - self._grown < _GROW and self._actors:
             return []
         self._grown = now
         free = int(self._ray.available_resources().get(self._device, 0))
@@ -189,20 +98,39 @@ class RayEngine:
         for _ in range(free):
             environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}
             if self._device == "CPU":
-                # One core each: XLA would otherwise start a thread for every core it sees.
-                environment |= {"PJRT_NPROC": "1", "JAX_PLATFORMS": "cpu"}
+                environment |= ONE_CORE
             for name in ("JAX_COMPILATION_CACHE_DIR", "S3NET_DEBUG"):
                 if name in os.environ:
                     environment[name] = os.environ[name]
             gpus = 1 if self._device == "GPU" else 0
             actor = self._actor.options(num_cpus=1, num_gpus=gpus, max_restarts=0)
             new.append(actor.remote(self._config, self._batch, environment))
-        self._workers += new
+        self._actors += new
         return new
 
-    def _drop(self, worker: Any) -> None:
-        if worker in self._workers:
-            self._workers.remove(worker)
+    def workers(self) -> list[Any]:
+        return self._actors
+
+    def send(self, worker: Any, pieces: list[Piece]) -> Any:
+        return worker.fit.remote(pieces)
+
+    def wait(self, tickets: list[Any]) -> list[Any]:
+        if not tickets:
+            time.sleep(0.2)
+            return []
+        return self._ray.wait(tickets, num_returns=1, timeout=1.0)[0]
+
+    def receive(self, ticket: Any) -> Answer:
+        try:
+            return self._ray.get(ticket)
+        except self._ray.exceptions.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, Exception) else error) from None
+        except self._ray.exceptions.RayError as error:
+            raise LostWorkerError(type(error).__name__) from None
+
+    def drop(self, worker: Any) -> None:
+        if worker in self._actors:
+            self._actors.remove(worker)
             self._ray.kill(worker)
         self._grown = -_GROW  # its place may be free again
 
@@ -210,14 +138,14 @@ class RayEngine:
         return {
             "engine": "ray",
             "batch": self._batch or "auto",
-            "workers": len(self._workers),
+            "workers": len(self._actors),
             "worker_device": self._device,
         }
 
     def close(self) -> None:
-        for worker in self._workers:
+        for worker in self._actors:
             self._ray.kill(worker)
-        self._workers.clear()
+        self._actors.clear()
         self._ray.shutdown()
 
 
