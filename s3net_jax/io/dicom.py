@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from s3net_jax.io.dicom_geometry import Frame, frames_of, place
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
+from s3net_jax.io.quiet import quiet
 from s3net_jax.io.read import broken, check_file
 from s3net_jax.io.volume import Volume, check_size
 
@@ -51,8 +51,7 @@ def _series_key(path: Path) -> Any:
     try:
         import pydicom
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
             if "Rows" not in data:
                 return path
@@ -109,8 +108,7 @@ def _read_file(pydicom: Any, path: Path) -> list[Frame]:
     check_file(path)
     name = str(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             data = pydicom.dcmread(path, force=path.suffix.lower() in (".dcm", ".dicom", ".ima"))
             if "PixelData" not in data or "Rows" not in data or "Columns" not in data:
                 raise InputError(f"{name} is DICOM without an image, or not DICOM at all.")

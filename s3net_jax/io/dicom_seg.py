@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
+from s3net_jax.io.quiet import quiet
 from s3net_jax.io.volume import Volume
 from s3net_jax.io.write import replacing
 
@@ -62,8 +62,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     ]
     sources = _sources(volume)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             result = hd.seg.Segmentation(
                 source_images=sources,
                 pixel_array=pixels[..., kept],

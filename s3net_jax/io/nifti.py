@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
+from s3net_jax.io.quiet import quiet
 from s3net_jax.io.read import broken, check_file
 from s3net_jax.io.volume import Volume, check_size
 from s3net_jax.io.write import replacing
@@ -42,8 +42,7 @@ def read_nifti(path: Path) -> Volume:
     name = str(path)
     nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             image = nib.load(path)
             if not isinstance(image, (nib.Nifti1Pair, nib.Nifti2Pair)):
                 raise InputError(f"{name} is not a NIfTI file: convert it first.")

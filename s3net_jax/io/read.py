@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.image import Image, from_pil
+from s3net_jax.io.quiet import quiet
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
@@ -23,8 +23,6 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
 
 MAX_PIXELS = 100_000_000
 """Largest image that is opened: a small file can claim a size that fills any memory."""
-
-_limit_lock = threading.Lock()
 
 
 def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None) -> Image:
@@ -91,8 +89,7 @@ def check_file(path: Path) -> None:
 @contextmanager
 def pixel_limit() -> Iterator[None]:
     """PIL's own limit set to ours while a file is opened, and put back."""
-    with _limit_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on odd metadata; what matters raises
+    with quiet():  # on odd metadata; what matters raises
         warnings.simplefilter("error", PilImage.DecompressionBombWarning)
         before = PilImage.MAX_IMAGE_PIXELS
         PilImage.MAX_IMAGE_PIXELS = MAX_PIXELS

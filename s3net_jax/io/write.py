@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "write_picture",
 ]
 
+_UMASK = threading.Lock()
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
@@ -90,10 +92,11 @@ def write_gray(path: Path, shares: np.ndarray) -> None:
     write_picture(path, PilImage.fromarray(np.round(shares * 255).astype(np.uint8)))
 
 
-def write_picture(path: Path, picture: PilImage.Image) -> None:
-    """A PIL image as PNG."""
+def write_picture(path: Path, picture: PilImage.Image, effort: int = 6) -> None:
+    """A PIL image as PNG; ``effort``: zlib's level. An overlay at 4 is 1 % larger than at 6, and
+    written in less than half the time."""
     with replacing(path) as file:
-        picture.save(file, format="PNG")
+        picture.save(file, format="PNG", compress_level=effort)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -124,6 +127,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _UMASK:  # it can only be read by setting it
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,8 @@ class ResultLog:
     """The lines of ``results.jsonl``, by stem; of several for a stem the last one counts.
 
     The file is only ever appended to, a whole line at once and under a lock, so that several
-    processes may share it. A last line that was torn by a crash is taken off when it is opened.
+    processes may share it, and several threads an object. A last line that was torn by a crash is
+    taken off when it is opened.
 
     Before results get their names, they are announced in a file beside it (``.writing-...``):
     what a killed run left behind without a line is then known as ours, and may be replaced.
@@ -39,6 +41,7 @@ class ResultLog:
         self.path = path
         self._records: dict[str, dict[str, Any]] = {}
         self._marker = path.parent / f".writing-{process}.json"
+        self._lock = threading.Lock()
         self.unfinished = _announced(path.parent)
         """Names of files that were begun, by this run or one that was killed, and not finished."""
         if not path.exists():
@@ -66,14 +69,16 @@ class ResultLog:
     def announced(self, names: list[str]) -> Iterator[None]:
         """Announces files while they are written; ends when their line is there, too. After an
         error the announcement stays, since some of the files may be there."""
-        self.unfinished |= set(names)
-        write_bytes(self._marker, json.dumps(sorted(self.unfinished)).encode())
-        yield
-        self.unfinished -= set(names)
-        if self.unfinished:
+        with self._lock:
+            self.unfinished |= set(names)
             write_bytes(self._marker, json.dumps(sorted(self.unfinished)).encode())
-        else:
-            self._marker.unlink(missing_ok=True)
+        yield
+        with self._lock:
+            self.unfinished -= set(names)
+            if self.unfinished:
+                write_bytes(self._marker, json.dumps(sorted(self.unfinished)).encode())
+            else:
+                self._marker.unlink(missing_ok=True)
 
     def put(self, record: dict[str, Any]) -> None:
         """Adds ``record``, on disk too; raises :class:`OutputError`, the file then as before."""

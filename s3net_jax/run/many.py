@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import InputError, OutputError, make_folder, parse_window, remove_leftovers
-from s3net_jax.masks import Segments, check_target
+from s3net_jax.masks import check_target
 from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
-from s3net_jax.run.discover import discover
+from s3net_jax.run.discover import Source, discover
 from s3net_jax.run.engine import Engine
-from s3net_jax.run.film import film_of, shown_fits, thinned
-from s3net_jax.run.history import history_bytes
+from s3net_jax.run.environment import usable_cores
+from s3net_jax.run.film import shown_fits, thinned
+from s3net_jax.run.finish import Finisher, Fits, Key
 from s3net_jax.run.log import ResultLog
-from s3net_jax.run.members import agreed
-from s3net_jax.run.outcome import Failed, Fitted, Outcome
-from s3net_jax.run.outputs import Draw, output_paths, remove_outdated, write_outputs
-from s3net_jax.run.plan import Identity, Task, input_digest, make_plan
-from s3net_jax.run.record import describe_result
+from s3net_jax.run.outcome import Failed, Outcome
+from s3net_jax.run.outputs import Draw
+from s3net_jax.run.plan import Identity, Task, make_plan
 from s3net_jax.run.share import ALONE, Share
 from s3net_jax.run.summary import Listener, Record, Summary, write_run
 from s3net_jax.run.work import out_of_memory
 
 __all__ = ["segment_inputs"]
 
+_WRITERS = 8  # threads that write results; each holds an input and its result in memory
 _FULL = 3  # results in a row that can't be written: the disk is full, not unlucky
 
 
@@ -98,17 +100,21 @@ class _Run:
         listener: Listener,
         share: Share,
     ) -> None:
-        self.plan, self.folder, self.config = plan, folder, config
-        self.identity, self.log, self.engine = identity, log, engine
-        self.draw, self.listener, self.share = draw, listener, share
+        self.plan, self.config, self.identity = plan, config, identity
+        self.log, self.engine, self.listener, self.share = log, engine, listener, share
         self.summary = Summary(folder)
         self.clock = time.perf_counter()
-        self.seeds = range(identity.seed, identity.seed + identity.seeds)
         self.cases: dict[int, Case] = {}
-        self.outcomes: dict[int, dict[tuple[int, int], Outcome]] = {}
+        self.outcomes: dict[int, Fits] = {}
         self.wanted: dict[int, int] = {}
-        self.filmed: dict[int, set[tuple[int, int]]] = {}
+        self.filmed: dict[int, set[Key]] = {}
         self.unwritten = 0
+        self.finisher = Finisher(folder, config, identity, log, draw)
+        # Results are made and written while the next fits go on.
+        self.threads = min(usable_cores(), _WRITERS)
+        self.writers = ThreadPoolExecutor(self.threads, "s3net-results")
+        self.counting = threading.Lock()
+        self.pending: deque[tuple[int, Future[Record]]] = deque()
 
     def go(self) -> Summary:
         self.listener.begin(len(self.plan))
@@ -119,11 +125,15 @@ class _Run:
             for chunk, outcomes in self.engine.run(batches, progress):
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
+                self._collect(2 * self.threads)
+            self._collect(0)
             self.summary.status = "finished"
         except BaseException:
             self.summary.status = "interrupted"
+            self._collect_at_end()
             raise
         finally:
+            self.writers.shutdown(wait=False)
             self._save_run()
         return self.summary
 
@@ -149,11 +159,11 @@ class _Run:
             pieces = [index for index in range(len(case)) if case.piece(index) is not None]
             self.cases[number] = case
             self.outcomes[number] = {}
-            self.wanted[number] = len(pieces) * len(self.seeds)
-            self.filmed[number] = shown_fits(pieces, self.seeds)
+            self.wanted[number] = len(pieces) * self.identity.seeds
+            self.filmed[number] = shown_fits(pieces, self.identity.each)
             for index in range(len(case)):
                 image = case.piece(index)
-                for seed in self.seeds if image is not None else ():
+                for seed in self.identity.each if image is not None else ():
                     if number not in self.cases:  # another piece of it has failed already
                         break
                     assert image is not None
@@ -170,82 +180,54 @@ class _Run:
             self._fail(job.task, _sentence(name + where, outcome.reason))
             return
         mine = self.outcomes[job.task]
-        shown = (job.index, job.seed) in self.filmed[job.task]
-        mine[job.index, job.seed] = thinned(outcome, shown)
+        filmed = self.filmed[job.task]
+        mine[job.index, job.seed] = thinned(outcome, (job.index, job.seed) in filmed)
         if len(mine) == self.wanted[job.task]:
-            self._finish(job.task, case, {k: v for k, v in mine.items() if isinstance(v, Fitted)})
+            source = self.plan[job.task].source
+            future = self.writers.submit(self._written, source, case, mine, filmed)
+            self.pending.append((job.task, future))
+            self._forget(job.task)
 
-    def _finish(self, number: int, case: Case, fits: dict[tuple[int, int], Fitted]) -> None:
-        source = self.plan[number].source
-        try:
-            whole, agreement, notes = self._whole(case, fits)
-            record: Record = self._head(number) | {"sha256": input_digest(source)}
-            announced = [f"{source.stem}.seg.dcm"] if source.kind == "dicom" else []
-            names = [*self._paths(number), *announced]
-            filmed = {key: fits[key] for key in sorted(self.filmed[number])}
-            film = film_of(filmed, case, whole)
-            with self.log.announced(names):
-                remove_outdated(self.folder, self.log.get(source.stem), names)
-                written, more = write_outputs(
-                    self.folder,
-                    source,
-                    case,
-                    whole,
-                    agreement,
-                    history_bytes(fits),
-                    film,
-                    self.draw,
-                )
-                record |= describe_result(
-                    source, case, whole, agreement, list(fits.values()), [*notes, *more]
-                )
-                record["outputs"] = written
-                self.log.put(record)
-        except OutputError as error:
-            self.unwritten += 1
-            if self.unwritten >= _FULL:
-                raise
-            self._fail(number, str(error))
-            return
-        except Exception as error:
-            self._fail(number, _explain(error, str(source.path)))
-            return
-        self._forget(number)
-        self.unwritten = 0
-        self.summary.done += 1
-        self.summary.times.append(record["seconds"])
-        self.listener.done(number, record)
+    def _written(self, source: Source, case: Case, fits: Fits, filmed: set[Key]) -> Record:
+        """Writes and counts a result, in a thread that no signal interrupts between the two."""
+        record = self.finisher(source, case, fits, filmed)
+        with self.counting:
+            self.summary.done += 1
+            self.summary.times.append(record["seconds"])
+        return record
 
-    def _whole(
-        self, case: Case, fits: dict[tuple[int, int], Fitted]
-    ) -> tuple[Segments, np.ndarray | None, list[str]]:
-        """The result of one input: its pieces joined, of several seeds their consensus."""
-        maps: list[np.ndarray | None] = []
-        targets: list[tuple[int, ...] | None] = []
-        shares: list[np.ndarray | None] = []
-        for index in range(len(case)):
-            mine = [fits[index, seed] for seed in self.seeds if (index, seed) in fits]
-            labels, target, share = agreed(mine) if mine else (None, None, None)
-            maps.append(labels)
-            targets.append(target)
-            shares.append(share)
-        notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
-        whole = case.join(maps, targets)
-        return whole, None if len(self.seeds) == 1 else case.join_shares(shares), notes
+    def _collect(self, left: int) -> None:
+        """Takes note of results that are written, in order; waits while more than ``left`` are
+        not."""
+        while self.pending and (len(self.pending) > left or self.pending[0][1].done()):
+            number, future = self.pending[0]
+            try:
+                future.exception()  # waits; until it is there, an interruption loses nothing
+                self.pending.popleft()
+                record = future.result()
+            except OutputError as error:
+                self.unwritten += 1
+                if self.unwritten >= _FULL:
+                    raise
+                self._fail(number, str(error))
+                continue
+            except Exception as error:
+                self._fail(number, _explain(error, str(self.plan[number].source.path)))
+                continue
+            self.unwritten = 0
+            self.listener.done(number, record)
 
-    def _head(self, number: int) -> Record:
-        source = self.plan[number].source
-        return {"stem": source.stem, "input": str(source.path), **self.identity.fields()}
-
-    def _paths(self, number: int) -> list[str]:
-        source = self.plan[number].source
-        film = self.config.fit.record_labels
-        paths = output_paths(self.folder, source, self.identity.seeds, film)
-        return [path.name for path in paths.values()]
+    def _collect_at_end(self) -> None:
+        """After an interruption: what is being written is written to its end, the rest is not
+        begun."""
+        self.writers.shutdown(wait=True, cancel_futures=True)
+        self.pending = deque(pair for pair in self.pending if not pair[1].cancelled())
+        with contextlib.suppress(OutputError):
+            self._collect(0)
 
     def _fail(self, number: int, reason: str) -> None:
         self._forget(number)
-        record = self._head(number) | {"error": reason}
+        record = self.finisher.head(self.plan[number].source) | {"error": reason}
         self.summary.failed += 1
         self.summary.failures.append(reason)
         try:

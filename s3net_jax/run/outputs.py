@@ -96,7 +96,7 @@ def write_outputs(
         assert isinstance(case, VolumeCase)
         notes += _write_volume(out, source, case, whole, agreement, paths)
     sheets = [draw(p.image, p.labels, p.mask, p.name) for p in case.panels(whole)]
-    write_picture(paths["overlay"], _below_one_another(sheets))
+    write_picture(paths["overlay"], _below_one_another(sheets), effort=4)
     write_bytes(paths["history"], history)
     if film is not None:
         write_film(paths["steps"], film)

@@ -24,6 +24,11 @@ class Identity:
     seed: int
     seeds: int = 1
 
+    @property
+    def each(self) -> range:
+        """The seeds."""
+        return range(self.seed, self.seed + self.seeds)
+
     def fields(self) -> dict[str, Any]:
         """As a record keeps it."""
         return {"config": self.config, "seed": self.seed, "seeds": self.seeds}

@@ -168,7 +168,7 @@ def _serve(pipe: connection.Connection, config: Config, batch: int | None) -> No
     while True:
         try:
             pieces = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the other end is closed, or its process has died
             return
         try:
             answer: Any = worker.fit(pieces)

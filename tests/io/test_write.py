@@ -42,7 +42,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a.png", b"old")
 
     class Broken:
-        def save(self, file, format: str) -> None:
+        def save(self, file, format: str, compress_level: int) -> None:
             file.write(b"half")
             raise OSError(28, "No space left on device")
 

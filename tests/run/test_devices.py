@@ -202,7 +202,7 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
                 title = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if title.startswith(b"ray::_Worker"):
+            if title.startswith(b"ray::_Actor"):
                 found.append(int(entry.name))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,9 @@ def test_what_is_done_is_kept_and_failures_are_tried_again(tmp_path: Path, monke
     summary = run(tmp_path, tmp_path / "a.png", tmp_path / "b.png")
     assert (summary.done, summary.skipped, summary.failed) == (1, 1, 0)
     assert (tmp_path / "out/a.mask.png").stat().st_mtime_ns == before
-    assert [record["stem"] for record in lines(tmp_path)] == ["a", "b"]
-    assert "error" not in lines(tmp_path)[1]
+    # A failure is noted at once, a result when it is written.
+    assert sorted(record["stem"] for record in lines(tmp_path)) == ["a", "b"]
+    assert not any("error" in record for record in lines(tmp_path))
     (tmp_path / "out/a.overlay.png").unlink()
     assert run(tmp_path, tmp_path / "a.png").done == 1, "a result with a part missing is done again"
 
@@ -210,6 +212,27 @@ def diverging(above: float):
         )
 
     return fit
+
+
+def test_results_are_written_while_the_next_fit_goes_on(tmp_path: Path, monkeypatch) -> None:
+    for name in "abc":
+        save_lesion(tmp_path / f"{name}.png")
+    log, seen = tmp_path / "out/results.jsonl", []
+
+    def waiting_fit(*args: Any, **options: Any) -> Any:
+        """Ends when the results of those before it are there."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            written = log.read_bytes().count(b"\n") if log.exists() else 0
+            if written >= len(seen):
+                break
+            time.sleep(0.01)
+        seen.append(written)
+        return brightness_fit(*args, **options)
+
+    install_fit(monkeypatch, waiting_fit)
+    assert run(tmp_path, *(tmp_path / f"{name}.png" for name in "abc")).done == 3
+    assert seen == [0, 1, 2]
 
 
 def test_divergence_is_named(tmp_path: Path, monkeypatch) -> None:

@@ -1,0 +1,90 @@
+"""From the fits of one input to its files and its line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from s3net_jax.config import Config
+from s3net_jax.masks import Segments
+from s3net_jax.run.cases import Case
+from s3net_jax.run.discover import Source
+from s3net_jax.run.film import film_of
+from s3net_jax.run.history import history_bytes
+from s3net_jax.run.log import ResultLog
+from s3net_jax.run.members import agreed
+from s3net_jax.run.outcome import Fitted
+from s3net_jax.run.outputs import Draw, output_paths, remove_outdated, write_outputs
+from s3net_jax.run.plan import Identity, input_digest
+from s3net_jax.run.record import describe_result
+from s3net_jax.run.summary import Record
+
+__all__ = ["Finisher", "Fits", "Key"]
+
+Key = tuple[int, int]
+"""(piece, seed)."""
+Fits = dict[Key, Fitted]
+
+
+class Finisher:
+    """Makes and writes results. Several threads may call it at once, for different inputs."""
+
+    def __init__(
+        self, folder: Path, config: Config, identity: Identity, log: ResultLog, draw: Draw
+    ) -> None:
+        self._folder, self._config, self._identity = folder, config, identity
+        self._log, self._draw = log, draw
+
+    def __call__(self, source: Source, case: Case, fits: Fits, filmed: Collection[Key]) -> Record:
+        """Writes the result of one input; returns its line, which is in the log then.
+
+        Args:
+          source, case: the input.
+          fits: of all its pieces and seeds.
+          filmed: those whose steps are shown.
+
+        Raises:
+          OutputError: something can't be written.
+        """
+        whole, agreement, notes = self._whole(case, fits)
+        record = self.head(source) | {"sha256": input_digest(source)}
+        announced = [f"{source.stem}.seg.dcm"] if source.kind == "dicom" else []
+        names = [*self._paths(source), *announced]
+        film = film_of({key: fits[key] for key in sorted(filmed)}, case, whole)
+        with self._log.announced(names):
+            remove_outdated(self._folder, self._log.get(source.stem), names)
+            history = history_bytes(fits)
+            written, more = write_outputs(
+                self._folder, source, case, whole, agreement, history, film, self._draw
+            )
+            every = [*notes, *more]
+            record |= describe_result(source, case, whole, agreement, [*fits.values()], every)
+            record["outputs"] = written
+            self._log.put(record)
+        return record
+
+    def head(self, source: Source) -> Record:
+        """What the line of an input begins with, also of one that failed."""
+        return {"stem": source.stem, "input": str(source.path), **self._identity.fields()}
+
+    def _whole(self, case: Case, fits: Fits) -> tuple[Segments, np.ndarray | None, list[str]]:
+        """The result of one input: its pieces joined, of several seeds their consensus."""
+        maps: list[np.ndarray | None] = []
+        targets: list[tuple[int, ...] | None] = []
+        shares: list[np.ndarray | None] = []
+        for index in range(len(case)):
+            mine = [fits[index, seed] for seed in self._identity.each if (index, seed) in fits]
+            labels, target, share = agreed(mine) if mine else (None, None, None)
+            maps.append(labels)
+            targets.append(target)
+            shares.append(share)
+        notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
+        whole = case.join(maps, targets)
+        return whole, None if self._identity.seeds == 1 else case.join_shares(shares), notes
+
+    def _paths(self, source: Source) -> list[str]:
+        film = self._config.fit.record_labels
+        paths = output_paths(self._folder, source, self._identity.seeds, film)
+        return [path.name for path in paths.values()]

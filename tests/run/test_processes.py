@@ -1,0 +1,149 @@
+"""``--engine processes``: the same results, whatever happens to the processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from s3net_jax.cli import main
+from s3net_jax.config import ConfigError
+from s3net_jax.presets import preset
+from s3net_jax.run import capacity
+from s3net_jax.run.process_engine import ProcessEngine
+from tests.run.commands import save_pictures, start
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc"
+)
+
+
+def children(parent: int) -> list[int]:
+    """Process numbers of the workers of ``parent``: they alone run multiprocessing's code."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                of = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if of == parent and b"spawn_main" in line:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def written(folder: Path) -> int:
+    log = folder / "out/results.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def labels(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "out").glob("*.labels.png")}
+
+
+def begun(folder: Path, count: int, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """A run that has two workers and some results, and has not ended."""
+    save_pictures(folder / "in", count)
+    process = start(folder, "--engine", "processes", "--workers", "2", *arguments)
+    assert until(lambda: process.poll() is not None or written(folder) >= 2)
+    assert process.poll() is None, process.communicate()
+    found = children(process.pid)
+    assert len(found) == 2
+    return process, found
+
+
+def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "one/in", 20)
+    one = start(tmp_path / "one")
+    out, err = one.communicate(timeout=300)
+    assert one.returncode == 0, out + err
+    process, workers = begun(tmp_path / "two", 20)
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    assert labels(tmp_path / "two") == labels(tmp_path / "one")
+    assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
+    run = json.loads((tmp_path / "two/out/run.json").read_text())
+    assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, 20, 0)
+    assert not any(map(alive, workers))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
+    process, workers = begun(tmp_path, 40)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0 and "Traceback" not in err
+    assert until(lambda: not any(map(alive, workers)), 30)
+    if number == signal.SIGTERM:
+        run = json.loads((tmp_path / "out/run.json").read_text())
+        assert (run["status"], run["done"]) == ("interrupted", written(tmp_path))
+
+
+def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 64)
+    free = 64 << 30
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: free)
+    config = preset("paper")
+    several = capacity.processes_at_once(config, (256, 256), 1)
+    # The peak of such a fit is in benchmarks/results: below 900 MiB.
+    assert 64 * 0.5 / 2 < several < 64 * 0.5 / 0.85
+    assert capacity.processes_at_once(config, (256, 256), 4) < several
+    assert several < capacity.processes_at_once(preset("fast"), (256, 256), 1) <= 64
+    free = 1 << 20
+    assert capacity.processes_at_once(config, (256, 256), 1) == 1
+    free = float("inf")
+    assert capacity.processes_at_once(config, (256, 256), 1) == 64
+
+
+def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    import jax
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with pytest.raises(ConfigError, match="for processors; JAX computes on gpu"):
+        ProcessEngine(preset("fast"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workers", "2"], "--workers is for --engine processes."),
+        (["--engine", "processes", "--workers", "none"], "--workers 'none' is not a whole number"),
+        (["--engine", "process"], "There is no engine 'process'. Did you mean processes?"),
+        (["--engine", "processes", "--ray-address", "a:1"], "--ray-address is for --engine ray."),
+    ],
+)
+def test_mistakes_get_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    save_pictures(tmp_path / "in", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S3NET_CACHE", "off")
+    assert main(["segment", "in", "--out", "out", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"s3net: {words}")
