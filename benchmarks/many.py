@@ -5,12 +5,14 @@
 prints a table and writes ``benchmarks/results/many-<folder>-<place>.json``: images per minute of
 single fits, of batches and of the PyTorch reference in a loop, early stops included; a sweep over
 the weights of the losses as one program beside a run for each setting; and the command in one
-process and in two that share a folder. Without ``--images``, made-up pictures.
+process, in two that share a folder, and with ``--engine processes``. Without ``--images``,
+made-up pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -164,8 +166,9 @@ def _sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
 
 
 def _processes(args: argparse.Namespace) -> dict[str, Any]:
-    """The command on 2 cores: one process with one thread, with two, and two processes."""
-    count = 12
+    """The command on 2 cores: one process with one thread, with two, and two processes. One with
+    a single thread has a core of its own, and no other to write its results."""
+    count = 24
     settings = ["--preset", "fast", "--set", "fit.steps=20"]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -175,14 +178,15 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
             coarse = random.integers(0, 255, (8, 8, 3), np.uint8)
             picture = PilImage.fromarray(coarse).resize((256, 256), PilImage.Resampling.BICUBIC)
             picture.save(folder / "in" / f"{n}.png")
-        ways = {"1 process, 1 thread": (1, 1), "1 process, 2 threads": (1, 2)}
-        ways["2 processes, 1 thread each"] = (2, 1)
+        ways = {"1 process, 1 thread": (1, 1, "local"), "1 process, 2 threads": (1, 2, "local")}
+        ways["2 processes, 1 thread each"] = (2, 1, "local")
+        ways["--engine processes, 2 of them"] = (1, 2, "processes")
         taken: dict[str, list[float]] = {name: [] for name in ways}
-        for processes, threads in ways.values():  # fills the cache of programs
-            _command(folder, processes, threads, settings)
+        for way in ways.values():  # fills the cache of programs
+            _command(folder, *way, settings)
         for _ in range(args.repeats):
-            for name, (processes, threads) in ways.items():
-                taken[name].append(_command(folder, processes, threads, settings))
+            for name, way in ways.items():
+                taken[name].append(_command(folder, *way, settings))
     rows = {
         name: {
             **summarise(seconds),
@@ -200,10 +204,14 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _command(folder: Path, processes: int, threads: int, settings: list[str]) -> float:
-    """Seconds of the slowest process, from after its start to its last result."""
+def _command(folder: Path, processes: int, threads: int, engine: str, settings: list[str]) -> float:
+    """Seconds of the slowest process, from after its start to its last result; the processes that
+    an engine starts are started within that time."""
+    more = ["--engine", engine, *(["--workers", "2"] if engine == "processes" else [])]
     running = []
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     for n in range(processes):
+        pin = functools.partial(os.sched_setaffinity, 0, {cores[n % len(cores)]}) if cores else None
         variables = {**os.environ, "PJRT_NPROC": str(threads)}
         variables["JAX_COMPILATION_CACHE_DIR"] = str(folder / "cache")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
@@ -212,7 +220,10 @@ def _command(folder: Path, processes: int, threads: int, settings: list[str]) ->
         command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out"]
         running.append(
             subprocess.Popen(
-                [*command, "--overwrite", "--quiet", *settings], cwd=folder, env=variables
+                [*command, "--overwrite", "--quiet", *more, *settings],
+                cwd=folder,
+                env=variables,
+                preexec_fn=pin if threads == 1 else None,
             )
         )
     for process in running:
