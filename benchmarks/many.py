@@ -12,7 +12,7 @@ made-up pictures.
 from __future__ import annotations
 
 import argparse
-import functools
+import contextlib
 import itertools
 import json
 import os
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,28 +209,36 @@ def _command(folder: Path, processes: int, threads: int, engine: str, settings: 
     an engine starts are started within that time."""
     more = ["--engine", engine, *(["--workers", "2"] if engine == "processes" else [])]
     running = []
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     for n in range(processes):
-        pin = functools.partial(os.sched_setaffinity, 0, {cores[n % len(cores)]}) if cores else None
         variables = {**os.environ, "PJRT_NPROC": str(threads)}
         variables["JAX_COMPILATION_CACHE_DIR"] = str(folder / "cache")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         if processes > 1:
             variables |= {"JAX_NUM_PROCESSES": str(processes), "JAX_PROCESS_ID": str(n)}
         command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out"]
-        running.append(
-            subprocess.Popen(
-                [*command, "--overwrite", "--quiet", *more, *settings],
-                cwd=folder,
-                env=variables,
-                preexec_fn=pin if threads == 1 else None,
-            )
-        )
+        command += ["--overwrite", "--quiet", *more, *settings]
+        with _core(n) if threads == 1 else contextlib.nullcontext():
+            running.append(subprocess.Popen(command, cwd=folder, env=variables))
     for process in running:
         if process.wait():
             raise RuntimeError("The command failed; see above.")
     names = ["run.json", *(f"run-{n}.json" for n in range(1, processes))]
     return max(json.loads((folder / "out" / name).read_text())["seconds"] for name in names)
+
+
+@contextlib.contextmanager
+def _core(n: int) -> Iterator[None]:
+    """This thread, and the processes that it starts meanwhile, on one core, where that can be
+    said."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[n % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _table(content: dict[str, Any]) -> str:

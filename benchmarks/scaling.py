@@ -3,14 +3,15 @@
     python -m benchmarks.scaling
 
 Varies one at a time around the preset ``paper``: sizes 128 to 1024 of one image, 1 to 64 images
-at once, 16 to 128 channels. Each point is a short fit in a process of its own, so that one that
-needs too much memory costs only itself. Prints a table and writes
+at once, 16 to 128 channels. Each point is a short fit in a process of its own, and each candidate
+in another, so that one that needs too much memory costs only itself. Prints a table and writes
 ``benchmarks/results/scaling-<place>.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -18,13 +19,13 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks.candidates import EAGER, OURS, fit_candidates
+from benchmarks.candidates import EAGER, OURS, Candidate, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import metadata, write_result
-from benchmarks.worker import measure
+from benchmarks.worker import Measured, measure
 
-__all__ = ["main", "points"]
+__all__ = ["each_that_can", "main", "points"]
 
 AXES: dict[str, list[int]] = {
     "size": [128, 256, 512, 1024],
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     hold_little_memory()
     if args.point:
+        _first_to_go()
         print(json.dumps(_measure(json.loads(args.point))))
         return
     base = {"size": 256, "images": 1, "channels": 64}
@@ -91,6 +93,12 @@ def main(arguments: list[str] | None = None) -> None:
     }
     path = write_result(result_name("scaling-quick" if args.quick else "scaling"), content)
     print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+
+
+def _first_to_go() -> None:
+    """Where memory runs out, the system ends this process or one that it starts, and no other."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
@@ -120,21 +128,40 @@ def _measure(point: dict[str, Any]) -> dict[str, Any]:
     )
     wanted = (OURS, EAGER)
     fits = {c.name: c for c in candidates.values() if c.suite == "fit" and c.name in wanted}
-    found = measure(fits, point["repeats"])
+    found, left_out = each_that_can(fits, point["repeats"])
     result = {}
     for name, (seconds, _, _) in found.items():
         each = [s / (1 if name == EAGER else n) / steps for s in seconds]
         row = result[name] = {"per_image_and_step": summarise(each)}
         if EAGER in found and name != EAGER:
             row["times_faster_than_torch"] = ratio([s / steps for s in found[EAGER].seconds], each)
-    return {"candidates": result}
+    return {"candidates": result, **({"left_out": left_out} if left_out else {})}
+
+
+def each_that_can(
+    fits: dict[str, Candidate], repeats: int
+) -> tuple[dict[str, Measured], dict[str, str]]:
+    """In turns; where one of them ends early, one after the other, and why some are left out."""
+    with contextlib.suppress(RuntimeError):
+        return measure(fits, repeats), {}
+    found: dict[str, Measured] = {}
+    left_out: dict[str, str] = {}
+    for name, candidate in fits.items():
+        try:
+            found |= measure({name: candidate}, repeats)
+        except RuntimeError as error:
+            killed = str(error).endswith(f"exit code -{signal.SIGKILL:d}")
+            left_out[name] = "killed, most likely out of memory" if killed else str(error)[:200]
+    if not found:
+        raise RuntimeError("; ".join(f"{name}: {why}" for name, why in left_out.items()))
+    return found, left_out
 
 
 def _line(row: dict[str, Any]) -> str:
     start = f"{row['axis']:8s} {row['size']:5d}² {row['images']:3d} images {row['channels']:4d} ch"
     if "failed" in row:
         return f"{start}  failed: {row['failed']}"
-    parts = []
+    parts = [f"{name}: {why}" for name, why in row.get("left_out", {}).items()]
     for name, candidate in row["candidates"].items():
         faster = candidate.get("times_faster_than_torch")
         text = f"{name} {candidate['per_image_and_step']['median_s']:.4f}"

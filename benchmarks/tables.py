@@ -246,9 +246,12 @@ def scaling_table(content: Content) -> str:
         if "failed" in row:
             rows.append([*start, *[""] * len(names), f"failed: {row['failed']}"])
             continue
-        found = row["candidates"]
+        found, left_out = row["candidates"], row.get("left_out", {})
         cells = [
-            f"{found[n]['per_image_and_step']['median_s']:.4f}" if n in found else "" for n in names
+            f"{found[n]['per_image_and_step']['median_s']:.4f}"
+            if n in found
+            else left_out.get(n, "")
+            for n in names
         ]
         rows.append([*start, *cells, times(found.get("s3net-jax", {}), "torch")])
     head = ["varied", "size", "images at once", "channels", *names, "times faster than PyTorch"]

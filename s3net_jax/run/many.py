@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -11,10 +12,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import InputError, OutputError, make_folder, parse_window, remove_leftovers
 from s3net_jax.masks import check_target
+from s3net_jax.run.capacity import PIXELS_HELD
 from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
 from s3net_jax.run.discover import Source, discover
@@ -32,7 +35,7 @@ from s3net_jax.run.work import out_of_memory
 
 __all__ = ["segment_inputs"]
 
-_WRITERS = 8  # threads that write results; each holds an input and its result in memory
+_WRITERS = 8  # threads that write results: enough to keep up with a GPU
 _FULL = 3  # results in a row that can't be written: the disk is full, not unlucky
 
 
@@ -85,6 +88,14 @@ def segment_inputs(
     return run.go()
 
 
+class _Pending(NamedTuple):
+    """A result on its way to the disk."""
+
+    number: int
+    pixels: int
+    future: Future[Record]
+
+
 class _Run:
     """The state of one run."""
 
@@ -111,10 +122,9 @@ class _Run:
         self.unwritten = 0
         self.finisher = Finisher(folder, config, identity, log, draw)
         # Results are made and written while the next fits go on.
-        self.threads = min(usable_cores(), _WRITERS)
-        self.writers = ThreadPoolExecutor(self.threads, "s3net-results")
+        self.writers = ThreadPoolExecutor(min(usable_cores(), _WRITERS), "s3net-results")
         self.counting = threading.Lock()
-        self.pending: deque[tuple[int, Future[Record]]] = deque()
+        self.pending: deque[_Pending] = deque()
 
     def go(self) -> Summary:
         self.listener.begin(len(self.plan))
@@ -125,7 +135,7 @@ class _Run:
             for chunk, outcomes in self.engine.run(batches, progress):
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
-                self._collect(2 * self.threads)
+                self._collect(PIXELS_HELD)
             self._collect(0)
             self.summary.status = "finished"
         except BaseException:
@@ -185,7 +195,8 @@ class _Run:
         if len(mine) == self.wanted[job.task]:
             source = self.plan[job.task].source
             future = self.writers.submit(self._written, source, case, mine, filmed)
-            self.pending.append((job.task, future))
+            slices = 1 if case.volume is None else len(case)
+            self.pending.append(_Pending(job.task, slices * math.prod(case.pixels), future))
             self._forget(job.task)
 
     def _written(self, source: Source, case: Case, fits: Fits, filmed: set[Key]) -> Record:
@@ -197,10 +208,12 @@ class _Run:
         return record
 
     def _collect(self, left: int) -> None:
-        """Takes note of results that are written, in order; waits while more than ``left`` are
-        not."""
-        while self.pending and (len(self.pending) > left or self.pending[0][1].done()):
-            number, future = self.pending[0]
+        """Takes note of results that are written, in order; waits while those that are not have
+        more than ``left`` pixels."""
+        while self.pending:
+            number, _, future = self.pending[0]
+            if sum(one.pixels for one in self.pending) <= left and not future.done():
+                return
             try:
                 future.exception()  # waits; until it is there, an interruption loses nothing
                 self.pending.popleft()
@@ -221,7 +234,7 @@ class _Run:
         """After an interruption: what is being written is written to its end, the rest is not
         begun."""
         self.writers.shutdown(wait=True, cancel_futures=True)
-        self.pending = deque(pair for pair in self.pending if not pair[1].cancelled())
+        self.pending = deque(one for one in self.pending if not one.future.cancelled())
         with contextlib.suppress(OutputError):
             self._collect(0)
 

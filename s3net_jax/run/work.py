@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import traceback
@@ -15,7 +16,7 @@ import numpy as np
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import prepare, prepared_shape
 from s3net_jax.masks import compact_labels, labels_at_size
-from s3net_jax.run.capacity import most_at_once
+from s3net_jax.run.capacity import in_threads, most_at_once
 from s3net_jax.run.members import as_fitted, join_members, several_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 from s3net_jax.run.single import DivergedError, explain_divergence
@@ -57,14 +58,16 @@ class Fitter:
             return self._all(pieces, progress)
         every = [replace(piece, member=n) for piece in pieces for n in range(count)]
         outcomes = self._all(every, progress)
-        joined: list[Outcome] = []
-        for n, piece in enumerate(pieces):
+
+        def joined(n: int) -> Outcome:
             start = time.perf_counter()
-            one = join_members(outcomes[n * count : (n + 1) * count], piece.image, self.config)
+            mine = outcomes[n * count : (n + 1) * count]
+            one = join_members(mine, pieces[n].image, self.config)
             if isinstance(one, Fitted):
                 one = replace(one, seconds=one.seconds + time.perf_counter() - start)
-            joined.append(one)
-        return joined
+            return one
+
+        return in_threads(joined, range(len(pieces)), _pixels(pieces))
 
     def _all(self, pieces: Sequence[Piece], progress: Progress | None) -> list[Outcome]:
         shape = prepared_shape(pieces[0].image.shape, self.config.input)
@@ -110,9 +113,13 @@ class Fitter:
     def _together(self, pieces: list[Piece], progress: Progress | None) -> list[Outcome]:
         start = time.perf_counter()
         fits = self._fit(pieces, self.config, progress)
+        # Of several, label maps are made side by side: a GPU fits an image in less time than one
+        # core needs for that.
+        maps = in_threads(
+            lambda n: _fitted(fits, n, pieces[n]), range(len(pieces)), _pixels(pieces)
+        )
         found: list[tuple[Fitted | None, Any]] = [
-            (_fitted(fits, n, piece), {k: v[n] for k, v in fits.history.items()})
-            for n, piece in enumerate(pieces)
+            (fit, {k: v[n] for k, v in fits.history.items()}) for n, fit in enumerate(maps)
         ]
         each = (time.perf_counter() - start) / len(pieces)
         outcomes: list[Outcome] = []
@@ -148,10 +155,11 @@ class Fitter:
         from s3net_jax import fitting
         from s3net_kernels import UnsupportedError
 
-        prepared: dict[int, np.ndarray] = {}
-        for piece in pieces:  # many seeds share an image
-            if id(piece.image) not in prepared:
-                prepared[id(piece.image)] = prepare(piece.image, config.input)
+        different = {id(piece.image): piece.image for piece in pieces}  # many seeds share one
+        inputs = in_threads(
+            lambda image: prepare(image, config.input), different.values(), _pixels(pieces)
+        )
+        prepared = dict(zip(different, inputs, strict=True))
         images = jax.numpy.asarray(np.stack([prepared[id(piece.image)] for piece in pieces]))
         keys = jax.numpy.stack([_key(piece) for piece in pieces])
         devices = self.devices if len(pieces) > 1 else None
@@ -163,6 +171,11 @@ class Fitter:
             raise ConfigError(
                 f"{error} (model.implementation={config.model.implementation})"
             ) from None
+
+
+def _pixels(pieces: Sequence[Piece]) -> int:
+    """Of the largest image."""
+    return max(math.prod(piece.image.shape) for piece in pieces)
 
 
 def _fitted(fits: Any, n: int, piece: Piece) -> Fitted | None:

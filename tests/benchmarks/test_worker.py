@@ -16,6 +16,7 @@ from benchmarks.candidates import (
     fit_candidates,
     step_candidates,
 )
+from benchmarks.scaling import each_that_can
 from benchmarks.worker import Worker, measure
 
 TINY = {"preset": "released", "size": 16, "channels": 4, "dtype": "float32"}
@@ -40,6 +41,16 @@ def test_what_torch_can_not_compile_is_left_out(capsys):
     broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
     assert measure({COMPILED: broken}, repeats=1) == {}
     assert COMPILED in capsys.readouterr().err
+
+
+def test_at_a_point_of_scaling_one_that_fails_costs_only_itself():
+    broken = Candidate("step", EAGER, **{**TINY, "preset": "none such"})
+    fits = {OURS: Candidate("step", OURS, **TINY), EAGER: broken}
+    found, left_out = each_that_can(fits, 1)
+    assert set(found) == {OURS} and len(found[OURS].seconds) == 1
+    assert set(left_out) == {EAGER} and "none such" in left_out[EAGER]
+    with pytest.raises(RuntimeError, match=r"torch eager: .*none such"):
+        each_that_can({EAGER: fits[EAGER]}, 1)
 
 
 def test_a_loop_is_so_many_steps():

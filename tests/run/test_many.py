@@ -325,3 +325,29 @@ def test_the_public_names_are_functions_whatever_was_imported_first() -> None:
     import s3net_jax as s3
 
     assert callable(s3.segment) and callable(s3.fit) and callable(s3.preset)
+
+
+def test_few_large_results_wait_to_be_written(tmp_path: Path, monkeypatch) -> None:
+    """So that they don't fill the memory, however slow the disk is."""
+    from s3net_jax.run import many
+
+    for n in range(6):
+        save_lesion(tmp_path / f"{n}.png")
+    taken, seen = [], []
+
+    class SlowFinisher(many.Finisher):
+        def __call__(self, *args: Any) -> Any:
+            time.sleep(0.05)
+            seen.append(len(taken))
+            return super().__call__(*args)
+
+    def counted_fit(*args: Any, **options: Any) -> Any:
+        taken.append(None)
+        return brightness_fit(*args, **options)
+
+    install_fit(monkeypatch, counted_fit)
+    monkeypatch.setattr(many, "Finisher", SlowFinisher)
+    monkeypatch.setattr(many, "PIXELS_HELD", 2 * 48 * 64)
+    assert run(tmp_path, *(tmp_path / f"{n}.png" for n in range(6))).done == 6
+    # Two wait, one is about to be: the next fit begins when one of them is written.
+    assert all(count <= n + 3 for n, count in enumerate(seen)) and len(seen) == 6
