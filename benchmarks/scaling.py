@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=3, help="of each fit")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images-size", type=int, help="where their number varies (64; GPU 256)")
-    parser.add_argument("--limit", type=float, default=900, help="seconds for a point")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds for a point")
     parser.add_argument("--quick", action="store_true", help="tiny points, once")
     parser.add_argument("--json", action="store_true", help="print the result file's content")
     parser.add_argument("--point", help=argparse.SUPPRESS)
@@ -78,12 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     images_size = args.images_size or (256 if on_gpu() else 64)
     if args.quick:
         base, images_size, args.repeats = {"size": 16, "images": 1, "channels": 4}, 16, 1
-    rows = []
-    for point in points(args.axis, base, images_size, args.quick):
-        settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
-        rows.append(point | _in_a_process(point | settings, args.limit))
-        if not args.json:
-            print(_line(rows[-1]), flush=True)
+    rows: list[dict[str, Any]] = []
     content: dict[str, Any] = {
         "suite": "scaling",
         "preset": args.preset,
@@ -91,7 +86,14 @@ def main(arguments: list[str] | None = None) -> None:
         "rows": rows,
         "metadata": metadata("python -m benchmarks.scaling " + " ".join(arguments)),
     }
-    path = write_result(result_name("scaling-quick" if args.quick else "scaling"), content)
+    path = None
+    for point in points(args.axis, base, images_size, args.quick):
+        settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
+        rows.append(point | _in_a_process(point | settings, args.limit))
+        # Large points take many minutes: what is measured is kept if the run is stopped.
+        path = write_result(result_name("scaling-quick" if args.quick else "scaling"), content)
+        if not args.json:
+            print(_line(rows[-1]), flush=True)
     print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
 
 
