@@ -237,7 +237,7 @@ def _engine(group: argparse._ArgumentGroup) -> None:
         "--engine",
         metavar="NAME",
         default="local",
-        help="local (default); processes: one a core, more images a minute on a CPU; "
+        help="local (default); processes: on a CPU a fit on each core, for many images; "
         "or ray: a cluster",
     )
     group.add_argument(

@@ -1,8 +1,7 @@
 """Chunks on processes of this machine, one a core.
 
-On a CPU a fit gains less by a second core than a second fit does: what is not in parallel, and
-what waits for main memory, takes its share (``benchmarks.many`` measures it). And results are
-written by this process while the others go on fitting.
+A second core does more for a second fit than for the same one: what is not in parallel, and what
+waits for main memory, takes its share (``benchmarks.many`` measures it).
 """
 
 from __future__ import annotations
