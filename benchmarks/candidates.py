@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import jax
@@ -55,7 +55,7 @@ _MODELS: dict[str, dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Candidate:
     """What is timed: a step, or a whole fit without early stops, of one implementation.
 
@@ -180,6 +180,9 @@ def _trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
     from benchmarks import torch_reference as reference
 
     options = reference.PLAIN if name == PLAIN else reference.Options(compile=name == COMPILED)
+    if name == COMPILED and on_gpu():
+        # Inductor expects other strides than channels-last kernels leave there, and ends.
+        options = dataclasses.replace(options, channels_last=False)
     return reference.Trainer(image, config, device=torch_device(), options=options)
 
 

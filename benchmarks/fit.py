@@ -45,18 +45,21 @@ def main(arguments: list[str] | None = None) -> None:
         args.size, args.channels, args.steps, args.repeats = 24, 8, 2, 1
         args.images = args.images or [1, 2]
     args.images = args.images or ([1, 8, 32, 64] if on_gpu() else [1, 4])
-    presets = args.preset or ["paper", "released"]
     content: dict[str, Any] = {
         "suite": "fit",
         "size": args.size,
         "channels": args.channels,
         "dtype": args.dtype,
         "steps": args.steps,
-        "presets": {preset: _measure(preset, args) for preset in presets},
+        "presets": {},
         "metadata": metadata("python -m benchmarks.fit " + " ".join(arguments)),
     }
-    parts = [] if args.dtype == "float32" else [args.dtype]
-    path = write_result(result_name("fit", args.size, args.channels, *parts), content)
+    name = result_name("fit", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
+    path = None
+    for preset in args.preset or ["paper", "released"]:
+        content["presets"][preset] = _measure(preset, args)
+        # A run that is cut short leaves what it has measured.
+        path = write_result(name, content)
     print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
 
 

@@ -17,6 +17,8 @@ from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
 from s3net_kernels.conv2d import pallas_kernels as conv
 from s3net_kernels.deform_conv2d import pallas_kernels as deform
 from s3net_kernels.deform_conv2d.pallas_backward import backward as deform_backward
+from s3net_kernels.deform_conv2d.pallas_input_grad import add_far, input_grad, windows_of
+from s3net_kernels.deform_conv2d.pallas_planes import Planes, to_planes
 from s3net_kernels.depthwise_conv2d import pallas_kernels as depthwise
 from s3net_kernels.gated_inception import pallas_kernels as gated
 from s3net_kernels.linear import pallas_kernels as linear
@@ -45,19 +47,27 @@ def _normal(*shape: int, dtype: Any = jnp.float32, seed: int = 0) -> Array:
     return jax.random.normal(jax.random.key(seed), shape, jnp.float32).astype(dtype)
 
 
+def _uniform(*shape: int, seed: int = 0) -> Array:
+    return jax.random.uniform(jax.random.key(seed), shape, jnp.float32)
+
+
 def _image(p: Problem, seed: int = 0) -> Array:
     return _normal(p.images, p.height, p.width, p.channels, dtype=p.dtype, seed=seed)
 
 
-def _deform_images(p: Problem) -> tuple[Array, Array, Array, Array]:
+def _deform_planes(p: Problem) -> Planes:
+    """Offsets and masks like those of a fit: offsets in [0, 1)."""
     taps = p.size[0] * p.size[1]
     maps = (p.images, p.height, p.width)
-    # As in a fit: taps that differ, each of which moves neighbouring pixels alike.
-    offset = 1.5 * _normal(p.images, 1, 1, 2 * taps, seed=1) + 0.3 * _normal(
-        *maps, 2 * taps, seed=4
-    )
-    mask = jax.nn.sigmoid(_normal(*maps, taps, seed=2))
-    return _image(p), offset, mask, _weights(p)
+    return to_planes(*(_uniform(*maps, count, seed=count) for count in (2 * taps, taps)))
+
+
+def _deform_backward(p: Problem) -> tuple[Array, ...]:
+    return (_image(p), _deform_planes(p).values, _weights(p), _features(p))
+
+
+def _deform_input_grad(p: Problem) -> tuple[Array, ...]:
+    return (*_deform_backward(p), windows_of(_deform_planes(p)))
 
 
 def _features(p: Problem, seed: int = 4) -> Array:
@@ -153,28 +163,40 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.forward": Kernel(
         deform.heuristic,
         deform.candidates,
-        _deform_images,
-        lambda p, blocks: (
-            lambda x, offset, mask, w: deform.forward(x, offset, mask, w, None, blocks=blocks)
-        ),
+        lambda p: _deform_backward(p)[:3],
+        lambda p, blocks: lambda x, planes, w: deform.forward(x, planes, w, None, blocks=blocks),
     ),
     "deform_conv2d.backward": Kernel(
         deform.heuristic,
         deform.candidates,
-        lambda p: (*_deform_images(p), _features(p)),
+        _deform_backward,
         lambda p, blocks: (
-            lambda x, offset, mask, w, g: deform_backward(
-                x, offset, mask, w, g, scatter=True, blocks=blocks
-            )
+            lambda x, planes, w, g: deform_backward(p.images, x, planes, w, g, blocks=blocks)
+        ),
+    ),
+    "deform_conv2d.input_grad": Kernel(
+        deform.heuristic,
+        deform.candidates,
+        _deform_input_grad,
+        lambda p, blocks: (
+            lambda x, planes, w, g, windows: input_grad(x, planes, w, g, windows, blocks=blocks)
+        ),
+    ),
+    "deform_conv2d.far": Kernel(
+        deform.heuristic,
+        deform.candidates,
+        _deform_input_grad,
+        lambda p, blocks: (
+            lambda x, planes, w, g, windows: add_far(x, planes, w, g, windows, blocks=blocks)
         ),
     ),
     "deform_conv2d.weight_grad": Kernel(
         deform.heuristic,
         deform.candidates,
-        lambda p: (*_deform_images(p)[:3], _features(p)),
+        lambda p: (_image(p), _deform_planes(p).values, _features(p)),
         lambda p, blocks: (
-            lambda x, offset, mask, g: deform.weight_grad(
-                p.images, x, offset, mask, g, size=p.size, blocks=blocks
+            lambda x, planes, g: deform.weight_grad(
+                p.images, x, planes, g, size=p.size, blocks=blocks
             )
         ),
     ),
@@ -339,7 +361,7 @@ def problems(
                 height, width = (1, size * size) if flat else (size, size)
                 return Problem(name, dtype, n, height, width, inputs, outputs, kernel, dilation)
 
-            for direction in ("backward", "weight_grad", "forward"):
+            for direction in ("backward", "input_grad", "forward", "far"):
                 found.append(problem(f"deform_conv2d.{direction}", channels, channels, (3, 3)))
             for kernel, dilation in depthwise_sizes:
                 for direction in ("weight_grad", "correlate"):

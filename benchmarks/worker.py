@@ -19,6 +19,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,8 @@ class Worker:
     """A process that has built ``candidate`` and calls it when asked; a context.
 
     Raises:
-      RuntimeError: the process ended; the message is the last line of what it said.
+      RuntimeError: the process ended; the message is the last line of what it said that names an
+        error, or the last one.
     """
 
     def __init__(self, candidate: Candidate) -> None:
@@ -106,6 +108,8 @@ class Worker:
         code = self._process.wait()
         self._said.seek(0)
         said = [text for text in self._said.read().splitlines() if text.strip()]
+        # A message may go on after the line that names the error.
+        said = [text for text in said if re.match(r"[\w.]+(Error|Exception)\b", text)] or said
         reason = said[-1] if said and code > 0 else f"ended with exit code {code}"
         raise RuntimeError(f"{self._name}: {reason}")
 

@@ -90,10 +90,9 @@ def deform_conv2d(
       (N, O, H, W).
     """
     if method == "auto":
-        method = "taps" if x.device.type == "cpu" else "grid_sample"
         # torch.compile can't take torchvision's operator.
-        if method == "grid_sample" and _has_torchvision() and not torch.compiler.is_compiling():
-            method = "torchvision"
+        plain = torch.compiler.is_compiling() or not _has_torchvision()
+        method = "taps" if x.device.type == "cpu" else "grid_sample" if plain else "torchvision"
     if method == "torchvision":
         from torchvision.ops import deform_conv2d as operator  # pyright: ignore
 

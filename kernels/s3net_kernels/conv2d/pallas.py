@@ -41,9 +41,8 @@ def _forward(x: Array, w: Array, b: Array | None):
 
 def _backward(saved: tuple[Array, Array, Array | None], g: Array):
     x, w, b = saved
-    dx, dw = with_gradient_of(_plain_gradients, _gradients)(x, w, g)
-    db = None if b is None else jnp.sum(g, (0, 1, 2), jnp.float32).astype(b.dtype)
-    return dx, dw, db
+    dx, dw, db = with_gradient_of(_plain_gradients, _gradients)(x, w, g)
+    return dx, dw, None if b is None else db.astype(b.dtype)
 
 
 _conv.defvjp(_forward, _backward)
@@ -57,17 +56,18 @@ def _correlate(x: Array, w: Array, b: Array | None) -> Array:
     return fold_images(run, 1, (True, *[False] * len(parameters)), x, *parameters)
 
 
-def _gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array]:
-    """(dx, dw), by kernels."""
+def _gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
+    """(dx, dw, db), by kernels; db float32."""
 
-    def run(groups: int, x: Array, g: Array) -> Array:
+    def run(groups: int, x: Array, g: Array) -> tuple[Array, Array]:
         return kernels.weight_grad(groups, x, g, size=(w.shape[0], w.shape[1]))
 
     dx = _correlate(g, w[::-1, ::-1].swapaxes(2, 3), None)
-    dw = fold_images(run, 1, (True, True), x, g)[0]
-    return dx.astype(x.dtype), dw.astype(w.dtype)
+    dw, db = fold_images(run, 1, (True, True), x, g)
+    return dx.astype(x.dtype), dw[0].astype(w.dtype), db[0]
 
 
-def _plain_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array]:
+def _plain_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
     """The same in plain JAX, to be differentiated again."""
-    return jax.vjp(lambda x, w: xla.conv2d(x, w, None), x, w)[1](g)
+    gradients = jax.vjp(lambda x, w: xla.conv2d(x, w, None), x, w)[1](g)
+    return *gradients, jnp.sum(g, (0, 1, 2), jnp.float32)

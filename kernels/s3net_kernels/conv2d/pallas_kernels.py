@@ -245,8 +245,10 @@ def _correlate_kernel(x, w, *refs, call: _Call, bias: bool):
 
 def weight_grad(
     groups: int, x: Array, g: Array, *, size: tuple[int, int], blocks: Blocks | None = None
-) -> Array:
-    """(G, kh, kw, Cin, Cout) float32 sums over each group's images; the same on every run.
+) -> tuple[Array, Array]:
+    """(G, kh, kw, Cin, Cout) and (G, Cout): sums over the images of each group, and those of g.
+
+    float32, and the same on every run.
 
     Args:
       groups: G; a divisor of the number of images.
@@ -259,37 +261,45 @@ def weight_grad(
     problem = _problem("weight_grad", x, features, size)
     call = _Call(problem, groups, blocks)
     parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
-    partial = launch(
+    lead = (groups, call.per_group * parts)
+    shapes = [(*lead, call.rows, features), (*lead, features)]
+    dw, db = launch(
         functools.partial(_weight_grad_kernel, call=call, parts=parts),
-        jax.ShapeDtypeStruct((groups, call.per_group * parts, call.rows, features), jnp.float32),
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
         (call.slice_groups, call.feature_tiles, call.images * parts),
         call.blocks,
         call.flat(x),
         call.flat(g),
         name="conv_weight_grad",
     )
-    return partial.sum(1).reshape(groups, *size, channels, features)
+    return dw.sum(1).reshape(groups, *size, channels, features), db.sum(1)
 
 
-def _weight_grad_kernel(x, g, out, *, call: _Call, parts: int):
+def _weight_grad_kernel(x, g, out, bias, *, call: _Call, parts: int):
     image, part = split(pl.program_id(2), parts)
     outs, present = call.outs(pl.program_id(1))
     first = pl.program_id(0) * call.slices_at_once
     slices = [call.slice(first + n) for n in range(call.slices_at_once)]
 
-    def step(n, totals):
+    def step(n, carry):
+        totals, of_g = carry
         tile = call.tile(part * call.blocks["tiles"] + n)
         index = (image, tile.pixel[:, None], outs[None, :])
-        part_of_g = call.masked(g, index, tile.exist[:, None] & present[None, :])
-        return tuple(
+        values = load(g, index, tile.exist[:, None] & present[None, :])
+        part_of_g = values.astype(call.kind)
+        totals = [
             total + matmul(call.shifted(x, image, tile, s), part_of_g, (0, 0))
             for total, s in zip(totals, slices, strict=True)
-        )
+        ]
+        return totals, of_g + jnp.sum(values, 0)
 
     zeros = jnp.zeros((call.blocks["channels"], call.blocks["features"]), jnp.float32)
+    start = [zeros] * len(slices), jnp.zeros(outs.shape, jnp.float32)
     steps = min(call.blocks["tiles"], call.pixel_tiles)
-    totals = lax.fori_loop(0, steps, step, (zeros,) * len(slices))
+    totals, of_g = lax.fori_loop(0, steps, step, start)
     group, member = split(image, call.per_group)
+    first_slices = present & (pl.program_id(0) == 0)
+    store(bias, (group, member * parts + part, outs), of_g, first_slices)
     for total, s in zip(totals, slices, strict=True):
         index = (group, member * parts + part, s.rows[:, None], outs[None, :])
         store(out, index, total, s.exist[:, None] & present[None, :])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from s3net_kernels._batching import fold_images
 from s3net_kernels._bilinear import pixel_grid
@@ -14,6 +14,8 @@ from s3net_kernels._pallas import decline, unavailable, with_gradient_of
 from s3net_kernels.deform_conv2d import pallas_kernels as kernels
 from s3net_kernels.deform_conv2d import xla
 from s3net_kernels.deform_conv2d.pallas_backward import backward
+from s3net_kernels.deform_conv2d.pallas_input_grad import add_far, input_grad, windows_of
+from s3net_kernels.deform_conv2d.pallas_planes import Planes, to_planes
 
 __all__ = ["deform_conv2d", "supports", "unavailable"]
 
@@ -25,54 +27,60 @@ def supports(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) ->
 
 def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
     """See ``api.deform_conv2d``."""
-    return _deform(x, offset.astype(jnp.float32), mask.astype(jnp.float32), w, b)
+    offset, mask = offset.astype(jnp.float32), mask.astype(jnp.float32)
+    # All kernels read these; their gradient is that of offset and mask.
+    plain = lax.stop_gradient((offset, mask))
+    planes = fold_images(lambda _, *maps: to_planes(*maps), 1, (True, True), *plain)
+    return _deform(x, offset, mask, planes, w, b)
 
 
 @jax.custom_vjp
-def _deform(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
-    def run(_: int, x: Array, offset: Array, mask: Array, w: Array, b: Array | None = None):
-        return kernels.forward(x, offset, mask, w, b)
+def _deform(
+    x: Array, offset: Array, mask: Array, planes: Planes, w: Array, b: Array | None
+) -> Array:
+    def run(_: int, x: Array, planes: Array, w: Array, b: Array | None = None):
+        return kernels.forward(x, planes, w, b)
 
     parameters = [w[None], *([] if b is None else [b[None]])]
-    of_images = (True, True, True, *[False] * len(parameters))
-    return fold_images(run, 1, of_images, x, offset, mask, *parameters)
+    of_images = (True, True, *[False] * len(parameters))
+    return fold_images(run, 1, of_images, x, planes.values, *parameters)
 
 
-def _forward(x: Array, offset: Array, mask: Array, w: Array, b: Array | None):
-    saved = (x, offset, mask, w, None if b is None else b[:0])
-    return _deform(x, offset, mask, w, b), saved
+def _forward(x: Array, offset: Array, mask: Array, planes: Planes, w: Array, b: Array | None):
+    saved = (x, offset, mask, planes, w, None if b is None else b[:0])
+    return _deform(x, offset, mask, planes, w, b), saved
 
 
-def _backward(saved: tuple[Array, Array, Array, Array, Array | None], g: Array):
+def _backward(saved: tuple[Array, Array, Array, Planes, Array, Array | None], g: Array):
     *args, b = saved
     dx, doffset, dmask, dw = with_gradient_of(_plain_gradients, _gradients)(*args, g)
     db = None if b is None else jnp.sum(g, (0, 1, 2), jnp.float32).astype(b.dtype)
-    return dx, doffset, dmask, dw, db
+    return dx, doffset, dmask, None, dw, db
 
 
 _deform.defvjp(_forward, _backward)
 
 
-def _gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
+def _gradients(x: Array, offset: Array, mask: Array, planes: Planes, w: Array, g: Array):
     """(dx, doffset, dmask, dw), by kernels."""
 
-    def run(_: int, x: Array, offset: Array, mask: Array, g: Array, w: Array):
-        scatter = not settings().deterministic
-        dx, doffset, dmask = backward(x, offset, mask, w, g, scatter=scatter)
-        if dx is None:
+    def run(groups: int, x: Array, offset: Array, mask: Array, g: Array, w: Array, *parts: Array):
+        planes = Planes(*parts)
+        if settings().deterministic:
             dx = _ordered_dx(x.shape, offset, mask, g, w)
-        return dx.astype(x.dtype), doffset, dmask
+        else:
+            windows = windows_of(planes)
+            dx = input_grad(x, planes.values, w, g, windows)
+            dx = add_far(dx, planes.values, w, g, windows)
+        return dx.astype(x.dtype), *backward(groups, x, planes.values, w, g)
 
-    def run_dw(groups: int, x: Array, offset: Array, mask: Array, g: Array) -> Array:
-        return kernels.weight_grad(groups, x, offset, mask, g, size=(w.shape[0], w.shape[1]))
-
-    of_images = (True, True, True, True)
-    gradients = fold_images(run, 1, (*of_images, False), x, offset, mask, g, w[None])
-    dw = fold_images(run_dw, 1, of_images, x, offset, mask, g)[0]
-    return (*gradients, dw.astype(w.dtype))
+    of_images = (True, True, True, True, False, True, True)
+    args = (x, offset, mask, g, w[None], *planes)
+    dx, doffset, dmask, dw = fold_images(run, 1, of_images, *args)
+    return dx, doffset, dmask, dw[0].astype(w.dtype)
 
 
-def _plain_gradients(x: Array, offset: Array, mask: Array, w: Array, g: Array):
+def _plain_gradients(x: Array, offset: Array, mask: Array, _: Planes, w: Array, g: Array):
     """The same in plain JAX, to be differentiated again."""
     return jax.vjp(lambda x, o, m, w: xla.deform_conv2d(x, o, m, w, None), x, offset, mask, w)[1](g)
 

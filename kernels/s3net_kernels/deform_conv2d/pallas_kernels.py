@@ -1,4 +1,4 @@
-"""Pallas kernels of the deformable convolution, each fused with its matrix product.
+"""Pallas kernels of the deformable convolution, forward and by the weights, with their products.
 
 No columns reach memory: every kernel samples a tile of pixels for one tap after the other, and
 multiplies the tile on tensor cores. The precision of these products of float32 follows
@@ -9,14 +9,13 @@ images are multiplied in 16 bits and summed in float32.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._bilinear import corners
 from s3net_kernels._pallas import (
     LEAST_SIDE,
     ceil_div,
@@ -27,50 +26,122 @@ from s3net_kernels._pallas import (
     power_of_two,
     split,
     store,
-    sum_dtype,
 )
 from s3net_kernels._tuning import Blocks, Problem, choose
-from s3net_kernels.bilinear_sample.pallas_kernels import blend
 
-__all__ = ["Call", "by_tap", "candidates", "forward", "heuristic", "weight_grad"]
+__all__ = [
+    "SUMS",
+    "Call",
+    "Cell",
+    "Place",
+    "by_tap",
+    "candidates",
+    "forward",
+    "heuristic",
+    "weight_grad",
+    "weighted",
+]
 
-_SUMS = 64 * 64
+SUMS = 64 * 64
 """Sums of the weight gradient in one program, where a chunk has not more."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of every kernel where none are measured."""
-    backward = problem.kernel.endswith("backward")
-    gradient = problem.kernel.endswith("weight_grad")
-    # With sums in 16 bits, backward takes all channels at once; see ``pallas_backward``.
-    whole = backward and sum_dtype(problem.dtype) != jnp.float32
+    kernel = problem.kernel.rpartition(".")[2]
     channels = max(LEAST_SIDE, power_of_two(problem.channels))
+    features = max(LEAST_SIDE, power_of_two(problem.features))
+    # Where a pixel samples is found once for all portions of what is sampled, by as many threads
+    # as a portion takes: small ones, few threads that do the same.
+    gathers = kernel == "input_grad"
+    # Columns and samples of float32 fill the registers of more threads.
+    wide = kernel == "backward" and problem.dtype == "float32"
     return {
-        "pixels": 64 if gradient or whole else 32,
-        # Where a pixel samples is found once for all chunks of channels, by as many threads as a
-        # chunk takes: small chunks, few threads that do the same.
-        "channels": min(channels, 64 if whole else LEAST_SIDE if backward else 32),
-        "features": max(LEAST_SIDE, min(power_of_two(problem.features), 64)),
+        "pixels": 64,
+        "channels": min(channels, 64 if gathers else 32),
+        "features": min(features, 32 if gathers else 64),
         "tiles": 32,
-        "num_warps": 4,
-        "num_stages": 1 if gradient or (backward and not whole) else 3,
+        "num_warps": 8 if wide else 4,
+        "num_stages": 1,
     }
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of every kernel worth measuring."""
     base = heuristic(problem)
-    gradient = problem.kernel.endswith("weight_grad")
-    most = max(LEAST_SIDE, power_of_two(problem.channels))
+    summed = problem.kernel.endswith(("weight_grad", "backward"))
+    sampled = "features" if problem.kernel.endswith("input_grad") else "channels"
     return [
-        {**base, "pixels": p, "channels": c, "tiles": t, "num_warps": warps, "num_stages": stages}
-        for p in (32, 64)
-        for c in {min(most, LEAST_SIDE), min(most, 32), base["channels"]}
-        for t in ((32, 128) if gradient else (base["tiles"],))
-        for warps in (2, 4, 8)
-        for stages in (1, 2, 3)
-        if 4 <= p * c // (32 * warps) <= 32
+        {**base, "pixels": p, sampled: c, "tiles": t, "num_warps": warps, "num_stages": stages}
+        for p in (32, 64, 128)
+        for c in {min(base[sampled], LEAST_SIDE), base[sampled], 2 * base[sampled]}
+        for t in ((32, 128) if summed else (base["tiles"],))
+        for warps in (4, 8)
+        for stages in (1, 3)
+        if 8 <= p * c // (32 * warps) <= 32
     ]
+
+
+class Place(NamedTuple):
+    """Where a tap of some pixels samples; every field has the pixels' shape."""
+
+    row: Array
+    """int32, of the tap without offset."""
+    column: Array
+    y: Array
+    """float32, with it."""
+    x: Array
+    scale: Array
+    """The mask."""
+
+
+class Cell(NamedTuple):
+    """The four pixels around each place, by what is read and how it is weighted."""
+
+    first: Array
+    """int32 row of the upper left pixel in the flattened images; it may lie outside."""
+    width: int
+    """From a pixel to the one below."""
+    down: Array
+    """float32 in [0, 1): how far below the upper pixels the place lies. NaN stays NaN."""
+    right: Array
+    inside: tuple[Array, ...]
+    """Which pixels lie in the image: upper left, upper right, lower left, lower right."""
+
+    @property
+    def rows(self) -> tuple[Array, ...]:
+        """Rows of the pixels in the flattened images."""
+        return self.first, self.first + 1, self.first + self.width, self.first + self.width + 1
+
+    def shares(self, scale: Array) -> tuple[Array, ...]:
+        """Weights of the pixels, times ``scale``; what lies outside has to be taken for zero."""
+        lower = self.down * scale
+        upper = scale - lower
+        return (
+            upper - upper * self.right,
+            upper * self.right,
+            lower - lower * self.right,
+            lower * self.right,
+        )
+
+    def samples(self, images: Any, lanes: tuple[Array, Array]) -> list[Array]:
+        """(P, C) values of each of the pixels, zero outside."""
+        return [
+            load(images, (row[:, None], lanes[0][None, :]), inside[:, None] & lanes[1][None, :])
+            for row, inside in zip(self.rows, self.inside, strict=True)
+        ]
+
+    def blend(self, images: Any, lanes: tuple[Array, Array], scale: Array) -> Array:
+        """(P, C) interpolated values times ``scale``."""
+        return weighted(self.samples(images, lanes), self.shares(scale))
+
+
+def weighted(samples: list[Array], shares: tuple[Array, ...]) -> Array:
+    """Σ of the (P, C) samples times their (P,) shares."""
+    total = jnp.zeros(samples[0].shape, jnp.float32)
+    for sample, share in zip(samples, shares, strict=True):
+        total = total + sample * share[:, None]
+    return total
 
 
 class Call:
@@ -97,9 +168,9 @@ class Call:
         self.pixel_tiles = ceil_div(self.pixels, self.blocks["pixels"])
         self.per_group = self.images // self.groups
 
-    def flat(self, *arrays: Array) -> list[Array]:
+    def flat(self, array: Array) -> Array:
         """(N, H, W, ...) as (N, H·W, ...)."""
-        return [a.reshape(self.images, self.pixels, a.shape[3]) for a in arrays]
+        return array.reshape(self.images, self.pixels, array.shape[3])
 
     def rows(self, x: Array) -> Array:
         """(N, H, W, C) as (N·H·W, C)."""
@@ -117,17 +188,32 @@ class Call:
         """The output channels of a tile, and which of them exist."""
         return portion(tile, self.blocks["features"], self.features)
 
-    def around(self, offset: Any, image: Any, pixel: Array, exists: Array, tap: Any):
-        """The corners that tap ``tap`` of each pixel samples."""
-        shift = [load(offset, (image, pixel, 2 * tap + axis), exists) for axis in (0, 1)]
-        return self.corners(image, pixel, tap, shift)
+    def place(
+        self, planes: Any, image: Any, pixel: Array, exists: Array, tap: Any, at: Any = None
+    ) -> Place:
+        """Where tap ``tap`` of each pixel, which lies ``at`` (row, column), samples."""
+        (i, j), (row, column) = split(tap, self.kw), at or split(pixel, self.width)
+        dy, dx = (load(planes, (image, 2 * tap + axis, pixel), exists) for axis in (0, 1))
+        scale = load(planes, (image, 2 * self.kh * self.kw + tap, pixel), exists)
+        row, column = row + i - self.kh // 2, column + j - self.kw // 2
+        y, x = row.astype(jnp.float32) + dy, column.astype(jnp.float32) + dx
+        return Place(row, column, y, x, scale)
 
-    def corners(self, image: Any, pixel: Array, tap: Any, shift: list[Array]):
-        """The corners around each pixel's place of ``tap`` plus ``shift``, (dy, dx)."""
-        (i, j), (row, column), (dy, dx) = split(tap, self.kw), split(pixel, self.width), shift
-        y = (row + i - self.kh // 2).astype(jnp.float32) + dy
-        x = (column + j - self.kw // 2).astype(jnp.float32) + dx
-        return corners(image, y, x, (self.height, self.width))
+    def cell(self, image: Any, place: Place, exists: Array) -> Cell:
+        """The pixels around each place; none of them is inside where ``exists`` is false."""
+        sides = []
+        for position, length in ((place.y, self.height), (place.x, self.width)):
+            unknown = jnp.isnan(position)
+            # Far ones would overflow the conversion to an integer.
+            near = jnp.clip(jnp.where(unknown, -2, position), -2, length)
+            low = jnp.floor(near)
+            index = low.astype(jnp.int32)
+            inside = [(i >= 0) & (i < length) for i in (index, index + 1)]
+            sides.append((index, jnp.where(unknown, position, near) - low, inside))
+        (y, down, rows), (x, right, columns) = sides
+        first = (image * self.height + y) * self.width + x
+        inside = tuple(exists & row & column for row in rows for column in columns)
+        return Cell(first, self.width, down, right, inside)
 
     def matrix(self, w: Any, group: Any, tap: Any, lanes, outs) -> Array:
         """(channels, features) weights of a tap."""
@@ -136,37 +222,38 @@ class Call:
 
 
 def forward(
-    x: Array,
-    offset: Array,
-    mask: Array,
-    w: Array,
-    b: Array | None,
-    *,
-    blocks: Blocks | None = None,
+    x: Array, planes: Array, w: Array, b: Array | None, *, blocks: Blocks | None = None
 ) -> Array:
-    """The convolution, with kernels (G, kh, kw, Cin, Cout), biases (G, Cout); see ``_batching``."""
+    """The convolution.
+
+    Args:
+      x: (N, H, W, Cin).
+      planes: offsets and masks, see ``pallas_planes``.
+      w: (G, kh, kw, Cin, Cout) kernels of G groups of images; see ``_batching``.
+      b: (G, Cout) biases, or None.
+      blocks: block sizes; by default chosen.
+    """
     call = Call("forward", x, w.shape, blocks)
     kernel = functools.partial(_forward_kernel, call=call, bias=b is not None)
     grid = (call.pixel_tiles, call.feature_tiles, call.images)
     out = jax.ShapeDtypeStruct((call.images, call.pixels, call.features), x.dtype)
-    args = [call.rows(x), *call.flat(offset, mask), by_tap(w), *([] if b is None else [b])]
+    args = [call.rows(x), planes, by_tap(w), *([] if b is None else [b])]
     y = launch(kernel, out, grid, call.blocks, *args, name="deform_forward")
     return y.reshape(*x.shape[:3], call.features)
 
 
-def _forward_kernel(rows, offset, mask, w, *refs, call: Call, bias: bool):
+def _forward_kernel(rows, planes, w, *refs, call: Call, bias: bool):
     b, out = refs[0], refs[-1]
     image, (group, _) = pl.program_id(2), split(pl.program_id(2), call.per_group)
     pixel, exists = call.pixel(pl.program_id(0))
     outs = call.outs(pl.program_id(1))
 
     def tap(t, total):
-        around = call.around(offset, image, pixel, exists, t)
-        scale = load(mask, (image, pixel, t), exists)
+        place = call.place(planes, image, pixel, exists, t)
+        cell = call.cell(image, place, exists)
         for chunk in range(call.chunks):
             lanes = call.lanes(chunk)
-            valid = exists[:, None] & lanes[1][None, :]
-            value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
+            value = cell.blend(rows, lanes, place.scale).astype(call.kind)
             total = total + matmul(value, call.matrix(w, group, t, lanes, outs), (1, 0))
         return total
 
@@ -181,8 +268,7 @@ def _forward_kernel(rows, offset, mask, w, *refs, call: Call, bias: bool):
 def weight_grad(
     groups: int,
     x: Array,
-    offset: Array,
-    mask: Array,
+    planes: Array,
     g: Array,
     *,
     size: tuple[int, int],
@@ -193,7 +279,7 @@ def weight_grad(
     call = Call("weight_grad", x, shape, blocks)
     parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
     # Chunks of channels whose sums one program holds.
-    together = max(_SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
+    together = max(SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
     together = min(together, call.chunks)
     kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts, together=together)
     taps = call.kh * call.kw
@@ -204,13 +290,14 @@ def weight_grad(
         (taps * ceil_div(call.chunks, together), call.feature_tiles, call.images * parts),
         call.blocks,
         call.rows(x),
-        *call.flat(offset, mask, g),
+        planes,
+        call.flat(g),
         name="deform_weight_grad",
     )
     return partial.sum(1).reshape(shape)
 
 
-def _weight_grad_kernel(rows, offset, mask, g, out, *, call: Call, parts: int, together: int):
+def _weight_grad_kernel(rows, planes, g, out, *, call: Call, parts: int, together: int):
     tap, share = split(pl.program_id(0), ceil_div(call.chunks, together))
     image, part = split(pl.program_id(2), parts)
     chunks = [call.lanes(share * together + n) for n in range(together)]
@@ -218,14 +305,13 @@ def _weight_grad_kernel(rows, offset, mask, g, out, *, call: Call, parts: int, t
 
     def tile(n, totals):
         pixel, exists = call.pixel(part * call.blocks["tiles"] + n)
-        around = call.around(offset, image, pixel, exists, tap)
-        scale = load(mask, (image, pixel, tap), exists)
+        place = call.place(planes, image, pixel, exists, tap)
+        cell = call.cell(image, place, exists)
         index = (image, pixel[:, None], outs[0][None, :])
         part_of_g = load(g, index, exists[:, None] & outs[1][None, :]).astype(call.kind)
         results = []
         for lanes, total in zip(chunks, totals, strict=True):
-            valid = exists[:, None] & lanes[1][None, :]
-            value = blend(rows, around, scale, lanes[0], valid).astype(call.kind)
+            value = cell.blend(rows, lanes, place.scale).astype(call.kind)
             results.append(total + matmul(value, part_of_g, (0, 0)))
         return results
 

@@ -8,44 +8,59 @@ side by side. XLA's own transposition of so few channels is several times slower
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import block, ceil_div, launch, load, portion, power_of_two, store
 
-__all__ = ["to_planes"]
+__all__ = ["Planes", "to_planes"]
 
 _VALUES = 4096
 """Numbers of a program, about."""
 
 
-def to_planes(offset: Array, mask: Array) -> Array:
-    """(N, 3·kh·kw, H·W) float32: y and x offsets of every tap in turn, then the masks.
+class Planes(NamedTuple):
+    """Offsets and masks, and how far most of them reach."""
 
-    Args:
-      offset: (N, H, W, 2·kh·kw) float32.
-      mask: (N, H, W, kh·kw) float32.
-    """
+    values: Array
+    """(N, 3·kh·kw, H·W) float32: y and x offsets of every tap in turn, then the masks."""
+    near: Array
+    """(N, parts of the image, 2, 2·kh·kw) float32: how many pixels' offsets lie from −1 to 0, and
+    how many from 0 to 1, the first number of each belonging to it."""
+
+
+def to_planes(offset: Array, mask: Array) -> Planes:
+    """Planes of (N, H, W, 2·kh·kw) offsets and (N, H, W, kh·kw) masks, both float32."""
     images, height, width, taps = mask.shape
     pixels = height * width
     size = min(power_of_two(pixels), max(_VALUES // power_of_two(2 * taps), 16))
-    return launch(
+    parts = ceil_div(pixels, size)
+    shapes = (images, 3 * taps, pixels), (images, parts, 2, 2 * taps)
+    planes = launch(
         functools.partial(_kernel, taps=taps, pixels=pixels, size=size),
-        jax.ShapeDtypeStruct((images, 3 * taps, pixels), jnp.float32),
-        (ceil_div(pixels, size), images),
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
+        (parts, images),
         {"num_warps": 4},
         *(a.reshape(images, pixels, -1) for a in (offset, mask)),
         name="deform_to_planes",
     )
+    return Planes(*planes)
 
 
-def _kernel(offset, mask, planes, *, taps: int, pixels: int, size: int):
-    image, some = pl.program_id(1), portion(pl.program_id(0), size, pixels)
+def _kernel(offset, mask, planes, near, *, taps: int, pixels: int, size: int):
+    part, image = pl.program_id(0), pl.program_id(1)
+    some = portion(part, size, pixels)
     for ref, first, count in ((offset, 0, 2 * taps), (mask, 2 * taps, taps)):
         channels = jnp.arange(power_of_two(count), dtype=jnp.int32)
         here, exist = block((image,), some, (channels, channels < count))
-        there = (image, first + channels[None, :], some[0][:, None])
-        store(planes, there, load(ref, here, exist), exist)
+        values = load(ref, here, exist)
+        store(planes, (image, first + channels[None, :], some[0][:, None]), values, exist)
+        if ref is offset:
+            for n, low in enumerate((-1, 0)):
+                lies = exist & (values >= low) & (values < low + 1)
+                index = (image, part, lax.full_like(image, n), channels)
+                store(near, index, jnp.sum(lies.astype(jnp.float32), 0), channels < count)
