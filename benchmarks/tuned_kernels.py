@@ -363,6 +363,8 @@ def problems(
 
             for direction in ("backward", "input_grad", "forward", "far"):
                 found.append(problem(f"deform_conv2d.{direction}", channels, channels, (3, 3)))
+            # Of layers too large for ``backward`` to hold the sums.
+            found.append(problem("deform_conv2d.weight_grad", 2 * channels, 2 * channels, (3, 3)))
             for kernel, dilation in depthwise_sizes:
                 for direction in ("weight_grad", "correlate"):
                     name = f"depthwise_conv2d.{direction}"

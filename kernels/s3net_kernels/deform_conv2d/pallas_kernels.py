@@ -70,11 +70,13 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of every kernel worth measuring."""
     base = heuristic(problem)
     summed = problem.kernel.endswith(("weight_grad", "backward"))
-    sampled = "features" if problem.kernel.endswith("input_grad") else "channels"
+    gathers = problem.kernel.endswith("input_grad")
+    sampled, count = ("features", problem.features) if gathers else ("channels", problem.channels)
+    most = max(LEAST_SIDE, power_of_two(count))
     return [
         {**base, "pixels": p, sampled: c, "tiles": t, "num_warps": warps, "num_stages": stages}
         for p in (32, 64, 128)
-        for c in {min(base[sampled], LEAST_SIDE), base[sampled], 2 * base[sampled]}
+        for c in {LEAST_SIDE, base[sampled], min(2 * base[sampled], most)}
         for t in ((32, 128) if summed else (base["tiles"],))
         for warps in (4, 8)
         for stages in (1, 3)
