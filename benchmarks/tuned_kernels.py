@@ -17,8 +17,9 @@ from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
 from s3net_kernels.conv2d import pallas_kernels as conv
 from s3net_kernels.deform_conv2d import pallas_kernels as deform
 from s3net_kernels.deform_conv2d.pallas_backward import backward as deform_backward
-from s3net_kernels.deform_conv2d.pallas_input_grad import add_far, input_grad, windows_of
+from s3net_kernels.deform_conv2d.pallas_input_grad import Reach, input_grad, reach_of
 from s3net_kernels.deform_conv2d.pallas_planes import Planes, to_planes
+from s3net_kernels.deform_conv2d.pallas_scatter import add_outliers, scatter_far
 from s3net_kernels.depthwise_conv2d import pallas_kernels as depthwise
 from s3net_kernels.gated_inception import pallas_kernels as gated
 from s3net_kernels.linear import pallas_kernels as linear
@@ -66,8 +67,8 @@ def _deform_backward(p: Problem) -> tuple[Array, ...]:
     return (_image(p), _deform_planes(p).values, _weights(p), _features(p))
 
 
-def _deform_input_grad(p: Problem) -> tuple[Array, ...]:
-    return (*_deform_backward(p), windows_of(_deform_planes(p)))
+def _deform_reach(p: Problem) -> tuple[Array, ...]:
+    return (*_deform_backward(p), *reach_of(_deform_planes(p)))
 
 
 def _features(p: Problem, seed: int = 4) -> Array:
@@ -177,17 +178,31 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.input_grad": Kernel(
         deform.heuristic,
         deform.candidates,
-        _deform_input_grad,
+        lambda p: (*_deform_reach(p), jnp.zeros((p.images, p.height, p.width, p.channels))),
         lambda p, blocks: (
-            lambda x, planes, w, g, windows: input_grad(x, planes, w, g, windows, blocks=blocks)
+            lambda x, planes, w, g, windows, far, scattered: input_grad(
+                x, planes, w, g, Reach(windows, far), scattered, blocks=blocks
+            )
         ),
     ),
-    "deform_conv2d.far": Kernel(
+    "deform_conv2d.outliers": Kernel(
         deform.heuristic,
         deform.candidates,
-        _deform_input_grad,
+        _deform_reach,
         lambda p, blocks: (
-            lambda x, planes, w, g, windows: add_far(x, planes, w, g, windows, blocks=blocks)
+            lambda x, planes, w, g, *reach: add_outliers(
+                x, planes, w, g, Reach(*reach), blocks=blocks
+            )
+        ),
+    ),
+    "deform_conv2d.scatter": Kernel(
+        deform.heuristic,
+        deform.candidates,
+        _deform_reach,
+        lambda p, blocks: (
+            lambda x, planes, w, g, windows, far: scatter_far(
+                x, planes, w, g, Reach(windows, jnp.ones_like(far)), blocks=blocks
+            )
         ),
     ),
     "deform_conv2d.weight_grad": Kernel(
@@ -361,7 +376,7 @@ def problems(
                 height, width = (1, size * size) if flat else (size, size)
                 return Problem(name, dtype, n, height, width, inputs, outputs, kernel, dilation)
 
-            for direction in ("backward", "input_grad", "forward", "far"):
+            for direction in ("backward", "input_grad", "forward", "scatter", "outliers"):
                 found.append(problem(f"deform_conv2d.{direction}", channels, channels, (3, 3)))
             # Of layers too large for ``backward`` to hold the sums.
             found.append(problem("deform_conv2d.weight_grad", 2 * channels, 2 * channels, (3, 3)))

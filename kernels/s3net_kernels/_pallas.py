@@ -175,10 +175,10 @@ def matmul(a: Array, b: Array, contract: tuple[int, int]) -> Array:
 
 
 def sum_dtype(dtype: Any) -> Any:
-    """The dtype of sums that are added atomically to an array of ``dtype``.
+    """The dtype of an array of ``dtype`` to which a few more numbers are added atomically.
 
-    bfloat16 stays so on a GPU that adds several of them at once (from compute capability 9 on):
-    half the bytes, and what PyTorch does. Otherwise it is float32.
+    bfloat16 stays so on a GPU that can add it (from compute capability 9 on). Otherwise it is
+    float32, as many sums are always: in bfloat16 each loses a little.
     """
     narrow = jnp.dtype(dtype) == jnp.bfloat16 and capability() >= 9
     return jnp.dtype(jnp.bfloat16 if narrow else jnp.float32)
@@ -192,15 +192,15 @@ def capability() -> float:
         return 9.0
 
 
-def zeros_for_sums(shape: tuple[int, ...], after: Array, dtype: Any = jnp.float32) -> Array:
-    """Zeros to add into, written anew whenever ``after`` is computed.
+def zeros_for_sums(shape: tuple[int, ...], after: Array) -> Array:
+    """float32 zeros to add into, written anew whenever ``after`` is computed.
 
     Plain zeros would be made once, before a loop or for several kernels, and copied for each use:
     reading them costs as much as writing them. No number is above infinity, but XLA does not
     know that it is a zero that it has been asked for.
     """
     some = after[(0,) * after.ndim]
-    return jnp.broadcast_to((some > jnp.inf).astype(dtype), shape)
+    return jnp.broadcast_to((some > jnp.inf).astype(jnp.float32), shape)
 
 
 def _broadcast(index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]]:

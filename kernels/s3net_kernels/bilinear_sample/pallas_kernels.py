@@ -17,7 +17,6 @@ from s3net_kernels._pallas import (
     load,
     power_of_two,
     store,
-    sum_dtype,
     zeros_for_sums,
 )
 from s3net_kernels._tuning import Blocks, Problem, choose
@@ -98,7 +97,7 @@ def _forward_kernel(rows, coords, out, *, extent, span, boundary):
 def backward(
     x: Array, coords: Array, g: Array, *, boundary: str, scatter: bool, blocks: Blocks | None = None
 ) -> tuple[Array | None, Array]:
-    """(dx, dcoords): dx in the dtype of ``sum_dtype``, the other float32.
+    """(dx, dcoords), float32.
 
     Args:
       x, coords: as in :func:`forward`.
@@ -122,9 +121,9 @@ def backward(
     args = [rows, flat, g.reshape(images, pixels, channels)]
     out = [jax.ShapeDtypeStruct(flat.shape, jnp.float32)]
     if scatter:
-        kind = sum_dtype(x.dtype)
-        args.append(zeros_for_sums(rows.shape, g, kind))
-        out.append(jax.ShapeDtypeStruct(rows.shape, kind))
+        # Sums of bfloat16 would be at the edge of what the dtype allows.
+        args.append(zeros_for_sums(rows.shape, g))
+        out.append(jax.ShapeDtypeStruct(rows.shape, jnp.float32))
     grid = (ceil_div(pixels, span[0]), images)
     aliases = {3: 1} if scatter else {}
     results = launch(kernel, out, grid, blocks, *args, name="bilinear_backward", aliases=aliases)

@@ -14,8 +14,9 @@ from s3net_kernels._pallas import decline, unavailable, with_gradient_of
 from s3net_kernels.deform_conv2d import pallas_kernels as kernels
 from s3net_kernels.deform_conv2d import xla
 from s3net_kernels.deform_conv2d.pallas_backward import backward
-from s3net_kernels.deform_conv2d.pallas_input_grad import add_far, input_grad, windows_of
+from s3net_kernels.deform_conv2d.pallas_input_grad import input_grad, reach_of
 from s3net_kernels.deform_conv2d.pallas_planes import Planes, to_planes
+from s3net_kernels.deform_conv2d.pallas_scatter import add_outliers, scatter_far
 
 __all__ = ["deform_conv2d", "supports", "unavailable"]
 
@@ -66,13 +67,15 @@ def _gradients(x: Array, offset: Array, mask: Array, planes: Planes, w: Array, g
 
     def run(groups: int, x: Array, offset: Array, mask: Array, g: Array, w: Array, *parts: Array):
         planes = Planes(*parts)
+        rest = (planes.values, w, g)
+        rest = (planes.values, w, g)
         if settings().deterministic:
             dx = _ordered_dx(x.shape, offset, mask, g, w)
         else:
-            windows = windows_of(planes)
-            dx = input_grad(x, planes.values, w, g, windows)
-            dx = add_far(dx, planes.values, w, g, windows)
-        return dx.astype(x.dtype), *backward(groups, x, planes.values, w, g)
+            reach = reach_of(planes)
+            dx = input_grad(x, *rest, reach, scatter_far(x, *rest, reach))
+            dx = add_outliers(dx, *rest, reach)
+        return dx.astype(x.dtype), *backward(groups, x, *rest)
 
     of_images = (True, True, True, True, False, True, True)
     args = (x, offset, mask, g, w[None], *planes)

@@ -1,7 +1,7 @@
 """Pallas kernel of the deformable convolution's gradients by its offsets, masks and weights.
 
 A program takes one tap of many pixels, so that it holds the sums of that tap's weights: the
-corners are read once for all three gradients. The input's gradient is ``pallas_input_grad``'s.
+corners are read once for all three gradients. The input's is that of ``pallas_input_grad``.
 """
 
 from __future__ import annotations
@@ -49,22 +49,15 @@ def backward(
     parts = ceil_div(call.pixel_tiles, sizes["tiles"])
     held = call.chunks * sizes["channels"] * call.feature_tiles * sizes["features"] <= SUMS
     kernel = functools.partial(_backward_kernel, call=call, parts=parts, sums=held)
-    out = [jax.ShapeDtypeStruct((call.images, call.pixels, k * taps), jnp.float32) for k in (2, 1)]
+    maps = (call.images, call.pixels)
+    out = [jax.ShapeDtypeStruct((*maps, k * taps), jnp.float32) for k in (2, 1)]
+    # Weights in the dtype they are multiplied in are half as much to read.
+    args = call.rows(x), planes, call.flat(g), by_tap(w).astype(call.kind)
     if held:
         shape = (call.images * parts, taps, call.features, call.channels)
         out.append(jax.ShapeDtypeStruct(shape, jnp.float32))
-    results = launch(
-        kernel,
-        out,
-        (taps, parts, call.images),
-        sizes,
-        call.rows(x),
-        planes,
-        call.flat(g),
-        # In the dtype they are multiplied in: half as much to read.
-        by_tap(w).astype(call.kind),
-        name="deform_backward",
-    )
+    grid = (taps, parts, call.images)
+    results = launch(kernel, out, grid, sizes, *args, name="deform_backward")
     doffset, dmask = (r.reshape(*x.shape[:3], -1) for r in results[:2])
     size = (call.kh, call.kw)
     if held:

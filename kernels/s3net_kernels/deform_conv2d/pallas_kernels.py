@@ -57,7 +57,8 @@ def heuristic(problem: Problem) -> dict[str, int]:
     # Columns and samples of float32 fill the registers of more threads.
     wide = kernel == "backward" and problem.dtype == "float32"
     return {
-        "pixels": 64,
+        # Outliers are looked for in all taps at once.
+        "pixels": 32 if kernel == "outliers" else 64,
         "channels": min(channels, 64 if gathers else 32),
         "features": min(features, 32 if gathers else 64),
         "tiles": 32,
