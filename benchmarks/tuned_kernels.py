@@ -15,6 +15,7 @@ from s3net_kernels._tuning import Problem
 from s3net_kernels.batch_norm import pallas_kernels as norm
 from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
 from s3net_kernels.conv2d import pallas_kernels as conv
+from s3net_kernels.deform_conv2d import pallas_call as deform_call
 from s3net_kernels.deform_conv2d import pallas_kernels as deform
 from s3net_kernels.deform_conv2d.pallas_backward import backward as deform_backward
 from s3net_kernels.deform_conv2d.pallas_input_grad import Reach, input_grad, reach_of
@@ -162,22 +163,22 @@ KERNELS: dict[str, Kernel] = {
         ),
     ),
     "deform_conv2d.forward": Kernel(
-        deform.heuristic,
-        deform.candidates,
+        deform_call.heuristic,
+        deform_call.candidates,
         lambda p: _deform_backward(p)[:3],
         lambda p, blocks: lambda x, planes, w: deform.forward(x, planes, w, None, blocks=blocks),
     ),
     "deform_conv2d.backward": Kernel(
-        deform.heuristic,
-        deform.candidates,
+        deform_call.heuristic,
+        deform_call.candidates,
         _deform_backward,
         lambda p, blocks: (
             lambda x, planes, w, g: deform_backward(p.images, x, planes, w, g, blocks=blocks)
         ),
     ),
     "deform_conv2d.input_grad": Kernel(
-        deform.heuristic,
-        deform.candidates,
+        deform_call.heuristic,
+        deform_call.candidates,
         lambda p: (*_deform_reach(p), jnp.zeros((p.images, p.height, p.width, p.channels))),
         lambda p, blocks: (
             lambda x, planes, w, g, windows, far, scattered: input_grad(
@@ -186,8 +187,8 @@ KERNELS: dict[str, Kernel] = {
         ),
     ),
     "deform_conv2d.outliers": Kernel(
-        deform.heuristic,
-        deform.candidates,
+        deform_call.heuristic,
+        deform_call.candidates,
         _deform_reach,
         lambda p, blocks: (
             lambda x, planes, w, g, *reach: add_outliers(
@@ -196,8 +197,8 @@ KERNELS: dict[str, Kernel] = {
         ),
     ),
     "deform_conv2d.scatter": Kernel(
-        deform.heuristic,
-        deform.candidates,
+        deform_call.heuristic,
+        deform_call.candidates,
         _deform_reach,
         lambda p, blocks: (
             lambda x, planes, w, g, windows, far: scatter_far(
@@ -206,8 +207,8 @@ KERNELS: dict[str, Kernel] = {
         ),
     ),
     "deform_conv2d.weight_grad": Kernel(
-        deform.heuristic,
-        deform.candidates,
+        deform_call.heuristic,
+        deform_call.candidates,
         lambda p: (_image(p), _deform_planes(p).values, _features(p)),
         lambda p, blocks: (
             lambda x, planes, g: deform.weight_grad(

@@ -72,11 +72,20 @@ def test_values(spec, deterministic):
 
 
 @pytest.mark.parametrize(
-    "operator",
-    ["depthwise_conv2d", "deform_conv2d", "linear", "conv2d", "batch_norm", "linear_norm"],
+    ("operator", "number"),
+    [
+        ("depthwise_conv2d", 1),
+        ("deform_conv2d", 1),
+        ("bilinear_sample", 3),
+        ("affine_warp", 4),
+        ("linear", 1),
+        ("conv2d", 1),
+        ("batch_norm", 1),
+        ("linear_norm", 1),
+    ],
 )
-def test_low_precision_values(operator):
-    spec = base.specs(operator)[1]
+def test_low_precision_values(operator, number):
+    spec = base.specs(operator)[number]
     args = spec.make(dtype="bfloat16")
     cotangent = base.make_cotangent(spec, args)
     with s3net_kernels.config(interpret=True):

@@ -15,14 +15,8 @@ from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import ceil_div, launch, load, matmul, split, store
 from s3net_kernels._tuning import Blocks
-from s3net_kernels.deform_conv2d.pallas_kernels import (
-    SUMS,
-    Call,
-    Cell,
-    by_tap,
-    weight_grad,
-    weighted,
-)
+from s3net_kernels.deform_conv2d.pallas_call import Call, Cell, by_tap, weighted
+from s3net_kernels.deform_conv2d.pallas_kernels import SUMS, weight_grad
 
 __all__ = ["backward"]
 

@@ -26,7 +26,7 @@ from s3net_kernels._pallas import (
     sum_dtype,
 )
 from s3net_kernels._tuning import Blocks
-from s3net_kernels.deform_conv2d.pallas_kernels import Call, by_tap
+from s3net_kernels.deform_conv2d.pallas_call import Call, by_tap
 from s3net_kernels.deform_conv2d.pallas_planes import Planes
 
 __all__ = ["Reach", "input_grad", "reach_of", "window"]

@@ -9,219 +9,20 @@ images are multiplied in 16 bits and summed in float32.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import (
-    LEAST_SIDE,
-    ceil_div,
-    launch,
-    load,
-    matmul,
-    portion,
-    power_of_two,
-    split,
-    store,
-)
-from s3net_kernels._tuning import Blocks, Problem, choose
+from s3net_kernels._pallas import ceil_div, launch, load, matmul, split, store
+from s3net_kernels._tuning import Blocks
+from s3net_kernels.deform_conv2d.pallas_call import Call, by_tap
 
-__all__ = [
-    "SUMS",
-    "Call",
-    "Cell",
-    "Place",
-    "by_tap",
-    "candidates",
-    "forward",
-    "heuristic",
-    "weight_grad",
-    "weighted",
-]
+__all__ = ["SUMS", "forward", "weight_grad"]
 
 SUMS = 64 * 64
 """Sums of the weight gradient in one program, where a chunk has not more."""
-
-
-def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of every kernel where none are measured."""
-    kernel = problem.kernel.rpartition(".")[2]
-    channels = max(LEAST_SIDE, power_of_two(problem.channels))
-    features = max(LEAST_SIDE, power_of_two(problem.features))
-    # Where a pixel samples is found once for all portions of what is sampled, by as many threads
-    # as a portion takes: small ones, few threads that do the same.
-    gathers = kernel == "input_grad"
-    # Columns and samples of float32 fill the registers of more threads.
-    wide = kernel == "backward" and problem.dtype == "float32"
-    return {
-        # Outliers are looked for in all taps at once.
-        "pixels": 32 if kernel == "outliers" else 64,
-        "channels": min(channels, 64 if gathers else 32),
-        "features": min(features, 32 if gathers else 64),
-        "tiles": 32,
-        "num_warps": 8 if wide else 4,
-        "num_stages": 1,
-    }
-
-
-def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of every kernel worth measuring."""
-    base = heuristic(problem)
-    summed = problem.kernel.endswith(("weight_grad", "backward"))
-    gathers = problem.kernel.endswith("input_grad")
-    sampled, count = ("features", problem.features) if gathers else ("channels", problem.channels)
-    most = max(LEAST_SIDE, power_of_two(count))
-    return [
-        {**base, "pixels": p, sampled: c, "tiles": t, "num_warps": warps, "num_stages": stages}
-        for p in (32, 64, 128)
-        for c in {LEAST_SIDE, base[sampled], min(2 * base[sampled], most)}
-        for t in ((32, 128) if summed else (base["tiles"],))
-        for warps in (4, 8)
-        for stages in (1, 3)
-        if 8 <= p * c // (32 * warps) <= 32
-    ]
-
-
-class Place(NamedTuple):
-    """Where a tap of some pixels samples; every field has the pixels' shape."""
-
-    row: Array
-    """int32, of the tap without offset."""
-    column: Array
-    y: Array
-    """float32, with it."""
-    x: Array
-    scale: Array
-    """The mask."""
-
-
-class Cell(NamedTuple):
-    """The four pixels around each place, by what is read and how it is weighted."""
-
-    first: Array
-    """int32 row of the upper left pixel in the flattened images; it may lie outside."""
-    width: int
-    """From a pixel to the one below."""
-    down: Array
-    """float32 in [0, 1): how far below the upper pixels the place lies. NaN stays NaN."""
-    right: Array
-    inside: tuple[Array, ...]
-    """Which pixels lie in the image: upper left, upper right, lower left, lower right."""
-
-    @property
-    def rows(self) -> tuple[Array, ...]:
-        """Rows of the pixels in the flattened images."""
-        return self.first, self.first + 1, self.first + self.width, self.first + self.width + 1
-
-    def shares(self, scale: Array) -> tuple[Array, ...]:
-        """Weights of the pixels, times ``scale``; what lies outside has to be taken for zero."""
-        lower = self.down * scale
-        upper = scale - lower
-        return (
-            upper - upper * self.right,
-            upper * self.right,
-            lower - lower * self.right,
-            lower * self.right,
-        )
-
-    def samples(self, images: Any, lanes: tuple[Array, Array]) -> list[Array]:
-        """(P, C) values of each of the pixels, zero outside."""
-        return [
-            load(images, (row[:, None], lanes[0][None, :]), inside[:, None] & lanes[1][None, :])
-            for row, inside in zip(self.rows, self.inside, strict=True)
-        ]
-
-    def blend(self, images: Any, lanes: tuple[Array, Array], scale: Array) -> Array:
-        """(P, C) interpolated values times ``scale``."""
-        return weighted(self.samples(images, lanes), self.shares(scale))
-
-
-def weighted(samples: list[Array], shares: tuple[Array, ...]) -> Array:
-    """Σ of the (P, C) samples times their (P,) shares."""
-    total = jnp.zeros(samples[0].shape, jnp.float32)
-    for sample, share in zip(samples, shares, strict=True):
-        total = total + sample * share[:, None]
-    return total
-
-
-class Call:
-    """Shapes and block sizes of one call, and what its kernels share."""
-
-    def __init__(self, direction: str, x: Array, w_shape: tuple[int, ...], blocks: Blocks | None):
-        self.images, self.height, self.width, self.channels = x.shape
-        self.groups, self.kh, self.kw, _, self.features = w_shape
-        problem = Problem(
-            f"deform_conv2d.{direction}",
-            x.dtype.name,
-            self.images,
-            self.height,
-            self.width,
-            self.channels,
-            self.features,
-            (self.kh, self.kw),
-        )
-        self.blocks = blocks or choose(problem, heuristic)
-        self.pixels = self.height * self.width
-        self.kind = jnp.float32 if x.dtype.itemsize > 2 else x.dtype
-        self.chunks = ceil_div(self.channels, self.blocks["channels"])
-        self.feature_tiles = ceil_div(self.features, self.blocks["features"])
-        self.pixel_tiles = ceil_div(self.pixels, self.blocks["pixels"])
-        self.per_group = self.images // self.groups
-
-    def flat(self, array: Array) -> Array:
-        """(N, H, W, ...) as (N, H·W, ...)."""
-        return array.reshape(self.images, self.pixels, array.shape[3])
-
-    def rows(self, x: Array) -> Array:
-        """(N, H, W, C) as (N·H·W, C)."""
-        return x.reshape(self.images * self.pixels, self.channels)
-
-    def pixel(self, tile: Any) -> tuple[Array, Array]:
-        """The pixels of a tile, and which of them exist."""
-        return portion(tile, self.blocks["pixels"], self.pixels)
-
-    def lanes(self, chunk: Any) -> tuple[Array, Array]:
-        """The input channels of a chunk, and which of them exist."""
-        return portion(chunk, self.blocks["channels"], self.channels)
-
-    def outs(self, tile: Any) -> tuple[Array, Array]:
-        """The output channels of a tile, and which of them exist."""
-        return portion(tile, self.blocks["features"], self.features)
-
-    def place(
-        self, planes: Any, image: Any, pixel: Array, exists: Array, tap: Any, at: Any = None
-    ) -> Place:
-        """Where tap ``tap`` of each pixel, which lies ``at`` (row, column), samples."""
-        (i, j), (row, column) = split(tap, self.kw), at or split(pixel, self.width)
-        dy, dx = (load(planes, (image, 2 * tap + axis, pixel), exists) for axis in (0, 1))
-        scale = load(planes, (image, 2 * self.kh * self.kw + tap, pixel), exists)
-        row, column = row + i - self.kh // 2, column + j - self.kw // 2
-        y, x = row.astype(jnp.float32) + dy, column.astype(jnp.float32) + dx
-        return Place(row, column, y, x, scale)
-
-    def cell(self, image: Any, place: Place, exists: Array) -> Cell:
-        """The pixels around each place; none of them is inside where ``exists`` is false."""
-        sides = []
-        for position, length in ((place.y, self.height), (place.x, self.width)):
-            unknown = jnp.isnan(position)
-            # Far ones would overflow the conversion to an integer.
-            near = jnp.clip(jnp.where(unknown, -2, position), -2, length)
-            low = jnp.floor(near)
-            index = low.astype(jnp.int32)
-            inside = [(i >= 0) & (i < length) for i in (index, index + 1)]
-            sides.append((index, jnp.where(unknown, position, near) - low, inside))
-        (y, down, rows), (x, right, columns) = sides
-        first = (image * self.height + y) * self.width + x
-        inside = tuple(exists & row & column for row in rows for column in columns)
-        return Cell(first, self.width, down, right, inside)
-
-    def matrix(self, w: Any, group: Any, tap: Any, lanes, outs) -> Array:
-        """(channels, features) weights of a tap."""
-        index = (group, tap, lanes[0][:, None], outs[0][None, :])
-        return load(w, index, lanes[1][:, None] & outs[1][None, :]).astype(self.kind)
 
 
 def forward(
@@ -325,8 +126,3 @@ def _weight_grad_kernel(rows, planes, g, out, *, call: Call, parts: int, togethe
     for lanes, total in zip(chunks, totals, strict=True):
         index = (group, member * parts + part, tap, lanes[0][:, None], outs[0][None, :])
         store(out, index, total, lanes[1][:, None] & outs[1][None, :])
-
-
-def by_tap(w: Array) -> Array:
-    """(G, kh, kw, Cin, Cout) as (G, kh·kw, Cin, Cout)."""
-    return w.reshape(w.shape[0], w.shape[1] * w.shape[2], *w.shape[3:])

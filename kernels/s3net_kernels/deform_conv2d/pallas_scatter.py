@@ -27,8 +27,8 @@ from s3net_kernels._pallas import (
     store,
 )
 from s3net_kernels._tuning import Blocks
+from s3net_kernels.deform_conv2d.pallas_call import Call, Cell, Place, by_tap
 from s3net_kernels.deform_conv2d.pallas_input_grad import Reach, window
-from s3net_kernels.deform_conv2d.pallas_kernels import Call, Cell, Place, by_tap
 
 __all__ = ["add_outliers", "scatter_far"]
 
