@@ -45,22 +45,26 @@ def main(arguments: list[str] | None = None) -> None:
     keep_memory()  # the parts and the products are measured here
     if args.quick:
         args.size, args.channels, args.repeats = 24, 8, 2
-    presets = args.preset or ["paper", "released"]
     content: dict[str, Any] = {
         "suite": "step",
         "size": args.size,
         "channels": args.channels,
         "dtype": args.dtype,
-        "presets": {preset: _measure(preset, args) for preset in presets},
-        "products": {
-            preset: product_seconds(preset, args.size, args.channels, args.dtype, args.repeats)
-            for preset in presets
-        },
-        "parts": part_timings(args.size, args.channels, args.repeats),
+        "presets": {},
+        "products": {},
         "metadata": metadata("python -m benchmarks.step " + " ".join(arguments)),
     }
-    parts = [] if args.dtype == "float32" else [args.dtype]
-    path = write_result(result_name("step", args.size, args.channels, *parts), content)
+    name = result_name("step", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
+    path = None
+    for preset in args.preset or ["paper", "released"]:
+        content["presets"][preset] = _measure(preset, args)
+        content["products"][preset] = product_seconds(
+            preset, args.size, args.channels, args.dtype, args.repeats
+        )
+        if "parts" not in content:
+            content["parts"] = part_timings(args.size, args.channels, args.repeats)
+        # A run that is cut short leaves what it has measured.
+        path = write_result(name, content)
     print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
 
 
