@@ -23,7 +23,8 @@ class Arg:
 
     shape: tuple[int, ...]
     draw: str = "normal"
-    """``normal``; ``mask``: U[0, 1); ``offset``: up to 3 pixels either way; ``coords``: from 2
+    """``normal``; ``mask``: U[0, 1); ``offset``: up to 3 pixels either way; ``near``: from 0 to
+    1, but for one pixel of each image, as ``offset``; ``coords``: from 2
     pixels outside the image to 2 beyond; ``matrix``: a shear, turn and shift. Offsets and
     coordinates are odd multiples of 1/128: exact in float32, and never on the kinks of
     interpolation, where derivatives jump with the last digit."""
@@ -36,8 +37,14 @@ class Arg:
         """float64 values."""
         if self.draw == "mask":
             return random.uniform(0, 1, self.shape)
-        if self.draw == "offset":
-            return (random.integers(-192, 192, self.shape) * 2 + 1) / 128
+        if self.draw in ("offset", "near"):
+            offset = (random.integers(-192, 192, self.shape) * 2 + 1) / 128
+            if self.draw == "near":
+                middle = (slice(None), self.shape[1] // 2, self.shape[2] // 2)
+                far = offset[middle]
+                offset = (random.integers(0, 64, self.shape) * 2 + 1) / 128
+                offset[middle] = far
+            return offset
         if self.draw == "coords":
             high = (np.array(self.limits) + 2) * 64
             return (random.integers(-128, high, self.shape) * 2 + 1) / 128

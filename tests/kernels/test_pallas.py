@@ -20,7 +20,7 @@ VALUES = [
     pytest.param(base.specs(operator)[n], id=f"{operator}-{base.specs(operator)[n]}")
     for operator, numbers in {
         "depthwise_conv2d": (0, 2, 3),
-        "deform_conv2d": (1, 2),
+        "deform_conv2d": (1, 2, 9),
         "bilinear_sample": (1, 2, 3),
         "affine_warp": (3,),
         "linear": (1, 4),
@@ -76,6 +76,7 @@ def test_values(spec, deterministic):
     [
         ("depthwise_conv2d", 1),
         ("deform_conv2d", 1),
+        ("deform_conv2d", 8),
         ("bilinear_sample", 3),
         ("affine_warp", 4),
         ("linear", 1),

@@ -17,14 +17,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import (
-    launch,
-    load,
-    matmul,
-    split,
-    store,
-    sum_dtype,
-)
+from s3net_kernels._pallas import launch, load, matmul, split, store, sum_dtype
 from s3net_kernels._tuning import Blocks
 from s3net_kernels.deform_conv2d.pallas_call import Call, by_tap
 from s3net_kernels.deform_conv2d.pallas_planes import Planes
@@ -103,7 +96,6 @@ def _input_grad_kernel(planes, g, w, windows, far, scattered, dx, *, call: Call)
     pixel, exists = call.pixel(pl.program_id(0))
     lanes = call.lanes(pl.program_id(1))
     row, column = split(pixel, call.width)
-
     features = [call.outs(n) for n in range(call.feature_tiles)]
 
     def tap(t, total):
