@@ -29,7 +29,8 @@ import numpy as np
 from benchmarks.machine import hold_little_memory, on_gpu
 from benchmarks.metadata import metadata
 from benchmarks.trace import kernels_of
-from benchmarks.tuned_kernels import KERNELS, problems
+from benchmarks.tuned_kernels import KERNELS
+from benchmarks.tuned_problems import problems
 from s3net_kernels import _tuning, config
 from s3net_kernels._tuning import Problem
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks import tune
-from benchmarks.tuned_kernels import KERNELS, problems
+from benchmarks.tuned_kernels import KERNELS
+from benchmarks.tuned_problems import problems
 from s3net_kernels import _tuning, config
 from s3net_kernels._pallas import power_of_two
 from tests.kernels import base
