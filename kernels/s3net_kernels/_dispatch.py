@@ -18,6 +18,8 @@ from typing import Any
 import jax
 from jax.core import Tracer
 
+from s3net_kernels._varying import alike
+
 __all__ = [
     "IMPLEMENTATIONS",
     "OPERATORS",
@@ -111,6 +113,7 @@ def dispatch(operator: str, implementation: str | None, *args: Any, **kwargs: An
             f"did you mean {near[0]!r}?" if near else f"take one of {', '.join(IMPLEMENTATIONS)}."
         )
         raise ValueError(f"{operator} has no implementation {implementation!r}: {hint}")
+    args = alike(*args)
     reasons = []
     for name in candidates:
         reason = _unavailable(operator, name)

@@ -13,6 +13,7 @@ from jax import Array
 
 from s3net_kernels._dispatch import platform_of
 from s3net_kernels._native.library import load
+from s3net_kernels._varying import vary, varying
 
 __all__ = ["call", "packed_columns", "reduced", "storage_dtype", "unavailable", "unsupported"]
 
@@ -57,7 +58,8 @@ def call(
     target = _register(handler)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
     function = jax.ffi.ffi_call(target, shapes, vmap_method="expand_dims")
-    return list(function(*operands, **{name: _attribute(n) for name, n in attributes.items()}))
+    found = function(*operands, **{name: _attribute(n) for name, n in attributes.items()})
+    return list(vary(found, varying(operands)))
 
 
 def _attribute(value: Any) -> Any:

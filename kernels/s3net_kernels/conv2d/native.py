@@ -10,7 +10,6 @@ import functools
 from typing import cast
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
@@ -22,6 +21,7 @@ from s3net_kernels._native import (
     unavailable,
     unsupported,
 )
+from s3net_kernels._varying import zeros
 
 __all__ = ["conv2d", "supports", "unavailable"]
 
@@ -37,7 +37,7 @@ def supports(x: Array, w: Array, b: Array | None) -> str | None:
 def conv2d(x: Array, w: Array, b: Array | None) -> Array:
     """See ``api.conv2d``."""
     kind = compute_dtype(x, w, b)
-    bias = jnp.zeros(w.shape[3], kind) if b is None else b.astype(kind)
+    bias = zeros((w.shape[3],), kind, x) if b is None else b.astype(kind)
     y = _conv(x.astype(storage_dtype(x, kind)), w.astype(kind), bias, reduced())
     return cast(Array, y).astype(x.dtype)
 
@@ -58,7 +58,7 @@ def _conv_bwd(low: int, saved: tuple[Array, Array], dy: Array):
     x, w = saved
     kh, kw, channels, features = w.shape
     dy = dy.astype(x.dtype)
-    dx = _conv(dy, w[::-1, ::-1].swapaxes(2, 3), jnp.zeros(channels, w.dtype), low)
+    dx = _conv(dy, w[::-1, ::-1].swapaxes(2, 3), zeros((channels,), w.dtype, w), low)
     bands = -(-x.shape[1] // _BAND_ROWS)
     turned = (kw, kh, channels, features)
     shapes = [turned, (features,), (x.shape[0], bands, kh * kw * channels + 1, features)]

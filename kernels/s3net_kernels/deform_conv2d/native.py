@@ -10,7 +10,6 @@ import functools
 from typing import cast
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
@@ -22,6 +21,7 @@ from s3net_kernels._native import (
     unavailable,
     unsupported,
 )
+from s3net_kernels._varying import zeros
 
 __all__ = ["deform_conv2d", "supports", "unavailable"]
 
@@ -37,7 +37,7 @@ def supports(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) ->
 def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
     """See ``api.deform_conv2d``."""
     kind = compute_dtype(x, offset, mask, w, b)
-    bias = jnp.zeros(w.shape[3], kind) if b is None else b.astype(kind)
+    bias = zeros((w.shape[3],), kind, x) if b is None else b.astype(kind)
     rest = (a.astype(kind) for a in (offset, mask, w))
     y = _deform(x.astype(storage_dtype(x, kind)), *rest, bias, reduced())
     return cast(Array, y).astype(x.dtype)

@@ -7,6 +7,7 @@ from jax import Array, lax
 
 from s3net_kernels._bilinear import pixel_grid
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._varying import zeros
 from s3net_kernels.bilinear_sample.reference import bilinear_sample
 
 __all__ = ["deform_conv2d", "supports"]
@@ -44,5 +45,5 @@ def deform_conv2d(
         jnp.moveaxis(mask, 3, 0).astype(kind),
         w.reshape(-1, channels, features).astype(kind),
     )
-    y, _ = lax.scan(tap, jnp.zeros((*image, features), kind), taps)
+    y, _ = lax.scan(tap, zeros((*image, features), kind, x, taps), taps)
     return (y if b is None else y + b.astype(kind)).astype(x.dtype)

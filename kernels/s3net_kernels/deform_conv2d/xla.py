@@ -17,6 +17,7 @@ from jax import Array, lax
 from s3net_kernels._bilinear import Corner, add_rows, corners, interpolate, pixel_grid, take_rows
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._dispatch import platform_of
+from s3net_kernels._varying import zeros
 
 __all__ = ["deform_conv2d", "supports"]
 
@@ -72,9 +73,9 @@ def _deform_bwd(saved: tuple[Array, Array, Array, Array], g: Array):
         drows = add_rows(drows, around, dcolumns * mask[..., None])
         return (drows, dkernel), (doffset, dmask)
 
-    zeros = (jnp.zeros(rows.shape, w.dtype), jnp.zeros(kernel.shape, w.dtype))
+    start = (zeros(rows.shape, w.dtype, g), zeros(kernel.shape, w.dtype, g))
     pixelwise = (_by_pixel(offset), _by_pixel(mask), _by_pixel(g))
-    (drows, dkernel), (doffset, dmask) = _in_chunks(chunk, zeros, *pixelwise)
+    (drows, dkernel), (doffset, dmask) = _in_chunks(chunk, start, *pixelwise)
     dx = drows.reshape(x.shape).astype(x.dtype)
     return dx, doffset.reshape(offset.shape), dmask.reshape(mask.shape), dkernel.reshape(w.shape)
 

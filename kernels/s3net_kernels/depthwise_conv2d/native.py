@@ -6,11 +6,11 @@ import functools
 from typing import cast
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._varying import zeros
 
 __all__ = ["depthwise_conv2d", "supports", "unavailable"]
 
@@ -26,7 +26,7 @@ def supports(x: Array, w: Array, b: Array | None, *, dilation: int) -> str | Non
 def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> Array:
     """See ``api.depthwise_conv2d``."""
     kind = compute_dtype(x, w, b)
-    bias = jnp.zeros(x.shape[3], kind) if b is None else b.astype(kind)
+    bias = zeros((x.shape[3],), kind, x) if b is None else b.astype(kind)
     y = _convolve(x.astype(storage_dtype(x, kind)), w.astype(kind), bias, dilation)
     return cast(Array, y).astype(x.dtype)
 

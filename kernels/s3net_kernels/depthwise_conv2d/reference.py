@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._varying import zeros
 
 __all__ = ["depthwise_conv2d", "supports"]
 
@@ -27,5 +28,5 @@ def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int, dtyp
 
     top, left = jnp.meshgrid(jnp.arange(kh), jnp.arange(kw), indexing="ij")
     taps = (w.reshape(-1, channels).astype(kind), top.ravel() * dilation, left.ravel() * dilation)
-    y, _ = lax.scan(tap, jnp.zeros(x.shape, kind), taps)
+    y, _ = lax.scan(tap, zeros(x.shape, kind, x, taps), taps)
     return (y if b is None else y + b.astype(kind)).astype(x.dtype)

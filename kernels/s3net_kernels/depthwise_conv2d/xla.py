@@ -11,6 +11,7 @@ from jax import Array, lax
 
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._dispatch import platform_of
+from s3net_kernels._varying import zeros
 from s3net_kernels.depthwise_conv2d.gradient import differentiable
 
 __all__ = ["depthwise_conv2d", "supports"]
@@ -59,7 +60,7 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
     # Elsewhere than on the CPU, the fewest turns of a loop are best.
     length = min(_ROWS, height) if platform_of() == "cpu" else height
     whole, rest = divmod(height, length)
-    dw = jnp.zeros((len(rows), len(columns), channels), kind)
+    dw = zeros((len(rows), len(columns), channels), kind, x, g)
     dw = lax.fori_loop(0, whole, lambda n, dw: block(dw, n * length, length), dw)
     if rest:
         dw = block(dw, whole * length, rest)

@@ -10,11 +10,11 @@ import functools
 from typing import NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._native import call, packed_columns, reduced, storage_dtype, unavailable
+from s3net_kernels._varying import zeros
 from s3net_kernels.inception_depthwise import native as inception
 
 __all__ = ["gated_inception", "supports", "unavailable"]
@@ -69,7 +69,7 @@ def gated_inception(
     single = (a.astype(kind) for a in (local_w, local_b, mix_w, mix_b))
     local_w, local_b, mix_w, mix_b = single
     parameters = _Parameters(local_w, local_b, w, b, mix_w, mix_b)
-    added = jnp.zeros((0, *x.shape[1:])) if residual is None else residual
+    added = zeros((0, *x.shape[1:]), storage, x) if residual is None else residual
     options = _Options(branches, residual is not None, reduced(precision))
     y = _gated(x.astype(storage), parameters, added.astype(storage), options)
     return cast(Array, y).astype(x.dtype)

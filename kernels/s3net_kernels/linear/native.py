@@ -9,7 +9,6 @@ import functools
 from typing import Any, NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
@@ -21,6 +20,7 @@ from s3net_kernels._native import (
     unavailable,
     unsupported,
 )
+from s3net_kernels._varying import zeros
 
 __all__ = ["linear", "supports", "unavailable"]
 
@@ -56,10 +56,10 @@ def linear(
     kind = compute_dtype(x, w, b, residual)
     storage = storage_dtype(x, kind)
     outputs = w.shape[1]
-    bias = jnp.zeros(outputs, kind) if b is None else b.astype(kind)
+    bias = zeros((outputs,), kind, x) if b is None else b.astype(kind)
     rows = x.astype(storage).reshape(-1, x.shape[-1])
     shape = (0 if residual is None else rows.shape[0], outputs)
-    added = jnp.zeros(shape, storage) if residual is None else residual.astype(storage)
+    added = zeros(shape, storage, x) if residual is None else residual.astype(storage)
     options = _Options(activation == "gelu", residual is not None, reduced(precision), through)
     found = cast(Any, _linear(rows, w.astype(kind), bias, added.reshape(shape), options))
     y, same = found if through else (found, rows)

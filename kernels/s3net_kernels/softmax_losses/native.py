@@ -14,6 +14,7 @@ from jax import Array
 
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._varying import zeros
 
 __all__ = ["softmax_losses", "supports", "unavailable"]
 
@@ -34,8 +35,8 @@ def softmax_losses(
     """See ``api.softmax_losses``."""
     kind = compute_dtype(logits)
     none = (0, *logits.shape[1:3])
-    given = jnp.zeros(none, jnp.int32) if labels is None else labels
-    weights = jnp.zeros(none, kind) if weight is None else weight.astype(kind)
+    given = zeros(none, jnp.int32, logits) if labels is None else labels
+    weights = zeros(none, kind, logits) if weight is None else weight.astype(kind)
     weights = jax.lax.stop_gradient(weights)
     z = logits.astype(storage_dtype(logits, kind))
     sums, used = cast("tuple[Array, Array]", _losses(z, given, weights, spatial))
@@ -65,7 +66,7 @@ def _losses_bwd(spatial: bool, saved: tuple[Array, ...], cotangents: tuple[Array
     results = [(z.shape, z.dtype)]
     operands = (z, used, weight, scale.astype(weight.dtype))
     (dz,) = call("losses_backward", results, *operands, spatial=int(spatial))
-    return dz, None, jnp.zeros_like(weight)
+    return dz, None, zeros(weight.shape, weight.dtype, z)
 
 
 _losses.defvjp(_losses_fwd, _losses_bwd)
