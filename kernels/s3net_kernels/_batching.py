@@ -19,8 +19,8 @@ def fold_images(
     """``function(groups, *args)``, whose ``vmap`` is one call on more images and groups.
 
     Every array has a leading axis: of images, or of groups of images that share parameters,
-    where image n of N belongs to group n // (N / groups). One array of parameters for all
-    images has a single group.
+    where image n of N belongs to group n // (N / groups). Parameters for all images have
+    a single group; all arrays of parameters have the same number of groups.
 
     Args:
       function: takes the number of groups in its results, then the arrays. Every result has a
@@ -33,9 +33,14 @@ def fold_images(
 
     @mapped.def_vmap
     def rule(size: int, batched: list[bool], *arrays: Array):
+        # A kernel finds the group of an image once for all parameters: if one has several, all do.
+        several = any(
+            not of_images and (has_axis or array.shape[0] > 1)
+            for array, has_axis, of_images in zip(arrays, batched, images, strict=True)
+        )
         folded = []
         for array, has_axis, of_images in zip(arrays, batched, images, strict=True):
-            if not has_axis and (of_images or array.shape[0] > 1):
+            if not has_axis and (of_images or several):
                 array, has_axis = jnp.broadcast_to(array, (size, *array.shape)), True
             if has_axis:
                 array = array.reshape(size * array.shape[1], *array.shape[2:])

@@ -48,7 +48,7 @@ def test_low_precision(implementation, spec):
     base.assert_low_precision(spec, actual, expected, plain, "bfloat16")
 
 
-SHARING = ("nothing", "parameters", "all but x", "x")
+SHARING = ("nothing", "parameters", "first parameter", "all but x", "x")
 """What the images of a vmapped call share."""
 
 
@@ -62,6 +62,8 @@ def test_vmap(implementation, spec, shared):
     axes: list[int | None] = [None if a is None else 0 for a in spec.args]
     for n in range(len(axes)):
         if shared == "parameters" and n in spec.parameters:
+            axes[n] = None
+        if shared == "first parameter" and n in spec.parameters[:1]:
             axes[n] = None
         if (shared == "x" and n == 0) or (shared == "all but x" and n > 0):
             axes[n] = None

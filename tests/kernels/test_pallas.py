@@ -96,22 +96,23 @@ def test_low_precision_values(operator, number):
     base.assert_low_precision(spec, actual, expected, plain, "bfloat16")
 
 
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shared", ["none", "first", "all"])
 @pytest.mark.parametrize(
-    "operator", ["depthwise_conv2d", "deform_conv2d", "linear", "conv2d", "linear_norm"]
+    "operator",
+    ["depthwise_conv2d", "deform_conv2d", "linear", "conv2d", "linear_norm", "gated_inception"],
 )
 def test_vmap_is_one_launch(operator, shared):
     """Images with parameters of their own, or shared ones: as many kernels as a single call."""
-    spec = base.specs(operator)[1]
+    spec = next(s for s in base.specs(operator) if all(s.args[n] is not None for n in s.parameters))
     every = [spec.make(seed) for seed in range(3)]
-    if shared:
-        every = [(*e[: spec.parameters[0]], *every[0][spec.parameters[0] :]) for e in every]
-    axes = tuple(
-        None if a is None or (shared and n in spec.parameters) else 0
-        for n, a in enumerate(spec.args)
-    )
+    among = {"none": (), "first": spec.parameters[:1]}
+    same = among.get(shared, spec.parameters)
+    every = [tuple(every[0][n] if n in same else a for n, a in enumerate(e)) for e in every]
+    axes = tuple(None if a is None or n in same else 0 for n, a in enumerate(spec.args))
     args = tuple(
-        every[0][n] if axis is None else np.stack([e[n] for e in every])
+        every[0][n]
+        if axis is None
+        else jax.tree.map(lambda *a: np.stack(a), *(e[n] for e in every))
         for n, axis in enumerate(axes)
     )
     single = base.make_cotangent(spec, every[0])
@@ -125,7 +126,7 @@ def test_vmap_is_one_launch(operator, shared):
         many = str(jax.make_jaxpr(base.value_and_gradients(function))(cotangent, *args))
     assert many.count("pallas_call[") == one.count("pallas_call[") > 0
     singles = [base.reference(spec, single, e) for e in every]
-    leaves = [axis for axis, a in zip(axes, spec.args, strict=True) if a is not None]
+    leaves = [axis for axis, a in zip(axes, spec.args, strict=True) for _ in jax.tree.leaves(a)]
     expected = [
         np.sum(results, 0) if axis is None else np.stack(results)
         for axis, results in zip([0, *leaves], zip(*singles, strict=True), strict=True)
