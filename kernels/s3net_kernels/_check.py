@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -27,6 +28,8 @@ def need(ok: bool, message: str) -> None:
 
 def as_float(operator: str, name: str, value: ArrayLike) -> Array:
     """``value`` as an array of floating point numbers; TypeError if it holds anything else."""
+    if value is None:
+        raise TypeError(f"{operator}: {name} is None, it must be an array: give zeros for none.")
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(
@@ -71,4 +74,6 @@ def need_boundary(operator: str, boundary: str) -> None:
 def compute_dtype(*arrays: Any) -> jnp.dtype:
     """The dtype to compute in: the widest of the arguments, at least float32."""
     kinds = [array.dtype for array in arrays if array is not None]
-    return jnp.result_type(jnp.float32, *kinds)
+    # Theirs to choose, whatever promotion the caller allows of their own arrays.
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(jnp.float32, *kinds)

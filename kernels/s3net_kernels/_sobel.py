@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
+from s3net_kernels._check import as_float, need
+
 __all__ = ["sobel"]
 
 
@@ -20,7 +22,13 @@ def sobel(image: Array) -> tuple[Array, Array, Array]:
 
     Returns:
       Three arrays of the same shape and dtype: derivatives along W (x), along H (y), and both.
+
+    Raises:
+      ValueError: fewer axes, or fewer pixels a side.
+      TypeError: an image that is not floating point.
     """
+    image = as_float("sobel", "image", image)
+    need(image.ndim >= 3, f"sobel: image has shape {image.shape}, it must be (..., H, W, C).")
     difference_x, smooth_x = _three_taps(image, -2)
     return (
         _three_taps(difference_x, -3)[1],

@@ -15,7 +15,15 @@ from s3net_kernels._dispatch import platform_of
 from s3net_kernels._native.library import load
 from s3net_kernels._varying import vary, varying
 
-__all__ = ["call", "packed_columns", "reduced", "storage_dtype", "unavailable", "unsupported"]
+__all__ = [
+    "call",
+    "packed_columns",
+    "reduced",
+    "scratch_dtype",
+    "storage_dtype",
+    "unavailable",
+    "unsupported",
+]
 
 
 def unavailable() -> str | None:
@@ -26,6 +34,8 @@ def unavailable() -> str | None:
 
 def unsupported(*arrays: Any) -> str | None:
     """Why the kernels decline a call on these arrays, or None."""
+    if any(array is not None and array.shape[-1:] == (0,) for array in arrays):
+        return "an array has no channels"
     platform = platform_of(*arrays)
     return None if platform == "cpu" else f"it runs on the CPU, and the call on a {platform}"
 
@@ -75,6 +85,14 @@ def storage_dtype(x: Array, compute: Any) -> jnp.dtype:
     """
     narrow = x.dtype == jnp.bfloat16 and compute == jnp.float32
     return jnp.dtype(x.dtype if narrow else compute)
+
+
+def scratch_dtype(kind: Any) -> jnp.dtype:
+    """Of results that are working memory for sums in ``kind``: an integer as wide.
+
+    What is left in them is no number, which ``jax_debug_nans`` would look for.
+    """
+    return jnp.dtype(f"int{8 * jnp.dtype(kind).itemsize}")
 
 
 def reduced(precision: str | None = None) -> int:

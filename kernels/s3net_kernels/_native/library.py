@@ -49,7 +49,10 @@ def load() -> ctypes.CDLL | str:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         return f"its library can't be loaded ({error})"
-    found = int(library.s3n_version())
+    try:
+        found = int(library.s3n_version())
+    except AttributeError:
+        return f"{path} is another library than that of the kernels"
     if found != VERSION:
         return f"its library is version {found}, version {VERSION} is needed: build it again"
     library.s3n_isa.restype = ctypes.c_char_p

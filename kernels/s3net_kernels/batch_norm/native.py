@@ -9,10 +9,11 @@ import functools
 from typing import cast
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
 
 __all__ = ["batch_norm", "supports", "unavailable"]
 
@@ -38,13 +39,13 @@ def _norm(x: Array, scale: Array, bias: Array, epsilon: float) -> Array:
     return _norm_fwd(x, scale, bias, epsilon)[0]
 
 
-def _partials(x: Array, sums: int) -> tuple[int, int, int]:
-    return (-(-x.shape[0] // _BLOCK_ROWS), sums, x.shape[1])
+def _partials(x: Array, sums: int, kind) -> tuple[tuple[int, int, int], jnp.dtype]:
+    return (-(-x.shape[0] // _BLOCK_ROWS), sums, x.shape[1]), scratch_dtype(kind)
 
 
 def _norm_fwd(x: Array, scale: Array, bias: Array, epsilon: float):
     kind, channels = scale.dtype, scale.shape
-    results = [(x.shape, x.dtype), (channels, kind), (channels, kind), (_partials(x, 3), kind)]
+    results = [(x.shape, x.dtype), (channels, kind), (channels, kind), _partials(x, 3, kind)]
     y, mean, rstd, _ = call("norm_forward", results, x, scale, bias, epsilon=epsilon)
     return y, (x, scale, mean, rstd)
 
@@ -52,7 +53,7 @@ def _norm_fwd(x: Array, scale: Array, bias: Array, epsilon: float):
 def _norm_bwd(epsilon: float, saved: tuple[Array, Array, Array, Array], dy: Array):
     x, scale, mean, rstd = saved
     kind, channels = scale.dtype, scale.shape
-    results = [(x.shape, x.dtype), (channels, kind), (channels, kind), (_partials(x, 2), kind)]
+    results = [(x.shape, x.dtype), (channels, kind), (channels, kind), _partials(x, 2, kind)]
     dx, dscale, dbias, _ = call("norm_backward", results, x, scale, mean, rstd, dy.astype(x.dtype))
     return dx, dscale, dbias
 

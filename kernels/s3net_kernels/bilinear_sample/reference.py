@@ -31,6 +31,7 @@ def bilinear_sample(x: Array, coords: Array, *, boundary: str, dtype=None) -> Ar
     for p, wy in _sides(y):
         for q, wx in _sides(z):
             inside = (p >= 0) & (p <= height - 1) & (q >= 0) & (q <= width - 1)
+            inside |= boundary == "edge"  # the pixel beyond the last is the last once more
             row = jnp.clip(p, 0, height - 1).astype(int)
             column = jnp.clip(q, 0, width - 1).astype(int)
             weight = jnp.where(inside, wy * wx, 0)[..., None].astype(value_kind)

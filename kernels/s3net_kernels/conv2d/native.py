@@ -17,6 +17,7 @@ from s3net_kernels._native import (
     call,
     packed_columns,
     reduced,
+    scratch_dtype,
     storage_dtype,
     unavailable,
     unsupported,
@@ -46,7 +47,7 @@ def conv2d(x: Array, w: Array, b: Array | None) -> Array:
 def _conv(x: Array, w: Array, b: Array, low: int) -> Array:
     kh, kw, channels, features = w.shape
     packed = (kh * kw * channels, packed_columns(features))
-    results = [((*x.shape[:3], features), x.dtype), (packed, w.dtype)]
+    results = [((*x.shape[:3], features), x.dtype), (packed, scratch_dtype(w.dtype))]
     return call("conv_forward", results, x, w.swapaxes(0, 1), b, reduced=low)[0]
 
 
@@ -61,8 +62,8 @@ def _conv_bwd(low: int, saved: tuple[Array, Array], dy: Array):
     dx = _conv(dy, w[::-1, ::-1].swapaxes(2, 3), zeros((channels,), w.dtype, w), low)
     bands = -(-x.shape[1] // _BAND_ROWS)
     turned = (kw, kh, channels, features)
-    shapes = [turned, (features,), (x.shape[0], bands, kh * kw * channels + 1, features)]
-    results = [(shape, w.dtype) for shape in shapes]
+    partials = (x.shape[0], bands, kh * kw * channels + 1, features)
+    results = [(turned, w.dtype), ((features,), w.dtype), (partials, scratch_dtype(w.dtype))]
     dw, db, _ = call("conv_weight_gradient", results, x, dy, reduced=low)
     return dx, dw.swapaxes(0, 1), db
 

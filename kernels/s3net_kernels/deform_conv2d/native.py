@@ -17,6 +17,7 @@ from s3net_kernels._native import (
     call,
     packed_columns,
     reduced,
+    scratch_dtype,
     storage_dtype,
     unavailable,
     unsupported,
@@ -46,7 +47,8 @@ def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | Non
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
 def _deform(x: Array, offset: Array, mask: Array, w: Array, b: Array, low: int) -> Array:
     columns, features = w.size // w.shape[3], w.shape[3]
-    results = [((*x.shape[:3], features), x.dtype), ((columns, packed_columns(features)), w.dtype)]
+    packed = ((columns, packed_columns(features)), scratch_dtype(w.dtype))
+    results = [((*x.shape[:3], features), x.dtype), packed]
     return call("deform_forward", results, x, offset, mask, w, b, reduced=low)[0]
 
 
@@ -64,10 +66,10 @@ def _deform_bwd(low: int, saved: tuple[Array, Array, Array, Array], dy: Array):
         mask.shape,
         w.shape,
         (features,),
-        (features, packed_columns(columns)),
-        (x.shape[0], bands, columns + 1, features),
     ]
+    scratch = [(features, packed_columns(columns)), (x.shape[0], bands, columns + 1, features)]
     results = [(shape, w.dtype) for shape in shapes]
+    results += [(shape, scratch_dtype(w.dtype)) for shape in scratch]
     dx, doffset, dmask, dw, db, *_ = call(
         "deform_backward", results, x, offset, mask, w, dy.astype(x.dtype), reduced=low
     )

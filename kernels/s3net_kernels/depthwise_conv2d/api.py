@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from s3net_kernels._check import as_float, need, need_kernel, need_pixels, need_rank
 from s3net_kernels._dispatch import dispatch
 
-__all__ = ["check_branch", "depthwise_conv2d"]
+__all__ = ["check_branch", "depthwise_conv2d", "within"]
 
 
 def depthwise_conv2d(
@@ -44,7 +44,12 @@ def depthwise_conv2d(
     need_rank(name, "x", x, "N, H, W, C")
     need_pixels(name, x)
     b = check_branch(name, x, w, b, dilation)
-    return dispatch(name, implementation, x, w, b, dilation=dilation)
+    return dispatch(name, implementation, x, w, b, dilation=within(x, dilation))
+
+
+def within(x: Array, dilation: int) -> int:
+    """A dilation no larger than the image, beyond which all are alike: the centre tap is left."""
+    return min(dilation, max(x.shape[1:3]))
 
 
 def check_branch(

@@ -9,7 +9,7 @@ import jax
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
 from s3net_kernels._varying import zeros
 
 __all__ = ["depthwise_conv2d", "supports", "unavailable"]
@@ -48,7 +48,7 @@ def _convolve_bwd(dilation: int, saved: tuple[Array, Array], dy: Array):
         (x.shape, x.dtype),
         (w.shape, kind),
         ((channels,), kind),
-        ((x.shape[0], bands, kh * kw + 1, channels), kind),
+        ((x.shape[0], bands, kh * kw + 1, channels), scratch_dtype(kind)),
     ]
     dx, dw, db, _ = call(
         "depthwise_backward", results, x, w[::-1, ::-1], dy.astype(x.dtype), dilation=dilation

@@ -9,8 +9,8 @@ from jax.typing import ArrayLike
 
 from s3net_kernels._check import as_float, need, need_pixels, need_rank
 from s3net_kernels._dispatch import dispatch
-from s3net_kernels.depthwise_conv2d.api import check_branch
-from s3net_kernels.linear.api import check_precision
+from s3net_kernels.depthwise_conv2d.api import check_branch, within
+from s3net_kernels.linear.api import check_precision, widened
 
 __all__ = ["gated_inception"]
 
@@ -88,10 +88,10 @@ def gated_inception(
             f"{name}: residual has shape {residual.shape}, it must be that of x, {x.shape}.",
         )
     check_precision(name, precision)
-    return dispatch(
+    y = dispatch(
         name,
         implementation,
-        x,
+        widened(x, residual),
         kernel,
         shift,
         tuple(branches),
@@ -99,6 +99,7 @@ def gated_inception(
         mixer,
         offset,
         residual,
-        dilations=tuple(dilations),
+        dilations=tuple(within(x, d) for d in dilations),
         precision=precision,
     )
+    return y.astype(x.dtype)

@@ -13,7 +13,14 @@ import jax
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, packed_columns, reduced, storage_dtype, unavailable
+from s3net_kernels._native import (
+    call,
+    packed_columns,
+    reduced,
+    scratch_dtype,
+    storage_dtype,
+    unavailable,
+)
 from s3net_kernels._varying import zeros
 from s3net_kernels.inception_depthwise import native as inception
 
@@ -83,7 +90,7 @@ def _gated(x: Array, parameters: _Parameters, residual: Array, options: _Options
 def _forward(x: Array, p: _Parameters, residual: Array, options: _Options, save: bool):
     gate = x.shape if save else (0, *x.shape[1:])
     results = [(shape, x.dtype) for shape in (x.shape, x.shape, gate)]
-    results.append(((p.mix_w.shape[0], packed_columns(x.shape[3])), p.w.dtype))
+    results.append(((p.mix_w.shape[0], packed_columns(x.shape[3])), scratch_dtype(p.w.dtype)))
     attributes = {"branches": options.branches, "reduced": options.reduced}
     return call("gated_forward", results, x, *p, residual, **attributes)
 
@@ -101,10 +108,10 @@ def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters]
     results = [
         (x.shape, x.dtype),
         *((leaf.shape, kind) for leaf in p),
-        (x.shape, x.dtype),
-        ((x.shape[0], count, *x.shape[1:]), x.dtype),
-        ((count, channels, packed_columns(channels)), kind),
-        ((x.shape[0], inception.image_parts(x), sums, channels), kind),
+        (x.shape, scratch_dtype(x.dtype)),
+        ((x.shape[0], count, *x.shape[1:]), scratch_dtype(x.dtype)),
+        ((count, channels, packed_columns(channels)), scratch_dtype(kind)),
+        ((x.shape[0], inception.image_parts(x), sums, channels), scratch_dtype(kind)),
     ]
     dy = dy.astype(x.dtype)
     dx, *gradients = call(

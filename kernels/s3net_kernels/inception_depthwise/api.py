@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from s3net_kernels._check import as_float, need, need_pixels, need_rank
 from s3net_kernels._dispatch import dispatch
-from s3net_kernels.depthwise_conv2d.api import check_branch
+from s3net_kernels.depthwise_conv2d.api import check_branch, within
 
 __all__ = ["inception_depthwise"]
 
@@ -59,5 +59,10 @@ def inception_depthwise(
         kernels.append(kernel)
         shifts.append(bias)
     return dispatch(
-        name, implementation, x, tuple(kernels), tuple(shifts), dilations=tuple(dilations)
+        name,
+        implementation,
+        x,
+        tuple(kernels),
+        tuple(shifts),
+        dilations=tuple(within(x, d) for d in dilations),
     )

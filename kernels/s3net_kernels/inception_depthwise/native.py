@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
 
 __all__ = [
     "Branches",
@@ -91,7 +91,7 @@ def _inception_bwd(branches: Branches, saved: tuple[Array, Array], dy: Array):
         (x.shape, x.dtype),
         (w.shape, w.dtype),
         ((len(branches), channels), w.dtype),
-        ((x.shape[0], image_parts(x), taps + len(branches), channels), w.dtype),
+        ((x.shape[0], image_parts(x), taps + len(branches), channels), scratch_dtype(w.dtype)),
     ]
     turned = turn_branches(w, branches)
     dx, dw, db, _ = call(

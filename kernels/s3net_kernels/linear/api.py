@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, overload
 
+import jax
 from jax import Array
 from jax.typing import ArrayLike
 
 from s3net_kernels._check import as_float, need
 from s3net_kernels._dispatch import dispatch
 
-__all__ = ["linear"]
+__all__ = ["check_precision", "linear", "widened"]
 
 
 @overload
@@ -59,8 +60,8 @@ def linear(
       residual: (..., O) floating point, or None.
       activation: f: None for none, or ``"gelu"``, z · Φ(z) with the exact Φ.
       precision: of the products in float32: None for float32; ``"bfloat16"`` rounds both
-        factors to bfloat16 where the hardware multiplies those faster (and is float32
-        elsewhere). Sums are float32 either way.
+        factors to bfloat16 (``native``: where the hardware multiplies those faster, and is
+        float32 elsewhere). Sums are float32 either way.
       through: return x too, for what else reads it, as a skip connection does: the two gradients
         of x then become one where the first is made, not in a pass of its own.
       implementation: see ``s3net_kernels``; None takes the best one.
@@ -101,7 +102,15 @@ def linear(
     )
     check_precision(name, precision)
     options = {"activation": activation, "precision": precision, "through": through}
-    return dispatch(name, implementation, x, w, b, residual, **options)
+    found = dispatch(name, implementation, widened(x, residual), w, b, residual, **options)
+    return jax.tree.map(lambda a: a.astype(x.dtype), found)
+
+
+def widened(x: Array, residual: Array | None) -> Array:
+    """``x``, in the dtype of a residual that is wider: implementations add in that of x."""
+    if residual is None or residual.dtype.itemsize <= x.dtype.itemsize:
+        return x
+    return x.astype(residual.dtype)
 
 
 def check_precision(operator: str, precision: str | None) -> None:

@@ -16,6 +16,7 @@ from s3net_kernels._native import (
     call,
     packed_columns,
     reduced,
+    scratch_dtype,
     storage_dtype,
     unavailable,
     unsupported,
@@ -85,7 +86,7 @@ def _forward(x: Array, w: Array, b: Array, residual: Array, options: _Options, s
     results = [
         ((rows, outputs), x.dtype),
         ((rows if slope else 0, outputs), x.dtype),
-        ((inputs, packed_columns(outputs)), w.dtype),
+        ((inputs, packed_columns(outputs)), scratch_dtype(w.dtype)),
     ]
     attributes = {"gelu": int(options.gelu), "reduced": options.reduced}
     return call("linear_forward", results, x, w, b, residual, **attributes)
@@ -100,9 +101,14 @@ def _linear_bwd(options: _Options, saved: tuple[Array, Array, Array], cotangents
     x, w, slope = saved
     dy, other = cotangents if options.through else (cotangents, x[:0])
     (rows, inputs), outputs = x.shape, w.shape[1]
-    shapes = [w.shape, (outputs,), (outputs, packed_columns(inputs))]
-    shapes.append((-(-rows // _BLOCK_ROWS), inputs + 1, outputs))
-    results = [(x.shape, x.dtype), *((shape, w.dtype) for shape in shapes)]
+    scratch = scratch_dtype(w.dtype)
+    results = [
+        (x.shape, x.dtype),
+        (w.shape, w.dtype),
+        ((outputs,), w.dtype),
+        ((outputs, packed_columns(inputs)), scratch),
+        ((-(-rows // _BLOCK_ROWS), inputs + 1, outputs), scratch),
+    ]
     dy = dy.astype(x.dtype)
     operands = x, w, slope, dy, other.astype(x.dtype)
     dx, dw, db, *_ = call("linear_backward", results, *operands, reduced=options.reduced)

@@ -40,6 +40,27 @@ def linear(
 
 def product(x: Array, w: Array, kind, precision: str | None) -> Array:
     """x @ w with sums in ``kind``; factors rounded to bfloat16 if so asked."""
-    narrow = precision == "bfloat16" and kind == jnp.float32
-    factor = jnp.bfloat16 if narrow else kind
-    return jnp.matmul(x.astype(factor), w.astype(factor), preferred_element_type=kind)
+    if precision == "bfloat16" and kind == jnp.float32:
+        rows = x.astype(kind).reshape(-1, x.shape[-1])
+        return _narrow(rows, w.astype(kind)).reshape(*x.shape[:-1], w.shape[1])
+    return jnp.matmul(x.astype(kind), w.astype(kind), preferred_element_type=kind)
+
+
+@jax.custom_vjp
+def _narrow(x: Array, w: Array) -> Array:
+    """float32 (M, K) @ (K, O) of factors rounded to bfloat16; so are its gradients, whose sums
+    JAX's own transpose would round too."""
+    factors = x.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
+    return jnp.matmul(*factors, preferred_element_type=jnp.float32)
+
+
+def _narrow_fwd(x: Array, w: Array):
+    return _narrow(x, w), (x, w)
+
+
+def _narrow_bwd(saved: tuple[Array, Array], g: Array):
+    x, w = saved
+    return _narrow(g, w.T), _narrow(x.T, g)
+
+
+_narrow.defvjp(_narrow_fwd, _narrow_bwd)

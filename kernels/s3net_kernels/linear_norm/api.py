@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, overload
 
+import jax
 from jax import Array
 from jax.typing import ArrayLike
 
 from s3net_kernels._check import as_float, need
 from s3net_kernels._dispatch import dispatch
-from s3net_kernels.linear.api import check_precision
+from s3net_kernels.linear.api import check_precision, widened
 
 __all__ = ["linear_norm"]
 
@@ -59,7 +60,8 @@ def linear_norm(
 
     z[..., o] = Σ_k x[..., k] · w[k, o] + b[o] + residual[..., o], and
     y[..., o] = (z[..., o] − mean[o]) / √(variance[o] + ε) · scale[o] + bias[o], with mean and
-    biased variance of z over all axes but the last. z is rounded to the dtype of ``x`` in between.
+    biased variance of z over all axes but the last. z is rounded to the dtype of ``x``, or of a
+    wider residual, in between.
 
     Args:
       x: (..., K) floating point, at least two axes.
@@ -114,4 +116,6 @@ def linear_norm(
     need(epsilon >= 0, f"{name}: epsilon is {epsilon}, it must not be negative.")
     check_precision(name, precision)
     options = {"epsilon": float(epsilon), "precision": precision, "through": through}
-    return dispatch(name, implementation, x, w, b, residual, scale, bias, **options)
+    wide = widened(x, residual)
+    found = dispatch(name, implementation, wide, w, b, residual, scale, bias, **options)
+    return jax.tree.map(lambda a: a.astype(x.dtype), found)

@@ -41,7 +41,7 @@ def softmax_losses(
     Args:
       logits: (N, H, W, K) floating point, K at least 1.
       labels: (N, H, W) integer, or None for each pixel's largest logit (the first of equals). A
-        label outside 0..K−1 scores 0.
+        label outside 0..K−1 counts as one whose logit is 0: the pixel costs log Σ exp logits.
       weight: (N, H, W) floating point, not negative, or None for 1; it gets no gradient.
       spatial: whether the second sum is wanted; H and W are then at least 2.
       implementation: see ``s3net_kernels``; None takes the best one.
@@ -65,6 +65,9 @@ def softmax_losses(
         labels = jnp.asarray(labels)
         if not jnp.issubdtype(labels.dtype, jnp.integer):
             raise TypeError(f"{name}: labels is {labels.dtype}, it must be integer.")
+        if labels.dtype.itemsize > 4:  # what int32 can't hold stays outside
+            labels = jnp.clip(labels, None, logits.shape[3])
+            labels = labels if labels.dtype == jnp.uint64 else jnp.clip(labels, -1)
         labels = labels.astype(jnp.int32)
     if weight is not None:
         weight = as_float(name, "weight", weight)

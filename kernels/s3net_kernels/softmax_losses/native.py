@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import call, storage_dtype, unavailable, unsupported
+from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
 from s3net_kernels._varying import zeros
 
 __all__ = ["softmax_losses", "supports", "unavailable"]
@@ -49,7 +49,7 @@ def _losses(z: Array, labels: Array, weight: Array, spatial: bool) -> tuple[Arra
     results = [
         ((2,), weight.dtype),
         ((images, height, width), jnp.int32),
-        ((images, -(-height // _BAND_ROWS), 2), weight.dtype),
+        ((images, -(-height // _BAND_ROWS), 2), scratch_dtype(weight.dtype)),
     ]
     sums, used, _ = call("losses_forward", results, z, labels, weight, spatial=int(spatial))
     return sums, used
