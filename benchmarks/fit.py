@@ -11,14 +11,13 @@ does the same steps. "Step by step" is no fit: its steps alone, each called from
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
 from benchmarks.candidates import COMPILED, EAGER, KEPT, LOOP, OURS, PLAIN, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
-from benchmarks.metadata import metadata, write_result
+from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.worker import measure
 
 __all__ = ["main"]
@@ -60,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
         content["presets"][preset] = _measure(preset, args)
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
+    print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
 
 
 def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from PIL import Image as PilImage
 import s3net_jax as s3
 from benchmarks.harness import interleave, ratio, summarise
 from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name, torch_device
-from benchmarks.metadata import metadata, write_result
+from benchmarks.metadata import as_json, metadata, write_result
 from s3net_jax.config import Config
 from s3net_jax.fitting import fit, fit_batch, grid
 from s3net_jax.io import prepare, read
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     name = content["source"] if args.images else "made-up"
     path = write_result(result_name("many", name), content)
-    print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
+    print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
 
 
 def _pictures(args: argparse.Namespace, config: Config) -> np.ndarray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ import numpy as np
 
 import s3net_jax as s3
 from benchmarks.machine import has_torch, hold_little_memory, result_name
-from benchmarks.metadata import metadata, write_result
+from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.trajectory import trajectories
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, config, implementations
 from s3net_kernels._arg_specs import ArgSpec
@@ -109,10 +109,12 @@ def _through_bfloat16(array: np.ndarray) -> np.ndarray:
 
 
 def _errors(actual: Any, expected: Any) -> list[float]:
-    return [
+    """Infinite where a result is not finite: a NaN would lose every comparison."""
+    errors = [
         relative_error(np.asarray(jnp.asarray(a, jnp.float32) if _low(a) else a), e)
         for a, e in zip(actual, expected, strict=True)
     ]
+    return [e if math.isfinite(e) else math.inf for e in errors]
 
 
 def _low(array: Any) -> bool:
@@ -169,16 +171,19 @@ def main(arguments: list[str] | None = None) -> None:
         start = "cross entropy differs by, and labels agree with float64, first to last step"
         done([f"{preset}: {start}", *map(_fit_line, fits)])
     path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
-    outside = [
-        row
+    print(as_json(content) if args.json else f"Written: {path}")
+    if args.check and (faults := _faults(content)):
+        print(*faults, sep="\n", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _faults(content: dict[str, Any]) -> list[str]:
+    """What a check must not let pass, a line each."""
+    return [
+        f"Outside its tolerance: {_operator_line(row).strip()}"
         for row in content["operators"]
         if row["share_of_tolerance"] > 1 and row["implementation"] != "torch"
     ]
-    if args.check and outside:
-        for row in outside:
-            print(f"Outside its tolerance: {row}", file=sys.stderr)
-        raise SystemExit(1)
 
 
 def _presets(only: str | None, quick: bool) -> tuple[str, ...]:

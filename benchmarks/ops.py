@@ -13,7 +13,6 @@ The file is written anew after every call: a run that is cut short leaves what i
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -25,7 +24,7 @@ import numpy as np
 
 from benchmarks.harness import interleave, ratio, summarise
 from benchmarks.machine import has_torch, hold_little_memory, result_name, synchronise
-from benchmarks.metadata import metadata, write_result
+from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.roofline import attainable_seconds, ceilings, traffic, work
 from s3net_kernels import (
     IMPLEMENTATIONS,
@@ -120,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not args.json:
             print(*map(_line, rows), sep="\n", flush=True)
     path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+    print(as_json(content) if args.json else f"Written: {path}")
 
 
 def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[list[dict[str, Any]]]:

@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.candidates import EAGER, OURS, Candidate, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
-from benchmarks.metadata import metadata, write_result
+from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.worker import Measured, measure
 
 __all__ = ["each_that_can", "main", "points"]
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
         path = write_result(result_name("scaling-quick" if args.quick else "scaling"), content)
         if not args.json:
             print(_line(rows[-1]), flush=True)
-    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+    print(as_json(content) if args.json else f"Written: {path}")
 
 
 def _first_to_go() -> None:

@@ -10,14 +10,13 @@ the step's parts alone, forward and backward, and that of its matrix products al
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
 from benchmarks.candidates import COMPILED, EAGER, KEPT, OURS, PLAIN, STOCK, step_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, result_name
-from benchmarks.metadata import metadata, write_result
+from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.parts import part_timings
 from benchmarks.products import product_seconds
 from benchmarks.worker import measure
@@ -65,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
             content["parts"] = part_timings(args.size, args.channels, args.repeats)
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
+    print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
 
 
 def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:

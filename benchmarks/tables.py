@@ -195,13 +195,17 @@ def _operator_errors(content: Content) -> str:
             row["dtype"],
             row["implementation"],
             str(row["calls"]),
-            f"{row['value']:.1e}",
-            f"{row['gradient']:.1e}",
-            f"{100 * row['share_of_tolerance']:.0f} %",
+            _error(row["value"]),
+            _error(row["gradient"]),
+            _error(row["share_of_tolerance"], ".0%").replace("%", " %"),
         ]
         for row in content["operators"]
     ]
     return text + table(head, rows)
+
+
+def _error(value: float | None, form: str = ".1e") -> str:
+    return "not finite" if value is None else format(value, form)
 
 
 def _trajectories(content: Content) -> str:
@@ -224,7 +228,7 @@ def _trajectories(content: Content) -> str:
                         row["implementation"],
                         row["dtype"],
                         str(mark + 1),
-                        f"{row['cross_entropy'][mark]:.1e}",
+                        _error(row["cross_entropy"][mark]),
                         f"{100 * row['labels'][mark]:.1f} %",
                     ]
                 )
