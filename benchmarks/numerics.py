@@ -6,7 +6,8 @@ compares each implementation, and PyTorch, with the reference in float64 over al
 of the tests, and fits of 50 steps with one in float64. Prints rows as they are measured, writes
 ``benchmarks/results/numerics-<place>.json`` (``numerics-fits-<place>.json`` with ``--only fits``),
 anew after every operator. With ``--check`` it ends with 1 if an error of ours exceeds its
-tolerance.
+tolerance, or if no call of an operator was served by the platform's own kernels: native ones on a
+CPU, Pallas on a GPU.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import ml_dtypes
 import numpy as np
 
 import s3net_jax as s3
-from benchmarks.machine import has_torch, hold_little_memory, result_name
+from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.trajectory import trajectories
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, config, implementations
@@ -38,6 +39,7 @@ __all__ = ["main", "operator_errors"]
 
 _DETERMINISTIC = ", deterministic"
 """Ends the name of an implementation without atomic additions, which the default has on a GPU."""
+_DTYPES = ("float32", "bfloat16")
 _THREADS = min(8, os.cpu_count() or 1)
 """Calls that are measured at once: compiling them takes the time."""
 
@@ -172,14 +174,25 @@ def main(arguments: list[str] | None = None) -> None:
         done([f"{preset}: {start}", *map(_fit_line, fits)])
     path = write_result(name, content)
     print(as_json(content) if args.json else f"Written: {path}")
-    if args.check and (faults := _faults(content)):
+    asked = [] if args.only == "fits" else args.operator
+    if args.check and (faults := _faults(content, asked)):
         print(*faults, sep="\n", file=sys.stderr)
         raise SystemExit(1)
 
 
-def _faults(content: dict[str, Any]) -> list[str]:
-    """What a check must not let pass, a line each."""
-    return [
+def _faults(content: dict[str, Any], operators: list[str]) -> list[str]:
+    """What a check must not let pass, a line each: ``operators`` that this platform's own kernels
+    did not serve, and errors outside the tolerance."""
+    own = "pallas" if on_gpu() else "native"
+    served = {(r["operator"], r["dtype"], r["implementation"]) for r in content["operators"]}
+    there = implementations()
+    missing = [
+        f"Not checked: {operator} {dtype} by {own}: {there[operator][own] or 'no call was served'}."
+        for operator in operators
+        for dtype in _DTYPES
+        if (operator, dtype, own) not in served
+    ]
+    return missing + [
         f"Outside its tolerance: {_operator_line(row).strip()}"
         for row in content["operators"]
         if row["share_of_tolerance"] > 1 and row["implementation"] != "torch"
@@ -203,7 +216,7 @@ def _operators(operators: list[str], quick: bool) -> Iterator[list[dict[str, Any
         specs = [s for s in module(operator, "arg_specs").SPECS if s.dtype == "float32"]
         specs = specs[1:2] if quick else specs
         rows = []
-        for dtype in ("float32", "bfloat16") if specs and names else ():
+        for dtype in _DTYPES if specs and names else ():
             worst: dict[str, dict[str, Any]] = {}
             run = functools.partial(operator_errors, dtype=dtype, names=names)
             with ThreadPoolExecutor(_THREADS) as pool:

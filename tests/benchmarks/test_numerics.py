@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import numerics
 from benchmarks.tables import numerics_table
+from s3net_kernels import UnsupportedError
 
 QUICK = ["--quick", "--check", "--only", "operators", "--operator", "linear"]
 
@@ -52,3 +53,27 @@ def test_a_kernel_that_gives_nan_fails(monkeypatch, written, capsys):
 def test_errors_are_never_nan():
     found = numerics._errors([np.array([np.nan, 1.0]), np.ones(2)], [np.ones(2), np.ones(2)])
     assert found == [np.inf, 0]
+
+
+def test_a_check_without_the_kernels_fails(monkeypatch, written, capsys):
+    there = {"linear": {"xla": None, "native": "its library is missing", "pallas": "no GPU"}}
+    monkeypatch.setattr(numerics, "IMPLEMENTATIONS", ("xla", "native", "pallas"))
+    monkeypatch.setattr(numerics, "implementations", lambda: there)
+    with pytest.raises(SystemExit) as ended:
+        numerics.main(QUICK)
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "Not checked: linear float32 by native: its library is missing." in said
+
+
+def test_a_check_of_calls_that_all_are_declined_fails(monkeypatch, written, capsys):
+    def declined(spec, name):
+        def run(*arrays):
+            raise UnsupportedError("not this one")
+
+        return run
+
+    monkeypatch.setattr(numerics, "_compiled", declined)
+    with pytest.raises(SystemExit) as ended:
+        numerics.main(QUICK)
+    assert ended.value.code == 1 and "no call was served" in capsys.readouterr().err
