@@ -18,7 +18,7 @@ from benchmarks.candidates import COMPILED, EAGER, KEPT, LOOP, OURS, PLAIN, fit_
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import as_json, metadata, write_result
-from benchmarks.worker import measure
+from benchmarks.worker import end_without_ours, measure
 
 __all__ = ["main"]
 
@@ -56,18 +56,26 @@ def main(arguments: list[str] | None = None) -> None:
     name = result_name("fit", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
     path = None
     for preset in args.preset or ["paper", "released"]:
-        content["presets"][preset] = _measure(preset, args)
+        rows, left_out = _measure(preset, args)
+        if left_out:
+            content.setdefault("left_out", {})[preset] = left_out
+        if not rows:
+            continue
+        content["presets"][preset] = rows
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
-    print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+    if path is not None:
+        print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+    end_without_ours(content)
 
 
-def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
+def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """Name to row, and of candidates that failed to why."""
     candidates = fit_candidates(
         preset, args.size, args.channels, args.dtype, args.steps, args.images
     )
     candidates = {n: c for n, c in candidates.items() if n in (args.only or n)}
-    found = measure(candidates, args.repeats)
+    found, left_out = measure(candidates, args.repeats)
     result: dict[str, Any] = {}
     for name, (seconds, _, peak) in found.items():
         n = candidates[name].images
@@ -85,7 +93,7 @@ def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
         ):
             if other in found and name.startswith(OURS) and LOOP not in name:
                 row[key] = ratio(found[other].seconds, per_image)
-    return result
+    return result, left_out
 
 
 def _table(content: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from benchmarks.candidates import EAGER, OURS, Candidate, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import as_json, metadata, write_result
-from benchmarks.worker import Measured, measure
+from benchmarks.worker import Found, measure
 
 __all__ = ["each_that_can", "main", "points"]
 
@@ -140,23 +140,19 @@ def _measure(point: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": result, **({"left_out": left_out} if left_out else {})}
 
 
-def each_that_can(
-    fits: dict[str, Candidate], repeats: int
-) -> tuple[dict[str, Measured], dict[str, str]]:
-    """In turns; where one of them ends early, one after the other, and why some are left out."""
-    with contextlib.suppress(RuntimeError):
-        return measure(fits, repeats), {}
-    found: dict[str, Measured] = {}
-    left_out: dict[str, str] = {}
+def each_that_can(fits: dict[str, Candidate], repeats: int) -> Found:
+    """In turns; where one of them fails, one after the other, and why some are left out."""
+    found = measure(fits, repeats)
+    if not found.left_out:
+        return found
+    found = Found({}, {})
     for name, candidate in fits.items():
-        try:
-            found |= measure({name: candidate}, repeats)
-        except RuntimeError as error:
-            killed = str(error).endswith(f"exit code -{signal.SIGKILL:d}")
-            left_out[name] = "killed, most likely out of memory" if killed else str(error)[:200]
-    if not found:
-        raise RuntimeError("; ".join(f"{name}: {why}" for name, why in left_out.items()))
-    return found, left_out
+        one = measure({name: candidate}, repeats)
+        found.measured.update(one.measured)
+        found.left_out.update(one.left_out)
+    if not found.measured:
+        raise RuntimeError("; ".join(f"{name}: {why}" for name, why in found.left_out.items()))
+    return found
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from benchmarks.machine import hold_little_memory, result_name
 from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.parts import part_timings
 from benchmarks.products import product_seconds
-from benchmarks.worker import measure
+from benchmarks.worker import end_without_ours, measure
 from s3net_kernels import keep_memory
 
 __all__ = ["main"]
@@ -56,7 +56,12 @@ def main(arguments: list[str] | None = None) -> None:
     name = result_name("step", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
     path = None
     for preset in args.preset or ["paper", "released"]:
-        content["presets"][preset] = _measure(preset, args)
+        rows, left_out = _measure(preset, args)
+        if left_out:
+            content.setdefault("left_out", {})[preset] = left_out
+        if not rows:
+            continue
+        content["presets"][preset] = rows
         content["products"][preset] = product_seconds(
             preset, args.size, args.channels, args.dtype, args.repeats
         )
@@ -64,13 +69,16 @@ def main(arguments: list[str] | None = None) -> None:
             content["parts"] = part_timings(args.size, args.channels, args.repeats)
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
-    print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+    if path is not None:
+        print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+    end_without_ours(content)
 
 
-def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
+def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """Name to row, and of candidates that failed to why."""
     candidates = step_candidates(preset, args.size, args.channels, args.dtype)
     wanted = {n: c for n, c in candidates.items() if n in (args.only or n)}
-    found = measure(wanted, args.repeats, args.limit)
+    found, left_out = measure(wanted, args.repeats, args.limit)
     result: dict[str, Any] = {}
     for name, (seconds, compile_seconds, peak) in found.items():
         row: dict[str, Any] = {**summarise(seconds), "compile_s": compile_seconds, "peak_mib": peak}
@@ -85,7 +93,7 @@ def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
             other += KEPT * name.endswith(KEPT)
             if other in found and name.startswith(OURS):
                 row[key] = ratio(found[other].seconds, seconds)
-    return result
+    return result, left_out
 
 
 def _table(content: dict[str, Any]) -> str:

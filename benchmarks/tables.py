@@ -77,7 +77,7 @@ def step_table(content: Content) -> str:
                     f"{row['peak_mib']:.0f}",
                 ]
             )
-    text += table(head, rows)
+    text += table(head, rows) + _left_out(content)
     for preset, products in content["products"].items():
         taken = [
             f"{content['presets'][preset][name]['median_s'] / products['median_s']:.2f} ({name})"
@@ -136,7 +136,16 @@ def fit_table(content: Content) -> str:
         for preset, found in content["presets"].items()
         for name, row in found.items()
     ]
-    return text + table(head, rows)
+    return text + table(head, rows) + _left_out(content)
+
+
+def _left_out(content: Content) -> str:
+    """Candidates that failed, and why."""
+    return "".join(
+        f"\nLeft out of `{preset}`: {name}: {why}\n"
+        for preset, found in content.get("left_out", {}).items()
+        for name, why in found.items()
+    )
 
 
 def ops_table(content: Content) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.harness import interleave, ratio, summarise
+from benchmarks.harness import interleave, ratio, summarise, take_turns
 
 
 def test_candidates_take_turns_after_warming_up():
@@ -34,3 +34,13 @@ def test_summaries_and_ratios():
         {"median": 3, "q1": 2.5, "q3": 3.5}
     )
     assert ratio([2.0], [1.0, 3.0])["median"] == 2
+
+
+def test_one_that_fails_leaves_the_turns_and_says_why():
+    answers = iter([1.0, 2.0])
+    left_out = {}
+    candidates = {"dies": lambda: next(answers), "lives": lambda: 1.0}
+    found = take_turns(candidates, repeats=3, warm=0, left_out=left_out)
+    assert found == {"lives": [1.0] * 3} and left_out == {"dies": "StopIteration"}
+    with pytest.raises(StopIteration):
+        take_turns(candidates, repeats=1)
