@@ -32,6 +32,8 @@ __all__ = [
     "OURS",
     "PLAIN",
     "STOCK",
+    "TORCH",
+    "USUAL",
     "XLA",
     "Candidate",
     "build",
@@ -44,6 +46,9 @@ Run = Callable[[], object]
 OURS, EAGER, COMPILED, STOCK = "s3net-jax", "torch eager", "torch.compile", "stock Flax"
 PLAIN = "torch eager, plain"
 """PyTorch as one writes it at first; the other two are as fast as we could make them."""
+TORCH = (EAGER, PLAIN, COMPILED)
+USUAL = ("paper", "released")
+"""Presets that are timed unless others are asked for."""
 KEPT = ", memory kept"
 """Ends the name of a candidate whose process keeps the memory it frees."""
 LOOP = ", step by step"

@@ -12,7 +12,6 @@ CPU, Pallas on a GPU.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import math
 import os
@@ -29,6 +28,7 @@ import numpy as np
 import s3net_jax as s3
 from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.trajectory import trajectories
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, config, implementations
 from s3net_kernels._arg_specs import ArgSpec
@@ -39,7 +39,6 @@ __all__ = ["main", "operator_errors"]
 
 _DETERMINISTIC = ", deterministic"
 """Ends the name of an implementation without atomic additions, which the default has on a GPU."""
-_DTYPES = ("float32", "bfloat16")
 _THREADS = min(8, os.cpu_count() or 1)
 """Calls that are measured at once: compiling them takes the time."""
 
@@ -125,18 +124,22 @@ def _low(array: Any) -> bool:
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.numerics", description=__doc__)
+    parser = Parser("numerics", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
-    parser.add_argument("--steps", type=int, default=50, help="of the whole optimisation")
-    parser.add_argument("--size", type=int, default=64, help="side of its image")
-    parser.add_argument("--channels", type=int, default=16)
-    parser.add_argument("--implementation", default="auto", help="of ours in the optimisation")
+    parser.add_argument("--steps", type=positive, default=50, help="of the whole optimisation")
+    parser.add_argument("--size", type=positive, default=64, help="side of its image")
+    parser.add_argument("--channels", type=positive, default=16)
+    parser.add_argument(
+        "--implementation",
+        choices=("auto", *IMPLEMENTATIONS),
+        default="auto",
+        help="of ours in the optimisation",
+    )
     parser.add_argument("--only", choices=("operators", "fits"), help="default: both")
     parser.add_argument("--check", action="store_true", help="fail outside the tolerance")
     parser.add_argument(
         "--quick", action="store_true", help="one spec an operator, 3 steps of one fit"
     )
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
     content: dict[str, Any] = {
@@ -145,10 +148,14 @@ def main(arguments: list[str] | None = None) -> None:
         "trajectories": {},
         "size": args.size,
         "channels": args.channels,
-        "metadata": metadata("python -m benchmarks.numerics " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
     parts = ["numerics", *["quick"] * args.quick, *["fits"] * (args.only == "fits")]
     name = result_name(*parts)
+    settings = ("steps", "size", "channels", "implementation")
+    whole = all(getattr(args, s) == parser.get_default(s) for s in settings)
+    whole = whole and args.only != "operators" and same(args.operator, OPERATORS)
+    parser.claim(name, arguments, narrowed=not (args.quick or whole), overwrite=args.overwrite)
 
     def done(lines: list[str]) -> None:
         # A run that is cut short leaves what it has measured.
@@ -167,7 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
             fit={"steps": 3 if args.quick else args.steps},
         )
         size = 16 if args.quick else args.size
-        dtypes = ("float32",) if args.quick else ("float32", "bfloat16")
+        dtypes = ("float32",) if args.quick else DTYPES
         fits = trajectories(settings, size, dtypes)
         content["trajectories"][preset] = fits
         start = "cross entropy differs by, and labels agree with float64, first to last step"
@@ -189,7 +196,7 @@ def _faults(content: dict[str, Any], operators: list[str]) -> list[str]:
     missing = [
         f"Not checked: {operator} {dtype} by {own}: {there[operator][own] or 'no call was served'}."
         for operator in operators
-        for dtype in _DTYPES
+        for dtype in DTYPES
         if (operator, dtype, own) not in served
     ]
     return missing + [
@@ -216,7 +223,7 @@ def _operators(operators: list[str], quick: bool) -> Iterator[list[dict[str, Any
         specs = [s for s in module(operator, "arg_specs").SPECS if s.dtype == "float32"]
         specs = specs[1:2] if quick else specs
         rows = []
-        for dtype in _DTYPES if specs and names else ():
+        for dtype in DTYPES if specs and names else ():
             worst: dict[str, dict[str, Any]] = {}
             run = functools.partial(operator_errors, dtype=dtype, names=names)
             with ThreadPoolExecutor(_THREADS) as pool:

@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.harness import interleave, ratio, summarise
 from benchmarks.machine import has_torch, hold_little_memory, result_name, synchronise
 from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.roofline import attainable_seconds, ceilings, traffic, work
 from s3net_kernels import (
     IMPLEMENTATIONS,
@@ -90,29 +91,31 @@ def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ops", description=__doc__)
+    parser = Parser("ops", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
     parser.add_argument("--implementation", nargs="+", choices=IMPLEMENTATIONS)
-    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--repeats", type=positive, default=7)
     parser.add_argument(
         "--limit", type=float, default=10.0, help="seconds: slow ones are repeated less often"
     )
     parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
     keep_memory()
     if args.quick:
         args.repeats = 2
+    name = result_name("ops-quick" if args.quick else "ops")
+    whole = args.implementation is None and same(args.dtype, DTYPES)
+    narrowed = not args.quick and not (whole and same(args.operator, OPERATORS))
+    parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     limits = ceilings(args.dtype, args.repeats, args.quick)
     content: dict[str, Any] = {
         "suite": "ops",
         "ceilings": limits,
         "rows": [],
-        "metadata": metadata("python -m benchmarks.ops " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
-    name = result_name("ops-quick" if args.quick else "ops")
     for rows in _rows(args, limits):
         content["rows"] += rows
         write_result(name, content)

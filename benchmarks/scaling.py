@@ -23,7 +23,9 @@ from benchmarks.candidates import EAGER, OURS, Candidate, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import Parser, positive, same
 from benchmarks.worker import Found, measure
+from s3net_jax import PRESETS
 
 __all__ = ["each_that_can", "main", "points"]
 
@@ -58,15 +60,16 @@ def points(
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("--preset", default="paper")
+    parser = Parser("scaling", __doc__)
+    parser.add_argument("--preset", choices=PRESETS, default="paper")
     parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
-    parser.add_argument("--steps", type=int, default=3, help="of each fit")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--images-size", type=int, help="where their number varies (64; GPU 256)")
+    parser.add_argument("--steps", type=positive, default=3, help="of each fit")
+    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument(
+        "--images-size", type=positive, help="where their number varies (64; GPU 256)"
+    )
     parser.add_argument("--limit", type=float, default=1800, help="seconds for a point")
     parser.add_argument("--quick", action="store_true", help="tiny points, once")
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     hold_little_memory()
@@ -84,14 +87,19 @@ def main(arguments: list[str] | None = None) -> None:
         "preset": args.preset,
         "steps": args.steps,
         "rows": rows,
-        "metadata": metadata("python -m benchmarks.scaling " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
     path = None
+    name = result_name("scaling-quick" if args.quick else "scaling")
+    settings = ("preset", "steps", "images_size")
+    whole = all(getattr(args, s) == parser.get_default(s) for s in settings)
+    narrowed = not (args.quick or (whole and same(args.axis, AXES)))
+    parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     for point in points(args.axis, base, images_size, args.quick):
         settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
         rows.append(point | _in_a_process(point | settings, args.limit))
         # Large points take many minutes: what is measured is kept if the run is stopped.
-        path = write_result(result_name("scaling-quick" if args.quick else "scaling"), content)
+        path = write_result(name, content)
         if not args.json:
             print(_line(rows[-1]), flush=True)
     print(as_json(content) if args.json else f"Written: {path}")

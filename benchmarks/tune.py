@@ -30,6 +30,7 @@ import numpy as np
 
 from benchmarks.machine import hold_little_memory, on_gpu
 from benchmarks.metadata import metadata
+from benchmarks.options import DTYPES, positive
 from benchmarks.trace import kernels_of
 from benchmarks.tuned_kernels import KERNELS
 from benchmarks.tuned_problems import problems
@@ -189,13 +190,13 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tune", description=__doc__)
     parser.add_argument("--budget", type=float, default=500, help="seconds for all problems")
-    parser.add_argument("--size", type=int, default=256, help="side of the images")
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--images", type=int, nargs="+", default=[1, 8, 64], help="at once")
-    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--size", type=positive, default=256, help="side of the images")
+    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--images", type=positive, nargs="+", default=[1, 8, 64], help="at once")
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--kernel", nargs="+", choices=KERNELS, help="default: all")
     parser.add_argument("--again", action="store_true", help="measure what the table has too")
-    parser.add_argument("--most", type=int, help="candidates of each problem at most")
+    parser.add_argument("--most", type=positive, help="candidates of each problem at most")
     parser.add_argument("--folder", type=Path, default=_tuning.FOLDER, help="of the table")
     parser.add_argument(
         "--interpret", action="store_true", help="without a GPU: tries the tuner, not the kernels"
