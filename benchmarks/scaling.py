@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.candidates import EAGER, OURS, Candidate, fit_candidates
@@ -111,10 +112,24 @@ def _first_to_go() -> None:
         file.write("1000")
 
 
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """``timeout`` ends this process by a signal: inside it is an exception, which ends the point's
+    process too. That one has a session of its own, and would go on."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.scaling", "--point", json.dumps(point)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+    with (
+        _ending_on_sigterm(),
+        subprocess.Popen(command, start_new_session=True, **pipes) as process,
+    ):
         try:
             out, err = process.communicate(timeout=limit)
         except BaseException as error:

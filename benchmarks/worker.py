@@ -69,6 +69,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
+            env=_environment(candidate),
         )
         try:
             self.compile_s = self._answer()
@@ -112,6 +113,15 @@ class Worker:
         if code == -signal.SIGKILL:
             raise RuntimeError("killed, most likely out of memory")
         raise RuntimeError(said[-1] if said and code > 0 else f"ended with exit code {code}")
+
+
+def _environment(candidate: Candidate) -> dict[str, str]:
+    """Without the programs that earlier runs left: compile times of a step are shown. On a GPU they
+    are needed again, by the process that takes the turns: gpu.sh gives each piece a new folder."""
+    if candidate.suite != "step" or on_gpu():
+        return dict(os.environ)
+    off = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+    return {**os.environ, **off}
 
 
 class Found(NamedTuple):
