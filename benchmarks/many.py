@@ -31,7 +31,14 @@ from PIL import Image as PilImage
 
 import s3net_jax as s3
 from benchmarks.harness import interleave, ratio, summarise
-from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name, torch_device
+from benchmarks.machine import (
+    allow_tf32,
+    has_torch,
+    hold_little_memory,
+    on_gpu,
+    result_name,
+    torch_device,
+)
 from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.options import Parser, positive
 from s3net_jax.arguments import UsageError
@@ -133,6 +140,7 @@ def _images(pictures: np.ndarray, config: Config, args: argparse.Namespace) -> d
     batch = f"batches of {args.batch}"
     candidates: dict[str, Callable[[], object]] = {"one by one": singles, batch: together}
     if has_torch():
+        allow_tf32()
         candidates["torch, one by one"] = torch_loop
     seconds = interleave(candidates, repeats=args.repeats)
     result: dict[str, Any] = {}

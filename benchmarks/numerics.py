@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -26,7 +27,7 @@ import ml_dtypes
 import numpy as np
 
 import s3net_jax as s3
-from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name
+from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name, tf32
 from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.trajectory import trajectories
@@ -60,12 +61,7 @@ def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, di
             continue
         found[name] = _errors(actual, expected)
     if has_torch():
-        import torch
-
         from benchmarks.torch_operators import torch_call
-
-        # TF32 is another precision, not another rounding: neither side has it.
-        torch.backends.cudnn.allow_tf32 = False
 
         made = torch_call(spec, args)
         if made is not None:
@@ -165,9 +161,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     if args.only != "fits":
         done(["largest error relative to the largest value: value, gradients, share of tolerance"])
-        for rows in _operators(args.operator, args.quick):
-            content["operators"] += rows
-            done([*map(_operator_line, rows)])
+        # TF32 is another precision, not another rounding: neither side has it.
+        with tf32(False) if has_torch() else nullcontext():
+            for rows in _operators(args.operator, args.quick):
+                content["operators"] += rows
+                done([*map(_operator_line, rows)])
     for preset in _presets(args.only, args.quick):
         settings = s3.preset(preset).replace(
             model={"channels": args.channels, "implementation": args.implementation},
@@ -175,7 +173,9 @@ def main(arguments: list[str] | None = None) -> None:
         )
         size = 16 if args.quick else args.size
         dtypes = ("float32",) if args.quick else DTYPES
-        fits = trajectories(settings, size, dtypes)
+        # Both sides as they fit: on a GPU with products in TF32.
+        with tf32(True) if has_torch() else nullcontext():
+            fits = trajectories(settings, size, dtypes)
         content["trajectories"][preset] = fits
         start = "cross entropy differs by, and labels agree with float64, first to last step"
         done([f"{preset}: {start}", *map(_fit_line, fits)])

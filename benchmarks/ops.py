@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import interleave, ratio, summarise
-from benchmarks.machine import has_torch, hold_little_memory, result_name, synchronise
+from benchmarks.machine import allow_tf32, has_torch, hold_little_memory, result_name, synchronise
 from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.roofline import attainable_seconds, ceilings, traffic, work
@@ -69,6 +69,7 @@ def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
     """The same by PyTorch; empty where it has nothing like it."""
     from benchmarks.torch_operators import torch_call
 
+    allow_tf32()
     made = torch_call(spec, args)
     if made is None:
         return {}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 import s3net_jax as s3
 from benchmarks.harness import interleave
-from benchmarks.machine import has_torch, on_gpu, synchronise, torch_device
+from benchmarks.machine import allow_tf32, has_torch, on_gpu, synchronise, torch_device
 from s3net_jax.config import Config
 
 __all__ = ["product_seconds", "product_shapes"]
@@ -93,6 +93,7 @@ def _in_a_row() -> int:
 def _of_torch(shape: Shape, dtype: str) -> dict[str, Any]:
     import torch
 
+    allow_tf32()
     pixels, inputs, outputs = shape
     kind = {"dtype": getattr(torch, dtype), "device": torch_device()}
     x, w = torch.ones((pixels, inputs), **kind), torch.ones((inputs, outputs), **kind)

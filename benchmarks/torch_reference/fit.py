@@ -112,7 +112,7 @@ class Trainer:
         if matrix is None and not turned:
             matrix = draw_affine(self.generator, affine, self.shape)
         if matrix is not None:
-            matrix = torch.as_tensor(matrix, dtype=self.dtype).to(self.device)
+            matrix = torch.as_tensor(matrix, dtype=self.dtype).to(self.device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             loss, terms, labels = self.objective(

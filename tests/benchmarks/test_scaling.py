@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-RUN = "from benchmarks import scaling; import sys; sys.executable = {!r}; scaling._in_a_process({{}}, 99)"
+RUN = """
+import sys
+from benchmarks import scaling
+sys.executable = {!r}
+scaling._in_a_process({{}}, 99)
+"""
 
 
 def _runs(pid: int) -> bool:
