@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["Timing", "interleave", "ratio", "reason", "summarise", "take_turns"]
+from benchmarks.machine import on_gpu
+
+__all__ = ["Timing", "in_a_row", "interleave", "ratio", "reason", "summarise", "take_turns"]
 
 Timing = dict[str, float]
 
 
+_IN_A_ROW = 20
+_SHORT = 0.02
+"""Seconds that calls in a row may take together."""
 _ROUNDS = 3
 """That are taken whatever they take."""
 
@@ -85,6 +92,34 @@ def reason(error: Exception) -> str:
     """A line that says why a candidate failed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def in_a_row(launch: Callable[[], Any], wait: Callable[[Any], object]) -> Callable[[], float]:
+    """A function that says how many seconds a call took, for :func:`take_turns`.
+
+    On a GPU it launches short ones several times before it waits: as in a step, launching one
+    costs no time while another runs.
+
+    Args:
+      launch: starts the work, and returns what there is to wait for.
+      wait: for what ``launch`` returned last.
+    """
+
+    def take(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count - 1):
+            launch()
+        wait(launch())
+        return (time.perf_counter() - start) / count
+
+    @functools.cache
+    def count() -> int:
+        if not on_gpu():
+            return 1
+        take(1)
+        return max(1, min(_IN_A_ROW, int(_SHORT / take(1))))
+
+    return lambda: take(count())
 
 
 def summarise(seconds: list[float]) -> Timing:

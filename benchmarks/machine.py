@@ -77,7 +77,7 @@ def tf32(allowed: bool) -> Iterator[None]:
         _set_tf32(*before)
 
 
-def _set_tf32(matmul: bool, cudnn: bool) -> None:
+def _set_tf32(matmul: Any, cudnn: Any) -> None:
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = matmul
