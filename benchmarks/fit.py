@@ -11,15 +11,27 @@ does the same steps. "Step by step" is no fit: its steps alone, each called from
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
-from benchmarks.candidates import COMPILED, EAGER, KEPT, LOOP, OURS, PLAIN, fit_candidates
+from benchmarks.candidates import (
+    COMPILED,
+    EAGER,
+    KEPT,
+    LOOP,
+    OURS,
+    PLAIN,
+    TORCH,
+    USUAL,
+    Candidate,
+    fit_candidates,
+)
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
-from benchmarks.metadata import metadata, write_result
-from benchmarks.worker import measure
+from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import DTYPES, Parser, positive, same
+from benchmarks.worker import end_without_ours, measure
+from s3net_jax import PRESETS
 
 __all__ = ["main"]
 
@@ -28,23 +40,27 @@ FULL_STEPS = 50
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fit", description=__doc__)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--steps", type=int, default=FULL_STEPS, help="steps of a fit, timed")
-    parser.add_argument("--images", type=int, nargs="+", help="images at once (1 4; GPU 1 8 32 64)")
-    parser.add_argument("--preset", action="append", help="default: paper and released")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser = Parser("fit", __doc__)
+    parser.add_argument("--size", type=positive, default=256)
+    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--steps", type=positive, default=FULL_STEPS, help="steps of a fit, timed")
+    parser.add_argument(
+        "--images", type=positive, nargs="+", help="images at once (1 4; GPU 1 8 32 64)"
+    )
+    parser.add_argument(
+        "--preset", action="append", choices=PRESETS, help="default: paper and released"
+    )
+    parser.add_argument("--repeats", type=positive, default=3)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, 2 steps, once")
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
     if args.quick:
         args.size, args.channels, args.steps, args.repeats = 24, 8, 2, 1
         args.images = args.images or [1, 2]
-    args.images = args.images or ([1, 8, 32, 64] if on_gpu() else [1, 4])
+    usual = [1, 8, 32, 64] if on_gpu() else [1, 4]
+    args.images = args.images or usual
     content: dict[str, Any] = {
         "suite": "fit",
         "size": args.size,
@@ -52,23 +68,38 @@ def main(arguments: list[str] | None = None) -> None:
         "dtype": args.dtype,
         "steps": args.steps,
         "presets": {},
-        "metadata": metadata("python -m benchmarks.fit " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
     name = result_name("fit", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
     path = None
-    for preset in args.preset or ["paper", "released"]:
-        content["presets"][preset] = _measure(preset, args)
+    presets = args.preset or USUAL
+    parser.check_names(args.only, _candidates(presets[0], args), TORCH)
+    whole = args.only is None and same(presets, USUAL) and same(args.images, usual)
+    narrowed = not args.quick and not (whole and args.steps == FULL_STEPS)
+    parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
+    for preset in presets:
+        rows, left_out = _measure(preset, args)
+        if left_out:
+            content.setdefault("left_out", {})[preset] = left_out
+        if not rows:
+            continue
+        content["presets"][preset] = rows
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
+    if path is not None:
+        print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+    end_without_ours(content)
 
 
-def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
-    candidates = fit_candidates(
-        preset, args.size, args.channels, args.dtype, args.steps, args.images
-    )
+def _candidates(preset: str, args: argparse.Namespace) -> dict[str, Candidate]:
+    return fit_candidates(preset, args.size, args.channels, args.dtype, args.steps, args.images)
+
+
+def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """Name to row, and of candidates that failed to why."""
+    candidates = _candidates(preset, args)
     candidates = {n: c for n, c in candidates.items() if n in (args.only or n)}
-    found = measure(candidates, args.repeats)
+    found, left_out = measure(candidates, args.repeats)
     result: dict[str, Any] = {}
     for name, (seconds, _, peak) in found.items():
         n = candidates[name].images
@@ -86,7 +117,7 @@ def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
         ):
             if other in found and name.startswith(OURS) and LOOP not in name:
                 row[key] = ratio(found[other].seconds, per_image)
-    return result
+    return result, left_out
 
 
 def _table(content: dict[str, Any]) -> str:

@@ -18,8 +18,9 @@
 #
 # Needs python3 (or $PYTHON) with jax for CUDA, flax, optax, torch; installs nothing. Result files go to
 # benchmarks/results, or where $S3NET_BENCHMARKS_RESULTS says; with $OUT set, those that a piece
-# wrote, and the tuned table, are copied into it. Each piece has its own time limit ($LIMIT
-# seconds, or 570), and one that fails does not stop the others: the exit code says so.
+# wrote, and the tuned table, are copied into it. What brief measures replaces the file of a whole
+# run in that folder. Each piece has its own time limit ($LIMIT seconds, at least 100, or 570; brief
+# 300), and one that fails does not stop the others: the exit code says so.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,9 +30,20 @@ export TF_CPP_MIN_LOG_LEVEL=2
 # Programs compiled by one piece are there for the next.
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-/tmp/s3net-gpu-cache}"
 python="${PYTHON:-python3}"
-limit="${LIMIT:-570}"
+pieces="check tune step fit ops fit-bfloat16 step-bfloat16 check-fits scaling trace"
 
+refuse() {
+  echo "$1" >&2
+  exit 2
+}
+
+case "${1:-}" in
+  -h | --help)
+    sed -n '2,/^set /s/^# \{0,1\}//p' benchmarks/gpu.sh
+    exit 0 ;;
+esac
 brief=0
+limit="${LIMIT:-570}"
 if [ "${1:-}" = brief ]; then
   brief=1
   limit="${LIMIT:-300}"
@@ -39,40 +51,63 @@ if [ "${1:-}" = brief ]; then
   [ $# -gt 0 ] || set -- check tune step fit
 fi
 [ $# -gt 0 ] || set -- check tune step fit ops fit-bfloat16 step-bfloat16 check-fits scaling
+for name in "$@"; do
+  case " $pieces " in
+    *" $name "*) ;;
+    *) refuse "There is no piece '$name': take ${pieces// /, }, or --help." ;;
+  esac
+done
+# Of less, tuning would have nothing left beside its start.
+[[ $limit =~ ^[1-9][0-9]{2,8}$ ]] || refuse "LIMIT is '$limit': give whole seconds, at least 100."
+budget=$((limit - 60))
+[ $brief = 0 ] || [ $budget -lt 150 ] || budget=150
+
+results="${S3NET_BENCHMARKS_RESULTS:-benchmarks/results}"
+for folder in "$results" ${OUT:+"$OUT"}; do
+  { mkdir -p "$folder" && probe=$(mktemp "$folder/.probe-XXXXXX") && rm "$probe"; } 2>/dev/null ||
+    refuse "Results can't be written to $folder: name another folder by S3NET_BENCHMARKS_RESULTS or OUT."
+done
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 
 piece() {
   case "$1" in
-    check) run numerics --check --only operators ;;
+    check) run numerics --check --only operators --overwrite ;;
     check-fits) run numerics --only fits ;;
     tune)
-      if [ $brief = 1 ]; then run tune --budget 150 --images 32 1
-      else run tune --budget "$((limit - 60))"; fi ;;
+      if [ $brief = 1 ]; then run tune --budget "$budget" --images 32 1
+      else run tune --budget "$budget"; fi ;;
     ops) run ops --repeats 9 --limit 2 ;;
     step)
-      if [ $brief = 1 ]; then run step --repeats 9 --limit 4 --preset released --preset paper
-      else run step --repeats 15; fi ;;
-    step-bfloat16) run step --repeats 15 --dtype bfloat16 ;;
+      if [ $brief = 1 ]; then new_programs step --repeats 9 --limit 4 --preset released --preset paper
+      else new_programs step --repeats 15; fi ;;
+    step-bfloat16) new_programs step --repeats 15 --dtype bfloat16 ;;
     fit)
       if [ $brief = 1 ]; then
         # Compiling PyTorch's fit takes longer than all else: a step shows what it brings.
         run fit --repeats 2 --images 1 32 --preset released --preset paper \
-          --only "s3net-jax" "s3net-jax, 32 at once" "torch eager"
+          --only "s3net-jax" "s3net-jax, 32 at once" "torch eager" --overwrite
       else run fit --repeats 3; fi ;;
     fit-bfloat16)
       if [ $brief = 1 ]; then
         run fit --repeats 2 --images 100 --dtype bfloat16 --preset released --preset paper \
-          --only "s3net-jax, 100 at once" "torch eager"
+          --only "s3net-jax, 100 at once" "torch eager" --overwrite
       else run fit --repeats 3 --dtype bfloat16; fi ;;
     scaling) run scaling --limit 60 ;;
     trace) run trace --images 1 32 --dtype float32 bfloat16 ;;
-    *)
-      echo "There is no piece '$1': take check, tune, step, fit, ops, fit-bfloat16, step-bfloat16, check-fits, scaling or trace." >&2
-      return 2 ;;
   esac
 }
 
 run() {
   PYTHONUNBUFFERED=1 timeout --kill-after=10 "$limit" "$python" -m "benchmarks.$@"
+}
+
+# Compile times are shown: those of programs that an earlier piece left would be none.
+new_programs() {
+  local folder
+  folder=$(mktemp -d "$scratch/XXXXXX")
+  JAX_COMPILATION_CACHE_DIR="$folder/jax" TORCHINDUCTOR_CACHE_DIR="$folder/inductor" \
+    TRITON_CACHE_DIR="$folder/triton" run "$@"
 }
 
 "$python" - <<'PY' || exit 1
@@ -84,12 +119,9 @@ if kind.platform == "cpu":
     sys.exit("JAX sees no GPU here.")
 PY
 
-results="${S3NET_BENCHMARKS_RESULTS:-benchmarks/results}"
-mkdir -p "$results"
-since=$(mktemp)
+since="$scratch/since"
 # What is written at once would be no newer: times of files have steps.
 touch -d '1 second ago' "$since"
-trap 'rm -f "$since"' EXIT
 status=0
 for name in "$@"; do
   echo "== $name"
@@ -97,7 +129,6 @@ for name in "$@"; do
   piece "$name" || { code=$?; status=1; echo "== $name failed with exit code $code"; }
   echo "== $name took $((SECONDS - start)) s"
   if [ -n "${OUT:-}" ]; then
-    mkdir -p "$OUT"
     # Where the results lie there already, only the tuned table is new.
     find "$results" kernels/s3net_kernels/tuned -name '*.json' -newer "$since" -exec cp {} "$OUT" \; 2>/dev/null
   fi

@@ -6,7 +6,8 @@ import importlib.util
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import jax
 from s3net_kernels._native import instruction_set
 
 __all__ = [
+    "allow_tf32",
     "cpu_model",
     "has_torch",
     "hold_little_memory",
@@ -24,6 +26,7 @@ __all__ = [
     "place",
     "result_name",
     "synchronise",
+    "tf32",
     "torch_device",
 ]
 
@@ -52,6 +55,33 @@ def has_torch() -> bool:
 def torch_device() -> str:
     """PyTorch's name of the device that JAX computes on."""
     return "cuda" if on_gpu() else "cpu"
+
+
+def allow_tf32() -> None:
+    """Let PyTorch multiply float32 matrices in TF32 on a GPU, as ours does there: for timing."""
+    if on_gpu():
+        _set_tf32(True, True)
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """PyTorch's products and convolutions in TF32 or not, and afterwards as before: for
+    comparing values."""
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    _set_tf32(allowed, allowed)
+    try:
+        yield
+    finally:
+        _set_tf32(*before)
+
+
+def _set_tf32(matmul: Any, cudnn: Any) -> None:
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = matmul
+    torch.backends.cudnn.allow_tf32 = cudnn
 
 
 def synchronise() -> None:

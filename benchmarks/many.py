@@ -31,11 +31,21 @@ from PIL import Image as PilImage
 
 import s3net_jax as s3
 from benchmarks.harness import interleave, ratio, summarise
-from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name, torch_device
-from benchmarks.metadata import metadata, write_result
+from benchmarks.machine import (
+    allow_tf32,
+    has_torch,
+    hold_little_memory,
+    on_gpu,
+    result_name,
+    torch_device,
+)
+from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import Parser, positive
+from s3net_jax.arguments import UsageError
 from s3net_jax.config import Config
 from s3net_jax.fitting import fit, fit_batch, grid
 from s3net_jax.io import prepare, read
+from s3net_jax.io.errors import InputError
 from s3net_jax.run.discover import discover
 
 __all__ = ["main"]
@@ -49,14 +59,13 @@ _VALUES = {  # 27 settings around the paper's
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.many", description=__doc__)
+    parser = Parser("many", __doc__)
     parser.add_argument("--images", metavar="DIR", help="pictures; default: made up")
-    parser.add_argument("--count", type=int, default=8, help="of the pictures")
-    parser.add_argument("--preset", default="released", help="of the images (default: released)")
-    parser.add_argument("--batch", type=int, default=64 if on_gpu() else 4)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--count", type=positive, default=8, help="of the pictures")
+    parser.add_argument("--preset", choices=s3.PRESETS, default="released", help="of the images")
+    parser.add_argument("--batch", type=positive, default=64 if on_gpu() else 4)
+    parser.add_argument("--repeats", type=positive, default=3)
     parser.add_argument("--quick", action="store_true", help="tiny, once, without processes")
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
     config = s3.preset(args.preset)
@@ -65,28 +74,39 @@ def main(arguments: list[str] | None = None) -> None:
         args.count, args.repeats, args.batch = 2, 1, 2
         tiny = {"input": {"size": 24}, "model": {"channels": 8, "blocks": 1}, "fit": {"steps": 2}}
         config, sweep = config.replace(**tiny), sweep.replace(**tiny)
-    pictures = _pictures(args, config)
+    name = _source(args).replace(" pictures", "")
+    name = result_name("many", name, *["quick"] * args.quick)
+    parser.claim(name, arguments, narrowed=False, overwrite=args.overwrite)
+    try:
+        pictures = _pictures(args, config)
+    except (UsageError, InputError) as error:
+        parser.error(f"--images {args.images}: {error}")
     content: dict[str, Any] = {
         "suite": "many",
         "preset": args.preset,
         "size": config.input.size,
         "channels": config.model.channels,
-        "source": Path(args.images).parent.name if args.images else "made-up pictures",
+        "source": _source(args),
         "images": _images(pictures, config, args),
         "sweep": _sweep(pictures[0], sweep, args.repeats),
         "processes": None if on_gpu() or args.quick else _processes(args),
-        "metadata": metadata("python -m benchmarks.many " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
-    name = content["source"] if args.images else "made-up"
-    path = write_result(result_name("many", name), content)
-    print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
+    path = write_result(name, content)
+    print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+
+
+def _source(args: argparse.Namespace) -> str:
+    return Path(args.images).parent.name if args.images else "made-up pictures"
 
 
 def _pictures(args: argparse.Namespace, config: Config) -> np.ndarray:
     """(N, h, w, 3) network inputs."""
     if args.images:
-        paths = [source.path for source in discover([args.images])][: args.count]
-        return np.stack([prepare(read(path), config.input) for path in paths])
+        sources = discover([args.images])[: args.count]
+        if problems := [source.problem for source in sources if source.problem]:
+            raise UsageError(problems[0])
+        return np.stack([prepare(read(source.path), config.input) for source in sources])
     random = np.random.default_rng(0)
     coarse = random.random((args.count, 8, 8, 3)).astype(np.float32)
     shape = (args.count, config.input.size, config.input.size, 3)
@@ -120,6 +140,7 @@ def _images(pictures: np.ndarray, config: Config, args: argparse.Namespace) -> d
     batch = f"batches of {args.batch}"
     candidates: dict[str, Callable[[], object]] = {"one by one": singles, batch: together}
     if has_torch():
+        allow_tf32()
         candidates["torch, one by one"] = torch_loop
     seconds = interleave(candidates, repeats=args.repeats)
     result: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 from benchmarks.machine import cpu_model
 from s3net_jax.run.environment import devices, versions
 
-__all__ = ["RESULTS", "metadata", "write_result"]
+__all__ = ["RESULTS", "as_json", "metadata", "write_result"]
 
 RESULTS = Path(os.environ.get("S3NET_BENCHMARKS_RESULTS") or Path(__file__).parent / "results")
 """Folder of the result files; ``S3NET_BENCHMARKS_RESULTS`` names another."""
@@ -45,9 +46,22 @@ def write_result(name: str, content: dict[str, Any], folder: Path | None = None)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    temporary.write_text(as_json(content, sort_keys=True) + "\n")
     os.replace(temporary, path)
     return path
+
+
+def as_json(content: dict[str, Any], **options: Any) -> str:
+    """The text of ``content``; null where a number is not finite, which JSON has no word for."""
+    return json.dumps(_finite(content), indent=1, allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _machine() -> dict[str, Any]:

@@ -6,18 +6,19 @@ compares each implementation, and PyTorch, with the reference in float64 over al
 of the tests, and fits of 50 steps with one in float64. Prints rows as they are measured, writes
 ``benchmarks/results/numerics-<place>.json`` (``numerics-fits-<place>.json`` with ``--only fits``),
 anew after every operator. With ``--check`` it ends with 1 if an error of ours exceeds its
-tolerance.
+tolerance, or if no call of an operator was served by the platform's own kernels: native ones on a
+CPU, Pallas on a GPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
+import math
 import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -26,8 +27,9 @@ import ml_dtypes
 import numpy as np
 
 import s3net_jax as s3
-from benchmarks.machine import has_torch, hold_little_memory, result_name
-from benchmarks.metadata import metadata, write_result
+from benchmarks.machine import has_torch, hold_little_memory, on_gpu, result_name, tf32
+from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.trajectory import trajectories
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, config, implementations
 from s3net_kernels._arg_specs import ArgSpec
@@ -59,12 +61,7 @@ def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, di
             continue
         found[name] = _errors(actual, expected)
     if has_torch():
-        import torch
-
         from benchmarks.torch_operators import torch_call
-
-        # TF32 is another precision, not another rounding: neither side has it.
-        torch.backends.cudnn.allow_tf32 = False
 
         made = torch_call(spec, args)
         if made is not None:
@@ -109,10 +106,12 @@ def _through_bfloat16(array: np.ndarray) -> np.ndarray:
 
 
 def _errors(actual: Any, expected: Any) -> list[float]:
-    return [
+    """Infinite where a result is not finite: a NaN would lose every comparison."""
+    errors = [
         relative_error(np.asarray(jnp.asarray(a, jnp.float32) if _low(a) else a), e)
         for a, e in zip(actual, expected, strict=True)
     ]
+    return [e if math.isfinite(e) else math.inf for e in errors]
 
 
 def _low(array: Any) -> bool:
@@ -121,18 +120,22 @@ def _low(array: Any) -> bool:
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.numerics", description=__doc__)
+    parser = Parser("numerics", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
-    parser.add_argument("--steps", type=int, default=50, help="of the whole optimisation")
-    parser.add_argument("--size", type=int, default=64, help="side of its image")
-    parser.add_argument("--channels", type=int, default=16)
-    parser.add_argument("--implementation", default="auto", help="of ours in the optimisation")
+    parser.add_argument("--steps", type=positive, default=50, help="of the whole optimisation")
+    parser.add_argument("--size", type=positive, default=64, help="side of its image")
+    parser.add_argument("--channels", type=positive, default=16)
+    parser.add_argument(
+        "--implementation",
+        choices=("auto", *IMPLEMENTATIONS),
+        default="auto",
+        help="of ours in the optimisation",
+    )
     parser.add_argument("--only", choices=("operators", "fits"), help="default: both")
     parser.add_argument("--check", action="store_true", help="fail outside the tolerance")
     parser.add_argument(
         "--quick", action="store_true", help="one spec an operator, 3 steps of one fit"
     )
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
     content: dict[str, Any] = {
@@ -141,10 +144,14 @@ def main(arguments: list[str] | None = None) -> None:
         "trajectories": {},
         "size": args.size,
         "channels": args.channels,
-        "metadata": metadata("python -m benchmarks.numerics " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
     parts = ["numerics", *["quick"] * args.quick, *["fits"] * (args.only == "fits")]
     name = result_name(*parts)
+    settings = ("steps", "size", "channels", "implementation")
+    whole = all(getattr(args, s) == parser.get_default(s) for s in settings)
+    whole = whole and args.only != "operators" and same(args.operator, OPERATORS)
+    parser.claim(name, arguments, narrowed=not (args.quick or whole), overwrite=args.overwrite)
 
     def done(lines: list[str]) -> None:
         # A run that is cut short leaves what it has measured.
@@ -154,31 +161,49 @@ def main(arguments: list[str] | None = None) -> None:
 
     if args.only != "fits":
         done(["largest error relative to the largest value: value, gradients, share of tolerance"])
-        for rows in _operators(args.operator, args.quick):
-            content["operators"] += rows
-            done([*map(_operator_line, rows)])
+        # TF32 is another precision, not another rounding: neither side has it.
+        with tf32(False) if has_torch() else nullcontext():
+            for rows in _operators(args.operator, args.quick):
+                content["operators"] += rows
+                done([*map(_operator_line, rows)])
     for preset in _presets(args.only, args.quick):
         settings = s3.preset(preset).replace(
             model={"channels": args.channels, "implementation": args.implementation},
             fit={"steps": 3 if args.quick else args.steps},
         )
         size = 16 if args.quick else args.size
-        dtypes = ("float32",) if args.quick else ("float32", "bfloat16")
-        fits = trajectories(settings, size, dtypes)
+        dtypes = ("float32",) if args.quick else DTYPES
+        # Both sides as they fit: on a GPU with products in TF32.
+        with tf32(True) if has_torch() else nullcontext():
+            fits = trajectories(settings, size, dtypes)
         content["trajectories"][preset] = fits
         start = "cross entropy differs by, and labels agree with float64, first to last step"
         done([f"{preset}: {start}", *map(_fit_line, fits)])
     path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
-    outside = [
-        row
+    print(as_json(content) if args.json else f"Written: {path}")
+    asked = [] if args.only == "fits" else args.operator
+    if args.check and (faults := _faults(content, asked)):
+        print(*faults, sep="\n", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _faults(content: dict[str, Any], operators: list[str]) -> list[str]:
+    """What a check must not let pass, a line each: ``operators`` that this platform's own kernels
+    did not serve, and errors outside the tolerance."""
+    own = "pallas" if on_gpu() else "native"
+    served = {(r["operator"], r["dtype"], r["implementation"]) for r in content["operators"]}
+    there = implementations()
+    missing = [
+        f"Not checked: {operator} {dtype} by {own}: {there[operator][own] or 'no call was served'}."
+        for operator in operators
+        for dtype in DTYPES
+        if (operator, dtype, own) not in served
+    ]
+    return missing + [
+        f"Outside its tolerance: {_operator_line(row).strip()}"
         for row in content["operators"]
         if row["share_of_tolerance"] > 1 and row["implementation"] != "torch"
     ]
-    if args.check and outside:
-        for row in outside:
-            print(f"Outside its tolerance: {row}", file=sys.stderr)
-        raise SystemExit(1)
 
 
 def _presets(only: str | None, quick: bool) -> tuple[str, ...]:
@@ -198,7 +223,7 @@ def _operators(operators: list[str], quick: bool) -> Iterator[list[dict[str, Any
         specs = [s for s in module(operator, "arg_specs").SPECS if s.dtype == "float32"]
         specs = specs[1:2] if quick else specs
         rows = []
-        for dtype in ("float32", "bfloat16") if specs and names else ():
+        for dtype in DTYPES if specs and names else ():
             worst: dict[str, dict[str, Any]] = {}
             run = functools.partial(operator_errors, dtype=dtype, names=names)
             with ThreadPoolExecutor(_THREADS) as pool:

@@ -5,7 +5,8 @@
 prints a table and writes ``benchmarks/results/ops-<place>.json``. Each call
 stands beside its roofline: the longer of its arithmetic at the rate of a square matrix product
 and of the bytes it must move at the rate of a copy, both timed in the same run. On a CPU the
-process keeps its memory: neither framework pays for fresh pages.
+process keeps its memory: neither framework pays for fresh pages. On a GPU a short call is timed
+several times in a row: launching it alone would take longer than it does.
 
 The file is written anew after every call: a run that is cut short leaves what it has measured.
 """
@@ -13,7 +14,6 @@ The file is written anew after every call: a run that is cut short leaves what i
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -23,9 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.harness import interleave, ratio, summarise
-from benchmarks.machine import has_torch, hold_little_memory, result_name, synchronise
-from benchmarks.metadata import metadata, write_result
+from benchmarks.harness import in_a_row, ratio, summarise, take_turns
+from benchmarks.machine import allow_tf32, has_torch, hold_little_memory, result_name, synchronise
+from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.roofline import attainable_seconds, ceilings, traffic, work
 from s3net_kernels import (
     IMPLEMENTATIONS,
@@ -39,7 +40,8 @@ from s3net_kernels._evaluation import call, module, value_and_gradients
 
 __all__ = ["main"]
 
-Call = Callable[[], object]
+Call = Callable[[], float]
+"""Seconds that it took."""
 DIRECTIONS = ("forward", "forward and backward")
 
 
@@ -50,7 +52,7 @@ def specs(operator: str, quick: bool) -> tuple[ArgSpec, ...]:
 
 
 def jax_calls(spec: ArgSpec, implementation: str, args: tuple[Any, ...]) -> dict[str, Call]:
-    """Direction to a function that computes it and waits; empty if the call is declined."""
+    """Direction to a function that computes it and says how long; empty if the call is declined."""
     function = call(spec, implementation)
     try:
         value = jax.eval_shape(function, *args)
@@ -60,8 +62,8 @@ def jax_calls(spec: ArgSpec, implementation: str, args: tuple[Any, ...]) -> dict
     forward = jax.jit(function).lower(*args).compile()
     both = value_and_gradients(function).lower(g, *args).compile()
     return {
-        DIRECTIONS[0]: lambda: jax.block_until_ready(forward(*args)),
-        DIRECTIONS[1]: lambda: jax.block_until_ready(both(g, *args)),
+        DIRECTIONS[0]: in_a_row(lambda: forward(*args), jax.block_until_ready),
+        DIRECTIONS[1]: in_a_row(lambda: both(g, *args), jax.block_until_ready),
     }
 
 
@@ -69,6 +71,7 @@ def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
     """The same by PyTorch; empty where it has nothing like it."""
     from benchmarks.torch_operators import torch_call
 
+    allow_tf32()
     made = torch_call(spec, args)
     if made is None:
         return {}
@@ -80,47 +83,50 @@ def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
 
         with torch.no_grad():
             made.value()
-        synchronise()
 
     def both() -> None:
         made.value_and_gradients(g)
-        synchronise()
 
-    return dict(zip(DIRECTIONS, (forward, both), strict=True))
+    return {
+        direction: in_a_row(run, lambda _: synchronise())
+        for direction, run in zip(DIRECTIONS, (forward, both), strict=True)
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ops", description=__doc__)
+    parser = Parser("ops", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
     parser.add_argument("--implementation", nargs="+", choices=IMPLEMENTATIONS)
-    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--repeats", type=positive, default=7)
     parser.add_argument(
         "--limit", type=float, default=10.0, help="seconds: slow ones are repeated less often"
     )
     parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
     keep_memory()
     if args.quick:
         args.repeats = 2
+    name = result_name("ops-quick" if args.quick else "ops")
+    whole = args.implementation is None and same(args.dtype, DTYPES)
+    narrowed = not args.quick and not (whole and same(args.operator, OPERATORS))
+    parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     limits = ceilings(args.dtype, args.repeats, args.quick)
     content: dict[str, Any] = {
         "suite": "ops",
         "ceilings": limits,
         "rows": [],
-        "metadata": metadata("python -m benchmarks.ops " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
-    name = result_name("ops-quick" if args.quick else "ops")
     for rows in _rows(args, limits):
         content["rows"] += rows
         write_result(name, content)
         if not args.json:
             print(*map(_line, rows), sep="\n", flush=True)
     path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+    print(as_json(content) if args.json else f"Written: {path}")
 
 
 def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[list[dict[str, Any]]]:
@@ -151,7 +157,7 @@ def _measure(
     rows = []
     for direction in DIRECTIONS:
         calls = {name: c[direction] for name, c in built.items() if c}
-        seconds = interleave(calls, repeats=options.repeats, limit_s=options.limit)
+        seconds = take_turns(calls, repeats=options.repeats, limit_s=options.limit)
         backward = direction != DIRECTIONS[0]
         for name, values in seconds.items():
             summary = summarise(values)

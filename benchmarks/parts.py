@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from benchmarks.harness import Timing, interleave, summarise
+from benchmarks.harness import Timing, in_a_row, summarise, take_turns
 from benchmarks.machine import on_gpu
 from s3net_kernels import (
     affine_warp,
@@ -37,18 +37,18 @@ def part_timings(size: int, channels: int, repeats: int) -> dict[str, Timing]:
     if on_gpu():
         for name, (function, arguments) in _parts(size, channels, "xla").items():
             candidates[f"{name}, XLA only"] = _forward_and_backward(function, arguments)
-    seconds = interleave(candidates, repeats=repeats)
+    seconds = take_turns(candidates, repeats=repeats)
     return {name: summarise(values) for name, values in seconds.items()}
 
 
-def _forward_and_backward(function: Callable[..., Array], arguments: tuple) -> Callable[[], object]:
+def _forward_and_backward(function: Callable[..., Array], arguments: tuple) -> Callable[[], float]:
     def scalar(arguments, weight):
         return jnp.vdot(function(*arguments), weight)
 
     shape = jax.eval_shape(function, *arguments).shape
     weight = jnp.asarray(np.random.default_rng(9).standard_normal(shape, np.float32))
     compiled = jax.jit(jax.value_and_grad(scalar)).lower(arguments, weight).compile()
-    return lambda: jax.block_until_ready(compiled(arguments, weight))
+    return in_a_row(lambda: compiled(arguments, weight), jax.block_until_ready)
 
 
 def _parts(

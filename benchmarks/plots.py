@@ -122,7 +122,7 @@ def _shares(content: Content) -> Any:
     rows = [r for r in content["operators"] if r["implementation"] != "torch"]
     figure, axes = _subplots(1, 7, 0.4 + 0.16 * len(rows))
     names = [f"{r['operator']}, {r['dtype']}, {r['implementation']}" for r in rows]
-    axes[0][0].barh(names[::-1], [100 * r["share_of_tolerance"] for r in rows[::-1]])
+    axes[0][0].barh(names[::-1], [100 * (r["share_of_tolerance"] or 0) for r in rows[::-1]])
     axes[0][0].tick_params(labelsize=6)
     axes[0][0].set_xlabel("% of what the dtype allows")
     figure.tight_layout()

@@ -9,16 +9,13 @@ import jax
 import jax.numpy as jnp
 
 import s3net_jax as s3
-from benchmarks.harness import interleave
-from benchmarks.machine import has_torch, on_gpu, synchronise, torch_device
+from benchmarks.harness import in_a_row, take_turns
+from benchmarks.machine import allow_tf32, has_torch, synchronise, torch_device
 from s3net_jax.config import Config
 
 __all__ = ["product_seconds", "product_shapes"]
 
 Shape = tuple[int, int, int]
-_IN_A_ROW = 20
-"""Calls that a GPU gets before they are waited for: as in a step, launching one costs no time while
-another runs."""
 
 
 def product_shapes(config: Config, size: int) -> Counter[Shape]:
@@ -56,11 +53,11 @@ def product_seconds(
         calls.update(_of_jax(shape, dtype))
         if has_torch():
             calls.update(_of_torch(shape, dtype))
-    seconds = interleave(calls, repeats=repeats)
+    seconds = take_turns(calls, repeats=repeats)
     rows, total, work = [], 0.0, 0.0
     for shape, count in counts.items():
         times = {
-            name.partition(" ")[0]: sorted(values)[len(values) // 2] / _in_a_row()
+            name.partition(" ")[0]: sorted(values)[len(values) // 2]
             for name, values in seconds.items()
             if name.endswith(f" {shape}")
         }
@@ -78,21 +75,13 @@ def _of_jax(shape: Shape, dtype: str) -> dict[str, Any]:
     g = jnp.ones((pixels, outputs), dtype)
     run = jax.jit(lambda x, w, g: (x @ w, g @ w.T, x.T @ g))
 
-    def several() -> None:
-        for _ in range(_in_a_row()):
-            result = run(x, w, g)
-        jax.block_until_ready(result)
-
-    return {f"jax {shape}": several}
-
-
-def _in_a_row() -> int:
-    return _IN_A_ROW if on_gpu() else 1
+    return {f"jax {shape}": in_a_row(lambda: run(x, w, g), jax.block_until_ready)}
 
 
 def _of_torch(shape: Shape, dtype: str) -> dict[str, Any]:
     import torch
 
+    allow_tf32()
     pixels, inputs, outputs = shape
     kind = {"dtype": getattr(torch, dtype), "device": torch_device()}
     x, w = torch.ones((pixels, inputs), **kind), torch.ones((inputs, outputs), **kind)
@@ -100,10 +89,8 @@ def _of_torch(shape: Shape, dtype: str) -> dict[str, Any]:
     y, dx, dw = torch.empty_like(g), torch.empty_like(x), torch.empty_like(w)
 
     def run() -> None:
-        for _ in range(_in_a_row()):
-            torch.mm(x, w, out=y)
-            torch.mm(g, w.T, out=dx)
-            torch.mm(x.T, g, out=dw)
-        synchronise()
+        torch.mm(x, w, out=y)
+        torch.mm(g, w.T, out=dx)
+        torch.mm(x.T, g, out=dw)
 
-    return {f"torch {shape}": run}
+    return {f"torch {shape}": in_a_row(run, lambda _: synchronise())}

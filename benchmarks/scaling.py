@@ -17,13 +17,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.candidates import EAGER, OURS, Candidate, fit_candidates
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
-from benchmarks.metadata import metadata, write_result
-from benchmarks.worker import Measured, measure
+from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import Parser, positive, same
+from benchmarks.worker import Found, measure
+from s3net_jax import PRESETS
 
 __all__ = ["each_that_can", "main", "points"]
 
@@ -58,15 +61,16 @@ def points(
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("--preset", default="paper")
+    parser = Parser("scaling", __doc__)
+    parser.add_argument("--preset", choices=PRESETS, default="paper")
     parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
-    parser.add_argument("--steps", type=int, default=3, help="of each fit")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--images-size", type=int, help="where their number varies (64; GPU 256)")
+    parser.add_argument("--steps", type=positive, default=3, help="of each fit")
+    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument(
+        "--images-size", type=positive, help="where their number varies (64; GPU 256)"
+    )
     parser.add_argument("--limit", type=float, default=1800, help="seconds for a point")
     parser.add_argument("--quick", action="store_true", help="tiny points, once")
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     hold_little_memory()
@@ -84,17 +88,22 @@ def main(arguments: list[str] | None = None) -> None:
         "preset": args.preset,
         "steps": args.steps,
         "rows": rows,
-        "metadata": metadata("python -m benchmarks.scaling " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
     path = None
+    name = result_name("scaling-quick" if args.quick else "scaling")
+    settings = ("preset", "steps", "images_size")
+    whole = all(getattr(args, s) == parser.get_default(s) for s in settings)
+    narrowed = not (args.quick or (whole and same(args.axis, AXES)))
+    parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     for point in points(args.axis, base, images_size, args.quick):
         settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
         rows.append(point | _in_a_process(point | settings, args.limit))
         # Large points take many minutes: what is measured is kept if the run is stopped.
-        path = write_result(result_name("scaling-quick" if args.quick else "scaling"), content)
+        path = write_result(name, content)
         if not args.json:
             print(_line(rows[-1]), flush=True)
-    print(json.dumps(content, indent=1) if args.json else f"Written: {path}")
+    print(as_json(content) if args.json else f"Written: {path}")
 
 
 def _first_to_go() -> None:
@@ -103,10 +112,24 @@ def _first_to_go() -> None:
         file.write("1000")
 
 
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """``timeout`` ends this process by a signal: inside it is an exception, which ends the point's
+    process too. That one has a session of its own, and would go on."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.scaling", "--point", json.dumps(point)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+    with (
+        _ending_on_sigterm(),
+        subprocess.Popen(command, start_new_session=True, **pipes) as process,
+    ):
         try:
             out, err = process.communicate(timeout=limit)
         except BaseException as error:
@@ -140,23 +163,19 @@ def _measure(point: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": result, **({"left_out": left_out} if left_out else {})}
 
 
-def each_that_can(
-    fits: dict[str, Candidate], repeats: int
-) -> tuple[dict[str, Measured], dict[str, str]]:
-    """In turns; where one of them ends early, one after the other, and why some are left out."""
-    with contextlib.suppress(RuntimeError):
-        return measure(fits, repeats), {}
-    found: dict[str, Measured] = {}
-    left_out: dict[str, str] = {}
+def each_that_can(fits: dict[str, Candidate], repeats: int) -> Found:
+    """In turns; where one of them fails, one after the other, and why some are left out."""
+    found = measure(fits, repeats)
+    if not found.left_out:
+        return found
+    found = Found({}, {})
     for name, candidate in fits.items():
-        try:
-            found |= measure({name: candidate}, repeats)
-        except RuntimeError as error:
-            killed = str(error).endswith(f"exit code -{signal.SIGKILL:d}")
-            left_out[name] = "killed, most likely out of memory" if killed else str(error)[:200]
-    if not found:
-        raise RuntimeError("; ".join(f"{name}: {why}" for name, why in left_out.items()))
-    return found, left_out
+        one = measure({name: candidate}, repeats)
+        found.measured.update(one.measured)
+        found.left_out.update(one.left_out)
+    if not found.measured:
+        raise RuntimeError("; ".join(f"{name}: {why}" for name, why in found.left_out.items()))
+    return found
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -10,17 +10,28 @@ the step's parts alone, forward and backward, and that of its matrix products al
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
-from benchmarks.candidates import COMPILED, EAGER, KEPT, OURS, PLAIN, STOCK, step_candidates
+from benchmarks.candidates import (
+    COMPILED,
+    EAGER,
+    KEPT,
+    OURS,
+    PLAIN,
+    STOCK,
+    TORCH,
+    USUAL,
+    step_candidates,
+)
 from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, result_name
-from benchmarks.metadata import metadata, write_result
+from benchmarks.metadata import as_json, metadata, write_result
+from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.parts import part_timings
 from benchmarks.products import product_seconds
-from benchmarks.worker import measure
+from benchmarks.worker import end_without_ours, measure
+from s3net_jax import PRESETS
 from s3net_kernels import keep_memory
 
 __all__ = ["main"]
@@ -28,18 +39,19 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--preset", action="append", help="default: paper and released")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser = Parser("step", __doc__)
+    parser.add_argument("--size", type=positive, default=256)
+    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument(
+        "--preset", action="append", choices=PRESETS, help="default: paper and released"
+    )
+    parser.add_argument("--repeats", type=positive, default=7)
     parser.add_argument(
         "--limit", type=float, default=60.0, help="seconds: slow ones are repeated less often"
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, two repeats")
-    parser.add_argument("--json", action="store_true", help="print the result file's content")
     args = parser.parse_args(arguments)
     hold_little_memory()
     keep_memory()  # the parts and the products are measured here
@@ -52,12 +64,22 @@ def main(arguments: list[str] | None = None) -> None:
         "dtype": args.dtype,
         "presets": {},
         "products": {},
-        "metadata": metadata("python -m benchmarks.step " + " ".join(arguments)),
+        "metadata": metadata(parser.command(arguments)),
     }
     name = result_name("step", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
     path = None
-    for preset in args.preset or ["paper", "released"]:
-        content["presets"][preset] = _measure(preset, args)
+    presets = args.preset or USUAL
+    offered = step_candidates(presets[0], args.size, args.channels, args.dtype)
+    parser.check_names(args.only, offered, TORCH)
+    narrowed = not args.quick and not (args.only is None and same(presets, USUAL))
+    parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
+    for preset in presets:
+        rows, left_out = _measure(preset, args)
+        if left_out:
+            content.setdefault("left_out", {})[preset] = left_out
+        if not rows:
+            continue
+        content["presets"][preset] = rows
         content["products"][preset] = product_seconds(
             preset, args.size, args.channels, args.dtype, args.repeats
         )
@@ -65,13 +87,16 @@ def main(arguments: list[str] | None = None) -> None:
             content["parts"] = part_timings(args.size, args.channels, args.repeats)
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
-    print(json.dumps(content, indent=1) if args.json else _table(content) + f"\nWritten: {path}")
+    if path is not None:
+        print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+    end_without_ours(content)
 
 
-def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
+def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """Name to row, and of candidates that failed to why."""
     candidates = step_candidates(preset, args.size, args.channels, args.dtype)
     wanted = {n: c for n, c in candidates.items() if n in (args.only or n)}
-    found = measure(wanted, args.repeats, args.limit)
+    found, left_out = measure(wanted, args.repeats, args.limit)
     result: dict[str, Any] = {}
     for name, (seconds, compile_seconds, peak) in found.items():
         row: dict[str, Any] = {**summarise(seconds), "compile_s": compile_seconds, "peak_mib": peak}
@@ -86,7 +111,7 @@ def _measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
             other += KEPT * name.endswith(KEPT)
             if other in found and name.startswith(OURS):
                 row[key] = ratio(found[other].seconds, seconds)
-    return result
+    return result, left_out
 
 
 def _table(content: dict[str, Any]) -> str:

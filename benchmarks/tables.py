@@ -77,7 +77,7 @@ def step_table(content: Content) -> str:
                     f"{row['peak_mib']:.0f}",
                 ]
             )
-    text += table(head, rows)
+    text += table(head, rows) + _left_out(content)
     for preset, products in content["products"].items():
         taken = [
             f"{content['presets'][preset][name]['median_s'] / products['median_s']:.2f} ({name})"
@@ -136,7 +136,16 @@ def fit_table(content: Content) -> str:
         for preset, found in content["presets"].items()
         for name, row in found.items()
     ]
-    return text + table(head, rows)
+    return text + table(head, rows) + _left_out(content)
+
+
+def _left_out(content: Content) -> str:
+    """Candidates that failed, and why."""
+    return "".join(
+        f"\nLeft out of `{preset}`: {name}: {why}\n"
+        for preset, found in content.get("left_out", {}).items()
+        for name, why in found.items()
+    )
 
 
 def ops_table(content: Content) -> str:
@@ -195,13 +204,17 @@ def _operator_errors(content: Content) -> str:
             row["dtype"],
             row["implementation"],
             str(row["calls"]),
-            f"{row['value']:.1e}",
-            f"{row['gradient']:.1e}",
-            f"{100 * row['share_of_tolerance']:.0f} %",
+            _error(row["value"]),
+            _error(row["gradient"]),
+            _error(row["share_of_tolerance"], ".0%").replace("%", " %"),
         ]
         for row in content["operators"]
     ]
     return text + table(head, rows)
+
+
+def _error(value: float | None, form: str = ".1e") -> str:
+    return "not finite" if value is None else format(value, form)
 
 
 def _trajectories(content: Content) -> str:
@@ -224,7 +237,7 @@ def _trajectories(content: Content) -> str:
                         row["implementation"],
                         row["dtype"],
                         str(mark + 1),
-                        f"{row['cross_entropy'][mark]:.1e}",
+                        _error(row["cross_entropy"][mark]),
                         f"{100 * row['labels'][mark]:.1f} %",
                     ]
                 )

@@ -22,6 +22,8 @@ import jax
 
 from benchmarks.candidates import OURS, Candidate, build
 from benchmarks.machine import hold_little_memory
+from benchmarks.options import DTYPES, positive
+from s3net_jax import PRESETS
 
 __all__ = ["kernels_of", "main"]
 
@@ -32,14 +34,14 @@ _NAMES = {"auto": OURS, "xla": f"{OURS}, XLA only"}
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trace", description=__doc__)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--dtype", nargs="+", default=["float32"])
-    parser.add_argument("--preset", nargs="+", default=["paper"])
-    parser.add_argument("--images", type=int, nargs="+", default=[1], help="images at once")
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--size", type=positive, default=256)
+    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"])
+    parser.add_argument("--preset", nargs="+", choices=PRESETS, default=["paper"])
+    parser.add_argument("--images", type=positive, nargs="+", default=[1], help="images at once")
+    parser.add_argument("--steps", type=positive, default=4)
     parser.add_argument("--implementation", choices=_NAMES, default="auto")
-    parser.add_argument("--most", type=int, default=40, help="rows of a table")
+    parser.add_argument("--most", type=positive, default=40, help="rows of a table")
     args = parser.parse_args(arguments)
     hold_little_memory()
     for preset in args.preset:

@@ -4,8 +4,9 @@
 
 Every problem of a network's step is tried with the heuristic's block sizes first and then with
 the others in random order, a few compiled side by side and then timed, until its share of the
-budget is spent. Results lie in ``kernels/s3net_kernels/tuned/<device>.json``, rewritten after
-every problem: an interrupted run goes on where it stopped.
+budget is spent. Faster ones are taken if they give the heuristic's result. What is found lies in
+``kernels/s3net_kernels/tuned/<device>.json``, rewritten after every problem: an interrupted run
+goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.machine import hold_little_memory, on_gpu
 from benchmarks.metadata import metadata
+from benchmarks.options import DTYPES, positive
 from benchmarks.trace import kernels_of
 from benchmarks.tuned_kernels import KERNELS
 from benchmarks.tuned_problems import problems
 from s3net_kernels import _tuning, config
+from s3net_kernels._tolerance import tolerance
 from s3net_kernels._tuning import Problem
 
 __all__ = ["main", "tune"]
@@ -82,6 +86,26 @@ def seconds_of(
     return float("inf") if found is None else found
 
 
+def differs(actual: Any, expected: Any, problem: Problem) -> bool:
+    """Whether two results are further apart than another order of summing brings them, or one is
+    not finite."""
+    limit = min(tolerance(problem.dtype, problem.height * problem.width), tolerance("bfloat16"))
+    pairs = zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)
+    # A NaN is not within the limit either.
+    return not all(a.shape == e.shape and float(_apart(a, e)) <= limit for a, e in pairs)
+
+
+@jax.jit
+def _apart(actual: Any, expected: Any) -> jax.Array:
+    """As :func:`s3net_kernels._tolerance.relative_error`, on the device: results are large. Of
+    integers, labels and signs, the share that differs."""
+    if jnp.issubdtype(actual.dtype, jnp.integer):
+        return jnp.mean(actual != expected, dtype=jnp.float32)
+    a, e = (jnp.asarray(array, jnp.float32) for array in (actual, expected))
+    scale = jnp.abs(e).max(initial=0)
+    return jnp.abs(a - e).max(initial=0) / jnp.where(scale > 0, scale, 1)
+
+
 def _or_none(blocks: Blocks, run: Callable[[], _R]) -> _R | None:
     try:
         return run()
@@ -113,6 +137,8 @@ def _time(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> 
 def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, Any]:
     """The entry of a table for ``problem``.
 
+    Blocks whose result is not the heuristic's are not chosen.
+
     Args:
       problem: what to measure.
       limit: seconds; at least the heuristic is measured.
@@ -125,7 +151,7 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
     random.Random(0).shuffle(others)
     candidates = [heuristic, *others][:most]
     start, best, chosen, tried = time.perf_counter(), float("inf"), heuristic, 0
-    baseline = best
+    baseline, expected = best, None
     # The heuristic alone first; then as many as are compiled at once.
     batches = [candidates[:1]]
     batches += [candidates[i : i + _THREADS] for i in range(1, len(candidates), _THREADS)]
@@ -139,8 +165,15 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
             tried += 1
             if blocks is heuristic:
                 baseline = seconds
-            if seconds < best:
-                best, chosen = seconds, blocks
+            if function is None or seconds >= best:
+                continue
+            result = function(*arrays)
+            # Of the heuristic; where that does not work, of the first blocks that do.
+            expected = result if expected is None else expected
+            if differs(result, expected, problem):
+                print(f"    {blocks}: left out, another result than the heuristic's")
+                continue
+            best, chosen = seconds, blocks
     if not np.isfinite(best):
         raise RuntimeError(f"No block sizes work for {problem.key}.")
     return {
@@ -157,13 +190,13 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tune", description=__doc__)
     parser.add_argument("--budget", type=float, default=500, help="seconds for all problems")
-    parser.add_argument("--size", type=int, default=256, help="side of the images")
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--images", type=int, nargs="+", default=[1, 8, 64], help="at once")
-    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--size", type=positive, default=256, help="side of the images")
+    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--images", type=positive, nargs="+", default=[1, 8, 64], help="at once")
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--kernel", nargs="+", choices=KERNELS, help="default: all")
     parser.add_argument("--again", action="store_true", help="measure what the table has too")
-    parser.add_argument("--most", type=int, help="candidates of each problem at most")
+    parser.add_argument("--most", type=positive, help="candidates of each problem at most")
     parser.add_argument("--folder", type=Path, default=_tuning.FOLDER, help="of the table")
     parser.add_argument(
         "--interpret", action="store_true", help="without a GPU: tries the tuner, not the kernels"

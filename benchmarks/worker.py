@@ -20,25 +20,25 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple, TypeVar
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, NamedTuple
 
 import jax
 
-from benchmarks.candidates import COMPILED, KEPT, Candidate, build
-from benchmarks.harness import interleave, take_turns
+from benchmarks.candidates import KEPT, OURS, Candidate, build
+from benchmarks.harness import interleave, reason, take_turns
 from benchmarks.machine import hold_little_memory, on_gpu, peak_of_this_process
 from s3net_kernels import keep_memory
 
-__all__ = ["Measured", "Worker", "measure"]
+__all__ = ["Found", "Measured", "Worker", "end_without_ours", "measure"]
 
-_R = TypeVar("_R")
 _PROCESSES = 4
 """At once on a GPU: their memory lies there side by side."""
 
@@ -61,7 +61,6 @@ class Worker:
 
     def __init__(self, candidate: Candidate) -> None:
         argument = json.dumps(dataclasses.asdict(candidate))
-        self._name = candidate.name
         # Not a pipe, which could run full.
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -70,6 +69,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
+            env=_environment(candidate),
         )
         try:
             self.compile_s = self._answer()
@@ -110,31 +110,69 @@ class Worker:
         said = [text for text in self._said.read().splitlines() if text.strip()]
         # A message may go on after the line that names the error.
         said = [text for text in said if re.match(r"[\w.]+(Error|Exception)\b", text)] or said
-        reason = said[-1] if said and code > 0 else f"ended with exit code {code}"
-        raise RuntimeError(f"{self._name}: {reason}")
+        if code == -signal.SIGKILL:
+            raise RuntimeError("killed, most likely out of memory")
+        raise RuntimeError(said[-1] if said and code > 0 else f"ended with exit code {code}")
 
 
-def measure(
-    candidates: Mapping[str, Candidate], repeats: int, limit_s: float = math.inf
-) -> dict[str, Measured]:
-    """Call all in turns; what ``torch.compile`` can't build is left out with a notice.
+def _environment(candidate: Candidate) -> dict[str, str]:
+    """Without the programs that earlier runs left: compile times of a step are shown. On a GPU they
+    are needed again, by the process that takes the turns: gpu.sh gives each piece a new folder."""
+    if candidate.suite != "step" or on_gpu():
+        return dict(os.environ)
+    off = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+    return {**os.environ, **off}
+
+
+class Found(NamedTuple):
+    measured: dict[str, Measured]
+    left_out: dict[str, str]
+    """Name of a candidate that failed to why."""
+
+
+def measure(candidates: Mapping[str, Candidate], repeats: int, limit_s: float = math.inf) -> Found:
+    """Call all in turns; one that fails is left out, with a line on standard error.
 
     Args:
       candidates: name to candidate.
       repeats: timed calls of each, after one that is not.
       limit_s: as of :func:`benchmarks.harness.take_turns`.
     """
-    if on_gpu():
-        return _in_one_process(candidates, repeats, limit_s)
+    take = _in_one_process if on_gpu() else _in_processes
+    found = take(candidates, repeats, limit_s)
+    for name, why in found.left_out.items():
+        print(f"Left out: {name}: {why}", file=sys.stderr)
+    return found
+
+
+def end_without_ours(content: Mapping[str, Any]) -> None:
+    """End with 1 where ours was left out, or all were: such a result is none of ours."""
+    failed = []
+    for preset, left_out in content.get("left_out", {}).items():
+        measured = content["presets"].get(preset, {})
+        ours = [name for name in left_out if name.startswith(OURS)]
+        none_left = ours and not any(name.startswith(OURS) for name in measured)
+        if not measured or OURS in ours or none_left:
+            failed.append(preset)
+    if failed:
+        sys.exit(f"{OURS} or every candidate failed for {', '.join(failed)}: see above.")
+
+
+def _in_processes(candidates: Mapping[str, Candidate], repeats: int, limit_s: float) -> Found:
+    left_out: dict[str, str] = {}
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for name, candidate in candidates.items():
-            worker = _or_notice(candidate, lambda c=candidate: _warm(stack, c))
-            if worker is not None:
-                workers[name] = worker
+            with _leaving_out(name, left_out):
+                workers[name] = _warm(stack, candidate)
         calls = {name: worker.call for name, worker in workers.items()}
-        seconds = take_turns(calls, repeats=repeats, warm=0, limit_s=limit_s)
-        return {n: Measured(seconds[n], w.compile_s, w.peak()) for n, w in workers.items()}
+        seconds = take_turns(calls, repeats=repeats, warm=0, limit_s=limit_s, left_out=left_out)
+        measured: dict[str, Measured] = {}
+        for name, taken in seconds.items():
+            with _leaving_out(name, left_out):
+                peak = workers[name].peak()
+                measured[name] = Measured(taken, workers[name].compile_s, peak)
+    return Found(measured, left_out)
 
 
 def _warm(stack: ExitStack, candidate: Candidate) -> Worker:
@@ -143,16 +181,24 @@ def _warm(stack: ExitStack, candidate: Candidate) -> Worker:
     return worker
 
 
-def _in_one_process(
-    candidates: Mapping[str, Candidate], repeats: int, limit_s: float
-) -> dict[str, Measured]:
+def _in_one_process(candidates: Mapping[str, Candidate], repeats: int, limit_s: float) -> Found:
+    left_out: dict[str, str] = {}
+    alone: dict[str, tuple[float, float]] = {}
+
+    def once(name: str) -> None:
+        with _leaving_out(name, left_out):
+            alone[name] = _alone(candidates[name])
+
     # Before this process takes memory, which it would not give back. Threads only wait here.
     with ThreadPoolExecutor(_PROCESSES) as pool:
-        found = pool.map(lambda c: _or_notice(c, lambda: _alone(c)), candidates.values())
-        alone = {n: f for n, f in zip(candidates, found, strict=True) if f is not None}
-    runs = {name: build(candidates[name])[0] for name in alone}
-    seconds = interleave(runs, repeats=repeats, limit_s=limit_s)
-    return {name: Measured(seconds[name], *alone[name]) for name in alone}
+        list(pool.map(once, candidates))
+    runs: dict[str, Callable[[], object]] = {}
+    for name in candidates:
+        if name in alone:
+            with _leaving_out(name, left_out):
+                runs[name] = build(candidates[name])[0]
+    seconds = interleave(runs, repeats=repeats, limit_s=limit_s, left_out=left_out)
+    return Found({name: Measured(s, *alone[name]) for name, s in seconds.items()}, left_out)
 
 
 def _alone(candidate: Candidate) -> tuple[float, float]:
@@ -162,15 +208,13 @@ def _alone(candidate: Candidate) -> tuple[float, float]:
         return worker.compile_s, worker.peak()
 
 
-def _or_notice(candidate: Candidate, make: Callable[[], _R]) -> _R | None:
+@contextmanager
+def _leaving_out(name: str, left_out: dict[str, str]) -> Iterator[None]:
+    """What fails inside is noted, and nothing else ends."""
     try:
-        return make()
-    except RuntimeError as error:
-        # It does not work everywhere; all others have to.
-        if not candidate.name.startswith(COMPILED):
-            raise
-        print(error, file=sys.stderr)
-        return None
+        yield
+    except Exception as error:
+        left_out[name] = reason(error)
 
 
 def _serve(candidate: Candidate) -> None:

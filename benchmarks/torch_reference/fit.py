@@ -72,7 +72,10 @@ class Trainer:
         self.reduced = config.model.dtype == "bfloat16"
         image = torch.tensor(np.asarray(image), dtype=self.dtype, device=self.device)
         self.shape = (image.shape[0], image.shape[1])
-        self.images = image.permute(2, 0, 1)[None]
+        # Copied: a view has strides that is_contiguous() takes for channels-last ones, and C++ does
+        # not, so that Inductor and cuDNN disagree about the format of the stem's weight gradient.
+        layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        self.images = image.permute(2, 0, 1)[None].clone(memory_format=layout)
 
         # Parameters are drawn on the CPU: a seed means the same network on every device.
         with torch.random.fork_rng(devices=[]):
@@ -109,7 +112,7 @@ class Trainer:
         if matrix is None and not turned:
             matrix = draw_affine(self.generator, affine, self.shape)
         if matrix is not None:
-            matrix = torch.as_tensor(matrix, dtype=self.dtype).to(self.device)
+            matrix = torch.as_tensor(matrix, dtype=self.dtype).to(self.device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             loss, terms, labels = self.objective(

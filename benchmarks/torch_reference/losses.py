@@ -12,13 +12,6 @@ from s3net_jax.config import AffineConfig, LossConfig
 
 __all__ = ["affine_loss", "hard_spatial_loss", "objective", "sobel", "spatial_loss"]
 
-# Derivative along x, along y, and along both, on patches [row, column].
-_SOBEL = (
-    ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1)),
-    ((-1, -2, -1), (0, 0, 0), (1, 2, 1)),
-    ((1, 0, -1), (0, 0, 0), (-1, 0, 1)),
-)
-
 
 def objective(
     model: S3Net,
@@ -96,7 +89,15 @@ def sobel(maps: Tensor) -> tuple[Tensor, ...]:
     """
     channels = maps.shape[1]
     maps = F.pad(maps, (1, 1, 1, 1), mode="reflect")
-    kernels = torch.tensor(_SOBEL, dtype=maps.dtype, device=maps.device)
+    # Made where they are needed: copying them to a GPU would wait for it.
+    slope = torch.arange(-1, 2, dtype=maps.dtype, device=maps.device)
+    smooth = 2 - slope.abs()
+    # On patches [row, column].
+    kernels = (
+        smooth[:, None] * slope,
+        slope[:, None] * smooth,
+        slope[:, None] * slope,
+    )
     with torch.autocast(maps.device.type, enabled=False):
         return tuple(
             F.conv2d(maps, kernel.expand(channels, 1, 3, 3), groups=channels) for kernel in kernels

@@ -15,15 +15,17 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu.sh"
 
 
-def run(*pieces: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHON": sys.executable}
+def run(*pieces: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHON": sys.executable, **variables}
     return subprocess.run(
         ["bash", str(SCRIPT), *pieces], env=environment, capture_output=True, text=True
     )
 
 
 def test_every_piece_is_a_command_of_the_benchmarks():
-    commands = set(re.findall(r"^[^#\n]*\brun ([a-z]+) --", SCRIPT.read_text(), re.MULTILINE))
+    commands = set(
+        re.findall(r"^[^#\n]*\b(?:run|new_programs) ([a-z]+) --", SCRIPT.read_text(), re.MULTILINE)
+    )
     assert commands == {"numerics", "tune", "ops", "step", "fit", "scaling", "trace"}
     assert all((SCRIPT.parent / f"{name}.py").is_file() for name in commands)
 
@@ -60,6 +62,47 @@ def test_pieces_by_name(commands):
     assert [c[0] for c in commands("brief")] == ["numerics", "tune", "step", "fit"]
     (brief,), (whole,) = commands("brief", "tune"), commands("tune")
     assert int(brief[2]) < int(whole[2])
+
+
+@pytest.mark.parametrize("limit", ["100", "570"])
+def test_tuning_ends_before_its_limit(commands, monkeypatch, limit):
+    monkeypatch.setenv("LIMIT", limit)
+    for arguments in (["tune"], ["brief", "tune"]):
+        (tune,) = commands(*arguments)
+        assert 0 < int(tune[2]) < int(limit)
+
+
+def test_a_step_meets_no_programs_of_an_earlier_piece(tmp_path):
+    python = tmp_path / "python"
+    said = tmp_path / "said"
+    python.write_text(
+        f'#!/bin/sh\ncat >/dev/null\n[ "$1" = - ] || echo $JAX_COMPILATION_CACHE_DIR >>{said}\n'
+    )
+    python.chmod(0o755)
+    run("step", "fit", "step", PYTHON=str(python), JAX_COMPILATION_CACHE_DIR="old", OUT="")
+    first, between, second = said.read_text().split()
+    assert between == "old" and len({first, between, second}) == 3
+
+
+@pytest.mark.parametrize(
+    ("pieces", "variables", "said"),
+    [
+        (["check", "chekc"], {}, "There is no piece 'chekc': take check, tune"),
+        (["brief", "nosuch"], {}, "There is no piece 'nosuch'"),
+        (["check"], {"LIMIT": "ten"}, "LIMIT is 'ten': give whole seconds"),
+        (["check"], {"LIMIT": "99"}, "at least 100"),
+        (["check"], {"S3NET_BENCHMARKS_RESULTS": "/dev/null/results"}, "can't be written"),
+        (["check"], {"OUT": "/dev/null/results"}, "can't be written"),
+    ],
+)
+def test_what_is_refused_before_anything_runs(pieces, variables, said):
+    done = run(*pieces, **{"PYTHON": "/bin/false", **variables})
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_help():
+    done = run("--help", PYTHON="/bin/false")
+    assert done.returncode == 0 and "bash benchmarks/gpu.sh brief" in done.stdout
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same folder", "another"])

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.harness import interleave, ratio, summarise
+from benchmarks.harness import in_a_row, interleave, ratio, summarise, take_turns
 
 
 def test_candidates_take_turns_after_warming_up():
@@ -34,3 +34,31 @@ def test_summaries_and_ratios():
         {"median": 3, "q1": 2.5, "q3": 3.5}
     )
     assert ratio([2.0], [1.0, 3.0])["median"] == 2
+
+
+def test_one_that_fails_leaves_the_turns_and_says_why():
+    answers = iter([1.0, 2.0])
+    left_out = {}
+    candidates = {"dies": lambda: next(answers), "lives": lambda: 1.0}
+    found = take_turns(candidates, repeats=3, warm=0, left_out=left_out)
+    assert found == {"lives": [1.0] * 3} and left_out == {"dies": "StopIteration"}
+    with pytest.raises(StopIteration):
+        take_turns(candidates, repeats=1)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "sleep", "calls"), [(False, 0, 1), (True, 0, 2 + 20), (True, 0.03, 2 + 1)]
+)
+def test_short_calls_are_timed_in_a_row_on_a_gpu(monkeypatch, gpu, sleep, calls):
+    monkeypatch.setattr("benchmarks.harness.on_gpu", lambda: gpu)
+    launched, waited = [], []
+
+    def launch() -> int:
+        time.sleep(sleep)
+        launched.append(len(launched))
+        return launched[-1]
+
+    call = in_a_row(launch, waited.append)
+    assert call() > 0 and len(launched) == calls and waited[-1] == launched[-1]
+    call()
+    assert len(launched) == calls + (20 if gpu and not sleep else 1)

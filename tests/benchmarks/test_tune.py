@@ -117,6 +117,30 @@ def test_a_candidate_that_fails_costs_only_itself(monkeypatch):
     assert entry["blocks"] == good and entry["tried"] == 3
 
 
+@pytest.mark.parametrize("wrong", [1.1, np.nan])
+def test_fast_blocks_with_another_result_are_not_chosen(wrong, monkeypatch, capsys):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    kernel = KERNELS[problem.kernel]
+    good = kernel.heuristic(problem)
+    replaced = dataclasses.replace(
+        kernel, call=lambda _, blocks: lambda *arrays: np.float32(1 if blocks == good else wrong)
+    )
+    monkeypatch.setattr(tune, "KERNELS", {problem.kernel: replaced})
+    times = iter(range(9, 0, -1))
+    monkeypatch.setattr(tune, "seconds_of", lambda *_: float(next(times)))
+    entry = tune.tune(problem, 60, 3)
+    assert entry["blocks"] == good and entry["microseconds"] == 9e6
+    assert capsys.readouterr().out.count("another result") == 2
+
+
+def test_of_integers_the_share_that_differs_counts():
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    labels = np.zeros(10**6, np.int32)
+    few, many = labels.copy(), labels.copy()
+    few[0], many[:1000] = 7, 7
+    assert not tune.differs(few, labels, problem) and tune.differs(many, labels, problem)
+
+
 def test_without_a_gpu(monkeypatch, capsys):
     monkeypatch.setattr(_tuning, "device_name", lambda: None)
     assert tune.main([]) == 1

@@ -12,13 +12,14 @@ from benchmarks.candidates import (
     OURS,
     PLAIN,
     STOCK,
+    XLA,
     Candidate,
     build,
     fit_candidates,
     step_candidates,
 )
 from benchmarks.scaling import each_that_can
-from benchmarks.worker import Worker, measure
+from benchmarks.worker import Worker, end_without_ours, measure
 
 TINY = {"preset": "released", "size": 16, "channels": 4, "dtype": "float32"}
 
@@ -38,10 +39,28 @@ def test_what_the_worker_can_not_do_is_said():
         Worker(Candidate("step", OURS, **{**TINY, "preset": "none such"}))
 
 
-def test_what_torch_can_not_compile_is_left_out(capsys):
+def test_one_that_can_not_be_built_is_left_out(capsys):
     broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
-    assert measure({COMPILED: broken}, repeats=1) == {}
-    assert COMPILED in capsys.readouterr().err
+    found, left_out = measure({COMPILED: broken}, repeats=1)
+    assert found == {} and "none such" in left_out[COMPILED]
+    assert f"Left out: {COMPILED}: " in capsys.readouterr().err
+
+
+def test_one_that_dies_in_its_turn_is_left_out(monkeypatch, capsys):
+    call = Worker.call
+    calls = []
+
+    def dies(self):
+        calls.append(self)
+        if len(calls) == 4:
+            self._process.kill()
+        return call(self)
+
+    monkeypatch.setattr(Worker, "call", dies)
+    step = Candidate("step", OURS, **TINY)
+    found, left_out = measure({OURS: step, "another": step}, repeats=2)
+    assert set(found) == {OURS} and len(found[OURS].seconds) == 2
+    assert left_out == {"another": "killed, most likely out of memory"}
 
 
 def test_at_a_point_of_scaling_one_that_fails_costs_only_itself():
@@ -54,6 +73,26 @@ def test_at_a_point_of_scaling_one_that_fails_costs_only_itself():
         each_that_can({STOCK: fits[STOCK]}, 1)
 
 
+@pytest.mark.parametrize(
+    ("left_out", "measured", "code"),
+    [
+        ({COMPILED: "strides"}, [OURS], None),
+        ({OURS: "killed"}, [EAGER], 1),
+        ({EAGER: "killed"}, [], 1),
+        ({f"{OURS}, 8 at once": "killed"}, [OURS, EAGER], None),
+        ({f"{OURS}, 8 at once": "killed"}, [EAGER], 1),
+    ],
+)
+def test_a_run_without_ours_is_a_failure(left_out, measured, code, capsys):
+    rows = {"paper": dict.fromkeys(measured)} if measured else {}
+    content = {"presets": rows, "left_out": {"paper": left_out}}
+    if code is None:
+        end_without_ours(content)
+        return
+    with pytest.raises(SystemExit, match="failed for paper"):
+        end_without_ours(content)
+
+
 def test_a_loop_is_so_many_steps():
     run, seconds = build(Candidate("loop", OURS, **TINY, steps=3))
     records = run()
@@ -64,14 +103,23 @@ def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.worker.on_gpu", lambda: True)
     broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
     several = {OURS: Candidate("step", OURS, **TINY), COMPILED: broken}
-    found = measure(several, repeats=2)
-    assert set(found) == {OURS} and COMPILED in capsys.readouterr().err
+    found, left_out = measure(several, repeats=2)
+    assert set(found) == {OURS} and set(left_out) == {COMPILED}
+    assert COMPILED in capsys.readouterr().err
     assert len(found[OURS].seconds) == 2
     assert found[OURS].compile_s > 0 and found[OURS].peak_mib > 0
+
+
+def test_on_a_gpu_xla_alone_is_not_asked_for_many_images(monkeypatch):
+    monkeypatch.setattr("benchmarks.candidates.on_gpu", lambda: True)
+    monkeypatch.setattr("benchmarks.candidates.has_torch", lambda: False)
+    fits = fit_candidates(**TINY, steps=2, images=[1, 8, 32, 64])
+    assert f"{OURS}{XLA}, 8 at once" in fits and f"{OURS}, 64 at once" in fits
+    assert not {f"{OURS}{XLA}, {n} at once" for n in (32, 64)} & set(fits)
 
 
 @pytest.mark.parametrize("name", [EAGER, PLAIN])
 def test_pytorch_plain_and_tuned_do_a_step(name):
     pytest.importorskip("torch", reason="the comparison needs PyTorch")
-    found = measure({name: step_candidates(**TINY)[name]}, repeats=2)[name]
+    found = measure({name: step_candidates(**TINY)[name]}, repeats=2).measured[name]
     assert len(found.seconds) == 2 and min(found.seconds) > 0

@@ -1,0 +1,95 @@
+"""What the suites refuse before they measure anything: a sentence, code 2, no file touched."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+from benchmarks import candidates, metadata, options
+from benchmarks.machine import result_name
+from benchmarks.suites import SUITES
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(metadata, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(candidates, "has_torch", lambda: False)
+    return tmp_path / "results"
+
+
+def refused(capsys, command: str) -> str:
+    """What is said, by a suite that refuses its options."""
+    suite, *arguments = command.split("|")
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"benchmarks.{suite}").main(arguments)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "Traceback" not in said
+    return said.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("step|--only|nosuch", "no candidate 'nosuch' here: take 's3net-jax'"),
+        ("fit|--only|nosuch", "no candidate 'nosuch' here: take 's3net-jax'"),
+        ("fit|--only|torch eager", "'torch eager' leaves nothing to measure"),
+        ("step|--preset|nosuch", "invalid choice: 'nosuch'"),
+        ("many|--preset|nosuch", "invalid choice: 'nosuch'"),
+        ("scaling|--preset|nosuch", "invalid choice: 'nosuch'"),
+        ("fit|--images|0", "'0' is no whole number of at least 1"),
+        ("fit|--images|-1", "'-1' is no whole number of at least 1"),
+        ("fit|--images|two", "'two' is no whole number"),
+        ("step|--repeats|0", "'0' is no whole number"),
+        ("ops|--dtype|nosuch", "invalid choice: 'nosuch'"),
+        ("numerics|--implementation|nosuch", "invalid choice: 'nosuch'"),
+        ("many|--quick|--images|/nonexistent", "--images /nonexistent: "),
+        ("trace|--preset|nosuch", "invalid choice: 'nosuch'"),
+        ("tune|--most|0", "'0' is no whole number"),
+    ],
+)
+def test_options_that_measure_nothing(command, said, folder, capsys):
+    assert said in refused(capsys, command)
+    assert not folder.is_dir() or not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_folder_that_can_not_be_written_to(suite, folder, capsys):
+    folder.write_text("a file")
+    said = refused(capsys, f"{suite}|--quick")
+    assert f"results can't be written to {folder}" in said and "S3NET_BENCHMARKS_RESULTS" in said
+
+
+NARROWED = {
+    "step-256-64": "step|--only|s3net-jax",
+    "fit-256-64": "fit|--steps|10",
+    "ops": "ops|--operator|linear",
+    "numerics": "numerics|--only|operators",
+    "scaling": "scaling|--axis|size",
+}
+
+
+@pytest.mark.parametrize("name", NARROWED)
+def test_a_narrowed_run_leaves_the_file_of_another_command(name, folder, capsys):
+    folder.mkdir()
+    path = folder / f"{result_name(name)}.json"
+    path.write_text(json.dumps({"metadata": {"command": "python -m benchmarks.whole"}}))
+    before = path.read_text()
+    said = refused(capsys, NARROWED[name])
+    assert "another command (python -m benchmarks.whole)" in said and "--overwrite" in said
+    assert path.read_text() == before
+
+
+def test_what_may_be_replaced(folder):
+    parser = options.Parser("fit", "")
+    folder.mkdir()
+    (folder / "name.json").write_text(
+        json.dumps({"metadata": {"command": "python -m benchmarks.fit --steps 10"}})
+    )
+    parser.claim("name", ["--steps", "10", "--json"], narrowed=True, overwrite=False)
+    parser.claim("name", ["--steps", "20"], narrowed=True, overwrite=True)
+    parser.claim("name", ["--repeats", "9"], narrowed=False, overwrite=False)
+    parser.claim("new", ["--steps", "20"], narrowed=True, overwrite=False)
+    with pytest.raises(SystemExit):
+        parser.claim("name", ["--steps", "20"], narrowed=True, overwrite=False)
