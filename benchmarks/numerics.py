@@ -220,7 +220,8 @@ def _operators(operators: list[str], quick: bool) -> Iterator[list[dict[str, Any
         names = [n for n in IMPLEMENTATIONS if n != "reference" and there[n] is None]
         # On a GPU: dx by atomic additions, which the default takes, and without.
         names += [n + _DETERMINISTIC for n in names if n == "pallas"]
-        specs = [s for s in module(operator, "arg_specs").SPECS if s.dtype == "float32"]
+        described = module(operator, "arg_specs")
+        specs = [s for s in described.SPECS or described.CHECKS if s.dtype == "float32"]
         specs = specs[1:2] if quick else specs
         rows = []
         for dtype in DTYPES if specs and names else ():

@@ -249,6 +249,8 @@ def _of_losses(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
         log_probability = F.log_softmax(wide, -1).flatten(0, 2)
         labels = wide.detach().argmax(-1).flatten()
         entropy = F.nll_loss(log_probability, labels, reduction="sum")
+        if not spec.options["spatial"]:
+            return torch.stack((entropy, torch.zeros_like(entropy)))
         probability = log_probability.exp().view_as(wide)
         return torch.stack((entropy, spatial_loss(probability) * labels.numel()))
 
