@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import fit, metadata, step
+from benchmarks.candidates import COMPILED, OURS
+from benchmarks.tables import fit_table, step_table
+from benchmarks.worker import Found, Measured
+
 jsonschema = pytest.importorskip("jsonschema")
 
 ROOT = Path(__file__).parents[2]
@@ -62,3 +67,25 @@ def test_runs_small(suite, tmp_path):
     content = json.loads(path.read_text())
     assert content["suite"] == suite and content == json.loads(done.stdout)
     validate(content)
+
+
+@pytest.mark.parametrize("suite", [fit, step], ids=lambda s: s.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("measured", [True, False], ids=["some", "none"])
+def test_candidates_that_fail_leave_a_trace(suite, measured, monkeypatch, tmp_path, capsys):
+    timed = {OURS: Measured([1.0, 2.0], 1.0, 1.0)} if measured else {}
+    found = Found(timed, {COMPILED: "strides"})
+    monkeypatch.setattr(suite, "measure", lambda *_: found)
+    monkeypatch.setattr(metadata, "RESULTS", tmp_path)
+    arguments = ["--quick", "--preset", "paper"]
+    if not measured:
+        with pytest.raises(SystemExit, match="failed for paper"):
+            suite.main(arguments)
+        assert not list(tmp_path.iterdir())
+        return
+    suite.main(arguments)
+    (path,) = tmp_path.glob("*.json")
+    content = json.loads(path.read_text())
+    validate(content)
+    assert content["left_out"] == {"paper": {COMPILED: "strides"}}
+    table = {fit: fit_table, step: step_table}[suite](content)
+    assert "Left out of `paper`: torch.compile: strides" in table
