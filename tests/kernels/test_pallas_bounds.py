@@ -5,6 +5,8 @@ Nor do they overflow: an array of single bytes is addressed in 32 bits up to 2³
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,5 +98,5 @@ def test_codes_of_enormous_calls(monkeypatch):
     for images in (32, 33):
         jax.eval_shape(_slopes, jax.ShapeDtypeStruct((images, 1024, 1024, 64), jnp.float32))
     assert len(sizes) == 2 * (2 + 2) and max(sizes) < 2**31
-    enormous = jax.ShapeDtypeStruct((1, 2**15, 2**10, 64), jnp.float32)
+    enormous: Any = jax.ShapeDtypeStruct((1, 2**15, 2**10, 64), jnp.float32)
     assert "2147483647 logits" in str(losses.supports(enormous, None, None, spatial=True))

@@ -48,7 +48,7 @@ def supports(
     if inputs * outputs > MOST_WEIGHTS:
         most = f"up to {MOST_WEIGHTS} weights of the 1×1 convolution, sides padded to {_SIDE}"
         return f"it takes {most}, not {inputs * outputs}"
-    if not kernels.fits(*mix_w.shape, x.dtype.name):
+    if not kernels.fits(mix_w.shape[0], mix_w.shape[1], x.dtype.name):
         sides = f"{mix_w.shape[0]}×{mix_w.shape[1]}"
         return f"a 1×1 convolution of {sides} needs more shared memory than the GPU has"
     reason = depthwise.supports(x, local_w, local_b, dilation=1)
