@@ -20,8 +20,8 @@ class Settings:
     """What :func:`config` can set."""
 
     deterministic: bool = False
-    """Only kernels whose result is the same, to the last bit, on every run. The default lets
-    the GPU's deformable backward add into dx atomically, in no fixed order."""
+    """Only Pallas kernels whose result is the same, to the last bit, on every run; by default,
+    gradients of what is sampled are added atomically, in no fixed order. See :func:`config`."""
     interpret: bool = False
     """Run Pallas kernels in interpret mode, on any platform: slow, for debugging and tests."""
     tuned: bool = True
@@ -43,7 +43,10 @@ def config(
     """Change settings inside a ``with`` block; None leaves a setting as it is.
 
     Args:
-      deterministic: only kernels whose results are bit-identical from run to run.
+      deterministic: first derivatives by the Pallas kernels are bit-identical from run to run.
+        It counts where backward is traced. What the ``xla`` path computes on a GPU (all that the
+        kernels decline, and second derivatives) scatters with XLA's own additions: these are in a
+        fixed order only under ``XLA_FLAGS=--xla_gpu_deterministic_ops=true``.
       interpret: run Pallas kernels in interpret mode, on any platform.
       tuned: whether to use the tuned block sizes of the device.
 

@@ -27,6 +27,7 @@ __all__ = [
     "LEAST_SIDE",
     "add_at",
     "block",
+    "buffers",
     "ceil_div",
     "decline",
     "launch",
@@ -34,6 +35,7 @@ __all__ = [
     "matmul",
     "portion",
     "power_of_two",
+    "shared_memory",
     "split",
     "store",
     "sum_dtype",
@@ -45,6 +47,9 @@ __all__ = [
 LEAST_SIDE = 16
 """Smallest side of a matrix product on tensor cores."""
 _DTYPES = ("float32", "bfloat16", "float16")
+_SHARED = {8.0: 166912, 8.7: 166912, 9.0: 232448, 10.0: 232448, 10.3: 232448}
+_LEAST_SHARED = 101376
+"""Bytes of shared memory of a program, by compute capability, and where that is another one."""
 
 
 def unavailable() -> str | None:
@@ -190,6 +195,17 @@ def capability() -> float:
         return float(jax.devices("gpu")[0].compute_capability)
     except RuntimeError:
         return 9.0
+
+
+def shared_memory() -> int:
+    """Bytes of shared memory that one program may use; compiling one that needs more fails."""
+    return _SHARED.get(capability(), _LEAST_SHARED)
+
+
+def buffers(stages: int) -> int:
+    """How many tiles of an array a pipeline holds in shared memory, to multiply them."""
+    # From compute capability 9 on, products are not waited for: what they read stays a while.
+    return max(stages if capability() >= 9 else stages - 1, 1)
 
 
 def zeros_for_sums(shape: tuple[int, ...], after: Array) -> Array:

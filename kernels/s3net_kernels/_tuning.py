@@ -21,7 +21,7 @@ from pathlib import Path
 import jax
 
 from s3net_kernels._config import settings
-from s3net_kernels._pallas import power_of_two
+from s3net_kernels._pallas import power_of_two, shared_memory
 
 __all__ = ["FOLDER", "Blocks", "Problem", "choose", "device_name", "forget", "table_path"]
 
@@ -102,12 +102,22 @@ def forget() -> None:
     _table.cache_clear()
 
 
-def choose(problem: Problem, heuristic: Callable[[Problem], dict[str, int]]) -> dict[str, int]:
-    """Block sizes for ``problem``: measured ones where there are any, else the heuristic's."""
+def choose(
+    problem: Problem,
+    heuristic: Callable[[Problem], dict[str, int]],
+    shared: Callable[[Problem, Blocks], int] | None = None,
+) -> dict[str, int]:
+    """Block sizes for ``problem``: measured ones where there are any, else the heuristic's.
+
+    ``shared`` tells the bytes of shared memory that some need: those measured on a problem of
+    other channels may not fit.
+    """
     default = heuristic(problem)
     device = device_name() if settings().tuned else None
     found = nearest(problem, _table(device)) if device else None
     if found is None or not set(default) <= set(found):
+        return default
+    if shared is not None and shared(problem, found) > shared_memory():
         return default
     return {name: int(found[name]) for name in default}
 

@@ -15,6 +15,8 @@ from jax._src.pallas.triton import lowering
 from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 
 TARGET = "__gpu$xla.gpu.triton"
+SHARED = {80: 166912, 86: 101376, 90: 232448}
+"""Bytes of shared memory that a program may use, by compute capability; 89 and 120 have 86's."""
 
 
 @dataclasses.dataclass(frozen=True)

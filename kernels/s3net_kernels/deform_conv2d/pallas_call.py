@@ -23,9 +23,11 @@ def heuristic(problem: Problem) -> dict[str, int]:
     gathers = kernel == "input_grad"
     # Columns and samples of float32 fill the registers of more threads.
     wide = kernel == "backward" and problem.dtype == "float32"
+    # So do those of many channels, whose blocks are all unrolled.
+    many = kernel == "backward" and max(channels, features) > 64
     return {
         # Outliers are looked for in all taps at once.
-        "pixels": 32 if kernel == "outliers" else 64,
+        "pixels": 16 if many else 32 if kernel == "outliers" else 64,
         "channels": min(channels, 64 if gathers else 32),
         "features": min(features, 32 if gathers else 64),
         "tiles": 32,
@@ -43,7 +45,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
     most = max(LEAST_SIDE, power_of_two(count))
     return [
         {**base, "pixels": p, sampled: c, "tiles": t, "num_warps": warps, "num_stages": stages}
-        for p in (32, 64, 128)
+        for p in sorted({base["pixels"], 32, 64, 128})
         for c in {LEAST_SIDE, base[sampled], min(2 * base[sampled], most)}
         for t in ((32, 128) if summed else (base["tiles"],))
         for warps in (4, 8)

@@ -46,7 +46,11 @@ def supports(
     """Declines what its depthwise convolutions decline, and many channels."""
     inputs, outputs = (ceil_div(side, _SIDE) * _SIDE for side in mix_w.shape)
     if inputs * outputs > MOST_WEIGHTS:
-        return f"it takes up to {MOST_WEIGHTS} weights of the 1×1 convolution, not {mix_w.size}"
+        most = f"up to {MOST_WEIGHTS} weights of the 1×1 convolution, sides padded to {_SIDE}"
+        return f"it takes {most}, not {inputs * outputs}"
+    if not kernels.fits(mix_w.shape[0], mix_w.shape[1], x.dtype.name):
+        sides = f"{mix_w.shape[0]}×{mix_w.shape[1]}"
+        return f"a 1×1 convolution of {sides} needs more shared memory than the GPU has"
     reason = depthwise.supports(x, local_w, local_b, dilation=1)
     reason = reason or inception.supports(x, weights, biases, dilations=dilations)
     return reason or decline(mix_w, mix_b, residual)

@@ -17,48 +17,78 @@ from jax.experimental import pallas as pl
 from s3net_kernels._pallas import (
     LEAST_SIDE,
     block,
+    buffers,
     ceil_div,
     launch,
     load,
     matmul,
     portion,
     power_of_two,
+    shared_memory,
     split,
     store,
 )
 from s3net_kernels._tuning import Blocks, Problem, choose
 
-__all__ = ["backward", "candidates", "forward", "heuristic"]
+__all__ = ["backward", "candidates", "fits", "forward", "heuristic", "shared"]
 
 _PROGRAMS = 256
 """Programs of a kind that fill a large GPU, about; more of backward's make more partial sums."""
 
 
+_SCRATCH = 4096
+"""Bytes of shared memory for sums across warps and the like."""
+
+
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
-    pixels = 64
-    programs = problem.images * ceil_div(problem.height * problem.width, pixels)
-    return {
-        "pixels": pixels,
-        "channels": max(LEAST_SIDE, min(power_of_two(problem.channels), 64)),
-        "tiles": min(power_of_two(programs // _PROGRAMS), 16),
-        "num_warps": 4,
-        "num_stages": 2,
-    }
+    channels = max(LEAST_SIDE, min(power_of_two(problem.channels), 64))
+    # Wide sums of backward fill the registers: with more rows, they would be spilled.
+    sizes = ((64, 2), (64, 1), (32, 1), (16, 1)) if problem.features <= 64 else ((16, 1),)
+    for pixels, stages in sizes:
+        programs = problem.images * ceil_div(problem.height * problem.width, pixels)
+        blocks = {
+            "pixels": pixels,
+            "channels": channels,
+            "tiles": min(power_of_two(programs // _PROGRAMS), 16),
+            "num_warps": 4,
+            "num_stages": stages,
+        }
+        if shared(problem, blocks) <= shared_memory():
+            break
+    return blocks
+
+
+def shared(problem: Problem, blocks: Blocks) -> int:
+    """Bytes of shared memory that both kernels need, at most."""
+    pixels, stages = blocks["pixels"], blocks["num_stages"]
+    chunk, copies = blocks["channels"], buffers(stages)
+    inputs = ceil_div(problem.channels, chunk) * chunk
+    outputs = max(LEAST_SIDE, power_of_two(problem.features))
+    mixed = inputs * outputs + copies * pixels * inputs + (stages > 1) * pixels * outputs
+    product = chunk * outputs + copies * pixels * (chunk + 2 * outputs) + pixels * outputs
+    return max(mixed, product) * (4 if problem.dtype == "float32" else 2) + _SCRATCH
+
+
+def fits(channels: int, features: int, dtype: str) -> bool:
+    """Whether there are block sizes whose shared memory the GPU has."""
+    problem = Problem("gated_inception.backward", dtype, 1, 1, 1, channels, features)
+    return shared(problem, heuristic(problem)) <= shared_memory()
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of both kernels worth measuring."""
     base = heuristic(problem)
     rows = base["pixels"] * base["tiles"]
-    return [
+    found = [
         {**base, "pixels": p, "tiles": tiles, "num_warps": warps, "num_stages": stages}
-        for p in (32, 64, 128)
+        for p in sorted({base["pixels"], 32, 64, 128})
         for tiles in sorted({max(1, rows * n // (4 * p)) for n in (2, 4, 8)})
         for warps in (4, 8)
         for stages in (1, 2, 3)
         if p // warps in (8, 16)
     ]
+    return [blocks for blocks in found if shared(problem, blocks) <= shared_memory()]
 
 
 class _Call:
@@ -76,7 +106,7 @@ class _Call:
             self.channels,
             self.features,
         )
-        self.blocks = blocks or choose(problem, heuristic)
+        self.blocks = blocks or choose(problem, heuristic, shared)
         wide = jnp.bfloat16 if narrow else jnp.float32
         self.kind = wide if x.dtype.itemsize > 2 else x.dtype
         self.chunks = ceil_div(self.channels, self.blocks["channels"])

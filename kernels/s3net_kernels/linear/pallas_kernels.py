@@ -53,9 +53,11 @@ def heuristic(problem: Problem) -> dict[str, int]:
     if direction == "backward":
         width = ceil_div(problem.features, features) * features
         channels = max(LEAST_SIDE, min(channels, power_of_two(_SUMS // width)))
-    pixels = 64
     chunks = ceil_div(problem.channels, channels)
     several = chunks > 1 or (direction == "backward" and problem.features > features)
+    # Through the activation, all blocks are multiplied once more: of many rows, registers of many
+    # threads can't hold them.
+    pixels = 16 if several and problem.kernel.endswith("gelu_backward") else 64
     programs = problem.images * ceil_div(problem.height * problem.width, pixels)
     programs *= chunks if direction == "backward" else 1
     return {
@@ -78,7 +80,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
     size = 4 if problem.dtype == "float32" else 2
     return [
         {**base, "pixels": p, "tiles": tiles, "num_warps": warps, "num_stages": stages}
-        for p in (32, 64, 128)
+        for p in sorted({base["pixels"], 32, 64, 128})
         for tiles in sorted({max(1, some // p) for some in (rows // 2, rows, rows * 2)})
         for warps in (4, 8)
         for stages in (1, 2, 3)

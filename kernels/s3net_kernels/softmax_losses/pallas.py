@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,14 +20,19 @@ __all__ = ["softmax_losses", "supports", "unavailable"]
 
 MOST_CLASSES = 256
 """A program holds all classes of a pixel."""
+MOST_CODES = 2**31 - 1
+"""Codes of one launch: an array of single bytes is addressed in 32 bits up to 2³² of them."""
 
 
 def supports(
     logits: Array, labels: Array | None, weight: Array | None, *, spatial: bool
 ) -> str | None:
-    """Declines float64, empty arrays and very many classes."""
+    """Declines float64, empty arrays, very many classes and enormous images."""
     if logits.shape[3] > MOST_CLASSES:
         return f"it takes up to {MOST_CLASSES} classes, not {logits.shape[3]}"
+    image = math.prod(logits.shape[1:])
+    if image > MOST_CODES:
+        return f"it takes up to {MOST_CODES} logits of an image, not {image}"
     return decline(logits, weight)
 
 
@@ -38,16 +44,21 @@ def softmax_losses(
     return _losses(logits, labels, weight, spatial)
 
 
-def _folded(function: Callable[..., Any], *args: Array | None) -> Any:
-    """``function(*args)``, whose leading axes are all of images; some may be None."""
+def _folded(function: Callable[..., Any], z: Array, *args: Array | None) -> Any:
+    """``function(z, *args)``, whose leading axes are all of images; some may be None."""
     there = [array is not None for array in args]
 
-    def run(_: int, *arrays: Array) -> Any:
-        left = iter(arrays)
-        return function(*(next(left) if found else None for found in there))
+    def run(_: int, z: Array, *arrays: Array) -> Any:
+        def part(images: slice) -> Any:
+            left = iter(arrays)
+            return function(z[images], *(next(left)[images] if found else None for found in there))
+
+        most = MOST_CODES // math.prod(z.shape[1:])
+        parts = [part(slice(n, n + most)) for n in range(0, z.shape[0], most)]
+        return parts[0] if len(parts) == 1 else jax.tree.map(lambda *p: jnp.concatenate(p), *parts)
 
     arrays = [array for array in args if array is not None]
-    return fold_images(run, 1, (True,) * len(arrays), *arrays)
+    return fold_images(run, 1, (True,) * (1 + len(arrays)), z, *arrays)
 
 
 def _value(z: Array, labels: Array | None, weight: Array | None, *, spatial: bool, keep: bool):
