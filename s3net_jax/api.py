@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from s3net_jax.config import Config
 from s3net_jax.presets import preset as named_preset
@@ -44,10 +44,12 @@ def segment(
       InputError: the image can't be read or holds nothing to segment.
       ConfigError: an unknown preset or target.
       DivergedError: the optimisation left the finite numbers.
+      ValueError: a seed that is not a whole number from 0 to 2³² − 1.
     """
     from s3net_jax.io import as_image
     from s3net_jax.run.members import several_members
 
+    _check_seeds((seed,))
     chosen = named_preset(preset) if config is None else config
     if several_members(chosen):
         from s3net_jax.run.together import segment_together
@@ -82,10 +84,18 @@ def segment_batch(
     Raises:
       InputError, ConfigError, DivergedError: as :func:`segment`, for the first image with one.
       RuntimeError: a fit failed otherwise, such as out of memory alone.
-      ValueError: no seeds.
+      ValueError: no seeds, or one that is not a whole number from 0 to 2³² − 1.
     """
     from s3net_jax.io import as_image
     from s3net_jax.run.together import segment_together
 
+    _check_seeds(seeds)
     chosen = named_preset(preset) if config is None else config
     return segment_together([as_image(image) for image in images], chosen, seeds)
+
+
+def _check_seeds(seeds: Sequence[int]) -> None:
+    """A key has 32 bits of a seed: others would give the results of one of these."""
+    for seed in seeds:
+        if not isinstance(seed, SupportsIndex) or not 0 <= int(seed) < 2**32:
+            raise ValueError(f"The seed {seed!r} is not a whole number from 0 to {2**32 - 1}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, NoReturn
 
 from s3net_jax.config import nearest
@@ -47,7 +48,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         argv = ["--help"]
     if not argv[0].startswith("-") and argv[0] not in commands:
         raise UsageError(f"There is no command {argv[0]!r}.{nearest(argv[0], list(commands))}")
-    args, unknown = parser.parse_known_args(argv)
+    args, unknown = parser.parse_known_args(_joined(argv))  # --help and --version end here
+    if argv[0].startswith("-"):
+        raise UsageError(f"{argv[0]} stands before the command: s3net COMMAND {argv[0]} ….")
     if unknown:
         command = commands[args.command]
         if unknown[0].startswith("-"):
@@ -55,6 +58,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
             raise UsageError(f"There is no option {unknown[0]}.{nearest(unknown[0], options)}")
         raise UsageError(f"{args.command} takes no further argument {unknown[0]!r}.")
     return args
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """``--window -300,-100`` as one word: argparse takes the number for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--window" and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -271,11 +272,13 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
             words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
             return value if isinstance(value, bool) else words[str(value).lower()]
         if hint is int:
-            if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+            if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
                 raise ValueError
             return int(value)
         if hint is float:
-            return float(value)
+            if not math.isfinite(number := float(value)):
+                raise ValueError
+            return number
         if get_origin(hint) is tuple:
             args = get_args(hint)
             parts = value.strip("()[]").split(",") if isinstance(value, str) else list(value)

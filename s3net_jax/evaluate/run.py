@@ -19,7 +19,7 @@ from s3net_jax.evaluate.scores import (
     summarise,
     write_scores,
 )
-from s3net_jax.io import make_folder, write_bytes
+from s3net_jax.io import InputError, make_folder, write_bytes
 from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
 from s3net_jax.run.environment import versions
 from s3net_jax.run.log import ResultLog
@@ -103,6 +103,8 @@ def evaluate(
     )
     log = ResultLog(folder / "predictions" / "results.jsonl")
     records = _records(log, images)
+    if not records:
+        raise InputError(f"Of {folder}, no image could be segmented: there is nothing to score.")
     if method is None:
         method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
     say("scoring")

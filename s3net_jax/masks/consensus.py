@@ -38,12 +38,24 @@ def consensus(label_maps: Sequence[np.ndarray]) -> Consensus:
       label_maps: (H, W) integers ≥ 0 each, of one shape.
 
     Raises:
-      ValueError: no maps, or of several shapes.
+      ValueError: no maps, of several shapes, without pixels, or with labels below 0.
+      TypeError: maps that are not of integers.
     """
-    shapes = {np.shape(labels) for labels in label_maps}
-    if len(shapes) != 1:
-        raise ValueError(f"consensus takes label maps of one shape; these have {sorted(shapes)}.")
     maps = [np.asarray(labels) for labels in label_maps]
+    shapes = {labels.shape for labels in maps}
+    if len(shapes) != 1:
+        found = sorted(shapes) or "none"
+        raise ValueError(f"consensus takes label maps of one shape; these have {found}.")
+    for labels in maps:
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise TypeError(f"consensus takes maps of integers, not of {labels.dtype}.")
+        if labels.ndim != 2 or labels.size == 0 or labels.min() < 0:
+            raise ValueError(
+                f"consensus takes label maps (H, W) with labels of 0 or more; one of shape "
+                f"{labels.shape} is none."
+            )
+    # Unsigned ones, as files have, can't say −1, which the alignment does.
+    maps = [labels.astype(np.int64) for labels in maps]
     centre = _most_agreeing(maps)
     aligned = np.stack([align_labels(labels, maps[centre]) for labels in maps])
     best_count = np.count_nonzero(aligned == aligned[centre], axis=0).astype(np.int32)

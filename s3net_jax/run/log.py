@@ -40,6 +40,7 @@ class ResultLog:
         """
         self.path = path
         self._records: dict[str, dict[str, Any]] = {}
+        self._finished: set[str] = set()
         self._marker = path.parent / f".writing-{process}.json"
         self._lock = threading.Lock()
         self.unfinished = _announced(path.parent)
@@ -49,13 +50,22 @@ class ResultLog:
         try:
             with path.open("r+b") as file, _locked(file.fileno()):
                 content = _without_torn_line(file)
-            for line in filter(str.strip, content.decode().splitlines()):
-                record = json.loads(line)
-                self._records[record["stem"]] = record
+            for line in filter(str.strip, content.decode().split("\n")):
+                self._remember(json.loads(line))
         except (OSError, ValueError, KeyError, TypeError):
             raise OutputError(
                 f"{path} is not a list of results of this tool: choose another output folder."
             ) from None
+
+    def _remember(self, record: dict[str, Any]) -> None:
+        self._records[record["stem"]] = record
+        if "error" not in record:
+            self._finished.add(record["stem"])
+
+    def wrote(self, stem: str) -> bool:
+        """Whether there ever was a result of ``stem``, a failure after it or not: its files are
+        this tool's."""
+        return stem in self._finished
 
     def get(self, stem: str) -> dict[str, Any] | None:
         """The record of ``stem``, if there is one."""
@@ -82,7 +92,8 @@ class ResultLog:
 
     def put(self, record: dict[str, Any]) -> None:
         """Adds ``record``, on disk too; raises :class:`OutputError`, the file then as before."""
-        line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        # ASCII: names of files may hold what is no UTF-8, and other ends of lines.
+        line = (json.dumps(record, allow_nan=False) + "\n").encode()
         try:
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
@@ -101,7 +112,7 @@ class ResultLog:
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise OutputError(f"{self.path} can't be written: {reason}.") from None
-        self._records[record["stem"]] = record
+        self._remember(record)
 
 
 def _without_torn_line(file: Any) -> bytes:

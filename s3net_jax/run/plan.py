@@ -103,7 +103,7 @@ def _is_done(source: Source, out: Path, log: ResultLog, identity: Identity, film
     record = log.get(source.stem)
     if record is None or "error" in record:
         foreign = [path for path in present if path.name not in log.unfinished]
-        if foreign:
+        if foreign and not log.wrote(source.stem):
             raise OutputError(
                 f"{foreign[0]} exists and is not from a finished run: choose another output "
                 "folder, or replace it with --overwrite."

@@ -107,6 +107,6 @@ def write_run(
             for operator, reasons in implementations().items()
         },
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=2) + "\n"
     name = "run.json" if share.index == 0 else f"run-{share.index}.json"
     write_bytes(summary.out / name, text.encode())

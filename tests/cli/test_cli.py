@@ -105,6 +105,8 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
     ("arguments", "words"),
     [
         (["segmnt"], "There is no command 'segmnt'. Did you mean segment"),
+        (["--quiet", "segment", "a.png"], "--quiet stands before the command"),
+        (["--foo"], "--foo stands before the command"),
         (["segment"], "Name at least one image"),
         (["segment", "a.png"], "Say where the results go: --out DIR"),
         (["segment", "a.png", "--overwite"], "Did you mean --overwrite"),
@@ -119,6 +121,7 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
         (["segment", "a.png", "--out", "o", "--engine", "rai"], "Did you mean ray"),
         (["segment", "a.png", "--out", "o", "--window", "lungs"], "Did you mean lung"),
         (["segment", "a.png", "--out", "o", "--window", "5,1"], "the first the smaller"),
+        (["segment", "a.png", "--out", "o", "--window", "-5,-9"], "the first the smaller"),
         (["segment", "a.png", "--out", "o", "--axis", "z"], "input.axis can't be 'z'"),
         (["segment", "a.png", "--out", "o", "--tile", "8"], "at least 32 pixels"),
         (["segment", "a.png", "--out", "o", "--seed", "-1"], "The seed '-1'"),

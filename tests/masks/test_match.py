@@ -53,6 +53,10 @@ def test_the_majority_wins_and_its_share_is_told() -> None:
     one[:, 3:] = 1
     off = one.copy()
     off[0, 2] = 1
+    np.testing.assert_array_equal(
+        consensus([m.astype(np.uint8) for m in (one, 1 - one, off)]).labels,
+        consensus([one, 1 - one, off]).labels,
+    )
     found = consensus([one, 1 - one, off])
     np.testing.assert_array_equal(found.labels, one)
     assert found.agreement[0, 2] == np.float32(2 / 3) and np.sum(found.agreement < 1) == 1
@@ -72,6 +76,10 @@ def test_shapes_must_agree() -> None:
         consensus([np.zeros((2, 2), int), np.zeros((2, 3), int)])
     with pytest.raises(ValueError, match="one shape"):
         consensus([])
+    with pytest.raises(TypeError, match="of integers"):
+        consensus([np.zeros((2, 2), bool)])
+    with pytest.raises(ValueError, match="0 or more"):
+        consensus([np.full((2, 2), -1)])
 
 
 def stripes(shift: int) -> tuple[np.ndarray, np.ndarray]:

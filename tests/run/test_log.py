@@ -29,6 +29,13 @@ def test_the_last_line_of_a_stem_counts(tmp_path: Path) -> None:
     assert log.finished() == [{"stem": "1", "labels": 2}]
 
 
+@pytest.mark.parametrize("name", ["a\u2028b", "n\x85l", "bad\udcff"])
+def test_names_may_hold_other_ends_of_lines_and_what_is_no_text(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "results.jsonl"
+    ResultLog(path).put({"stem": name, "labels": 2})
+    assert ResultLog(path).get(name) == {"stem": name, "labels": 2}
+
+
 def test_a_torn_line_is_taken_off_wherever_it_was_torn(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     whole = filled(path)

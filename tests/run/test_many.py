@@ -120,6 +120,15 @@ def test_what_is_done_is_kept_and_failures_are_tried_again(tmp_path: Path, monke
     assert run(tmp_path, tmp_path / "a.png").done == 1, "a result with a part missing is done again"
 
 
+def test_results_of_an_input_that_was_away_for_a_while_are_not_foreign(tmp_path: Path) -> None:
+    save_lesion(tmp_path / "a.png")
+    run(tmp_path, tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "away.png")
+    assert run(tmp_path, tmp_path / "a.png").failed == 1
+    (tmp_path / "away.png").rename(tmp_path / "a.png")
+    assert run(tmp_path, tmp_path / "a.png").done == 1
+
+
 def test_other_results_are_not_touched_unasked(tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
     run(tmp_path, tmp_path / "a.png")
