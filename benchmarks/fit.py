@@ -30,7 +30,7 @@ from benchmarks.harness import ratio, summarise
 from benchmarks.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.options import DTYPES, Parser, positive, same
-from benchmarks.worker import end_without_ours, measure
+from benchmarks.worker import add_rows, end_without_ours, measure
 from s3net_jax import PRESETS
 
 __all__ = ["main"]
@@ -78,12 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
     narrowed = not args.quick and not (whole and args.steps == FULL_STEPS)
     parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     for preset in presets:
-        rows, left_out = _measure(preset, args)
-        if left_out:
-            content.setdefault("left_out", {})[preset] = left_out
-        if not rows:
+        if not add_rows(content, preset, *_measure(preset, args)):
             continue
-        content["presets"][preset] = rows
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
     if path is not None:

@@ -30,7 +30,7 @@ from benchmarks.metadata import as_json, metadata, write_result
 from benchmarks.options import DTYPES, Parser, positive, same
 from benchmarks.parts import part_timings
 from benchmarks.products import product_seconds
-from benchmarks.worker import end_without_ours, measure
+from benchmarks.worker import add_rows, end_without_ours, measure
 from s3net_jax import PRESETS
 from s3net_kernels import keep_memory
 
@@ -74,12 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
     narrowed = not args.quick and not (args.only is None and same(presets, USUAL))
     parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     for preset in presets:
-        rows, left_out = _measure(preset, args)
-        if left_out:
-            content.setdefault("left_out", {})[preset] = left_out
-        if not rows:
+        if not add_rows(content, preset, *_measure(preset, args)):
             continue
-        content["presets"][preset] = rows
         content["products"][preset] = product_seconds(
             preset, args.size, args.channels, args.dtype, args.repeats
         )

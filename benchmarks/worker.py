@@ -37,7 +37,7 @@ from benchmarks.harness import interleave, reason, take_turns
 from benchmarks.machine import hold_little_memory, on_gpu, peak_of_this_process
 from s3net_kernels import keep_memory
 
-__all__ = ["Found", "Measured", "Worker", "end_without_ours", "measure"]
+__all__ = ["Found", "Measured", "Worker", "add_rows", "end_without_ours", "measure"]
 
 _PROCESSES = 4
 """At once on a GPU: their memory lies there side by side."""
@@ -143,6 +143,18 @@ def measure(candidates: Mapping[str, Candidate], repeats: int, limit_s: float = 
     for name, why in found.left_out.items():
         print(f"Left out: {name}: {why}", file=sys.stderr)
     return found
+
+
+def add_rows(
+    content: dict[str, Any], preset: str, rows: dict[str, Any], left_out: dict[str, str]
+) -> bool:
+    """Put what was measured of a preset, and what was left out, into a result file's content;
+    False if nothing was measured."""
+    if left_out:
+        content.setdefault("left_out", {})[preset] = left_out
+    if rows:
+        content["presets"][preset] = rows
+    return bool(rows)
 
 
 def end_without_ours(content: Mapping[str, Any]) -> None:

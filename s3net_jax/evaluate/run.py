@@ -83,7 +83,7 @@ def evaluate(
       say: is told what is being done.
 
     Raises:
-      InputError: a ground truth can't be used.
+      InputError: a ground truth can't be used, or no image could be segmented.
       ConfigError, OutputError: see :func:`segment_inputs`.
     """
     folder = make_folder(out)
@@ -104,7 +104,10 @@ def evaluate(
     log = ResultLog(folder / "predictions" / "results.jsonl")
     records = _records(log, images)
     if not records:
-        raise InputError(f"Of {folder}, no image could be segmented: there is nothing to score.")
+        raise InputError(
+            "No image could be segmented, so there is nothing to score: the reasons stand above "
+            f"and in {folder / 'predictions'}."
+        )
     if method is None:
         method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
     say("scoring")

@@ -91,6 +91,14 @@ def test_mistakes(capsys) -> None:
     assert "is not a table of scores" in capsys.readouterr().err
 
 
+def test_nothing_segmented_is_nothing_to_score(capsys) -> None:
+    for name in "abc":
+        Path(f"images/{name}.png").write_text("no picture")
+    assert evaluate() == 1
+    assert "nothing to score" in capsys.readouterr().err
+    assert not Path("out/metrics.csv").exists() and not Path("out/report.html").exists()
+
+
 def test_several_seeds_show_where_they_disagree(capsys) -> None:
     assert evaluate("--seeds", "2") == 0
     page = read_page(Path("out/report.html").read_text())
