@@ -170,6 +170,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     seed, seeds = seed_of(args.seed), count_of(args.seeds, "--seeds")
     from s3net_jax.evaluate import evaluate, pairs_of, table_text
     from s3net_jax.evaluate.report import write_report
+    from s3net_jax.io import InputError
     from s3net_jax.report import overlay
 
     masks = None if args.masks is None else Path(args.masks)
@@ -187,6 +188,9 @@ def _evaluate(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             against=None if args.against is None else Path(args.against),
         )
+    if not found.records:
+        display.finish(found.run)
+        raise InputError("No image could be segmented, so there is nothing to score.")
     path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
     if not (args.quiet or args.json):

@@ -19,7 +19,7 @@ from s3net_jax.evaluate.scores import (
     summarise,
     write_scores,
 )
-from s3net_jax.io import InputError, make_folder, write_bytes
+from s3net_jax.io import make_folder, write_bytes
 from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
 from s3net_jax.run.environment import versions
 from s3net_jax.run.log import ResultLog
@@ -83,7 +83,7 @@ def evaluate(
       say: is told what is being done.
 
     Raises:
-      InputError: a ground truth can't be used, or no image could be segmented.
+      InputError: a ground truth can't be used.
       ConfigError, OutputError: see :func:`segment_inputs`.
     """
     folder = make_folder(out)
@@ -103,11 +103,6 @@ def evaluate(
     )
     log = ResultLog(folder / "predictions" / "results.jsonl")
     records = _records(log, images)
-    if not records:
-        raise InputError(
-            "No image could be segmented, so there is nothing to score: the reasons stand above "
-            f"and in {folder / 'predictions'}."
-        )
     if method is None:
         method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
     say("scoring")

@@ -40,10 +40,10 @@ def test_what_the_worker_can_not_do_is_said():
 
 
 def test_one_that_can_not_be_built_is_left_out(capsys):
-    broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
-    found, left_out = measure({COMPILED: broken}, repeats=1)
-    assert found == {} and "none such" in left_out[COMPILED]
-    assert f"Left out: {COMPILED}: " in capsys.readouterr().err
+    broken = Candidate("step", STOCK, **{**TINY, "preset": "none such"})
+    found, left_out = measure({STOCK: broken}, repeats=1)
+    assert found == {} and "none such" in left_out[STOCK]
+    assert f"Left out: {STOCK}: " in capsys.readouterr().err
 
 
 def test_one_that_dies_in_its_turn_is_left_out(monkeypatch, capsys):
