@@ -1,10 +1,10 @@
 """Operators for convolutional attention: depthwise and deformable convolution, and warps.
 
 Every operator takes NHWC arrays, has stride 1 and "same" zero padding, is differentiable in
-reverse mode in its floating point inputs (but the weights of losses), and works under ``jit``,
-``vmap`` and ``shard_map``. The argument
-``implementation`` names one of :data:`IMPLEMENTATIONS`; None takes the best one that serves
-the platform, the shapes and the dtypes.
+reverse mode in its floating point inputs (but the weights of losses; the reference in forward
+mode too), and works under ``jit``, ``vmap`` and ``shard_map``. The argument ``implementation``
+names one of :data:`IMPLEMENTATIONS`; None takes the best one that serves the platform, the shapes
+and the dtypes.
 """
 
 from __future__ import annotations

@@ -55,10 +55,11 @@ def fit(
     """Train S3-Net on one image and return its segmentation.
 
     Pure in its array arguments: it composes with ``jit``, ``vmap`` (over key, image, hyper,
-    params), ``shard_map`` (with ``check_vma=False``), and reverse-mode ``grad`` (with
+    params), ``shard_map`` (with ``check_vma=False``), reverse-mode ``grad`` (with
     ``model.implementation="xla"`` or ``"reference"``, whose backward passes can be
-    differentiated again). One program is compiled for each image shape and static
-    configuration. The same arguments on the same device give the same bits, on a GPU inside
+    differentiated again), and forward-mode ``jvp`` (with ``"reference"``, which is slow). One
+    program is compiled for each image shape and static configuration. The same arguments on
+    the same device give the same bits, on a GPU inside
     ``s3net_kernels.config(deterministic=True)``.
 
     Args:

@@ -106,8 +106,11 @@ def test_dynamic_numbers_do_not_recompile(image):
 
 
 @pytest.mark.usefixtures("x64")
-def test_the_whole_fit_can_be_differentiated(image):
-    changes = {"channels": 4, "blocks": 1, "implementation": "xla", "dtype": "float64"}
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_the_whole_fit_can_be_differentiated(image, mode):
+    # Gradients of their own, as all implementations but the reference have, are reverse mode's.
+    implementation = {"reverse": "xla", "forward": "reference"}[mode]
+    changes = {"channels": 4, "blocks": 1, "implementation": implementation, "dtype": "float64"}
     config = small("released", model=changes).replace(fit={"steps": 2})
 
     def sharpness(learning_rate):
@@ -115,11 +118,14 @@ def test_the_whole_fit_can_be_differentiated(image):
         hyper = type(hyper)(**{**vars(hyper), "learning_rate": learning_rate})
         return jnp.mean(fit(KEY, image, config, hyper=hyper).logits ** 4)
 
-    # One program for the value and the gradient.
-    both = jax.jit(jax.value_and_grad(sharpness))
-    (above, _), (_, gradient), (below, _) = (both(0.1 + step) for step in (1e-6, 0.0, -1e-6))
+    def with_tangent(learning_rate):
+        return jax.jvp(sharpness, (learning_rate,), (1.0,))
+
+    # One program for the value and the derivative.
+    both = jax.jit(jax.value_and_grad(sharpness) if mode == "reverse" else with_tangent)
+    (above, _), (_, derivative), (below, _) = (both(0.1 + step) for step in (1e-6, 0.0, -1e-6))
     expected = (above - below) / 2e-6
-    np.testing.assert_allclose(gradient, expected, rtol=1e-4)
+    np.testing.assert_allclose(derivative, expected, rtol=1e-4)
 
 
 def test_progress_reports_every_step_with_the_numbers_of_the_history(image):

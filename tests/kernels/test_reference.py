@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 from scipy import ndimage
 
-from s3net_kernels import bilinear_sample, deform_conv2d, depthwise_conv2d
+from s3net_kernels import OPERATORS, bilinear_sample, deform_conv2d, depthwise_conv2d
 from tests.kernels import base
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -114,3 +114,15 @@ def test_coordinates_far_outside():
         np.testing.assert_array_equal(zeros[:3], 0)
         np.testing.assert_array_equal(edge[:3], [x[0, 2, 0], x[0, 0, 1], x[0, 0, 3]])
         assert np.isnan(zeros[3]).all() and np.isnan(edge[3]).all()
+
+
+@pytest.mark.parametrize("operator", [name for name in OPERATORS if base.specs(name)])
+def test_forward_mode_is_the_transpose_of_reverse_mode(operator):
+    spec = base.specs(operator)[1]
+    function = base.public(spec, "reference")
+    args, tangents = (spec.make(seed=n, dtype="float64") for n in (0, 1))
+    _, tangent = jax.jit(lambda *pair: jax.jvp(function, *pair))(args, tangents)
+    _, *gradients = base.value_and_gradients(function)(tangent, *args)
+    expected = sum(map(np.vdot, gradients, jax.tree.leaves(tangents)))
+    assert expected > 0
+    np.testing.assert_allclose(np.vdot(tangent, tangent), expected, rtol=1e-12)
