@@ -18,6 +18,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from s3net_jax.config import Config
+from s3net_jax.fitting.extra import ExtraLoss, as_extra
 from s3net_jax.fitting.fit import FitResult, check_image
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records
@@ -37,6 +38,7 @@ def fit_batch(
     config: Config,
     *,
     hyper: Hyper | None = None,
+    extra_loss: ExtraLoss | None = None,
     chunk: int = CHUNK,
     devices: Sequence[Any] | None = None,
     progress: BatchProgress | None = None,
@@ -49,6 +51,8 @@ def fit_batch(
       config: static, of all.
       hyper: dynamic numbers in place of the configuration's: floats, or (B,) arrays with one for
         each fit. See :func:`grid`.
+      extra_loss: a term to add to the joint loss of each, see :func:`fit`; arrays that
+        ``jax.tree_util.Partial`` binds have a leading axis of B, one for each fit.
       chunk: steps between two looks at which fits have stopped, and about the number of steps
         between two calls of ``progress``.
       devices: of this process, over which the fits are shared out evenly, each device with
@@ -76,7 +80,13 @@ def fit_batch(
         )
     if hyper is None:
         hyper = hyperparameters(config)
-    every = _one_each(hyper, count)
+    every, extra = _one_each(hyper, count), as_extra(extra_loss)
+    for leaf in jax.tree.leaves(extra):
+        if jnp.shape(leaf)[:1] != (count,):
+            raise ValueError(
+                f"extra_loss binds an array of the shape {jnp.shape(leaf)}: its first axis must be "
+                f"of the {count} fits."
+            )
     static = static_config(config)
     pieces = [static.fit.steps]
     if static.fit.stop_labels > 0:
@@ -88,9 +98,10 @@ def fit_batch(
     numbers = np.concatenate([np.arange(count), np.full(-count % several, -1)])
     if numbers.size > count:  # every device has as many
         places = jnp.asarray(np.where(numbers < 0, 0, numbers))
-        keys, every = keys[places], jax.tree.map(lambda a: a[places], every)
+        keys = keys[places]
+        every, extra = jax.tree.map(lambda a: jnp.asarray(a)[places], (every, extra))
         images = images[places] if images.ndim == 4 else images
-    state = begin_all(keys, images, every, static, images.ndim == 4, mesh)
+    state = begin_all(keys, images, every, static, images.ndim == 4, mesh, extra)
     return _collect(_run(state, static, pieces, numbers, mesh, progress), count, static)
 
 

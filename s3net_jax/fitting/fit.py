@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.tree_util import Partial
 
 from s3net_jax.config import Config
+from s3net_jax.fitting.extra import ExtraLoss, as_extra
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import Progress, advance, begin, logits_of
 
@@ -25,9 +27,10 @@ class FitResult:
     Attributes:
       labels: (H, W) int32 in 0..K−1, argmax of ``logits``; not compacted.
       logits: (H, W, K) float32 (float64 with float64), of the trained network.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``: (steps,) floats, NaN after an early
-        stop; ``labels``: (steps,) int32, distinct pseudo labels, 0 after an early stop. Each
-        belongs to the forward pass of its step, before the update.
+      history: ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra`` of an ``extra_loss``:
+        (steps,) floats, NaN after an early stop; ``labels``: (steps,) int32, distinct pseudo
+        labels, 0 after an early stop. Each belongs to the forward pass of its step, before the
+        update.
       steps: () int32, number of steps done.
       label_maps: (steps, H, W) int16 pseudo labels of every step (that of the last step done
         after an early stop), or None unless ``config.fit.record_labels``.
@@ -50,6 +53,7 @@ def fit(
     hyper: Hyper | None = None,
     params: Any = None,
     transforms: Array | None = None,
+    extra_loss: ExtraLoss | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
     """Train S3-Net on one image and return its segmentation.
@@ -71,6 +75,10 @@ def fit(
         as :func:`s3net_jax.interop.from_torch` gives.
       transforms: (steps, 2, 3) matrices in place of drawn ones; see
         :func:`s3net_jax.ops.affine_matrix`.
+      extra_loss: a term to add to the joint loss, ``(logits (H, W, K), labels (H, W) int32,
+        image (H, W, 3)) -> ()``, of the main head's logits, the pseudo label and the image. The
+        program is compiled anew for each function; arrays that ``jax.tree_util.Partial`` binds
+        to its first arguments may change without that, and be vmapped and differentiated.
       progress: called on the host as ``progress(step, {"loss": ..., "labels": ...})`` after
         every step; without it the program holds no callback.
 
@@ -78,7 +86,9 @@ def fit(
       A :class:`FitResult`.
 
     Raises:
-      ValueError: ``image`` or ``transforms`` has another shape than described.
+      ValueError: ``image``, ``transforms`` or what ``extra_loss`` returns has another shape than
+        described.
+      TypeError: ``extra_loss`` is no function.
     """
     image = jnp.asarray(image)
     check_image(image.shape)
@@ -89,7 +99,8 @@ def fit(
         )
     if hyper is None:
         hyper = hyperparameters(config)
-    return _fit(key, image, hyper, params, transforms, static_config(config), progress)
+    extra = as_extra(extra_loss)
+    return _fit(key, image, hyper, params, transforms, extra, static_config(config), progress)
 
 
 def check_image(shape: tuple[int, ...]) -> None:
@@ -107,10 +118,11 @@ def _fit(
     hyper: Hyper,
     params: Any,
     transforms: Array | None,
+    extra: Partial | None,
     config: Config,
     progress: Progress | None,
 ) -> FitResult:
-    state = begin(key, image, hyper, config, params, transforms)
+    state = begin(key, image, hyper, config, params, transforms, extra)
     state, records = advance(state, config, config.fit.steps, progress)
     logits = logits_of(state, config)
     return FitResult(

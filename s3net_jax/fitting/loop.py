@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.tree_util import Partial
 
 from s3net_jax.config import Config, ModelConfig
 from s3net_jax.fitting.hyper import Hyper
@@ -42,6 +43,7 @@ class FitState:
       key: PRNG key of the transforms.
       palette: (K,) grey values of the hard spatial loss.
       transforms: (steps, 2, 3) matrices in place of drawn ones, or None.
+      extra: a further term of the loss, with the arrays it binds, or None.
     """
 
     image: Array
@@ -54,6 +56,7 @@ class FitState:
     key: Array
     palette: Array
     transforms: Array | None
+    extra: Partial | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -62,7 +65,8 @@ class Records:
     """What some steps left behind; every array has a leading axis of steps.
 
     Attributes:
-      history: ``loss``, ``ce``, ``affine``, ``spatial`` and ``labels`` of each step.
+      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``extra`` where there is such a term,
+        and ``labels`` of each step.
       ran: (steps,) bool, false after an early stop.
       label_maps: (steps, H, W) int16, or None unless they are recorded.
     """
@@ -79,6 +83,7 @@ def begin(
     config: Config,
     params: Any = None,
     transforms: Array | None = None,
+    extra: Partial | None = None,
 ) -> FitState:
     """The state before the first step; arguments as of :func:`s3net_jax.fit`."""
     wide = param_dtype(config.model.dtype)
@@ -98,6 +103,7 @@ def begin(
         key=key_transform,
         palette=jax.random.uniform(key_palette, (config.model.channels,), wide),
         transforms=transforms,
+        extra=extra,
     )
 
 
@@ -132,6 +138,7 @@ def advance(
             config,
             matrix,
             state.palette,
+            state.extra,
         )
         if progress is not None:
             jax.debug.callback(partial(_report, progress), index, record, ordered=False)
@@ -149,6 +156,8 @@ def advance(
         def rest(_):
             nan = jnp.full((), jnp.nan, wide)
             record = {"loss": nan, "ce": nan, "affine": nan, "spatial": nan}
+            if state.extra is not None:
+                record["extra"] = nan
             return params, momentum, {**record, "labels": jnp.int32(0)}, last
 
         # Not vmapped, a conditional really skips the work of the steps after a stop.

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import Partial
 
 from s3net_jax.config import Config
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
@@ -44,14 +45,20 @@ def _over(function: Callable[..., Any], mesh: Mesh | None, shared: tuple[bool, .
 
 @partial(jax.jit, static_argnames=("config", "own", "mesh"))
 def begin_all(
-    keys: Array, images: Array, hyper: Hyper, config: Config, own: bool, mesh: Mesh | None
+    keys: Array,
+    images: Array,
+    hyper: Hyper,
+    config: Config,
+    own: bool,
+    mesh: Mesh | None,
+    extra: Partial | None = None,
 ) -> FitState:
     """:func:`begin` of every fit; ``own``: each has an image of its own."""
 
-    def one(key, image, numbers):
-        return begin(key, image, numbers, config)
+    def one(key, image, numbers, extra):
+        return begin(key, image, numbers, config, extra=extra)
 
-    return _over(one, mesh, (False, not own, False))(keys, images, hyper)
+    return _over(one, mesh, (False, not own, False, False))(keys, images, hyper, extra)
 
 
 # The old state's memory is the new one's.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jax import Array
 
 from s3net_jax.config import AffineConfig, LossConfig
+from s3net_jax.fitting.extra import extra_term
 from s3net_jax.fitting.hyper import Hyper
 from s3net_jax.losses import (
     affine_consistency,
@@ -22,9 +25,15 @@ Terms = dict[str, Array]
 
 
 def objective(
-    model: S3Net, images: Array, hyper: Hyper, config: LossConfig, matrix: Array, palette: Array
+    model: S3Net,
+    images: Array,
+    hyper: Hyper,
+    config: LossConfig,
+    matrix: Array,
+    palette: Array,
+    extra: Any = None,
 ) -> tuple[Array, tuple[Terms, Array]]:
-    """L = weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S (equation 7).
+    """L = weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S (equation 7) + extra.
 
     Args:
       model: the network.
@@ -33,10 +42,11 @@ def objective(
       config: which form each term has.
       matrix: (2, 3), this step's transform; see :func:`s3net_jax.ops.affine_matrix`.
       palette: (K,) grey values in [0, 1], read by ``config.spatial == "hard"``.
+      extra: a further term, see :data:`s3net_jax.fitting.extra.ExtraLoss`, or None.
 
     Returns:
-      The loss, (); and the terms ``loss``, ``ce``, ``affine``, ``spatial``, each (), with the
-      pseudo label, (N, H, W) int32.
+      The loss, (); and the terms ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra`` where
+      there is one, each (), with the pseudo label, (N, H, W) int32.
     """
     features, entering = model.encode(images)
     second = None
@@ -52,7 +62,11 @@ def objective(
     affine = _affine_term(model, images, second, entering, labels, config.affine, matrix)
 
     loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
-    return loss, ({"loss": loss, "ce": ce, "affine": affine, "spatial": spatial}, labels)
+    terms = {"ce": ce, "affine": affine, "spatial": spatial}
+    if extra is not None:
+        terms["extra"] = extra_term(extra, logits, labels, images)
+        loss = loss + terms["extra"]
+    return loss, ({"loss": loss, **terms}, labels)
 
 
 def _affine_term(

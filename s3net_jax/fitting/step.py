@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -31,6 +33,7 @@ def train_step(
     config: Config,
     matrix: Array,
     palette: Array,
+    extra: Any = None,
 ) -> tuple[nnx.State, optax.OptState, dict[str, Array], Array]:
     """Loss, gradient and update: one optimisation step.
 
@@ -42,15 +45,17 @@ def train_step(
       config: static.
       matrix: (2, 3), this step's transform.
       palette: (K,) grey values in [0, 1], read by the hard spatial loss.
+      extra: a further term of the loss, or None.
 
     Returns:
-      The new parameters and momentum; ``loss``, ``ce``, ``affine``, ``spatial``, () floats, and
-      ``labels``, () int32, of the forward pass before the update; its pseudo label,
-      (N, H, W) int32.
+      The new parameters and momentum; ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra``
+      where there is one, () floats, and ``labels``, () int32, of the forward pass before the
+      update; its pseudo label, (N, H, W) int32.
     """
 
     def loss_of(params: nnx.State):
-        return objective(nnx.merge(graph, params), images, hyper, config.loss, matrix, palette)
+        model = nnx.merge(graph, params)
+        return objective(model, images, hyper, config.loss, matrix, palette, extra)
 
     with product_precision(config.model):
         gradient, (terms, labels) = jax.grad(loss_of, has_aux=True)(params)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 import s3net_jax as s3
 from s3net_jax.fitting import fit, fit_batch, grid
@@ -124,3 +125,30 @@ def test_mistakes_in_a_grid():
         grid(config(), weight=(1, 2))
     with pytest.raises(ValueError, match="momentum has no values"):
         grid(config(), momentum=())
+
+
+def toward(marks, logits, labels, image):
+    """Marked pixels (H, W), where they are not −1, as classes: a scribble."""
+    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), jnp.maximum(marks, 0)[..., None], -1)
+    return -jnp.sum(jnp.where(marks >= 0, chosen[..., 0], 0))
+
+
+def test_extra_losses_with_arrays_of_their_own(images):
+    chosen = config("released", stop_labels=5, stop_after=2, steps=6)
+    random = np.random.default_rng(1)
+    marks = jnp.asarray(random.integers(-1, 3, (5, 16, 16)))
+    batch = fit_batch(keys(5), images, chosen, extra_loss=Partial(toward, marks))
+    # Nothing of the caller's was taken to be written over.
+    assert not marks.is_deleted()
+    singles = [
+        fit(k, jnp.asarray(i), chosen, extra_loss=Partial(toward, m))
+        for k, i, m in zip(keys(5), images, marks, strict=True)
+    ]
+    assert set(batch.history) == {"loss", "ce", "affine", "spatial", "extra", "labels"}
+    assert_same(batch, singles)
+
+
+def test_an_extra_loss_binds_an_array_for_each_fit(images):
+    with pytest.raises(ValueError, match=r"the shape \(16, 16\).*of the 5 fits"):
+        marks = jnp.zeros((16, 16), int)
+        fit_batch(keys(5), images, config(), extra_loss=Partial(toward, marks))

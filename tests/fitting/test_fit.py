@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 import s3net_jax as s3
 from s3net_jax.config import Config
@@ -227,3 +228,49 @@ def test_products_of_bfloat16(image):
     np.testing.assert_allclose(low.history["loss"][0], plain.history["loss"][0], rtol=0.02)
     same = np.array_equal(low.logits, plain.logits)
     assert same != _native.multiplies_bfloat16()
+
+
+def dark_is_zero(where, logits, labels, image):
+    """Cross entropy of class 0 where the image is darker than ``where``."""
+    return -jnp.mean(jax.nn.log_softmax(logits)[..., 0] * (image.mean(-1) < where))
+
+
+class TestExtraLoss:
+    def test_is_added_with_its_gradient(self, image):
+        given = dark_is_zero
+        config = small()
+        plain = fit(KEY, image, config)
+        zero = fit(KEY, image, config, extra_loss=lambda *_: jnp.zeros(()))
+        result = fit(KEY, image, config, extra_loss=Partial(given, 0.5))
+        jax.tree.map(np.testing.assert_array_equal, zero.params, plain.params)
+        assert set(result.history) == {*plain.history, "extra"}
+        np.testing.assert_allclose(
+            result.history["loss"][0], plain.history["loss"][0] + result.history["extra"][0], 1e-5
+        )
+        # Its gradient acts: the term falls more than without.
+        without = given(0.5, plain.logits, plain.labels, image)
+        assert given(0.5, result.logits, result.labels, image) < without - 0.1
+
+    def test_bound_arrays_can_change_and_be_mapped_without_compiling_anew(self, image):
+        compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
+        config = small(fit={"steps": 2})
+        bounds = jnp.array([0.2, 0.8])
+        singles = [fit(KEY, image, config, extra_loss=Partial(dark_is_zero, b)) for b in bounds]
+        before = compiled._cache_size()
+        fit(KEY, image, config, extra_loss=Partial(dark_is_zero, bounds[0] + 0.1))
+        assert compiled._cache_size() == before
+        many = jax.vmap(lambda b: fit(KEY, image, config, extra_loss=Partial(dark_is_zero, b)))
+        np.testing.assert_allclose(
+            many(bounds).history["extra"], [s.history["extra"] for s in singles], rtol=1e-4
+        )
+
+    @pytest.mark.parametrize(
+        ("term", "error", "says"),
+        [
+            (lambda logits, labels, image: logits, ValueError, r"shape \(12, 12, 8\).*one number"),
+            (0.5, TypeError, "extra_loss is float: give a function"),
+        ],
+    )
+    def test_mistakes(self, image, term, error, says):
+        with pytest.raises(error, match=says):
+            fit(KEY, image, small(), extra_loss=term)
