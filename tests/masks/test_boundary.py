@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.masks.boundary import redraw
+from s3net_jax.masks.boundary import _blurred, _half_blur, redraw
 
 CONFIG = SegmentConfig(boundary="local")
 SHAPE = (150, 200)
@@ -114,3 +114,16 @@ def test_any_size(shape: tuple[int, int]) -> None:
     image = np.repeat(np.where(truth, 60, 200).astype(np.uint8)[..., None], 3, -1)
     found = redraw(image, truth, np.zeros(shape, bool), CONFIG, central=True)
     assert found.shape == shape and dice(found, truth) > 0.9
+
+
+@pytest.mark.parametrize("width", [0.15, 0.25, 0.4])
+def test_local_means_are_gaussian_to_single_precision(width):
+    half = _half_blur(128, width)
+    place = np.arange(128)
+    table = np.exp(-((place[:, None] - place) ** 2) / (2 * (width * 128) ** 2))
+    table /= table.sum(1).max()
+    planes = np.random.default_rng(0).random((3, 128, 128), np.float32)
+    expected = table @ planes.astype(np.float64) @ table.T
+    error = np.abs(_blurred(planes, half) - expected).max()
+    # Sums of 128 terms along each of two axes.
+    assert error <= np.sqrt(2 * 128) * np.finfo(np.float32).eps * expected.max()
