@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from scipy import ndimage
@@ -18,9 +18,12 @@ _MARGIN = 0.02
 """Share of the sides that counts as border: slivers beside it belong to what lies on it."""
 
 
+_CROSS = ndimage.generate_binary_structure(2, 1)
+
+
 def connected_regions(mask: np.ndarray) -> np.ndarray:
     """(H, W) int32: 0 outside ``mask``, 1, 2, ... in its 4-connected regions."""
-    regions, _ = cast(tuple[np.ndarray, int], ndimage.label(mask))
+    regions, _ = cast(tuple[np.ndarray, int], ndimage.label(mask, _CROSS))
     return regions
 
 
@@ -36,7 +39,29 @@ def touching(regions: np.ndarray, rows: int, columns: int) -> np.ndarray:
     for strip in (regions[:rows], regions[-rows:], regions[:, :columns], regions[:, -columns:]):
         touching[strip.ravel()] = True
     touching[0] = False
-    return touching[regions]
+    return regions > 0 if touching[1:].all() else touching[regions]
+
+
+class _Filled(NamedTuple):
+    """A mask without holes."""
+
+    mask: np.ndarray
+    regions: np.ndarray
+    areas: np.ndarray
+    """Pixels of each of the regions; none outside of them."""
+
+
+def _filled(mask: np.ndarray) -> _Filled:
+    filled = fill_holes(mask)
+    return _Filled(filled, *_measured(filled))
+
+
+def _measured(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The connected regions of a mask, and their areas; that of what lies outside them as 0."""
+    regions = connected_regions(mask)
+    areas = np.bincount(regions.ravel())
+    areas[0] = 0
+    return regions, areas
 
 
 def drop_border(mask: np.ndarray) -> np.ndarray:
@@ -45,11 +70,17 @@ def drop_border(mask: np.ndarray) -> np.ndarray:
     The air around a body and the dark corners of a vignette go; a lesion that is cut by the
     border stays, because without it only specks of less than 0.5 % of the image would be left.
     """
-    inner = mask & ~border_regions(mask)
-    areas = np.bincount(connected_regions(fill_holes(inner)).ravel())[1:]
-    if areas.max(initial=0) >= _INNER * mask.size:
-        return inner
-    return mask
+    return _without_border(mask)[0]
+
+
+def _without_border(mask: np.ndarray) -> tuple[np.ndarray, _Filled | None]:
+    """What :func:`drop_border` returns; and the same without holes, where it is known."""
+    outer = border_regions(mask)
+    inner = mask & ~outer
+    filled = _filled(inner)
+    if not outer.any() or filled.areas.max() >= _INNER * mask.size:
+        return inner, filled
+    return mask, None
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
@@ -59,15 +90,15 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
 
 def drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:
     """``mask`` without regions under ``smallest`` × image area; the largest one always stays."""
-    if smallest <= 0 or not mask.any():
-        return mask
-    regions = connected_regions(mask)
-    areas = np.bincount(regions.ravel())
-    areas[0] = 0
+    return mask if smallest <= 0 else _without_islands(mask, *_measured(mask), smallest)
+
+
+def _without_islands(
+    mask: np.ndarray, regions: np.ndarray, areas: np.ndarray, smallest: float
+) -> np.ndarray:
     keep = areas >= smallest * mask.size
     keep[areas.argmax()] = True
-    keep[0] = False
-    return keep[regions]
+    return mask if keep[1:].all() else keep[regions]
 
 
 def clean(mask: np.ndarray, config: SegmentConfig) -> np.ndarray:
@@ -82,9 +113,11 @@ def clean(mask: np.ndarray, config: SegmentConfig) -> np.ndarray:
     Returns:
       (H, W) bool, another array.
     """
-    mask = mask.astype(bool)
+    mask, filled = mask.astype(bool), None
     if config.drop_border:
-        mask = drop_border(mask)
-    if config.fill_holes:
-        mask = fill_holes(mask)
-    return drop_islands(mask, config.min_island)
+        mask, filled = _without_border(mask)
+    if not config.fill_holes:
+        return drop_islands(mask, config.min_island)
+    # Finding regions is what all this costs: those that the border's rule looked at serve again.
+    filled = filled or _filled(mask)
+    return _without_islands(*filled, config.min_island)

@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io.colors import LUMA
-from s3net_jax.masks.auto import CENTER_SIGMA, candidates, center_weight, score
+from s3net_jax.masks.auto import Splits, candidates
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.shapes import central_parts
 from s3net_jax.masks.vignette import vignette
@@ -28,7 +28,7 @@ class Proposal:
 
     Attributes:
       index: the label map that it comes from.
-      score: of :func:`s3net_jax.masks.auto.score`, in [0, 1].
+      score: of :meth:`s3net_jax.masks.auto.Splits.score`, in [0, 1].
       mask: (h, w) bool.
       ignored: (h, w) bool, what belongs to its clusters but lies at the image's border.
     """
@@ -60,13 +60,14 @@ def best_proposal(
     size = (first.shape[1], first.shape[0])
     small = np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX))
     outside, pixels = vignette(small), small.astype(np.float32) / 255
-    luminance, weight = pixels @ LUMA, center_weight(first.shape, CENTER_SIGMA)
+    luminance, splits = pixels @ LUMA, Splits(pixels)
     best: Proposal | None = None
     seen: set[bytes] = set()
     for index, labels in enumerate(label_maps):
         labels = labels[step // 2 :: step, step // 2 :: step]
+        values, places = np.unique(labels, return_inverse=True)
         for chosen in candidates(labels, luminance, outside):
-            raw = np.isin(labels, chosen) & ~outside
+            raw = np.isin(values, chosen)[places] & ~outside
             if raw.mean() < _SMALLEST:
                 continue
             bits = np.packbits(raw).tobytes()
@@ -74,7 +75,7 @@ def best_proposal(
                 continue
             seen.add(bits)
             mask = clean(raw, config)
-            value = score(mask, (raw & ~mask) | outside, pixels, weight)
+            value = splits.score(mask, (raw & ~mask) | outside)
             if best is None or value > best.score:
                 best = Proposal(index, value, mask, raw & ~mask)
     if best is None:
