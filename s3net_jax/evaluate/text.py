@@ -1,4 +1,4 @@
-"""A summary as text, for the terminal."""
+"""A summary for the terminal: as text, and as numbers for a program."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from typing import Any
 
 from s3net_jax.evaluate.protocols import PROTOCOLS
 
-__all__ = ["table_text"]
+__all__ = ["scores_of", "table_text"]
+
+
+def scores_of(summary: dict[str, Any]) -> dict[str, Any]:
+    """What of a summary a program asks for first: every method's means, with their intervals,
+    under every protocol, and the comparisons."""
+    return {key: summary[key] for key in ("reference", "methods", "comparisons", "failed")}
 
 
 def table_text(summary: dict[str, Any]) -> str:
