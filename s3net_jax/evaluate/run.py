@@ -112,13 +112,14 @@ def evaluate(
     say("scoring")
     scores = score_results(method, pairs, records, folder / "predictions")
     done = [pair for pair in pairs if str(pair.image) in records]
+    stems = {pair.stem for pair in done}
     if baselines is None:
         scores += score_baselines(done, window=parse_window(config.input.window))
     else:
-        stems = {pair.stem for pair in done}
         scores += [score for score in baselines if score.image in stems]
     if other is not None:
-        scores += _renamed(other, {score.method for score in scores})
+        shared = [score for score in other if score.image in stems]
+        scores += _renamed(shared, {score.method for score in scores})
     summary = summarise(scores, method) | {
         "protocols": PROTOCOLS,
         "config": config.to_dict(),
@@ -126,6 +127,7 @@ def evaluate(
         "seed": seed,
         "seeds": seeds,
         "failed": run.failed,
+        "failures": run.failures,
         "versions": versions(),
     }
     write_scores(folder / "metrics.csv", scores)

@@ -34,6 +34,7 @@ __all__ = [
     "write_scores",
 ]
 
+_DIGITS = 4
 _FIELDS = ("method", "image", "protocol", *METRICS, "seconds")
 
 
@@ -108,10 +109,12 @@ def score_baselines(
 def _scores(
     method: str, image: str, labels: np.ndarray, mask: np.ndarray, truth: np.ndarray, seconds: float
 ) -> list[Score]:
-    return [
-        Score(method, image, protocol, measure(found, wanted), seconds)
-        for protocol, (found, wanted) in scored_masks(labels, mask, truth).items()
-    ]
+    scores = []
+    for protocol, (found, wanted) in scored_masks(labels, mask, truth).items():
+        # As the table keeps them: what is read from one differs by nothing from the same anew.
+        metrics = {name: round(v, _DIGITS) for name, v in measure(found, wanted).items()}
+        scores.append(Score(method, image, protocol, metrics, seconds))
+    return scores
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -130,7 +133,7 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_FIELDS)
     for s in scores:
-        row = [s.method, s.image, s.protocol, *(f"{s.metrics[m]:.4f}" for m in METRICS)]
+        row = [s.method, s.image, s.protocol, *(f"{s.metrics[m]:.{_DIGITS}f}" for m in METRICS)]
         writer.writerow([*row, f"{s.seconds:.4f}"])
     write_bytes(path, text.getvalue().encode())
 

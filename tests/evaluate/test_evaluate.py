@@ -69,6 +69,17 @@ def test_two_evaluations_compared(capsys) -> None:
     assert evaluate("--against", "out", "--set", "segment.target=bright", out="other") == 0
     summary = json.loads(Path("other/summary.json").read_text())
     assert summary["comparisons"]["s3net fast (other)"]["mean"] < 0
+    capsys.readouterr()
+    Path("images/a.png").write_text("no picture")
+    assert evaluate("--against", "out", out="again") == 1, "the same, but for one image that failed"
+    summary = json.loads(Path("again/summary.json").read_text())
+    ours, other = (summary["methods"][f"s3net fast{more}"] for more in ("", " (other)"))
+    assert ours["protocols"] == other["protocols"] and ours["images"] == 2
+    page = read_page(Path("again/report.html").read_text()).text
+    assert "1 input failed" in page and "images/a.png is not an image" in page
+    assert summary["comparisons"]["s3net fast (other)"]["p_value"] == 1
+    text = capsys.readouterr().out
+    assert "s3net fast (other)               +0.0 (+0.0 to +0.0), Wilcoxon p = 1" in text
 
 
 def test_data_that_was_moved_keeps_its_results(capsys) -> None:
