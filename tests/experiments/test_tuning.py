@@ -109,6 +109,10 @@ def test_a_search(capsys) -> None:
     page = Path("out/report.html").read_text()
     assert best["options"] in page and not re.search(r'(src|href)="', page)
     assert "The best: `" in Path("out/table.md").read_text()
+    assert run("--batch", "4", "--json") == 0
+    event = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert event["event"] == "tables" and event["best"] == summary["best"]
+    assert best["protocols"]["blind"].keys() >= {"mean", "low", "high"}
 
 
 def test_a_point_is_one_of_the_picture() -> None:
@@ -131,15 +135,6 @@ def test_what_no_image_can_be_scored_with_is_told_before_the_first_fit(capsys) -
     error = capsys.readouterr().err
     assert "images/a.png has 70×60 pixels: the point" in error and "masks/c.png can't" in error
     assert not Path("out").exists()
-
-
-def test_scores_for_programs(capsys) -> None:
-    save_data("skin", "a")
-    assert run("--json", "--set", "fit.steps=1") == 0
-    event = json.loads(capsys.readouterr().out.splitlines()[-1])
-    summary = json.loads(Path("out/summary.json").read_text())
-    assert event["event"] == "tables" and event["best"] == summary["best"]
-    assert event["best"][0]["protocols"]["blind"].keys() >= {"mean", "low", "high"}
 
 
 def test_a_search_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
