@@ -77,6 +77,8 @@ def _folder(images: Path, masks: Path | None) -> _Found:
     if images.resolve() == masks.resolve():
         raise ConfigError(f"{images} can't be both: put the masks into a folder of their own.")
     sources = [source for source in discover([images]) if source.problem is None]
+    if not sources:
+        raise ConfigError(f"{images} holds no image.")
     if any(source.kind == "dicom" for source in sources):
         raise ConfigError(
             f"{images} holds DICOM files, which can't be evaluated: convert them to NIfTI first."
@@ -86,7 +88,7 @@ def _folder(images: Path, masks: Path | None) -> _Found:
         for path in masks.iterdir()
         if path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
     )
-    return _paired(sorted(s.path for s in sources), truths, f"{images} and {masks}", "")
+    return _paired(sorted(s.path for s in sources), truths, f"{masks}", "")
 
 
 def _ph2(root: Path, masks: Path | None) -> _Found:
