@@ -113,7 +113,12 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     group = evaluate.add_argument_group("data")
     group.add_argument("--images", metavar="DIR", help="images, or a data set as it is unpacked")
-    group.add_argument("--masks", metavar="DIR", help="ground truth of equal names")
+    group.add_argument(
+        "--masks",
+        metavar="DIR",
+        help="ground truth of equal names, with _mask behind or not: white, or labels above 0, is "
+        "the target (docs/evaluation.md); all are checked before the first fit",
+    )
     group.add_argument(
         "--dataset",
         metavar="NAME",

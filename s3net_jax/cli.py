@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import json
 import os
 import signal
 import sys
@@ -168,13 +169,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     limit = None if args.limit is None else count_of(args.limit, "--limit")
     config = _config(args).replace(fit={"record_labels": True})  # the report shows the steps
     seed, seeds = seed_of(args.seed), count_of(args.seeds, "--seeds")
-    from s3net_jax.evaluate import evaluate, pairs_of, table_text
+    from s3net_jax.evaluate import evaluate, pairs_of, scores_of, table_text
     from s3net_jax.evaluate.report import write_report
     from s3net_jax.io import InputError
     from s3net_jax.report import overlay
 
     masks = None if args.masks is None else Path(args.masks)
-    pairs = pairs_of(args.dataset, Path(args.images), masks)[:limit]
+    pairs = pairs_of(args.dataset, Path(args.images), masks, limit)
     with attended(args, config, seed, seeds) as (engine, display):
         found = evaluate(
             pairs,
@@ -193,7 +194,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise InputError("No image could be segmented, so there is nothing to score.")
     path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
-    if not (args.quiet or args.json):
+    if args.json:
+        print(json.dumps({"event": "scores", "report": str(path), **scores_of(found.summary)}))
+    elif not args.quiet:
         print(table_text(found.summary))
         print(f"Look at {path}.")
     return 1 if found.run.failed else 0

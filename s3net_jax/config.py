@@ -276,7 +276,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
                 raise ValueError
             return int(value)
         if hint is float:
-            if not math.isfinite(number := float(value)):
+            if isinstance(value, bool) or not math.isfinite(number := float(value)):
                 raise ValueError
             return number
         if get_origin(hint) is tuple:

@@ -35,7 +35,8 @@ def run_grid_command(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         say=_say(args),
     )
-    _end(args, found.folder, found.text, found.failed)
+    scores = {key: found.summary[key] for key in ("reference", "data")}
+    _end(args, found.folder, found.text, found.failed, scores)
     return 1 if found.failed else 0
 
 
@@ -52,7 +53,8 @@ def run_tune_command(args: argparse.Namespace) -> int:
     found = run_tuning(
         tuning, args.out, batch=batch, call=in_worker, overwrite=args.overwrite, say=_say(args)
     )
-    _end(args, found.folder, found.text, 0)
+    scores = {key: found.summary[key] for key in ("base", "best", "left_out")}
+    _end(args, found.folder, found.text, 0, scores)
     return 0
 
 
@@ -81,8 +83,12 @@ def _say(args: argparse.Namespace) -> Callable[[str], None]:
     return lambda text: print(f"== {text}", flush=True)
 
 
-def _end(args: argparse.Namespace, folder: Path, text: str, failed: int) -> None:
+def _end(
+    args: argparse.Namespace, folder: Path, text: str, failed: int, scores: dict[str, Any]
+) -> None:
+    """The tables: as text, or for a program as ``scores``."""
     if args.json:
-        print(json.dumps({"event": "tables", "out": str(folder), "failed": failed}), flush=True)
+        event = {"event": "tables", "out": str(folder), "failed": failed, **scores}
+        print(json.dumps(event), flush=True)
     elif not args.quiet:
         print(f"\n{text}\n\nLook at {folder / 'report.html'}.", flush=True)

@@ -7,7 +7,8 @@ from s3net_jax.evaluate.metrics import METRICS, measure
 from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
 from s3net_jax.evaluate.run import Evaluation, evaluate
 from s3net_jax.evaluate.statistics import compare, mean_with_interval
-from s3net_jax.evaluate.text import table_text
+from s3net_jax.evaluate.text import scores_of, table_text
+from s3net_jax.evaluate.truth import check_truths
 
 __all__ = [
     "DATASETS",
@@ -15,11 +16,13 @@ __all__ = [
     "PROTOCOLS",
     "Evaluation",
     "Pair",
+    "check_truths",
     "compare",
     "evaluate",
     "mean_with_interval",
     "measure",
     "pairs_of",
     "scored_masks",
+    "scores_of",
     "table_text",
 ]

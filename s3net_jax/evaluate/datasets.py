@@ -9,52 +9,89 @@ from pathlib import Path
 
 from s3net_jax.config import ConfigError, nearest
 from s3net_jax.io import InputError
+from s3net_jax.run.discover import SUFFIXES, Kind, discover
 
 __all__ = ["DATASETS", "Pair", "pairs_of"]
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz")
-_MASK_ENDINGS = ("", "_mask", "_lesion", "_segmentation", "_Segmentation", "_seg", "_gt")
+_MASK_ENDINGS = ("_mask", "_lesion", "_segmentation", "_Segmentation", "_seg", "_gt")
+_NAMED = 10  # files that a sentence names at most
+
+
+_Found = list[tuple[Path, Path]]
+"""Images and their ground truths."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its ground truth."""
+    """An image and its ground truth.
+
+    Attributes:
+      stem: the name of the image's results, as ``s3net segment`` gives it.
+      image, truth: the files.
+      kind: how the image is read.
+    """
 
     stem: str
     image: Path
     truth: Path
+    kind: Kind = "image"
 
 
-def pairs_of(dataset: str, images: Path, masks: Path | None) -> list[Pair]:
+def pairs_of(
+    dataset: str, images: Path, masks: Path | None, limit: int | None = None
+) -> list[Pair]:
     """The pairs of a data set, in the order of their names.
 
     Args:
       dataset: a name in :data:`DATASETS`.
       images: folder of the images; of a distributed data set the folder it was unpacked into.
       masks: folder of the masks, for ``folder``.
+      limit: the first so many alone.
 
     Raises:
-      ConfigError: an unknown data set, or ``folder`` without masks.
-      InputError: something is missing; the sentence says what, and where it is obtained.
+      ConfigError: an unknown data set, ``folder`` without masks, or a folder that is none or
+        holds no image.
+      InputError: a ground truth is missing, or there are several; the sentence says what, and
+        where the set is obtained.
     """
     if dataset not in DATASETS:
         raise ConfigError(f"There is no data set {dataset!r}.{nearest(dataset, list(DATASETS))}")
     if dataset == "folder" and masks is None:
         raise ConfigError("Say where the ground truth is: --masks DIR.")
-    if not images.is_dir():
-        raise InputError(f"{images} is not a folder.")
-    return DATASETS[dataset](images, masks)
+    for folder in (images, masks if dataset == "folder" else None):
+        if folder is not None and not folder.is_dir():
+            raise ConfigError(f"{folder} is not a folder.")
+    return _named(DATASETS[dataset](images, masks)[:limit])
 
 
-def _folder(images: Path, masks: Path | None) -> list[Pair]:
+def _named(found: list[tuple[Path, Path]]) -> list[Pair]:
+    """Images and ground truths under the names that the images' results have."""
+    truths = dict(found)
+    sources = discover(truths)
+    return [Pair(s.stem, s.path, truths[s.path], s.kind) for s in sources]
+
+
+def _folder(images: Path, masks: Path | None) -> _Found:
     """Equal stems in two folders; masks may end in _mask, _lesion, _segmentation, _seg, _gt."""
     assert masks is not None
-    if not masks.is_dir():
-        raise InputError(f"{masks} is not a folder.")
-    return _paired(_files(images), _files(masks), f"{images} and {masks}", "")
+    if images.resolve() == masks.resolve():
+        raise ConfigError(f"{images} can't be both: put the masks into a folder of their own.")
+    sources = [source for source in discover([images]) if source.problem is None]
+    if not sources:
+        raise ConfigError(f"{images} holds no image.")
+    if any(source.kind == "dicom" for source in sources):
+        raise ConfigError(
+            f"{images} holds DICOM files, which can't be evaluated: convert them to NIfTI first."
+        )
+    truths = sorted(
+        path
+        for path in masks.iterdir()
+        if path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    )
+    return _paired(sorted(s.path for s in sources), truths, f"{masks}", "")
 
 
-def _ph2(root: Path, masks: Path | None) -> list[Pair]:
+def _ph2(root: Path, masks: Path | None) -> _Found:
     """PH²: ``IMD*/IMD*_Dermoscopic_Image/*.bmp`` and ``IMD*/IMD*_lesion/*.bmp``."""
     source = "PH² is obtained from https://www.fc.up.pt/addi/ph2%20database.html"
     images = sorted(root.glob("**/IMD*_Dermoscopic_Image/IMD*.bmp"))
@@ -62,7 +99,7 @@ def _ph2(root: Path, masks: Path | None) -> list[Pair]:
     return _paired(images, truths, f"{root}", source, 200)
 
 
-def _lung_ct(root: Path, masks: Path | None) -> list[Pair]:
+def _lung_ct(root: Path, masks: Path | None) -> _Found:
     """The Kaggle lung set: ``2d_images`` and ``2d_masks`` (TIFF in HU), or ``3d_images`` with
     ``IMG_*`` and ``MASK_*`` (NIfTI)."""
     source = (
@@ -72,11 +109,13 @@ def _lung_ct(root: Path, masks: Path | None) -> list[Pair]:
     if flat:
         return _paired(flat, sorted(root.glob("**/2d_masks/*.tif")), f"{root}", source)
     images = sorted(root.glob("**/IMG_*.nii*"))
-    truths = {re.sub("^MASK", "IMG", _stem(p)): p for p in sorted(root.glob("**/MASK_*.nii*"))}
+    truths: dict[str, list[Path]] = {}
+    for path in sorted(root.glob("**/MASK_*.nii*")):
+        truths.setdefault(re.sub("^MASK", "IMG", _stem(path)), []).append(path)
     return _joined(images, truths, f"{root}", source)
 
 
-def _isic(root: Path, masks: Path | None) -> list[Pair]:
+def _isic(root: Path, masks: Path | None) -> _Found:
     """ISIC 2016, 2017, 2018: ``ISIC_*.jpg`` and ``ISIC_*_segmentation.png``, in any folders."""
     source = "ISIC's data are obtained from https://challenge.isic-archive.com/data/"
     images = [p for p in sorted(root.glob("**/ISIC_*.jpg")) if "_superpixels" not in p.name]
@@ -84,20 +123,12 @@ def _isic(root: Path, masks: Path | None) -> list[Pair]:
     return _paired(images, truths, f"{root}", source)
 
 
-DATASETS: dict[str, Callable[[Path, Path | None], list[Pair]]] = {
+DATASETS: dict[str, Callable[[Path, Path | None], _Found]] = {
     "folder": _folder,
     "ph2": _ph2,
     "lung-ct": _lung_ct,
     "isic": _isic,
 }
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(
-        p
-        for p in folder.iterdir()
-        if p.name.lower().endswith(_SUFFIXES) and not p.name.startswith(".")
-    )
 
 
 def _stem(path: Path) -> str:
@@ -106,31 +137,50 @@ def _stem(path: Path) -> str:
 
 def _paired(
     images: list[Path], truths: list[Path], place: str, source: str, expected: int = 0
-) -> list[Pair]:
-    by_stem: dict[str, Path] = {}
+) -> _Found:
+    """Equal stems; of an image without one, the stem with an ending of :data:`_MASK_ENDINGS`."""
+    equal: dict[str, list[Path]] = {}
+    longer: dict[str, list[Path]] = {}
     for path in truths:
         stem = _stem(path)
+        equal.setdefault(stem, []).append(path)
         for ending in _MASK_ENDINGS:
             if stem.endswith(ending):
-                by_stem.setdefault(stem[: len(stem) - len(ending)], path)
-    return _joined(images, by_stem, place, source, expected)
+                longer.setdefault(stem.removesuffix(ending), []).append(path)
+    return _joined(images, {**longer, **equal}, place, source, expected)
 
 
 def _joined(
-    images: list[Path], truths: dict[str, Path], place: str, source: str, expected: int = 0
-) -> list[Pair]:
+    images: list[Path], truths: dict[str, list[Path]], place: str, source: str, expected: int = 0
+) -> _Found:
     where = f"; {source}" if source else ""
     if not images:
-        raise InputError(f"{place} holds no image of this data set{where}.")
-    missing = [path.name for path in images if _stem(path) not in truths]
+        raise ConfigError(f"{place} holds no image of this data set{where}.")
+    found = {path: _closest(path, truths.get(_stem(path), [])) for path in images}
+    missing = [path.name for path, fitting in found.items() if not fitting]
     if missing:
-        named = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
         raise InputError(
             f"{place} holds no ground truth for {len(missing)} of {len(images)} images "
-            f"({named}){where}."
+            f"({_listed(missing)}){where}."
+        )
+    several = [fitting for fitting in found.values() if len(fitting) > 1]
+    if several:
+        raise InputError(
+            f"{place} holds several ground truths for {len(several)} of {len(images)} images "
+            f"({_listed([f'{a} and {b}' for a, b, *_ in several])}): leave one of each there."
         )
     if len(images) < expected:
         raise InputError(
             f"{place} holds {len(images)} of the {expected} images of this data set{where}."
         )
-    return [Pair(_stem(path), path, truths[_stem(path)]) for path in images]
+    return [(path, fitting[0]) for path, fitting in found.items()]
+
+
+def _closest(image: Path, truths: list[Path]) -> list[Path]:
+    """Those of the image's very name, if there are any: ``a.png`` and ``a.jpg`` are two images."""
+    return [path for path in truths if path.name == image.name] or truths
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

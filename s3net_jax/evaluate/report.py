@@ -12,8 +12,9 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.run import Evaluation
-from s3net_jax.evaluate.scores import read_array, read_truth
-from s3net_jax.io import InputError, read, read_film, write_bytes
+from s3net_jax.evaluate.scores import read_array
+from s3net_jax.evaluate.truth import grid_of_image, read_truth
+from s3net_jax.io import parse_window, read, read_film, write_bytes
 from s3net_jax.report import Closeup, Picture
 from s3net_jax.report.page import page
 from s3net_jax.run.cases import VolumeCase, open_case
@@ -72,12 +73,13 @@ def _closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Closeup
     record = found.records[str(pair.image)]
     folder = found.folder / "predictions"
     names: dict[str, str] = record["outputs"]
-    volume = ".nii" in pair.image.name.lower()
+    volume = pair.kind != "image"
 
     @lru_cache(maxsize=1 if volume else 0)  # a slice is small, but its volume takes long to read
     def pixels() -> _Pixels:
         maps = {kind: folder / name for kind, name in names.items()}
-        return _slice_of(found, pair, maps) if volume else _picture_of(pair, maps)
+        config = Config().replace(**found.summary["config"])
+        return _slice_of(pair, maps, config) if volume else _picture_of(pair, maps, config)
 
     def agreement() -> np.ndarray:
         share = pixels().agreement
@@ -105,33 +107,34 @@ def _closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Closeup
     )
 
 
-def _picture_of(pair: Pair, maps: dict[str, Path]) -> _Pixels:
-    labels = read_array(maps["labels"])
+def _picture_of(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
+    labels, mask = read_array(maps["labels"]), read_array(maps["mask"])
     share = read_array(maps["agreement"]) / 255 if "agreement" in maps else None
-    truth = read_truth(pair.truth, labels.shape)
-    return _Pixels(read(pair.image).rgb8(), labels, read_array(maps["mask"]) > 0, truth, share, "")
+    truth = read_truth(pair.truth, grid_of_image(pair))
+    image = read(pair.image, parse_window(config.input.window))
+    return _Pixels(image.rgb8(), labels, mask > 0, truth, share, "")
 
 
-def _slice_of(found: Evaluation, pair: Pair, maps: dict[str, Path]) -> _Pixels:
-    """The slice that shows most of the ground truth."""
-    config = Config().replace(**found.summary["config"])
-    case = open_case(Source(pair.image, pair.stem, None, "nifti"), config)
+def _slice_of(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
+    """Of the slices that show more than one value, that with most of the ground truth."""
+    case = open_case(Source(pair.image, pair.stem, None, pair.kind), config)
     assert isinstance(case, VolumeCase)
-    labels = read_array(maps["labels"])
-    truth = case.view.of(read_truth(pair.truth, labels.shape))
-    n = int(np.argmax(truth.sum((1, 2))))
+    truth = case.view.of(read_truth(pair.truth, grid_of_image(pair)))
+    shown = [n for n in range(len(case)) if case.piece(n) is not None]
+    n = max(shown, key=lambda n: int(truth[n].sum()))
     piece = case.piece(n)
-    if piece is None:
-        raise InputError(f"{pair.truth} is largest where {pair.image} shows one single value.")
+    assert piece is not None
 
-    def slice_of(voxels: np.ndarray) -> np.ndarray:
-        return case.view.of(voxels)[n].copy()  # a view would keep the volume in memory
+    def slice_of(kind: str) -> np.ndarray:
+        # A view would keep the volume in memory.
+        return case.view.of(read_array(maps[kind]))[n].copy()
 
+    share = slice_of("agreement") if "agreement" in maps else None
     return _Pixels(
         piece.rgb8(),
-        slice_of(labels),
-        slice_of(read_array(maps["mask"]) > 0),
+        slice_of("labels"),
+        slice_of("mask") > 0,
         truth[n].copy(),
-        slice_of(read_array(maps["agreement"])) if "agreement" in maps else None,
+        share / 255 if share is not None and pair.kind == "stack" else share,
         f"slice {n + 1} of {len(case)}",
     )

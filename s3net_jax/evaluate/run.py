@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.config import Config
+from s3net_jax.config import Config, ConfigError
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.protocols import PROTOCOLS
 from s3net_jax.evaluate.scores import (
@@ -19,8 +19,9 @@ from s3net_jax.evaluate.scores import (
     summarise,
     write_scores,
 )
-from s3net_jax.io import make_folder, write_bytes
-from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
+from s3net_jax.evaluate.truth import check_truths
+from s3net_jax.io import make_folder, parse_window, write_bytes
+from s3net_jax.run import Engine, Listener, Share, Summary, segment_inputs
 from s3net_jax.run.environment import versions
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outputs import Draw
@@ -67,7 +68,8 @@ def evaluate(
 ) -> Evaluation:
     """Segments and scores a data set.
 
-    The ground truth is read after everything is segmented, and by the scoring alone. Writes
+    Before anything is segmented every ground truth is checked (:func:`check_truths`); otherwise
+    it is read by the scoring alone. Writes
     ``predictions/`` as :func:`segment_inputs` does (so a rerun goes on where it stopped),
     ``metrics.csv`` (a row for each method, image and protocol) and ``summary.json``.
 
@@ -84,10 +86,12 @@ def evaluate(
 
     Raises:
       InputError: a ground truth can't be used.
-      ConfigError, OutputError: see :func:`segment_inputs`.
+      ConfigError: ``against`` is no table of scores, or has none of these images; and see
+        :func:`segment_inputs`, as for OutputError.
     """
+    other = None if against is None else _other(against, {pair.stem for pair in pairs})
+    check_truths(pairs)
     folder = make_folder(out)
-    other = None if against is None else _other(against)
     images = [pair.image for pair in pairs]
     run = segment_inputs(
         images,
@@ -102,19 +106,20 @@ def evaluate(
         share=Share(0, 1),
     )
     log = ResultLog(folder / "predictions" / "results.jsonl")
-    records = _records(log, images)
+    records = _records(log, pairs)
     if method is None:
         method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
     say("scoring")
     scores = score_results(method, pairs, records, folder / "predictions")
     done = [pair for pair in pairs if str(pair.image) in records]
+    stems = {pair.stem for pair in done}
     if baselines is None:
-        scores += score_baselines(done)
+        scores += score_baselines(done, window=parse_window(config.input.window))
     else:
-        stems = {pair.stem for pair in done}
         scores += [score for score in baselines if score.image in stems]
     if other is not None:
-        scores += _renamed(other, {score.method for score in scores})
+        shared = [score for score in other if score.image in stems]
+        scores += _renamed(shared, {score.method for score in scores})
     summary = summarise(scores, method) | {
         "protocols": PROTOCOLS,
         "config": config.to_dict(),
@@ -122,6 +127,7 @@ def evaluate(
         "seed": seed,
         "seeds": seeds,
         "failed": run.failed,
+        "failures": run.failures,
         "versions": versions(),
     }
     write_scores(folder / "metrics.csv", scores)
@@ -130,9 +136,9 @@ def evaluate(
     return Evaluation(run, method, scores, summary, folder, records)
 
 
-def _records(log: ResultLog, images: list[Path]) -> dict[str, dict[str, Any]]:
+def _records(log: ResultLog, pairs: list[Pair]) -> dict[str, dict[str, Any]]:
     """Image path → its finished record, by stem: the data may have been moved since."""
-    found = {str(source.path): log.get(source.stem) for source in discover(images)}
+    found = {str(pair.image): log.get(pair.stem) for pair in pairs}
     return {
         path: record
         for path, record in found.items()
@@ -140,10 +146,13 @@ def _records(log: ResultLog, images: list[Path]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _other(path: Path) -> list[Score]:
-    """The learned method of another evaluation: what its table begins with."""
+def _other(path: Path, images: set[str]) -> list[Score]:
+    """The learned method of another evaluation, what its table begins with, on these images."""
     scores = read_scores(path / "metrics.csv" if path.is_dir() else path)
-    return [score for score in scores if score.method == scores[0].method]
+    found = [s for s in scores if s.method == scores[0].method and s.image in images]
+    if not found:
+        raise ConfigError(f"{path} has no scores of these images: nothing could be compared.")
+    return found
 
 
 def _renamed(scores: list[Score], taken: set[str]) -> list[Score]:

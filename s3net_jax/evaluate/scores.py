@@ -14,23 +14,27 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.baselines import BASELINES, Prediction
+from s3net_jax.config import ConfigError
 from s3net_jax.evaluate.datasets import Pair
+from s3net_jax.evaluate.geometry import Grid
 from s3net_jax.evaluate.metrics import METRICS, measure
 from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
 from s3net_jax.evaluate.statistics import compare, mean_with_interval
-from s3net_jax.io import InputError, read, read_nifti, write_bytes
+from s3net_jax.evaluate.truth import grid_of_image, read_truth
+from s3net_jax.io import read, read_nifti, read_stack, write_bytes
+from s3net_jax.io.nifti import is_nifti
 
 __all__ = [
     "Score",
     "read_array",
     "read_scores",
-    "read_truth",
     "score_baselines",
     "score_results",
     "summarise",
     "write_scores",
 ]
 
+_DIGITS = 4
 _FIELDS = ("method", "image", "protocol", *METRICS, "seconds")
 
 
@@ -58,7 +62,7 @@ def score_results(
       folder: of the run.
 
     Raises:
-      InputError: a ground truth can't be read, is empty, or has another shape than its image.
+      InputError: see :func:`read_truth`.
     """
     scores = []
     for pair in pairs:
@@ -66,31 +70,35 @@ def score_results(
         if record is None or "error" in record:
             continue
         labels = read_array(folder / record["outputs"]["labels"])
-        mask = read_array(folder / record["outputs"]["mask"]) > 0
-        truth = read_truth(pair.truth, labels.shape)
-        scores += _scores(method, pair.stem, labels, mask, truth, record["seconds"])
+        mask = read_array(folder / record["outputs"]["mask"])
+        truth = read_truth(pair.truth, grid_of_image(pair))
+        if pair.kind == "stack":  # slices stand last
+            labels, mask, truth = (np.moveaxis(a, 0, -1) for a in (labels, mask, truth))
+        scores += _scores(method, pair.stem, labels, mask > 0, truth, record["seconds"])
     return scores
 
 
 def score_baselines(
     pairs: Iterable[Pair],
     baselines: Mapping[str, Callable[[np.ndarray], Prediction]] = BASELINES,
+    window: tuple[float, float] | None = None,
 ) -> list[Score]:
-    """Scores of every baseline; volumes have none.
+    """Scores of every baseline; volumes and stacks have none.
 
     Args:
       pairs: the data set.
       baselines: name in the table → what makes clusters and a mask of an image (H, W, 3) uint8.
+      window: the values shown as black and as white, see :func:`read`.
 
     Raises:
-      InputError: an image or ground truth can't be read.
+      InputError: an image can't be read; and see :func:`read_truth`.
     """
     scores = []
     for pair in pairs:
-        if ".nii" in pair.image.name.lower():
+        if pair.kind != "image":
             continue
-        image = read(pair.image).rgb8()
-        truth = read_truth(pair.truth, image.shape[:2])
+        image = read(pair.image, window).rgb8()
+        truth = read_truth(pair.truth, Grid(image.shape[:2]))
         for name, predict in baselines.items():
             start = time.perf_counter()
             labels, mask = predict(image)
@@ -101,44 +109,22 @@ def score_baselines(
 def _scores(
     method: str, image: str, labels: np.ndarray, mask: np.ndarray, truth: np.ndarray, seconds: float
 ) -> list[Score]:
-    return [
-        Score(method, image, protocol, measure(found, wanted), seconds)
-        for protocol, (found, wanted) in scored_masks(labels, mask, truth).items()
-    ]
+    scores = []
+    for protocol, (found, wanted) in scored_masks(labels, mask, truth).items():
+        # As the table keeps them: what is read from one differs by nothing from the same anew.
+        metrics = {name: round(v, _DIGITS) for name, v in measure(found, wanted).items()}
+        scores.append(Score(method, image, protocol, metrics, seconds))
+    return scores
 
 
 def read_array(path: Path) -> np.ndarray:
-    """A label map or mask: (H, W) integers."""
-    if path.name.endswith(".nii.gz"):
+    """A label map, mask or agreement that a run wrote: numbers in the order of its file."""
+    if is_nifti(path):
         return read_nifti(path).voxels
+    if path.suffix == ".tif":
+        return read_stack(path).voxels
     with PilImage.open(path) as picture:
         return np.asarray(picture).astype(np.int32)
-
-
-def read_truth(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A ground truth as bool: anything above half of its largest value.
-
-    Raises:
-      InputError: unreadable, empty, or of another shape than ``shape``.
-    """
-    try:
-        values = read_nifti(path).voxels if ".nii" in path.name.lower() else _grey(path)
-    except OSError as error:
-        raise InputError(f"{path} can't be read as a ground truth ({error}).") from None
-    truth = values > values.max() / 2 if values.size else values.astype(bool)
-    if truth.shape != tuple(shape):
-        raise InputError(
-            f"{path} has the shape {truth.shape}, its image {tuple(shape)}: they must be equal."
-        )
-    if not truth.any():
-        raise InputError(f"{path} is empty: there is nothing to be found.")
-    return truth
-
-
-def _grey(path: Path) -> np.ndarray:
-    with PilImage.open(path) as picture:
-        deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
-        return np.asarray(picture if deep else picture.convert("L"))
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
@@ -147,13 +133,13 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_FIELDS)
     for s in scores:
-        row = [s.method, s.image, s.protocol, *(f"{s.metrics[m]:.4f}" for m in METRICS)]
+        row = [s.method, s.image, s.protocol, *(f"{s.metrics[m]:.{_DIGITS}f}" for m in METRICS)]
         writer.writerow([*row, f"{s.seconds:.4f}"])
     write_bytes(path, text.getvalue().encode())
 
 
 def read_scores(path: Path) -> list[Score]:
-    """What :func:`write_scores` wrote; raises :class:`InputError` for anything else."""
+    """What :func:`write_scores` wrote; raises :class:`ConfigError` for anything else."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [
@@ -167,7 +153,7 @@ def read_scores(path: Path) -> list[Score]:
                 for row in csv.DictReader(file)
             ]
     except (OSError, KeyError, ValueError, TypeError):
-        raise InputError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
+        raise ConfigError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
 
 
 def summarise(scores: list[Score], reference: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A summary as text, for the terminal."""
+"""A summary for the terminal: as text, and as numbers for a program."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from typing import Any
 
 from s3net_jax.evaluate.protocols import PROTOCOLS
 
-__all__ = ["table_text"]
+__all__ = ["scores_of", "table_text"]
+
+
+def scores_of(summary: dict[str, Any]) -> dict[str, Any]:
+    """What of a summary a program asks for first: every method's means, with their intervals,
+    under every protocol, and the comparisons."""
+    return {key: summary[key] for key in ("reference", "methods", "comparisons", "failed")}
 
 
 def table_text(summary: dict[str, Any]) -> str:
@@ -14,7 +20,7 @@ def table_text(summary: dict[str, Any]) -> str:
     names = list(summary["methods"])
     width = max(map(len, names))
     head = " ".join(f"{protocol:>18}" for protocol in PROTOCOLS)
-    lines = [f"{'mean DSC (95 % interval)':<{width}} {head}    seconds"]
+    lines = [f"{'mean DSC (95 % interval)':<{width}} {head}    seconds images"]
     for name in names:
         row = summary["methods"][name]
         cells = []
@@ -22,11 +28,13 @@ def table_text(summary: dict[str, Any]) -> str:
             found = row["protocols"][protocol]["dsc"]
             cells.append(f"{found['mean']:5.1f} ({found['low']:4.1f}–{found['high']:4.1f})")
         lines.append(
-            f"{name:<{width}} {' '.join(f'{c:>18}' for c in cells)} {row['seconds']:10.2f}"
+            f"{name:<{width}} {' '.join(f'{c:>18}' for c in cells)} {row['seconds']:10.2f} "
+            f"{row['images']:6d}"
         )
-    lines += ["", f"blind DSC of {summary['reference']} minus that of (paired over images):"]
+    if summary["comparisons"]:
+        lines += ["", f"blind DSC of {summary['reference']} minus that of (paired over images):"]
     for name, found in summary["comparisons"].items():
         spread = f"({found['low']:+z.1f} to {found['high']:+z.1f})"
         p = f"Wilcoxon p = {found['p_value']:.2g}"
-        lines.append(f"  {name:<{width}} {found['mean']:+6.1f} {spread}, {p}")
+        lines.append(f"  {name:<{width}} {found['mean']:+z6.1f} {spread}, {p}")
     return "\n".join(lines)

@@ -94,7 +94,6 @@ def relocated(
 def open_data(data: DataSet) -> list[Pair]:
     """The pairs; raises :class:`ConfigError`, which says how to tell where they lie."""
     try:
-        pairs = pairs_of(data.dataset, data.images, data.masks)
-    except InputError as error:
+        return pairs_of(data.dataset, data.images, data.masks, data.limit or None)
+    except (ConfigError, InputError) as error:
         raise ConfigError(f"{error} Say where {data.name} is: --data {data.name}=FOLDER.") from None
-    return pairs[: data.limit] if data.limit else pairs

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from s3net_jax.config import Config, ConfigError, nearest
+from s3net_jax.io import parse_window
+from s3net_jax.masks import check_target
 
-__all__ = ["Fields", "check_seeds", "load", "unique"]
+__all__ = ["Fields", "check_seeds", "checked", "load", "unique"]
 
 _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
 
@@ -105,7 +107,7 @@ class Fields:
         if "preset" in changes:
             self.fail(f"{key} can't change the preset: write preset = ... beside it.")
         try:
-            return config.replace(**changes)
+            return checked(config.replace(**changes))
         except ConfigError as error:
             self.fail(f"{key}: {error}")
 
@@ -126,6 +128,13 @@ class Fields:
         if not fits or isinstance(value, bool):
             self.fail(f"{key} is {value!r}: write {_WORDS[kind]}.")
         return value
+
+
+def checked(config: Config) -> Config:
+    """``config``; raises :class:`ConfigError` for a target or window that a run would refuse."""
+    check_target(config.segment.target)
+    parse_window(config.input.window)
+    return config
 
 
 def check_seeds(fields: Fields, first: int, count: int) -> None:

@@ -13,11 +13,13 @@ from s3net_jax.config import Config
 from s3net_jax.evaluate import Evaluation, Pair, evaluate
 from s3net_jax.evaluate.report import write_report
 from s3net_jax.evaluate.scores import Score, score_baselines
+from s3net_jax.evaluate.truth import check_truths
 from s3net_jax.experiments.data import open_data
 from s3net_jax.experiments.folder import begin_folder
 from s3net_jax.experiments.spec import Grid, Method
 from s3net_jax.experiments.summary import Table, summary_of, table_of
 from s3net_jax.experiments.tables import interval, tables_text, write_tables
+from s3net_jax.io import parse_window
 from s3net_jax.run import Engine, Listener
 from s3net_jax.run.outputs import Draw
 
@@ -74,6 +76,7 @@ def run_grid(
       OutputError: the folder can't be written, or holds another experiment.
     """
     data = {item.name: open_data(item) for item in grid.data}
+    check_truths(pair for pairs in data.values() for pair in pairs)
     folder = begin_folder(
         Path(out),
         grid.title,
@@ -110,9 +113,11 @@ def _identity(method: Method) -> dict[str, object]:
 
 def _baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[Score]]:
     """Scores of the usual baselines; and of those that the experiment names, then of the usual
-    ones that it does not name."""
+    ones that it does not name. They see an image through the window that all methods share."""
     named = {m.name: m.predict for m in grid.methods if m.predict is not None}
-    found = score_baselines(pairs, {**BASELINES, **named})
+    windows = {m.config.input.window for m in grid.methods if m.config is not None}
+    window = parse_window(windows.pop()) if len(windows) == 1 else None
+    found = score_baselines(pairs, {**BASELINES, **named}, window)
     return [s for s in found if s.method in BASELINES], found
 
 

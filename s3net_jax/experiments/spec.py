@@ -13,8 +13,7 @@ from s3net_jax.baselines import BASELINES, Prediction, baseline
 from s3net_jax.config import Config, ConfigError, nearest
 from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.data import DataSet, read_data
-from s3net_jax.experiments.fields import Fields, check_seeds, load, unique
-from s3net_jax.masks import check_target
+from s3net_jax.experiments.fields import Fields, check_seeds, checked, load, unique
 from s3net_jax.presets import preset
 
 __all__ = ["KINDS", "Grid", "Method", "kind_of", "named_preset", "read_grid"]
@@ -115,7 +114,7 @@ def read_grid(
         method = _method(entry, base, seeds, {item.name for item in data})
         entry.finish()
         if method.config is not None and overrides:
-            method = replace(method, config=method.config.replace(**overrides))
+            method = replace(method, config=checked(method.config.replace(**overrides)))
         methods.append(method)
     check_seeds(fields, seed, max(method.seeds for method in methods))
     unique([method.name for method in methods], fields, key)
@@ -144,8 +143,7 @@ def named_preset(fields: Fields, name: str) -> Config:
 def _method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> Method:
     paper = _paper(fields, data)
     if base is not None:
-        config = _checked(fields, fields.apply("set", base))
-        return Method(fields.text("name"), paper, config, seeds)
+        return Method(fields.text("name"), paper, fields.apply("set", base), seeds)
     if fields.has("preset") and fields.has("baseline"):
         fields.fail("it has a preset and a baseline: write one of them.")
     if fields.has("baseline"):
@@ -159,21 +157,13 @@ def _method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> 
         return Method(shown, paper, predict=predict)
     if fields.has("preset"):
         name = fields.text("preset")
-        config = _checked(fields, fields.apply("set", named_preset(fields, name)))
+        config = fields.apply("set", named_preset(fields, name))
         own = fields.count("seeds", seeds)
         shown = f"s3net {name}" + (f", {own} seeds" if fields.has("seeds") else "")
         return Method(fields.text("name", shown), paper, config, own)
     if not paper:
         fields.fail("it needs a preset, a baseline, or the paper's figures.")
     return Method(fields.text("name"), paper)
-
-
-def _checked(fields: Fields, config: Config) -> Config:
-    try:
-        check_target(config.segment.target)
-    except ConfigError as error:
-        fields.fail(str(error))
-    return config
 
 
 def _paper(fields: Fields, data: set[str]) -> Paper:

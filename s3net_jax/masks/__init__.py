@@ -15,7 +15,7 @@ from s3net_jax.masks.segments import (
     segments_of,
     segments_of_proposals,
 )
-from s3net_jax.masks.target import RULES, Target, check_target, choose_target
+from s3net_jax.masks.target import RULES, Target, check_target, choose_target, target_at_size
 from s3net_jax.masks.vignette import vignette
 
 __all__ = [
@@ -38,5 +38,6 @@ __all__ = [
     "segment_logits",
     "segments_of",
     "segments_of_proposals",
+    "target_at_size",
     "vignette",
 ]

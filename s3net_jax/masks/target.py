@@ -13,7 +13,7 @@ from s3net_jax.io.errors import InputError
 from s3net_jax.masks.auto import best_clusters, center_weight
 from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
 
-__all__ = ["RULES", "Target", "check_target", "choose_target"]
+__all__ = ["RULES", "Target", "check_target", "choose_target", "target_at_size"]
 
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
@@ -49,6 +49,29 @@ def check_target(target: str) -> tuple[str, tuple[int, int] | None]:
     if target not in RULES:
         raise ConfigError(f"There is no target {target!r}.{nearest(target, list(RULES))}")
     return rule, None
+
+
+def target_at_size(target: str, shape: tuple[int, int], size: tuple[int, int], name: str) -> str:
+    """What is to be asked for in a copy of an image.
+
+    Args:
+      target: the rule for the image; a point is one of its pixels.
+      shape: (H, W) of the image.
+      size: (h, w) of the copy.
+      name: what messages call the image.
+
+    Raises:
+      InputError: the point lies outside the image.
+    """
+    _, point = check_target(target)
+    if point is None:
+        return target
+    _check_inside(point, shape, name)
+    x, y = (
+        int((p + 0.5) * small / whole)
+        for p, small, whole in zip(point, size[::-1], shape[::-1], strict=True)
+    )
+    return f"point:{x},{y}"
 
 
 def choose_target(
@@ -98,14 +121,18 @@ def choose_target(
 def _at_point(
     labels: np.ndarray, point: tuple[int, int], config: SegmentConfig, name: str
 ) -> Target:
+    _check_inside(point, (labels.shape[0], labels.shape[1]), name)
     x, y = point
-    height, width = labels.shape
-    if not (x < width and y < height):
-        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
     value = labels[y, x]
     regions = connected_regions(labels == value)
     mask = regions == regions[y, x]
     return Target((int(value),), fill_holes(mask) if config.fill_holes else mask)
+
+
+def _check_inside(point: tuple[int, int], shape: tuple[int, int], name: str) -> None:
+    (x, y), (height, width) = point, shape
+    if not (x < width and y < height):
+        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
 
 
 def _reduced(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,8 @@ def experiment_page(
     """
     state = summary["evaluations"]
     said = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}"
-    said += f"; {summary['failed']} inputs failed." if summary["failed"] else "."
+    failed = summary["failed"]
+    said += f"; {failed} input{'s' if failed > 1 else ''} failed." if failed else "."
     parts: list[str] = [
         element("h1", summary["title"]),
         element("p", said, class_="faint"),

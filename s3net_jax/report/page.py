@@ -97,7 +97,10 @@ def _introduction(summary: dict[str, Any]) -> list[Markup]:
     if ours is None:
         return [element("p", "No image could be segmented.")]
     found = ours["protocols"]["blind"]["dsc"]
-    failed = f"{summary['failed']} inputs failed" if summary["failed"] else "no input failed"
+    failed = {0: "no input failed", 1: "1 input failed"}.get(
+        summary["failed"], f"{summary['failed']} inputs failed"
+    )
+    failures = [element("li", sentence) for sentence in summary.get("failures", [])]
     return [
         tiles(
             {
@@ -108,7 +111,8 @@ def _introduction(summary: dict[str, Any]) -> list[Markup]:
                 "images": (str(ours["images"]), failed),
                 "seconds an image": (f"{ours['seconds']:.2f}", "median"),
             }
-        )
+        ),
+        *([element("ul", *failures, class_="faint")] if failures else []),
     ]
 
 

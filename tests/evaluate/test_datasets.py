@@ -9,6 +9,7 @@ import pytest
 from s3net_jax.config import ConfigError
 from s3net_jax.evaluate import pairs_of
 from s3net_jax.io import InputError
+from s3net_jax.run import discover
 
 
 def touch(root: Path, *names: str) -> None:
@@ -26,10 +27,36 @@ def test_folders(tmp_path: Path) -> None:
         pairs_of("folder", tmp_path / "i", tmp_path / "m")
     with pytest.raises(ConfigError, match="--masks DIR"):
         pairs_of("folder", tmp_path / "i", None)
-    with pytest.raises(InputError, match="not a folder"):
+    with pytest.raises(ConfigError, match="x is not a folder"):
         pairs_of("folder", tmp_path / "x", tmp_path / "m")
+    with pytest.raises(ConfigError, match="y is not a folder"):
+        pairs_of("folder", tmp_path / "i", tmp_path / "y")
+    with pytest.raises(ConfigError, match="into a folder of their own"):
+        pairs_of("folder", tmp_path / "i", tmp_path / "i" / "../i")
+    touch(tmp_path, "d/1.dcm")
+    with pytest.raises(ConfigError, match="convert them to NIfTI"):
+        pairs_of("folder", tmp_path / "d", tmp_path / "m")
     with pytest.raises(ConfigError, match="Did you mean folder"):
         pairs_of("foldr", tmp_path / "i", None)
+
+
+def test_equal_names(tmp_path: Path) -> None:
+    """Images are called as ``s3net segment`` calls them, and none gets another one's mask."""
+    touch(tmp_path, "i/a.png", "i/a.jpg", "i/b.png", "i/b.labels.png", "m/a.png", "m/b_mask.png")
+    shared = pairs_of("folder", tmp_path / "i", tmp_path / "m")
+    assert [(p.stem, p.truth.name) for p in shared] == [
+        ("a-jpg", "a.png"),
+        ("a-png", "a.png"),
+        ("b", "b_mask.png"),
+    ]
+    assert [s.stem for s in discover([tmp_path / "i"])] == [p.stem for p in shared]
+    assert [p.stem for p in pairs_of("folder", tmp_path / "i", tmp_path / "m", 1)] == ["a"]
+    touch(tmp_path, "m/a.jpg")
+    own = pairs_of("folder", tmp_path / "i", tmp_path / "m")
+    assert [p.truth.name for p in own] == ["a.jpg", "a.png", "b_mask.png"]
+    touch(tmp_path, "m/b_seg.png")
+    with pytest.raises(InputError, match=r"several .* for 1 of 3 images \(.*b_mask.png and .*b_s"):
+        pairs_of("folder", tmp_path / "i", tmp_path / "m")
 
 
 def test_ph2(tmp_path: Path) -> None:
@@ -44,7 +71,7 @@ def test_ph2(tmp_path: Path) -> None:
     next(tmp_path.glob("**/IMD007.bmp")).unlink()
     with pytest.raises(InputError, match="199 of the 200"):
         pairs_of("ph2", tmp_path, None)
-    with pytest.raises(InputError, match="no image of this data set"):
+    with pytest.raises(ConfigError, match="no image of this data set"):
         pairs_of("ph2", next(tmp_path.glob("**/IMD008_lesion")), None)
 
 

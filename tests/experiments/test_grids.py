@@ -154,7 +154,8 @@ def test_what_is_printed(capsys) -> None:
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     kinds = [event["event"] for event in events]
     assert kinds == ["part", *["part", "skipped", "skipped", "part"] * 2, "tables"]
-    assert events[-1] == {"event": "tables", "out": "out", "failed": 0}
+    scores = {"reference": "both", "data": summary()["data"]}
+    assert events[-1] == {"event": "tables", "out": "out", "failed": 0, **scores}
 
 
 def test_an_input_that_fails(capsys, monkeypatch) -> None:
@@ -168,6 +169,13 @@ def test_an_input_that_fails(capsys, monkeypatch) -> None:
     found = summary()
     assert found["failed"] == 2 and "images" not in found["data"]["skin"][0]
     assert "2 inputs failed" in Path("out/report.html").read_text()
-    Path("skin/masks/a.png").write_bytes(b"no picture")
-    assert run("ablate", ABLATION, out="more") == 1
-    assert "skin/masks/a.png can't be read as a ground truth" in capsys.readouterr().err
+
+
+def test_every_bad_ground_truth_is_told_before_the_first_fit(capsys) -> None:
+    save_data("other")
+    for path in ("skin/masks/a.png", "other/masks/a.png"):
+        Path(path).write_bytes(b"no picture")
+    assert run("compare", COMPARISON) == 1
+    error = capsys.readouterr().err
+    assert "skin/masks/a.png can't be read as a ground truth" in error
+    assert "other/masks/a.png can't be read" in error and not Path("out").exists()

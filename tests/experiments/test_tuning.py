@@ -12,16 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image as PilImage
 
 from s3net_jax import cli
 from s3net_jax.config import Config, parse_overrides
+from s3net_jax.evaluate import Pair
 from s3net_jax.experiments import read_tuning
 from s3net_jax.experiments.tuning import fits as fits_module
 from s3net_jax.experiments.tuning.fits import SettingFitter
+from s3net_jax.experiments.tuning.scores import Scorer
 from s3net_jax.experiments.tuning.settings import configured, set_options, settings_of
 from s3net_jax.experiments.tuning.spec import FIELDS
 from s3net_jax.experiments.tuning.summary import summarise_tuning
 from s3net_jax.fitting import fit
+from s3net_jax.io import InputError
 from s3net_jax.presets import PRESETS, preset
 from tests.experiments.files import TUNING, save_data, write
 
@@ -105,6 +109,32 @@ def test_a_search(capsys) -> None:
     page = Path("out/report.html").read_text()
     assert best["options"] in page and not re.search(r'(src|href)="', page)
     assert "The best: `" in Path("out/table.md").read_text()
+    assert run("--batch", "4", "--json") == 0
+    event = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert event["event"] == "tables" and event["best"] == summary["best"]
+    assert best["protocols"]["blind"].keys() >= {"mean", "low", "high"}
+
+
+def test_a_point_is_one_of_the_picture() -> None:
+    save_data("skin", "a")  # 70×60 pixels, a disc in the middle
+    pair = Pair("a", Path("skin/images/a.png"), Path("skin/masks/a.png"))
+    labels = [np.asarray(PilImage.open(pair.truth).resize((32, 32), PilImage.Resampling.NEAREST))]
+    for point, right in (("35,30", True), ("27,20", True), ("16,16", False), ("69,59", False)):
+        config = Config().replace(input={"size": 32}, segment={"target": f"point:{point}"})
+        (found,) = Scorer(pair, config)([labels[0].astype(int)], (1,))["blind"]
+        assert (found > 90) == right, point
+    config = config.replace(segment={"target": "point:70,0"})
+    with pytest.raises(InputError, match="has 70×60 pixels: the point 70,0 lies outside"):
+        Scorer(pair, config)
+
+
+def test_what_no_image_can_be_scored_with_is_told_before_the_first_fit(capsys) -> None:
+    save_data("skin", "abc")
+    Path("skin/masks/c.png").write_bytes(b"no picture")
+    assert run("--set", "segment.target=point:65,70") == 1
+    error = capsys.readouterr().err
+    assert "images/a.png has 70×60 pixels: the point" in error and "masks/c.png can't" in error
+    assert not Path("out").exists()
 
 
 def test_a_search_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from s3net_jax.config import ConfigError
 from s3net_jax.evaluate import Pair
+from s3net_jax.evaluate.truth import check_all
 from s3net_jax.experiments.data import open_data
+from s3net_jax.experiments.fields import checked
 from s3net_jax.experiments.folder import begin_folder
 from s3net_jax.experiments.tuning.fits import Call, SettingFitter
 from s3net_jax.experiments.tuning.scores import Scorer
@@ -19,7 +21,6 @@ from s3net_jax.experiments.tuning.settings import name_of, settings_of
 from s3net_jax.experiments.tuning.spec import Tuning
 from s3net_jax.experiments.tuning.summary import summarise_tuning
 from s3net_jax.experiments.tuning.tables import tuning_text, write_tables
-from s3net_jax.masks import check_target
 from s3net_jax.run.log import ResultLog
 
 __all__ = ["Tuned", "run_tuning"]
@@ -69,11 +70,12 @@ def run_tuning(
       InputError: an image or a ground truth can't be used.
       OutputError: the folder can't be written, or holds something else.
     """
-    check_target(tuning.config.segment.target)
+    checked(tuning.config)
     images = [(data.name, pair) for data in tuning.data for pair in open_data(data)]
     for _, pair in images:
-        if ".nii" in pair.image.name.lower():
+        if pair.kind != "image":
             raise ConfigError(f"{pair.image} is a volume: s3net tune takes pictures.")
+    check_all([lambda pair=pair: Scorer(pair, tuning.config) for _, pair in images])
     # What is varied does not matter to what is there; everything else does.
     shared = {
         "kind": "tuning",

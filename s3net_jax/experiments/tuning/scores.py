@@ -7,11 +7,12 @@ from PIL import Image as PilImage
 
 from s3net_jax.config import Config
 from s3net_jax.evaluate import PROTOCOLS, Pair, scored_masks
+from s3net_jax.evaluate.geometry import Grid
 from s3net_jax.evaluate.metrics import dsc
-from s3net_jax.evaluate.scores import read_truth
+from s3net_jax.evaluate.truth import read_truth
 from s3net_jax.experiments.tuning.fits import Maps
 from s3net_jax.io import Image, InputError, parse_window, prepare, read
-from s3net_jax.masks import compact_labels, segments_of
+from s3net_jax.masks import compact_labels, segments_of, target_at_size
 
 __all__ = ["Scorer"]
 
@@ -29,7 +30,7 @@ class Scorer:
     def __init__(self, pair: Pair, config: Config) -> None:
         """Reads image and ground truth; raises :class:`InputError` if either can't be used."""
         image = read(pair.image, parse_window(config.input.window))
-        truth = read_truth(pair.truth, image.shape)
+        truth = read_truth(pair.truth, Grid(image.shape))
         self.pixels = prepare(image, config.input)
         size = self.pixels.shape[1], self.pixels.shape[0]
         box = PilImage.Resampling.BOX
@@ -39,7 +40,8 @@ class Scorer:
         self._truth = np.asarray(share) > 0.5
         if not self._truth.any():
             raise InputError(f"{pair.truth} vanishes at {size[0]}×{size[1]} pixels.")
-        self._config = config.segment
+        target = target_at_size(config.segment.target, image.shape, small.shape[:2], image.name)
+        self._config = config.replace(segment={"target": target}).segment
         self._known: dict[bytes, dict[str, float]] = {}
 
     def __call__(self, maps: Maps, steps: tuple[int, ...]) -> dict[str, list[float]]:

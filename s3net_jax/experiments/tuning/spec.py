@@ -9,7 +9,7 @@ from typing import Any
 
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.experiments.data import DataSet, read_data
-from s3net_jax.experiments.fields import Fields, check_seeds, load
+from s3net_jax.experiments.fields import Fields, check_seeds, checked, load
 from s3net_jax.experiments.spec import kind_of, named_preset
 
 __all__ = ["FIELDS", "Tuning", "read_tuning"]
@@ -68,7 +68,7 @@ def read_tuning(
     title = fields.text("title")
     own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
     config = fields.apply("set", named_preset(fields, fields.text("preset")))
-    config = config.replace(**(overrides or {}))
+    config = checked(config.replace(**(overrides or {})))
     values = _values(fields.table("grid"), config)
     steps = _steps(fields, config.fit.steps)
     data = read_data(fields)

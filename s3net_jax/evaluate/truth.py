@@ -1,0 +1,138 @@
+"""Ground truths: read, brought to where their images lie, and all checked before the first fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageOps
+
+from s3net_jax.evaluate.datasets import Pair
+from s3net_jax.evaluate.foreground import foreground_of_numbers, foreground_of_picture
+from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
+from s3net_jax.io import InputError, Volume, read, read_nifti, read_stack
+from s3net_jax.io.extras import need
+from s3net_jax.io.nifti import is_nifti
+from s3net_jax.io.read import FORMATS, broken, check_file, pixel_limit
+from s3net_jax.io.stack import is_stack
+
+__all__ = ["check_all", "check_truths", "grid_of_image", "read_truth"]
+
+_ORIENTATION = 0x0112  # EXIF
+
+
+def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
+    """A ground truth as bool on the grid of its image; see :mod:`.foreground`.
+
+    A NIfTI mask is brought to the order and direction of its image's axes.
+
+    Args:
+      path: of the mask.
+      grid: of the image; None where it is not known.
+
+    Raises:
+      InputError: unreadable, empty, several volumes, or of another size or place than its image.
+    """
+    own, truth = _read(path)
+    if grid is not None:
+        fitting = brought(truth, own, grid)
+        if fitting is None:
+            raise InputError(_apart(path, own, grid))
+        truth = fitting
+    if not truth.any():
+        raise InputError(f"{path} is empty: there is nothing to be found.")
+    return truth
+
+
+def check_truths(pairs: Iterable[Pair]) -> None:
+    """Raises :class:`InputError`, which names every ground truth that can't be used.
+
+    An image that can't be read is nothing to this: it fails in its own turn.
+    """
+    check_all([lambda pair=pair: read_truth(pair.truth, grid_of_image(pair)) for pair in pairs])
+
+
+def check_all(checks: Iterable[Callable[[], object]]) -> None:
+    """Raises one :class:`InputError` with the sentences of all checks that raise one."""
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            problems.append(str(error))
+    problems = list(dict.fromkeys(problems))
+    if len(problems) > 1:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise InputError(f"Nothing is begun, for {len(problems)} reasons:{lines}")
+    if problems:
+        raise InputError(problems[0])
+
+
+def _read(path: Path) -> tuple[Grid, np.ndarray]:
+    if is_nifti(path):
+        volume = read_nifti(path)
+        count = math.prod(need("nibabel", str(path)).load(path).shape[3:])
+        if count > 1:
+            raise InputError(f"{path} holds {count} volumes: a ground truth is one.")
+        return grid_of_nifti(path), _foreground_of_volume(volume)
+    if is_stack(path):
+        volume = read_stack(path)
+        return Grid(volume.shape), _foreground_of_volume(volume)
+    truth = _picture(path)
+    return Grid(truth.shape), truth
+
+
+def _foreground_of_volume(volume: Volume) -> np.ndarray:
+    colors = volume.voxels.ndim == 4
+    values = volume.voxels.max(-1) if colors else volume.voxels
+    return foreground_of_numbers(values, volume.name)
+
+
+def _picture(path: Path) -> np.ndarray:
+    check_file(path)
+    try:
+        with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+            picture.load()
+            return foreground_of_picture(ImageOps.exif_transpose(picture), str(path))
+    except InputError:
+        raise
+    except PilImage.UnidentifiedImageError:
+        raise InputError(f"{path} can't be read as a ground truth: it is no image.") from None
+    except Exception as error:  # decoders raise whatever they like on broken data
+        raise broken(str(path), error) from error
+
+
+def grid_of_image(pair: Pair) -> Grid | None:
+    """The grid on which the image is segmented; None if it can't be read."""
+    try:
+        if pair.kind == "nifti":
+            return grid_of_nifti(pair.image)
+        if pair.kind == "stack":
+            return Grid(read_stack(pair.image).shape)
+        return Grid(_shape_of_picture(pair.image))
+    except Exception:  # what a broken head leads to; reading the image says what is wrong
+        return None
+
+
+def _shape_of_picture(path: Path) -> tuple[int, int]:
+    """(H, W), from the file's head if EXIF does not turn the picture."""
+    try:
+        with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+            if picture.getexif().get(_ORIENTATION, 1) == 1:
+                return picture.height, picture.width
+    except Exception:  # reading says what is wrong
+        pass
+    return read(path).shape
+
+
+def _apart(path: Path, own: Grid, grid: Grid) -> str:
+    if own.shape == grid.shape and len(own.shape) == 3:
+        return (
+            f"{path} lies elsewhere in space than its image, by the affine matrices of the two: "
+            "save it with that of the image, or resample it to the image's grid."
+        )
+    remedy = "resample it to the image's grid" if len(own.shape) == 3 else "they must be equal"
+    return f"{path} is {said(own)}, its image {said(grid)}: {remedy}."

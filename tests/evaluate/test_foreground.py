@@ -1,0 +1,82 @@
+"""What in a mask's file is foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+from s3net_jax.evaluate.foreground import foreground_of_numbers, foreground_of_picture
+from s3net_jax.io import InputError
+
+HALF = np.zeros((12, 16), bool)
+HALF[:, 5:11] = True
+LEFT = HALF & (np.arange(16) < 8)
+
+
+def grey(inside: int, outside: int = 0, kind: type = np.uint8) -> np.ndarray:
+    return np.where(HALF, inside, outside).astype(kind)
+
+
+def colors(*channels: Any) -> PilImage.Image:
+    return PilImage.fromarray(np.stack(np.broadcast_arrays(*channels), -1).astype(np.uint8))
+
+
+def palette(indices: np.ndarray, *entries: tuple[int, int, int]) -> PilImage.Image:
+    picture = PilImage.fromarray(indices.astype(np.uint8))
+    picture.putpalette(np.array(entries, np.uint8).tobytes())
+    return picture
+
+
+LABELS = np.where(LEFT, 1, 2) * HALF
+WHITE, CLEAR = np.uint8(255), np.uint8(0)
+PICTURES = {
+    "black and white": PilImage.fromarray(grey(255)),
+    "one bit": PilImage.fromarray(HALF),
+    "0 and 1": PilImage.fromarray(grey(1)),
+    "labels": PilImage.fromarray(LABELS.astype(np.uint8)),
+    "16 bits": PilImage.fromarray(grey(65535, 0, np.uint16)),
+    "labels in 16 bits": PilImage.fromarray((LABELS * 7).astype(np.uint16)),
+    "grey edges": PilImage.fromarray(np.where(HALF, 255 - 100 * LEFT, 90).astype(np.uint8)),
+    "red": colors(grey(255), CLEAR, CLEAR),
+    "blue and yellow": colors(grey(255) * ~LEFT, grey(255) * ~LEFT, grey(255) * LEFT),
+    "opaque everywhere": colors(grey(255), grey(255), grey(255), WHITE),
+    "clear everywhere": colors(grey(255), grey(255), grey(255), CLEAR),
+    "opacity alone, white": colors(WHITE, WHITE, WHITE, grey(255)),
+    "opacity alone, black": colors(CLEAR, CLEAR, CLEAR, grey(255)),
+    "black on clear white": colors(grey(0, 255), grey(0, 255), grey(0, 255), grey(255)),
+    "clear corner": colors(
+        grey(255), grey(255), grey(255), np.where(HALF | LEFT, 255, grey(9, 255))
+    ),
+    "labels of a palette": palette(LABELS, (0, 0, 0), (64, 0, 0), (255, 255, 0)),
+    "no black in the palette": palette(LABELS, (68, 1, 84), (33, 144, 140), (253, 231, 37)),
+    "grey palette the other way round": palette(1 - HALF, (255, 255, 255), (0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES.keys())
+def test_pictures(picture: PilImage.Image) -> None:
+    np.testing.assert_array_equal(foreground_of_picture(picture, "m"), HALF)
+
+
+def test_jpeg(tmp_path: Path) -> None:
+    PilImage.fromarray(grey(255)).save(tmp_path / "m.jpg", quality=30)
+    with PilImage.open(tmp_path / "m.jpg") as picture:
+        assert len(np.unique(np.asarray(picture))) > 2
+        np.testing.assert_array_equal(foreground_of_picture(picture, "m"), HALF)
+
+
+def test_numbers() -> None:
+    for values in (
+        LABELS * 200,
+        LABELS * 1.0,
+        HALF * 0.8 + LEFT * 0.1 + 0.2,
+        LABELS - 1000 * ~HALF,
+    ):
+        np.testing.assert_array_equal(foreground_of_numbers(values, "m"), HALF)
+    assert foreground_of_numbers(np.ones((3, 3), np.uint8), "m").all()
+    with pytest.raises(InputError, match="m has the labels 1 to 3 and nowhere 0"):
+        foreground_of_numbers(LABELS + 1, "m")
