@@ -17,6 +17,7 @@ import threading
 from s3net_jax.arguments import UsageError, parse
 from s3net_jax.attended import WORKER, attended, count_of, seed_of
 from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
+from s3net_jax.letters import one_line
 from s3net_jax.presets import preset
 
 __all__ = ["main"]
@@ -72,7 +73,7 @@ def _terminate(*_: object) -> None:
 
 
 def _complain(error: Exception, code: int) -> int:
-    print(f"s3net: {error}", file=sys.stderr)
+    print(f"s3net: {one_line(str(error))}", file=sys.stderr)
     return code
 
 

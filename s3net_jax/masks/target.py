@@ -12,6 +12,7 @@ from s3net_jax.io.colors import LUMA
 from s3net_jax.io.errors import InputError
 from s3net_jax.masks.auto import best_clusters, center_weight
 from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
+from s3net_jax.masks.shapes import every
 
 __all__ = ["RULES", "Target", "check_target", "choose_target"]
 
@@ -113,7 +114,7 @@ def _reduced(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndar
     step = -(-max(labels.shape) // _LONG_SIDE)
     if step == 1:
         return labels, image
-    small = labels[step // 2 :: step, step // 2 :: step]
+    small = every(labels, step)
     size = (small.shape[1], small.shape[0])
     picture = PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX)
     return small, np.asarray(picture)

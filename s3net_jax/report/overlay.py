@@ -7,6 +7,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from s3net_jax.io.colors import LUMA, OUTLINE, cluster_colors
+from s3net_jax.letters import drawable
 
 __all__ = ["overlay", "painted_clusters"]
 
@@ -149,7 +150,7 @@ def _text(
 ) -> None:
     """``text`` from ``place`` (left, middle) on, its start cut off where it doesn't fit."""
     font = _font(size)
-    text = text.encode("ascii", "replace").decode()  # all that Pillow's own font can show
+    text = drawable(text)
     if draw.textlength(text, font) > room:
         while len(text) > 1 and draw.textlength("..." + text, font) > room:
             text = text[1:]

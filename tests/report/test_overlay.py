@@ -9,13 +9,15 @@ from s3net_jax.io.colors import OUTLINE
 from s3net_jax.report import overlay
 
 
-@pytest.mark.parametrize("shape", [(256, 256), (60, 400), (400, 60), (8, 8), (1500, 1000)])
+@pytest.mark.parametrize(
+    "shape", [(256, 256), (60, 400), (400, 60), (8, 8), (1500, 1000), (32, 9000)]
+)
 @pytest.mark.parametrize("clusters", [1, 4, 64])
 def test_any_shape_and_count(shape: tuple[int, int], clusters: int) -> None:
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (*shape, 3)).astype(np.uint8)
     labels = np.sort(random.integers(0, clusters, shape), axis=1)
-    picture = overlay(image, labels, labels == clusters - 1, "a name that is far too long " * 9)
+    picture = overlay(image, labels, labels == clusters - 1, "a name\nthat is far too long " * 9)
     assert picture.mode == "RGB" and 600 < picture.width < 1500 and picture.height < 520
 
 
