@@ -22,6 +22,7 @@ from s3net_jax.fitting.fit import FitResult, check_image
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records
 from s3net_jax.fitting.mapped import advance_all, begin_all, gather, logits_of_all, mesh_of
+from s3net_jax.nn.layers import param_dtype
 
 __all__ = ["CHUNK", "batch_sizes", "fit_batch"]
 
@@ -76,7 +77,7 @@ def fit_batch(
         )
     if hyper is None:
         hyper = hyperparameters(config)
-    every = _one_each(hyper, count)
+    every = _one_each(hyper, count, param_dtype(config.model.dtype))
     static = static_config(config)
     pieces = [static.fit.steps]
     if static.fit.stop_labels > 0:
@@ -119,11 +120,11 @@ def _chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
     return [first, *[chunk] * whole, *([rest] if rest else [])]
 
 
-def _one_each(hyper: Hyper, count: int) -> Hyper:
-    """Every number as a (B,) array."""
+def _one_each(hyper: Hyper, count: int, dtype: jnp.dtype) -> Hyper:
+    """Every number as a (B,) array of the parameters' ``dtype``, which they must not widen."""
 
     def spread(name: str) -> Array:
-        value = jnp.asarray(getattr(hyper, name), float)
+        value = jnp.asarray(getattr(hyper, name), dtype)
         if value.shape not in ((), (count,)):
             raise ValueError(
                 f"hyper.{name} has the shape {value.shape}: give a number, or one for each of the "

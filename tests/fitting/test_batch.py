@@ -124,3 +124,14 @@ def test_mistakes_in_a_grid():
         grid(config(), weight=(1, 2))
     with pytest.raises(ValueError, match="momentum has no values"):
         grid(config(), momentum=())
+
+
+def test_float32_in_a_program_of_64_bits(images):
+    """The dynamic numbers must not widen what they are multiplied with."""
+    chosen = config(steps=2).replace(model={"dtype": "float32"})
+    assert fit_batch(keys(2), images[:2], chosen).logits.dtype == np.float32
+
+
+def test_float64_is_not_float32_in_disguise(images):
+    with jax.enable_x64(False), pytest.raises(s3.config.ConfigError, match="JAX_ENABLE_X64=1"):
+        fit_batch(keys(2), images[:2], config(steps=2))
