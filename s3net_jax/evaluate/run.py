@@ -22,6 +22,7 @@ from s3net_jax.evaluate.scores import (
 from s3net_jax.io import make_folder, write_bytes
 from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
 from s3net_jax.run.environment import versions
+from s3net_jax.run.known import known_names
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outputs import Draw
 
@@ -132,7 +133,8 @@ def evaluate(
 
 def _records(log: ResultLog, images: list[Path]) -> dict[str, dict[str, Any]]:
     """Image path → its finished record, by stem: the data may have been moved since."""
-    found = {str(source.path): log.get(source.stem) for source in discover(images)}
+    sources = known_names(discover(images), log)
+    found = {str(source.path): log.get(source.stem) for source in sources}
     return {
         path: record
         for path, record in found.items()
