@@ -14,7 +14,7 @@ from s3net_jax.masks.auto import best_clusters, center_weight
 from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
 from s3net_jax.masks.shapes import every
 
-__all__ = ["RULES", "Target", "check_target", "choose_target"]
+__all__ = ["RULES", "Target", "check_point", "check_target", "choose_target"]
 
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
@@ -96,13 +96,20 @@ def choose_target(
     return Target(chosen, clean(np.isin(labels, chosen), config))
 
 
+def check_point(target: str, shape: tuple[int, ...], name: str) -> None:
+    """Raises :class:`InputError` if ``target`` is a point that lies outside of (H, W)."""
+    _, point = check_target(target)
+    height, width = shape
+    if point is not None and not (point[0] < width and point[1] < height):
+        x, y = point
+        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
+
+
 def _at_point(
     labels: np.ndarray, point: tuple[int, int], config: SegmentConfig, name: str
 ) -> Target:
+    check_point(config.target, labels.shape, name)
     x, y = point
-    height, width = labels.shape
-    if not (x < width and y < height):
-        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
     value = labels[y, x]
     regions = connected_regions(labels == value)
     mask = regions == regions[y, x]

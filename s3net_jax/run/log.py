@@ -52,7 +52,10 @@ class ResultLog:
                 content = _without_torn_line(file)
             for line in filter(str.strip, content.decode().split("\n")):
                 self._remember(json.loads(line))
-        except (OSError, ValueError, KeyError, TypeError):
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise OutputError(f"{path} can't be opened to be gone on with: {reason}.") from None
+        except (ValueError, KeyError, TypeError):
             raise OutputError(
                 f"{path} is not a list of results of this tool: choose another output folder."
             ) from None

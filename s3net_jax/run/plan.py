@@ -116,7 +116,10 @@ def _refuse_foreign_run(path: Path) -> None:
         ours = "config_digest" in json.loads(path.read_bytes())
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError):
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise OutputError(f"{path} can't be read: {reason}.") from None
+    except (ValueError, TypeError):
         ours = False
     if not ours:
         raise OutputError(

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax import cli
-from tests.fakes import install_fit
+from tests.fakes import brightness_fit, install_fit
 from tests.pictures import png_header, save_lesion
 
 SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--out", "out"]
@@ -147,12 +147,16 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(
     assert words in err and err.count("\n") == 1 and err.startswith("s3net: ")
 
 
-def test_a_point_outside_fails_that_image_only(capsys, tmp_path: Path) -> None:
+def test_a_point_outside_fails_that_image_only_and_before_its_fit(
+    capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = []
+    install_fit(monkeypatch, lambda *args, **more: fits.append(1) or brightness_fit(*args, **more))
     save_lesion(tmp_path / "a.png")
     save_lesion(tmp_path / "b.png", shape=(90, 90))
     code, out, err = s3net(capsys, "segment", "a.png", "b.png", "--target", "point:80,10", *SMALL)
     assert code == 1 and "a.png has 64×48 pixels: the point 80,10 lies outside" in err
-    assert "1 done, 1 failed" in out
+    assert "1 done, 1 failed" in out and len(fits) == 1
 
 
 def test_demo(capsys, tmp_path: Path) -> None:

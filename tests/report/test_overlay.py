@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import ImageDraw
 
 from s3net_jax.io.colors import OUTLINE
 from s3net_jax.report import overlay
@@ -37,3 +38,19 @@ def test_no_target_is_said_not_drawn() -> None:
     image = np.full((40, 40, 3), 90, np.uint8)
     picture = np.asarray(overlay(image, np.zeros((40, 40), int), np.zeros((40, 40), bool), "é∂"))
     assert not (np.abs(picture.astype(int) - OUTLINE) < 30).all(-1).any()
+
+
+def test_a_slice_names_the_clusters_that_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a volume's nine clusters two: not nine, of which seven have "<1 %"."""
+    said: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda *args, **more: said.append(args[2]) or draw(*args, **more),
+    )
+    labels = np.full((40, 40), 2)
+    labels[:10] = 8
+    overlay(np.full((40, 40, 3), 90, np.uint8), labels, labels == 8)
+    assert [text for text in said if "cluster" in text] == ["2 clusters"]
+    assert [text for text in said if text.endswith(" %")] == ["75 %", "25 %"]
