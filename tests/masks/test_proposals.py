@@ -143,7 +143,7 @@ def test_a_mask_grows_by_a_disc(radius: int) -> None:
 
 
 def test_a_large_picture_with_a_black_corner_takes_no_minutes() -> None:
-    """A disc of a fortieth of the side as structuring element would need 8 GB here."""
+    """A disc of a fortieth of the side as structuring element runs out of memory here."""
     image = np.full((16, 20_000, 3), 128, np.uint8)
     image[:, :200] = 2
     found = vignette(image)
