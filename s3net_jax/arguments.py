@@ -102,7 +102,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     segment.add_argument("--out", metavar="DIR", help="output folder, made if need be")
     segment.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there already"
+        "--overwrite",
+        action="store_true",
+        help="replace results that are there already; interrupted, it goes on without this option",
     )
     _images(segment)
     _many(segment)

@@ -18,6 +18,7 @@ import threading
 from s3net_jax.arguments import UsageError, parse
 from s3net_jax.attended import WORKER, attended, count_of, seed_of
 from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
+from s3net_jax.letters import one_line
 from s3net_jax.presets import preset
 
 __all__ = ["main"]
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # never fail over a terminal's alphabet
     before = signal.signal(signal.SIGTERM, _terminate)
+    args = None
     try:
         args = parse(argv)
         args.own_process = own_process
@@ -53,7 +55,8 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt as error:
-        return _interrupted(143 if isinstance(error, _Terminated) else 130)
+        again = args is not None and args.command in _GOING_ON and args.overwrite
+        return _interrupted(143 if isinstance(error, _Terminated) else 130, again)
     except (UsageError, ConfigError) as error:
         return _complain(error, 2)
     except (ValueError, OSError) as error:
@@ -73,12 +76,14 @@ def _terminate(*_: object) -> None:
 
 
 def _complain(error: Exception, code: int) -> int:
-    print(f"s3net: {error}", file=sys.stderr)
+    print(f"s3net: {one_line(str(error))}", file=sys.stderr)
     return code
 
 
-def _interrupted(code: int) -> int:
-    print("s3net: Interrupted; what was finished is kept.", file=sys.stderr)
+def _interrupted(code: int, again: bool) -> int:
+    """``again``: the command as given would begin anew."""
+    more = " Without --overwrite the command goes on." if again else ""
+    print(f"s3net: Interrupted; what was finished is kept.{more}", file=sys.stderr)
     if any(thread.name == WORKER for thread in threading.enumerate()):
         # A compiled program can't be stopped from outside, and waiting for it may take minutes.
         sys.stdout.flush()
@@ -107,6 +112,8 @@ def _config(args: argparse.Namespace) -> Config:
 def _segment(args: argparse.Namespace) -> int:
     if not args.inputs:
         raise UsageError("Name at least one image, folder or pattern to segment.")
+    if not all(args.inputs):
+        raise UsageError("One of the inputs is an empty word: name files, folders or patterns.")
     if not args.out:
         raise UsageError("Say where the results go: --out DIR.")
     return _run(args, args.inputs, args.overwrite)
@@ -115,6 +122,8 @@ def _segment(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from s3net_jax.run.demo import DESCRIPTION, write_demo_picture
 
+    if not args.out:
+        raise UsageError("Say where the results go: --out DIR.")
     config, seed = _config(args), seed_of(args.seed)
     path = write_demo_picture(args.out)
     if not (args.quiet or args.json):
@@ -243,6 +252,9 @@ def _tune(args: argparse.Namespace) -> int:
 
     return run_tune_command(args)
 
+
+_GOING_ON = ("segment", "evaluate")
+"""Commands that go on without ``--overwrite`` with what they began with it."""
 
 _COMMANDS = {
     "demo": _demo,

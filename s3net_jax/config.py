@@ -97,7 +97,8 @@ class ModelConfig:
     """``pixels`` adds a linear map of the pixel values to the score map; ``released`` is the
     released code's branch, which has rank one (paper.md, section 5.4)."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
-    """Type of the activations; parameters and statistics are float32 (float64 with float64)."""
+    """Type of the activations; parameters and statistics are float32 (float64 with float64, which
+    needs ``JAX_ENABLE_X64=1``)."""
     precision: Literal["default", "bfloat16"] = "default"
     """Of matrix products: ``bfloat16`` rounds their factors where the hardware multiplies those
     faster (a CPU with AMX); sums stay float32. Activations in bfloat16 imply it."""

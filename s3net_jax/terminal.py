@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from s3net_jax.config import Config
+from s3net_jax.letters import one_line
 from s3net_jax.run import Source, Summary
 
 __all__ = ["JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "duration", "summary_line"]
@@ -31,7 +32,7 @@ class QuietDisplay:
         pass
 
     def failed(self, index: int, record: Record) -> None:
-        print(f"s3net: {record['error']}", file=sys.stderr, flush=True)
+        _print(f"s3net: {record['error']}", error=True)
 
     def skipped(self, index: int, record: Record) -> None:
         pass
@@ -79,25 +80,25 @@ class PlainDisplay(QuietDisplay):
             f"{duration(record['seconds'])}",
         )
         for note in record["notes"]:
-            print(f"{self._number(index, blank=True)} note: {note}", file=sys.stderr, flush=True)
+            _print(f"{self._number(index, blank=True)} note: {note}", error=True)
 
     def failed(self, index: int, record: Record) -> None:
-        print(f"{self._number(index)} FAILED: {record['error']}", file=sys.stderr, flush=True)
+        _print(f"{self._number(index)} FAILED: {record['error']}", error=True)
 
     def skipped(self, index: int, record: Record) -> None:
         self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
 
     def say(self, text: str) -> None:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        _print(f"note: {text}", error=True)
 
     def finish(self, summary: Summary) -> None:
-        print(summary_line(summary), flush=True)
+        _print(summary_line(summary))
         if self.count > 1:  # where many lines went by
             for sentence in summary.failures:
-                print(f"  failed: {sentence}", file=sys.stderr, flush=True)
+                _print(f"  failed: {sentence}", error=True)
 
     def _say(self, index: int, text: str) -> None:
-        print(f"{self._number(index)} {text}", flush=True)
+        _print(f"{self._number(index)} {text}")
 
     def _number(self, index: int, blank: bool = False) -> str:
         width = len(str(self.count))
@@ -200,6 +201,10 @@ class JsonDisplay(QuietDisplay):
 
     def _emit(self, event: str, content: Record) -> None:
         print(json.dumps({"event": event, **content}, ensure_ascii=False), flush=True)
+
+
+def _print(text: str, error: bool = False) -> None:
+    print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def summary_line(summary: Summary) -> str:

@@ -21,8 +21,9 @@ from s3net_jax.evaluate.scores import (
 )
 from s3net_jax.evaluate.truth import check_truths
 from s3net_jax.io import make_folder, parse_window, write_bytes
-from s3net_jax.run import Engine, Listener, Share, Summary, segment_inputs
+from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
 from s3net_jax.run.environment import versions
+from s3net_jax.run.known import known_names
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outputs import Draw
 
@@ -137,8 +138,9 @@ def evaluate(
 
 
 def _records(log: ResultLog, pairs: list[Pair]) -> dict[str, dict[str, Any]]:
-    """Image path → its finished record, by stem: the data may have been moved since."""
-    found = {str(pair.image): log.get(pair.stem) for pair in pairs}
+    """Image path → its finished record: the data may have been moved since."""
+    sources = known_names(discover(pair.image for pair in pairs), log)
+    found = {str(source.path): log.get(source.stem) for source in sources}
     return {
         path: record
         for path, record in found.items()

@@ -23,6 +23,7 @@ from s3net_jax.fitting.fit import FitResult, check_image
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records
 from s3net_jax.fitting.mapped import advance_all, begin_all, gather, logits_of_all, mesh_of
+from s3net_jax.nn.layers import param_dtype
 
 __all__ = ["CHUNK", "batch_sizes", "fit_batch"]
 
@@ -80,7 +81,8 @@ def fit_batch(
         )
     if hyper is None:
         hyper = hyperparameters(config)
-    every, extra = _one_each(hyper, count), as_extra(extra_loss)
+    every = _one_each(hyper, count, param_dtype(config.model.dtype))
+    extra = as_extra(extra_loss)
     for leaf in jax.tree.leaves(extra):
         if jnp.shape(leaf)[:1] != (count,):
             raise ValueError(
@@ -130,11 +132,11 @@ def _chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
     return [first, *[chunk] * whole, *([rest] if rest else [])]
 
 
-def _one_each(hyper: Hyper, count: int) -> Hyper:
-    """Every number as a (B,) array."""
+def _one_each(hyper: Hyper, count: int, dtype: jnp.dtype) -> Hyper:
+    """Every number as a (B,) array of the parameters' ``dtype``, which they must not widen."""
 
     def spread(name: str) -> Array:
-        value = jnp.asarray(getattr(hyper, name), float)
+        value = jnp.asarray(getattr(hyper, name), dtype)
         if value.shape not in ((), (count,)):
             raise ValueError(
                 f"hyper.{name} has the shape {value.shape}: give a number, or one for each of the "

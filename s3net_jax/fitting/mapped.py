@@ -16,6 +16,7 @@ from jax.tree_util import Partial
 from s3net_jax.config import Config
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records, advance, begin, logits_of
+from s3net_jax.nn.layers import param_dtype
 
 __all__ = ["advance_all", "batch_bytes", "begin_all", "gather", "logits_of_all", "mesh_of"]
 
@@ -93,7 +94,7 @@ def batch_bytes(config: Config, shape: tuple[int, int], count: int) -> int:
     static, hyper = static_config(config), hyperparameters(config)
 
     def some(key: Array) -> FitState:
-        every = jax.tree.map(lambda v: jnp.full(count, v, float), hyper)
+        every = jax.tree.map(lambda v: jnp.full(count, v, param_dtype(config.model.dtype)), hyper)
         return begin_all(jax.random.split(key, count), image, every, static, True, None)
 
     image = jnp.zeros((count, *shape, 3))

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.write import replacing
+from s3net_jax.letters import drawable
 
 __all__ = ["Film", "Strip", "read_film", "write_film"]
 
@@ -122,5 +123,4 @@ def read_film(path: Path) -> Film:
 def _text(
     draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, grey: int
 ) -> None:
-    shown = text.encode("ascii", "replace").decode()  # all that Pillow's own font can show
-    draw.text(place, shown, fill=grey, font=ImageFont.load_default(size), anchor="lm")
+    draw.text(place, drawable(text), fill=grey, font=ImageFont.load_default(size), anchor="lm")

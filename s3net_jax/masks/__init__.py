@@ -15,7 +15,14 @@ from s3net_jax.masks.segments import (
     segments_of,
     segments_of_proposals,
 )
-from s3net_jax.masks.target import RULES, Target, check_target, choose_target, target_at_size
+from s3net_jax.masks.target import (
+    RULES,
+    Target,
+    check_point,
+    check_target,
+    choose_target,
+    target_at_size,
+)
 from s3net_jax.masks.vignette import vignette
 
 __all__ = [
@@ -25,6 +32,7 @@ __all__ = [
     "Segments",
     "Target",
     "align_labels",
+    "check_point",
     "check_target",
     "choose_target",
     "clean",

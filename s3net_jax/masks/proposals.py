@@ -12,7 +12,7 @@ from s3net_jax.config import SegmentConfig
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.auto import Splits, candidates
 from s3net_jax.masks.cleanup import clean
-from s3net_jax.masks.shapes import central_parts
+from s3net_jax.masks.shapes import central_parts, every
 from s3net_jax.masks.vignette import vignette
 
 __all__ = ["Proposal", "best_proposal"]
@@ -56,7 +56,7 @@ def best_proposal(
       None if no label map has two clusters of some size.
     """
     step = -(-max(label_maps[0].shape) // _SIDE)
-    first = label_maps[0][step // 2 :: step, step // 2 :: step]
+    first = every(label_maps[0], step)
     size = (first.shape[1], first.shape[0])
     small = np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX))
     outside, pixels = vignette(small), small.astype(np.float32) / 255
@@ -64,7 +64,7 @@ def best_proposal(
     best: Proposal | None = None
     seen: set[bytes] = set()
     for index, labels in enumerate(label_maps):
-        labels = labels[step // 2 :: step, step // 2 :: step]
+        labels = every(labels, step)
         values, places = np.unique(labels, return_inverse=True)
         for chosen in candidates(labels, luminance, outside):
             raw = np.isin(values, chosen)[places] & ~outside

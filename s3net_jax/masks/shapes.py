@@ -1,4 +1,4 @@
-"""Parts of a mask, and the discs that smooth its outline."""
+"""Parts of a mask, the discs that smooth its outline, and what is left of it at a smaller size."""
 
 from __future__ import annotations
 
@@ -7,13 +7,28 @@ from scipy import ndimage
 
 from s3net_jax.masks.cleanup import connected_regions
 
-__all__ = ["central_parts", "disc", "part_weights"]
+__all__ = ["central_parts", "disc", "every", "grown", "part_weights"]
 
 
 def disc(radius: int) -> np.ndarray:
     """(2 radius + 1, 2 radius + 1) bool: the pixels within ``radius`` of the middle."""
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     return y**2 + x**2 <= radius**2
+
+
+def grown(mask: np.ndarray, radius: int) -> np.ndarray:
+    """The union of discs around the pixels of ``mask``; (H, W) bool. By distances, for any radius:
+    a structuring element would cost its own area at every pixel."""
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask)) <= radius
+
+
+def every(labels: np.ndarray, step: int) -> np.ndarray:
+    """Every ``step``-th row and column of (H, W), from the middle of the first step on; at least
+    one, also of sides shorter than a step."""
+    row, column = (min(step, side) // 2 for side in labels.shape)
+    return labels[row::step, column::step]
 
 
 def part_weights(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,8 +43,9 @@ def part_weights(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if count == 0:
         return regions, np.zeros(0)
     half = (np.array(mask.shape) - 1) / 2
+    span = np.maximum(half, 0.5)  # a side of one pixel has no distances
     centres = np.array(ndimage.center_of_mass(mask, regions, np.arange(1, count + 1)))
-    away = (((centres - half) / half) ** 2).sum(1)
+    away = (((centres - half) / span) ** 2).sum(1)
     areas = np.bincount(regions.ravel(), minlength=count + 1)[1:]
     return regions, np.sqrt(areas) * np.exp(-2 * away)
 

@@ -12,8 +12,9 @@ from s3net_jax.io.colors import LUMA
 from s3net_jax.io.errors import InputError
 from s3net_jax.masks.auto import best_clusters, center_weight
 from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
+from s3net_jax.masks.shapes import every
 
-__all__ = ["RULES", "Target", "check_target", "choose_target", "target_at_size"]
+__all__ = ["RULES", "Target", "check_point", "check_target", "choose_target", "target_at_size"]
 
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
@@ -66,7 +67,7 @@ def target_at_size(target: str, shape: tuple[int, int], size: tuple[int, int], n
     _, point = check_target(target)
     if point is None:
         return target
-    _check_inside(point, shape, name)
+    check_point(target, shape, name)
     x, y = (
         int((p + 0.5) * small / whole)
         for p, small, whole in zip(point, size[::-1], shape[::-1], strict=True)
@@ -118,10 +119,19 @@ def choose_target(
     return Target(chosen, clean(np.isin(labels, chosen), config))
 
 
+def check_point(target: str, shape: tuple[int, ...], name: str) -> None:
+    """Raises :class:`InputError` if ``target`` is a point that lies outside of (H, W)."""
+    _, point = check_target(target)
+    height, width = shape
+    if point is not None and not (point[0] < width and point[1] < height):
+        x, y = point
+        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
+
+
 def _at_point(
     labels: np.ndarray, point: tuple[int, int], config: SegmentConfig, name: str
 ) -> Target:
-    _check_inside(point, (labels.shape[0], labels.shape[1]), name)
+    check_point(config.target, labels.shape, name)
     x, y = point
     value = labels[y, x]
     regions = connected_regions(labels == value)
@@ -129,18 +139,12 @@ def _at_point(
     return Target((int(value),), fill_holes(mask) if config.fill_holes else mask)
 
 
-def _check_inside(point: tuple[int, int], shape: tuple[int, int], name: str) -> None:
-    (x, y), (height, width) = point, shape
-    if not (x < width and y < height):
-        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
-
-
 def _reduced(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels and image at no more than 256 pixels a side."""
     step = -(-max(labels.shape) // _LONG_SIDE)
     if step == 1:
         return labels, image
-    small = labels[step // 2 :: step, step // 2 :: step]
+    small = every(labels, step)
     size = (small.shape[1], small.shape[0])
     picture = PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX)
     return small, np.asarray(picture)

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.cleanup import connected_regions, touching
-from s3net_jax.masks.shapes import disc
+from s3net_jax.masks.shapes import grown
 
 __all__ = ["vignette"]
 
@@ -36,5 +36,5 @@ def vignette(image: np.ndarray) -> np.ndarray:
     found = np.isin(regions, list(corners)) | touching(
         connected_regions(luminance < _BLACK * bright), 1, 1
     )
-    grown = np.asarray(ndimage.binary_dilation(found, disc(round(_GROWN * scale))), bool)
-    return np.zeros_like(grown) if grown.all() else grown
+    outside = grown(found, round(_GROWN * scale))
+    return np.zeros_like(outside) if outside.all() else outside

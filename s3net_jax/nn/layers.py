@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from s3net_jax.config import ConfigError
 from s3net_jax.nn.draws import fan_in_uniform
 from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear, linear_norm
 
@@ -27,8 +29,19 @@ __all__ = [
 
 
 def param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
-    """Parameters are float32, and float64 where the activations are."""
-    return jnp.dtype(jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32)
+    """Parameters are float32, and float64 where the activations are.
+
+    Raises:
+      ConfigError: float64, of which JAX would silently make float32.
+    """
+    if jnp.dtype(dtype) != jnp.float64:
+        return jnp.dtype(jnp.float32)
+    if jax.dtypes.canonicalize_dtype(jnp.float64) != jnp.float64:
+        raise ConfigError(
+            "model.dtype=float64 needs JAX in 64 bits: set the environment variable "
+            "JAX_ENABLE_X64=1, or jax_enable_x64 in jax.config."
+        )
+    return jnp.dtype(jnp.float64)
 
 
 def without_pallas(implementation: str | None) -> str | None:

@@ -7,6 +7,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from s3net_jax.io.colors import LUMA, OUTLINE, cluster_colors
+from s3net_jax.letters import drawable
 
 __all__ = ["overlay", "painted_clusters"]
 
@@ -42,7 +43,8 @@ def overlay(
     soft = PilImage.fromarray(mask.astype(np.float32)).resize(fine, PilImage.Resampling.BILINEAR)
     panels = [base, painted_clusters(base, small_labels), _outlined(base, np.asarray(soft) > 0.5)]
 
-    count = int(labels.max()) + 1
+    shares = np.bincount(labels.ravel()) / labels.size
+    count = np.count_nonzero(shares)  # of a volume's clusters those that this slice shows
     titles = [name or "input", f"{count} clusters" if count > 1 else "1 cluster", "target"]
     area = mask.mean()
     share = f"{100 * area:.1f} % of the image" if area else "none"
@@ -61,7 +63,7 @@ def overlay(
         sheet.paste(picture, (left, _TITLE))
         _text(draw, (left, _TITLE // 2), title, 15, _INK, column)
         _text(draw, (left, _TITLE + size[1] + _CAPTION // 2), caption, 13, _FAINT, column)
-    _legend(draw, labels, _MARGIN * 2 + column, _TITLE + size[1] + _CAPTION // 2, column)
+    _legend(draw, shares, _MARGIN * 2 + column, _TITLE + size[1] + _CAPTION // 2, column)
     return sheet
 
 
@@ -121,20 +123,21 @@ def _dilated(mask: np.ndarray, radius: float) -> np.ndarray:
     return result
 
 
-def _legend(draw: ImageDraw.ImageDraw, labels: np.ndarray, x: int, y: int, width: int) -> None:
+def _legend(draw: ImageDraw.ImageDraw, shares: np.ndarray, x: int, y: int, width: int) -> None:
     """Chips with each cluster's share of the image, as many as there is room for."""
-    shares = np.bincount(labels.ravel()) / labels.size
     colors = cluster_colors(len(shares))
     end = x + width
-    for i, share in enumerate(shares):
+    shown = np.flatnonzero(shares)
+    for i, cluster in enumerate(shown):
+        share = shares[cluster]
         label = f"{100 * share:.0f} %" if share >= 0.005 else "<1 %"
-        rest = f"and {len(shares) - i} more"
+        rest = f"and {len(shown) - i} more"
         needed = 18 + draw.textlength(label, _font(13))
-        spare = 0 if i == len(shares) - 1 else 10 + draw.textlength(rest, _font(13))
+        spare = 0 if i == len(shown) - 1 else 10 + draw.textlength(rest, _font(13))
         if i == _CHIPS or x + needed + spare > end:
             _text(draw, (x, y), rest, 13, _FAINT, end - x)
             return
-        draw.rectangle((x, y - 5, x + 11, y + 6), fill=tuple(colors[i].tolist()))
+        draw.rectangle((x, y - 5, x + 11, y + 6), fill=tuple(colors[cluster].tolist()))
         _text(draw, (x + 16, y), label, 13, _FAINT, end - x)
         x += int(needed) + 12
 
@@ -149,7 +152,7 @@ def _text(
 ) -> None:
     """``text`` from ``place`` (left, middle) on, its start cut off where it doesn't fit."""
     font = _font(size)
-    text = text.encode("ascii", "replace").decode()  # all that Pillow's own font can show
+    text = drawable(text)
     if draw.textlength(text, font) > room:
         while len(text) > 1 and draw.textlength("..." + text, font) > room:
             text = text[1:]

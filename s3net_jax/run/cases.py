@@ -25,6 +25,7 @@ from s3net_jax.io import (
 from s3net_jax.masks import (
     LabelPool,
     Segments,
+    check_point,
     check_target,
     choose_target,
     clean,
@@ -108,7 +109,12 @@ def open_case(source: Source, config: Config) -> Case:
     """
     if source.problem:
         raise InputError(source.problem)
-    window = parse_window(config.input.window)
+    case = _opened(source, config, parse_window(config.input.window))
+    check_point(config.segment.target, case.pixels, str(source.path))
+    return case
+
+
+def _opened(source: Source, config: Config, window: tuple[float, float] | None) -> Case:
     if source.kind == "image":
         image = read(source.path, window)
         if config.input.tile and max(image.shape) > config.input.tile:

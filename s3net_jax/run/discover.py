@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Literal
 from s3net_jax.io.dicom import is_dicom, series_of
 from s3net_jax.io.nifti import is_nifti
 from s3net_jax.io.stack import is_stack
+from s3net_jax.run.names import names_of
 
 __all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "discover"]
 
@@ -51,10 +52,10 @@ def discover(inputs: Iterable[str | os.PathLike[str]]) -> list[Source]:
 
     A folder stands for the PNG, JPEG, BMP, TIFF, NIfTI and DICOM files directly in it, in
     natural order (2 before 10), without hidden files and without results of this tool. A pattern
-    (``*``, ``?``, ``[...]``, ``**``) stands for what it matches. DICOM files of one series are
-    one input, and so is a TIFF file of several equal pages. What does not exist, or holds
-    nothing, is listed with its problem. Equal stems are told apart by the folders they lie in,
-    and by their suffixes.
+    (``*``, ``?``, ``[...]``, ``**``) stands for what it matches: files, and folders that hold
+    some of these. DICOM files of one series are one input, and so is a TIFF file of several equal
+    pages. What does not exist, holds nothing, or is no file (a pipe, a device), is listed with
+    its problem. For the stems see :func:`names_of`.
     """
     found: list[tuple[Path, str | None]] = []
     for given in inputs:
@@ -63,7 +64,7 @@ def discover(inputs: Iterable[str | os.PathLike[str]]) -> list[Source]:
     for path, problem in found:
         unique.setdefault(os.path.realpath(path), (path, problem))
     sources = _grouped(list(unique.values()))
-    stems = _stems([_named(source) for source in sources])
+    stems = names_of([_naming_path(source) for source in sources])
     return [
         Source(s.path, stem, s.problem, s.kind, s.files)
         for s, stem in zip(sources, stems, strict=True)
@@ -77,24 +78,56 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 
 
 def _expand(path: Path) -> list[tuple[Path, str | None]]:
-    if path.is_dir():
-        files = [p for p in path.iterdir() if _is_input(p)]
+    if os.path.isdir(path):
+        try:
+            files = _files_in(path)
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            return [(path, f"{path} can't be read: {reason}.")]
         if not files:
             return [(path, f"{path} holds {_NOTHING}.")]
-        return [(p, None) for p in sorted(files, key=natural_key)]
-    if not path.exists() and glob.has_magic(str(path)):
-        matches = [Path(p) for p in glob.glob(str(path), recursive=True)]
-        files = [p for p in matches if p.is_file() and not _is_result(p)]
+        return [(p, None) for p in files]
+    if os.path.isfile(path):
+        return [(path, None)]
+    if os.path.exists(path):
+        return [(path, f"{path} is a pipe or a device: save what comes out of it as a file first.")]
+    if glob.has_magic(str(path)):
+        files = _matches(str(path))
         if not files:
             return [(path, f"{path} matches no file.")]
         return [(p, None) for p in sorted(files, key=natural_key)]
     return [(path, None)]
 
 
+def _files_in(folder: Path) -> list[Path]:
+    """In natural order; raises OSError."""
+    return sorted(filter(_is_input, folder.iterdir()), key=natural_key)
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Files, and what folders hold; folders that hold nothing, or can't be read, are passed over
+    like any other bystander."""
+    found: list[Path] = []
+    for match in map(Path, glob.glob(pattern, recursive=True)):
+        if os.path.isdir(match):
+            with contextlib.suppress(OSError):
+                found += _files_in(match)
+        elif os.path.isfile(match) and not _is_result(match):
+            found.append(match)
+    return found
+
+
 def _is_input(path: Path) -> bool:
-    if path.name.startswith(".") or not path.is_file() or _is_result(path):
+    if path.name.startswith(".") or _is_result(path):
         return False
-    return path.name.lower().endswith(SUFFIXES) or is_dicom(path)
+    if not os.path.isfile(path):
+        # A link that leads nowhere is listed, so that somebody hears of it.
+        return os.path.islink(path) and not os.path.exists(path) and _has_suffix(path)
+    return _has_suffix(path) or is_dicom(path)
+
+
+def _has_suffix(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def _is_result(path: Path) -> bool:
@@ -123,12 +156,12 @@ def _grouped(found: list[tuple[Path, str | None]]) -> list[Source]:
 def _kind(path: Path) -> Kind:
     if is_nifti(path):
         return "nifti"
-    if path.is_file() and is_dicom(path):
+    if os.path.isfile(path) and is_dicom(path):
         return "dicom"
     return "stack" if is_stack(path) else "image"
 
 
-def _named(source: Source) -> Path:
+def _naming_path(source: Source) -> Path:
     """The path that names the results: ``scan.nii.gz`` as ``scan.gz``, a series by its folder."""
     path = source.path
     if path.name.lower().endswith(".nii.gz"):
@@ -138,38 +171,3 @@ def _named(source: Source) -> Path:
         name = os.path.basename(os.path.abspath(path))
         return path.parent / f"{name}.dcm"
     return path
-
-
-def _stems(paths: list[Path]) -> list[str]:
-    """A name for each path, different even where upper and lower case are the same."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, path in enumerate(paths):
-        groups[path.stem.casefold()].append(index)
-    names = [path.stem or path.name or "input" for path in paths]
-    for members in groups.values():
-        if len(members) > 1:
-            for index, name in zip(members, _told_apart([paths[i] for i in members]), strict=True):
-                names[index] = name
-    taken: set[str] = set()
-    for index, name in enumerate(names):
-        number, unique = 2, name
-        while unique.casefold() in taken:
-            unique, number = f"{name}-{number}", number + 1
-        taken.add(unique.casefold())
-        names[index] = unique
-    return names
-
-
-def _told_apart(paths: list[Path]) -> list[str]:
-    """Stems with as many folders in front as it takes, or the suffix behind."""
-    absolute = [Path(os.path.abspath(path)) for path in paths]
-    same_place = len({str(p.with_suffix("")).casefold() for p in absolute}) < len(absolute)
-    ends = [p.stem + (f"-{p.suffix[1:]}" if same_place and p.suffix else "") for p in absolute]
-    depth = max(len(p.parts) for p in absolute)
-    names = ends
-    for level in range(depth):
-        folders = [p.parts[1:-1][len(p.parts) - 2 - level :] if level else () for p in absolute]
-        names = ["-".join((*f, end)) for f, end in zip(folders, ends, strict=True)]
-        if len({name.casefold() for name in names}) == len(names):
-            break
-    return names

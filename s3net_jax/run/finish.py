@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from s3net_jax.run.log import ResultLog
 from s3net_jax.run.members import agreed
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.outputs import Draw, output_paths, remove_outdated, write_outputs
-from s3net_jax.run.plan import Identity, input_digest
+from s3net_jax.run.plan import Identity, Task, input_digest
 from s3net_jax.run.record import describe_result
 from s3net_jax.run.summary import Record
 
@@ -50,11 +50,10 @@ class Finisher:
         """
         whole, agreement, notes = self._whole(case, fits)
         record = self.head(source) | {"sha256": input_digest(source)}
-        announced = [f"{source.stem}.seg.dcm"] if source.kind == "dicom" else []
-        names = [*self._paths(source), *announced]
+        names = self._names(source)
         film = film_of({key: fits[key] for key in sorted(filmed)}, case, whole)
         with self._log.announced(names):
-            remove_outdated(self._folder, self._log.get(source.stem), names)
+            remove_outdated(self._folder, self._log.files_of(source.stem), names)
             history = history_bytes(fits)
             written, more = write_outputs(
                 self._folder, source, case, whole, agreement, history, film, self._draw
@@ -64,6 +63,31 @@ class Finisher:
             record["outputs"] = written
             self._log.put(record)
         return record
+
+    def give_up(self, tasks: Iterable[Task]) -> None:
+        """Notes that the results which ``tasks`` replace count no more. So a run that is killed
+        can go on with those it has not come to; their files are there until then."""
+        given_up = [
+            self.head(task.source)
+            | {"error": f"{task.source.path} is to be segmented again, and has not been yet."}
+            for task in tasks
+            if task.replaces
+        ]
+        if given_up:
+            self._log.put(*given_up)
+
+    def fail(self, task: Task, reason: str) -> None:
+        """Notes that an input failed, unless it has a result that stands. Without one, no files
+        are left that could be taken for its result.
+
+        Raises:
+          OutputError: the log can't be written.
+        """
+        if task.stands:
+            return
+        half = self._log.unfinished.intersection(self._names(task.source))
+        remove_outdated(self._folder, self._log.files_of(task.source.stem) | half)
+        self._log.put(self.head(task.source) | {"error": reason})
 
     def head(self, source: Source) -> Record:
         """What the line of an input begins with, also of one that failed."""
@@ -84,7 +108,9 @@ class Finisher:
         whole = case.join(maps, targets)
         return whole, None if self._identity.seeds == 1 else case.join_shares(shares), notes
 
-    def _paths(self, source: Source) -> list[str]:
+    def _names(self, source: Source) -> list[str]:
+        """Of all files that its result may have."""
         film = self._config.fit.record_labels
         paths = output_paths(self._folder, source, self._identity.seeds, film)
-        return [path.name for path in paths.values()]
+        seg = [f"{source.stem}.seg.dcm"] if source.kind == "dicom" else []
+        return [*(path.name for path in paths.values()), *seg]

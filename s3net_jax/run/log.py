@@ -40,7 +40,7 @@ class ResultLog:
         """
         self.path = path
         self._records: dict[str, dict[str, Any]] = {}
-        self._finished: set[str] = set()
+        self._files: dict[str, set[str]] = {}
         self._marker = path.parent / f".writing-{process}.json"
         self._lock = threading.Lock()
         self.unfinished = _announced(path.parent)
@@ -52,24 +52,36 @@ class ResultLog:
                 content = _without_torn_line(file)
             for line in filter(str.strip, content.decode().split("\n")):
                 self._remember(json.loads(line))
-        except (OSError, ValueError, KeyError, TypeError):
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise OutputError(f"{path} can't be opened to be gone on with: {reason}.") from None
+        except (ValueError, KeyError, TypeError):
             raise OutputError(
                 f"{path} is not a list of results of this tool: choose another output folder."
             ) from None
 
     def _remember(self, record: dict[str, Any]) -> None:
         self._records[record["stem"]] = record
-        if "error" not in record:
-            self._finished.add(record["stem"])
+        if record.get("outputs"):
+            self._files[record["stem"]] = set(record["outputs"].values())
 
-    def wrote(self, stem: str) -> bool:
-        """Whether there ever was a result of ``stem``, a failure after it or not: its files are
-        this tool's."""
-        return stem in self._finished
+    def files_of(self, stem: str) -> set[str]:
+        """Names of the files of the last result of ``stem``, a failure after it or not: if they
+        are there, they are this tool's."""
+        return self._files.get(stem, set())
+
+    def records(self) -> list[dict[str, Any]]:
+        """The record of each stem, failures too."""
+        return list(self._records.values())
 
     def get(self, stem: str) -> dict[str, Any] | None:
         """The record of ``stem``, if there is one."""
         return self._records.get(stem)
+
+    def result(self, stem: str) -> dict[str, Any] | None:
+        """The record of ``stem``, if it is not that of a failure."""
+        record = self._records.get(stem)
+        return None if record is None or "error" in record else record
 
     def finished(self) -> list[dict[str, Any]]:
         """The records of inputs that were segmented, without failures."""
@@ -90,18 +102,18 @@ class ResultLog:
             else:
                 self._marker.unlink(missing_ok=True)
 
-    def put(self, record: dict[str, Any]) -> None:
-        """Adds ``record``, on disk too; raises :class:`OutputError`, the file then as before."""
+    def put(self, *records: dict[str, Any]) -> None:
+        """Adds ``records``, on disk too; raises :class:`OutputError`, the file then as before."""
         # ASCII: names of files may hold what is no UTF-8, and other ends of lines.
-        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()
         try:
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
                 with _locked(handle):
                     before = os.fstat(handle).st_size
                     try:
-                        written = os.write(handle, line)
-                        if written < len(line):
+                        written = os.write(handle, lines)
+                        if written < len(lines):
                             raise OSError(28, "No space left on device")
                     except OSError:
                         os.ftruncate(handle, before)
@@ -112,7 +124,8 @@ class ResultLog:
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise OutputError(f"{self.path} can't be written: {reason}.") from None
-        self._remember(record)
+        for record in records:
+            self._remember(record)
 
 
 def _without_torn_line(file: Any) -> bytes:

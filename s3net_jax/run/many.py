@@ -17,6 +17,7 @@ from typing import NamedTuple
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import InputError, OutputError, make_folder, parse_window, remove_leftovers
 from s3net_jax.masks import check_target
+from s3net_jax.run.alone import alone
 from s3net_jax.run.capacity import PIXELS_HELD
 from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
@@ -25,6 +26,7 @@ from s3net_jax.run.engine import Engine
 from s3net_jax.run.environment import usable_cores
 from s3net_jax.run.film import shown_fits, thinned
 from s3net_jax.run.finish import Finisher, Fits, Key
+from s3net_jax.run.known import known_names
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outcome import Failed, Outcome
 from s3net_jax.run.outputs import Draw
@@ -57,7 +59,7 @@ def segment_inputs(
     Writes, for each input, label map, mask, overlay, the history of its fits, and with
     ``fit.record_labels`` the clusters through the steps (see :func:`output_paths`); and a line
     in ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
-    content, configuration and seeds, are left as they are.
+    content, configuration and seeds, are left as they are, under the names they have.
 
     Args:
       inputs: files, folders, patterns; see :func:`discover`.
@@ -68,24 +70,31 @@ def segment_inputs(
       listener: is told how it goes.
       seed: of every image, so that a result does not depend on its neighbours.
       seeds: fits of every image, with seeds from ``seed`` on, whose consensus is the result.
-      overwrite: replace what is there.
+      overwrite: replace what is there: earlier results of the inputs count no more from the start,
+        and their files are replaced when their turn comes, or deleted if the input fails. If the
+        run is killed, one without ``overwrite`` goes on.
       share: the part of the inputs that this process does.
 
     Raises:
       ConfigError: the configuration can't be used.
-      OutputError: the folder can't be written, or holds other results; see :func:`make_plan`.
+      OutputError: the folder can't be written, another run is at work in it, or it holds other
+        results; see :func:`make_plan`.
     """
+    from s3net_jax.nn.layers import param_dtype
+
     check_target(config.segment.target)
     parse_window(config.input.window)
+    param_dtype(config.model.dtype)
     sources = discover(inputs)
     folder = make_folder(out)
-    remove_leftovers(folder)
-    log = ResultLog(folder / "results.jsonl", share.index)
     identity = Identity(config.digest, seed, seeds)
-    film = config.fit.record_labels
-    plan = share.of(make_plan(sources, folder, log, identity, overwrite, film))
-    run = _Run(plan, folder, config, identity, log, engine, draw, listener, share)
-    return run.go()
+    with alone(folder, identity, share):
+        remove_leftovers(folder)
+        log = ResultLog(folder / "results.jsonl", share.index)
+        film = config.fit.record_labels
+        plan = make_plan(known_names(sources, log), folder, log, identity, overwrite, film)
+        run = _Run(share.of(plan), folder, config, identity, log, engine, draw, listener, share)
+        return run.go()
 
 
 class _Pending(NamedTuple):
@@ -127,6 +136,7 @@ class _Run:
         self.pending: deque[_Pending] = deque()
 
     def go(self) -> Summary:
+        self.finisher.give_up(self.plan)
         self.listener.begin(len(self.plan))
         self._save_run()
         progress = self.listener.step
@@ -240,15 +250,15 @@ class _Run:
 
     def _fail(self, number: int, reason: str) -> None:
         self._forget(number)
-        record = self.finisher.head(self.plan[number].source) | {"error": reason}
         self.summary.failed += 1
         self.summary.failures.append(reason)
+        task = self.plan[number]
         try:
-            self.log.put(record)
+            self.finisher.fail(task, reason)
         except OutputError:
             if self.unwritten == 0:
                 raise
-        self.listener.failed(number, record)
+        self.listener.failed(number, self.finisher.head(task.source) | {"error": reason})
 
     def _forget(self, number: int) -> None:
         self.cases.pop(number, None)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image as PilImage
@@ -12,6 +11,7 @@ from PIL import Image as PilImage
 from s3net_jax.io import (
     Film,
     InputError,
+    OutputError,
     write_bytes,
     write_film,
     write_gray,
@@ -47,12 +47,21 @@ def output_paths(out: Path, source: Source, seeds: int = 1, film: bool = False) 
     return paths
 
 
-def remove_outdated(out: Path, record: dict[str, Any] | None, names: Collection[str]) -> None:
-    """Deletes the files of an earlier result (its line in the log) that are not among ``names``:
-    beside the new ones they would be those of another configuration."""
-    for name in ((record or {}).get("outputs") or {}).values():
-        if name not in names and Path(name).name == name:
+def remove_outdated(out: Path, earlier: Iterable[str], names: Collection[str] = ()) -> None:
+    """Deletes the files of an ``earlier`` result that are not among ``names``: beside the new ones
+    they would be those of another configuration, and beside a failure look like its result.
+
+    Raises:
+      OutputError: one can't be deleted.
+    """
+    for name in earlier:
+        if name in names or Path(name).name != name:
+            continue
+        try:
             (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise OutputError(f"{out / name} can't be deleted: {reason}.") from None
 
 
 def write_outputs(

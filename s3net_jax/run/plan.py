@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +42,20 @@ class Identity:
 
 @dataclass(frozen=True)
 class Task:
-    """One input, and whether its results are there already."""
+    """One input, and what there is of it already.
+
+    Attributes:
+      source: the input.
+      done: its result is there.
+      replaces: there is a result which is given up for a new one.
+      stands: there is a result which stays if no new one comes: some of its files are missing, or
+        the input can't be read now.
+    """
 
     source: Source
-    done: bool
+    done: bool = False
+    replaces: bool = False
+    stands: bool = False
 
 
 def input_digest(source: Source) -> str | None:
@@ -75,7 +86,9 @@ def make_plan(
     """What to do with each source. Nothing is overwritten unasked.
 
     A source is done if ``log`` holds a result of the same content under the same configuration
-    and seeds, and all its files are there; with ``film`` that of the steps, too.
+    and seeds, and all its files are there; with ``film`` that of the steps, too. With
+    ``overwrite`` none is done, and what is there is replaced, except results of inputs that can't
+    be read.
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
@@ -87,32 +100,59 @@ def make_plan(
             if os.path.realpath(path) in inputs:
                 raise OutputError(f"{path} is an input and a result: choose another output folder.")
     if overwrite:
-        return [Task(source, done=False) for source in sources]
+        return [_replacing(source, log) for source in sources]
+    _refuse_foreign_run(out / "run.json")
     for record in log.finished():
         if not identity.of(record):
             raise OutputError(
                 f"{out} holds results of another configuration or seed: choose another output "
                 "folder, or replace them with --overwrite."
             )
-    return [Task(source, _is_done(source, out, log, identity, film)) for source in sources]
+    return [_going_on(source, out, log, identity, film) for source in sources]
 
 
-def _is_done(source: Source, out: Path, log: ResultLog, identity: Identity, film: bool) -> bool:
+def _refuse_foreign_run(path: Path) -> None:
+    try:
+        ours = "config_digest" in json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise OutputError(f"{path} can't be read: {reason}.") from None
+    except (ValueError, TypeError):
+        ours = False
+    if not ours:
+        raise OutputError(
+            f"{path} exists and is not of a run of this tool: choose another output folder, or "
+            "replace it with --overwrite."
+        )
+
+
+def _replacing(source: Source, log: ResultLog) -> Task:
+    files = source.files or (source.path,)
+    readable = source.problem is None and all(os.access(path, os.R_OK) for path in files)
+    finished = log.result(source.stem) is not None
+    return Task(source, replaces=finished and readable, stands=finished and not readable)
+
+
+def _going_on(source: Source, out: Path, log: ResultLog, identity: Identity, film: bool) -> Task:
     paths = list(output_paths(out, source, identity.seeds, film).values())
     present = [path for path in paths if path.exists()]
-    record = log.get(source.stem)
-    if record is None or "error" in record:
-        foreign = [path for path in present if path.name not in log.unfinished]
-        if foreign and not log.wrote(source.stem):
-            raise OutputError(
-                f"{foreign[0]} exists and is not from a finished run: choose another output "
-                "folder, or replace it with --overwrite."
-            )
-        return False
+    ours = log.unfinished | log.files_of(source.stem)
+    foreign = [path for path in present if path.name not in ours]
+    if foreign:
+        raise OutputError(
+            f"{foreign[0]} exists and is not from a finished run: choose another output "
+            "folder, or replace it with --overwrite."
+        )
+    record = log.result(source.stem)
+    if record is None:
+        return Task(source)
     digest = input_digest(source)
     if digest is not None and record.get("sha256") != digest:
         raise OutputError(
             f"{out} holds results named {source.stem} of another picture ({record.get('input')}): "
             "choose another output folder, or replace them with --overwrite."
         )
-    return digest is not None and len(present) == len(paths)
+    done = digest is not None and len(present) == len(paths)
+    return Task(source, done=done, stands=not done)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax import cli
-from tests.fakes import install_fit
+from tests.fakes import brightness_fit, install_fit
 from tests.pictures import png_header, save_lesion
 
 SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--out", "out"]
@@ -108,11 +108,13 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
         (["--quiet", "segment", "a.png"], "--quiet stands before the command"),
         (["--foo"], "--foo stands before the command"),
         (["segment"], "Name at least one image"),
+        (["segment", "", "--out", "o"], "One of the inputs is an empty word"),
         (["segment", "a.png"], "Say where the results go: --out DIR"),
         (["segment", "a.png", "--overwite"], "Did you mean --overwrite"),
         (["segment", "a.png", "--out"], "expected one argument"),
         (["segment", "a.png", "--out", "o", "--preset", "papr"], "Did you mean paper"),
         (["segment", "a.png", "--out", "o", "--set", "fit.stps=3"], "Did you mean fit.steps"),
+        (["segment", "a.png", "--out", "o", "--set", "model.dtype=float64"], "JAX_ENABLE_X64=1"),
         (["segment", "a.png", "--out", "o", "--set", "fit.steps"], "section.field=value"),
         (["segment", "a.png", "--out", "o", "--size", "huge"], "input.size can't be 'huge'"),
         (["segment", "a.png", "--out", "o", "--size", "3"], "must lie in 16..4096"),
@@ -131,6 +133,7 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
         (["segment", "a.png", "--out", "a.png"], "Nothing can be written into a.png"),
         (["segment", "a.png", "--out", "a.png/deep"], "Nothing can be written into a.png/deep"),
         (["demo", "x.png"], "demo takes no further argument 'x.png'"),
+        (["demo", "--out", ""], "Say where the results go"),
         (["demo", "--out", "a.png"], "Nothing can be written into a.png"),
         (["info", "--preset", "papr"], "Did you mean paper"),
     ],
@@ -144,12 +147,16 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(
     assert words in err and err.count("\n") == 1 and err.startswith("s3net: ")
 
 
-def test_a_point_outside_fails_that_image_only(capsys, tmp_path: Path) -> None:
+def test_a_point_outside_fails_that_image_only_and_before_its_fit(
+    capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = []
+    install_fit(monkeypatch, lambda *args, **more: fits.append(1) or brightness_fit(*args, **more))
     save_lesion(tmp_path / "a.png")
     save_lesion(tmp_path / "b.png", shape=(90, 90))
     code, out, err = s3net(capsys, "segment", "a.png", "b.png", "--target", "point:80,10", *SMALL)
     assert code == 1 and "a.png has 64×48 pixels: the point 80,10 lies outside" in err
-    assert "1 done, 1 failed" in out
+    assert "1 done, 1 failed" in out and len(fits) == 1
 
 
 def test_demo(capsys, tmp_path: Path) -> None:
@@ -158,6 +165,20 @@ def test_demo(capsys, tmp_path: Path) -> None:
     assert len(list(Path("out").glob("*.overlay.png"))) == 1
     assert "scikit-image" in out.splitlines()[0] and "Look at out/" in out.splitlines()[-1]
     assert s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")[0] == 0, "twice is fine"
+
+
+@pytest.mark.parametrize("name", ["glands.png", "glands.mask.png", "run.json", "a.png"])
+def test_demo_touches_nothing_of_others(capsys, tmp_path: Path, name: str) -> None:
+    Path("out").mkdir()
+    save_lesion(tmp_path / "out" / name if name.endswith("png") else tmp_path / "out/mine.png")
+    if name == "run.json":
+        Path("out/run.json").write_text("{}")
+    if name == "a.png":
+        s3net(capsys, "segment", "out/a.png", *SMALL)
+    before = {path: path.read_bytes() for path in Path("out").iterdir()}
+    code, out, err = s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")
+    assert (code, out) == (2, "") and err.endswith(": choose another output folder with --out.\n")
+    assert {path: path.read_bytes() for path in Path("out").iterdir()} == before
 
 
 def test_demo_and_segment_have_their_own_default_presets(capsys, tmp_path: Path) -> None:
@@ -219,6 +240,8 @@ def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None
     install_fit(monkeypatch, interrupted)
     code, _, err = s3net(capsys, "segment", "a.png", *SMALL)
     assert code == 130 and err == "s3net: Interrupted; what was finished is kept.\n"
+    _, _, err = s3net(capsys, "segment", "a.png", "--overwrite", *SMALL)
+    assert err.endswith(" Without --overwrite the command goes on.\n")
 
 
 def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> None:

@@ -152,3 +152,14 @@ def test_an_extra_loss_binds_an_array_for_each_fit(images):
     with pytest.raises(ValueError, match=r"the shape \(16, 16\).*of the 5 fits"):
         marks = jnp.zeros((16, 16), int)
         fit_batch(keys(5), images, config(), extra_loss=Partial(toward, marks))
+
+
+def test_float32_in_a_program_of_64_bits(images):
+    """The dynamic numbers must not widen what they are multiplied with."""
+    chosen = config(steps=2).replace(model={"dtype": "float32"})
+    assert fit_batch(keys(2), images[:2], chosen).logits.dtype == np.float32
+
+
+def test_float64_is_not_float32_in_disguise(images):
+    with jax.enable_x64(False), pytest.raises(s3.config.ConfigError, match="JAX_ENABLE_X64=1"):
+        fit_batch(keys(2), images[:2], config(steps=2))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io import from_array
 from s3net_jax.masks import own_label, segments_of, segments_of_proposals, vignette
 from s3net_jax.masks.proposals import best_proposal
-from s3net_jax.masks.shapes import central_parts, disc, part_weights
+from s3net_jax.masks.shapes import central_parts, disc, grown, part_weights
 
 SIDE = 96
 CONFIG = SegmentConfig()
@@ -131,3 +133,27 @@ def test_parts() -> None:
     empty = np.zeros((8, 8), bool)
     assert part_weights(empty)[1].shape == (0,) and not central_parts(empty, 0.5).any()
     assert disc(2).shape == (5, 5) and disc(2).sum() == 13
+
+
+@pytest.mark.parametrize("radius", [1, 6, 9])
+def test_a_mask_grows_by_a_disc(radius: int) -> None:
+    mask = np.random.default_rng(0).random((40, 50)) > 0.99
+    assert (grown(mask, radius) == ndimage.binary_dilation(mask, disc(radius))).all()
+    assert not grown(np.zeros((9, 9), bool), radius).any()
+
+
+def test_a_large_picture_with_a_black_corner_takes_no_minutes() -> None:
+    """A disc of a fortieth of the side as structuring element runs out of memory here."""
+    image = np.full((16, 20_000, 3), 128, np.uint8)
+    image[:, :200] = 2
+    found = vignette(image)
+    assert found[:, :600].all() and not found[:, 800:].any()
+
+
+def test_proposals_of_a_picture_thinner_than_a_step() -> None:
+    image = np.full((16, 4096, 3), 190, np.uint8)
+    labels = np.zeros((16, 4096), int)
+    labels[:, 1500:2500] = 1
+    image[labels > 0] = 60
+    found = best_proposal([labels], image, CONFIG)
+    assert found is not None and found.mask.shape == (1, 128)

@@ -159,3 +159,14 @@ def test_from_logits_to_segments(lesion) -> None:
     assert dice(segments.mask, truth) > 0.93
     assert segments.area == pytest.approx(segments.mask.mean())
     np.testing.assert_array_equal(segments.labels, compact_labels(segments.labels))
+
+
+@pytest.mark.parametrize("shape", [(16, 6000), (6000, 16)])
+@pytest.mark.parametrize("target", ["auto", "dark", "center", "all"])
+def test_pictures_thinner_than_a_step(shape: tuple[int, int], target: str) -> None:
+    """The choice is made on every 24th row and column: of 16 there must be one left."""
+    labels = np.zeros(shape, int)
+    labels[6:10, 2000:4000] = 1
+    labels[2000:4000, 6:10] = 1
+    image = painted(labels, [200, 60])
+    assert choose_target(labels, image, SegmentConfig(target=target)).mask.shape == shape

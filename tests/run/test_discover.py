@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3net_jax.run import discover
-from s3net_jax.run.discover import _stems
+from s3net_jax.run.names import names_of
 
 
 @pytest.fixture
@@ -49,6 +51,49 @@ def test_patterns(tree: Path) -> None:
     assert discover([tree / "*.gif"])[0].problem == f"{tree}/*.gif matches no file."
 
 
+def test_a_pattern_stands_for_folders_too(tree: Path) -> None:
+    (tree / "nothing").mkdir()
+    assert [path for path, _ in names(tree, "[ab]*")] == [
+        "a/2.jpg",
+        "a/2.png",
+        "b/1.PNG",
+        "b/2.png",
+        "b/10.png",
+    ]
+    assert [path for path, _ in names(tree, "b/s*")] == ["b/sub/x.png"]
+    assert discover([tree / "noth*"])[0].problem == f"{tree}/noth* matches no file."
+
+
+def test_what_is_no_file_is_said_to_be_none(tree: Path) -> None:
+    os.mkfifo(tree / "pipe.png")
+    (tree / "loop.png").symlink_to(tree / "loop.png")
+    (tree / "gone.png").symlink_to(tree / "nowhere.png")
+    (tree / "x.png").mkdir()
+    found = {source.path.name: source.problem for source in discover([tree])}
+    assert found == {"loop.png": None, "gone.png": None}, "links to nothing fail by name"
+    (source,) = discover([tree / "pipe.png"])
+    assert source.problem is not None and "is a pipe or a device" in source.problem
+
+
+def test_a_folder_that_can_not_be_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    assert discover([tree / "b"])[0].problem == f"{tree}/b can't be read: permission denied."
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_long_names_are_cut_and_stay_different(tmp_path: Path, letter: str) -> None:
+    count = 240 // len(letter.encode())
+    for end in "ab":
+        (tmp_path / f"{letter * count}{end}.png").write_bytes(b"x")
+    stems = [source.stem for source in discover([tmp_path])]
+    assert len(set(stems)) == 2 and all(191 < len(s.encode()) <= 200 for s in stems)
+    assert all(re.fullmatch(rf"{letter}+~[0-9a-f]{{8}}", stem) for stem in stems)
+    assert discover([tmp_path / ("y" * 300 + ".png")])[0].stem.startswith("yyy")
+
+
 def test_a_file_whose_name_looks_like_a_pattern(tree: Path) -> None:
     (tree / "scan[1].png").write_bytes(b"x")
     assert names(tree, "scan[1].png") == [("scan[1].png", "scan[1]")]
@@ -73,6 +118,6 @@ name = st.sampled_from(["x.png", "x.jpg", "X.png", "a-x.png", "b-x.png", "x-png.
 
 @given(st.lists(st.builds(lambda f, n: Path("/r", f, n), folder, name), unique=True))
 def test_stems_are_unique_whatever_the_paths(paths: list[Path]) -> None:
-    stems = _stems(paths)
+    stems = names_of(paths)
     assert len({stem.casefold() for stem in stems}) == len(paths)
     assert all(stem and "/" not in stem for stem in stems)

@@ -101,3 +101,9 @@ def test_processes_may_share_it(tmp_path: Path) -> None:
         worker.join()
     records = [json.loads(line) for line in path.read_text().splitlines()]
     assert len({record["stem"] for record in records}) == 200
+
+
+def test_a_log_that_can_not_be_opened_says_why(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").mkdir()
+    with pytest.raises(OutputError, match=r"can't be opened .*: is a directory"):
+        ResultLog(tmp_path / "results.jsonl")

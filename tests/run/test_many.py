@@ -21,6 +21,7 @@ from tests.fakes import brightness_fit, install_fit
 from tests.pictures import save_lesion
 
 CONFIG = preset("fast").replace(input={"size": 32}, fit={"steps": 3})
+PICTURES = ("labels.png", "mask.png", "overlay.png")
 
 
 @pytest.fixture(autouse=True)
@@ -120,13 +121,80 @@ def test_what_is_done_is_kept_and_failures_are_tried_again(tmp_path: Path, monke
     assert run(tmp_path, tmp_path / "a.png").done == 1, "a result with a part missing is done again"
 
 
-def test_results_of_an_input_that_was_away_for_a_while_are_not_foreign(tmp_path: Path) -> None:
+def test_the_result_of_an_input_that_is_away_for_a_while_stands(tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
     run(tmp_path, tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "away.png")
     assert run(tmp_path, tmp_path / "a.png").failed == 1
+    assert run(tmp_path, tmp_path / "a.png", overwrite=True).failed == 1
     (tmp_path / "away.png").rename(tmp_path / "a.png")
-    assert run(tmp_path, tmp_path / "a.png").done == 1
+    assert run(tmp_path, tmp_path / "a.png").skipped == 1
+
+
+def test_an_input_that_joins_renames_none(tmp_path: Path) -> None:
+    """Of equal stems, of equal names in other folders, and from where the data were moved to."""
+    save_lesion(tmp_path / "in/a.png", seed=1)
+    run(tmp_path, tmp_path / "in")
+    save_lesion(tmp_path / "in/a.bmp", seed=2)
+    save_lesion(tmp_path / "more/a.png", seed=3)
+    (tmp_path / "in").rename(tmp_path / "moved")
+    summary = run(tmp_path, tmp_path / "more", tmp_path / "moved")
+    assert (summary.done, summary.skipped, summary.failed) == (2, 1, 0)
+    found = {record["stem"]: Path(record["input"]).name for record in lines(tmp_path)}
+    assert found == {"a": "a.png", "moved-a-bmp": "a.bmp", "more-a-png": "a.png"}
+    assert run(tmp_path, tmp_path / "moved/a.bmp").skipped == 1, "alone it keeps its name, too"
+    assert run(tmp_path, tmp_path / "moved", overwrite=True).done == 2
+    assert len(lines(tmp_path)) == 3
+
+
+def test_an_input_that_fails_leaves_no_files_of_what_it_replaces(tmp_path: Path) -> None:
+    for name in "ab":
+        save_lesion(tmp_path / f"{name}.png")
+    run(tmp_path, tmp_path / "a.png", tmp_path / "b.png", seeds=2)
+    (tmp_path / "a.png").write_text("no picture")
+    inputs = tmp_path / "a.png", tmp_path / "b.png"
+    assert run(tmp_path, *inputs, overwrite=True).failed == 1
+    names = {path.name for path in (tmp_path / "out").iterdir()} - {"results.jsonl", "run.json"}
+    assert names == {f"b.{kind}" for kind in ("history.json", *PICTURES)}
+
+
+def test_a_replacing_run_that_is_killed_goes_on_without_overwrite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [tmp_path / f"{name}.png" for name in "abc"]
+    for name in names:
+        save_lesion(name)
+    run(tmp_path, *names, seeds=2)
+    other = CONFIG.replace(fit={"steps": 4})
+    calls = []
+
+    def interrupted(*args: Any, **more: Any):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return brightness_fit(*args, **more)
+
+    install_fit(monkeypatch, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, *names, config=other, overwrite=True)
+    install_fit(monkeypatch)
+    with pytest.raises(OutputError, match="another configuration"):
+        run(tmp_path, *names, seeds=2)
+    names[2].write_text("no picture")
+    summary = run(tmp_path, *names, config=other)
+    assert (summary.done, summary.skipped, summary.failed) == (1, 1, 1)
+    assert {record.get("steps") for record in lines(tmp_path)} == {4, None}
+    left = {path.name for path in (tmp_path / "out").iterdir()} - {"results.jsonl", "run.json"}
+    assert left == {f"{s}.{kind}" for s in "ab" for kind in ("history.json", *PICTURES)}
+
+
+def test_a_run_file_of_unknown_origin_is_not_touched_unasked(tmp_path: Path) -> None:
+    save_lesion(tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/run.json").write_text('{"scripts": {}}')
+    with pytest.raises(OutputError, match=r"run.json exists and is not of a run"):
+        run(tmp_path, tmp_path / "a.png")
+    assert run(tmp_path, tmp_path / "a.png", overwrite=True).done == 1
 
 
 def test_other_results_are_not_touched_unasked(tmp_path: Path) -> None:
