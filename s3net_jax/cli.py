@@ -76,7 +76,10 @@ def _terminate(*_: object) -> None:
 
 
 def _complain(error: Exception, code: int) -> int:
-    print(f"s3net: {one_line(str(error))}", file=sys.stderr)
+    several = getattr(error, "reasons", ())
+    print(f"s3net: {one_line(str(error.args[0] if several else error))}", file=sys.stderr)
+    for reason in several:
+        print(f"  {one_line(reason)}", file=sys.stderr)
     return code
 
 

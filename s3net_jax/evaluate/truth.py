@@ -65,8 +65,7 @@ def check_all(checks: Iterable[Callable[[], object]]) -> None:
             problems.append(str(error))
     problems = list(dict.fromkeys(problems))
     if len(problems) > 1:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise InputError(f"Nothing is begun, for {len(problems)} reasons:{lines}")
+        raise InputError(f"Nothing is begun, for {len(problems)} reasons:", *problems)
     if problems:
         raise InputError(problems[0])
 

@@ -6,7 +6,18 @@ __all__ = ["InputError", "OutputError"]
 
 
 class InputError(ValueError):
-    """An image that can't be read or segmented; the message is one sentence for a person."""
+    """An image that can't be read or segmented; the message is one sentence for a person.
+
+    Attributes:
+      reasons: further sentences, where there are several; a line of the message each.
+    """
+
+    def __init__(self, message: str, *reasons: str):
+        super().__init__(message, *reasons)
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        return "\n  ".join(self.args)
 
 
 class OutputError(OSError):
