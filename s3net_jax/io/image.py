@@ -175,6 +175,11 @@ def _through(array: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((array.astype(np.float64) - low) * scale, 0, 1).astype(np.float32)
 
 
+def turned_round(pixels: np.ndarray) -> np.ndarray:
+    """The negative of pixels as :class:`Image` has them."""
+    return 255 - pixels if pixels.dtype == np.uint8 else 1 - pixels
+
+
 def checked(image: Image) -> Image:
     """``image``, if it can be segmented at all; raises :class:`InputError`."""
     height, width = image.shape

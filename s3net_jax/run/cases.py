@@ -21,6 +21,7 @@ from s3net_jax.io import (
     read_nifti,
     read_stack,
     scaled,
+    turned_round,
 )
 from s3net_jax.masks import (
     LabelPool,
@@ -212,7 +213,7 @@ class VolumeCase:
             values, _ = scaled(values, volume.name, window)
         elif window is not None:
             self.notes.append(f"{volume.name} has 8 bits: the window is not applied to it.")
-        self._slices = values
+        self._slices = turned_round(values) if volume.white_is_zero else values
         blank = sum(self.piece(n) is None for n in range(len(self)))
         if blank == len(self):
             raise InputError(f"{volume.name} shows one single value: there is nothing to segment.")
