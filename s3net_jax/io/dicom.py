@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.io.dicom_geometry import Frame, frames_of, place
-from s3net_jax.io.errors import InputError
+from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
-from s3net_jax.io.read import broken, check_file
+from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
 
 __all__ = ["is_dicom", "read_dicom", "series_of"]

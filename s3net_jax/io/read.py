@@ -12,15 +12,17 @@ from pathlib import Path
 from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from s3net_jax.io.errors import InputError
+from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.image import Image, from_array, from_pil, turned_round
 from s3net_jax.io.quiet import quiet
-from s3net_jax.io.tiff import deep_page, describe, left_out, samples_of, white_is_zero
+from s3net_jax.io.tiff import deep_pages, describe, left_out, pages_of, samples_of, white_is_zero
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
 """PIL's names of the formats that are opened; nothing else is tried."""
+
+_COMMAND = ", of which the command segments slices"
 
 MAX_PIXELS = 100_000_000
 """Largest image that is opened: a small file can claim a size that fills any memory."""
@@ -73,13 +75,6 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
         raise broken(name, error) from error
 
 
-def broken(name: str, error: Exception) -> InputError:
-    """What is said of a file on which its decoder failed with ``error``."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    detail = lines[0].strip().rstrip(".")[:200] or type(error).__name__
-    return InputError(f"{name} is broken or cut off ({detail}): copy or export the file again.")
-
-
 def check_file(path: Path) -> None:
     """Raises :class:`InputError` unless ``path`` is a file with content that can be opened."""
     name = str(path)
@@ -127,7 +122,7 @@ def _decoded(
     except Exception:  # broken metadata must not lose a sound image
         notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
     image = from_pil(picture, name, window)
-    return _finished(image, path, stored_size, notes, inverted, window)
+    return _finished(image, path, stored_size, notes, inverted)
 
 
 def _finished(
@@ -136,28 +131,31 @@ def _finished(
     stored_size: tuple[int, int],
     notes: list[str],
     inverted: bool,
-    window: tuple[float, float] | None,
 ) -> Image:
-    if window is not None and image.window is None:
-        notes.append(f"{image.name} has 8 bits: the window is not applied to it.")
     pixels = turned_round(image.pixels) if inverted else image.pixels
     return dataclasses.replace(
-        image, pixels=pixels, path=path, stored_size=stored_size, notes=tuple(notes)
+        image,
+        pixels=pixels,
+        path=path,
+        stored_size=stored_size,
+        notes=(*notes, *image.notes),
     )
 
 
 def _deep(path: Path, name: str, window: tuple[float, float] | None) -> Image | None:
     """The first page of a TIFF file that PIL would not read well."""
-    found = deep_page(path)
-    if found is None:
+    pages = pages_of(path)
+    page = pages[0] if pages else None
+    if page is None:
         return None
-    pixels, page, count = found
-    notes = left_out(page.samples, page.bands, name)
-    if count > 1:
-        notes.insert(0, _first_alone(name, count, "pages"))
-    image = dataclasses.replace(from_array(pixels, name, window), mode=page.mode)
     size = page.shape[1], page.shape[0]
-    return _finished(image, path, size, notes, page.white_is_zero, window)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise _too_large(name, size)
+    notes = [_first_alone(name, len(pages), "pages")] if len(pages) > 1 else []
+    notes += left_out(page.samples, page.bands, name)
+    image = from_array(deep_pages(path, [page])[0], name, window)
+    image = dataclasses.replace(image, mode=page.mode)
+    return _finished(image, path, size, notes, page.white_is_zero)
 
 
 def _first_alone(name: str, count: int, kind: str) -> str:
@@ -174,13 +172,17 @@ def _too_large(name: str, size: tuple[int, int] | None = None) -> InputError:
 
 def _hint(path: Path) -> str:
     with path.open("rb") as file:
-        head = file.read(256)
+        head = file.read(348)
     if head.startswith(b"%PDF"):
         return " (this is a PDF)"
     if head[128:132] == b"DICM":
-        return " (this is a DICOM file)"
+        return f" (this is a DICOM file{_COMMAND})"
     if head[:2] == b"\x1f\x8b":
+        if path.name.lower().endswith(".nii.gz"):
+            return f" (this is a NIfTI volume{_COMMAND})"
         return " (this is a gzip archive)"
+    if head[344:347] in (b"n+1", b"ni1"):
+        return f" (this is a NIfTI volume{_COMMAND})"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
         return " (this is text)"
     return ""

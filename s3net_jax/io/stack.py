@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageSequence
 
-from s3net_jax.io.errors import InputError
-from s3net_jax.io.read import broken, check_file, pixel_limit
+from s3net_jax.io.errors import InputError, broken
+from s3net_jax.io.read import check_file, pixel_limit
 from s3net_jax.io.tiff import Page, deep_pages, left_out, pages_of, samples_of, white_is_zero
 from s3net_jax.io.volume import Volume, check_size
 from s3net_jax.io.write import replacing

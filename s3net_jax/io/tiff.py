@@ -16,7 +16,6 @@ from s3net_jax.io.errors import InputError
 
 __all__ = [
     "Page",
-    "deep_page",
     "deep_pages",
     "describe",
     "left_out",
@@ -89,14 +88,6 @@ def pages_of(path: Path) -> list[Page | None]:
     """
     with path.open("rb") as file:
         return [_page(tags, str(path)) for tags in _directories(file)]
-
-
-def deep_page(path: Path) -> tuple[np.ndarray, Page, int] | None:
-    """The first page if PIL does not serve, else None: its pixels, and the number of all pages."""
-    pages = pages_of(path)
-    if not pages or pages[0] is None:
-        return None
-    return deep_pages(path, [pages[0]])[0], pages[0], len(pages)
 
 
 def deep_pages(path: Path, pages: list[Page]) -> np.ndarray:

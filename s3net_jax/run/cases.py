@@ -38,7 +38,7 @@ from s3net_jax.masks import (
 from s3net_jax.run.discover import Source
 from s3net_jax.run.tiles import Tiling
 
-__all__ = ["Case", "ImageCase", "Panel", "TiledCase", "VolumeCase", "open_case"]
+__all__ = ["Case", "ImageCase", "Panel", "TiledCase", "VolumeCase", "image_case", "open_case"]
 
 
 Labels = tuple[int, ...]
@@ -111,10 +111,7 @@ def open_case(source: Source, config: Config) -> Case:
         raise InputError(source.problem)
     window = parse_window(config.input.window)
     if source.kind == "image":
-        image = read(source.path, window)
-        if config.input.tile and max(image.shape) > config.input.tile:
-            return TiledCase(image, config)
-        return ImageCase(image, config)
+        return image_case(read(source.path, window), config)
     if source.kind == "nifti":
         volume = read_nifti(source.path)
     elif source.kind == "stack":
@@ -122,6 +119,13 @@ def open_case(source: Source, config: Config) -> Case:
     else:
         volume = read_dicom(list(source.files), str(source.path))
     return VolumeCase(volume, config, window)
+
+
+def image_case(image: Image, config: Config) -> ImageCase:
+    """A picture in one piece, or in tiles if it is larger than one."""
+    if config.input.tile and max(image.shape) > config.input.tile:
+        return TiledCase(image, config)
+    return ImageCase(image, config)
 
 
 class ImageCase:

@@ -130,7 +130,7 @@ def test_what_ends_early_is_broken(tmp_path: Path) -> None:
     tifffile.imwrite(path, numbers("f8", (20, 30)))
     content = bytearray(path.read_bytes())
     place = content.index(b"\x00\x01\x04\x00\x01\x00\x00\x00")  # the tag of the width
-    content[place + 8 : place + 12] = b"\xff\xff\xff\x7f"
+    content[place + 8 : place + 12] = b"\xff\xff\x0f\0"
     path.write_bytes(content)
     with pytest.raises(InputError, match="broken or cut off"):
         read(path)
