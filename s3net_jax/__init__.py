@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s3net_jax import interop, losses, nn, ops
-    from s3net_jax.api import Segmentation, segment, segment_batch
+    from s3net_jax.api import Segmentation, prepare, segment, segment_batch
     from s3net_jax.config import Config, ConfigError
     from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
     from s3net_jax.io import InputError
@@ -33,6 +33,7 @@ _HOMES = {
     "fit_batch": "fitting",
     "grid": "fitting",
     "hyperparameters": "fitting",
+    "prepare": "api",
     "preset": "presets",
     "segment": "api",
     "segment_batch": "api",
@@ -57,6 +58,7 @@ __all__ = [
     "losses",
     "nn",
     "ops",
+    "prepare",
     "preset",
     "segment",
     "segment_batch",

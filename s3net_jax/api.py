@@ -6,19 +6,24 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from s3net_jax.config import Config
+from s3net_jax.config import Config, check_config
 from s3net_jax.presets import preset as named_preset
 from s3net_jax.run.single import Segmentation, segment_image
 
 if TYPE_CHECKING:
     import numpy as np
+    from jax import Array
     from PIL import Image as PilImage
 
-__all__ = ["Segmentation", "segment", "segment_batch"]
+    from s3net_jax.io import Image
+
+    ImageLike = str | os.PathLike[str] | np.ndarray | Array | PilImage.Image
+
+__all__ = ["Segmentation", "prepare", "segment", "segment_batch"]
 
 
 def segment(
-    image: str | os.PathLike[str] | np.ndarray | PilImage.Image,
+    image: ImageLike,
     *,
     preset: str = "paper",
     config: Config | None = None,
@@ -28,38 +33,43 @@ def segment(
     """Segment one image without labels: fit S3-Net to it and clean up its clusters.
 
     Args:
-      image: a path; a PIL image; or an array (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255,
-        or floating point in [0, 1].
+      image: a path of a picture (of a volume the command cuts slices); a PIL image; or an array
+        (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255, or floating point in [0, 1]. Other
+        numbers are scaled between ``config.input.window``, as the command does, and an image
+        larger than ``config.input.tile`` is cut into tiles.
       preset: name of a preset; see :data:`s3net_jax.PRESETS`.
       config: a whole configuration in place of a preset.
       seed: decides initial parameters and drawn transforms; the same seed on the same device
         gives the same result.
-      progress: called as ``progress(step, {"loss": ..., "labels": ...})`` after every step.
+      progress: called as ``progress(step, {"loss": ..., "labels": ...})`` after every step; of
+        several fits (``fit.members``, tiles) about every fourth, with means.
 
     Returns:
       ``labels`` (H, W) int32 and ``mask`` (H, W) bool at the image's own size, ``history`` of
-      every term of the loss, and more: see :class:`Segmentation`.
+      every term of the loss, ``notes`` on what a user should know (pages left out, a window that
+      was not applied, an empty mask), and more: see :class:`Segmentation`.
 
     Raises:
       InputError: the image can't be read or holds nothing to segment.
-      ConfigError: an unknown preset or target.
+      ConfigError: an unknown preset, target or window.
       DivergedError: the optimisation left the finite numbers.
+      TypeError: an argument of another type than described, or a traced array.
       ValueError: a seed that is not a whole number from 0 to 2³² − 1.
     """
-    from s3net_jax.io import as_image
+    from s3net_jax.run.cases import image_case
     from s3net_jax.run.members import several_members
+    from s3net_jax.run.together import segment_together
 
     _check_seeds((seed,))
-    chosen = named_preset(preset) if config is None else config
-    if several_members(chosen):
-        from s3net_jax.run.together import segment_together
-
-        return segment_together([as_image(image)], chosen, (seed,), progress)[0][0]
-    return segment_image(as_image(image), chosen, seed=seed, progress=progress)
+    chosen = _config(preset, config)
+    opened = _open(image, chosen)
+    if several_members(chosen) or len(image_case(opened, chosen)) > 1:
+        return segment_together([opened], chosen, (seed,), progress)[0][0]
+    return segment_image(opened, chosen, seed=seed, progress=progress)
 
 
 def segment_batch(
-    images: Sequence[str | os.PathLike[str] | np.ndarray | PilImage.Image],
+    images: Sequence[ImageLike],
     *,
     preset: str = "paper",
     config: Config | None = None,
@@ -73,7 +83,7 @@ def segment_batch(
     a quarter of the learning rate; ``notes`` then says so.
 
     Args:
-      images: each as :func:`segment` takes one.
+      images: each as :func:`segment` takes one; an array (N, H, W, 3) is N of them.
       preset, config: as for :func:`segment`.
       seeds: every image is segmented once with each.
 
@@ -84,14 +94,62 @@ def segment_batch(
     Raises:
       InputError, ConfigError, DivergedError: as :func:`segment`, for the first image with one.
       RuntimeError: a fit failed otherwise, such as out of memory alone.
+      TypeError: one image or one seed in place of several, or another type than described.
       ValueError: no seeds, or one that is not a whole number from 0 to 2³² − 1.
     """
-    from s3net_jax.io import as_image
     from s3net_jax.run.together import segment_together
 
+    _check_images(images)
+    if not hasattr(seeds, "__len__"):
+        raise TypeError(f"seeds is {seeds!r}, where a list of seeds is expected, such as [0, 1].")
+    if len(seeds) == 0:
+        raise ValueError("segment_batch needs at least one seed.")
     _check_seeds(seeds)
-    chosen = named_preset(preset) if config is None else config
-    return segment_together([as_image(image) for image in images], chosen, seeds)
+    chosen = _config(preset, config)
+    return segment_together([_open(image, chosen) for image in images], chosen, seeds)
+
+
+def prepare(image: ImageLike, config: Config) -> np.ndarray:
+    """The network's input for an image, as :func:`segment` makes it, for :func:`s3net_jax.fit`.
+
+    Args:
+      image: as :func:`segment` takes one; never cut into tiles.
+      config: its ``input`` decides size, proportions, resampling, window and order of channels.
+
+    Returns:
+      (h, w, 3) float32 in [0, 1].
+
+    Raises:
+      InputError, ConfigError, TypeError: as :func:`segment`.
+    """
+    from s3net_jax.io import prepare
+
+    return prepare(_open(image, check_config(config)), config.input)
+
+
+def _config(preset: str, config: Config | None) -> Config:
+    if config is not None:
+        return check_config(config)
+    return named_preset(preset)
+
+
+def _open(image: Any, config: Config) -> Image:
+    from s3net_jax.io import as_image, parse_window
+
+    return as_image(image, parse_window(config.input.window))
+
+
+def _check_images(images: Any) -> None:
+    """Several images can be taken for one, and one for several."""
+    if isinstance(images, (str, os.PathLike)) or not hasattr(images, "__len__"):
+        what = repr(images) if isinstance(images, (str, os.PathLike)) else type(images).__name__
+        raise TypeError(f"segment_batch takes a list of images, not {what}: put it into a list.")
+    shape = getattr(images, "shape", None)
+    if shape is not None and len(shape) != 4:
+        raise TypeError(
+            f"segment_batch takes a list of images or an array (N, H, W, C), not an array of the "
+            f"shape {tuple(shape)}: put a single image into a list."
+        )
 
 
 def _check_seeds(seeds: Sequence[int]) -> None:

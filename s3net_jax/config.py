@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "SegmentConfig",
+    "check_config",
     "nearest",
     "parse_overrides",
 ]
@@ -192,6 +194,7 @@ class Config:
     segment: SegmentConfig = field(default_factory=SegmentConfig)
 
     def __post_init__(self) -> None:
+        _check_types(self, "")
         _validate(self)
 
     def replace(self, **changes: Any) -> Config:
@@ -219,6 +222,16 @@ class Config:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def check_config(config: Any) -> Config:
+    """``config``; raises TypeError for anything but a :class:`Config`."""
+    if isinstance(config, Config):
+        return config
+    name = isinstance(config, str)
+    given = repr(config) if name else f"a {type(config).__name__}"
+    advice = f"s3net_jax.preset({config!r})" if name else "s3net_jax.preset('paper')"
+    raise TypeError(f"config is {given}, where a Config is expected, such as {advice}.")
+
+
 def parse_overrides(items: list[str] | tuple[str, ...]) -> dict[str, Any]:
     """``["fit.steps=20", ...]`` as the nested dict that :meth:`Config.replace` takes."""
     tree: dict[str, Any] = {}
@@ -238,16 +251,21 @@ def parse_overrides(items: list[str] | tuple[str, ...]) -> dict[str, Any]:
     return tree
 
 
+@cache
+def _hints(section: type) -> dict[str, Any]:
+    return get_type_hints(section)
+
+
 def _replace(section: Any, changes: Mapping[str, Any], path: str) -> Any:
-    hints = get_type_hints(type(section))
+    hints = _hints(type(section))
     new = {}
     for name, value in changes.items():
         full = f"{path}{name}"
         if name not in hints:
             names = [f"{path}{n}" for n in hints if n != "preset"]
-            raise ConfigError(
-                f"There is no field {full!r} in the configuration.{nearest(full, names)}"
-            )
+            inner = [f"{n}.{name}" for n in names if hasattr(getattr(section, n, None), name)]
+            hint = f" Did you mean {' or '.join(inner)}?" if inner else nearest(full, names)
+            raise ConfigError(f"There is no field {full!r} in the configuration.{hint}")
         old = getattr(section, name)
         if dataclasses.is_dataclass(old):
             if isinstance(value, type(old)):
@@ -291,8 +309,28 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     except (ValueError, TypeError, KeyError) as error:
         if isinstance(error, ConfigError):
             raise
-        kind = getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
-        raise ConfigError(f"{name} can't be {value!r}: it takes {kind}.") from None
+        raise ConfigError(f"{name} can't be {value!r}: it takes {_kind(hint)}.") from None
+
+
+def _kind(hint: Any) -> str:
+    return getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
+
+
+def _check_types(section: Any, path: str) -> None:
+    """What :func:`_replace` converts has its type; what was built by hand may not."""
+    for name, hint in _hints(type(section)).items():
+        value, full = getattr(section, name), f"{path}{name}"
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, hint):  # pyright: ignore[reportArgumentType]
+                raise ConfigError(
+                    f"{full!r} is a section, not a {type(value).__name__}: take "
+                    f"Config().replace({full}={{...}})."
+                )
+            _check_types(value, f"{full}.")
+            continue
+        exact = tuple if get_origin(hint) is tuple else int if hint is int else None
+        if _convert(value, hint, full) != value or (exact and not isinstance(value, exact)):
+            raise ConfigError(f"{full} can't be {value!r}: it takes {_kind(hint)}.")
 
 
 def _validate(c: Config) -> None:

@@ -72,7 +72,11 @@ PRESETS: dict[str, Callable[[], Config]] = {
 
 
 def preset(name: str) -> Config:
-    """The preset called ``name``; raises :class:`ConfigError` naming the near ones if unknown."""
+    """The preset called ``name``; raises :class:`ConfigError` naming the near ones if unknown, and
+    TypeError for anything but a name."""
+    if not isinstance(name, str):
+        hint = ": pass it as config=" if isinstance(name, Config) else ""
+        raise TypeError(f"preset is a {type(name).__name__}, where a name is expected{hint}.")
     if name not in PRESETS:
         raise ConfigError(f"There is no preset {name!r}.{nearest(name, list(PRESETS))}")
     return PRESETS[name]()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3net_jax.config import Config, ConfigError, parse_overrides
+from s3net_jax.config import Config, ConfigError, FitConfig, ModelConfig, parse_overrides
 from s3net_jax.fitting import hyperparameters, static_config
 from s3net_jax.presets import PRESETS, preset
 
@@ -67,6 +67,21 @@ def test_mistakes_are_named(item, message):
 def test_an_unknown_preset_names_the_near_ones():
     with pytest.raises(ConfigError, match="paper"):
         preset("papr")
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Config(fit={"steps": 2}), "'fit' is a section, not a dict"),  # pyright: ignore
+        (lambda: Config(fit=FitConfig(steps="3")), "fit.steps can't be '3'"),  # pyright: ignore
+        (lambda: Config(fit=FitConfig(steps=3.0)), "fit.steps can't be 3.0"),  # pyright: ignore
+        (lambda: Config(model=ModelConfig(dilations=[1])), "it takes tuple"),  # pyright: ignore
+        (lambda: Config().replace(steps=3), "Did you mean fit.steps"),
+    ],
+)
+def test_mistakes_in_python_are_named(build, message):
+    with pytest.raises(ConfigError, match=message):
+        build()
 
 
 def test_only_what_decides_the_result_enters_the_hash():

@@ -17,9 +17,16 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from s3net_jax.config import Config
+from s3net_jax.config import Config, check_config
+from s3net_jax.fitting.arguments import (
+    check_devices,
+    check_hyper,
+    check_image,
+    check_key,
+    pixels_of,
+)
 from s3net_jax.fitting.extra import ExtraLoss, as_extra
-from s3net_jax.fitting.fit import FitResult, check_image
+from s3net_jax.fitting.fit import FitResult
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records
 from s3net_jax.fitting.mapped import advance_all, begin_all, gather, logits_of_all, mesh_of
@@ -66,21 +73,25 @@ def fit_batch(
       those of single fits to rounding.
 
     Raises:
-      ValueError: shapes that do not fit together, no fits at all, or a chunk below 1.
+      ValueError: shapes that do not fit together, no fits at all, no devices, or a chunk below 1.
+      TypeError: as :func:`fit`.
     """
-    keys, images = jnp.asarray(keys), jnp.asarray(images)
-    count = keys.shape[0] if keys.ndim else 0
+    check_config(config)
+    keys, images = jnp.asarray(keys), pixels_of(images)
+    shape = check_key(keys)
+    count = shape[0] if len(shape) == 1 else 0
     if count == 0:
         raise ValueError("fit_batch needs at least one key: keys has no leading axis of fits.")
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}: there must be at least one step between two looks.")
-    check_image(images.shape[-3:])
+    check_image(images.shape[1:] if images.ndim == 4 else images.shape)
     if images.ndim == 4 and images.shape[0] != count:
         raise ValueError(
             f"There are {count} keys and {images.shape[0]} images: give one key for each image."
         )
     if hyper is None:
         hyper = hyperparameters(config)
+    check_hyper(hyper)
     every = _one_each(hyper, count, param_dtype(config.model.dtype))
     extra = as_extra(extra_loss)
     for leaf in jax.tree.leaves(extra):
@@ -95,7 +106,7 @@ def fit_batch(
         pieces = _chunks(static.fit.steps, chunk, static.fit.stop_after)
     elif progress is not None:
         pieces = _even(static.fit.steps, chunk)
-    mesh = mesh_of(devices)
+    mesh = mesh_of(check_devices(devices))
     several = 1 if mesh is None else mesh.size
     numbers = np.concatenate([np.arange(count), np.full(-count % several, -1)])
     if numbers.size > count:  # every device has as many

@@ -11,12 +11,19 @@ import jax.numpy as jnp
 from jax import Array
 from jax.tree_util import Partial
 
-from s3net_jax.config import Config
+from s3net_jax.config import Config, check_config
+from s3net_jax.fitting.arguments import (
+    check_hyper,
+    check_image,
+    check_key,
+    check_numbers,
+    pixels_of,
+)
 from s3net_jax.fitting.extra import ExtraLoss, as_extra
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import Progress, advance, begin, logits_of
 
-__all__ = ["FitResult", "check_image", "fit"]
+__all__ = ["FitResult", "fit"]
 
 
 @jax.tree_util.register_dataclass
@@ -68,7 +75,7 @@ def fit(
 
     Args:
       key: PRNG key; decides initial parameters, transforms and palette.
-      image: (H, W, 3) floating point in [0, 1].
+      image: (H, W, 3) floating point in [0, 1]; :func:`s3net_jax.prepare` makes one.
       config: static; :func:`s3net_jax.preset` gives one.
       hyper: dynamic loss weights, learning rate and momentum in place of the configuration's.
       params: starting parameters in place of random ones, a state of S3Net or a nested dict
@@ -86,12 +93,18 @@ def fit(
       A :class:`FitResult`.
 
     Raises:
-      ValueError: ``image``, ``transforms`` or what ``extra_loss`` returns has another shape than
-        described.
-      TypeError: ``extra_loss`` is no function.
+      ValueError: an argument, or what ``extra_loss`` returns, has another shape than described.
+      TypeError: an argument has another type, such as an image of integers.
     """
-    image = jnp.asarray(image)
+    check_config(config)
+    image = pixels_of(image)
     check_image(image.shape)
+    if check_key(key) != ():
+        raise ValueError(
+            f"fit takes one key, not keys of the shape {check_key(key)}: fit_batch or jax.vmap "
+            "take several."
+        )
+    transforms = None if transforms is None else jnp.asarray(transforms)
     if transforms is not None and transforms.shape != (config.fit.steps, 2, 3):
         raise ValueError(
             f"transforms has the shape {transforms.shape}; for {config.fit.steps} steps it "
@@ -99,16 +112,10 @@ def fit(
         )
     if hyper is None:
         hyper = hyperparameters(config)
+    check_hyper(hyper)
+    check_numbers(hyper)
     extra = as_extra(extra_loss)
     return _fit(key, image, hyper, params, transforms, extra, static_config(config), progress)
-
-
-def check_image(shape: tuple[int, ...]) -> None:
-    """Raises ValueError unless ``shape`` is (H, W, 3), H and W at least 8."""
-    if len(shape) != 3 or shape[-1] != 3:
-        raise ValueError(f"fit takes an image (H, W, 3); the shape given is {shape}.")
-    if min(shape[:2]) < 8:
-        raise ValueError(f"fit takes images of at least 8×8 pixels; this one is {shape[:2]}.")
 
 
 @partial(jax.jit, static_argnames=("config", "progress"))

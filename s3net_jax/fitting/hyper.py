@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 from jax import Array
 
-from s3net_jax.config import Config, InputConfig, LossConfig, SegmentConfig
+from s3net_jax.config import Config, InputConfig, LossConfig, SegmentConfig, check_config
 
 __all__ = ["Hyper", "hyperparameters", "static_config"]
 
@@ -27,6 +27,7 @@ class Hyper:
 
 def hyperparameters(config: Config) -> Hyper:
     """The dynamic numbers of ``config``, as Python floats."""
+    check_config(config)
     return Hyper(
         weight_ce=config.loss.weight_ce,
         weight_affine=config.loss.weight_affine,

@@ -94,7 +94,8 @@ def begin(
         start = _take(start, params)
     return FitState(
         image=image.astype(wide),
-        hyper=hyper,
+        # In wider numbers they would widen what they are multiplied with.
+        hyper=jax.tree.map(lambda number: jnp.asarray(number, wide), hyper),
         params=start,
         momentum=optimizer(hyper).init(start),
         step=jnp.int32(0),
@@ -211,8 +212,8 @@ def _take(start: nnx.State, params: Any) -> nnx.State:
     expected = nnx.to_pure_dict(start)
     if jax.tree.structure(given) != jax.tree.structure(expected):
         raise ValueError(
-            "The starting parameters have other names than the configured network has: "
-            "make both from the same model configuration."
+            "The starting parameters have other names than the configured network has"
+            f"{_differences(given, expected)}: make both from the same model configuration."
         )
     for (path, new), old in zip(
         jax.tree_util.tree_leaves_with_path(given), jax.tree.leaves(expected), strict=True
@@ -226,3 +227,20 @@ def _take(start: nnx.State, params: Any) -> nnx.State:
     cast = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), given, expected)
     nnx.replace_by_pure_dict(start, cast)
     return start
+
+
+def _differences(given: Any, expected: Any) -> str:
+    """Names that one of two trees has alone, a few of them, in brackets."""
+
+    def names(tree: Any) -> dict[str, None]:
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+        return dict.fromkeys(jax.tree_util.keystr(p, simple=True, separator=".") for p in paths)
+
+    def some(what: str, found: list[str]) -> list[str]:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        return [f"{what} {', '.join(found[:3])}{more}"] if found else []
+
+    mine, wanted = names(given), names(expected)
+    parts = some("missing", [n for n in wanted if n not in mine])
+    parts += some("unknown", [n or "a single value" for n in mine if n not in wanted])
+    return f" ({'; '.join(parts)})" if parts else ""

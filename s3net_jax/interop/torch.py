@@ -87,8 +87,17 @@ _MODULES: list[_Module] = [
     ("cf", "color.head", _pointwise, _pointwise_back),
     ("bf", "color.norm", _same, _same),
 ]
+# What each layout is in PyTorch; a number is that number.
+_LAYOUTS: dict[_Convert, tuple[str | int, ...]] = {
+    _dense: ("out", "in", "kh", "kw"),
+    _depthwise: ("C", 1, "kh", "kw"),
+    _pointwise: ("out", "in", 1, 1),
+    _linear: ("out", "in"),
+    _maps: (1, "C", "H", "W"),
+    _same: ("C",),
+}
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
-_FREE = ("offset", "mask")
+_FREE, _DEFORM = ("offset", "mask"), "convdeform"
 
 
 def _pattern(template: str) -> re.Pattern[str]:
@@ -107,28 +116,34 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         of this project's PyTorch reference, or of a subset of their modules.
 
     Returns:
-      Nested dict of NumPy arrays, dtypes kept.
+      Nested dict of NumPy arrays, dtypes kept (of bfloat16: float32).
 
     Raises:
-      ValueError: a name that belongs to no module of S3-Net.
+      ValueError: a name that belongs to no module of S3-Net, or a shape that no such parameter
+        has. Which of them a network needs is known to ``fit``, which says what is missing.
+      TypeError: no state dict.
     """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"from_torch takes a state dict, not a {type(state_dict).__name__}: model.state_dict() "
+            "gives one, and torch.load(path) a saved one."
+        )
     tree: dict[str, Any] = {}
     for name, value in state_dict.items():
         module, _, leaf = name.rpartition(".")
         if leaf in _RUNNING:
             continue
         found = _find(module, by=0)
-        if found is None:
+        if found is None or leaf not in ("weight", "bias", *(_FREE if module == _DEFORM else ())):
             raise ValueError(
                 f"The state dict has {name!r}, which is no parameter of S3-Net: load the "
                 "model's own state dict, without wrapper prefixes such as 'module.'."
             )
         (_, our_name, convert, _), indices = found
-        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        if leaf in _FREE:
-            array = _maps(array)
-        elif leaf == "weight":
-            array = convert(array)
+        array = _as_numpy(name, value)
+        change = _maps if leaf in _FREE else convert if leaf == "weight" else _same
+        _check_layout(name, array.shape, _LAYOUTS[change])
+        array = change(array)
         normalisation = convert is _same
         ours = {"weight": "scale" if normalisation else "kernel"}.get(leaf, leaf)
         node: dict[Any, Any] = tree
@@ -136,6 +151,25 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
             node = node.setdefault(int(part) if part.isdigit() else part, {})
         node[ours] = np.ascontiguousarray(array)
     return tree
+
+
+def _as_numpy(name: str, value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"The state dict's {name!r} holds no numbers, but {array.dtype}.")
+    return array
+
+
+def _check_layout(name: str, shape: tuple[int, ...], layout: tuple[str | int, ...]) -> None:
+    fits = len(shape) == len(layout) and all(
+        isinstance(side, str) or side == given for side, given in zip(layout, shape, strict=True)
+    )
+    if not fits:
+        sides = ", ".join(map(str, layout)) + ("," if len(layout) == 1 else "")
+        raise ValueError(f"The state dict's {name!r} has the shape {shape}; it must be ({sides}).")
 
 
 def to_torch(params: Mapping[Any, Any]) -> dict[str, np.ndarray]:
@@ -147,7 +181,16 @@ def to_torch(params: Mapping[Any, Any]) -> dict[str, np.ndarray]:
     Returns:
       Names to NumPy arrays; ``torch.as_tensor`` each for ``load_state_dict(strict=False)``
       (running statistics are not among them).
+
+    Raises:
+      ValueError: a name that has no counterpart.
+      TypeError: neither a dict nor a state.
     """
+    if not hasattr(params, "items"):
+        raise TypeError(
+            f"to_torch takes parameters, not a {type(params).__name__}: nnx.state(model, "
+            "nnx.Param) gives a module's, fit's result has them as params."
+        )
     flat: dict[str, np.ndarray] = {}
 
     def walk(node: Any, path: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from s3net_jax.io.dicom import read_dicom
 from s3net_jax.io.dicom_seg import write_seg
 from s3net_jax.io.errors import InputError, OutputError
 from s3net_jax.io.film import Film, Strip, read_film, write_film
-from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled
+from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled, turned_round
 from s3net_jax.io.nifti import read_nifti, write_nifti
 from s3net_jax.io.prepare import prepare, prepared_shape
 from s3net_jax.io.read import MAX_PIXELS, read
@@ -50,6 +50,7 @@ __all__ = [
     "read_stack",
     "remove_leftovers",
     "scaled",
+    "turned_round",
     "write_bytes",
     "write_film",
     "write_gray",

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom_geometry import Frame, frames_of, place
-from s3net_jax.io.errors import InputError
+from s3net_jax.io.dicom_geometry import Frame, frames_of, functional, place
+from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
-from s3net_jax.io.read import broken, check_file
+from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
 
 __all__ = ["is_dicom", "read_dicom", "series_of"]
 
 _TAGS = ("SeriesInstanceUID", "Rows", "Columns", "SeriesNumber", "ImageOrientationPatient")
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _PADDING = -1500  # Hounsfield units below which a CT shows no matter, only filling
 
 
@@ -66,10 +67,11 @@ def _series_key(path: Path) -> Any:
 def read_dicom(files: list[Path], name: str | None = None) -> Volume:
     """One series, or one file with one or several frames, as a volume.
 
-    Values are rescaled (slope and intercept, or the modality's table); MONOCHROME1 is turned
-    round; palettes and YBR become RGB. Slices are sorted along their normal; where two lie at
-    the same place the first is kept. Filling outside a CT's field of view counts as air. A slice
-    that can't be read is left out if others can, and a note says so.
+    Values are rescaled (slope and intercept, of each frame if it has its own, or the modality's
+    table); MONOCHROME1 is shown as a negative (``Volume.white_is_zero``); palettes and YBR become
+    RGB. Slices are sorted along their normal; where two lie at the same place the first is kept.
+    Filling outside a CT's field of view counts as air. A slice that can't be read is left out if
+    others can, and a note says so.
 
     Raises:
       InputError: broken, without an image, frames of several sizes, too large; pydicom or a
@@ -96,12 +98,16 @@ def read_dicom(files: list[Path], name: str | None = None) -> Volume:
     check_size(name, (width, height, len(frames)))
     frames, affine, more = place(frames, name)
     pixels = np.stack([frame.pixels for frame in frames])
+    negative = [str(f.data.get("PhotometricInterpretation")) == "MONOCHROME1" for f in frames]
     if pixels.ndim == 3:
         pixels = _without_padding(pixels, frames)
+        if any(negative) and not all(negative):
+            pixels[negative] = pixels.max() + pixels.min() - pixels[negative]
     # (slices, rows, columns) → (columns, rows, slices), the order of the affine's axes.
     voxels = np.swapaxes(pixels, 0, 2)
     origin = [frame.data for frame in frames]
-    return Volume(voxels, affine, name, files[0], "dicom", 2, origin, (*notes, *more))
+    notes += more
+    return Volume(voxels, affine, name, files[0], "dicom", 2, origin, tuple(notes), all(negative))
 
 
 def _read_file(pydicom: Any, path: Path) -> list[Frame]:
@@ -110,12 +116,17 @@ def _read_file(pydicom: Any, path: Path) -> list[Frame]:
     try:
         with quiet():
             data = pydicom.dcmread(path, force=path.suffix.lower() in (".dcm", ".dicom", ".ima"))
-            if "PixelData" not in data or "Rows" not in data or "Columns" not in data:
+            if (
+                not any(tag in data for tag in _PIXELS)
+                or "Rows" not in data
+                or "Columns" not in data
+            ):
                 raise InputError(f"{name} is DICOM without an image, or not DICOM at all.")
             if getattr(data.file_meta, "TransferSyntaxUID", None) is None:
                 data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
             count = int(data.get("NumberOfFrames") or 1)
             check_size(name, (int(data.Columns), int(data.Rows), count))
+            _check_decoder(pydicom, data, name)
             pixels = _pixels(data)
             if pixels.ndim == (2 if int(data.get("SamplesPerPixel", 1)) == 1 else 3):
                 pixels = pixels[None]
@@ -139,7 +150,7 @@ def _pixels(data: Any) -> np.ndarray:
         return _to_8_bits(apply_color_lut(stored, data))
     if int(data.get("SamplesPerPixel", 1)) > 1:
         return _to_8_bits(stored)
-    pixels = np.asarray(apply_rescale(stored, data), np.float32)
+    pixels = np.asarray(_rescaled(stored, data, apply_rescale), np.float32)
     if not np.isfinite(pixels).all():
         raise ValueError("its rescaled values are not finite")
     padding = data.get("PixelPaddingValue")
@@ -148,9 +159,37 @@ def _pixels(data: Any) -> np.ndarray:
         filled = (stored >= low) & (stored <= high)
         if filled.any() and not filled.all():
             pixels = np.where(filled, pixels[~filled].min(), pixels)
-    if kind == "MONOCHROME1":
-        pixels = pixels.max() + pixels.min() - pixels
     return pixels
+
+
+def _rescaled(stored: np.ndarray, data: Any, apply_rescale: Any) -> np.ndarray:
+    """Physical units: of each frame by its functional groups, or of all by the file's elements."""
+    count = int(data.get("NumberOfFrames") or 1)
+    group = "PixelValueTransformationSequence"
+    slopes = [functional(data, n, group, "RescaleSlope") for n in range(count)]
+    if all(slope is None for slope in slopes):
+        return apply_rescale(stored, data)
+    intercepts = [functional(data, n, group, "RescaleIntercept") for n in range(count)]
+    scale = np.array([1.0 if slope is None else float(slope) for slope in slopes])
+    shift = np.array([float(intercept or 0) for intercept in intercepts])
+    frames = stored.reshape(count, *stored.shape[-2:]) * scale[:, None, None]
+    return (frames + shift[:, None, None]).reshape(stored.shape)
+
+
+def _check_decoder(pydicom: Any, data: Any, name: str) -> None:
+    """A compression that nothing installed can read is no broken file."""
+    syntax = data.file_meta.TransferSyntaxUID
+    try:
+        decoder = pydicom.pixels.get_decoder(syntax)
+    except NotImplementedError:
+        raise InputError(
+            f"{name} is compressed as {syntax.name}, which is not read: save it uncompressed."
+        ) from None
+    if not decoder.is_available:
+        raise InputError(
+            f"{name} is compressed as {syntax.name}, for which a decoder is missing: pip install "
+            "pylibjpeg-libjpeg or python-gdcm, or save it uncompressed."
+        )
 
 
 def _to_8_bits(colors: np.ndarray) -> np.ndarray:

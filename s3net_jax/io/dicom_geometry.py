@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Frame", "frames_of", "place"]
+__all__ = ["Frame", "frames_of", "functional", "place"]
 
 _SAME = 1e-3  # millimetres
 _UNEVEN = 0.02  # of the spacing
@@ -39,18 +39,13 @@ class Frame:
 
 def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
     """The frames of one file; ``pixels`` (frames, rows, columns, ...)."""
-    shared = _first(data.get("SharedFunctionalGroupsSequence"))
-    each = data.get("PerFrameFunctionalGroupsSequence") or []
+    each = data.get("PerFrameFunctionalGroupsSequence")
     frames = []
     for n in range(len(pixels)):
-        groups = [g for g in (each[n] if n < len(each) else None, shared) if g is not None]
 
-        def find(sequence: str, tag: str, groups: list[Any] = groups) -> Any:
-            for group in groups:
-                item = _first(group.get(sequence))
-                if item is not None and item.get(tag) is not None:
-                    return item.get(tag)
-            return data.get(tag)
+        def find(sequence: str, tag: str, n: int = n) -> Any:
+            found = functional(data, n, sequence, tag)
+            return data.get(tag) if found is None else found
 
         position = _vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
         if len(pixels) > 1 and not each:
@@ -74,6 +69,18 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
             )
         )
     return frames
+
+
+def functional(data: Any, n: int, sequence: str, tag: str) -> Any:
+    """An element of frame ``n``'s functional groups, or of those that all frames share; None if
+    there is none, as in files of a single frame."""
+    each = data.get("PerFrameFunctionalGroupsSequence") or []
+    shared = _first(data.get("SharedFunctionalGroupsSequence"))
+    for group in (each[n] if n < len(each) else None, shared):
+        item = None if group is None else _first(group.get(sequence))
+        if item is not None and item.get(tag) is not None:
+            return item.get(tag)
+    return None
 
 
 def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tuple[str, ...]]:

@@ -1,8 +1,8 @@
-"""The two errors a user can cause: an input that can't be used, a place that can't be written."""
+"""Errors a user can cause: an input that can't be used, a place that can't be written."""
 
 from __future__ import annotations
 
-__all__ = ["InputError", "OutputError"]
+__all__ = ["InputError", "OutputError", "broken"]
 
 
 class InputError(ValueError):
@@ -25,3 +25,10 @@ class OutputError(OSError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+def broken(name: str, error: Exception) -> InputError:
+    """What is said of a file on which its decoder failed with ``error``."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    detail = lines[0].strip().rstrip(".")[:200] or type(error).__name__
+    return InputError(f"{name} is broken or cut off ({detail}): copy or export the file again.")

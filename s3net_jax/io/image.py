@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.io.errors import InputError
+from s3net_jax.io.errors import InputError, broken
 
 __all__ = ["MIN_SIDE", "Image", "from_array", "from_pil"]
 
@@ -75,8 +77,9 @@ def from_array(
 
     Raises:
       InputError: shape, dtype, NaN or infinity, fewer than 8 pixels on a side, one value only.
+      TypeError: no array, or a traced one.
     """
-    array = np.asarray(array)
+    array = _as_numpy(array, name)
     if array.dtype.kind not in "buif" and array.dtype.name != "bfloat16":
         raise InputError(f"{name} has the dtype {array.dtype}: numbers are needed.")
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -97,8 +100,33 @@ def from_array(
         pixels, used = scaled(array, name, window)
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         pixels = _over_white(PilImage.fromarray(pixels))
-    image = Image(pixels, name, None, mode, (array.shape[1], array.shape[0]), used)
-    return checked(image)
+    size = array.shape[1], array.shape[0]
+    return checked(Image(pixels, name, None, mode, size, used, _window_notes(name, window, used)))
+
+
+def _as_numpy(array: Any, name: str) -> np.ndarray:
+    if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
+        raise InputError(f"{name} is masked: give its values, with what is masked filled in.")
+    if is_traced(array):
+        raise TypeError(
+            "An image can't be a traced array, as inside jit, vmap or grad: s3net_jax.fit can be "
+            "transformed, reading and segmenting can't."
+        )
+    if array is None or isinstance(array, (bytes, Mapping)):
+        raise TypeError(
+            f"An image is a path, a PIL image or an array (H, W, C), not {type(array).__name__}."
+        )
+    try:
+        return np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors on a GPU
+        detail = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(f"{name} is no array of numbers ({detail}).") from None
+
+
+def is_traced(array: Any) -> bool:
+    """Whether ``array`` is one of JAX's tracers; JAX is not imported for that."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.core.Tracer)
 
 
 def from_pil(
@@ -109,8 +137,12 @@ def from_pil(
     Transparency is shown over white, as on paper.
 
     Raises:
-      InputError: as :func:`from_array`; or a mode that has no colours to show.
+      InputError: as :func:`from_array`; a mode that has no colours to show; broken.
     """
+    try:
+        picture.load()
+    except Exception as error:  # decoders raise whatever they like on broken data
+        raise broken(name, error) from error
     mode, size = picture.mode, picture.size
     if mode in ("I", "F") or mode.startswith("I;16"):
         image = from_array(np.asarray(picture), name, window)
@@ -126,7 +158,13 @@ def from_pil(
             pixels = np.asarray(_to_rgb(picture))
         except ValueError:
             raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
-    return checked(Image(pixels, name, None, mode, size))
+    return checked(Image(pixels, name, None, mode, size, None, _window_notes(name, window, None)))
+
+
+def _window_notes(name: str, window: Any, used: Any) -> tuple[str, ...]:
+    if window is None or used is not None:
+        return ()
+    return (f"{name} has 8 bits: the window is not applied to it.",)
 
 
 def _to_rgb(picture: PilImage.Image) -> PilImage.Image:
@@ -173,6 +211,11 @@ def _through(array: np.ndarray, low: float, high: float) -> np.ndarray:
     """``low`` as 0, ``high`` as 1, clipped."""
     scale = 1 / (high - low) if high > low else 0.0
     return np.clip((array.astype(np.float64) - low) * scale, 0, 1).astype(np.float32)
+
+
+def turned_round(pixels: np.ndarray) -> np.ndarray:
+    """The negative of pixels as :class:`Image` has them."""
+    return 255 - pixels if pixels.dtype == np.uint8 else 1 - pixels
 
 
 def checked(image: Image) -> Image:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.errors import InputError
+from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
-from s3net_jax.io.read import broken, check_file
+from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
 from s3net_jax.io.write import replacing
 
 __all__ = ["NIFTI_SUFFIXES", "is_nifti", "read_nifti", "write_nifti"]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
+_SLACK = 1 << 22
 _MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
 
 
@@ -60,7 +62,8 @@ def _volume(nib: Any, image: Any, path: Path, name: str) -> Volume:
     check_size(name, shape)
     notes = []
     stored = image.get_data_dtype()
-    _check_stored(image, path, name, int(np.prod(shape, dtype=np.int64)) * stored.itemsize)
+    needed = int(np.prod(shape, dtype=np.int64)) * stored.itemsize
+    _check_stored(image, path, name, needed)
     if stored.names not in (None, ("R", "G", "B")) or stored.kind == "c":
         raise InputError(f"{name} holds voxels of the type {stored}: grey values or RGB can be.")
     array = image.dataobj
@@ -75,12 +78,15 @@ def _volume(nib: Any, image: Any, path: Path, name: str) -> Volume:
     if stored.names:
         voxels = np.stack([voxels[c] for c in stored.names], -1).astype(np.uint8)
     elif voxels.dtype.kind == "f":
-        voxels, note = _finite(voxels.astype(np.float32), name)
+        voxels, note = _finite(voxels, name)
         notes += note
     affine = np.asarray(image.affine, np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise InputError(f"{name} has an affine matrix that is singular: repair it first.")
+    _check_sum(image, path, needed)
     header = type(image)(np.zeros((1, 1, 1), np.uint8), image.affine, image.header)
+    for form in ("qform_code", "sform_code"):  # nibabel sets one where there is none
+        header.header[form] = image.header[form]
     return Volume(voxels, affine, name, path, "nifti", None, header, tuple(notes))
 
 
@@ -96,13 +102,32 @@ def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
         )
 
 
+def _check_sum(image: Any, path: Path, needed: int) -> None:
+    """Reads on to the end of a compressed file, where its check sum is; nibabel stops before."""
+    file = Path(image.file_map["image"].filename or path)
+    if file.suffix.lower() != ".gz":
+        return
+    left = needed + _SLACK
+    try:
+        with gzip.open(file) as stream:
+            while left > 0 and (part := stream.read(_SLACK)):
+                left -= len(part)
+    except gzip.BadGzipFile as error:
+        if "CRC" in str(error):  # other bytes may follow what was compressed
+            raise
+
+
 def _finite(voxels: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+    """float32, or float64 where that can't hold the values; and notes."""
     good = np.isfinite(voxels)
     wrong = voxels.size - int(np.count_nonzero(good))
-    if not wrong:
-        return voxels, []
     if wrong == voxels.size:
         raise InputError(f"{name} holds no finite value: there is nothing to segment.")
+    largest = float(np.abs(voxels, where=good, out=np.zeros_like(voxels)).max())
+    if largest == 0 or 1e-30 < largest < 1e38:
+        voxels = voxels.astype(np.float32)
+    if not wrong:
+        return voxels, []
     low = voxels[good].min()
     text = f"{name} has {wrong:,} voxels that are NaN or infinite; they count as {low:g}."
     return np.where(good, voxels, low), [text]
@@ -127,7 +152,7 @@ def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
         header["cal_min"] = header["cal_max"] = 0
         second = isinstance(header, nib.Nifti2Header)
         kind = nib.Nifti2Image if second else nib.Nifti1Image
-        image = kind(values, volume.origin.affine, header)
+        image = kind(values, None, header)  # with an affine, nibabel would set a code
     else:
         image = nib.Nifti1Image(values, volume.affine)
         image.header.set_xyzt_units("mm")
@@ -139,6 +164,4 @@ def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
 
 
 def _compressed(content: bytes) -> bytes:
-    import gzip
-
     return gzip.compress(content, 6, mtime=0)  # the same result is the same bytes

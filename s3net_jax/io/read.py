@@ -12,14 +12,17 @@ from pathlib import Path
 from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from s3net_jax.io.errors import InputError
-from s3net_jax.io.image import Image, from_pil
+from s3net_jax.io.errors import InputError, broken
+from s3net_jax.io.image import Image, from_array, from_pil, turned_round
 from s3net_jax.io.quiet import quiet
+from s3net_jax.io.tiff import deep_pages, describe, left_out, pages_of, samples_of, white_is_zero
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
 """PIL's names of the formats that are opened; nothing else is tried."""
+
+_COMMAND = ", of which the command segments slices"
 
 MAX_PIXELS = 100_000_000
 """Largest image that is opened: a small file can claim a size that fills any memory."""
@@ -29,9 +32,10 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     """The image in a file, as a person sees it.
 
     EXIF's rotation is applied; palettes, CMYK and 1-bit become RGB or grey; transparency is
-    shown over white. 8 bits stay 8 bits. Grey images of 16 or 32 bits, or floating point, are
-    scaled between their 0.5th and 99.5th percentiles; 16-bit colour keeps its upper 8 bits.
-    Of several pages or frames the first is read, and a note says so.
+    shown over white. 8 bits stay 8 bits. Grey of more bits, signed or floating point, and TIFF
+    colour of such kinds, are scaled between their 0.5th and 99.5th percentiles (floats in [0, 1]
+    stay as they are); 16-bit colour keeps its upper 8 bits. Of several pages or frames, and of
+    TIFF channels that are no colours, the first is read, and a note says so.
 
     Args:
       path: a file.
@@ -45,6 +49,9 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     name = str(path)
     check_file(path)
     try:
+        deep = _deep(path, name, window)
+        if deep is not None:
+            return deep
         with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise _too_large(name, picture.size)
@@ -54,6 +61,11 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     except (PilImage.DecompressionBombError, PilImage.DecompressionBombWarning):
         raise _too_large(name) from None
     except UnidentifiedImageError:
+        tiff = describe(path)
+        if tiff is not None:
+            raise InputError(
+                f"{name} is a TIFF of a kind that is not read ({tiff}): save it as grey or RGB."
+            ) from None
         raise InputError(
             f"{name} is not an image that can be read: PNG, JPEG, BMP and TIFF can{_hint(path)}."
         ) from None
@@ -61,13 +73,6 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
         raise InputError(f"{name} does not fit into memory: shrink or crop it first.") from None
     except Exception as error:  # decoders raise whatever they like on broken data
         raise broken(name, error) from error
-
-
-def broken(name: str, error: Exception) -> InputError:
-    """What is said of a file on which its decoder failed with ``error``."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    detail = lines[0].strip().rstrip(".")[:200] or type(error).__name__
-    return InputError(f"{name} is broken or cut off ({detail}): copy or export the file again.")
 
 
 def check_file(path: Path) -> None:
@@ -106,28 +111,55 @@ def _decoded(
     frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
     if frames > 1:
         kind = "pages" if picture.format == "TIFF" else "frames"
-        notes.append(f"{name} has {frames} {kind}; only the first is segmented.")
+        notes.append(_first_alone(name, frames, kind))
         picture.seek(0)
     stored_size = picture.size
-    inverted = _white_is_zero(picture)
+    inverted = white_is_zero(picture)
+    notes += left_out(samples_of(picture), len(picture.getbands()), name)
     picture.load()
     try:
         picture = ImageOps.exif_transpose(picture)
     except Exception:  # broken metadata must not lose a sound image
         notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
     image = from_pil(picture, name, window)
-    if window is not None and image.window is None:
-        notes.append(f"{name} has 8 bits: the window is not applied to it.")
-    if inverted:
-        image = dataclasses.replace(image, pixels=1 - image.pixels)
-    return dataclasses.replace(image, path=path, stored_size=stored_size, notes=tuple(notes))
+    return _finished(image, path, stored_size, notes, inverted)
 
 
-def _white_is_zero(picture: PilImage.Image) -> bool:
-    """Whether a deep grey TIFF stores white as 0, which PIL turns round only for 8 bits."""
-    tags = getattr(picture, "tag_v2", None)
-    deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
-    return bool(deep and tags is not None and tags.get(262) == 0)
+def _finished(
+    image: Image,
+    path: Path,
+    stored_size: tuple[int, int],
+    notes: list[str],
+    inverted: bool,
+) -> Image:
+    pixels = turned_round(image.pixels) if inverted else image.pixels
+    return dataclasses.replace(
+        image,
+        pixels=pixels,
+        path=path,
+        stored_size=stored_size,
+        notes=(*notes, *image.notes),
+    )
+
+
+def _deep(path: Path, name: str, window: tuple[float, float] | None) -> Image | None:
+    """The first page of a TIFF file that PIL would not read well."""
+    pages = pages_of(path)
+    page = pages[0] if pages else None
+    if page is None:
+        return None
+    size = page.shape[1], page.shape[0]
+    if size[0] * size[1] > MAX_PIXELS:
+        raise _too_large(name, size)
+    notes = [_first_alone(name, len(pages), "pages")] if len(pages) > 1 else []
+    notes += left_out(page.samples, page.bands, name)
+    image = from_array(deep_pages(path, [page])[0], name, window)
+    image = dataclasses.replace(image, mode=page.mode)
+    return _finished(image, path, size, notes, page.white_is_zero)
+
+
+def _first_alone(name: str, count: int, kind: str) -> str:
+    return f"{name} has {count} {kind}; only the first is segmented."
 
 
 def _too_large(name: str, size: tuple[int, int] | None = None) -> InputError:
@@ -140,13 +172,17 @@ def _too_large(name: str, size: tuple[int, int] | None = None) -> InputError:
 
 def _hint(path: Path) -> str:
     with path.open("rb") as file:
-        head = file.read(256)
+        head = file.read(348)
     if head.startswith(b"%PDF"):
         return " (this is a PDF)"
     if head[128:132] == b"DICM":
-        return " (this is a DICOM file)"
+        return f" (this is a DICOM file{_COMMAND})"
     if head[:2] == b"\x1f\x8b":
+        if path.name.lower().endswith(".nii.gz"):
+            return f" (this is a NIfTI volume{_COMMAND})"
         return " (this is a gzip archive)"
+    if head[344:347] in (b"n+1", b"ni1"):
+        return f" (this is a NIfTI volume{_COMMAND})"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
         return " (this is text)"
     return ""

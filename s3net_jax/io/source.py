@@ -13,8 +13,10 @@ from s3net_jax.io.read import read
 __all__ = ["as_image"]
 
 
-def as_image(source: Any) -> Image:
+def as_image(source: Any, window: tuple[float, float] | None = None) -> Image:
     """An :class:`Image` out of a path, a PIL image, an array, or an Image (returned as it is).
+
+    ``window``: the values shown as black and as white, of images of more than 8 bits.
 
     Raises:
       InputError: see :func:`read` and :func:`from_array`.
@@ -22,7 +24,7 @@ def as_image(source: Any) -> Image:
     if isinstance(source, Image):
         return source
     if isinstance(source, (str, os.PathLike)):
-        return read(source)
+        return read(source, window)
     if isinstance(source, PilImage.Image):
-        return from_pil(source)
-    return from_array(source)
+        return from_pil(source, window=window)
+    return from_array(source, window=window)

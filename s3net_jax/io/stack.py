@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageSequence
 
-from s3net_jax.io.errors import InputError
-from s3net_jax.io.read import broken, check_file, pixel_limit
+from s3net_jax.io.errors import InputError, broken
+from s3net_jax.io.read import check_file, pixel_limit
+from s3net_jax.io.tiff import Page, deep_pages, left_out, pages_of, samples_of, white_is_zero
 from s3net_jax.io.volume import Volume, check_size
 from s3net_jax.io.write import replacing
 
@@ -23,6 +24,9 @@ def is_stack(path: Path) -> bool:
     if path.suffix.lower() not in (".tif", ".tiff"):
         return False
     try:
+        pages = pages_of(path)
+        if pages and pages[0] is not None:
+            return len(pages) > 1 and len({page and page.kind for page in pages}) == 1
         with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
             if getattr(picture, "n_frames", 1) < 2:
                 return False
@@ -41,14 +45,11 @@ def read_stack(path: Path) -> Volume:
     check_file(path)
     name = str(path)
     try:
-        with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
-            count = int(getattr(picture, "n_frames", 1))
-            check_size(name, (count, picture.height, picture.width))
-            first = _page(picture)
-            voxels = np.empty((count, *first.shape), first.dtype)
-            for number in range(count):
-                picture.seek(number)
-                voxels[number] = _page(picture)
+        pages = [page for page in pages_of(path) if page is not None]
+        if pages:
+            voxels, inverted, notes = _deep(path, pages, name)
+        else:
+            voxels, inverted, notes = _of_pil(path, name)
     except InputError:
         raise
     except MemoryError:
@@ -57,7 +58,27 @@ def read_stack(path: Path) -> Volume:
         raise broken(name, error) from error
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         raise InputError(f"{name} has NaN or infinite values: replace them by numbers first.")
-    return Volume(voxels, None, name, path, "stack")
+    return Volume(voxels, None, name, path, "stack", notes=tuple(notes), white_is_zero=inverted)
+
+
+def _deep(path: Path, pages: list[Page], name: str) -> tuple[np.ndarray, bool, list[str]]:
+    check_size(name, (len(pages), *pages[0].shape))
+    notes = left_out(pages[0].samples, pages[0].bands, name)
+    return deep_pages(path, pages), pages[0].white_is_zero, notes
+
+
+def _of_pil(path: Path, name: str) -> tuple[np.ndarray, bool, list[str]]:
+    with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
+        count = int(getattr(picture, "n_frames", 1))
+        check_size(name, (count, picture.height, picture.width))
+        inverted = white_is_zero(picture)
+        notes = left_out(samples_of(picture), len(picture.getbands()), name)
+        first = _page(picture)
+        voxels = np.empty((count, *first.shape), first.dtype)
+        for number in range(count):
+            picture.seek(number)
+            voxels[number] = _page(picture)
+    return voxels, inverted, notes
 
 
 def _page(picture: PilImage.Image) -> np.ndarray:

@@ -34,6 +34,7 @@ class Volume:
       acquired: the axis along which slices were acquired, if that is known.
       origin: what writing in the same form needs: a NIfTI image without data, or data sets.
       notes: sentences a user should know.
+      white_is_zero: whether white is the smallest value: slices are shown as negatives.
     """
 
     voxels: np.ndarray
@@ -44,6 +45,7 @@ class Volume:
     acquired: int | None = None
     origin: Any = None
     notes: tuple[str, ...] = ()
+    white_is_zero: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:

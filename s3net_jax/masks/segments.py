@@ -50,6 +50,12 @@ class Segments:
         """The target's share of the image, in [0, 1]."""
         return float(self.mask.mean())
 
+    def notes(self, name: str) -> list[str]:
+        """What a user should know of it."""
+        if self.target:
+            return []
+        return [f"{name} ended as one single cluster: its mask is empty; try another seed."]
+
 
 def segment_logits(logits: np.ndarray, image: Image, config: SegmentConfig) -> Segments:
     """Label map, target and mask.

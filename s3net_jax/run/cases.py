@@ -21,6 +21,7 @@ from s3net_jax.io import (
     read_nifti,
     read_stack,
     scaled,
+    turned_round,
 )
 from s3net_jax.masks import (
     LabelPool,
@@ -38,7 +39,7 @@ from s3net_jax.masks import (
 from s3net_jax.run.discover import Source
 from s3net_jax.run.tiles import Tiling
 
-__all__ = ["Case", "ImageCase", "Panel", "TiledCase", "VolumeCase", "open_case"]
+__all__ = ["Case", "ImageCase", "Panel", "TiledCase", "VolumeCase", "image_case", "open_case"]
 
 
 Labels = tuple[int, ...]
@@ -116,10 +117,7 @@ def open_case(source: Source, config: Config) -> Case:
 
 def _opened(source: Source, config: Config, window: tuple[float, float] | None) -> Case:
     if source.kind == "image":
-        image = read(source.path, window)
-        if config.input.tile and max(image.shape) > config.input.tile:
-            return TiledCase(image, config)
-        return ImageCase(image, config)
+        return image_case(read(source.path, window), config)
     if source.kind == "nifti":
         volume = read_nifti(source.path)
     elif source.kind == "stack":
@@ -127,6 +125,13 @@ def _opened(source: Source, config: Config, window: tuple[float, float] | None) 
     else:
         volume = read_dicom(list(source.files), str(source.path))
     return VolumeCase(volume, config, window)
+
+
+def image_case(image: Image, config: Config) -> ImageCase:
+    """A picture in one piece, or in tiles if it is larger than one."""
+    if config.input.tile and max(image.shape) > config.input.tile:
+        return TiledCase(image, config)
+    return ImageCase(image, config)
 
 
 class ImageCase:
@@ -218,7 +223,7 @@ class VolumeCase:
             values, _ = scaled(values, volume.name, window)
         elif window is not None:
             self.notes.append(f"{volume.name} has 8 bits: the window is not applied to it.")
-        self._slices = values
+        self._slices = turned_round(values) if volume.white_is_zero else values
         blank = sum(self.piece(n) is None for n in range(len(self)))
         if blank == len(self):
             raise InputError(f"{volume.name} shows one single value: there is nothing to segment.")

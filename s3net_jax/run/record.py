@@ -29,11 +29,7 @@ def describe_result(
     ``pieces`` is there if there are several, ``depth`` of a volume, ``agreement`` (mean share of
     seeds that agree with the consensus) of several seeds.
     """
-    notes = [*case.notes, *notes]
-    if not whole.target:
-        notes.append(
-            f"{source.path} ended as one single cluster: its mask is empty; try another seed."
-        )
+    notes = [*case.notes, *notes, *whole.notes(str(source.path))]
     height, width = case.pixels
     losses = [float(fit.history["loss"][-1]) for fit in fits]
     loss = sum(losses) / len(losses) if losses else math.nan

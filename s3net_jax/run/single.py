@@ -37,11 +37,14 @@ class Segmentation:
       labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size.
       mask: (H, W) bool, the target.
       target: the labels that the target was made from.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays.
+      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays; of an image
+        in tiles (``config.input.tile``), as ``steps`` and ``label_maps``, those of the tile in the
+        middle.
       steps: steps done.
       label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
       seconds: time taken, compilation included; an equal share of a batch's.
-      notes: sentences a user should know.
+      notes: sentences a user should know: what of the image was left out or changed in reading,
+        a fit done once more, an empty mask.
     """
 
     labels: np.ndarray
@@ -75,7 +78,8 @@ _relay = _Relay()
 def segment_image(
     image: Image, config: Config, *, seed: int = 0, progress: Progress | None = None
 ) -> Segmentation:
-    """Segments one image; the same image, configuration, seed and device give the same result.
+    """Segments one image, in one piece; the same image, configuration, seed and device give the
+    same result.
 
     Raises:
       ConfigError: an unknown target, or an implementation that can't serve.
@@ -109,8 +113,9 @@ def segment_image(
     segments = segment_logits(logits, image, config.segment)
     maps = None if result.label_maps is None else np.asarray(result.label_maps)[:steps]
     seconds = time.perf_counter() - start
+    notes = (*image.notes, *segments.notes(image.name))
     return Segmentation(
-        segments.labels, segments.mask, segments.target, history, steps, maps, seconds
+        segments.labels, segments.mask, segments.target, history, steps, maps, seconds, notes
     )
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
-
 from s3net_jax.config import Config
 from s3net_jax.io import Image, prepared_shape
-from s3net_jax.masks import Segments, check_target, segments_of
-from s3net_jax.run.outcome import Failed, Outcome, Piece
+from s3net_jax.masks import check_target
+from s3net_jax.run.cases import ImageCase, image_case
+from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 from s3net_jax.run.single import DivergedError, Progress, Segmentation
 from s3net_jax.run.work import Fitter
 
 __all__ = ["segment_together"]
+
+_Place = tuple[int, int, int]
+"""(image, seed, piece), each by its number."""
 
 
 def segment_together(
@@ -24,39 +26,53 @@ def segment_together(
     progress: Progress | None = None,
 ) -> list[list[Segmentation]]:
     """See :func:`s3net_jax.segment_batch`."""
-    if len(seeds) == 0:
-        raise ValueError("segment_batch needs at least one seed.")
     check_target(config.segment.target)
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, image in enumerate(images):
-        groups[prepared_shape(image.shape, config.input)].append(index)
-    results: list[list[Segmentation]] = [[] for _ in images]
+    cases = [image_case(image, config) for image in images]
+    groups: dict[tuple[int, int], dict[_Place, Piece]] = defaultdict(dict)
+    for n, case in enumerate(cases):
+        for index in range(len(case)):
+            image = case.piece(index)
+            if image is None:
+                continue
+            group = groups[prepared_shape(image.shape, config.input)]
+            for which, seed in enumerate(seeds):
+                group[n, which, index] = Piece(image, seed)
     fitter = Fitter(config)
-    for members in groups.values():
-        outcomes = iter(
-            fitter([Piece(images[n], seed) for n in members for seed in seeds], progress)
-        )
-        for n in members:
-            results[n] = [_segmentation(next(outcomes), images[n], config) for _ in seeds]
-    return results
+    found: dict[_Place, Outcome] = {}
+    for group in groups.values():
+        found |= zip(group, fitter([*group.values()], progress), strict=True)
+    return [
+        [
+            _segmentation(
+                case, images[n].name, [found.get((n, which, index)) for index in range(len(case))]
+            )
+            for which in range(len(seeds))
+        ]
+        for n, case in enumerate(cases)
+    ]
 
 
-def _segmentation(outcome: Outcome, image: Image, config: Config) -> Segmentation:
-    if isinstance(outcome, Failed):
-        kind = DivergedError if outcome.diverged else RuntimeError
-        raise kind(f"{image.name}: {outcome.reason}")
-    if outcome.target is None:
-        found = segments_of(outcome.labels, image, config.segment)
-    else:
-        mask = np.isin(outcome.labels, outcome.target)
-        found = Segments(outcome.labels, mask, outcome.target)
+def _segmentation(case: ImageCase, name: str, outcomes: list[Outcome | None]) -> Segmentation:
+    """The pieces' outcomes as one result; None of a piece that shows one single colour."""
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            kind = DivergedError if outcome.diverged else RuntimeError
+            raise kind(f"{name}: {outcome.reason}")
+    fits = [outcome if isinstance(outcome, Fitted) else None for outcome in outcomes]
+    whole = case.join(
+        [None if fit is None else fit.labels for fit in fits],
+        [None if fit is None else fit.target for fit in fits],
+    )
+    done = [fit for fit in fits if fit is not None]
+    middle = done[len(done) // 2]
+    notes = dict.fromkeys(note for fit in done for note in fit.notes)
     return Segmentation(
-        found.labels,
-        found.mask,
-        found.target,
-        outcome.history,
-        outcome.steps,
-        outcome.label_maps,
-        outcome.seconds,
-        outcome.notes,
+        whole.labels,
+        whole.mask,
+        whole.target,
+        middle.history,
+        middle.steps,
+        middle.label_maps,
+        sum(fit.seconds for fit in done),
+        (*case.notes, *notes, *whole.notes(name)),
     )

@@ -62,3 +62,28 @@ def test_running_statistics_are_left_out_and_strangers_refused():
     assert from_torch({"bn1.running_mean": np.zeros(4), "bn1.num_batches_tracked": 3}) == {}
     with pytest.raises(ValueError, match=r"module\.conv1\.weight"):
         from_torch({"module.conv1.weight": np.zeros((4, 3, 3, 3))})
+    with pytest.raises(ValueError, match=r"conv1\.weigth"):
+        from_torch({"conv1.weigth": np.zeros((4, 3, 3, 3))})
+
+
+def test_shapes_of_other_layers_are_refused():
+    for name, shape, expected in [
+        ("conv1.weight", (3,), "(out, in, kh, kw)"),
+        ("conv2.0.proj_1x1_1.weight", (4, 4, 3, 3), "(out, in, 1, 1)"),
+        ("conv2.0.spatial_gating.conv0.weight", (4, 4, 5, 5), "(C, 1, kh, kw)"),
+        ("convdeform.offset", (2, 18, 8, 6), "(1, C, H, W)"),
+        ("bn1.bias", (4, 1), "(C,)"),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            from_torch({name: np.zeros(shape)})
+        text = f"The state dict's {name!r} has the shape {shape}; it must be {expected}."
+        assert str(caught.value) == text
+
+
+def test_what_is_no_state_dict_is_refused():
+    with pytest.raises(TypeError, match="takes a state dict, not a str"):
+        from_torch("model.pth")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="holds no numbers"):
+        from_torch({"conv1.bias": "zeros"})
+    with pytest.raises(TypeError, match="takes parameters, not a int"):
+        to_torch(3)  # pyright: ignore[reportArgumentType]

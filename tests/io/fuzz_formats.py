@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image as PilImage
 
 from s3net_jax.config import Config
@@ -42,6 +43,12 @@ def originals(folder: Path) -> list[Path]:
     deep.save(folder / "h.tif")
     grey.save(folder / "i.tif", save_all=True, append_images=[grey] * 4)
     color.save(folder / "j.tif", compression="tiff_lzw")
+    wide = rgb.astype(np.float64).transpose(2, 0, 1)
+    options: Any = {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"}
+    tifffile.imwrite(
+        folder / "q.tif", wide.astype(np.uint32), predictor=True, tile=(32, 48), **options
+    )
+    tifffile.imwrite(folder / "r.tif", np.stack([wide[0]] * 3), photometric="miniswhite")
     values, _ = ball((33, 36, 5))
     save_nifti(folder / "k.nii", values)
     save_nifti(folder / "l.nii.gz", values)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from s3net_jax.config import Config
 from s3net_jax.io import InputError, SliceView, read_dicom, write_nifti, write_seg
 from s3net_jax.io.dicom import is_dicom, series_of
+from s3net_jax.run.cases import VolumeCase
 from tests.volumes import ball, save_dicom
 
 pydicom = pytest.importorskip("pydicom")
@@ -79,9 +82,13 @@ def test_a_series_without_identifiers_gets_no_segmentation_object(tmp_path: Path
 def test_inverted_and_padded(tmp_path: Path) -> None:
     values, _ = ball()
     volume = read_dicom(save_dicom(tmp_path / "a", values, PhotometricInterpretation="MONOCHROME1"))
-    for n in range(values.shape[2]):
-        part = values[..., n].astype(float)
-        np.testing.assert_allclose(volume.voxels[..., n], part.max() + part.min() - part)
+    np.testing.assert_array_equal(volume.voxels, values)
+    assert volume.white_is_zero, "slices of other ranges are turned round at one value"
+    config = Config().replace(input={"window": "-1000,200"})
+    shown = VolumeCase(volume, config, (-1000, 200)).piece(0)
+    assert shown is not None
+    expected = 1 - np.clip((SliceView(volume)[0] + 1000) / 1200, 0, 1)
+    np.testing.assert_allclose(shown.pixels, expected, atol=1e-6)
     padded = values.copy()
     padded[:3] = 3000
     volume = read_dicom(save_dicom(tmp_path / "b", padded, PixelPaddingValue=4024))
@@ -112,6 +119,67 @@ def test_colours_and_frames(tmp_path: Path) -> None:
     volume = read_dicom([tmp_path / "film.dcm"])
     np.testing.assert_array_equal(SliceView(volume).of(volume.voxels), frames)
     assert "does not say where" in volume.notes[0]
+
+
+def test_frames_are_rescaled_by_their_own_groups(tmp_path: Path) -> None:
+    values, _ = ball((20, 16, 4))
+    (path,) = save_dicom(tmp_path, values[..., :1])
+    data = pydicom.dcmread(path)
+    order, slopes = [2, 0, 3, 1], [0.5, 2.0, 1.0, 4.0]
+
+    def group(name: str, **elements) -> Any:
+        item, groups = pydicom.Dataset(), pydicom.Dataset()
+        for tag, value in elements.items():
+            setattr(item, tag, value)
+        setattr(groups, name, [item])
+        return groups
+
+    frames = []
+    for place, slope in zip(order, slopes, strict=True):
+        frame = group("PlanePositionSequence", ImagePositionPatient=[0, 0, 5.0 * place])
+        scale = {"RescaleSlope": str(slope), "RescaleIntercept": "-1024"}
+        frame.update(group("PixelValueTransformationSequence", **scale))
+        frames.append(frame)
+    stored = [(values[..., n].T + 1024) / slope for n, slope in zip(order, slopes, strict=True)]
+    data.PixelData = np.stack(stored).astype(np.uint16).tobytes()
+    data.NumberOfFrames, data.PerFrameFunctionalGroupsSequence = 4, frames
+    data.SharedFunctionalGroupsSequence = [
+        group("PlaneOrientationSequence", ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    ]
+    data.save_as(path)
+    np.testing.assert_allclose(read_dicom([path]).voxels, values, atol=4)
+
+
+def test_floating_point_pixels(tmp_path: Path) -> None:
+    values, _ = ball((20, 16, 1))
+    (path,) = save_dicom(tmp_path, values)
+    data = pydicom.dcmread(path)
+    for name in ("PixelData", "RescaleSlope", "RescaleIntercept"):
+        delattr(data, name)
+    data.BitsAllocated = 32
+    data.FloatPixelData = (values[..., 0].T / np.float32(3)).tobytes()
+    data.save_as(path)
+    np.testing.assert_allclose(read_dicom([path]).voxels, values / 3, rtol=1e-6)
+
+
+def test_a_missing_decoder_is_no_broken_file(tmp_path: Path) -> None:
+    from pydicom.uid import JPEGLosslessSV1
+
+    (path,) = save_dicom(tmp_path, ball((20, 16, 1))[0])
+    for syntax, words in [
+        (JPEGLosslessSV1, "JPEG Lossless.*for which a decoder is missing: pip install pylibjpeg"),
+        ("1.2.840.10008.1.2.4.102", "MPEG-4.*, which is not read: save it uncompressed"),
+        ("1.2.3.4", r"compressed as 1\.2\.3\.4, which is not read"),
+    ]:
+        data = pydicom.dcmread(path)
+        data.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+        data.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+        data["PixelData"].VR = "OB"
+        data.save_as(tmp_path / "b.dcm")
+        if syntax == JPEGLosslessSV1 and pydicom.pixels.get_decoder(syntax).is_available:
+            continue
+        with pytest.raises(InputError, match=words):
+            read_dicom([tmp_path / "b.dcm"])
 
 
 def test_odd_series(tmp_path: Path) -> None:

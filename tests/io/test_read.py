@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,6 +176,7 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         "text.png": (b"This is no picture.\n" * 9, "this is text"),
         "page.png": (b"%PDF-1.7 \0\1", "a PDF"),
         "scan.png": (b"\0" * 128 + b"DICM", "DICOM"),
+        "scan.nii.gz": (b"\x1f\x8b\x08\0", "a NIfTI volume, of which the command segments"),
         "empty.png": (b"", "empty"),
         "noise.png": (bytes(range(256)), "not an image"),
         "bomb.png": (png_header(20_000, 20_000), "million pixels"),
@@ -217,12 +220,36 @@ def test_bad_pictures_say_what_is_wrong(tmp_path: Path) -> None:
         (np.eye(20).astype(complex), "complex"),
         (np.array([["a", "b"]]), "numbers are needed"),
         (np.random.default_rng(0).random((20, 20, 4)), "opacity"),
+        (np.ma.masked_array(np.eye(20), np.eye(20) > 0), "is masked"),
+        ([[1, 2], [1]], "no array of numbers"),
     ],
 )
-def test_bad_arrays_say_what_is_wrong(array: np.ndarray, words: str) -> None:
+def test_bad_arrays_say_what_is_wrong(array: Any, words: str) -> None:
     with pytest.raises(InputError) as caught:
         from_array(array)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+    import jax
+
+    for source in (None, b"content", {}):
+        with pytest.raises(TypeError, match="path, a PIL image or an array"):
+            as_image(source)
+    with pytest.raises(TypeError, match="traced array"):
+        jax.jit(as_image)(np.eye(20))
+    content = encoded(tmp_path, "x.png")[:4000]
+    with pytest.raises(InputError, match="broken or cut off"):
+        as_image(PilImage.open(io.BytesIO(content)))
+
+
+def test_a_window_holds_for_arrays_too() -> None:
+    values = np.arange(400).reshape(20, 20)
+    image = as_image(values, (100, 200))
+    assert image.window == (100, 200) and not image.notes
+    np.testing.assert_allclose(image.pixels, np.clip((values - 100) / 100, 0, 1), atol=1e-6)
+    notes = as_image(values.astype(np.uint8), (100, 200)).notes
+    assert notes == ("The array has 8 bits: the window is not applied to it.",)
 
 
 def test_lab_is_shown_in_rgb() -> None:

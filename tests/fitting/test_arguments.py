@@ -1,0 +1,76 @@
+"""``fit``, ``fit_batch`` and ``grid`` say what is wrong with their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import s3net_jax as s3
+from s3net_jax.fitting import initial_params
+
+KEY = jax.random.key(0)
+KEYS = jax.random.split(KEY, 2)
+CONFIG = s3.preset("fast").replace(model={"channels": 4}, fit={"steps": 1})
+IMAGE = np.zeros((16, 16, 3), np.float32)
+BYTES = IMAGE.astype(np.uint8)
+MANY = s3.grid(CONFIG, weight_ce=(1, 2, 3))
+DEVICE = jax.devices()[0]
+fit: Callable[..., Any] = s3.fit
+batch: Callable[..., Any] = s3.fit_batch
+grid: Callable[..., Any] = s3.grid
+
+MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: fit(KEY, BYTES, CONFIG), TypeError, r"given is uint8: s3net_jax\.prepare"),
+    (lambda: fit(KEY, IMAGE > 0, CONFIG), TypeError, "given is bool"),
+    (lambda: fit(KEY, IMAGE + 1j, CONFIG), TypeError, "given is complex"),
+    (lambda: fit(KEY, "a.png", CONFIG), TypeError, "not a str"),
+    (lambda: fit(KEY, IMAGE, "fast"), TypeError, r"s3net_jax\.preset\('fast'\)"),
+    (lambda: fit(0, IMAGE, CONFIG), TypeError, r"The key is 0: give a PRNG key"),
+    (lambda: fit(KEYS, IMAGE, CONFIG), ValueError, r"keys of the shape \(2,\)"),
+    (lambda: fit(KEY, IMAGE, CONFIG, hyper={}), TypeError, "hyper is a dict"),
+    (lambda: fit(KEY, IMAGE, CONFIG, hyper=MANY), ValueError, r"weight_ce has the shape \(3,\)"),
+    (lambda: fit(KEY, IMAGE, CONFIG, transforms=[1]), ValueError, r"shape \(1,\); for 1 steps"),
+    (lambda: fit(KEY, IMAGE, CONFIG, params={}), ValueError, r"missing auxiliary\.bias"),
+    (lambda: batch(KEYS, BYTES, CONFIG), TypeError, "given is uint8"),
+    (lambda: batch([0, 1], IMAGE, CONFIG), TypeError, "give a PRNG key"),
+    (lambda: batch(KEYS, IMAGE, "fast"), TypeError, "where a Config is expected"),
+    (lambda: batch(KEYS, IMAGE[None, None], CONFIG), ValueError, r"\(1, 1, 16, 16, 3\)"),
+    (lambda: batch(KEYS, IMAGE, CONFIG, hyper={}), TypeError, "hyper is a dict"),
+    (lambda: batch(KEYS, IMAGE, CONFIG, devices=[]), ValueError, r"devices is \[\]"),
+    (lambda: batch(KEYS, IMAGE, CONFIG, devices=2), ValueError, "devices is 2"),
+    (lambda: batch(KEYS, IMAGE, CONFIG, devices=[DEVICE] * 2), ValueError, "more than once"),
+    (lambda: grid(CONFIG, weight_ce=1), TypeError, r"weight_ce is 1: .*weight_ce=\(1, 1\.2\)"),
+    (lambda: grid(CONFIG, weight_ce="1,2"), TypeError, "a sequence of numbers"),
+    (lambda: grid(CONFIG, weight_ce=["a"]), TypeError, "a sequence of numbers"),
+    (lambda: grid(CONFIG, weight_ce=np.ones((2, 2))), TypeError, "a sequence of numbers"),
+    (lambda: grid("fast"), TypeError, "where a Config is expected"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), MISTAKES)
+def test_mistakes_are_named(call: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        call()
+    assert str(caught.value).endswith(".")
+
+
+def test_unknown_parameters_are_named() -> None:
+    params = s3.interop.to_torch(initial_params(KEY, CONFIG.model, (16, 16)))
+    params = s3.interop.from_torch({k: v for k, v in params.items() if k != "conv1.bias"})
+    params["foot"] = params.pop("head")
+    missing = r"missing head\.bias, head\.kernel, stem\.bias; unknown foot\.bias, foot\.kernel"
+    with pytest.raises(ValueError, match=missing):
+        fit(KEY, IMAGE, CONFIG, params=params)
+
+
+def test_numbers_of_any_sequence_and_old_keys_are_taken() -> None:
+    values = grid(CONFIG, weight_ce=np.array([1.0, 2.0]), momentum=range(1))
+    np.testing.assert_array_equal(values.weight_ce, [1, 2])
+    traced = jax.jit(lambda w: grid(CONFIG, weight_ce=(w, 2 * w)).weight_ce)(3.0)
+    np.testing.assert_array_equal(traced, [3, 6])
+    old = jax.random.PRNGKey(0)
+    assert jax.eval_shape(lambda key: fit(key, IMAGE, CONFIG), old).labels.shape == (16, 16)
