@@ -158,7 +158,7 @@ def test_float32_in_a_program_of_64_bits(images):
     """The dynamic numbers must not widen what they are multiplied with."""
     chosen = config(steps=2).replace(model={"dtype": "float32"})
     hyper = grid(chosen, weight_ce=(1.0, 1.2))
-    assert hyper.weight_ce.dtype == np.float64
+    assert jnp.asarray(hyper.weight_ce).dtype == np.float64
     assert fit_batch(keys(2), images[:2], chosen).logits.dtype == np.float32
     mapped = jax.vmap(
         lambda numbers: fit(keys(1)[0], jnp.asarray(images[0]), chosen, hyper=numbers)
