@@ -116,6 +116,7 @@ def _read_file(pydicom: Any, path: Path) -> list[Frame]:
     try:
         with quiet():
             data = pydicom.dcmread(path, force=path.suffix.lower() in (".dcm", ".dicom", ".ima"))
+            _drop_unreadable(data)
             if (
                 not any(tag in data for tag in _PIXELS)
                 or "Rows" not in data
@@ -137,6 +138,15 @@ def _read_file(pydicom: Any, path: Path) -> list[Frame]:
         raise InputError(f"{name} does not fit into memory: crop or split it first.") from None
     except Exception as error:  # a decoder that is missing, or anything on broken data
         raise broken(name, error) from error
+
+
+def _drop_unreadable(data: Any) -> None:
+    """Elements are parsed when they are asked for, and a broken one raises only then."""
+    for tag in list(data.keys()):
+        try:
+            data[tag]
+        except Exception:
+            del data[tag]
 
 
 def _pixels(data: Any) -> np.ndarray:

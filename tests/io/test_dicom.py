@@ -218,3 +218,11 @@ def test_broken_files_get_one_sentence(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InputError) as caught:
         read_dicom([tmp_path / "a.dcm"])
     assert "a.dcm" in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_an_element_that_can_not_be_read_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    (path,) = save_dicom(tmp_path / "a", ball((33, 36, 1))[0])
+    content = path.read_bytes()
+    assert content.count(b"\x08\x00\x60\x00CS") == 1  # Modality
+    path.write_bytes(content.replace(b"\x08\x00\x60\x00CS", b"\x08\x00\x60\x00Cs"))
+    assert read_dicom([path]).voxels.shape == (33, 36, 1)
