@@ -10,16 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from s3net_jax.config import Config
-from s3net_jax.presets import preset
 from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from s3net_jax.terminal import QuietDisplay
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
+from tests.run import small
+from tests.run.small import CONFIG
 from tests.volumes import OBLIQUE, ball, save_dicom, save_nifti
-
-CONFIG = preset("fast").replace(input={"size": 32}, fit={"steps": 3})
 
 
 @pytest.fixture(autouse=True)
@@ -27,17 +25,8 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     install_fit(monkeypatch)
 
 
-def run(tmp_path: Path, *inputs: Path, config: Config = CONFIG, **options: Any) -> Summary:
-    engine = LocalEngine(config, batch=options.pop("batch", None))
-    return segment_inputs(
-        inputs,
-        tmp_path / "out",
-        config,
-        engine=engine,
-        draw=overlay,
-        listener=QuietDisplay(),
-        **options,
-    )
+def run(tmp_path: Path, *inputs: Path, **options: Any) -> Summary:
+    return small.run(tmp_path, *inputs, **{"batch": None, **options})
 
 
 def record(tmp_path: Path) -> dict[str, Any]:
