@@ -17,7 +17,7 @@ _POLARITY = 0.1  # of the sides: difference of spread that settles which side is
 
 
 def best_clusters(labels: np.ndarray, image: np.ndarray, config: SegmentConfig) -> tuple[int, ...]:
-    """The clusters that together make the best target, by :meth:`Splits.score`.
+    """The clusters that together make the best target, by :meth:`Splits.scores`.
 
     Candidates are every single cluster, and the 1, 2, ... darkest and brightest clusters
     together: a lesion whose core and rim are two clusters is one target. Each candidate is
@@ -37,7 +37,7 @@ def best_clusters(labels: np.ndarray, image: np.ndarray, config: SegmentConfig) 
     for chosen in candidates(labels, pixels @ LUMA):
         raw = np.isin(labels, chosen)
         mask = clean(raw, config)
-        value = splits.score(mask, raw & ~mask)
+        value = float(splits.scores(mask[None], (raw & ~mask)[None])[0])
         if value > best_score:
             best, best_score = chosen, value
     return best
@@ -50,12 +50,12 @@ class Splits:
         weight = center_weight(pixels.shape[:2], _CENTER_SIGMA).ravel().astype(np.float64)
         colors = pixels.reshape(-1, 3).astype(np.float64)
         moments = (np.ones(len(colors)), *colors.T, (colors**2).sum(1))
-        self._weighted = [weight * moment for moment in moments]
+        self._weighted = np.stack([weight * moment for moment in moments])
         y, x = _offsets(pixels.shape[:2])
         self._away = (y**2 + x**2).ravel()
 
-    def score(self, mask: np.ndarray, ignored: np.ndarray) -> float:
-        """How well ``mask`` splits the image into an object and its surroundings, in [0, 1].
+    def scores(self, masks: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+        """How well masks split the image into an object and its surroundings, (N,) in [0, 1].
 
         The share of the colours' variance that the split explains, with pixels weighted by their
         distance from the centre (between-class over total variance, as in Otsu's method), times
@@ -64,25 +64,27 @@ class Splits:
         the object. Too small, too large and faint targets all explain little.
 
         Args:
-          mask: (H, W) bool, the cleaned candidate.
-          ignored: (H, W) bool, what the clean-up took from it: neither object nor surroundings,
-            so that the air around a body does not speak against the lungs.
+          masks: (N, H, W) bool, the cleaned candidates.
+          ignored: (N, H, W) bool, what the clean-up took from them: neither object nor
+            surroundings, so that the air around a body does not speak against the lungs.
         """
-        # Where a pixel belongs: 0 around, 1 inside, 2 and 3 the same, but ignored.
-        place = (mask + 2 * ignored.astype(np.intp)).ravel()
-        sums = [np.bincount(place, values, 4)[:2] for values in self._weighted]
-        (outside, inside), (*colors, squares) = sums[0], np.array(sums[1:])
-        if inside <= 0 or outside <= 0:
-            return 0.0
-        total = inside + outside
+        sides = np.stack((~masks, masks), dtype=np.float64).reshape(2, len(masks), -1)
+        count = sides.sum(2)
+        # Not products of BLAS, whose threads would wait for those that compute already.
+        far = np.einsum("smn,n->sm", sides, self._away)
+        spread = np.sqrt(far / np.maximum(count, 1))
+        sides *= ~ignored.reshape(len(masks), -1)
+        weights, *colors, squares = np.einsum("kn,smn->ksm", self._weighted, sides)
+        outside, inside = weights
+        split = (inside > 0) & (outside > 0)
+        some = np.where(split, weights, 1)  # whatever it is of those that are no split
+        total = some.sum(0)
         mean = np.sum(colors, 1) / total
-        variance = squares.sum() / total - float((mean**2).sum())
-        apart = [of[1] / inside - of[0] / outside for of in colors]
-        between = inside * outside / total**2 * sum(part**2 for part in apart)
+        variance = squares.sum(0) / total - (mean**2).sum(0)
+        apart = [of[1] / some[1] - of[0] / some[0] for of in colors]
+        between = some[0] * some[1] / total**2 * sum(part**2 for part in apart)
         explained = between / (variance + 1e-6)
-        far, count = np.bincount(place, self._away, 4), np.bincount(place, minlength=4)
-        spread = np.sqrt((far[:2] + far[2:]) / np.maximum(count[:2] + count[2:], 1))
-        return float(explained / (1 + np.exp((spread[1] - spread[0]) / _POLARITY)))
+        return split * explained / (1 + np.exp((spread[1] - spread[0]) / _POLARITY))
 
 
 def center_weight(shape: tuple[int, ...], sigma: float) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
+from s3net_jax.cores import in_threads
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.auto import Splits, candidates
 from s3net_jax.masks.cleanup import clean
@@ -19,6 +20,7 @@ __all__ = ["Proposal", "best_proposal"]
 
 _SIDE = 128  # label maps are looked at with no more pixels a side
 _SMALLEST = 0.002  # of the image: smaller groups of clusters are no target
+_TOGETHER = 1 << 18  # pixels of groups that are looked at together: they stay in the cache
 _CENTRAL = 0.3  # of the weight of the main part: lighter ones are no part of the target
 
 
@@ -28,7 +30,7 @@ class Proposal:
 
     Attributes:
       index: the label map that it comes from.
-      score: of :meth:`s3net_jax.masks.auto.Splits.score`, in [0, 1].
+      score: of :meth:`s3net_jax.masks.auto.Splits.scores`, in [0, 1].
       mask: (h, w) bool.
       ignored: (h, w) bool, what belongs to its clusters but lies at the image's border.
     """
@@ -61,23 +63,32 @@ def best_proposal(
     small = np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX))
     outside, pixels = vignette(small), small.astype(np.float32) / 255
     luminance, splits = pixels @ LUMA, Splits(pixels)
-    best: Proposal | None = None
-    seen: set[bytes] = set()
-    for index, labels in enumerate(label_maps):
+
+    def groups(labels: np.ndarray) -> list[bytes]:
         labels = every(labels, step)
         values, places = np.unique(labels, return_inverse=True)
-        for chosen in candidates(labels, luminance, outside):
-            raw = np.isin(values, chosen)[places] & ~outside
-            if raw.mean() < _SMALLEST:
-                continue
-            bits = np.packbits(raw).tobytes()
-            if bits in seen:
-                continue
-            seen.add(bits)
-            mask = clean(raw, config)
-            value = splits.score(mask, (raw & ~mask) | outside)
-            if best is None or value > best.score:
-                best = Proposal(index, value, mask, raw & ~mask)
-    if best is None:
-        return None
-    return Proposal(best.index, best.score, central_parts(best.mask, _CENTRAL), best.ignored)
+        chosen = [np.isin(values, group) for group in candidates(labels, luminance, outside)]
+        if not chosen:
+            return []
+        raw = np.array(chosen).take(places, 1) & ~outside
+        large = raw.mean((1, 2)) >= _SMALLEST
+        return [bits.tobytes() for bits in np.packbits(raw[large].reshape(-1, first.size), 1)]
+
+    def best_of(some: list[tuple[int, bytes]]) -> Proposal:
+        bits = np.array([np.frombuffer(bits, np.uint8) for _, bits in some])
+        raw = np.unpackbits(bits, 1, count=first.size).view(bool).reshape(-1, *first.shape)
+        masks = clean(raw, config)
+        left = raw & ~masks
+        scores = splits.scores(masks, left | outside)
+        n = int(scores.argmax())
+        return Proposal(some[n][0], float(scores[n]), masks[n].copy(), left[n].copy())
+
+    indices: dict[bytes, int] = {}  # of the first label map with that group
+    for index, found in enumerate(in_threads(groups, label_maps, first.size)):
+        for bits in found:
+            indices.setdefault(bits, index)
+    proposals = [(index, bits) for bits, index in indices.items()]
+    count = max(1, _TOGETHER // first.size)
+    portions = [proposals[n : n + count] for n in range(0, len(proposals), count)]
+    best = max(in_threads(best_of, portions, first.size), key=lambda one: one.score, default=None)
+    return best and replace(best, mask=central_parts(best.mask, _CENTRAL))

@@ -1,47 +1,28 @@
 """How much is done at once: fits as the memory holds, measured on the compiled program;
-processes; threads."""
+processes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from s3net_jax.config import Config
+from s3net_jax.cores import usable_cores
 from s3net_jax.io import prepared_shape
-from s3net_jax.run.environment import usable_cores
 
 __all__ = [
-    "PIXELS_HELD",
     "free_bytes",
-    "in_threads",
     "most_at_once",
     "processes_at_once",
     "useful_at_once",
 ]
-
-A = TypeVar("A")
-B = TypeVar("B")
-PIXELS_HELD = 1 << 26
-"""Pixels of images that threads work on, about: twenty to thirty bytes each."""
 
 _SHARE = {"cpu": 0.5}  # of what is free: the rest of the machine lives there, too
 _SHARE_OTHERS = 0.8
 _PROCESS, _MAPS = 450 << 20, 64
 _USEFUL = {"cpu": 1}  # more at once gain nothing there (benchmarks/results), and come later
 _USEFUL_OTHERS = 64
-
-
-def in_threads(function: Callable[[A], B], items: Collection[A], pixels: int) -> list[B]:
-    """``function`` of every item, on several cores; for what lets other threads run meanwhile.
-
-    ``pixels``: of an item's image; of large ones fewer are worked on at once."""
-    threads = min(usable_cores(), len(items), PIXELS_HELD // max(pixels, 1))
-    if threads < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, items))
 
 
 def useful_at_once(devices: Sequence[Any] | None) -> int:

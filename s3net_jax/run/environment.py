@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from typing import Any
 
-__all__ = ["cpu_kernels", "devices", "implementations", "usable_cores", "versions"]
+from s3net_jax.cores import usable_cores
+
+__all__ = ["cpu_kernels", "devices", "implementations", "versions"]
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 
@@ -36,12 +37,6 @@ def devices() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
     }
-
-
-def usable_cores() -> int:
-    """Processor cores, as the system counts them, that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def cpu_kernels() -> str:

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s3net_jax.config import Config, ConfigError
+from s3net_jax.cores import PIXELS_HELD, usable_cores
 from s3net_jax.io import InputError, OutputError, make_folder, parse_window, remove_leftovers
 from s3net_jax.masks import check_target
 from s3net_jax.run.alone import alone
-from s3net_jax.run.capacity import PIXELS_HELD
 from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
 from s3net_jax.run.discover import Source, discover
 from s3net_jax.run.engine import Engine
-from s3net_jax.run.environment import usable_cores
 from s3net_jax.run.film import shown_fits, thinned
 from s3net_jax.run.finish import Finisher, Fits, Key
 from s3net_jax.run.known import known_names

@@ -34,6 +34,8 @@ def test_score(share, ignored):
     mask, apart = random.random((9, 12)) < share, random.random((9, 12)) < ignored
     pixels = random.random((9, 12, 3)).astype(np.float32)
     pixels[mask] *= 0.5
-    found = Splits(pixels).score(mask, apart)
+    masks, ignored = (np.stack((part, ~part, part)) for part in (mask, apart))
+    found = Splits(pixels).scores(masks, ignored)
     # The weights are single precision.
-    assert found == pytest.approx(slow(mask, apart, pixels), rel=1e-5)
+    expected = [slow(*pair, pixels) for pair in zip(masks, ignored, strict=True)]
+    np.testing.assert_allclose(found, expected, 1e-5)

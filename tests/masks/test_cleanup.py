@@ -44,6 +44,30 @@ def test_flips_and_turns_commute(mask: np.ndarray, config: SegmentConfig) -> Non
         np.testing.assert_array_equal(clean(move(mask), config), move(clean(mask, config)))
 
 
+@given(st.lists(hnp.arrays(bool, (11, 14)), min_size=1, max_size=5), configs)
+def test_many_masks_at_once_are_one_by_one(several: list[np.ndarray], config) -> None:
+    stack = np.stack(several)
+    for function in (lambda mask: clean(mask, config), border_regions, drop_border, fill_holes):
+        np.testing.assert_array_equal(function(stack), [function(mask) for mask in several])
+    nested = clean(np.stack((stack, ~stack)), config)
+    np.testing.assert_array_equal(nested[1], [clean(~mask, config) for mask in several])
+
+
+def test_masks_of_every_kind_at_once() -> None:
+    """Where the border gives way in some, and nothing or everything is left in others."""
+    empty, full = box(), ~box()
+    both = box((0, 6, 0, 40), (10, 20, 10, 20), (30, 31, 30, 31))
+    cut, ring = (
+        box((0, 25, 5, 30), (35, 37, 35, 37)),
+        box((10, 30, 10, 30)) & ~box((15, 25, 15, 25)),
+    )
+    several = [empty, both, full, cut, ring, empty, both.T]
+    for config in (SegmentConfig(), SegmentConfig(fill_holes=False), NOTHING):
+        found = clean(np.stack(several), config)
+        np.testing.assert_array_equal(found, [clean(mask, config) for mask in several])
+    assert clean(np.zeros((0, 9, 9), bool), SegmentConfig()).shape == (0, 9, 9)
+
+
 @given(masks)
 def test_everything_off_changes_nothing(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(clean(mask, NOTHING), mask)

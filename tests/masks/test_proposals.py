@@ -47,6 +47,20 @@ def test_the_map_that_shows_the_target_wins() -> None:
     assert dice(found.mask, truth) > 0.99 and not found.ignored.any()
 
 
+def test_of_equal_proposals_the_first_counts_on_any_number_of_cores(monkeypatch) -> None:
+    image, truth = scene()
+    maps = [noise(0, 3 + n % 9) for n in range(20)] + [truth.astype(int), 5 - truth.astype(int)]
+    for cores in (1, 4):
+        monkeypatch.setattr("s3net_jax.cores.usable_cores", lambda cores=cores: cores)
+        found = best_proposal(maps, image, CONFIG)
+        assert found is not None and found.index == 20
+        assert dice(found.mask, truth) > 0.99
+        shuffled = best_proposal(maps[::-1], image, CONFIG)
+        assert shuffled is not None and shuffled.index == 0
+        assert shuffled.score == found.score
+        np.testing.assert_array_equal(shuffled.mask, found.mask)
+
+
 def test_a_target_in_two_clusters() -> None:
     image, truth = scene()
     halves = np.where(truth, 1 + (np.arange(SIDE) > 50), 0)

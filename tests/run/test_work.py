@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
-import time
 from typing import Any
 
 import jax
@@ -14,8 +12,7 @@ import pytest
 from s3net_jax.config import ConfigError
 from s3net_jax.io import from_array
 from s3net_jax.presets import preset
-from s3net_jax.run import capacity
-from s3net_jax.run.capacity import free_bytes, in_threads, most_at_once
+from s3net_jax.run.capacity import free_bytes, most_at_once
 from s3net_jax.run.chunks import Job, chunks
 from s3net_jax.run.outcome import Failed, Fitted, Piece
 from s3net_jax.run.work import Fitter
@@ -167,24 +164,3 @@ def test_few_images_wait() -> None:
     for chunk in chunks(jobs(), keep, 4):
         waiting -= len(chunk.jobs)
     assert waiting == 0 and worst <= 17
-
-
-def test_threads_do_what_one_does_and_fewer_of_large_images(monkeypatch) -> None:
-    monkeypatch.setattr(capacity, "usable_cores", lambda: 3)
-    running, most, lock = 0, 0, threading.Lock()
-
-    def double(n: int) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.02)
-        with lock:
-            running -= 1
-        return 2 * n
-
-    for pixels, threads in ((100, 3), (capacity.PIXELS_HELD // 2, 2), (capacity.PIXELS_HELD, 1)):
-        most = 0
-        assert in_threads(double, range(9), pixels) == [2 * n for n in range(9)]
-        assert most == threads
-    assert in_threads(double, [], 100) == []
