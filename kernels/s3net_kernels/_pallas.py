@@ -40,7 +40,6 @@ __all__ = [
     "store",
     "sum_dtype",
     "unavailable",
-    "with_gradient_of",
     "zeros_for_sums",
 ]
 
@@ -242,13 +241,3 @@ def split(index: Array, size: int) -> tuple[Array, Array]:
 def power_of_two(count: int) -> int:
     """The smallest power of two that is at least ``count``."""
     return 1 << max(count - 1, 0).bit_length()
-
-
-def with_gradient_of(plain: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` with the gradient of ``plain``, which computes the same without kernels."""
-    wrapped = jax.custom_vjp(function)
-    wrapped.defvjp(
-        lambda *args: (function(*args), args),
-        lambda args, cotangents: jax.vjp(plain, *args)[1](cotangents),
-    )
-    return wrapped

@@ -110,7 +110,7 @@ def test_dynamic_numbers_do_not_recompile(image):
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_the_whole_fit_can_be_differentiated(image, mode):
     # Gradients of their own, as all implementations but the reference have, are reverse mode's.
-    implementation = {"reverse": "xla", "forward": "reference"}[mode]
+    implementation = {"reverse": "auto", "forward": "reference"}[mode]
     changes = {"channels": 4, "blocks": 1, "implementation": implementation, "dtype": "float64"}
     config = small("released", model=changes).replace(fit={"steps": 2})
 

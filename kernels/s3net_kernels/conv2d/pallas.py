@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._batching import fold_images
-from s3net_kernels._pallas import decline, unavailable, with_gradient_of
+from s3net_kernels._gradient import with_gradient_of
+from s3net_kernels._pallas import decline, unavailable
 from s3net_kernels.conv2d import pallas_kernels as kernels
 from s3net_kernels.conv2d import xla
 

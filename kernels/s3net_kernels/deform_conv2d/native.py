@@ -7,12 +7,12 @@ Backward samples again.
 from __future__ import annotations
 
 import functools
-from typing import cast
+from collections.abc import Callable
 
-import jax
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._gradient import differentiable
 from s3net_kernels._native import (
     call,
     packed_columns,
@@ -23,6 +23,7 @@ from s3net_kernels._native import (
     unsupported,
 )
 from s3net_kernels._varying import zeros
+from s3net_kernels.deform_conv2d import xla
 
 __all__ = ["deform_conv2d", "supports", "unavailable"]
 
@@ -40,24 +41,23 @@ def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | Non
     kind = compute_dtype(x, offset, mask, w, b)
     bias = zeros((w.shape[3],), kind, x) if b is None else b.astype(kind)
     rest = (a.astype(kind) for a in (offset, mask, w))
-    y = _deform(x.astype(storage_dtype(x, kind)), *rest, bias, reduced())
-    return cast(Array, y).astype(x.dtype)
+    y = _deform(reduced())(x.astype(storage_dtype(x, kind)), *rest, bias)
+    return y.astype(x.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
-def _deform(x: Array, offset: Array, mask: Array, w: Array, b: Array, low: int) -> Array:
-    columns, features = w.size // w.shape[3], w.shape[3]
-    packed = ((columns, packed_columns(features)), scratch_dtype(w.dtype))
-    results = [((*x.shape[:3], features), x.dtype), packed]
-    return call("deform_forward", results, x, offset, mask, w, b, reduced=low)[0]
+@functools.cache
+def _deform(low: int) -> Callable[..., Array]:
+    def value(x: Array, offset: Array, mask: Array, w: Array, b: Array, save: bool):
+        columns, features = w.size // w.shape[3], w.shape[3]
+        packed = ((columns, packed_columns(features)), scratch_dtype(w.dtype))
+        results = [((*x.shape[:3], features), x.dtype), packed]
+        return call("deform_forward", results, x, offset, mask, w, b, reduced=low)[0], ()
+
+    return differentiable(xla.deform_conv2d, value, functools.partial(_gradients, low))
 
 
-def _deform_fwd(x: Array, offset: Array, mask: Array, w: Array, b: Array, low: int):
-    return _deform(x, offset, mask, w, b, low), (x, offset, mask, w)
-
-
-def _deform_bwd(low: int, saved: tuple[Array, Array, Array, Array], dy: Array):
-    x, offset, mask, w = saved
+def _gradients(low: int, inputs: tuple[Array, ...], _kept: tuple[()], dy: Array):
+    x, offset, mask, w, _b = inputs
     columns, features = w.size // w.shape[3], w.shape[3]
     bands = -(-x.shape[1] // _BAND_ROWS)
     shapes = [
@@ -74,6 +74,3 @@ def _deform_bwd(low: int, saved: tuple[Array, Array, Array, Array], dy: Array):
         "deform_backward", results, x, offset, mask, w, dy.astype(x.dtype), reduced=low
     )
     return dx.astype(x.dtype), doffset, dmask, dw, db
-
-
-_deform.defvjp(_deform_fwd, _deform_bwd)

@@ -10,7 +10,8 @@ from s3net_kernels._batching import fold_images
 from s3net_kernels._bilinear import pixel_grid
 from s3net_kernels._config import settings
 from s3net_kernels._gather_sum import gather_sum
-from s3net_kernels._pallas import decline, unavailable, with_gradient_of
+from s3net_kernels._gradient import with_gradient_of
+from s3net_kernels._pallas import decline, unavailable
 from s3net_kernels.deform_conv2d import pallas_kernels as kernels
 from s3net_kernels.deform_conv2d import xla
 from s3net_kernels.deform_conv2d.pallas_backward import backward

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import cast
+from collections.abc import Callable
 
-import jax
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._gradient import differentiable
 from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
 from s3net_kernels._varying import zeros
+from s3net_kernels.depthwise_conv2d import xla
 
 __all__ = ["depthwise_conv2d", "supports", "unavailable"]
 
@@ -27,21 +28,22 @@ def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> A
     """See ``api.depthwise_conv2d``."""
     kind = compute_dtype(x, w, b)
     bias = zeros((x.shape[3],), kind, x) if b is None else b.astype(kind)
-    y = _convolve(x.astype(storage_dtype(x, kind)), w.astype(kind), bias, dilation)
-    return cast(Array, y).astype(x.dtype)
+    y = _convolution(dilation)(x.astype(storage_dtype(x, kind)), w.astype(kind), bias)
+    return y.astype(x.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _convolve(x: Array, w: Array, b: Array, dilation: int) -> Array:
-    return call("depthwise_forward", [(x.shape, x.dtype)], x, w, b, dilation=dilation)[0]
+@functools.cache
+def _convolution(dilation: int) -> Callable[..., Array]:
+    def value(x: Array, w: Array, b: Array, save: bool):
+        y = call("depthwise_forward", [(x.shape, x.dtype)], x, w, b, dilation=dilation)[0]
+        return y, ()
+
+    plain = functools.partial(xla.depthwise_conv2d, dilation=dilation)
+    return differentiable(plain, value, functools.partial(_gradients, dilation))
 
 
-def _convolve_fwd(x: Array, w: Array, b: Array, dilation: int):
-    return _convolve(x, w, b, dilation), (x, w)
-
-
-def _convolve_bwd(dilation: int, saved: tuple[Array, Array], dy: Array):
-    x, w = saved
+def _gradients(dilation: int, inputs: tuple[Array, ...], _kept: tuple[()], dy: Array):
+    x, w, _b = inputs
     (kh, kw, channels), kind = w.shape, w.dtype
     bands = -(-x.shape[1] // _BAND_ROWS)
     results = [
@@ -54,6 +56,3 @@ def _convolve_bwd(dilation: int, saved: tuple[Array, Array], dy: Array):
         "depthwise_backward", results, x, w[::-1, ::-1], dy.astype(x.dtype), dilation=dilation
     )
     return dx, dw, db
-
-
-_convolve.defvjp(_convolve_fwd, _convolve_bwd)

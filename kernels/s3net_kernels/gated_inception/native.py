@@ -7,12 +7,13 @@ computes the branches again.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import NamedTuple
 
-import jax
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._gradient import differentiable
 from s3net_kernels._native import (
     call,
     packed_columns,
@@ -22,6 +23,7 @@ from s3net_kernels._native import (
     unavailable,
 )
 from s3net_kernels._varying import zeros
+from s3net_kernels.gated_inception import xla
 from s3net_kernels.inception_depthwise import native as inception
 
 __all__ = ["gated_inception", "supports", "unavailable"]
@@ -78,30 +80,47 @@ def gated_inception(
     parameters = _Parameters(local_w, local_b, w, b, mix_w, mix_b)
     added = zeros((0, *x.shape[1:]), storage, x) if residual is None else residual
     options = _Options(branches, residual is not None, reduced(precision))
-    y = _gated(x.astype(storage), parameters, added.astype(storage), options)
-    return cast(Array, y).astype(x.dtype)
+    y = _gated(options)(x.astype(storage), parameters, added.astype(storage))
+    return y.astype(x.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _gated(x: Array, parameters: _Parameters, residual: Array, options: _Options) -> Array:
-    return _forward(x, parameters, residual, options, save=False)[0]
+@functools.cache
+def _gated(options: _Options) -> Callable[..., Array]:
+    def plain(x: Array, p: _Parameters, residual: Array) -> Array:
+        return xla.gated_inception(
+            x,
+            p.local_w,
+            p.local_b,
+            *inception.split_branches(p.w, p.b, options.branches),
+            p.mix_w,
+            p.mix_b,
+            residual if options.residual else None,
+            dilations=tuple(dilation for *_, dilation in options.branches),
+            precision="bfloat16" if options.reduced else None,
+        )
+
+    value = functools.partial(_value, options)
+    return differentiable(plain, value, functools.partial(_gradients, options))
 
 
-def _forward(x: Array, p: _Parameters, residual: Array, options: _Options, save: bool):
+def _value(options: _Options, x: Array, p: _Parameters, residual: Array, *, save: bool):
+    """With the local convolution's result and the gate."""
     gate = x.shape if save else (0, *x.shape[1:])
     results = [(shape, x.dtype) for shape in (x.shape, x.shape, gate)]
     results.append(((p.mix_w.shape[0], packed_columns(x.shape[3])), scratch_dtype(p.w.dtype)))
     attributes = {"branches": options.branches, "reduced": options.reduced}
-    return call("gated_forward", results, x, *p, residual, **attributes)
+    y, *kept, _ = call("gated_forward", results, x, *p, residual, **attributes)
+    return y, tuple(kept)
 
 
-def _gated_fwd(x: Array, parameters: _Parameters, residual: Array, options: _Options):
-    y, local, gate, _ = _forward(x, parameters, residual, options, save=True)
-    return y, (x, local, gate, parameters)
-
-
-def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters], dy: Array):
-    x, local, gate, p = saved
+def _gradients(
+    options: _Options,
+    inputs: tuple[Array, _Parameters, Array],
+    kept: tuple[Array, Array],
+    dy: Array,
+):
+    x, p, _residual = inputs
+    local, gate = kept
     kind, count, channels = p.w.dtype, len(options.branches), x.shape[3]
     kh, kw, _ = p.local_w.shape
     sums = kh * kw + 1 + p.w.shape[0] + p.mix_w.shape[0] + 1
@@ -130,6 +149,3 @@ def _gated_bwd(options: _Options, saved: tuple[Array, Array, Array, _Parameters]
         reduced=options.reduced,
     )
     return dx, _Parameters(*gradients[:6]), dy if options.residual else dy[:0]
-
-
-_gated.defvjp(_gated_fwd, _gated_bwd)

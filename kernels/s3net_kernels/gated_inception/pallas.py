@@ -12,7 +12,8 @@ import jax
 from jax import Array
 
 from s3net_kernels._batching import fold_images
-from s3net_kernels._pallas import ceil_div, decline, unavailable, with_gradient_of
+from s3net_kernels._gradient import with_gradient_of
+from s3net_kernels._pallas import ceil_div, decline, unavailable
 from s3net_kernels.depthwise_conv2d import pallas as depthwise
 from s3net_kernels.depthwise_conv2d import xla as xla_depthwise
 from s3net_kernels.gated_inception import pallas_kernels as kernels

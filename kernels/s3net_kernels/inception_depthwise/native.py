@@ -6,21 +6,23 @@ See ``kernels/csrc/inception``. The library takes the branches' kernels one afte
 from __future__ import annotations
 
 import functools
-from typing import cast
+from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._gradient import differentiable
 from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
+from s3net_kernels.inception_depthwise import xla
 
 __all__ = [
     "Branches",
     "image_parts",
     "inception_depthwise",
     "join_branches",
+    "split_branches",
     "supports",
     "turn_branches",
     "unavailable",
@@ -50,7 +52,7 @@ def inception_depthwise(
     """See ``api.inception_depthwise``."""
     kind = compute_dtype(x, *weights, *biases)
     w, b, branches = join_branches(weights, biases, dilations, kind)
-    return cast(Array, _inception(x.astype(storage_dtype(x, kind)), w, b, branches)).astype(x.dtype)
+    return _inception(branches)(x.astype(storage_dtype(x, kind)), w, b).astype(x.dtype)
 
 
 def join_branches(
@@ -69,14 +71,30 @@ def turn_branches(w: Array, branches: Branches) -> Array:
     return jnp.concatenate(parts)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _inception(x: Array, w: Array, b: Array, branches: Branches) -> Array:
-    shape = (*x.shape[:3], len(branches) * x.shape[3])
-    return call("inception_forward", [(shape, x.dtype)], x, w, b, branches=branches)[0]
+def split_branches(
+    w: Array, b: Array, branches: Branches
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The kernels and the biases of :func:`join_branches` one by one again."""
+    ends = np.cumsum([kh * kw for kh, kw, _ in branches])
+    weights = [
+        w[end - kh * kw : end].reshape(kh, kw, -1)
+        for end, (kh, kw, _) in zip(ends, branches, strict=True)
+    ]
+    return tuple(weights), tuple(b)
 
 
-def _inception_fwd(x: Array, w: Array, b: Array, branches: Branches):
-    return _inception(x, w, b, branches), (x, w)
+@functools.cache
+def _inception(branches: Branches) -> Callable[..., Array]:
+    dilations = tuple(dilation for *_, dilation in branches)
+
+    def plain(x: Array, w: Array, b: Array) -> Array:
+        return xla.inception_depthwise(x, *split_branches(w, b, branches), dilations=dilations)
+
+    def value(x: Array, w: Array, b: Array, save: bool):
+        shape = (*x.shape[:3], len(branches) * x.shape[3])
+        return call("inception_forward", [(shape, x.dtype)], x, w, b, branches=branches)[0], ()
+
+    return differentiable(plain, value, functools.partial(_gradients, branches))
 
 
 def image_parts(x: Array) -> int:
@@ -84,8 +102,8 @@ def image_parts(x: Array) -> int:
     return -(-x.shape[1] // _PART_ROWS) * -(-x.shape[2] // _PART_COLUMNS)
 
 
-def _inception_bwd(branches: Branches, saved: tuple[Array, Array], dy: Array):
-    x, w = saved
+def _gradients(branches: Branches, inputs: tuple[Array, ...], _kept: tuple[()], dy: Array):
+    x, w, _b = inputs
     taps, channels = w.shape
     results = [
         (x.shape, x.dtype),
@@ -98,6 +116,3 @@ def _inception_bwd(branches: Branches, saved: tuple[Array, Array], dy: Array):
         "inception_backward", results, x, turned, dy.astype(x.dtype), branches=branches
     )
     return dx, dw, db
-
-
-_inception.defvjp(_inception_fwd, _inception_bwd)

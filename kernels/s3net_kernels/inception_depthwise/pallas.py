@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._batching import fold_images
-from s3net_kernels._pallas import unavailable, with_gradient_of
+from s3net_kernels._gradient import with_gradient_of
+from s3net_kernels._pallas import unavailable
 from s3net_kernels.depthwise_conv2d import pallas as depthwise
 from s3net_kernels.depthwise_conv2d.pallas_kernels import correlate, weight_grad
 from s3net_kernels.inception_depthwise import xla

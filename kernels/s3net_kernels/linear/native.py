@@ -6,12 +6,13 @@ See ``kernels/csrc/linear``. With an activation, forward keeps its derivative fo
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import jax
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._gradient import differentiable
 from s3net_kernels._native import (
     call,
     packed_columns,
@@ -22,6 +23,7 @@ from s3net_kernels._native import (
     unsupported,
 )
 from s3net_kernels._varying import zeros
+from s3net_kernels.linear import xla
 
 __all__ = ["linear", "supports", "unavailable"]
 
@@ -62,7 +64,7 @@ def linear(
     shape = (0 if residual is None else rows.shape[0], outputs)
     added = zeros(shape, storage, x) if residual is None else residual.astype(storage)
     options = _Options(activation == "gelu", residual is not None, reduced(precision), through)
-    found = cast(Any, _linear(rows, w.astype(kind), bias, added.reshape(shape), options))
+    found = _linear(options)(rows, w.astype(kind), bias, added.reshape(shape))
     y, same = found if through else (found, rows)
     y = y.reshape(*x.shape[:-1], outputs).astype(x.dtype)
     return (y, same.reshape(x.shape).astype(x.dtype)) if through else y
@@ -75,30 +77,38 @@ class _Options(NamedTuple):
     through: bool
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _linear(x: Array, w: Array, b: Array, residual: Array, options: _Options):
-    y = _forward(x, w, b, residual, options, slope=False)[0]
-    return (y, x) if options.through else y
+@functools.cache
+def _linear(options: _Options) -> Callable[..., Any]:
+    def plain(x: Array, w: Array, b: Array, residual: Array):
+        return xla.linear(
+            x,
+            w,
+            b,
+            residual if options.residual else None,
+            activation="gelu" if options.gelu else None,
+            precision="bfloat16" if options.reduced else None,
+            through=options.through,
+        )
+
+    value = functools.partial(_value, options)
+    return differentiable(plain, value, functools.partial(_gradients, options))
 
 
-def _forward(x: Array, w: Array, b: Array, residual: Array, options: _Options, slope: bool):
+def _value(options: _Options, x: Array, w: Array, b: Array, residual: Array, *, save: bool):
+    """With the activation's slope, if there is one."""
     (rows, inputs), outputs = x.shape, w.shape[1]
     results = [
         ((rows, outputs), x.dtype),
-        ((rows if slope else 0, outputs), x.dtype),
+        ((rows if save and options.gelu else 0, outputs), x.dtype),
         ((inputs, packed_columns(outputs)), scratch_dtype(w.dtype)),
     ]
     attributes = {"gelu": int(options.gelu), "reduced": options.reduced}
-    return call("linear_forward", results, x, w, b, residual, **attributes)
+    y, slope, _ = call("linear_forward", results, x, w, b, residual, **attributes)
+    return ((y, x) if options.through else y), slope
 
 
-def _linear_fwd(x: Array, w: Array, b: Array, residual: Array, options: _Options):
-    y, slope, _ = _forward(x, w, b, residual, options, slope=options.gelu)
-    return ((y, x) if options.through else y), (x, w, slope)
-
-
-def _linear_bwd(options: _Options, saved: tuple[Array, Array, Array], cotangents):
-    x, w, slope = saved
+def _gradients(options: _Options, given: tuple[Array, ...], slope: Array, cotangents: Any):
+    x, w, _b, _residual = given
     dy, other = cotangents if options.through else (cotangents, x[:0])
     (rows, inputs), outputs = x.shape, w.shape[1]
     scratch = scratch_dtype(w.dtype)
@@ -113,6 +123,3 @@ def _linear_bwd(options: _Options, saved: tuple[Array, Array, Array], cotangents
     operands = x, w, slope, dy, other.astype(x.dtype)
     dx, dw, db, *_ = call("linear_backward", results, *operands, reduced=options.reduced)
     return dx, dw, db, dy if options.residual else dy[:0]
-
-
-_linear.defvjp(_linear_fwd, _linear_bwd)

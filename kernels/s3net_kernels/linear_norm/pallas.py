@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._batching import fold_images
-from s3net_kernels._pallas import decline, unavailable, with_gradient_of
+from s3net_kernels._gradient import with_gradient_of
+from s3net_kernels._pallas import decline, unavailable
 from s3net_kernels.batch_norm import pallas_kernels as norm
 from s3net_kernels.linear import pallas as layer
 from s3net_kernels.linear import pallas_kernels as kernels

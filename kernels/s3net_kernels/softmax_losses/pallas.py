@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from s3net_kernels._batching import fold_images
-from s3net_kernels._pallas import decline, unavailable, with_gradient_of
+from s3net_kernels._gradient import with_gradient_of
+from s3net_kernels._pallas import decline, unavailable
 from s3net_kernels.softmax_losses import pallas_kernels as kernels
 from s3net_kernels.softmax_losses import xla
 
