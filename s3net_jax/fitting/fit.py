@@ -68,9 +68,9 @@ def fit(
     Pure in its array arguments: it composes with ``jit``, ``vmap`` (over key, image, hyper,
     params), ``shard_map`` (with ``check_vma=False``), reverse-mode ``grad`` (the backward passes
     of all kernels can be differentiated again, which then happens in plain JAX), and forward-mode
-    ``jvp`` (with ``model.implementation="reference"``, which is slow). One program is compiled for each image shape and static configuration. The same arguments on
-    the same device give the same bits, on a GPU inside
-    ``s3net_kernels.config(deterministic=True)``.
+    ``jvp`` (with ``model.implementation="reference"``, which is slow). One program is compiled for
+    each image shape and static configuration. The same arguments on the same device give the same
+    bits, on a GPU inside ``s3net_kernels.config(deterministic=True)``.
 
     Args:
       key: PRNG key; decides initial parameters, transforms and palette.
