@@ -28,11 +28,19 @@ def cross_entropy(logits: Array, labels: Array, implementation: str | None = Non
     Returns:
       () mean over all pixels, dtype of ``logits``, at least float32.
 
+    Raises:
+      ValueError: the shapes don't belong together.
+
     >>> import jax.numpy as jnp
     >>> logits = jnp.zeros((4, 4, 2))
     >>> float(cross_entropy(logits, pseudo_label(logits)))  # log 2
     0.6931471824645996
     """
+    if logits.ndim < 3 or labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"cross_entropy: labels have shape {labels.shape} and logits {logits.shape}: "
+            "(..., H, W) and (..., H, W, K) are expected."
+        )
     maps = logits.reshape(-1, *logits.shape[-3:])
     result = softmax_losses(maps, labels.reshape(maps.shape[:3]), implementation=implementation)
     return result.cross_entropy / labels.size

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s3net_kernels import OPERATORS
+from s3net_kernels import OPERATORS, implementations
 from tests.kernels import base
 
 
@@ -105,13 +105,11 @@ def test_eager(implementation, spec):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("implementation", ["xla", "native"])
 @pytest.mark.parametrize("operator", [name for name in OPERATORS if base.specs(name)])
-def test_second_derivative(operator, implementation):
-    """It can be differentiated twice, through its own backward pass."""
+def test_second_derivative(operator):
+    """The implementations can be differentiated twice, through their own backward passes."""
     spec = base.specs(operator)[2]
     args = spec.make(dtype="float64")
-    base.skip_if_declined(spec, implementation, args)
     cotangent = base.make_cotangent(spec, args)
 
     def penalty(implementation):
@@ -122,9 +120,13 @@ def test_second_derivative(operator, implementation):
 
         return jax.jit(jax.grad(total, argnums=tuple(range(len(args)))))
 
-    actual, expected = (jax.tree.leaves(penalty(i)(*args)) for i in (implementation, "reference"))
-    for a, e in zip(actual, expected, strict=True):
-        assert base.relative_error(a, e) < 1e-11
+    expected = jax.tree.leaves(penalty("reference")(*args))
+    for implementation in ("xla", "native"):
+        if implementations()[operator][implementation] is not None:
+            continue
+        actual = jax.tree.leaves(penalty(implementation)(*args))
+        for a, e in zip(actual, expected, strict=True):
+            assert base.relative_error(a, e) < 1e-11, implementation
 
 
 @pytest.mark.parametrize(
