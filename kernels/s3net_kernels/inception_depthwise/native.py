@@ -66,21 +66,21 @@ def join_branches(
 
 def turn_branches(w: Array, branches: Branches) -> Array:
     """Every kernel of :func:`join_branches` turned by half a turn."""
-    ends = np.cumsum([kh * kw for kh, kw, _ in branches])
-    parts = [w[end - kh * kw : end][::-1] for end, (kh, kw, _) in zip(ends, branches, strict=True)]
-    return jnp.concatenate(parts)
+    return jnp.concatenate([taps[::-1] for taps in _one_by_one(w, branches)])
 
 
 def split_branches(
     w: Array, b: Array, branches: Branches
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The kernels and the biases of :func:`join_branches` one by one again."""
-    ends = np.cumsum([kh * kw for kh, kw, _ in branches])
-    weights = [
-        w[end - kh * kw : end].reshape(kh, kw, -1)
-        for end, (kh, kw, _) in zip(ends, branches, strict=True)
-    ]
-    return tuple(weights), tuple(b)
+    parts = zip(_one_by_one(w, branches), branches, strict=True)
+    return tuple(taps.reshape(kh, kw, -1) for taps, (kh, kw, _) in parts), tuple(b)
+
+
+def _one_by_one(w: Array, branches: Branches) -> list[Array]:
+    sizes = [kh * kw for kh, kw, _ in branches]
+    ends = np.cumsum(sizes)
+    return [w[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 @functools.cache
