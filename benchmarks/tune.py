@@ -2,11 +2,11 @@
 
     python -m benchmarks.tune --budget 500
 
-Every problem of a network's step is tried with the heuristic's block sizes first and then with
-the others in random order, a few compiled side by side and then timed, until its share of the
-budget is spent. Faster ones are taken if they give the heuristic's result. What is found lies in
-``kernels/s3net_kernels/tuned/<device>.json``, rewritten after every problem: an interrupted run
-goes on where it stopped.
+Every problem of a network's step is tried with the heuristic's block sizes first, then with those
+in use and the others in random order, a few compiled side by side and then timed, until its share
+of the budget is spent. Faster ones are taken if they give the heuristic's result. What is found
+lies in ``kernels/s3net_kernels/tuned/<device>.json``, rewritten after every problem: an
+interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -149,6 +149,8 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
     heuristic = kernel.heuristic(problem)
     others = [c for c in kernel.candidates(problem) if c != heuristic]
     random.Random(0).shuffle(others)
+    # However short the run is, what it finds is not slower than what it replaces.
+    others.sort(key=lambda c: c != _tuning.in_use(problem))
     candidates = [heuristic, *others][:most]
     start, best, chosen, tried = time.perf_counter(), float("inf"), heuristic, 0
     baseline, expected = best, None
@@ -230,7 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             table["entries"][problem.key] = entry
             command = "python -m benchmarks.tune " + " ".join(arguments)
-            _write(path, {**table, "device": device, "metadata": metadata(command)})
+            capability = None if args.interpret else _tuning.compute_capability()
+            facts = {"compute_capability": capability, "metadata": metadata(command)}
+            _write(path, {**table, "device": device, **facts})
             print(f"{problem.key}: {_told(entry)}", flush=True)
     _tuning.forget()
     return int(failed > 0)

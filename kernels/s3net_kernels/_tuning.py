@@ -3,6 +3,7 @@
 A table is a JSON file ``tuned/<device>.json`` with an entry for each measured :class:`Problem`.
 A call takes the entry of its own problem, else that of the nearest one in number of pixels and
 images, a factor of eight away at most, with everything else equal, else the kernel's heuristic.
+What the device's own table lacks, those of other devices of its compute capability give.
 Tables are looked for in the folder that the environment variable ``S3NET_KERNELS_TUNED`` names,
 then beside this file.
 """
@@ -17,13 +18,24 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from s3net_kernels._config import settings
 from s3net_kernels._pallas import power_of_two, shared_memory
 
-__all__ = ["FOLDER", "Blocks", "Problem", "choose", "device_name", "forget", "table_path"]
+__all__ = [
+    "FOLDER",
+    "Blocks",
+    "Problem",
+    "choose",
+    "compute_capability",
+    "device_name",
+    "forget",
+    "in_use",
+    "table_path",
+]
 
 Blocks = Mapping[str, int]
 """Sizes by name; ``num_warps`` and ``num_stages`` concern the launch, the others the kernel."""
@@ -80,6 +92,14 @@ def device_name() -> str | None:
         return None
 
 
+def compute_capability() -> str | None:
+    """Of the first GPU, as ``"9.0"``, or None where there is none."""
+    try:
+        return getattr(jax.devices("gpu")[0], "compute_capability", None)
+    except RuntimeError:
+        return None
+
+
 def table_path(device: str, folder: Path = FOLDER) -> Path:
     """Where the table of a kind of device lies."""
     return folder / f"{re.sub(r'[^a-z0-9]+', '_', device.lower()).strip('_')}.json"
@@ -89,12 +109,23 @@ def table_path(device: str, folder: Path = FOLDER) -> Path:
 def _table(device: str) -> dict[str, dict[str, int]]:
     """Block sizes by key; empty without a readable table."""
     named = os.environ.get("S3NET_KERNELS_TUNED")
-    for folder in [*([Path(named)] if named else []), FOLDER]:
-        path = table_path(device, folder)
-        if path.is_file():
-            entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
-            return {key: entry["blocks"] for key, entry in entries.items()}
-    return {}
+    folders = [*([Path(named)] if named else []), FOLDER]
+    capability = compute_capability()
+    found: dict[str, dict[str, int]] = {}
+    for path in (p for folder in folders for p in sorted(folder.glob("*.json"))):
+        table = _read(path)
+        if capability is not None and table.get("compute_capability") == capability:
+            found = _blocks(table) | found
+    own = next((p for p in (table_path(device, f) for f in folders) if p.is_file()), None)
+    return found if own is None else found | _blocks(_read(own))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _blocks(table: dict[str, Any]) -> dict[str, dict[str, int]]:
+    return {key: entry["blocks"] for key, entry in table["entries"].items()}
 
 
 def forget() -> None:
@@ -113,13 +144,18 @@ def choose(
     other channels may not fit.
     """
     default = heuristic(problem)
-    device = device_name() if settings().tuned else None
-    found = nearest(problem, _table(device)) if device else None
+    found = in_use(problem)
     if found is None or not set(default) <= set(found):
         return default
     if shared is not None and shared(problem, found) > shared_memory():
         return default
     return {name: int(found[name]) for name in default}
+
+
+def in_use(problem: Problem) -> Blocks | None:
+    """What the tables have for ``problem`` on this device, or None."""
+    device = device_name() if settings().tuned else None
+    return nearest(problem, _table(device)) if device else None
 
 
 def nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:

@@ -145,3 +145,45 @@ def test_without_a_gpu(monkeypatch, capsys):
     monkeypatch.setattr(_tuning, "device_name", lambda: None)
     assert tune.main([]) == 1
     assert "no GPU" in capsys.readouterr().err
+
+
+def test_what_a_table_lacks_those_of_devices_alike_give(tmp_path, monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    other, third = (dataclasses.replace(problem, channels=c) for c in (64, 256))
+
+    def write(device, capability, entries):
+        content = {key: {"blocks": {"pixels": value}} for key, value in entries.items()}
+        table = {"device": device, "compute_capability": capability, "entries": content}
+        _tuning.table_path(device, tmp_path).write_text(json.dumps(table))
+
+    write("This", "9.0", {problem.key: 1})
+    write("Alike", "9.0", {problem.key: 2, other.key: 3})
+    write("Another", "8.0", {third.key: 4})
+    monkeypatch.setenv("S3NET_KERNELS_TUNED", str(tmp_path))
+    monkeypatch.setattr(_tuning, "FOLDER", tmp_path)
+    monkeypatch.setattr(_tuning, "device_name", lambda: "This")
+    monkeypatch.setattr(_tuning, "compute_capability", lambda: "9.0")
+    _tuning.forget()
+    try:
+        assert _tuning.in_use(problem) == {"pixels": 1}
+        assert _tuning.in_use(other) == {"pixels": 3}
+        assert _tuning.in_use(third) is None
+    finally:
+        _tuning.forget()
+
+
+def test_blocks_in_use_are_tried_second(monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    kernel = KERNELS[problem.kernel]
+    used = kernel.candidates(problem)[-1]
+    monkeypatch.setattr(_tuning, "in_use", lambda _: used)
+    tried = []
+
+    def compiled(_problem, several, _arrays):
+        tried.extend(several)
+        return [lambda *_: np.float32(0)] * len(several)
+
+    monkeypatch.setattr(tune, "compiled", compiled)
+    monkeypatch.setattr(tune, "seconds_of", lambda *_: 1.0)
+    tune.tune(problem, 60, 2)
+    assert tried == [kernel.heuristic(problem), used]
