@@ -3,10 +3,10 @@
     python -m benchmarks.tune --budget 500
 
 Every problem of a network's step is tried with the heuristic's block sizes first, then with those
-in use and the others in random order, a few compiled side by side and then timed, until its share
-of the budget is spent. Faster ones are taken if they give the heuristic's result. What is found
-lies in ``kernels/s3net_kernels/tuned/<device>.json``, rewritten after every problem: an
-interrupted run goes on where it stopped.
+in use or measured for other sizes, then with the others in random order, a few compiled side by
+side and then timed, until its share of the budget is spent. Faster ones are taken if they give the
+heuristic's result. What is found lies in ``kernels/s3net_kernels/tuned/<device>.json``, rewritten
+after every problem: an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["main", "tune"]
 
 Blocks = dict[str, int]
 _R = TypeVar("_R")
-_THREADS = min(8, os.cpu_count() or 1)
+_THREADS = min(16, os.cpu_count() or 1)
 _SHORT = 2e-4
 """Seconds of a call that launching may take a good part of."""
 _HOPELESS = 2.0
@@ -149,8 +149,10 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
     heuristic = kernel.heuristic(problem)
     others = [c for c in kernel.candidates(problem) if c != heuristic]
     random.Random(0).shuffle(others)
-    # However short the run is, what it finds is not slower than what it replaces.
-    others.sort(key=lambda c: c != _tuning.in_use(problem))
+    # However short the run is, what it finds is not slower than what it replaces; and what is good
+    # for other sizes comes before the rest.
+    used, alike = _tuning.in_use(problem), _tuning.measured(problem)
+    others.sort(key=lambda c: 0 if c == used else 1 if c in alike else 2)
     candidates = [heuristic, *others][:most]
     start, best, chosen, tried = time.perf_counter(), float("inf"), heuristic, 0
     baseline, expected = best, None

@@ -34,6 +34,7 @@ __all__ = [
     "device_name",
     "forget",
     "in_use",
+    "measured",
     "table_path",
 ]
 
@@ -156,6 +157,13 @@ def in_use(problem: Problem) -> Blocks | None:
     """What the tables have for ``problem`` on this device, or None."""
     device = device_name() if settings().tuned else None
     return nearest(problem, _table(device)) if device else None
+
+
+def measured(problem: Problem) -> list[Blocks]:
+    """What the tables have for problems like ``problem`` of whatever sizes, on this device."""
+    device = device_name()
+    table = _table(device) if device else {}
+    return [blocks for key, blocks in table.items() if key.startswith(f"{problem.family} p")]
 
 
 def nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:

@@ -168,15 +168,18 @@ def test_what_a_table_lacks_those_of_devices_alike_give(tmp_path, monkeypatch):
         assert _tuning.in_use(problem) == {"pixels": 1}
         assert _tuning.in_use(other) == {"pixels": 3}
         assert _tuning.in_use(third) is None
+        assert _tuning.measured(dataclasses.replace(other, images=10**6)) == [{"pixels": 3}]
     finally:
         _tuning.forget()
 
 
-def test_blocks_in_use_are_tried_second(monkeypatch):
+def test_blocks_in_use_and_of_other_sizes_are_tried_first(monkeypatch):
     problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
     kernel = KERNELS[problem.kernel]
-    used = kernel.candidates(problem)[-1]
+    heuristic = kernel.heuristic(problem)
+    alike, used = [c for c in kernel.candidates(problem) if c != heuristic][-2:]
     monkeypatch.setattr(_tuning, "in_use", lambda _: used)
+    monkeypatch.setattr(_tuning, "measured", lambda _: [alike])
     tried = []
 
     def compiled(_problem, several, _arrays):
@@ -185,5 +188,5 @@ def test_blocks_in_use_are_tried_second(monkeypatch):
 
     monkeypatch.setattr(tune, "compiled", compiled)
     monkeypatch.setattr(tune, "seconds_of", lambda *_: 1.0)
-    tune.tune(problem, 60, 2)
-    assert tried == [kernel.heuristic(problem), used]
+    tune.tune(problem, 60, 3)
+    assert tried == [heuristic, used, alike]
