@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.candidates import EAGER, KEPT, LOOP, OURS
 from benchmarks.fit import FULL_STEPS
-from benchmarks.tables import machine_of, table
+from benchmarks.tables import machine_of, table, text_of_seconds
 
 __all__ = ["summary"]
 
@@ -85,7 +85,7 @@ def _steps(contents: list[Content], marks: dict[str, str]) -> str:
     def cells(content: Content, preset: str, rows: Content, name: str) -> list[str]:
         seconds = rows[name]["median_s"]
         return [
-            f"{seconds:.3f}",
+            text_of_seconds(seconds),
             *(_faster(rows[name], other) for other in _OTHERS),
             _faster(rows[name], "stock_flax"),
             f"{seconds / content['products'][preset]['median_s']:.2f}",

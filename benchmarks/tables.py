@@ -12,6 +12,7 @@ __all__ = [
     "ops_table",
     "scaling_table",
     "step_table",
+    "text_of_seconds",
 ]
 
 Content = dict[str, Any]
@@ -41,6 +42,11 @@ def times(row: Content, other: str) -> str:
     return f"{found['median']:.2f} ({found['q1']:.2f}–{found['q3']:.2f})" if found else ""
 
 
+def text_of_seconds(value: float) -> str:
+    """With three decimals, of short times with three digits."""
+    return f"{value:.3f}" if value >= 0.1 else f"{value:.3g}"
+
+
 def _kind(content: Content) -> str:
     return content.get("dtype", "float32")
 
@@ -68,7 +74,8 @@ def step_table(content: Content) -> str:
                 [
                     f"`{preset}`",
                     name,
-                    f"{row['median_s']:.3f} ({row['q1_s']:.3f}–{row['q3_s']:.3f})",
+                    f"{text_of_seconds(row['median_s'])} ({text_of_seconds(row['q1_s'])}"
+                    f"–{text_of_seconds(row['q3_s'])})",
                     times(row, "torch"),
                     times(row, "torch_plain"),
                     times(row, "torch_compile"),
@@ -89,7 +96,8 @@ def step_table(content: Content) -> str:
         eager = content["presets"][preset].get("torch eager")
         text += (
             f"\nThe matrix products of a `{preset}` step alone, each by the faster framework: "
-            f"{products['median_s']:.3f} s for {products['gflop']:.0f} GFLOP; our whole step takes "
+            f"{text_of_seconds(products['median_s'])} s for {products['gflop']:.0f} GFLOP; "
+            "our whole step takes "
             f"{' or '.join(taken)} times as long."
         )
         if eager:

@@ -133,6 +133,19 @@ def test_fast_blocks_with_another_result_are_not_chosen(wrong, monkeypatch, caps
     assert capsys.readouterr().out.count("another result") == 2
 
 
+@pytest.mark.parametrize("again", [4.0, 6.0])
+def test_the_fastest_and_the_heuristic_are_timed_again_side_by_side(again, monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    good = KERNELS[problem.kernel].heuristic(problem)
+    monkeypatch.setattr(tune, "compiled", lambda _, b, __: [lambda *_: np.float32(0)] * len(b))
+    times = iter([9.0, 3.0, 5.0, again])
+    monkeypatch.setattr(tune, "seconds_of", lambda *_: next(times))
+    entry = tune.tune(problem, 60, 2)
+    assert (entry["blocks"] == good) == (again < 5)
+    assert entry["heuristic_microseconds"] == again * 1e6
+    assert entry["microseconds"] == min(again, 5.0) * 1e6
+
+
 def test_of_integers_the_share_that_differs_counts():
     problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
     labels = np.zeros(10**6, np.int32)
