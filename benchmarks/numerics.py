@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import functools
 import math
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -134,6 +135,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", choices=("operators", "fits"), help="default: both")
     parser.add_argument("--check", action="store_true", help="fail outside the tolerance")
     parser.add_argument(
+        "--processes",
+        type=positive,
+        help="that measure operators at the same time (1; on a GPU one for each four CPU cores)",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="one spec an operator, 3 steps of one fit"
     )
     args = parser.parse_args(arguments)
@@ -161,11 +167,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     if args.only != "fits":
         done(["largest error relative to the largest value: value, gradients, share of tolerance"])
-        # TF32 is another precision, not another rounding: neither side has it.
-        with tf32(False) if has_torch() else nullcontext():
-            for rows in _operators(args.operator, args.quick):
-                content["operators"] += rows
-                done([*map(_operator_line, rows)])
+        for rows in _operators(args.operator, args.quick, args.processes or _processes()):
+            content["operators"] += rows
+            done([*map(_operator_line, rows)])
     for preset in _presets(args.only, args.quick):
         settings = s3.preset(preset).replace(
             model={"channels": args.channels, "implementation": args.implementation},
@@ -212,30 +216,47 @@ def _presets(only: str | None, quick: bool) -> tuple[str, ...]:
     return ("released",) if quick else ("paper", "released")
 
 
-def _operators(operators: list[str], quick: bool) -> Iterator[list[dict[str, Any]]]:
-    """Operator by operator, a row for each dtype and implementation: its largest errors over all
-    specs."""
-    for operator in operators:
-        there = implementations()[operator]
-        names = [n for n in IMPLEMENTATIONS if n != "reference" and there[n] is None]
-        # On a GPU: dx by atomic additions, which the default takes, and without.
-        names += [n + _DETERMINISTIC for n in names if n == "pallas"]
-        described = module(operator, "arg_specs")
-        specs = [s for s in described.SPECS or described.CHECKS if s.dtype == "float32"]
-        specs = specs[1:2] if quick else specs
-        rows = []
-        for dtype in DTYPES if specs and names else ():
-            worst: dict[str, dict[str, Any]] = {}
-            run = functools.partial(operator_errors, dtype=dtype, names=names)
-            with ThreadPoolExecutor(_THREADS) as pool:
-                for errors_of in pool.map(run, specs):
-                    for name, errors in errors_of.items():
-                        old = worst.setdefault(name, {"calls": 0, **dict.fromkeys(errors, 0.0)})
-                        worst[name] = {k: max(old[k], errors[k]) for k in errors}
-                        worst[name]["calls"] = old["calls"] + 1
-            for name, errors in worst.items():
-                rows.append({"operator": operator, "dtype": dtype, "implementation": name} | errors)
-        yield rows
+def _processes() -> int:
+    """Compiling takes the time: on a GPU by one thread of a process, mostly, on a CPU by many."""
+    return min(4, max(1, (os.cpu_count() or 1) // 4)) if on_gpu() else 1
+
+
+def _operators(operators: list[str], quick: bool, processes: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows of operator by operator, in order."""
+    rows = functools.partial(_rows, quick=quick)
+    if processes == 1 or len(operators) == 1:
+        yield from map(rows, operators)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(operators)), context) as pool:
+        yield from pool.map(rows, operators)
+
+
+def _rows(operator: str, quick: bool) -> list[dict[str, Any]]:
+    """A row for each dtype and implementation: its largest errors over all specs."""
+    hold_little_memory()
+    there = implementations()[operator]
+    names = [n for n in IMPLEMENTATIONS if n != "reference" and there[n] is None]
+    # On a GPU: dx by atomic additions, which the default takes, and without.
+    names += [n + _DETERMINISTIC for n in names if n == "pallas"]
+    described = module(operator, "arg_specs")
+    specs = [s for s in described.SPECS or described.CHECKS if s.dtype == "float32"]
+    specs = specs[1:2] if quick else specs
+    rows = []
+    for dtype in DTYPES if specs and names else ():
+        worst: dict[str, dict[str, Any]] = {}
+        run = functools.partial(operator_errors, dtype=dtype, names=names)
+        # TF32 is another precision, not another rounding: neither side has it.
+        exact = tf32(False) if has_torch() else nullcontext()
+        with exact, ThreadPoolExecutor(_THREADS) as pool:
+            for errors_of in pool.map(run, specs):
+                for name, errors in errors_of.items():
+                    old = worst.setdefault(name, {"calls": 0, **dict.fromkeys(errors, 0.0)})
+                    worst[name] = {k: max(old[k], errors[k]) for k in errors}
+                    worst[name]["calls"] = old["calls"] + 1
+        for name, errors in worst.items():
+            rows.append({"operator": operator, "dtype": dtype, "implementation": name} | errors)
+    return rows
 
 
 def _operator_line(row: dict[str, Any]) -> str:

@@ -77,3 +77,14 @@ def test_a_check_of_calls_that_all_are_declined_fails(monkeypatch, written, caps
     with pytest.raises(SystemExit) as ended:
         numerics.main(QUICK)
     assert ended.value.code == 1 and "no call was served" in capsys.readouterr().err
+
+
+def test_several_processes_measure_the_same(written, capsys):
+    """Whatever PyTorch adds: here it is left out, in processes of their own it is not."""
+    found = {}
+    for processes in ("1", "2"):
+        numerics.main([*QUICK, "conv2d", "--processes", processes, "--overwrite"])
+        found[processes] = [r for r in written()["operators"] if r["implementation"] != "torch"]
+    assert {r["operator"] for r in found["1"]} == {"linear", "conv2d"}
+    float32 = [[r for r in rows if r["dtype"] == "float32"] for rows in found.values()]
+    assert float32[0] == float32[1]
