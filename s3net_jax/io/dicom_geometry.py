@@ -23,7 +23,7 @@ class Frame:
       position: (3,) of the centre of the first pixel, towards the patient's left, back and head
         (LPS), or None.
       axes: (2, 3) unit vectors along a row and along a column, LPS.
-      spacing: between rows, and between columns, in millimetres.
+      spacing: between rows, and between columns, in millimetres, or None.
       thickness: distance between slices as the file tells it, or None.
       number: of the instance.
     """
@@ -32,7 +32,7 @@ class Frame:
     data: Any
     position: np.ndarray | None
     axes: np.ndarray
-    spacing: tuple[float, float]
+    spacing: tuple[float, float] | None
     thickness: float | None
     number: int
 
@@ -56,14 +56,15 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
         thickness = find("PixelMeasuresSequence", "SpacingBetweenSlices")
         if thickness is None:
             thickness = find("PixelMeasuresSequence", "SliceThickness")
-        rows, columns = (1.0, 1.0) if spacing is None or min(spacing) <= 0 else spacing
+        if spacing is not None and min(spacing) <= 0:
+            spacing = None
         frames.append(
             Frame(
                 pixels[n],
                 data,
                 position,
                 _axes(find("PlaneOrientationSequence", "ImageOrientationPatient")),
-                (float(rows), float(columns)),
+                None if spacing is None else (float(spacing[0]), float(spacing[1])),
                 _positive(thickness),
                 int(_positive(data.get("InstanceNumber")) or 0) + n,
             )
@@ -108,9 +109,18 @@ def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tupl
                     f"{name} has slices at uneven distances (a slice may be missing); the affine "
                     "matrix of the results holds their mean distance."
                 )
+    unplaced = len(frames) > 1 and any(frame.position is None for frame in frames)
+    missing = ["pixels"] * (first.spacing is None)
+    missing += ["slices"] * (unplaced and first.thickness is None)
+    if missing:
+        notes.append(
+            f"{name} does not say how far apart its {' and '.join(missing)} lie; they are taken as "
+            "1 mm apart, and lengths in the results are none of the patient's."
+        )
+    rows, columns = first.spacing or (1.0, 1.0)
     affine = np.eye(4)
-    affine[:3, 0] = first.axes[0] * first.spacing[1]
-    affine[:3, 1] = first.axes[1] * first.spacing[0]
+    affine[:3, 0] = first.axes[0] * columns
+    affine[:3, 1] = first.axes[1] * rows
     affine[:3, 2] = step
     affine[:3, 3] = origin
     return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, tuple(notes)

@@ -197,6 +197,24 @@ def test_odd_series(tmp_path: Path) -> None:
     assert volume.shape[2] == 8 and any(n.startswith("Left out: ") for n in volume.notes)
 
 
+@pytest.mark.parametrize("placed", [True, False])
+def test_lengths_that_are_not_told(placed: bool, tmp_path: Path) -> None:
+    values, _ = ball((12, 10, 4))
+    files = save_dicom(tmp_path, values)
+    for path in files:
+        data = pydicom.dcmread(path)
+        del data.PixelSpacing
+        if not placed:
+            del data.ImagePositionPatient, data.SliceThickness
+        data.save_as(path)
+    volume = read_dicom(files)
+    told = "pixels lie" if placed else "pixels and slices lie"
+    assert f"does not say how far apart its {told}" in volume.notes[-1]
+    assert volume.affine is not None
+    lengths = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    np.testing.assert_allclose(lengths, [1, 1, 2.5 if placed else 1])
+
+
 def test_series_are_told_apart(tmp_path: Path) -> None:
     values, _ = ball()
     files = [*save_dicom(tmp_path, values[..., :3]), *save_dicom(tmp_path / "b", values[..., :2])]
