@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -11,6 +12,12 @@ from s3net_kernels._pallas import LEAST_SIDE, ceil_div, load, portion, power_of_
 from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["Call", "Cell", "Place", "by_tap", "candidates", "heuristic", "weighted"]
+
+
+_MOST_TILES = 32
+_PROGRAMS = 2048
+"""Of sums over pixels: so many that the last ones, which leave a part of a large GPU idle, are few
+among them. Each writes sums as large as the weights of its taps."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
@@ -25,12 +32,15 @@ def heuristic(problem: Problem) -> dict[str, int]:
     wide = kernel == "backward" and problem.dtype == "float32"
     # So do those of many channels, whose blocks are all unrolled.
     many = kernel == "backward" and max(channels, features) > 64
+    # Outliers are looked for in all taps at once.
+    pixels = 16 if many else 32 if kernel == "outliers" else 64
+    programs = math.prod(problem.size) * problem.images
+    programs *= ceil_div(problem.height * problem.width, pixels)
     return {
-        # Outliers are looked for in all taps at once.
-        "pixels": 16 if many else 32 if kernel == "outliers" else 64,
+        "pixels": pixels,
         "channels": min(channels, 64 if gathers else 32),
         "features": min(features, 32 if gathers else 64),
-        "tiles": 32,
+        "tiles": max(2, min(power_of_two(programs // _PROGRAMS), _MOST_TILES)),
         "num_warps": 8 if wide else 4,
         "num_stages": 1,
     }
@@ -47,7 +57,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
         {**base, "pixels": p, sampled: c, "tiles": t, "num_warps": warps, "num_stages": stages}
         for p in sorted({base["pixels"], 32, 64, 128})
         for c in {LEAST_SIDE, base[sampled], min(2 * base[sampled], most)}
-        for t in ((32, 128) if summed else (base["tiles"],))
+        for t in ({base["tiles"], 4 * base["tiles"], _MOST_TILES} if summed else {base["tiles"]})
         for warps in (4, 8)
         for stages in (1, 3)
         if 8 <= p * c // (32 * warps) <= 32
