@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import operator_tables, tables
 from benchmarks.marked import replaced
 from benchmarks.summary import summary
 
@@ -21,21 +21,21 @@ __all__ = ["PAGE", "README", "page", "readme"]
 _ROOT = Path(__file__).parent.parent
 README, PAGE, PLOTS = _ROOT / "README.md", _ROOT / "docs/benchmarks.md", _ROOT / "docs/benchmarks"
 RESULTS = Path(__file__).parent / "results"
-_TITLES = {
-    "step": "One optimisation step",
-    "fit": "Whole fits",
-    "many": "Many images, sweeps, processes",
-    "scaling": "Sizes, images, channels",
-    "ops": "Operators",
-    "numerics": "Rounding errors",
+_SECTIONS = {
+    "step": ("One optimisation step", tables.step_table),
+    "fit": ("Whole fits", tables.fit_table),
+    "many": ("Many images, sweeps, processes", tables.many_table),
+    "scaling": ("Sizes, images, channels", tables.scaling_table),
+    "ops": ("Operators", operator_tables.ops_table),
+    "numerics": ("Rounding errors", operator_tables.numerics_table),
 }
-_TABLES = {suite: getattr(tables, f"{suite}_table") for suite in _TITLES}
+"""Suite to the title and the table of a result file."""
 
 
 def _results() -> dict[str, dict[str, Any]]:
     """File name without its ending to content, suite by suite."""
     found = {p.stem: json.loads(p.read_text()) for p in sorted(RESULTS.glob("*.json"))}
-    order = list(_TITLES)
+    order = list(_SECTIONS)
     return dict(sorted(found.items(), key=lambda item: order.index(item[1]["suite"])))
 
 
@@ -63,13 +63,14 @@ def page() -> str:
     ]
     suite = ""
     for name, content in _results().items():
+        title, table = _SECTIONS[content["suite"]]
         if content["suite"] != suite:
             suite = content["suite"]
-            lines += [f"## {_TITLES[suite]}", ""]
+            lines += [f"## {title}", ""]
         meta = content["metadata"]
         lines += [f"`{meta['command']}`, {meta['date'][:10]}, commit {meta['commit']}"]
         lines += [f"([result](../benchmarks/results/{name}.json)).", ""]
-        lines += [f"![{_TITLES[suite]}](benchmarks/{name}.svg)", "", _TABLES[suite](content)]
+        lines += [f"![{title}](benchmarks/{name}.svg)", "", table(content)]
     return "\n".join(lines)
 
 

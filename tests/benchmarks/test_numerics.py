@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import numerics
-from benchmarks.tables import numerics_table
+from benchmarks.operator_tables import numerics_table
 from s3net_kernels import UnsupportedError
 
 QUICK = ["--quick", "--check", "--only", "operators", "--operator", "linear"]

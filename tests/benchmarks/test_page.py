@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from benchmarks.operator_tables import numerics_table
 from benchmarks.page import PAGE, PLOTS, README, RESULTS, page, readme
-from benchmarks.tables import numerics_table
 
 
 def test_the_readme_shows_the_committed_figures():
