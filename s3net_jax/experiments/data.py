@@ -37,7 +37,8 @@ def read_data(fields: Fields) -> tuple[DataSet, ...]:
     """The tables ``[data.NAME]``."""
     tables = fields.table("data")
     if not tables.names():
-        fields.fail("there is no [data.NAME]: it needs at least one data set.")
+        meant = fields.meant("data")
+        fields.fail(f"there is no [data.NAME]: it needs at least one data set.{meant}")
     return tuple(_one(name, tables) for name in tables.names())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import tomllib
 from collections.abc import Sequence
@@ -96,7 +97,7 @@ class Fields:
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             self.fail(f"{key} must be a list of tables: begin each with [[{key}]].")
         if not found:
-            self.fail(f"there is no [[{key}]]: it needs at least one.")
+            self.fail(f"there is no [[{key}]]: it needs at least one.{self.meant(key)}")
         return [
             Fields(item, self.file, (f"[[{key}]] number {n + 1}",)) for n, item in enumerate(found)
         ]
@@ -111,6 +112,12 @@ class Fields:
         except ConfigError as error:
             self.fail(f"{key}: {error}")
 
+    def meant(self, key: str) -> str:
+        """Of a key that is missing: which one may be it, misspelt; or nothing."""
+        others = [name for name in self._content if name not in self._asked]
+        close = difflib.get_close_matches(key, others, 1)
+        return f" Was {close[0]!r} meant to be it?" if close else ""
+
     def finish(self) -> None:
         """Raises :class:`ConfigError` for the first key that nothing asked for."""
         for key in self._content:
@@ -121,7 +128,7 @@ class Fields:
         self._asked.append(key)
         if key not in self._content:
             if default is None:
-                self.fail(f"{key} is missing: add {key} = {_WORDS[kind]}.")
+                self.fail(f"{key} is missing: add {key} = {_WORDS[kind]}.{self.meant(key)}")
             return default
         value = self._content[key]
         fits = isinstance(value, (int, float) if kind is float else kind)

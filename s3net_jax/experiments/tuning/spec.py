@@ -69,6 +69,8 @@ def read_tuning(
     own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
     config = fields.apply("set", named_preset(fields, fields.text("preset")))
     config = checked(config.replace(**(overrides or {})))
+    if not fields.has("grid"):
+        fields.fail(f"there is no [grid]: it says what to vary.{fields.meant('grid')}")
     values = _values(fields.table("grid"), config)
     steps = _steps(fields, config.fit.steps)
     data = read_data(fields)
