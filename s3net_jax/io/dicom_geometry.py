@@ -115,7 +115,7 @@ def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tupl
     if missing:
         notes.append(
             f"{name} does not say how far apart its {' and '.join(missing)} lie; they are taken as "
-            "1 mm apart, and lengths in the results are none of the patient's."
+            "1 mm apart, so lengths in the results mean nothing."
         )
     rows, columns = first.spacing or (1.0, 1.0)
     affine = np.eye(4)
