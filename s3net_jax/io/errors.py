@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["InputError", "OutputError", "broken"]
+__all__ = ["InputError", "OutputError", "broken", "reason_of"]
 
 
 class InputError(ValueError):
@@ -25,6 +25,11 @@ class OutputError(OSError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused something, as the end of a sentence: ``permission denied``."""
+    return (error.strerror or type(error).__name__).lower()
 
 
 def broken(name: str, error: Exception) -> InputError:

@@ -1,15 +1,19 @@
-"""Results on disk, each complete or not there at all."""
+"""Write results so that each is complete on disk, or not there at all."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 import platform
 import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,12 +21,17 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.io.colors import cluster_colors
-from s3net_jax.io.errors import OutputError
+from s3net_jax.io.errors import OutputError, reason_of
 
 __all__ = [
+    "Receipt",
     "make_folder",
+    "make_subfolder",
+    "receipts",
     "remove_leftovers",
     "replacing",
+    "sync_file",
+    "sync_folder",
     "write_bytes",
     "write_gray",
     "write_labels",
@@ -32,6 +41,41 @@ __all__ = [
 
 _UMASK = threading.Lock()
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+# What file systems answer that have no fsync of a file or a folder (CIFS, FUSE, some network
+# mounts), or where a folder may be written but not read. Anything else (EIO, ENOSPC) means that
+# data were lost, and is an error.
+_NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_NO_FOLDERS = _NO_FSYNC | {errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF}
+_AT_ONCE = 1 << 30  # bytes a call: Linux writes at most 2 GiB, macOS refuses more
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was written into a file: its number of bytes, and their SHA-256."""
+
+    size: int
+    sha256: str
+
+
+_receipts: ContextVar[dict[str, Receipt] | None] = ContextVar("receipts", default=None)
+
+
+@contextmanager
+def receipts() -> Iterator[dict[str, Receipt]]:
+    """Collect a receipt for each file that this thread completes with :func:`replacing`.
+
+    The digests are those of the bytes in memory: nothing is read back from the disk, so what the
+    disk holds can be compared with them later.
+
+    Yields:
+      File name → receipt; filled while files are written.
+    """
+    found: dict[str, Receipt] = {}
+    token = _receipts.set(found)
+    try:
+        yield found
+    finally:
+        _receipts.reset(token)
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -42,17 +86,33 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(f"Nothing can be written into {path}: {reason}.") from None
+        raise OutputError(f"Nothing can be written into {path}: {reason_of(error)}.") from None
     return path
 
 
+def make_subfolder(folder: Path, *names: str) -> Path:
+    """Make ``folder/NAME/...`` as :func:`make_folder` does; it must lie inside ``folder``.
+
+    Raises:
+      OutputError: it can't be written, or a symbolic link leads out of ``folder``.
+    """
+    path = folder.joinpath(*names)
+    base, place = os.path.realpath(folder), os.path.realpath(path)
+    if os.path.commonpath([base, place]) != base:
+        raise OutputError(
+            f"{path} is a link that leads out of {folder}: remove the link, or choose another "
+            "output folder."
+        )
+    return make_folder(path)
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Deletes the temporary files that killed processes of this machine left in ``folder``."""
+    """Delete the temporary files that killed processes of this machine left in ``folder``."""
     for path in folder.glob(".*.tmp"):
-        found = re.fullmatch(rf"\..+\.{_HOST}-(\d+)-\w+\.tmp", path.name)
+        found = re.fullmatch(rf"\..+\.{_HOST}-([0-9]{{1,9}})-\w+\.tmp", path.name, re.DOTALL)
         if found and not _alive(int(found[1])):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder of such a name is not ours
+                path.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:
@@ -107,23 +167,80 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file under a temporary name in the same folder, moved to ``path`` when it is complete."""
+    """Collect a file in memory, then put it in the place of ``path`` at once.
+
+    The bytes go to a temporary file in the same folder, to the disk, and only then under their
+    name: neither a kill nor a power cut leaves half a file. A link at ``path`` is replaced, not
+    followed. :func:`sync_folder` makes the name itself last. See :func:`receipts`.
+    """
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(
             prefix=f".{path.name}.{_HOST}-{os.getpid()}-", suffix=".tmp", dir=path.parent
         )
-        with os.fdopen(handle, "w+b") as file:  # TIFF's writer reads back what it wrote
+        try:
+            file = io.BytesIO()  # TIFF's writer reads back what it wrote
             yield file
+            content = file.getbuffer()
+            _write_all(handle, content)
+            sync_file(handle)
+        finally:
+            os.close(handle)
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        _rename(temporary, path)
         temporary = None
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(f"{path} can't be written: {reason}.") from None
+        raise OutputError(f"{path} can't be written: {reason_of(error)}.") from None
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+    found = _receipts.get()
+    if found is not None:
+        found[path.name] = Receipt(len(content), hashlib.sha256(content).hexdigest())
+
+
+def _rename(temporary: str, path: Path) -> None:
+    try:
+        os.replace(temporary, path)
+    except IsADirectoryError:
+        os.rmdir(path)  # only if it is empty, so that nothing is lost
+        os.replace(temporary, path)
+
+
+def _write_all(handle: int, content: memoryview) -> None:
+    done = 0
+    while done < len(content):
+        written = os.write(handle, content[done : done + _AT_ONCE])
+        if written == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done += written
+
+
+def sync_file(handle: int) -> None:
+    """Wait until the data of an open file are on the disk, where the file system can do that."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in ``folder`` are on the disk, where the file system can do that.
+
+    Raises:
+      OutputError: the disk reports an error.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS and os.name != "nt":  # Windows opens no folders
+            raise OutputError(f"{folder} can't be written: {reason_of(error)}.") from None
 
 
 def _umask() -> int:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s3net_jax.io import OutputError
+from s3net_jax.io.errors import reason_of
+from s3net_jax.io.regular import read_regular
+from s3net_jax.run.lock import lock_file
 from s3net_jax.run.plan import Identity
 from s3net_jax.run.share import Share
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 __all__ = ["alone"]
 
 _PATIENCE = 0.5  # seconds: processes that start together look at each other's locks
+_LOCK = re.compile(r"\.running-[0-9]{1,9}")
 
 
 @contextmanager
@@ -33,10 +32,10 @@ def alone(folder: Path, identity: Identity, share: Share) -> Iterator[None]:
 
     Raises:
       OutputError: another run is at work there: one of the same share, or of another
-        configuration, seed or number of processes.
+        configuration, seed or number of processes; or ``.running-N`` is no file.
     """
     path = folder / f".running-{share.index}"
-    handle = _lock(path, patience=_PATIENCE)
+    handle = lock_file(path, patience=_PATIENCE)
     if handle is None:
         yield
         return
@@ -44,55 +43,38 @@ def alone(folder: Path, identity: Identity, share: Share) -> Iterator[None]:
         raise _occupied(folder)
     try:
         mine = json.dumps([identity.config, identity.seed, identity.seeds, share.count]).encode()
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, mine, 0)
+        _note(handle, mine, path)
         for other in folder.glob(".running-*"):
-            if other != path and _held_for_something_else(other, mine):
+            ours = _LOCK.fullmatch(other.name) is not None
+            if ours and other != path and _held_for_something_else(other, mine):
                 raise _occupied(folder)
         yield
     finally:
         # While it is locked: whoever opens it now finds, once it has the lock, that it is gone.
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         os.close(handle)
 
 
-def _lock(path: Path, patience: float = 0) -> int | None:
-    """A handle with the lock; −1 if another process has it for ``patience`` seconds, None if there
-    are no locks."""
-    if fcntl is None:
-        return None
-    end = time.monotonic() + patience
-    while True:
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(path), os.fstat(handle)):
-                    return handle
-            os.close(handle)  # its last owner has just deleted it
-        except BlockingIOError:
-            os.close(handle)
-            if time.monotonic() >= end:
-                return -1
-            time.sleep(0.02)
-        except OSError:
-            os.close(handle)
-            return None
+def _note(handle: int, mine: bytes, path: Path) -> None:
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, mine, 0)
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {reason_of(error)}.") from None
 
 
 def _held_for_something_else(path: Path, mine: bytes) -> bool:
     """Whether a living process holds ``path``, and not for another share of this run."""
-    handle = _lock(path)
+    handle = lock_file(path)
     if handle is None or handle >= 0:
         if handle is not None:
-            path.unlink(missing_ok=True)  # of a run that was killed
+            with suppress(OSError):
+                path.unlink(missing_ok=True)  # of a run that was killed
             os.close(handle)
         return False
     with suppress(OSError):
-        return path.read_bytes() not in (b"", mine)
+        return read_regular(path) not in (b"", mine)
     return False
 
 

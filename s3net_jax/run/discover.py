@@ -15,14 +15,12 @@ from s3net_jax.io.dicom import is_dicom, series_of
 from s3net_jax.io.nifti import is_nifti
 from s3net_jax.io.stack import is_stack
 from s3net_jax.run.names import names_of
+from s3net_jax.schema import RESULT_KINDS
 
 __all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "discover"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz")
 """What is taken from a folder, beside DICOM; a file named by itself may have any suffix."""
-
-RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "seg", "history", "steps")
-"""``STEM.KIND.*`` are results, and never taken from a folder as inputs."""
 
 Kind = Literal["image", "stack", "nifti", "dicom"]
 _NOTHING = "no PNG, JPEG, BMP, TIFF, NIfTI or DICOM file"

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from s3net_jax.config import Config
+from s3net_jax.io.write import receipts, sync_folder
 from s3net_jax.masks import Segments
 from s3net_jax.run.cases import Case
+from s3net_jax.run.content import Content
 from s3net_jax.run.discover import Source
 from s3net_jax.run.film import film_of
 from s3net_jax.run.history import history_bytes
@@ -17,7 +19,7 @@ from s3net_jax.run.log import ResultLog
 from s3net_jax.run.members import agreed
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.outputs import Draw, output_paths, remove_outdated, write_outputs
-from s3net_jax.run.plan import Identity, Task, input_digest
+from s3net_jax.run.plan import Identity, Task
 from s3net_jax.run.record import describe_result
 from s3net_jax.run.summary import Record
 
@@ -37,44 +39,56 @@ class Finisher:
         self._folder, self._config, self._identity = folder, config, identity
         self._log, self._draw = log, draw
 
-    def __call__(self, source: Source, case: Case, fits: Fits, filmed: Collection[Key]) -> Record:
-        """Writes the result of one input; returns its line, which is in the log then.
+    def __call__(
+        self, source: Source, content: Content, case: Case, fits: Fits, filmed: Collection[Key]
+    ) -> Record:
+        """Write the result of one input; return its line, which is in the log then.
+
+        The line follows when files and names are on the disk, so that what it says is true after
+        a power cut, too.
 
         Args:
           source, case: the input.
-          fits: of all its pieces and seeds.
+          content: what its files held when it was read.
+          fits: fits of all its pieces and seeds.
           filmed: those whose steps are shown.
 
         Raises:
+          InputError: the input's files have changed since they were read.
           OutputError: something can't be written.
         """
         whole, agreement, notes = self._whole(case, fits)
-        record = self.head(source) | {"sha256": input_digest(source)}
+        record = self.head(source) | {"sha256": content.digest}
         names = self._names(source)
         film = film_of({key: fits[key] for key in sorted(filmed)}, case, whole)
+        history = history_bytes(fits)
+        content.check()
         with self._log.announced(names):
+            if self._log.result(source.stem) is not None:  # its line must not speak for new files
+                self._log.put(self._given_up(source))
             remove_outdated(self._folder, self._log.files_of(source.stem), names)
-            history = history_bytes(fits)
-            written, more = write_outputs(
-                self._folder, source, case, whole, agreement, history, film, self._draw
-            )
+            with receipts() as files:
+                written, more = write_outputs(
+                    self._folder, source, case, whole, agreement, history, film, self._draw
+                )
+            sync_folder(self._folder)
             every = [*notes, *more]
             record |= describe_result(source, case, whole, agreement, [*fits.values()], every)
             record["outputs"] = written
+            record["files"] = {name: vars(files[name]) for name in written.values()}
             self._log.put(record)
         return record
 
     def give_up(self, tasks: Iterable[Task]) -> None:
         """Notes that the results which ``tasks`` replace count no more. So a run that is killed
         can go on with those it has not come to; their files are there until then."""
-        given_up = [
-            self.head(task.source)
-            | {"error": f"{task.source.path} is to be segmented again, and has not been yet."}
-            for task in tasks
-            if task.replaces
-        ]
+        given_up = [self._given_up(task.source) for task in tasks if task.replaces]
         if given_up:
             self._log.put(*given_up)
+
+    def _given_up(self, source: Source) -> Record:
+        reason = f"{source.path} is to be segmented again, and has not been yet."
+        return self.head(source) | {"error": reason}
 
     def fail(self, task: Task, reason: str) -> None:
         """Notes that an input failed, unless it has a result that stands. Without one, no files
@@ -83,7 +97,7 @@ class Finisher:
         Raises:
           OutputError: the log can't be written.
         """
-        if task.stands:
+        if task.stands and self._log.result(task.source.stem) is not None:
             return
         half = self._log.unfinished.intersection(self._names(task.source))
         remove_outdated(self._folder, self._log.files_of(task.source.stem) | half)

@@ -11,6 +11,7 @@ import numpy as np
 
 from s3net_jax.io import InputError
 from s3net_jax.run.outcome import Fitted
+from s3net_jax.schema import HistoryRecord, RecordError, read_json
 
 __all__ = ["history_bytes", "read_history"]
 
@@ -51,14 +52,19 @@ def read_history(path: Path) -> list[dict[str, Any]]:
       InputError: it is something else, or can't be read.
     """
     try:
-        fits = json.loads(path.read_bytes())["fits"]
-        return [
-            {name: fit[name] for name in ("piece", "seed", "steps")}
-            | {name: np.array(fit[name], float) for name in SERIES}
-            for fit in fits
-        ]
-    except (OSError, KeyError, ValueError, TypeError):
-        raise InputError(f"{path} is not a history that s3net wrote.") from None
+        found: HistoryRecord = read_json(path, HistoryRecord)
+    except RecordError as error:
+        raise InputError(f"{error}: remove it and repeat the command.") from None
+    fits: list[dict[str, Any]] = []
+    for fit in found["fits"]:
+        series = {name: np.array(fit[name], float) for name in SERIES}
+        if any(len(values) != fit["steps"] for values in series.values()):
+            raise InputError(
+                f"{path} can't be used: it has more or fewer numbers than steps. Remove it and "
+                "repeat the command."
+            )
+        fits.append({name: fit[name] for name in ("piece", "seed", "steps")} | series)
+    return fits
 
 
 def _numbers(values: np.ndarray) -> list[float | int | None]:

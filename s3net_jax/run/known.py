@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from s3net_jax.run.content import input_digest
 from s3net_jax.run.discover import Source
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.names import free_name
-from s3net_jax.run.plan import input_digest
 
 __all__ = ["known_names"]
 

@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from s3net_jax.io import OutputError, write_bytes
+from s3net_jax.io.errors import reason_of
+from s3net_jax.io.regular import MAX_BYTES, open_regular
+from s3net_jax.io.write import sync_file, sync_folder
+from s3net_jax.run.lock import lock_file, locked
+from s3net_jax.schema import RecordError, ResultName, check_result, parse_json, read_json
 
-__all__ = ["ResultLog"]
+__all__ = ["Check", "ResultLog", "read_log"]
 
 _START = b'{"stem": '
+_TAIL = 1 << 16  # bytes looked at for the start of the last line, at first
+
+Check = Callable[[Any], None]
+"""Checks a parsed line; raises :class:`RecordError`."""
+
+
+def read_log(path: Path, check: Check = check_result) -> list[dict[str, Any]]:
+    """Read every line of a log, without changing it; a torn last line is left out.
+
+    Raises:
+      OutputError: it can't be read, or a line is none of this tool's.
+    """
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            return _read_lines(file, path, check)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path} can't be read: {reason_of(error)}.") from None
 
 
 class ResultLog:
     """The lines of ``results.jsonl``, by stem; of several for a stem the last one counts.
 
     The file is only ever appended to, a whole line at once and under a lock, so that several
-    processes may share it, and several threads an object. A last line that was torn by a crash is
-    taken off when it is opened.
+    processes may share it, and several threads an object. A last line that was torn by a crash or
+    a power cut is removed when the file is opened or appended to.
 
     Before results get their names, they are announced in a file beside it (``.writing-...``):
     what a killed run left behind without a line is then known as ours, and may be replaced.
     """
 
-    def __init__(self, path: Path, process: int = 0) -> None:
-        """Reads ``path`` if it exists.
+    def __init__(self, path: Path, process: int = 0, check: Check = check_result) -> None:
+        """Read ``path`` if it exists.
 
         Args:
-          path: of the log.
-          process: of several that share the folder, each has its own number.
+          path: log file.
+          process: number of this process among those that share the folder.
+          check: what a line must hold.
 
         Raises:
           OutputError: ``path`` is something else, or can't be read.
@@ -43,22 +70,31 @@ class ResultLog:
         self._files: dict[str, set[str]] = {}
         self._marker = path.parent / f".writing-{process}.json"
         self._lock = threading.Lock()
-        self.unfinished = _announced(path.parent)
+        self.unfinished: set[str] = set()
         """Names of files that were begun, by this run or one that was killed, and not finished."""
-        if not path.exists():
-            return
+        self.notes: list[str] = []
+        """Sentences on files of earlier runs that were ignored."""
+        for marker in _markers(path.parent):
+            try:
+                self.unfinished.update(read_json(marker, list[ResultName]))
+            except RecordError as error:
+                self.notes.append(f"{error}; it is ignored.")
         try:
-            with path.open("r+b") as file, _locked(file.fileno()):
-                content = _without_torn_line(file)
-            for line in filter(str.strip, content.decode().split("\n")):
-                self._remember(json.loads(line))
+            handle = open_regular(path, os.O_RDWR)
+        except FileNotFoundError:
+            return
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise OutputError(f"{path} can't be opened to be gone on with: {reason}.") from None
-        except (ValueError, KeyError, TypeError):
-            raise OutputError(
-                f"{path} is not a list of results of this tool: choose another output folder."
-            ) from None
+            raise OutputError(f"{path} can't be opened to resume: {reason_of(error)}.") from None
+        try:
+            with os.fdopen(handle, "r+b") as file, locked(handle):
+                records = _read_lines(file, path, check)
+                _repair_end(handle)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(f"{path} can't be opened to resume: {reason_of(error)}.") from None
+        for record in records:
+            self._remember(record)
 
     def _remember(self, record: dict[str, Any]) -> None:
         self._records[record["stem"]] = record
@@ -89,87 +125,177 @@ class ResultLog:
 
     @contextmanager
     def announced(self, names: list[str]) -> Iterator[None]:
-        """Announces files while they are written; ends when their line is there, too. After an
-        error the announcement stays, since some of the files may be there."""
+        """Announce files while they are written, until their line is there, too. After an error
+        the announcement stays, since some of the files may be there."""
         with self._lock:
             self.unfinished |= set(names)
-            write_bytes(self._marker, json.dumps(sorted(self.unfinished)).encode())
+            self._announce()
+            # Otherwise a power cut could leave the files without the announcement.
+            sync_folder(self.path.parent)
         yield
         with self._lock:
             self.unfinished -= set(names)
-            if self.unfinished:
-                write_bytes(self._marker, json.dumps(sorted(self.unfinished)).encode())
-            else:
-                self._marker.unlink(missing_ok=True)
+            self._announce()
+
+    def _announce(self) -> None:
+        if self.unfinished:
+            write_bytes(self._marker, json.dumps(sorted(self.unfinished)).encode())
+        else:
+            self._marker.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Forget announcements that have served: of files that are not there, or whose result
+        is. Call it at the end of a run; it never raises.
+
+        What processes left that were killed is removed, too; a process that is alive holds the
+        lock of its number, ``.running-N``.
+        """
+        done = {name for record in self.finished() for name in record.get("outputs", {}).values()}
+        folder = self.path.parent
+        with self._lock, suppress(OSError):
+            self.unfinished = {
+                name for name in self.unfinished - done if os.path.lexists(folder / name)
+            }
+            self._announce()
+            for marker in _markers(folder):
+                if marker != self._marker:
+                    self._settle_other(marker)
+
+    def _settle_other(self, marker: Path) -> None:
+        number = marker.name.removeprefix(".writing-").removesuffix(".json")
+        lock = self.path.parent / f".running-{number}"
+        handle = lock_file(lock)
+        if handle is None or handle < 0:
+            return
+        try:
+            with suppress(RecordError):
+                if self.unfinished.intersection(read_json(marker, list[ResultName])):
+                    return
+            marker.unlink(missing_ok=True)
+        finally:
+            with suppress(OSError):
+                lock.unlink(missing_ok=True)
+            os.close(handle)
 
     def put(self, *records: dict[str, Any]) -> None:
-        """Adds ``records``, on disk too; raises :class:`OutputError`, the file then as before."""
+        """Add ``records``, on disk too; raises :class:`OutputError`, the file then as before."""
         # ASCII: names of files may hold what is no UTF-8, and other ends of lines.
         lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()
         try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            is_new = not os.path.lexists(self.path)
+            handle = open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             try:
-                with _locked(handle):
-                    before = os.fstat(handle).st_size
-                    try:
-                        written = os.write(handle, lines)
-                        if written < len(lines):
-                            raise OSError(28, "No space left on device")
-                    except OSError:
-                        os.ftruncate(handle, before)
-                        raise
-                    os.fsync(handle)
+                with locked(handle):
+                    _append(handle, lines)
             finally:
                 os.close(handle)
+            if is_new:
+                sync_folder(self.path.parent)
+        except OutputError:
+            raise
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise OutputError(f"{self.path} can't be written: {reason}.") from None
+            raise OutputError(f"{self.path} can't be written: {reason_of(error)}.") from None
         for record in records:
             self._remember(record)
 
 
-def _without_torn_line(file: Any) -> bytes:
-    """The content; a last line without an end is completed if it is whole, else taken off."""
-    content = file.read()
-    if not content or content.endswith(b"\n"):
-        return content
-    end = content.rfind(b"\n") + 1
-    tail = content[end:]
+def _append(handle: int, lines: bytes) -> None:
+    """Write ``lines`` and wait until the disk has them; after an error the file is as before."""
+    _repair_end(handle)  # another process may have died within a line
+    before = os.fstat(handle).st_size
     try:
-        json.loads(tail)
-        file.write(b"\n")
-        return content + b"\n"
-    except ValueError:
-        if not (tail.startswith(_START) or _START.startswith(tail)):
-            raise  # not one of our lines: nothing of the file is touched
-    file.truncate(end)
-    return content[:end]
+        written = os.write(handle, lines)
+        if written < len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync_file(handle)
+    except OSError:
+        with suppress(OSError):  # if not even this works, the next line begins with a repair
+            os.ftruncate(handle, before)
+        raise
 
 
-def _announced(folder: Path) -> set[str]:
-    names: set[str] = set()
-    for marker in folder.glob(".writing-*.json"):
+def _read_lines(file: BinaryIO, path: Path, check: Check) -> list[dict[str, Any]]:
+    """Every line; a last one without an end counts if it is whole, and is left out if torn.
+
+    Raises:
+      OutputError: a line is none of this tool's.
+    """
+    records: list[dict[str, Any]] = []
+    number = 0
+    while line := file.readline(MAX_BYTES):
+        number += 1
         try:
-            names |= {str(name) for name in json.loads(marker.read_bytes())}
-        except (OSError, ValueError, TypeError):
-            continue
-    return names
+            if not line.endswith(b"\n"):
+                if len(line) == MAX_BYTES:
+                    raise RecordError(f"it has more than {MAX_BYTES >> 20} MiB")
+                if _is_torn(line):
+                    break
+                line = line.rstrip(b"\0")
+            if line.strip():
+                record = parse_json(line)
+                check(record)
+                records.append(record)
+        except RecordError as error:
+            raise OutputError(
+                f"{path} is not a list of results of this tool (line {number}: {error}): remove "
+                "that line, or choose another output folder."
+            ) from None
+    return records
 
 
-@contextmanager
-def _locked(handle: int) -> Iterator[None]:
-    """Alone among processes, where the system and the file system can do that."""
+def _is_torn(line: bytes) -> bool:
+    """Whether a last line without an end is the start of one of ours, not whole.
+
+    After a power cut the end of a file may be zeros.
+    """
+    line = line.rstrip(b"\0")
+    if not (line.startswith(_START) or _START.startswith(line)):
+        return False  # not one of our lines: nothing of the file is touched
     try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
+        parse_json(line)
+    except RecordError:
+        return True
+    return False
+
+
+def _repair_end(handle: int) -> None:
+    """Complete a last line that lacks only its end; remove one that is torn.
+
+    Raises:
+      OSError: it can't be repaired, or is none of ours.
+    """
+    size = os.fstat(handle).st_size
+    if size == 0 or _read_at(handle, size - 1, 1) == b"\n":
         return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError:  # some network file systems
-        yield
+    length = min(size, _TAIL)
+    tail = _read_at(handle, size - length, length)
+    while b"\n" not in tail and length < min(size, MAX_BYTES):
+        length = min(size, 4 * length)
+        tail = _read_at(handle, size - length, length)
+    line = tail[tail.rfind(b"\n") + 1 :]
+    if _is_torn(line):
+        os.ftruncate(handle, size - len(line))
         return
+    whole = line.rstrip(b"\0")
     try:
-        yield
-    finally:
-        fcntl.flock(handle, fcntl.LOCK_UN)
+        parse_json(whole)
+    except RecordError:
+        raise OSError(errno.EINVAL, "Its last line is not of this tool") from None
+    os.ftruncate(handle, size - len(line) + len(whole))
+    os.lseek(handle, 0, os.SEEK_END)
+    if os.write(handle, b"\n") != 1:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _read_at(handle: int, place: int, count: int) -> bytes:
+    os.lseek(handle, place, os.SEEK_SET)
+    parts: list[bytes] = []
+    while count > 0 and (part := os.read(handle, count)):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _markers(folder: Path) -> list[Path]:
+    found = re.compile(r"\.writing-[0-9]{1,9}\.json")
+    return [path for path in folder.glob(".writing-*.json") if found.fullmatch(path.name)]

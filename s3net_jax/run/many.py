@@ -21,6 +21,7 @@ from s3net_jax.masks import check_target
 from s3net_jax.run.alone import alone
 from s3net_jax.run.cases import Case, open_case
 from s3net_jax.run.chunks import Job, chunks
+from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.discover import Source, discover
 from s3net_jax.run.engine import Engine
 from s3net_jax.run.film import shown_fits, thinned
@@ -52,6 +53,7 @@ def segment_inputs(
     seeds: int = 1,
     overwrite: bool = False,
     share: Share = ALONE,
+    check_contents: bool = False,
 ) -> Summary:
     """Segments every input into ``out``; a bad input fails alone.
 
@@ -73,6 +75,8 @@ def segment_inputs(
         and their files are replaced when their turn comes, or deleted if the input fails. If the
         run is killed, one without ``overwrite`` goes on.
       share: the part of the inputs that this process does.
+      check_contents: also compare the contents of results that are there with their digests, and
+        do again what differs; otherwise only their sizes.
 
     Raises:
       ConfigError: the configuration can't be used.
@@ -91,7 +95,8 @@ def segment_inputs(
         remove_leftovers(folder)
         log = ResultLog(folder / "results.jsonl", share.index)
         film = config.fit.record_labels
-        plan = make_plan(known_names(sources, log), folder, log, identity, overwrite, film)
+        known = known_names(sources, log)
+        plan = make_plan(known, folder, log, identity, overwrite, film, check_contents)
         run = _Run(share.of(plan), folder, config, identity, log, engine, draw, listener, share)
         return run.go()
 
@@ -124,6 +129,7 @@ class _Run:
         self.summary = Summary(folder)
         self.clock = time.perf_counter()
         self.cases: dict[int, Case] = {}
+        self.contents: dict[int, Content] = {}
         self.outcomes: dict[int, Fits] = {}
         self.wanted: dict[int, int] = {}
         self.filmed: dict[int, set[Key]] = {}
@@ -137,6 +143,8 @@ class _Run:
     def go(self) -> Summary:
         self.finisher.give_up(self.plan)
         self.listener.begin(len(self.plan))
+        for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
+            self.listener.say(text)
         self._save_run()
         progress = self.listener.step
         try:
@@ -153,6 +161,7 @@ class _Run:
             raise
         finally:
             self.writers.shutdown(wait=False)
+            self.log.settle()
             self._save_run()
         return self.summary
 
@@ -169,7 +178,7 @@ class _Run:
                 continue
             self.listener.start(number, task.source)
             try:
-                case = open_case(task.source, self.config)
+                case, content = _opened(task.source, self.config)
             except (ConfigError, OutputError):
                 raise
             except Exception as error:  # whatever it is, the other inputs can still be done
@@ -177,6 +186,7 @@ class _Run:
                 continue
             pieces = [index for index in range(len(case)) if case.piece(index) is not None]
             self.cases[number] = case
+            self.contents[number] = content
             self.outcomes[number] = {}
             self.wanted[number] = len(pieces) * self.identity.seeds
             self.filmed[number] = shown_fits(pieces, self.identity.each)
@@ -203,14 +213,17 @@ class _Run:
         mine[job.index, job.seed] = thinned(outcome, (job.index, job.seed) in filmed)
         if len(mine) == self.wanted[job.task]:
             source = self.plan[job.task].source
-            future = self.writers.submit(self._written, source, case, mine, filmed)
+            content = self.contents[job.task]
+            future = self.writers.submit(self._written, source, content, case, mine, filmed)
             slices = 1 if case.volume is None else len(case)
             self.pending.append(_Pending(job.task, slices * math.prod(case.pixels), future))
             self._forget(job.task)
 
-    def _written(self, source: Source, case: Case, fits: Fits, filmed: set[Key]) -> Record:
+    def _written(
+        self, source: Source, content: Content, case: Case, fits: Fits, filmed: set[Key]
+    ) -> Record:
         """Writes and counts a result, in a thread that no signal interrupts between the two."""
-        record = self.finisher(source, case, fits, filmed)
+        record = self.finisher(source, content, case, fits, filmed)
         with self.counting:
             self.summary.done += 1
             self.summary.times.append(record["seconds"])
@@ -261,9 +274,20 @@ class _Run:
 
     def _forget(self, number: int) -> None:
         self.cases.pop(number, None)
+        self.contents.pop(number, None)
         self.outcomes.pop(number, None)
         self.wanted.pop(number, None)
         self.filmed.pop(number, None)
+
+
+def _opened(source: Source, config: Config) -> tuple[Case, Content]:
+    """An input, and the content of its files, which has not changed while they were read."""
+    if source.problem:
+        raise InputError(source.problem)
+    content = read_content(source)
+    case = open_case(source, config)
+    content.check()
+    return case, content
 
 
 def _sentence(name: str, reason: str) -> str:

@@ -24,7 +24,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     groups: dict[str, list[int]] = defaultdict(list)
     for index, path in enumerate(paths):
         groups[path.stem.casefold()].append(index)
-    names = [path.stem or path.name or "input" for path in paths]
+    names = [_stem(path) for path in paths]
     for members in groups.values():
         if len(members) > 1:
             for index, name in zip(members, _told_apart([paths[i] for i in members]), strict=True):
@@ -42,6 +42,11 @@ def free_name(name: str, taken: set[str]) -> str:
     return unique
 
 
+def _stem(path: Path) -> str:
+    """The stem; of names such as ``..png``, whose stem would be a folder, what is not dots."""
+    return path.stem if path.stem.strip(".") else path.name.strip(".") or "input"
+
+
 def _short(name: str) -> str:
     raw = name.encode("utf-8", "surrogateescape")
     if len(raw) <= _LONGEST:
@@ -54,7 +59,7 @@ def _told_apart(paths: list[Path]) -> list[str]:
     """Stems with as many folders in front as it takes, or the suffix behind."""
     absolute = [Path(os.path.abspath(path)) for path in paths]
     same_place = len({str(p.with_suffix("")).casefold() for p in absolute}) < len(absolute)
-    ends = [p.stem + (f"-{p.suffix[1:]}" if same_place and p.suffix else "") for p in absolute]
+    ends = [_stem(p) + (f"-{p.suffix[1:]}" if same_place and p.suffix else "") for p in absolute]
     depth = max(len(p.parts) for p in absolute)
     names = ends
     for level in range(depth):

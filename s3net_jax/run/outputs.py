@@ -22,9 +22,11 @@ from s3net_jax.io import (
     write_seg,
     write_stack,
 )
+from s3net_jax.io.errors import reason_of
 from s3net_jax.masks import Segments
 from s3net_jax.run.cases import Case, VolumeCase
 from s3net_jax.run.discover import Source
+from s3net_jax.schema import is_result_name
 
 __all__ = ["Draw", "output_paths", "remove_outdated", "write_outputs"]
 
@@ -48,20 +50,26 @@ def output_paths(out: Path, source: Source, seeds: int = 1, film: bool = False) 
 
 
 def remove_outdated(out: Path, earlier: Iterable[str], names: Collection[str] = ()) -> None:
-    """Deletes the files of an ``earlier`` result that are not among ``names``: beside the new ones
+    """Delete the files of an ``earlier`` result that are not among ``names``: beside the new ones
     they would be those of another configuration, and beside a failure look like its result.
+
+    Only names of results are deleted, in ``out`` itself, and links, not what they lead to. Of
+    folders in their place only empty ones go.
 
     Raises:
       OutputError: one can't be deleted.
     """
     for name in earlier:
-        if name in names or Path(name).name != name:
+        if name in names or not is_result_name(name):
             continue
+        path = out / name
         try:
-            (out / name).unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise OutputError(f"{out / name} can't be deleted: {reason}.") from None
+            raise OutputError(f"{path} can't be deleted: {reason_of(error)}.") from None
 
 
 def write_outputs(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from s3net_jax.io import OutputError
+from s3net_jax.io.errors import reason_of
+from s3net_jax.io.regular import read_regular
+from s3net_jax.run.content import input_digest
 from s3net_jax.run.discover import Source
+from s3net_jax.run.intact import find_damage
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outputs import output_paths
+from s3net_jax.schema import RecordError, RunRecord, conform, parse_json
 
-__all__ = ["Identity", "Task", "input_digest", "make_plan"]
+__all__ = ["Identity", "Task", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -48,31 +51,16 @@ class Task:
       source: the input.
       done: its result is there.
       replaces: there is a result which is given up for a new one.
-      stands: there is a result which stays if no new one comes: some of its files are missing, or
-        the input can't be read now.
+      stands: there is a result which stays if no new one comes: some of its files are missing or
+        damaged, or the input can't be read now.
+      remark: a sentence on why it is done again, if a user should know.
     """
 
     source: Source
     done: bool = False
     replaces: bool = False
     stands: bool = False
-
-
-def input_digest(source: Source) -> str | None:
-    """SHA-256 of the input's content (of a series: of its files' digests in order), or None if
-    it can't be read."""
-    try:
-        if len(source.files) > 1:
-            each = sorted(_file_digest(path) for path in source.files)
-            return hashlib.sha256("".join(each).encode()).hexdigest()
-        return _file_digest(source.files[0] if source.files else source.path)
-    except OSError:
-        return None
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    remark: str = ""
 
 
 def make_plan(
@@ -82,13 +70,14 @@ def make_plan(
     identity: Identity,
     overwrite: bool,
     film: bool = False,
+    check_contents: bool = False,
 ) -> list[Task]:
     """What to do with each source. Nothing is overwritten unasked.
 
     A source is done if ``log`` holds a result of the same content under the same configuration
-    and seeds, and all its files are there; with ``film`` that of the steps, too. With
-    ``overwrite`` none is done, and what is there is replaced, except results of inputs that can't
-    be read.
+    and seeds, and all its files are there as they were written (:func:`find_damage`, with
+    ``check_contents`` by their digests); with ``film`` that of the steps, too. With ``overwrite``
+    none is done, and what is there is replaced, except results of inputs that can't be read.
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
@@ -101,31 +90,41 @@ def make_plan(
                 raise OutputError(f"{path} is an input and a result: choose another output folder.")
     if overwrite:
         return [_replacing(source, log) for source in sources]
-    _refuse_foreign_run(out / "run.json")
+    _refuse_foreign_run(out / "run.json", log)
     for record in log.finished():
         if not identity.of(record):
             raise OutputError(
                 f"{out} holds results of another configuration or seed: choose another output "
                 "folder, or replace them with --overwrite."
             )
-    return [_going_on(source, out, log, identity, film) for source in sources]
+    return [_resumed(source, out, log, identity, film, check_contents) for source in sources]
 
 
-def _refuse_foreign_run(path: Path) -> None:
+def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
     try:
-        ours = "config_digest" in json.loads(path.read_bytes())
+        content = read_regular(path)
     except FileNotFoundError:
         return
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise OutputError(f"{path} can't be read: {reason}.") from None
-    except (ValueError, TypeError):
-        ours = False
-    if not ours:
         raise OutputError(
-            f"{path} exists and is not of a run of this tool: choose another output folder, or "
-            "replace it with --overwrite."
-        )
+            f"{path} can't be read: {reason_of(error)}. Remove it, or choose another output folder."
+        ) from None
+    try:
+        found = parse_json(content)
+    except RecordError as error:
+        if not content.strip(b"\0 \r\n") or log.records():
+            return  # it was cut off, in a folder that is ours: the run writes it again
+        found, problem = None, str(error)
+    else:
+        try:
+            conform(found, RunRecord, "")
+            return
+        except RecordError as error:
+            problem = str(error)
+    raise OutputError(
+        f"{path} exists and is not of a run of this tool ({problem}): choose another output "
+        "folder, or replace it with --overwrite."
+    )
 
 
 def _replacing(source: Source, log: ResultLog) -> Task:
@@ -135,24 +134,40 @@ def _replacing(source: Source, log: ResultLog) -> Task:
     return Task(source, replaces=finished and readable, stands=finished and not readable)
 
 
-def _going_on(source: Source, out: Path, log: ResultLog, identity: Identity, film: bool) -> Task:
-    paths = list(output_paths(out, source, identity.seeds, film).values())
-    present = [path for path in paths if path.exists()]
+def _resumed(
+    source: Source,
+    out: Path,
+    log: ResultLog,
+    identity: Identity,
+    film: bool,
+    check_contents: bool,
+) -> Task:
+    names = [path.name for path in output_paths(out, source, identity.seeds, film).values()]
     ours = log.unfinished | log.files_of(source.stem)
-    foreign = [path for path in present if path.name not in ours]
+    foreign = [name for name in names if name not in ours and os.path.lexists(out / name)]
     if foreign:
         raise OutputError(
-            f"{foreign[0]} exists and is not from a finished run: choose another output "
+            f"{out / foreign[0]} exists and is not from a finished run: choose another output "
             "folder, or replace it with --overwrite."
         )
     record = log.result(source.stem)
     if record is None:
         return Task(source)
-    digest = input_digest(source)
-    if digest is not None and record.get("sha256") != digest:
+    known, digest = record.get("sha256"), input_digest(source)
+    if digest is not None and known is not None and known != digest:
         raise OutputError(
             f"{out} holds results named {source.stem} of another picture ({record.get('input')}): "
             "choose another output folder, or replace them with --overwrite."
         )
-    done = digest is not None and len(present) == len(paths)
-    return Task(source, done=done, stands=not done)
+    damage = find_damage(out, record, check_contents=check_contents)
+    is_whole = not damage and set(names) <= set(record.get("outputs", {}).values())
+    done = is_whole and digest is not None and known is not None
+    remark = ""
+    if digest is not None and damage:
+        remark = f"{out / damage[0].name} {damage[0].problem}: {source.path} is segmented again."
+    elif digest is not None and known is None:
+        remark = (
+            f"{out / 'results.jsonl'} does not say which content of {source.path} was segmented: "
+            "it is segmented again."
+        )
+    return Task(source, done=done, stands=not done, remark=remark)

@@ -74,12 +74,12 @@ _VARIABLES = (
 
 def _number(name: str) -> int:
     text = os.environ.get(name, "")
-    if not (text.isascii() and text.isdecimal()):
+    if not re.fullmatch("[0-9]{1,9}", text):
         raise ConfigError(f"{name} is {text!r}: it must be a whole number.")
     return int(text)
 
 
 def _first_number(name: str) -> int:
     """Slurm writes ``2(x3),1``: two tasks on each of three machines, one on a fourth."""
-    digits = re.match(r"\d+", os.environ.get(name, ""))
+    digits = re.match("[0-9]{1,9}", os.environ.get(name, ""))
     return int(digits[0]) if digits else 1
