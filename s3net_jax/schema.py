@@ -63,7 +63,7 @@ class _Rule(NamedTuple):
     """What a value must be, beyond its type."""
 
     meaning: str
-    holds: Callable[[Any], bool]
+    holds: Callable[[Any], object]
 
 
 def _is_plain(name: str) -> bool:
@@ -202,15 +202,13 @@ def read_json(path: Path, kind: Any) -> Any:
     """Read a JSON file of one of the types above.
 
     Raises:
-      RecordError: a sentence without its end: it is something else, or can't be read.
+      RecordError: why it can't be used, as a clause.
     """
     try:
         value = parse_json(read_regular(path))
-        conform(value, kind, "")
     except OSError as error:
-        raise RecordError(f"{path} can't be read: {reason_of(error)}") from None
-    except RecordError as error:
-        raise RecordError(f"{path} can't be used: {error}") from None
+        raise RecordError(f"it can't be read: {reason_of(error)}") from None
+    conform(value, kind, "")
     return value
 
 

@@ -20,9 +20,11 @@ from s3net_jax.evaluate.scores import (
     write_scores,
 )
 from s3net_jax.evaluate.truth import check_truths
-from s3net_jax.io import make_folder, parse_window, write_bytes
+from s3net_jax.io import make_folder, parse_window, remove_leftovers, write_bytes
+from s3net_jax.io.write import make_subfolder
 from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
 from s3net_jax.run.environment import versions
+from s3net_jax.run.intact import find_damage
 from s3net_jax.run.known import known_names
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outputs import Draw
@@ -93,10 +95,12 @@ def evaluate(
     other = None if against is None else _other(against, {pair.stem for pair in pairs})
     check_truths(pairs)
     folder = make_folder(out)
+    remove_leftovers(folder)
+    predictions = make_subfolder(folder, "predictions")
     images = [pair.image for pair in pairs]
     run = segment_inputs(
         images,
-        folder / "predictions",
+        predictions,
         config,
         engine=engine,
         draw=draw,
@@ -105,13 +109,14 @@ def evaluate(
         seeds=seeds,
         overwrite=overwrite,
         share=Share(0, 1),
+        check_contents=True,  # every result is read anyway
     )
-    log = ResultLog(folder / "predictions" / "results.jsonl")
-    records = _records(log, pairs)
+    log = ResultLog(predictions / "results.jsonl")
+    records = _records(log, pairs, predictions)
     if method is None:
         method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
     say("scoring")
-    scores = score_results(method, pairs, records, folder / "predictions")
+    scores = score_results(method, pairs, records, predictions)
     done = [pair for pair in pairs if str(pair.image) in records]
     stems = {pair.stem for pair in done}
     if baselines is None:
@@ -137,14 +142,15 @@ def evaluate(
     return Evaluation(run, method, scores, summary, folder, records)
 
 
-def _records(log: ResultLog, pairs: list[Pair]) -> dict[str, dict[str, Any]]:
-    """Image path → its finished record: the data may have been moved since."""
+def _records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, dict[str, Any]]:
+    """Image path → its finished record: the data may have been moved since. Results whose files
+    are damaged, and could not be made again, are left out: their inputs are among the failures."""
     sources = known_names(discover(pair.image for pair in pairs), log)
-    found = {str(source.path): log.get(source.stem) for source in sources}
+    found = {str(source.path): log.result(source.stem) for source in sources}
     return {
         path: record
         for path, record in found.items()
-        if record is not None and "error" not in record
+        if record is not None and not find_damage(folder, record)
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,12 +23,16 @@ from s3net_jax.evaluate.metrics import METRICS, measure
 from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
 from s3net_jax.evaluate.statistics import compare, mean_with_interval
 from s3net_jax.evaluate.truth import grid_of_image, read_truth
-from s3net_jax.io import read, read_nifti, read_stack, write_bytes
+from s3net_jax.io import InputError, read, read_nifti, read_stack, write_bytes
+from s3net_jax.io.errors import reason_of
 from s3net_jax.io.nifti import is_nifti
+from s3net_jax.io.read import pixel_limit
+from s3net_jax.io.regular import open_regular, read_regular
 
 __all__ = [
     "Score",
     "read_array",
+    "read_result",
     "read_scores",
     "score_baselines",
     "score_results",
@@ -62,16 +68,18 @@ def score_results(
       folder: of the run.
 
     Raises:
-      InputError: see :func:`read_truth`.
+      InputError: a result can't be read, or is not of its image; and see :func:`read_truth`.
     """
     scores = []
     for pair in pairs:
         record = records.get(str(pair.image))
         if record is None or "error" in record:
             continue
-        labels = read_array(folder / record["outputs"]["labels"])
-        mask = read_array(folder / record["outputs"]["mask"])
         truth = read_truth(pair.truth, grid_of_image(pair))
+        labels, mask = (
+            read_result(folder / record["outputs"][kind], truth.shape)
+            for kind in ("labels", "mask")
+        )
         if pair.kind == "stack":  # slices stand last
             labels, mask, truth = (np.moveaxis(a, 0, -1) for a in (labels, mask, truth))
         scores += _scores(method, pair.stem, labels, mask > 0, truth, record["seconds"])
@@ -118,13 +126,44 @@ def _scores(
 
 
 def read_array(path: Path) -> np.ndarray:
-    """A label map, mask or agreement that a run wrote: numbers in the order of its file."""
-    if is_nifti(path):
-        return read_nifti(path).voxels
-    if path.suffix == ".tif":
-        return read_stack(path).voxels
-    with PilImage.open(path) as picture:
-        return np.asarray(picture).astype(np.int32)
+    """A label map, mask or agreement that a run wrote: numbers in the order of its file.
+
+    Raises:
+      InputError: it can't be read.
+    """
+    try:
+        os.close(open_regular(path))
+        if is_nifti(path):
+            return read_nifti(path).voxels
+        if path.suffix == ".tif":
+            return read_stack(path).voxels
+        with pixel_limit(), PilImage.open(path, formats=("PNG",)) as picture:
+            return np.asarray(picture).astype(np.int32)
+    except MemoryError:
+        raise InputError(f"{path} does not fit into memory.") from None
+    except Exception as error:  # decoders raise whatever they like on broken data
+        raise _damaged(path, reason_of(error) if isinstance(error, OSError) else "") from None
+
+
+def read_result(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A result as :func:`read_array` reads it, which must have the shape of its image.
+
+    Raises:
+      InputError: it can't be read, or has another shape.
+    """
+    found = read_array(path)
+    if found.shape != shape:
+        sides = ["×".join(map(str, one)) for one in (found.shape, shape)]
+        raise _damaged(path, f"it has {sides[0]} pixels, its image {sides[1]}")
+    return found
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    because = f" ({reason})" if reason else ""
+    return InputError(
+        f"{path} is damaged, or is not a result of its image{because}: remove it and repeat the "
+        "command."
+    )
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
@@ -141,19 +180,21 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
 def read_scores(path: Path) -> list[Score]:
     """What :func:`write_scores` wrote; raises :class:`ConfigError` for anything else."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                Score(
-                    row["method"],
-                    row["image"],
-                    row["protocol"],
-                    {metric: float(row[metric]) for metric in METRICS},
-                    float(row["seconds"]),
-                )
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, KeyError, ValueError, TypeError):
+        text = read_regular(path, follow=True).decode("utf-8")
+        return [_score(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
+    except (OSError, KeyError, ValueError, TypeError, csv.Error):
         raise ConfigError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
+
+
+def _score(row: dict[str, str]) -> Score:
+    method, image, protocol = (row[name] for name in ("method", "image", "protocol"))
+    metrics = {metric: float(row[metric]) for metric in METRICS}
+    seconds = float(row["seconds"])
+    if None in (method, image) or protocol not in PROTOCOLS:
+        raise ValueError("a row without a method, image or protocol")
+    if not all(map(math.isfinite, (*metrics.values(), seconds))):
+        raise ValueError("a score that is no number")
+    return Score(method, image, protocol, metrics, seconds)
 
 
 def summarise(scores: list[Score], reference: str) -> dict[str, Any]:

@@ -11,22 +11,25 @@ from typing import Any, NoReturn
 
 from s3net_jax.config import Config, ConfigError, nearest
 from s3net_jax.io import parse_window
+from s3net_jax.io.errors import reason_of
+from s3net_jax.io.regular import read_regular
 from s3net_jax.masks import check_target
 
 __all__ = ["Fields", "check_seeds", "checked", "load", "unique"]
 
+_SHOWN = 60  # characters of a wrong value that a sentence shows
 _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
 
 
 def load(path: Path) -> Fields:
     """The whole file as one table; raises :class:`ConfigError` if it can't be read as TOML."""
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(read_regular(path, follow=True).decode("utf-8"))
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise ConfigError(f"The experiment {path} can't be read: {reason}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The experiment {path} can't be read: {reason_of(error)}.") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not written in TOML: it is nested too deeply.") from None
+    except ValueError as error:  # of TOML, UTF-8, and numbers with thousands of digits
         raise ConfigError(f"{path} is not written in TOML: {error}.") from None
     return Fields(content, str(path))
 
@@ -60,7 +63,7 @@ class Fields:
         """A whole number of at least ``low``."""
         value = self._get(key, int, default)
         if not low <= value < 2**32:
-            self.fail(f"{key} is {value}: it must be a whole number of at least {low}.")
+            self.fail(f"{key} is {_short(value)}: it must be a whole number of at least {low}.")
         return value
 
     def names(self) -> list[str]:
@@ -70,8 +73,8 @@ class Fields:
     def number(self, key: str) -> float:
         """A finite number."""
         value = self._get(key, float, None)
-        if not math.isfinite(value):
-            self.fail(f"{key} is {value}: it must be a finite number.")
+        if not _is_finite(value):
+            self.fail(f"{key} is {_short(value)}: it must be a finite number.")
         return float(value)
 
     def numbers(self, key: str) -> tuple[float, ...]:
@@ -80,10 +83,10 @@ class Fields:
         values: list[Any] = value if isinstance(value, list) else [value]
         wrong = any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values)
         self._asked.append(key)
-        if not values or wrong or not all(map(math.isfinite, values)):
-            self.fail(f"{key} is {value!r}: write a list of numbers, as [0, 0.3, 1].")
+        if not values or wrong or not all(map(_is_finite, values)):
+            self.fail(f"{key} is {_short(value)}: write a list of numbers, as [0, 0.3, 1].")
         if len(set(values)) < len(values):
-            self.fail(f"{key} is {value!r}: it names a value twice.")
+            self.fail(f"{key} is {_short(value)}: it names a value twice.")
         return tuple(map(float, values))
 
     def table(self, key: str) -> Fields:
@@ -133,7 +136,7 @@ class Fields:
         value = self._content[key]
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits or isinstance(value, bool):
-            self.fail(f"{key} is {value!r}: write {_WORDS[kind]}.")
+            self.fail(f"{key} is {_short(value)}: write {_WORDS[kind]}.")
         return value
 
 
@@ -148,6 +151,19 @@ def check_seeds(fields: Fields, first: int, count: int) -> None:
     """Raises :class:`ConfigError` if the last of ``count`` seeds is none."""
     if first + count > 2**32:
         fields.fail(f"the last of {count} seeds from {first} on is above {2**32 - 1}.")
+
+
+def _is_finite(value: float) -> bool:
+    return abs(value) < 2**1023 if isinstance(value, int) else math.isfinite(value)
+
+
+def _short(value: object) -> str:
+    """A value as a sentence can show it; a number may have thousands of digits."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python shows no more than 4300 digits
+        text = "a number with thousands of digits"
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _bracketed(trail: tuple[str, ...]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from s3net_jax.io import OutputError, make_folder, remove_leftovers, write_bytes
+from s3net_jax.schema import ExperimentRecord, RecordError, read_json
 
 __all__ = ["RESULTS", "begin_folder", "write_json"]
 
@@ -42,29 +44,28 @@ def begin_folder(
     return folder
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
+def _read(folder: Path) -> ExperimentRecord | None:
     path = folder / _NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
-        found = json.loads(path.read_bytes())
-        return {"title": found["title"], "shared": found["shared"], "parts": dict(found["parts"])}
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(path, ExperimentRecord)
+    except RecordError as error:
         raise OutputError(
-            f"{path} is not of an experiment of this tool: choose another output folder."
+            f"{path} is not of an experiment of this tool ({error}): choose another output folder."
         ) from None
 
 
 def _refuse(
     folder: Path,
-    found: dict[str, Any] | None,
+    found: ExperimentRecord | None,
     title: str,
     parts: dict[str, Any],
     shared: dict[str, Any],
 ) -> None:
     remedy = "choose another output folder, or replace it with --overwrite."
     if found is None:
-        there = [name for name in RESULTS if (folder / name).exists()]
+        there = [name for name in RESULTS if os.path.lexists(folder / name)]
         if there:
             raise OutputError(f"{folder} holds {there[0]}, which is of no experiment: {remedy}")
         return

@@ -20,6 +20,7 @@ from s3net_jax.experiments.spec import Grid, Method
 from s3net_jax.experiments.summary import Table, summary_of, table_of
 from s3net_jax.experiments.tables import interval, tables_text, write_tables
 from s3net_jax.io import parse_window
+from s3net_jax.io.write import make_subfolder
 from s3net_jax.run import Engine, Listener
 from s3net_jax.run.outputs import Draw
 
@@ -94,7 +95,7 @@ def run_grid(
         for method in fits:
             number += 1
             say(f"{method.name} on {name} ({number} of {total})")
-            found = _evaluated(grid, method, pairs, folder / name, trivial, attend, draw, overwrite)
+            found = _evaluated(grid, method, name, pairs, folder, trivial, attend, draw, overwrite)
             scores += [score for score in found.scores if score.method == method.name]
             failed += found.run.failed
             tables[name] = table_of(grid, name, scores)
@@ -124,6 +125,7 @@ def _baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[Score]]
 def _evaluated(
     grid: Grid,
     method: Method,
+    data: str,
     pairs: list[Pair],
     folder: Path,
     baselines: list[Score],
@@ -135,7 +137,7 @@ def _evaluated(
     with attend(method.config, grid.seed, method.seeds) as (engine, listener):
         found = evaluate(
             pairs,
-            folder / method.folder,
+            make_subfolder(folder, data, method.folder),
             method.config,
             engine=engine,
             draw=draw,
@@ -146,7 +148,7 @@ def _evaluated(
             method=method.name,
             baselines=baselines,
         )
-    write_report(found, pairs, f"{method.name} on {folder.name}")
+    write_report(found, pairs, f"{method.name} on {data}")
     return found
 
 

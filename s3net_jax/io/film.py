@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image as PilImage
@@ -13,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import InputError
+from s3net_jax.io.regular import read_regular
 from s3net_jax.io.write import replacing
 from s3net_jax.letters import drawable
 
@@ -97,27 +100,33 @@ def read_film(path: Path) -> Film:
       InputError: it is something else, or can't be read.
     """
     try:
-        with PilImage.open(path) as picture:
+        with PilImage.open(io.BytesIO(read_regular(path)), formats=("PNG",)) as picture:
             pixels = np.asarray(picture)
             content = json.loads(picture.info[_KEY])
         height, width = content["height"], content["width"]
-        strips = [
-            Strip(
-                place["name"],
-                tuple(place["titles"]),
-                tuple(place["counts"]),
-                np.stack(
-                    [
-                        pixels[place["top"] : place["top"] + height, left : left + width]
-                        for left in place["left"]
-                    ]
-                ),
-            )
-            for place in content["strips"]
-        ]
-    except (OSError, KeyError, ValueError, TypeError):
-        raise InputError(f"{path} is not a film of label maps that s3net wrote.") from None
+        strips = [_strip(pixels, place, height, width) for place in content["strips"]]
+    except Exception:  # decoders raise whatever they like on other data
+        raise InputError(
+            f"{path} is not a film of label maps that s3net wrote: remove it and repeat the "
+            "command."
+        ) from None
     return Film(tuple(strips))
+
+
+def _strip(pixels: np.ndarray, place: dict[str, Any], height: int, width: int) -> Strip:
+    """One row of a film that was read; raises ValueError if it is not inside the picture."""
+    name, titles, counts, top = (place[key] for key in ("name", "titles", "counts", "top"))
+    frames = [pixels[top : top + height, left : left + width] for left in place["left"]]
+    is_whole = (
+        min(height, width, top + 1, *(left + 1 for left in place["left"])) >= 1
+        and all(frame.shape == (height, width) for frame in frames)
+        and len(titles) == len(counts) == len(frames)
+        and all(isinstance(text, str) for text in (name, *titles))
+        and all(isinstance(count, int) for count in counts)
+    )
+    if not is_whole:
+        raise ValueError("its frames are not where it says")
+    return Strip(name, tuple(titles), tuple(counts), np.stack(frames))
 
 
 def _text(

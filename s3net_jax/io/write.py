@@ -28,6 +28,7 @@ __all__ = [
     "make_folder",
     "make_subfolder",
     "receipts",
+    "remove_file",
     "remove_leftovers",
     "replacing",
     "sync_file",
@@ -113,6 +114,14 @@ def remove_leftovers(folder: Path) -> None:
         if found and not _alive(int(found[1])):
             with suppress(OSError):  # a folder of such a name is not ours
                 path.unlink(missing_ok=True)
+
+
+def remove_file(path: Path) -> None:
+    """Delete a file or link, if it is there; raises :class:`OutputError` if that fails."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} can't be deleted: {reason_of(error)}.") from None
 
 
 def _alive(process: int) -> bool:

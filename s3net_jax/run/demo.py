@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.io import OutputError, make_folder, write_picture
+from s3net_jax.io.regular import read_regular
 from s3net_jax.run.log import ResultLog
 
 __all__ = ["DESCRIPTION", "write_demo_picture"]
@@ -41,7 +43,7 @@ def write_demo_picture(out: str | Path) -> Path:
     if not inputs:  # nothing, unless a demo was killed before its result was there
         ours = log.unfinished | ({"run.json"} if known else set())
         for other in (folder / "run.json", *sorted(folder.glob(f"{path.stem}.*"))):
-            if other != path and other.exists() and other.name not in ours:
+            if other != path and os.path.lexists(other) and other.name not in ours:
                 raise _elsewhere(f"{other} exists and is not of a demo")
     if not known:
         write_picture(path, PilImage.fromarray(pixels))
@@ -50,9 +52,9 @@ def write_demo_picture(out: str | Path) -> Path:
 
 def _holds(path: Path, pixels: np.ndarray) -> bool:
     try:
-        with PilImage.open(path) as picture:
-            return np.array_equal(np.asarray(picture), pixels)
-    except (OSError, ValueError, SyntaxError):
+        with PilImage.open(io.BytesIO(read_regular(path)), formats=("PNG",)) as picture:
+            return picture.size == pixels.shape[1::-1] and np.array_equal(np.asarray(picture), pixels)
+    except Exception:  # decoders raise whatever they like on other data
         return False
 
 

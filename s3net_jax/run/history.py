@@ -54,17 +54,20 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     try:
         found: HistoryRecord = read_json(path, HistoryRecord)
     except RecordError as error:
-        raise InputError(f"{error}: remove it and repeat the command.") from None
+        raise _foreign(path, str(error)) from None
     fits: list[dict[str, Any]] = []
     for fit in found["fits"]:
         series = {name: np.array(fit[name], float) for name in SERIES}
         if any(len(values) != fit["steps"] for values in series.values()):
-            raise InputError(
-                f"{path} can't be used: it has more or fewer numbers than steps. Remove it and "
-                "repeat the command."
-            )
+            raise _foreign(path, "it has more or fewer numbers than steps")
         fits.append({name: fit[name] for name in ("piece", "seed", "steps")} | series)
     return fits
+
+
+def _foreign(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path} is not a history that s3net wrote ({reason}): remove it and repeat the command."
+    )
 
 
 def _numbers(values: np.ndarray) -> list[float | int | None]:

@@ -78,7 +78,7 @@ class ResultLog:
             try:
                 self.unfinished.update(read_json(marker, list[ResultName]))
             except RecordError as error:
-                self.notes.append(f"{error}; it is ignored.")
+                self.notes.append(f"{marker} is ignored ({error}).")
         try:
             handle = open_regular(path, os.O_RDWR)
         except FileNotFoundError:

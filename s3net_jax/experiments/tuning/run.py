@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s3net_jax.config import ConfigError
-from s3net_jax.evaluate import Pair
+from s3net_jax.evaluate import PROTOCOLS, Pair
 from s3net_jax.evaluate.truth import check_all
 from s3net_jax.experiments.data import open_data
 from s3net_jax.experiments.fields import checked
@@ -21,7 +21,11 @@ from s3net_jax.experiments.tuning.settings import name_of, settings_of
 from s3net_jax.experiments.tuning.spec import Tuning
 from s3net_jax.experiments.tuning.summary import summarise_tuning
 from s3net_jax.experiments.tuning.tables import tuning_text, write_tables
+from s3net_jax.io.write import remove_file
+from s3net_jax.run.content import Content, read_content
+from s3net_jax.run.discover import Source
 from s3net_jax.run.log import ResultLog
+from s3net_jax.schema import ScoreRecord, conform
 
 __all__ = ["Tuned", "run_tuning"]
 
@@ -84,8 +88,8 @@ def run_tuning(
     }
     folder = begin_folder(Path(out), tuning.title, {}, shared, overwrite)
     if overwrite:
-        (folder / "scores.jsonl").unlink(missing_ok=True)
-    log = ResultLog(folder / "scores.jsonl")
+        remove_file(folder / "scores.jsonl")
+    log = ResultLog(folder / "scores.jsonl", check=_check_score)
     settings = settings_of(tuning)
     seeds = range(tuning.seed, tuning.seed + tuning.seeds)
     fitter = SettingFitter(tuning.config, batch, call, say)
@@ -114,21 +118,34 @@ def _records(
 ) -> list[dict[str, Any]]:
     """A record for each setting, those computed that are not there yet."""
     settings = settings_of(tuning)
-    content = _digest(pair)
+    content, digest = _content(pair)
     keys = [f"{data}/{pair.stem} seed={seed} {name_of(setting)}" for setting in settings]
     known = [log.get(key) for key in keys]
-    missing = [n for n, found in enumerate(known) if not found or found["sha256"] != content]
+    missing = [n for n, found in enumerate(known) if not _is_usable(found, digest, tuning)]
     if missing:
         scorer = Scorer(pair, tuning.config)
+        for one in content:
+            one.check()
         fits = fitter(scorer.pixels, [settings[n] for n in missing], seed)
         for n, maps in zip(missing, fits, strict=True):
-            log.put({"stem": keys[n], "sha256": content, "dsc": scorer(maps, tuning.steps)})
+            log.put({"stem": keys[n], "sha256": digest, "dsc": scorer(maps, tuning.steps)})
     return [log.get(key) or {} for key in keys]
 
 
-def _digest(pair: Pair) -> str:
-    """Of image and ground truth together."""
-    joined = hashlib.sha256()
-    for path in (pair.image, pair.truth):
-        joined.update(hashlib.sha256(path.read_bytes()).digest())
-    return joined.hexdigest()
+def _check_score(record: Any) -> None:
+    conform(record, ScoreRecord, "")
+
+
+def _is_usable(record: dict[str, Any] | None, digest: str, tuning: Tuning) -> bool:
+    """Whether a line is of this content, and has a figure for each protocol and step."""
+    if record is None or record["sha256"] != digest:
+        return False
+    figures = [record["dsc"].get(protocol, ()) for protocol in PROTOCOLS]
+    return all(len(one) == len(tuning.steps) for one in figures)
+
+
+def _content(pair: Pair) -> tuple[list[Content], str]:
+    """Image and ground truth as they are now, and their digest together."""
+    found = [read_content(Source(path, pair.stem)) for path in (pair.image, pair.truth)]
+    joined = hashlib.sha256(b"".join(bytes.fromhex(one.digest) for one in found))
+    return found, joined.hexdigest()
