@@ -21,6 +21,7 @@ examples:
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
   s3net evaluate --images x/images --masks x/masks --out scores      every protocol, a report
   s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
+  s3net check results                            every result is there, as it was written
   s3net info --preset paper                      every field that --set can change
 """
 ENGINES = ["local", "processes", "ray"]
@@ -147,6 +148,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             ("tune", "search loss weights, learning rate and steps on a few images"),
         )
     }
+    check = add(
+        "check",
+        "check that every result in an output folder is there and as it was written",
+        epilog="exit codes: 0 all are whole, 1 some are missing or damaged, 2 DIR is no output "
+        "folder; to repair, repeat the command that wrote the folder, without --overwrite",
+        parents=[_output(live=False)],
+    )
+    check.add_argument(
+        "folder", nargs="?", metavar="DIR", help="output folder of a run, evaluation or experiment"
+    )
     info = add("info", "versions, devices, implementations and presets")
     info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
     info.add_argument("--json", action="store_true", help="print JSON")
@@ -165,6 +176,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "segment": segment,
         "evaluate": evaluate,
         **experiments,
+        "check": check,
         "info": info,
         "bench": bench,
     }

@@ -256,6 +256,12 @@ def _tune(args: argparse.Namespace) -> int:
     return run_tune_command(args)
 
 
+def _check(args: argparse.Namespace) -> int:
+    from s3net_jax.check_command import run_check_command
+
+    return run_check_command(args)
+
+
 _GOING_ON = ("segment", "evaluate")
 """Commands that go on without ``--overwrite`` with what they began with it."""
 
@@ -266,6 +272,7 @@ _COMMANDS = {
     "ablate": _grid,
     "compare": _grid,
     "tune": _tune,
+    "check": _check,
     "info": _info,
     "bench": _bench,
 }

@@ -41,6 +41,7 @@ __all__ = [
     "RunRecord",
     "ScoreRecord",
     "check_result",
+    "check_score",
     "conform",
     "is_result_name",
     "parse_json",
@@ -196,6 +197,11 @@ def check_result(record: Any) -> None:
     for name in record.get("files", {}):
         if name not in outputs.values():
             raise RecordError(f"files names {_short(name)}, which is not among its outputs")
+
+
+def check_score(record: Any) -> None:
+    """Check a line of ``scores.jsonl``; raises :class:`RecordError`."""
+    conform(record, ScoreRecord, "")
 
 
 def read_json(path: Path, kind: Any) -> Any:

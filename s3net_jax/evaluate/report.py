@@ -12,11 +12,11 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.run import Evaluation
-from s3net_jax.evaluate.scores import read_array
 from s3net_jax.evaluate.truth import grid_of_image, read_truth
 from s3net_jax.io import parse_window, read, read_film, write_bytes
 from s3net_jax.report import Closeup, Picture
 from s3net_jax.report.page import page
+from s3net_jax.run.arrays import read_result
 from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.discover import Source
 from s3net_jax.run.history import read_history
@@ -108,9 +108,9 @@ def _closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Closeup
 
 
 def _picture_of(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
-    labels, mask = read_array(maps["labels"]), read_array(maps["mask"])
-    share = read_array(maps["agreement"]) / 255 if "agreement" in maps else None
     truth = read_truth(pair.truth, grid_of_image(pair))
+    labels, mask = (read_result(maps[kind], truth.shape) for kind in ("labels", "mask"))
+    share = read_result(maps["agreement"], truth.shape) / 255 if "agreement" in maps else None
     image = read(pair.image, parse_window(config.input.window))
     return _Pixels(image.rgb8(), labels, mask > 0, truth, share, "")
 
@@ -127,7 +127,8 @@ def _slice_of(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
 
     def slice_of(kind: str) -> np.ndarray:
         # A view would keep the volume in memory.
-        return case.view.of(read_array(maps[kind]))[n].copy()
+        found = read_result(maps[kind], case.view.volume.shape)
+        return case.view.of(found)[n].copy()
 
     share = slice_of("agreement") if "agreement" in maps else None
     return _Pixels(

@@ -109,7 +109,6 @@ def evaluate(
         seeds=seeds,
         overwrite=overwrite,
         share=Share(0, 1),
-        check_contents=True,  # every result is read anyway
     )
     log = ResultLog(predictions / "results.jsonl")
     records = _records(log, pairs, predictions)

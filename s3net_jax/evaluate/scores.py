@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as PilImage
 
 from s3net_jax.baselines import BASELINES, Prediction
 from s3net_jax.config import ConfigError
@@ -23,16 +21,13 @@ from s3net_jax.evaluate.metrics import METRICS, measure
 from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
 from s3net_jax.evaluate.statistics import compare, mean_with_interval
 from s3net_jax.evaluate.truth import grid_of_image, read_truth
-from s3net_jax.io import InputError, read, read_nifti, read_stack, write_bytes
-from s3net_jax.io.errors import reason_of
-from s3net_jax.io.nifti import is_nifti
-from s3net_jax.io.read import pixel_limit
-from s3net_jax.io.regular import open_regular, read_regular
+from s3net_jax.io import read, write_bytes
+from s3net_jax.io.regular import read_regular
+from s3net_jax.run.arrays import read_array, read_result
 
 __all__ = [
     "Score",
     "read_array",
-    "read_result",
     "read_scores",
     "score_baselines",
     "score_results",
@@ -123,47 +118,6 @@ def _scores(
         metrics = {name: round(v, _DIGITS) for name, v in measure(found, wanted).items()}
         scores.append(Score(method, image, protocol, metrics, seconds))
     return scores
-
-
-def read_array(path: Path) -> np.ndarray:
-    """A label map, mask or agreement that a run wrote: numbers in the order of its file.
-
-    Raises:
-      InputError: it can't be read.
-    """
-    try:
-        os.close(open_regular(path))
-        if is_nifti(path):
-            return read_nifti(path).voxels
-        if path.suffix == ".tif":
-            return read_stack(path).voxels
-        with pixel_limit(), PilImage.open(path, formats=("PNG",)) as picture:
-            return np.asarray(picture).astype(np.int32)
-    except MemoryError:
-        raise InputError(f"{path} does not fit into memory.") from None
-    except Exception as error:  # decoders raise whatever they like on broken data
-        raise _damaged(path, reason_of(error) if isinstance(error, OSError) else "") from None
-
-
-def read_result(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A result as :func:`read_array` reads it, which must have the shape of its image.
-
-    Raises:
-      InputError: it can't be read, or has another shape.
-    """
-    found = read_array(path)
-    if found.shape != shape:
-        sides = ["×".join(map(str, one)) for one in (found.shape, shape)]
-        raise _damaged(path, f"it has {sides[0]} pixels, its image {sides[1]}")
-    return found
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    because = f" ({reason})" if reason else ""
-    return InputError(
-        f"{path} is damaged, or is not a result of its image{because}: remove it and repeat the "
-        "command."
-    )
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:

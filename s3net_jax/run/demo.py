@@ -53,7 +53,9 @@ def write_demo_picture(out: str | Path) -> Path:
 def _holds(path: Path, pixels: np.ndarray) -> bool:
     try:
         with PilImage.open(io.BytesIO(read_regular(path)), formats=("PNG",)) as picture:
-            return picture.size == pixels.shape[1::-1] and np.array_equal(np.asarray(picture), pixels)
+            return picture.size == pixels.shape[1::-1] and np.array_equal(
+                np.asarray(picture), pixels
+            )
     except Exception:  # decoders raise whatever they like on other data
         return False
 

@@ -22,30 +22,27 @@ class Damage(NamedTuple):
     problem: str
 
 
-def find_damage(
-    folder: Path, record: Mapping[str, Any], *, check_contents: bool = False
-) -> list[Damage]:
+def find_damage(folder: Path, record: Mapping[str, Any]) -> list[Damage]:
     """Compare the files of a result with what its record says of them.
 
-    Each must be a regular file in ``folder`` (not a link: s3net writes none) of the size that was
-    written. Of results of earlier versions, whose records say neither size nor digest, it must
-    not be empty.
+    Each must be a regular file in ``folder`` (not a link: s3net writes none) with the size and
+    the SHA-256 of what was written. Of results of earlier versions, whose records say neither, it
+    must not be empty.
 
     Args:
       folder: holds the result.
       record: line of ``results.jsonl``, checked.
-      check_contents: compare the digests, too, which reads every file.
     """
     files = record.get("files", {})
     found = []
     for name in record.get("outputs", {}).values():
-        problem = _problem(folder / name, files.get(name), check_contents)
+        problem = _problem(folder / name, files.get(name))
         if problem:
             found.append(Damage(name, problem))
     return found
 
 
-def _problem(path: Path, written: Mapping[str, Any] | None, check_contents: bool) -> str:
+def _problem(path: Path, written: Mapping[str, Any] | None) -> str:
     try:
         state = os.lstat(path)
         if not stat.S_ISREG(state.st_mode):
@@ -56,7 +53,7 @@ def _problem(path: Path, written: Mapping[str, Any] | None, check_contents: bool
             return ""
         if state.st_size != written["size"]:
             return f"has {state.st_size:,} bytes, but {written['size']:,} were written"
-        if check_contents and _digest(path) != written["sha256"]:
+        if _digest(path) != written["sha256"]:
             return "has other contents than were written"
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"

@@ -53,14 +53,14 @@ def segment_inputs(
     seeds: int = 1,
     overwrite: bool = False,
     share: Share = ALONE,
-    check_contents: bool = False,
 ) -> Summary:
     """Segments every input into ``out``; a bad input fails alone.
 
     Writes, for each input, label map, mask, overlay, the history of its fits, and with
     ``fit.record_labels`` the clusters through the steps (see :func:`output_paths`); and a line
     in ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
-    content, configuration and seeds, are left as they are, under the names they have.
+    content, configuration and seeds, are left as they are, under the names they have; those
+    whose files are missing or damaged are made again.
 
     Args:
       inputs: files, folders, patterns; see :func:`discover`.
@@ -75,8 +75,6 @@ def segment_inputs(
         and their files are replaced when their turn comes, or deleted if the input fails. If the
         run is killed, one without ``overwrite`` goes on.
       share: the part of the inputs that this process does.
-      check_contents: also compare the contents of results that are there with their digests, and
-        do again what differs; otherwise only their sizes.
 
     Raises:
       ConfigError: the configuration can't be used.
@@ -95,8 +93,7 @@ def segment_inputs(
         remove_leftovers(folder)
         log = ResultLog(folder / "results.jsonl", share.index)
         film = config.fit.record_labels
-        known = known_names(sources, log)
-        plan = make_plan(known, folder, log, identity, overwrite, film, check_contents)
+        plan = make_plan(known_names(sources, log), folder, log, identity, overwrite, film)
         run = _Run(share.of(plan), folder, config, identity, log, engine, draw, listener, share)
         return run.go()
 

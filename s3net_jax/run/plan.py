@@ -70,13 +70,12 @@ def make_plan(
     identity: Identity,
     overwrite: bool,
     film: bool = False,
-    check_contents: bool = False,
 ) -> list[Task]:
     """What to do with each source. Nothing is overwritten unasked.
 
     A source is done if ``log`` holds a result of the same content under the same configuration
-    and seeds, and all its files are there as they were written (:func:`find_damage`, with
-    ``check_contents`` by their digests); with ``film`` that of the steps, too. With ``overwrite``
+    and seeds, and all its files are there as they were written (:func:`find_damage`,
+    which reads them, as inputs are read for their digests); with ``film`` that of the steps, too. With ``overwrite``
     none is done, and what is there is replaced, except results of inputs that can't be read.
 
     Raises:
@@ -97,7 +96,7 @@ def make_plan(
                 f"{out} holds results of another configuration or seed: choose another output "
                 "folder, or replace them with --overwrite."
             )
-    return [_resumed(source, out, log, identity, film, check_contents) for source in sources]
+    return [_resumed(source, out, log, identity, film) for source in sources]
 
 
 def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
@@ -140,7 +139,6 @@ def _resumed(
     log: ResultLog,
     identity: Identity,
     film: bool,
-    check_contents: bool,
 ) -> Task:
     names = [path.name for path in output_paths(out, source, identity.seeds, film).values()]
     ours = log.unfinished | log.files_of(source.stem)
@@ -159,7 +157,7 @@ def _resumed(
             f"{out} holds results named {source.stem} of another picture ({record.get('input')}): "
             "choose another output folder, or replace them with --overwrite."
         )
-    damage = find_damage(out, record, check_contents=check_contents)
+    damage = find_damage(out, record)
     is_whole = not damage and set(names) <= set(record.get("outputs", {}).values())
     done = is_whole and digest is not None and known is not None
     remark = ""

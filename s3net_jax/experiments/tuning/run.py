@@ -25,7 +25,7 @@ from s3net_jax.io.write import remove_file
 from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.discover import Source
 from s3net_jax.run.log import ResultLog
-from s3net_jax.schema import ScoreRecord, conform
+from s3net_jax.schema import check_score
 
 __all__ = ["Tuned", "run_tuning"]
 
@@ -89,7 +89,7 @@ def run_tuning(
     folder = begin_folder(Path(out), tuning.title, {}, shared, overwrite)
     if overwrite:
         remove_file(folder / "scores.jsonl")
-    log = ResultLog(folder / "scores.jsonl", check=_check_score)
+    log = ResultLog(folder / "scores.jsonl", check=check_score)
     settings = settings_of(tuning)
     seeds = range(tuning.seed, tuning.seed + tuning.seeds)
     fitter = SettingFitter(tuning.config, batch, call, say)
@@ -130,10 +130,6 @@ def _records(
         for n, maps in zip(missing, fits, strict=True):
             log.put({"stem": keys[n], "sha256": digest, "dsc": scorer(maps, tuning.steps)})
     return [log.get(key) or {} for key in keys]
-
-
-def _check_score(record: Any) -> None:
-    conform(record, ScoreRecord, "")
 
 
 def _is_usable(record: dict[str, Any] | None, digest: str, tuning: Tuning) -> bool:

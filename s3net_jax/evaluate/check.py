@@ -1,0 +1,149 @@
+"""Whether everything that a folder says is done is there and whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.config import ConfigError
+from s3net_jax.evaluate.scores import read_scores
+from s3net_jax.io import InputError, OutputError
+from s3net_jax.io.errors import reason_of
+from s3net_jax.run.arrays import read_array
+from s3net_jax.run.history import read_history
+from s3net_jax.run.intact import Damage, find_damage
+from s3net_jax.run.log import read_log
+from s3net_jax.schema import (
+    ExperimentRecord,
+    RecordError,
+    RunRecord,
+    check_score,
+    read_json,
+)
+
+__all__ = ["Checked", "check_folder"]
+
+_DEEPEST = 3  # folders below an experiment's: DATA/METHOD/predictions
+_BROKEN = "can't be read: it is broken or cut off"
+
+
+@dataclass
+class Checked:
+    """What :func:`check_folder` found.
+
+    Attributes:
+      results: number of results that are said to be done.
+      damaged: number of these that are not there as they were written.
+      failed: number of inputs that failed, or were not finished.
+      undigested: number of results of earlier versions, without digests.
+      files: path → what is wrong with the file, as a clause.
+    """
+
+    results: int = 0
+    damaged: int = 0
+    failed: int = 0
+    undigested: int = 0
+    files: dict[Path, str] = field(default_factory=dict)
+
+
+def check_folder(folder: str | os.PathLike[str]) -> Checked:
+    """Read every result in the folder of a run, an evaluation or an experiment; change nothing.
+
+    Args:
+      folder: output folder, as given to ``--out``.
+
+    Raises:
+      OutputError: it is no such folder, or can't be read, or its records can't be used.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder.")
+    found = Checked()
+    logs = 0
+    for place, names in _walk(folder, found):
+        if "results.jsonl" in names:
+            logs += 1
+            _check_results(place, found)
+        if "scores.jsonl" in names:
+            logs += 1
+            records = read_log(place / "scores.jsonl", check_score)
+            found.results += len({record["stem"] for record in records})
+        _check_tables(place, names, found)
+    if logs == 0:
+        problems = "".join(f" {path} {problem}." for path, problem in found.files.items())
+        raise OutputError(
+            f"{folder} holds no results.jsonl: name the output folder of a run.{problems}"
+        )
+    return found
+
+
+def _walk(folder: Path, found: Checked) -> Iterator[tuple[Path, list[str]]]:
+    """Folders, and the names of what is in them; links to folders are not followed."""
+
+    def fail(error: OSError) -> None:
+        found.files[Path(error.filename)] = f"can't be read ({reason_of(error)})"
+
+    for place, below, names in os.walk(folder, onerror=fail):
+        yield Path(place), sorted([*names, *below])  # a folder may stand where a file belongs
+        depth = len(Path(place).relative_to(folder).parts)
+        below[:] = sorted(n for n in below if depth < _DEEPEST and not n.startswith("."))
+
+
+def _check_results(folder: Path, found: Checked) -> None:
+    last = {record["stem"]: record for record in read_log(folder / "results.jsonl")}
+    for stem, record in last.items():
+        if "error" in record:
+            found.failed += 1
+            continue
+        found.results += 1
+        problems = {folder / one.name: one.problem for one in find_damage(folder, record)}
+        if not record.get("files"):
+            found.undigested += 1
+            for one in _unreadable(folder, record):
+                problems.setdefault(folder / one.name, one.problem)
+        if not record.get("outputs"):
+            problems[folder / stem] = "is said to be done, but no file is named"
+        if record.get("sha256") is None:
+            problems[folder / stem] = "is said to be done, but of unknown content"
+        found.damaged += bool(problems)
+        found.files |= problems
+
+
+def _unreadable(folder: Path, record: dict[str, Any]) -> Iterator[Damage]:
+    """What can be seen without digests: files that can't be read."""
+    readers: dict[str, Callable[[Path], object]] = {"history": read_history, "seg": os.stat}
+    for kind, name in record.get("outputs", {}).items():
+        try:
+            readers.get(kind, read_array)(folder / name)
+        except (InputError, OSError):
+            yield Damage(name, _BROKEN)
+
+
+def _check_tables(place: Path, names: list[str], found: Checked) -> None:
+    """The files about a run, an evaluation or an experiment as a whole, where ``place`` is one."""
+    kinds: dict[str, Any] = {}
+    if "results.jsonl" in names:
+        kinds |= {name: RunRecord for name in names if _is_run(name)}
+    is_evaluation = (place / "predictions" / "results.jsonl").exists()
+    if "experiment.json" in names:
+        kinds["experiment.json"] = ExperimentRecord
+    if is_evaluation or "experiment.json" in names:
+        kinds["summary.json"] = dict[str, Any]
+    for name, kind in kinds.items():
+        if name in names:
+            try:
+                read_json(place / name, kind)
+            except RecordError as error:
+                found.files[place / name] = f"can't be used ({error})"
+    if is_evaluation and "metrics.csv" in names:
+        try:
+            read_scores(place / "metrics.csv")
+        except ConfigError:
+            found.files[place / "metrics.csv"] = _BROKEN
+
+
+def _is_run(name: str) -> bool:
+    return name == "run.json" or (name.startswith("run-") and name.endswith(".json"))
