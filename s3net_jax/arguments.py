@@ -153,11 +153,12 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "check that every result in an output folder is there and as it was written",
         epilog="exit codes: 0 all are whole, 1 some are missing or damaged, 2 DIR is no output "
         "folder; to repair, repeat the command that wrote the folder, without --overwrite",
-        parents=[_output(live=False)],
     )
     check.add_argument(
         "folder", nargs="?", metavar="DIR", help="output folder of a run, evaluation or experiment"
     )
+    check.add_argument("--quiet", action="store_true", help="print missing and damaged files only")
+    check.add_argument("--json", action="store_true", help="print one JSON object a line")
     info = add("info", "versions, devices, implementations and presets")
     info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
     info.add_argument("--json", action="store_true", help="print JSON")

@@ -34,19 +34,18 @@ def run_check_command(args: argparse.Namespace) -> int:
                 "their files can be read was checked."
             )
         if found.failed:
-            print(f"{found.failed} inputs failed or are not finished.")
+            count = "1 input" if found.failed == 1 else f"{found.failed} inputs"
+            print(f"{count} failed, or not finished.")
     return 1 if found.files else 0
 
 
 def _summary(folder: str, results: int, damaged: int, files: int) -> str:
     if not files:
         return f"{folder}: {_count(results)} checked, all whole."
-    damage = (
-        f"{files} files are missing or damaged" if files > 1 else "1 file is missing or damaged"
-    )
+    damage = "1 file is" if files == 1 else f"{files} files are"
     return (
-        f"{folder}: {_count(results)} checked, {damaged} damaged ({damage}). To repair, repeat the "
-        "command that wrote them, without --overwrite."
+        f"{folder}: {_count(results)} checked, {damaged} damaged ({damage} missing or wrong). To "
+        "repair, repeat the command that wrote them, without --overwrite."
     )
 
 

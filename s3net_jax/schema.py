@@ -147,9 +147,11 @@ class ScoreRecord(TypedDict, total=False):
 
 
 class RunRecord(TypedDict, total=False):
-    """``run.json``: the fields that identify a run."""
+    """``run.json``: the fields that are read again."""
 
     status: str
+    done: _Count
+    skipped: _Count
     config_digest: Required[str]
     config: dict[str, Any]
 

@@ -110,6 +110,20 @@ def _check_results(folder: Path, found: Checked) -> None:
             problems[folder / stem] = "is said to be done, but of unknown content"
         found.damaged += bool(problems)
         found.files |= problems
+    _check_count(folder, sum("error" not in record for record in last.values()), found)
+
+
+def _check_count(folder: Path, results: int, found: Checked) -> None:
+    """Compare the log with the latest run's count: lines may have been lost."""
+    try:
+        run: RunRecord = read_json(folder / "run.json", RunRecord)
+    except RecordError:
+        return  # reported where all such files are
+    counted = run.get("done", 0) + run.get("skipped", 0)
+    if results < counted:
+        found.files[folder / "results.jsonl"] = (
+            f"has lost lines (it holds {results} results, run.json counts {counted})"
+        )
 
 
 def _unreadable(folder: Path, record: dict[str, Any]) -> Iterator[Damage]:

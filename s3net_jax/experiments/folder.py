@@ -36,10 +36,10 @@ def begin_folder(
     """
     folder = make_folder(out)
     remove_leftovers(folder)
-    found = _read(folder)
+    found = None if overwrite else _read(folder)
     if not overwrite:
         _refuse(folder, found, title, parts, shared)
-    known = {} if overwrite or found is None else found["parts"]
+    known = {} if found is None else found["parts"]
     write_json(folder / _NAME, {"title": title, "shared": shared, "parts": {**known, **parts}})
     return folder
 
@@ -52,7 +52,8 @@ def _read(folder: Path) -> ExperimentRecord | None:
         return read_json(path, ExperimentRecord)
     except RecordError as error:
         raise OutputError(
-            f"{path} is not of an experiment of this tool ({error}): choose another output folder."
+            f"{path} is not of an experiment of this tool ({error}): choose another output folder, "
+            "or replace it with --overwrite."
         ) from None
 
 

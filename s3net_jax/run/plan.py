@@ -74,9 +74,9 @@ def make_plan(
     """What to do with each source. Nothing is overwritten unasked.
 
     A source is done if ``log`` holds a result of the same content under the same configuration
-    and seeds, and all its files are there as they were written (:func:`find_damage`,
-    which reads them, as inputs are read for their digests); with ``film`` that of the steps, too. With ``overwrite``
-    none is done, and what is there is replaced, except results of inputs that can't be read.
+    and seeds, and all its files are there as they were written (:func:`find_damage` reads them,
+    as the inputs are read); with ``film`` that of the steps, too. With ``overwrite`` none is done,
+    and what is there is replaced, except results of inputs that can't be read.
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
