@@ -36,6 +36,9 @@ class ConfigError(ValueError):
     """A configuration field or preset that does not exist, or a value it can't take."""
 
 
+_LARGEST = 2**31 - 1  # what the compiled programs hold: int32
+
+
 def nearest(word: str, names: list[str]) -> str:
     """``" Did you mean a, b?"`` for the names close to ``word``; all names if none is close."""
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.4)
@@ -293,7 +296,9 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         if hint is int:
             if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
                 raise ValueError
-            return int(value)
+            if abs(whole := int(value)) > _LARGEST:
+                raise ValueError
+            return whole
         if hint is float:
             if isinstance(value, bool) or not math.isfinite(number := float(value)):
                 raise ValueError
@@ -306,7 +311,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
                 raise ValueError
             return tuple(_convert(p, k, name) for p, k in zip(parts, kinds, strict=True))
         return str(value)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{name} can't be {value!r}: it takes {_kind(hint)}.") from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3net_jax.config import ConfigError, nearest
 from s3net_jax.evaluate import DATASETS, Pair, pairs_of
-from s3net_jax.experiments.fields import Fields
+from s3net_jax.experiments.fields import Fields, check_folder_name
 from s3net_jax.io import InputError
 
 __all__ = ["DataSet", "open_data", "read_data", "relocated"]
@@ -45,7 +46,8 @@ def read_data(fields: Fields) -> tuple[DataSet, ...]:
 def _one(name: str, tables: Fields) -> DataSet:
     fields = tables.table(name)
     if not name.replace("_", "").replace("-", "").isalnum():
-        fields.fail("a data set's name is made of letters, digits, _ and - alone.")
+        fields.fail("a data set's name is made of letters, digits, _ and - only.")
+    check_folder_name(name, fields)
     dataset = fields.text("dataset", "folder")
     if dataset not in DATASETS:
         fields.fail(f"there is no data set {dataset!r}.{nearest(dataset, list(DATASETS))}")
@@ -81,7 +83,7 @@ def relocated(
                 f"The experiment has no data set {name!r}.{nearest(name, list(found))}"
             )
         images, masks = Path(folder) / "images", Path(folder) / "masks"
-        if images.is_dir() and masks.is_dir():
+        if os.path.isdir(images) and os.path.isdir(masks):
             found[name] = replace(found[name], dataset="folder", images=images, masks=masks)
         elif found[name].dataset == "folder":
             raise ConfigError(f"{folder} does not hold the folders images and masks.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ from s3net_jax.io.errors import reason_of
 from s3net_jax.io.regular import read_regular
 from s3net_jax.masks import check_target
 
-__all__ = ["Fields", "check_seeds", "checked", "load", "unique"]
+__all__ = ["Fields", "check_folder_name", "check_seeds", "checked", "load", "unique"]
 
+_LONGEST = 200  # bytes of a folder's name; file systems take 255
 _SHOWN = 60  # characters of a wrong value that a sentence shows
 _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
 
@@ -171,6 +173,15 @@ def _bracketed(trail: tuple[str, ...]) -> str:
     if first.startswith("[["):
         return ", ".join([first, ".".join(rest)]) if rest else first
     return f"[{'.'.join(trail)}]"
+
+
+def check_folder_name(name: str, place: Fields) -> None:
+    """Raise :class:`ConfigError` if ``name`` is too long for the folder that it names."""
+    if len(os.fsencode(name)) > _LONGEST:
+        place.fail(
+            f"the name {_short(name)} has more than {_LONGEST} bytes: folders are named after it, "
+            "so shorten it."
+        )
 
 
 def unique(names: Sequence[str], place: Fields, what: str) -> None:

@@ -13,7 +13,14 @@ from s3net_jax.baselines import BASELINES, Prediction, baseline
 from s3net_jax.config import Config, ConfigError, nearest
 from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.data import DataSet, read_data
-from s3net_jax.experiments.fields import Fields, check_seeds, checked, load, unique
+from s3net_jax.experiments.fields import (
+    Fields,
+    check_folder_name,
+    check_seeds,
+    checked,
+    load,
+    unique,
+)
 from s3net_jax.presets import preset
 
 __all__ = ["KINDS", "Grid", "Method", "kind_of", "named_preset", "read_grid"]
@@ -113,6 +120,7 @@ def read_grid(
     for entry in fields.tables(key):
         method = _method(entry, base, seeds, {item.name for item in data})
         entry.finish()
+        check_folder_name(method.folder, entry)
         if method.config is not None and overrides:
             method = replace(method, config=checked(method.config.replace(**overrides)))
         methods.append(method)
