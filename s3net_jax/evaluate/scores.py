@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.baselines import BASELINES, Prediction
 from s3net_jax.config import ConfigError
+from s3net_jax.csv_text import csv_bytes, csv_rows
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.geometry import Grid
 from s3net_jax.evaluate.metrics import METRICS, measure
@@ -129,29 +128,30 @@ def read_array(path: Path) -> np.ndarray:
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
     """``metrics.csv``: a row for each method, image and protocol."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_FIELDS)
-    for s in scores:
-        row = [s.method, s.image, s.protocol, *(f"{s.metrics[m]:.{_DIGITS}f}" for m in METRICS)]
-        writer.writerow([*row, f"{s.seconds:.4f}"])
-    write_bytes(path, text.getvalue().encode())
+    rows = (
+        [
+            *(s.method, s.image, s.protocol),
+            *(f"{s.metrics[m]:.{_DIGITS}f}" for m in METRICS),
+            f"{s.seconds:.4f}",
+        ]
+        for s in scores
+    )
+    write_bytes(path, csv_bytes(_FIELDS, rows))
 
 
 def read_scores(path: Path) -> list[Score]:
     """What :func:`write_scores` wrote; raises :class:`ConfigError` for anything else."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                Score(
-                    row["method"],
-                    row["image"],
-                    row["protocol"],
-                    {metric: float(row[metric]) for metric in METRICS},
-                    float(row["seconds"]),
-                )
-                for row in csv.DictReader(file)
-            ]
+        return [
+            Score(
+                row["method"],
+                row["image"],
+                row["protocol"],
+                {metric: float(row[metric]) for metric in METRICS},
+                float(row["seconds"]),
+            )
+            for row in csv_rows(path.read_bytes())
+        ]
     except (OSError, KeyError, ValueError, TypeError):
         raise ConfigError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
 

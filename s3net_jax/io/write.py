@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
 import re
-import tempfile
-import threading
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import OutputError
+from s3net_jax.letters import encoded
 
 __all__ = [
     "make_folder",
@@ -28,10 +30,13 @@ __all__ = [
     "write_labels",
     "write_mask",
     "write_picture",
+    "write_text",
 ]
 
-_UMASK = threading.Lock()
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+# How a mount says that it can't rename a file, or not here: object stores behind FUSE, overlays.
+_NO_RENAMING = (errno.ENOSYS, errno.ENOTSUP, errno.EXDEV)
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
@@ -39,8 +44,9 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        handle, trial = _create(path, "trial")
+        os.close(handle)
+        os.unlink(trial)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise OutputError(f"Nothing can be written into {path}: {reason}.") from None
@@ -105,29 +111,47 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A whole text file in UTF-8; what UTF-8 does not hold is escaped (:func:`encoded`)."""
+    write_bytes(path, encoded(text))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file under a temporary name in the same folder, moved to ``path`` when it is complete."""
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.{_HOST}-{os.getpid()}-", suffix=".tmp", dir=path.parent
-        )
+        handle, temporary = _create(path.parent, path.name)
         with os.fdopen(handle, "w+b") as file:  # TIFF's writer reads back what it wrote
             yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        _move(temporary, path)
         temporary = None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise OutputError(f"{path} can't be written: {reason}.") from None
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    with _UMASK:  # it can only be read by setting it
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
+def _create(folder: Path, name: str) -> tuple[int, Path]:
+    """A new file with a temporary name: an open handle, and its path.
+
+    The system takes the umask off its mode, so that nothing has to be changed afterwards: mounts
+    such as CIFS and FUSE refuse chmod. A name that is taken is somebody else's; the chance that
+    a random one is taken is nil.
+    """
+    path = folder / f".{name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666), path
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """``temporary`` in the place of ``path``, at once; copied on mounts that can't rename."""
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_RENAMING:
+            raise
+        shutil.copyfile(temporary, path)
+        temporary.unlink(missing_ok=True)
