@@ -8,10 +8,11 @@ follows. Every one of them is shown as a backslash escape: ``\\udcef``, ``\\n``,
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
-__all__ = ["drawable", "encoded", "escaped", "one_line", "unescaped"]
+__all__ = ["drawable", "encoded", "escaped", "json_line", "one_line", "unescaped"]
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONG = {short: char for char, short in _SHORT.items()}
@@ -55,6 +56,12 @@ def encoded(text: str) -> bytes:
     In JSON this is the surrogate's own escape: what is read is what was written.
     """
     return text.encode("utf-8", "backslashreplace")
+
+
+def json_line(content: object) -> str:
+    """``content`` as JSON in one line, in ASCII: whatever the alphabet of a stream or a locale, a
+    program reads what was meant."""
+    return json.dumps(content)
 
 
 def drawable(text: str) -> str:

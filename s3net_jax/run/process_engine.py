@@ -26,6 +26,7 @@ from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, handed_out
 from s3net_jax.run.outcome import Outcome, Piece
 from s3net_jax.run.work import Progress
 from s3net_jax.run.worker import READY
+from s3net_jax.starting import platform
 
 __all__ = ["ProcessEngine"]
 
@@ -48,12 +49,10 @@ class ProcessEngine:
           ConfigError: JAX computes on something else than the CPU, or there is no Python
             interpreter to start.
         """
-        import jax
-
-        if jax.default_backend() != "cpu":
+        if platform() != "cpu":
             raise ConfigError(
                 "The engine processes is for processors; JAX computes on "
-                f"{jax.default_backend()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
+                f"{platform()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
             )
         interpreter_command()  # the reason why there can't be workers, before anything is begun
         self._config, self._limit, self._batch, self._say = config, workers, batch, say
