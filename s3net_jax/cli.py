@@ -51,7 +51,7 @@ def _run_words(words: list[str], own_process: bool) -> int:
         args = parse(words)
         args.own_process = own_process
         if args.command in _COMPUTING:
-            starting.check_memory()
+            starting.check_limits()
             _set_up_jax(args)
         return _COMMANDS[args.command](args)
     except SystemExit as error:  # --help and --version
@@ -120,7 +120,7 @@ def _config(args: argparse.Namespace) -> Config:
     for option in ("window", "axis", "tile"):
         if getattr(args, option, None) is not None:
             config = config.replace(input={option: getattr(args, option)})
-    starting.load_jax()
+    starting.load_jax("s3net_jax.run", "s3net_jax.fitting")
     from s3net_jax.io import parse_window
     from s3net_jax.masks import check_target
 

@@ -65,7 +65,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"Name the experiment: s3net {args.command} experiments/NAME.toml.")
     if not args.out:
         raise UsageError("Say where the results go: --out DIR.")
-    load_jax()
+    load_jax("s3net_jax.run", "s3net_jax.fitting")
     return {
         "overrides": parse_overrides(args.sets),
         "seed": None if args.seed is None else seed_of(args.seed),

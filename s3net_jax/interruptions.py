@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-__all__ = ["Interrupted", "end_at_once", "exit_code", "heed_signals"]
+__all__ = ["Interrupted", "end_at_once", "exit_code", "heed_signals", "loading_modules"]
 
 # Ctrl-C; what a scheduler sends; what a terminal sends that is closed. Windows has no SIGHUP.
 _ENDING = tuple(
@@ -61,7 +61,9 @@ def heed_signals(own_process: bool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    state = _State(own_process)
+    global _state
+    outer, _state = _state, _State(own_process)
+    state = _state
     before: dict[int, Any] = {}
     hook = sys.unraisablehook
     try:
@@ -76,22 +78,55 @@ def heed_signals(own_process: bool) -> Iterator[None]:
             sys.unraisablehook = state.send_again
         yield
     finally:
+        _state = outer
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def loading_modules() -> Iterator[None]:
+    """While large modules are imported, signals raise nothing: compiled ones are not prepared for
+    an exception, and some end the process with a crash. A process of its own, which has not begun
+    anything, ends at once; elsewhere the exception is raised when the block ends."""
+    state = _state
+    if state is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    state.loading = True
+    try:
+        yield
+    finally:
+        state.loading = False
+        if state.waiting is not None:
+            number, state.waiting = state.waiting, None
+            raise Interrupted(number)
+
+
 class _State:
-    """Whether a signal has come already."""
+    """Whether a signal has come already.
+
+    Attributes:
+      loading: see :func:`loading_modules`.
+      waiting: a signal that came meanwhile.
+    """
 
     def __init__(self, own_process: bool) -> None:
         self._own_process = own_process
-        self._came = False
+        self._came = self.loading = False
+        self.waiting: int | None = None
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        if self._came and self._own_process:
+        if self._own_process and self.loading:
+            with contextlib.suppress(OSError):
+                os.write(2, b"s3net: Interrupted; nothing was begun.\n")
+            _end(number)
+        if self._own_process and self._came:
             _end(number)
         self._came = True
+        if self.loading:
+            self.waiting = number
+            return
         raise Interrupted(number)
 
     def send_again(self, unraisable: Any) -> None:
@@ -105,3 +140,7 @@ class _State:
         timer = threading.Timer(0.05, os.kill, (os.getpid(), error.number))
         timer.daemon = True
         timer.start()
+
+
+_state: _State | None = None
+"""Of the innermost :func:`heed_signals`."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from s3net_jax.config import ConfigError
+from s3net_jax.interruptions import loading_modules
 
 __all__ = [
     "DRAWS",
-    "check_memory",
+    "check_limits",
     "choose_cache",
     "load_jax",
     "mend_cache",
@@ -25,26 +27,32 @@ DRAWS = "threefry2x32"
 """Generator of the keys that seeds become, whatever ``jax_default_prng_impl`` says: a seed names
 one result."""
 
-# Address space that a small fit takes beside what the process has: JAX, XLA, compilers, the stacks
-# of its threads. Below it they end the process by messages of their own. Measured with ulimit -v
-# on Linux, one image of 32 pixels.
-_LEAST_SPACE = 1 << 30
+# Limits of a process below which the libraries under JAX end it by messages of their own, or wait
+# for ever: found by ulimit on Linux (two cores, one image of 32 pixels), where a fit succeeds with
+# 1100 MB of address space, runs out of memory in good order with 1000, and crashes with 800.
+_LEAST = {
+    "RLIMIT_AS": (1 << 30, "the address space", "ulimit -v"),
+    "RLIMIT_DATA": (1 << 29, "the data segment", "ulimit -d"),
+    "RLIMIT_NOFILE": (32, "the number of open files", "ulimit -n"),
+}
 
 
-def check_memory() -> None:
-    """Raises MemoryError if the address space is limited (``ulimit -v``) to less than JAX needs to
-    start: its libraries would end the process."""
+def check_limits() -> None:
+    """Raises MemoryError if a limit of the process is lower than JAX needs to start."""
     try:
         import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY and limit < _LEAST_SPACE:
-            raise MemoryError(
-                f"the address space is limited to {limit >> 20} MiB (ulimit -v), and JAX needs "
-                f"{_LEAST_SPACE >> 20} MiB to start"
-            )
     except ImportError:  # Windows
         return
+    for name, (least, what, command) in _LEAST.items():
+        number = getattr(resource, name, None)
+        limit = resource.RLIM_INFINITY if number is None else resource.getrlimit(number)[0]
+        if limit == resource.RLIM_INFINITY or limit >= least:
+            continue
+        if least < 1 << 20:
+            found, needed = f"{limit}", f"{least}"
+        else:
+            found, needed = f"{limit >> 20} MiB", f"{least >> 20} MiB"
+        raise MemoryError(f"{what} is limited to {found} ({command}), and JAX needs {needed}")
 
 
 def choose_cache() -> str | None:
@@ -75,19 +83,23 @@ def _cache_folder() -> str | None:
     return os.path.join(base, "s3net-jax") if os.path.isabs(base) else None
 
 
-def load_jax() -> None:
-    """Imports JAX.
+def load_jax(*modules: str) -> None:
+    """Imports JAX, and ``modules`` that are large, too.
 
     Raises:
       MemoryError: there is not enough memory.
       ConfigError: JAX does not understand a variable of the environment, or is not installed.
     """
     try:
-        import jax  # noqa: F401
+        with loading_modules():
+            for name in ("jax", *modules):
+                importlib.import_module(name)
     except Exception as error:
         if out_of_memory(error):
             raise MemoryError(_in_short(error)) from None
-        raise ConfigError(f"JAX can't be imported: {_in_short(error)}.") from None
+        raise ConfigError(
+            f"JAX, or what is built on it, can't be imported: {_in_short(error)}."
+        ) from error
     mend_cache()
 
 
@@ -115,8 +127,8 @@ def platform() -> str:
 @contextlib.contextmanager
 def usual_settings() -> Iterator[None]:
     """Within the block JAX has its own defaults where a program's settings would only forbid ways
-    of writing (broadcasting, promotion, moving arrays to the device), or draw other numbers from
-    the same seed."""
+    of writing (broadcasting, promotion, moving arrays to the device, one key for several terms), or
+    draw other numbers from the same seed."""
     import jax
 
     with (
@@ -124,6 +136,7 @@ def usual_settings() -> Iterator[None]:
         jax.numpy_dtype_promotion("standard"),
         jax.transfer_guard("allow"),
         jax.threefry_partitionable(True),
+        jax.debug_key_reuse(False),
     ):
         yield
 
@@ -153,7 +166,9 @@ def mend_cache() -> None:
 
 
 def _delete(key: str) -> None:
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+    import jax
+
+    folder = getattr(jax.config, "jax_compilation_cache_dir", None) or ""
     for ending in ("-cache", "-atime"):
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(folder, f"{key}{ending}"))
