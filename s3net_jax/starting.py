@@ -31,14 +31,14 @@ one result."""
 # for ever: found by ulimit on Linux (two cores, one image of 32 pixels), where a fit succeeds with
 # 1100 MB of address space, runs out of memory in good order with 1000, and crashes with 800.
 _LEAST = {
-    "RLIMIT_AS": (1 << 30, "the address space", "ulimit -v"),
-    "RLIMIT_DATA": (1 << 29, "the data segment", "ulimit -d"),
-    "RLIMIT_NOFILE": (32, "the number of open files", "ulimit -n"),
+    "RLIMIT_AS": (1 << 30, "Not enough memory: the address space", "ulimit -v"),
+    "RLIMIT_DATA": (1 << 29, "Not enough memory: the data segment", "ulimit -d"),
+    "RLIMIT_NOFILE": (32, "The number of open files", "ulimit -n"),
 }
 
 
 def check_limits() -> None:
-    """Raises MemoryError if a limit of the process is lower than JAX needs to start."""
+    """Raises :class:`ConfigError` if a limit of the process is lower than JAX needs to start."""
     try:
         import resource
     except ImportError:  # Windows
@@ -52,7 +52,7 @@ def check_limits() -> None:
             found, needed = f"{limit}", f"{least}"
         else:
             found, needed = f"{limit >> 20} MiB", f"{least >> 20} MiB"
-        raise MemoryError(f"{what} is limited to {found} ({command}), and JAX needs {needed}")
+        raise ConfigError(f"{what} is limited to {found} ({command}), and JAX needs {needed}.")
 
 
 def choose_cache() -> str | None:
