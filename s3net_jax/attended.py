@@ -107,13 +107,26 @@ def in_worker(compute: Callable[[], T]) -> T:
         finally:
             finished.set()
 
-    before = threading.stack_size(64 << 20)  # compilers recurse deeply
-    thread = threading.Thread(target=work, name=WORKER, daemon=True)
-    thread.start()
-    threading.stack_size(before)
+    thread = _started(work)
     while not finished.wait(0.1):  # interrupting Thread.join would mark the thread as stopped
         pass
     thread.join()
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    """A thread with a large stack, because compilers recurse deeply; with an ordinary one where
+    memory is short. Raises MemoryError if there can be none."""
+    for size in (64 << 20, 0):
+        before = threading.stack_size(size)
+        thread = threading.Thread(target=work, name=WORKER, daemon=True)
+        try:
+            thread.start()
+            return thread
+        except RuntimeError:  # can't start new thread
+            continue
+        finally:
+            threading.stack_size(before)
+    raise MemoryError("no thread can be started")

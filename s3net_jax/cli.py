@@ -1,78 +1,94 @@
 """The command ``s3net``: from arguments to exit codes; the work is done elsewhere.
 
-Exit codes: 0 everything done, 1 an input failed, 2 the command can't be carried out as given,
-130 interrupted, 143 terminated. Heavy packages are imported only when a command needs them.
+Exit codes: 0 everything done, 1 an input failed or standard output could not be written, 2 the
+command can't be carried out as given, 129, 130, 143 ended by SIGHUP, Ctrl-C, SIGTERM, 141 nobody
+reads the output. Heavy packages are imported only when a command needs them.
 """
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from s3net_jax.interruptions import end_at_once
+
+    end_at_once()
+
 import argparse
 import importlib
-import io
-import json
 import os
-import signal
 import sys
 import threading
+import traceback
+from pathlib import Path
 
+from s3net_jax import starting
 from s3net_jax.arguments import UsageError, parse
 from s3net_jax.attended import WORKER, attended, count_of, seed_of
 from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
-from s3net_jax.letters import one_line
+from s3net_jax.interruptions import exit_code, heed_signals
+from s3net_jax.letters import json_line, one_line
 from s3net_jax.presets import preset
+from s3net_jax.streams import guard_streams
 
 __all__ = ["main"]
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, as a scheduler sends it: an end as orderly as after Ctrl-C."""
-
-
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; returns its exit code.
+    """Run one command and return its exit code.
 
-    Without ``argv`` the process is the command's own: it takes the words from ``sys.argv``, and
-    keeps the memory it frees for the next image.
+    Without ``argv`` the process is the command's own: it takes the words from ``sys.argv``, keeps
+    the memory it frees for the next image, and ends at once at a second signal.
     """
     own_process = argv is None
-    argv = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # never fail over a terminal's alphabet
-    before = signal.signal(signal.SIGTERM, _terminate)
+    words = list(sys.argv[1:] if argv is None else argv)
+    with guard_streams(own_process) as streams, heed_signals(own_process):
+        return streams.code(_run_words(words, own_process))
+
+
+def _run_words(words: list[str], own_process: bool) -> int:
+    """The exit code, whatever happens; the sentence on it has been printed."""
     args = None
     try:
-        args = parse(argv)
+        args = parse(words)
         args.own_process = own_process
-        _set_up_jax(use_cache=not getattr(args, "no_cache", False))
-        code = _COMMANDS[args.command](args)
-        sys.stdout.flush()
-        return code
+        if args.command in _COMPUTING:
+            starting.check_limits()
+            _set_up_jax(args)
+        return _COMMANDS[args.command](args)
     except SystemExit as error:  # --help and --version
         return error.code if isinstance(error.code, int) else 0
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing is left to say, nor to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except KeyboardInterrupt as error:
         again = args is not None and args.command in _GOING_ON and args.overwrite
-        return _interrupted(143 if isinstance(error, _Terminated) else 130, again)
+        # Ctrl-C in a notebook ends the command, not the notebook; SIGTERM asks for its end.
+        return _interrupted(exit_code(error), again, own_process or exit_code(error) != 130)
     except (UsageError, ConfigError) as error:
         return _complain(error, 2)
-    except (ValueError, OSError) as error:
+    except Exception as error:
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """The sentence on an error that is not the command line's, and its exit code."""
+    if isinstance(error, (ValueError, OSError)):
         from s3net_jax.io import InputError, OutputError
 
         if isinstance(error, OutputError):
             return _complain(error, 2)
         if isinstance(error, InputError):
             return _complain(error, 1)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(*_: object) -> None:
-    raise _Terminated
+    if os.environ.get("S3NET_DEBUG"):
+        traceback.print_exception(error)
+    first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    if starting.out_of_memory(error):
+        what = f" ({first})" if first else ""
+        return _complain(MemoryError(f"There is not enough memory{what}."), 1)
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = (error.strerror or type(error).__name__).lower()
+        return _complain(OSError(f"{os.fsdecode(error.filename)} can't be used: {reason}."), 1)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name} line {where.lineno}"
+    text = f"The command failed for a reason that it does not know ({type(error).__name__}: "
+    text += f"{first}, in {place}). S3NET_DEBUG=1 shows where."
+    return _complain(RuntimeError(text), 1)
 
 
 def _complain(error: Exception, code: int) -> int:
@@ -83,11 +99,11 @@ def _complain(error: Exception, code: int) -> int:
     return code
 
 
-def _interrupted(code: int, again: bool) -> int:
-    """``again``: the command as given would begin anew."""
+def _interrupted(code: int, again: bool, may_exit: bool) -> int:
+    """``again``: the command as given would begin anew. ``may_exit``: the process, too."""
     more = " Without --overwrite the command goes on." if again else ""
     print(f"s3net: Interrupted; what was finished is kept.{more}", file=sys.stderr)
-    if any(thread.name == WORKER for thread in threading.enumerate()):
+    if may_exit and any(thread.name == WORKER for thread in threading.enumerate()):
         # A compiled program can't be stopped from outside, and waiting for it may take minutes.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -96,9 +112,6 @@ def _interrupted(code: int, again: bool) -> int:
 
 
 def _config(args: argparse.Namespace) -> Config:
-    from s3net_jax.io import parse_window
-    from s3net_jax.masks import check_target
-
     config = preset(args.preset).replace(**parse_overrides(args.sets))
     if args.size is not None:
         config = config.replace(input={"size": args.size})
@@ -107,6 +120,10 @@ def _config(args: argparse.Namespace) -> Config:
     for option in ("window", "axis", "tile"):
         if getattr(args, option, None) is not None:
             config = config.replace(input={option: getattr(args, option)})
+    starting.load_jax("s3net_jax.run", "s3net_jax.fitting")
+    from s3net_jax.io import parse_window
+    from s3net_jax.masks import check_target
+
     check_target(config.segment.target)
     parse_window(config.input.window)
     return config
@@ -130,11 +147,11 @@ def _demo(args: argparse.Namespace) -> int:
     config, seed = _config(args), seed_of(args.seed)
     path = write_demo_picture(args.out)
     if not (args.quiet or args.json):
-        print(f"{path}: {DESCRIPTION}")
+        print(f"{one_line(str(path))}: {DESCRIPTION}")
     code = _run(args, [str(path)], overwrite=True, config=config, seed=seed)
     if code == 0 and not (args.quiet or args.json):
         overlay = path.with_suffix(".overlay.png")
-        print(f"Look at {overlay}: the picture, its clusters, the target's outline.")
+        print(f"Look at {one_line(str(overlay))}: the picture, its clusters, the target's outline.")
     return code
 
 
@@ -172,8 +189,6 @@ def _run(
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
     if not args.images:
         raise UsageError("Say where the images are: --images DIR.")
     if not args.out:
@@ -207,14 +222,15 @@ def _evaluate(args: argparse.Namespace) -> int:
     path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
     if args.json:
-        print(json.dumps({"event": "scores", "report": str(path), **scores_of(found.summary)}))
+        print(json_line({"event": "scores", "report": str(path), **scores_of(found.summary)}))
     elif not args.quiet:
         print(table_text(found.summary))
-        print(f"Look at {path}.")
+        print(f"Look at {one_line(str(path))}.")
     return 1 if found.run.failed else 0
 
 
 def _info(args: argparse.Namespace) -> int:
+    starting.load_jax()
     from s3net_jax.run.info import describe, describe_preset
 
     text = describe_preset(args.preset, args.json) if args.preset else describe(args.json)
@@ -265,6 +281,9 @@ def _check(args: argparse.Namespace) -> int:
 _GOING_ON = ("segment", "evaluate")
 """Commands that go on without ``--overwrite`` with what they began with it."""
 
+_COMPUTING = ("demo", "segment", "evaluate", "ablate", "compare", "tune", "info", "bench")
+"""Commands that need JAX."""
+
 _COMMANDS = {
     "demo": _demo,
     "segment": _segment,
@@ -278,12 +297,14 @@ _COMMANDS = {
 }
 
 
-def _set_up_jax(use_cache: bool) -> None:
+def _set_up_jax(args: argparse.Namespace) -> None:
     """Compiled programs are kept between runs, unless the user said otherwise; logs are quiet."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if use_cache and os.environ.get("S3NET_CACHE", "on").lower() not in ("off", "0", "no"):
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(base, "s3net-jax"))
+    kept = os.environ.get("S3NET_CACHE", "on").lower() not in ("off", "0", "no")
+    if kept and not getattr(args, "no_cache", False):
+        problem = starting.choose_cache()
+        if problem and not (getattr(args, "json", False) or getattr(args, "quiet", False)):
+            print(f"note: {problem}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from s3net_jax.arguments import UsageError
 from s3net_jax.attended import attended, count_of, in_worker, seed_of
 from s3net_jax.config import parse_overrides
+from s3net_jax.letters import json_line, one_line
+from s3net_jax.starting import load_jax
 
 __all__ = ["run_grid_command", "run_tune_command"]
 
@@ -64,6 +65,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"Name the experiment: s3net {args.command} experiments/NAME.toml.")
     if not args.out:
         raise UsageError("Say where the results go: --out DIR.")
+    load_jax("s3net_jax.run", "s3net_jax.fitting")
     return {
         "overrides": parse_overrides(args.sets),
         "seed": None if args.seed is None else seed_of(args.seed),
@@ -79,8 +81,8 @@ def _say(args: argparse.Namespace) -> Callable[[str], None]:
     if args.quiet:
         return lambda text: None
     if args.json:
-        return lambda text: print(json.dumps({"event": "part", "text": text}), flush=True)
-    return lambda text: print(f"== {text}", flush=True)
+        return lambda text: print(json_line({"event": "part", "text": text}), flush=True)
+    return lambda text: print(f"== {one_line(text)}", flush=True)
 
 
 def _end(
@@ -89,6 +91,6 @@ def _end(
     """The tables: as text, or for a program as ``scores``."""
     if args.json:
         event = {"event": "tables", "out": str(folder), "failed": failed, **scores}
-        print(json.dumps(event), flush=True)
+        print(json_line(event), flush=True)
     elif not args.quiet:
-        print(f"\n{text}\n\nLook at {folder / 'report.html'}.", flush=True)
+        print(f"\n{text}\n\nLook at {one_line(str(folder / 'report.html'))}.", flush=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from s3net_jax.config import Config
-from s3net_jax.letters import one_line
+from s3net_jax.letters import json_line, one_line
 from s3net_jax.run import Source, Summary
 
 __all__ = ["JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "duration", "summary_line"]
@@ -200,7 +199,7 @@ class JsonDisplay(QuietDisplay):
         self._emit("finished", {"out": str(summary.out), **counts, "seconds": summary.seconds})
 
     def _emit(self, event: str, content: Record) -> None:
-        print(json.dumps({"event": event, **content}, ensure_ascii=False), flush=True)
+        print(json_line({"event": event, **content}), flush=True)
 
 
 def _print(text: str, error: bool = False) -> None:

@@ -13,7 +13,7 @@ from s3net_jax.config import Config
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.run import Evaluation
 from s3net_jax.evaluate.truth import grid_of_image, read_truth
-from s3net_jax.io import parse_window, read, read_film, write_bytes
+from s3net_jax.io import parse_window, read, read_film, write_text
 from s3net_jax.report import Closeup, Picture
 from s3net_jax.report.page import page
 from s3net_jax.run.arrays import read_result
@@ -48,7 +48,7 @@ def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
     pictures = [one.picture for one in shown]
     text = page(title, found.summary, blind, pictures, best, worst)
     path = found.folder / "report.html"
-    write_bytes(path, text.encode())
+    write_text(path, text)
     return path
 
 

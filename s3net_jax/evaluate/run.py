@@ -20,7 +20,7 @@ from s3net_jax.evaluate.scores import (
     write_scores,
 )
 from s3net_jax.evaluate.truth import check_truths
-from s3net_jax.io import make_folder, parse_window, remove_leftovers, write_bytes
+from s3net_jax.io import make_folder, parse_window, remove_leftovers, write_text
 from s3net_jax.io.write import make_subfolder
 from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
 from s3net_jax.run.environment import versions
@@ -137,7 +137,7 @@ def evaluate(
     }
     write_scores(folder / "metrics.csv", scores)
     text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
-    write_bytes(folder / "summary.json", text.encode())
+    write_text(folder / "summary.json", text)
     return Evaluation(run, method, scores, summary, folder, records)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ import numpy as np
 
 from s3net_jax.baselines import BASELINES, Prediction
 from s3net_jax.config import ConfigError
+from s3net_jax.csv_text import csv_bytes, csv_rows
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.geometry import Grid
 from s3net_jax.evaluate.metrics import METRICS, measure
@@ -122,21 +120,22 @@ def _scores(
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
     """``metrics.csv``: a row for each method, image and protocol."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_FIELDS)
-    for s in scores:
-        row = [s.method, s.image, s.protocol, *(f"{s.metrics[m]:.{_DIGITS}f}" for m in METRICS)]
-        writer.writerow([*row, f"{s.seconds:.4f}"])
-    write_bytes(path, text.getvalue().encode())
+    rows = (
+        [
+            *(s.method, s.image, s.protocol),
+            *(f"{s.metrics[m]:.{_DIGITS}f}" for m in METRICS),
+            f"{s.seconds:.4f}",
+        ]
+        for s in scores
+    )
+    write_bytes(path, csv_bytes(_FIELDS, rows))
 
 
 def read_scores(path: Path) -> list[Score]:
     """What :func:`write_scores` wrote; raises :class:`ConfigError` for anything else."""
     try:
-        text = read_regular(path, follow=True).decode("utf-8")
-        return [_score(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
-    except (OSError, KeyError, ValueError, TypeError, csv.Error):
+        return [_score(row) for row in csv_rows(read_regular(path, follow=True))]
+    except (OSError, KeyError, ValueError, TypeError):
         raise ConfigError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
 
 

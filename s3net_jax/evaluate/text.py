@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from s3net_jax.evaluate.protocols import PROTOCOLS
+from s3net_jax.letters import one_line
 
 __all__ = ["scores_of", "table_text"]
 
@@ -18,7 +19,8 @@ def scores_of(summary: dict[str, Any]) -> dict[str, Any]:
 def table_text(summary: dict[str, Any]) -> str:
     """Mean DSC of every method under every protocol, with its interval, and the comparisons."""
     names = list(summary["methods"])
-    width = max(map(len, names))
+    shown = {name: one_line(name) for name in names}
+    width = max(map(len, shown.values()))
     head = " ".join(f"{protocol:>18}" for protocol in PROTOCOLS)
     lines = [f"{'mean DSC (95 % interval)':<{width}} {head}    seconds images"]
     for name in names:
@@ -28,13 +30,14 @@ def table_text(summary: dict[str, Any]) -> str:
             found = row["protocols"][protocol]["dsc"]
             cells.append(f"{found['mean']:5.1f} ({found['low']:4.1f}–{found['high']:4.1f})")
         lines.append(
-            f"{name:<{width}} {' '.join(f'{c:>18}' for c in cells)} {row['seconds']:10.2f} "
+            f"{shown[name]:<{width}} {' '.join(f'{c:>18}' for c in cells)} {row['seconds']:10.2f} "
             f"{row['images']:6d}"
         )
     if summary["comparisons"]:
-        lines += ["", f"blind DSC of {summary['reference']} minus that of (paired over images):"]
+        reference = one_line(summary["reference"])
+        lines += ["", f"blind DSC of {reference} minus that of (paired over images):"]
     for name, found in summary["comparisons"].items():
         spread = f"({found['low']:+z.1f} to {found['high']:+z.1f})"
         p = f"Wilcoxon p = {found['p_value']:.2g}"
-        lines.append(f"  {name:<{width}} {found['mean']:+z6.1f} {spread}, {p}")
+        lines.append(f"  {shown[name]:<{width}} {found['mean']:+z6.1f} {spread}, {p}")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.io import OutputError, make_folder, remove_leftovers, write_bytes
+from s3net_jax.io import OutputError, make_folder, remove_leftovers, write_text
 from s3net_jax.schema import ExperimentRecord, RecordError, read_json
 
 __all__ = ["RESULTS", "begin_folder", "write_json"]
@@ -83,4 +83,4 @@ def _refuse(
 
 def write_json(path: Path, content: Any) -> None:
     """JSON that a person can read, written whole or not at all."""
-    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

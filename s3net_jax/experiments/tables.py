@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from s3net_jax.csv_text import csv_bytes
 from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.folder import write_json
 from s3net_jax.experiments.summary import BLIND_FIRST, Table
-from s3net_jax.io import write_bytes
+from s3net_jax.io import write_bytes, write_text
+from s3net_jax.letters import one_line
 from s3net_jax.report.experiment import experiment_page
 
 __all__ = [
     "aligned",
     "cells",
-    "csv_bytes",
     "interval",
     "markdown",
     "signed",
@@ -31,10 +30,10 @@ _PAPER = ("dsc", "hm", "xor")
 def write_tables(folder: Path, summary: dict[str, Any], tables: dict[str, Table]) -> None:
     """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
     write_bytes(folder / "table.csv", csv_bytes(_HEAD, _csv_rows(tables.values())))
-    write_bytes(folder / "table.md", _page(summary, tables).encode())
+    write_text(folder / "table.md", _page(summary, tables))
     write_json(folder / "summary.json", summary)
     blind = {name: table.blind for name, table in tables.items()}
-    write_bytes(folder / "report.html", experiment_page(summary, blind).encode())
+    write_text(folder / "report.html", experiment_page(summary, blind))
 
 
 _HEAD = (
@@ -71,31 +70,23 @@ def _csv_rows(tables: Iterable[Table]) -> Iterable[list[str]]:
                 yield [*head, *figures, *(paper if first else ["", "", ""]), *apart, p]
 
 
-def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A CSV file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
 def _figure(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def _page(summary: dict[str, Any], tables: dict[str, Table]) -> str:
     state = summary["evaluations"]
-    parts = [f"# {summary['title']}\n"]
+    parts = [f"# {one_line(summary['title'])}\n"]
     if state["done"] < state["of"]:
         parts.append(f"Not finished: {state['done']} of {state['of']} evaluations are done.\n")
     parts.append(
         f"Mean DSC in percent with its bootstrap 95 % interval. Difference: blind DSC of "
-        f"*{summary['reference']}* minus that of the row, image by image; p is Wilcoxon's. The "
-        "paper's figures (its protocol is not stated) are not to be compared with blind ones.\n"
+        f"*{one_line(summary['reference'])}* minus that of the row, image by image; p is "
+        "Wilcoxon's. The paper's figures (its protocol is not stated) are not to be compared with "
+        "blind ones.\n"
     )
     for name, table in tables.items():
-        parts.append(f"## {name}\n")
+        parts.append(f"## {one_line(name)}\n")
         head, rows = cells(table.rows)
         parts.append(markdown(head, rows))
     return "\n".join(parts)
@@ -133,17 +124,19 @@ def signed(found: dict[str, float]) -> str:
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(c.replace('|', '∣') for c in cells)} |\n" for cells in lines)
+    shown = ([one_line(cell).replace("|", "∣") for cell in cells] for cells in lines)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in shown)
 
 
 def tables_text(tables: dict[str, Table]) -> str:
     """The tables of :func:`write_tables` for a terminal."""
-    return "\n\n".join(f"{name}\n{aligned(*cells(table.rows))}" for name, table in tables.items())
+    found = ((one_line(name), cells(table.rows)) for name, table in tables.items())
+    return "\n\n".join(f"{name}\n{aligned(*shown)}" for name, shown in found)
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for a terminal."""
-    lines = [head, *rows]
+    lines = [[one_line(cell) for cell in line] for line in (head, *rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
     text = []
     for line in lines:

@@ -31,6 +31,7 @@ from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records
 from s3net_jax.fitting.mapped import advance_all, begin_all, gather, logits_of_all, mesh_of
 from s3net_jax.nn.layers import param_dtype
+from s3net_jax.starting import usual_settings
 
 __all__ = ["CHUNK", "batch_sizes", "fit_batch"]
 
@@ -40,6 +41,7 @@ CHUNK = 4
 BatchProgress = Callable[[int, dict[str, Any]], None]
 
 
+@usual_settings()
 def fit_batch(
     keys: Array,
     images: Array,

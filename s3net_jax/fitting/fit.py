@@ -22,6 +22,7 @@ from s3net_jax.fitting.arguments import (
 from s3net_jax.fitting.extra import ExtraLoss, as_extra
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import Progress, advance, begin, logits_of
+from s3net_jax.starting import usual_settings
 
 __all__ = ["FitResult", "fit"]
 
@@ -52,6 +53,7 @@ class FitResult:
     params: Any
 
 
+@usual_settings()
 def fit(
     key: Array,
     image: Array,

@@ -23,6 +23,7 @@ from s3net_jax.io.write import (
     write_labels,
     write_mask,
     write_picture,
+    write_text,
 )
 
 __all__ = [
@@ -60,4 +61,5 @@ __all__ = [
     "write_picture",
     "write_seg",
     "write_stack",
+    "write_text",
 ]

@@ -8,8 +8,8 @@ import io
 import os
 import platform
 import re
-import tempfile
-import threading
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -22,6 +22,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import OutputError, reason_of
+from s3net_jax.letters import encoded
 
 __all__ = [
     "Receipt",
@@ -38,9 +39,9 @@ __all__ = [
     "write_labels",
     "write_mask",
     "write_picture",
+    "write_text",
 ]
 
-_UMASK = threading.Lock()
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 # What file systems answer that have no fsync of a file or a folder (CIFS, FUSE, some network
 # mounts), or where a folder may be written but not read. Anything else (EIO, ENOSPC) means that
@@ -79,13 +80,18 @@ def receipts() -> Iterator[dict[str, Receipt]]:
         _receipts.reset(token)
 
 
+# How a mount says that it can't rename a file, or not here: object stores behind FUSE, overlays.
+_NO_RENAMING = (errno.ENOSYS, errno.ENOTSUP, errno.EXDEV)
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """The folder, made if need be and proven writable; raises :class:`OutputError` if it isn't."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        handle, trial = _create(path, "trial")
+        os.close(handle)
+        os.unlink(trial)
     except OSError as error:
         raise OutputError(f"Nothing can be written into {path}: {reason_of(error)}.") from None
     return path
@@ -174,6 +180,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A whole text file in UTF-8; what UTF-8 does not hold is escaped (:func:`encoded`)."""
+    write_bytes(path, encoded(text))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Collect a file in memory, then put it in the place of ``path`` at once.
@@ -184,9 +195,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.{_HOST}-{os.getpid()}-", suffix=".tmp", dir=path.parent
-        )
+        handle, temporary = _create(path.parent, path.name)
         try:
             file = io.BytesIO()  # TIFF's writer reads back what it wrote
             yield file
@@ -195,26 +204,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             sync_file(handle)
         finally:
             os.close(handle)
-        os.chmod(temporary, 0o666 & ~_umask())
-        _rename(temporary, path)
+        _move(temporary, path)
         temporary = None
     except OSError as error:
         raise OutputError(f"{path} can't be written: {reason_of(error)}.") from None
     finally:
         if temporary is not None:
             with suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
     found = _receipts.get()
     if found is not None:
         found[path.name] = Receipt(len(content), hashlib.sha256(content).hexdigest())
-
-
-def _rename(temporary: str, path: Path) -> None:
-    try:
-        os.replace(temporary, path)
-    except IsADirectoryError:
-        os.rmdir(path)  # only if it is empty, so that nothing is lost
-        os.replace(temporary, path)
 
 
 def _write_all(handle: int, content: memoryview) -> None:
@@ -252,8 +252,27 @@ def sync_folder(folder: Path) -> None:
             raise OutputError(f"{folder} can't be written: {reason_of(error)}.") from None
 
 
-def _umask() -> int:
-    with _UMASK:  # it can only be read by setting it
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
+def _create(folder: Path, name: str) -> tuple[int, Path]:
+    """A new file with a temporary name: an open handle, and its path.
+
+    The system takes the umask off its mode, so that nothing has to be changed afterwards: mounts
+    such as CIFS and FUSE refuse chmod. A name that is taken is somebody else's; the chance that
+    a random one is taken is nil.
+    """
+    path = folder / f".{name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666), path
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """``temporary`` in the place of ``path``, at once; copied on mounts that can't rename."""
+    try:
+        os.replace(temporary, path)
+    except IsADirectoryError:
+        os.rmdir(path)  # only if it is empty, so that nothing is lost
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_RENAMING:
+            raise
+        shutil.copyfile(temporary, path)
+        temporary.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from s3net_jax.letters import one_line
+
 __all__ = ["Markup", "element", "join"]
 
 
@@ -16,7 +18,7 @@ class Markup(str):
 
 def join(parts: Iterable[str]) -> Markup:
     """Pieces one after the other; plain strings are escaped, :class:`Markup` is kept."""
-    return Markup("".join(p if isinstance(p, Markup) else html.escape(str(p)) for p in parts))
+    return Markup("".join(p if isinstance(p, Markup) else _text(p) for p in parts))
 
 
 def element(tag: str, *children: str, **attributes: object) -> Markup:
@@ -32,13 +34,18 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
         name, False and None leave it out.
     """
     text = "".join(
-        f" {name}" if value is True else f' {name}="{html.escape(str(value))}"'
+        f" {name}" if value is True else f' {name}="{_text(value)}"'
         for name, value in ((n.strip("_").replace("_", "-"), v) for n, v in attributes.items())
         if value is not None and value is not False
     )
     if tag in _VOID:
         return Markup(f"<{tag}{text}>")
     return Markup(f"<{tag}{text}>{join(children)}</{tag}>")
+
+
+def _text(value: object) -> str:
+    """Escaped for HTML; what can't be seen, or turns the direction of text, as an escape."""
+    return html.escape(one_line(str(value)))
 
 
 _VOID = {"br", "img", "input", "meta"}

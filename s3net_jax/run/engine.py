@@ -10,6 +10,7 @@ from s3net_jax.run.capacity import useful_at_once
 from s3net_jax.run.chunks import Chunk
 from s3net_jax.run.outcome import Outcome
 from s3net_jax.run.work import Fitter, Progress
+from s3net_jax.starting import platform
 
 __all__ = ["Call", "Engine", "LocalEngine"]
 
@@ -50,9 +51,14 @@ class LocalEngine:
         call: Call = lambda compute: compute(),
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """``batch``: fits at once; None: as many as help, and fit the memory."""
+        """``batch``: fits at once; None: as many as help, and fit the memory.
+
+        Raises:
+          ConfigError: JAX finds no device.
+        """
         import jax
 
+        platform()  # the reason why there is no device
         found = jax.local_devices()
         self._devices = found if len(found) > 1 else None
         self._batch = batch

@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from s3net_jax.cores import usable_cores
+from s3net_jax.starting import platform as platform_used
 
 __all__ = ["cpu_kernels", "devices", "implementations", "versions"]
 
@@ -34,7 +35,7 @@ def devices() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "threads": usable_cores(),
-        "backend": jax.default_backend(),
+        "backend": platform_used(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
     }
 

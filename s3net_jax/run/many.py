@@ -33,7 +33,7 @@ from s3net_jax.run.outputs import Draw
 from s3net_jax.run.plan import Identity, Task, make_plan
 from s3net_jax.run.share import ALONE, Share
 from s3net_jax.run.summary import Listener, Record, Summary, write_run
-from s3net_jax.run.work import out_of_memory
+from s3net_jax.starting import out_of_memory
 
 __all__ = ["segment_inputs"]
 

@@ -15,6 +15,7 @@ from s3net_jax.io import OutputError
 from s3net_jax.run.chunks import Chunk
 from s3net_jax.run.outcome import Failed, Outcome, Piece
 from s3net_jax.run.work import Fitter
+from s3net_jax.starting import mend_cache
 
 __all__ = ["ONE_CORE", "Answer", "LostWorkerError", "Pool", "Worker", "handed_out"]
 
@@ -31,6 +32,7 @@ class Worker:
     """What runs in a worker: fits what it is given, on one device or core."""
 
     def __init__(self, config: Config, batch: int | None) -> None:
+        mend_cache()
         self._said: list[str] = []
         self._fitter = Fitter(config, batch, None, self._said.append)
 

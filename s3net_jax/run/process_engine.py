@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
 import os
+import pickle
+import queue
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing import connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import OutputError
 from s3net_jax.run.capacity import processes_at_once
 from s3net_jax.run.chunks import Chunk
-from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, Worker, handed_out
+from s3net_jax.run.interpreter import interpreter_command
+from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, handed_out
 from s3net_jax.run.outcome import Outcome, Piece
 from s3net_jax.run.work import Progress
+from s3net_jax.run.worker import READY
+from s3net_jax.starting import platform
 
 __all__ = ["ProcessEngine"]
 
@@ -41,15 +46,15 @@ class ProcessEngine:
         the memory. ``batch``: fits at once in each of them; None: one.
 
         Raises:
-          ConfigError: JAX computes on something else than the CPU.
+          ConfigError: JAX computes on something else than the CPU, or there is no Python
+            interpreter to start.
         """
-        import jax
-
-        if jax.default_backend() != "cpu":
+        if platform() != "cpu":
             raise ConfigError(
                 "The engine processes is for processors; JAX computes on "
-                f"{jax.default_backend()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
+                f"{platform()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
             )
+        interpreter_command()  # the reason why there can't be workers, before anything is begun
         self._config, self._limit, self._batch, self._say = config, workers, batch, say
         self._pool: _Processes | None = None
 
@@ -66,7 +71,7 @@ class ProcessEngine:
         if self._pool is None:
             shape = first.jobs[0].image.shape
             limit = self._limit or processes_at_once(self._config, shape, self.size())
-            self._pool = _Processes(limit, (self._config, self._batch))
+            self._pool = _Processes(limit, (self._config, self._batch, _settings()))
         yield from handed_out(itertools.chain([first], source), self._pool, self._say)
 
     def describe(self) -> dict[str, Any]:
@@ -81,21 +86,99 @@ class ProcessEngine:
             self._pool.close()
 
 
-class _Process:
-    """One process and the pipe to it."""
+_NUMERIC = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_numpy_dtype_promotion",
+    "jax_threefry_partitionable",
+)
+"""Settings of JAX that results may depend on: a program may have made them after its start."""
 
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
-        # A fork would take along JAX's threads, as they were.
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, *arguments), daemon=True)
-        self.process.start()
-        theirs.close()  # its end alone keeps the pipe open: both sides see the other's death
+
+def _settings() -> dict[str, Any]:
+    import jax
+
+    values = ((name, getattr(jax.config, name, None)) for name in _NUMERIC)
+    return {name: value for name, value in values if value is not None}
+
+
+_SERVE = "from s3net_jax.run.worker import serve; serve()"
+
+
+class _Arrival(NamedTuple):
+    """What a worker has answered; None: it has died."""
+
+    worker: _Process
+    answer: Any
+
+
+class _Process:
+    """One worker (:mod:`s3net_jax.run.worker`) with its pipes, and a thread that reads them."""
+
+    def __init__(self, arguments: tuple[Any, ...], arrived: queue.SimpleQueue[_Arrival]) -> None:
+        path = [entry for entry in sys.path if isinstance(entry, str)]
+        code = f"import sys; sys.path[:] = {path!a}; {_SERVE}"
+        with _signals_held():
+            self.process = subprocess.Popen(
+                [*interpreter_command(), "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **ONE_CORE},
+            )
+        self.ready = self.dead = False
+        self.answer: Any = None
+        self._arrived = arrived
+        try:
+            threading.Thread(target=self._listen, name="s3net-answers", daemon=True).start()
+        except RuntimeError:
+            self.end()
+            raise
+        self.send(arguments)
+
+    def send(self, content: Any) -> None:
+        """To a worker that died meanwhile nothing is sent: its answer tells."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            pickle.dump(content, self.process.stdin, pickle.HIGHEST_PROTOCOL)
+            self.process.stdin.flush()
+
+    def _listen(self) -> None:
+        pipe = self.process.stdout
+        assert pipe is not None
+        while True:
+            try:
+                answer = pickle.load(pipe)
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+                self.dead = True
+                self._arrived.put(_Arrival(self, None))
+                return
+            if answer == READY:
+                self.ready = True
+            else:
+                self._arrived.put(_Arrival(self, answer))
 
     def end(self) -> None:
         self.process.kill()
-        self.process.join()
-        self.pipe.close()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """What starts here never sees Ctrl-C nor the end of the terminal, which go to the whole group
+    of processes: it ends with the one that hands out the work."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Processes:
@@ -103,33 +186,49 @@ class _Processes:
 
     def __init__(self, limit: int, arguments: tuple[Any, ...]) -> None:
         self._limit, self._arguments = limit, arguments
+        self._arrived: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
         self._workers: list[_Process] = []
+        self._started = False
 
     def grow(self) -> list[_Process]:
         if len(self._workers) >= self._limit:
             return []
-        self._workers.append(_Process(self._arguments))
+        try:
+            self._workers.append(_Process(self._arguments, self._arrived))
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            if not self._workers:
+                reason = (getattr(error, "strerror", None) or str(error)).lower()
+                raise ConfigError(f"No worker process can be started: {reason}.") from None
+            self._limit = len(self._workers)  # the system gives no more
+            return []
         return self._workers[-1:]
 
     def workers(self) -> list[_Process]:
         return self._workers
 
     def send(self, worker: _Process, pieces: list[Piece]) -> _Process:
-        # One that died meanwhile is found out when its answer is read.
-        with contextlib.suppress(OSError):
-            worker.pipe.send(pieces)
+        if worker.dead:  # since it was idle; it may have been noticed then, and passed over
+            self._arrived.put(_Arrival(worker, None))
+        worker.send(pieces)
         return worker
 
     def wait(self, tickets: list[_Process]) -> list[_Process]:
-        ready = connection.wait([worker.pipe for worker in tickets], 1.0)
-        return [worker for worker in tickets if worker.pipe in ready]
+        try:
+            worker, worker.answer = self._arrived.get(timeout=1.0)
+        except queue.Empty:
+            return []
+        return [worker] if worker in tickets else []
 
     def receive(self, ticket: _Process) -> Answer:
-        try:
-            answer = ticket.pipe.recv()
-        except (EOFError, OSError):
-            ticket.process.join(1.0)
-            raise LostWorkerError(_ending(ticket.process.exitcode)) from None
+        answer, ticket.answer = ticket.answer, None
+        self._started |= ticket.ready
+        if answer is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ticket.process.wait(1.0)
+            how = _ending(ticket.process.returncode)
+            if not self._started and (ticket.process.returncode or 0) > 0:
+                raise ConfigError(f"Worker processes do not start here ({how}): drop --engine.")
+            raise LostWorkerError(how)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -154,29 +253,3 @@ def _ending(code: int | None) -> str:
         with contextlib.suppress(ValueError):
             return signal.Signals(-code).name
     return f"exit status {code}"
-
-
-def _serve(pipe: connection.Connection, config: Config, batch: int | None) -> None:
-    """The process: fits what comes in, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that hands out the work
-    os.environ.update(ONE_CORE)  # before JAX looks for devices
-    from s3net_kernels import keep_memory
-
-    keep_memory()
-    worker = Worker(config, batch)
-    while True:
-        try:
-            pieces = pipe.recv()
-        except (EOFError, OSError):  # the other end is closed, or its process has died
-            return
-        try:
-            answer: Any = worker.fit(pieces)
-        except (ConfigError, OutputError) as error:
-            answer = error
-        except Exception as error:  # of any kind: some can't be sent
-            first = (str(error).strip().splitlines() or [""])[0]
-            answer = RuntimeError(f"{type(error).__name__}: {first}")
-        try:
-            pipe.send(answer)
-        except OSError:  # nobody reads any more
-            return

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -63,7 +64,7 @@ class RayEngine:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         _check_address(address)
-        before = signal.getsignal(signal.SIGTERM)  # Ray puts its own there
+        before = signal.getsignal(signal.SIGTERM)  # Ray puts its own there, in the main thread
         try:
             options: dict[str, Any] = {} if address else {"include_dashboard": False}
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
@@ -73,7 +74,8 @@ class RayEngine:
                 f"There is no Ray cluster at {address or 'this machine'} ({first})."
             ) from None
         finally:
-            signal.signal(signal.SIGTERM, before)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
         self._device = "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"
         self._actor = ray.remote(_Actor)
         self._actors: list[Any] = []

@@ -12,6 +12,7 @@ import numpy as np
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import Image, prepare
 from s3net_jax.masks import Segments, check_target, segment_logits
+from s3net_jax.starting import DRAWS, platform, usual_settings
 
 __all__ = [
     "DivergedError",
@@ -86,19 +87,28 @@ def segment_image(
       InputError: the target's point lies outside the image.
       DivergedError: the network's output is not finite.
     """
+    with usual_settings():
+        return _segment_image(image, config, seed, progress)
+
+
+def _segment_image(
+    image: Image, config: Config, seed: int, progress: Progress | None
+) -> Segmentation:
     import jax
 
     from s3net_jax.fitting import fit
     from s3net_kernels import UnsupportedError
 
     check_target(config.segment.target)
+    platform()
     start = time.perf_counter()
     pixels = prepare(image, config.input)
     relay = None
     if progress is not None:
         relay, _relay.listener = _relay, progress
     try:
-        result = fit(jax.random.key(seed), jax.numpy.asarray(pixels), config, progress=relay)
+        key = jax.random.key(seed, impl=DRAWS)
+        result = fit(key, jax.numpy.asarray(pixels), config, progress=relay)
         logits = np.asarray(result.logits)
         if relay is not None:
             jax.effects_barrier()

@@ -21,8 +21,9 @@ from s3net_jax.run.capacity import most_at_once
 from s3net_jax.run.members import as_fitted, join_members, several_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 from s3net_jax.run.single import DivergedError, explain_divergence
+from s3net_jax.starting import DRAWS, out_of_memory, platform, usual_settings
 
-__all__ = ["Fitter", "out_of_memory"]
+__all__ = ["Fitter"]
 
 GENTLER = 0.25
 """What the learning rate is multiplied by, once, after a fit that diverged."""
@@ -54,6 +55,11 @@ class Fitter:
 
     def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
         """An outcome for each piece; raises :class:`ConfigError` if none could ever be fitted."""
+        platform()
+        with usual_settings():
+            return self._outcomes(pieces, progress)
+
+    def _outcomes(self, pieces: Sequence[Piece], progress: Progress | None) -> list[Outcome]:
         count = self.config.fit.members
         if not several_members(self.config):
             return self._all(pieces, progress)
@@ -199,18 +205,8 @@ def _key(piece: Piece) -> Any:
     """The seed's own key for the first member, so that one member is an ordinary fit."""
     import jax
 
-    key = jax.random.key(piece.seed)
+    key = jax.random.key(piece.seed, impl=DRAWS)
     return jax.random.fold_in(key, piece.member) if piece.member else key
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the machine or a device ran out of memory."""
-    text = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or "RESOURCE_EXHAUSTED" in text
-        or "out of memory" in text.lower()
-    )
 
 
 def _reason(error: Exception) -> str:

@@ -245,9 +245,9 @@ def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None
 
 
 def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "somewhere"))
     for arguments, switch, expected in (
-        ([], "on", "/somewhere/s3net-jax"),
+        ([], "on", str(tmp_path / "somewhere/s3net-jax")),
         (["--no-cache"], "on", None),
         ([], "off", None),
     ):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from s3net_jax.io import (
     write_labels,
     write_mask,
     write_picture,
+    write_text,
 )
 from s3net_jax.io.write import replacing
 
@@ -36,6 +39,45 @@ def test_mask_is_black_and_white(tmp_path: Path) -> None:
     mask = np.eye(9) > 0
     write_mask(tmp_path / "a.png", mask)
     np.testing.assert_array_equal(np.asarray(PilImage.open(tmp_path / "a.png")), mask * 255)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EACCES, errno.ENOSYS])
+def test_mounts_that_refuse_permissions_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("chmod", "fchmod", "lchmod", "chown", "fchown", "utime", "link", "symlink"):
+        if hasattr(os, name):
+            monkeypatch.setattr(os, name, refuse)
+    write_bytes(make_folder(tmp_path / "deep") / "a", b"content")
+    assert [(p.name, p.read_bytes()) for p in (tmp_path / "deep").iterdir()] == [("a", b"content")]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.EXDEV])
+def test_mounts_that_cannot_rename_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    for content in (b"old and long", b"new"):
+        write_bytes(tmp_path / "a", content)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"new")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_any_new_file(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a", os.fsdecode(b"na\xefve"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "a").read_bytes() == b"na\\udcefve"
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

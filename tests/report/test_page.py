@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import os
 import re
 from typing import Any
 
@@ -94,6 +96,29 @@ def test_every_part_escapes_what_it_is_given() -> None:
     ]
     page = read_page(document(EVIL, parts, script=SCRIPT))
     assert len(page.all("script")) == 1 and page.text.count(EVIL) >= 20
+
+
+def test_a_page_runs_its_own_script_and_nothing_else() -> None:
+    """The policy stands before all that it is for; the script's hash is that of its text."""
+    text = document("x", [gallery([picture("a", 5)])], script=SCRIPT)
+    page = read_page(text)
+    (policy,) = (tag["content"] for tag in page.all("meta") if "http-equiv" in tag)
+    assert policy is not None and text.index("Content-Security-Policy") < text.index("<style")
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules["img-src"] == "data:"
+    inside = text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert not any(name.startswith("on") for _, tag in page.tags for name in tag), "no handlers"
+    assert "script-src" not in document("x", [])
+
+
+def test_names_are_shown_with_what_cannot_be_seen() -> None:
+    name = os.fsdecode(b"na\xefve \xe2\x80\xaegnp\x1b.exe")
+    text = document(name, [gallery([picture(name, 5)]), closeup(enlarged(name))], script=SCRIPT)
+    assert text.encode() and "na\\udcefve \\u202egnp\\x1b.exe" in text
+    assert "\u202e" not in text and "\x1b" not in text
 
 
 def test_the_gallery_is_sorted_and_says_what_it_is_sorted_by() -> None:

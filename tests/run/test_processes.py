@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,11 @@ import pytest
 from s3net_jax.cli import main
 from s3net_jax.config import ConfigError
 from s3net_jax.presets import preset
-from s3net_jax.run import capacity
+from s3net_jax.run import capacity, process_engine
+from s3net_jax.run.interpreter import interpreter_command
+from s3net_jax.run.orders import LostWorkerError
 from s3net_jax.run.process_engine import ProcessEngine
-from tests.run.commands import save_pictures, start
+from tests.run.commands import TINY, environment, save_pictures, start
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc"
@@ -25,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def children(parent: int) -> list[int]:
-    """Process numbers of the workers of ``parent``: they alone run multiprocessing's code."""
+    """Process numbers of the workers of ``parent``: they alone run this code."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -34,7 +37,7 @@ def children(parent: int) -> list[int]:
                 line = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if of == parent and b"spawn_main" in line:
+            if of == parent and b"s3net_jax.run.worker" in line:
                 found.append(int(entry.name))
     return sorted(found)
 
@@ -119,11 +122,78 @@ def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    import jax
-
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(process_engine, "platform", lambda: "gpu")
     with pytest.raises(ConfigError, match="for processors; JAX computes on gpu"):
         ProcessEngine(preset("fast"))
+
+
+SCRIPT = f"""
+import sys, threading
+print("the script runs as", __name__)
+from s3net_jax.cli import main
+words = ["segment", "in", "--out", "out", *{TINY!r}, "--engine", "processes", "--workers", "1"]
+codes = []
+thread = threading.Thread(target=lambda: codes.append(main(words)))
+thread.start(), thread.join()
+sys.exit(codes[0])
+"""
+
+
+@pytest.mark.parametrize("place", ["standard input", "script without a guard"])
+def test_workers_need_nothing_of_the_caller(tmp_path: Path, place: str) -> None:
+    """Of its main module they run nothing; it may not even be there. In a thread, too."""
+    save_pictures(tmp_path / "in", 1)
+    (tmp_path / "queue.py").write_text("1 / 0")  # nor of the working folder
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/script.py").write_text(SCRIPT)
+    stdin = place == "standard input"
+    found = subprocess.run(
+        [sys.executable, *(["-P", "-"] if stdin else ["scripts/script.py"])],
+        input=SCRIPT if stdin else "",
+        cwd=tmp_path,
+        env=environment(S3NET_CACHE="off"),
+        capture_output=True,
+        text=True,
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.count("the script runs") == 1 and "1 done in" in found.stdout
+
+
+def test_the_interpreter_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert interpreter_command()[0] == sys.executable
+    monkeypatch.setattr("multiprocessing.spawn._python_exe", b"/usr/bin/blender")
+    assert "python" in Path(interpreter_command()[0]).name, "a program that embeds Python"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match="none is found here"):
+        interpreter_command()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(ConfigError, match="a frozen program has none: drop --engine"):
+        interpreter_command()
+
+
+def test_workers_that_do_not_start_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save_pictures(tmp_path / "in", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S3NET_CACHE", "off")
+    monkeypatch.setattr(process_engine, "_SERVE", "sys.exit(3)")
+    assert main(["segment", "in", "--out", "out", "--engine", "processes"]) == 2
+    words = "s3net: Worker processes do not start here (exit status 3): drop --engine.\n"
+    assert capfd.readouterr().err == words
+
+
+def test_a_worker_that_died_while_it_was_idle_is_noticed() -> None:
+    pool = process_engine._Processes(1, (preset("fast"), None, {}))
+    (worker,) = pool.grow()
+    worker.process.kill()
+    assert until(lambda: worker.dead, 30)
+    assert pool.wait([]) == []  # nobody waits for it
+    ticket = pool.send(worker, [])
+    assert pool.wait([ticket]) == [ticket]
+    with pytest.raises(LostWorkerError, match="SIGKILL"):
+        pool.receive(ticket)
+    pool.close()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.experiments.tuning.settings import Setting, hyper_of
 from s3net_jax.run.capacity import most_at_once
-from s3net_jax.run.work import out_of_memory
+from s3net_jax.starting import DRAWS, out_of_memory, usual_settings
 
 __all__ = ["Call", "Maps", "SettingFitter"]
 
@@ -82,10 +82,11 @@ def _fit(pixels: np.ndarray, settings: list[Setting], seed: int, config: Config)
     from s3net_jax import fitting
     from s3net_kernels import UnsupportedError
 
-    keys = jax.vmap(jax.random.key)(np.full(len(settings), seed, np.uint32))
     try:
-        images = jax.numpy.asarray(pixels)
-        return fitting.fit_batch(keys, images, config, hyper=hyper_of(settings))
+        with usual_settings():
+            keys = jax.numpy.stack([jax.random.key(seed, impl=DRAWS)] * len(settings))
+            images = jax.numpy.asarray(pixels)
+            return fitting.fit_batch(keys, images, config, hyper=hyper_of(settings))
     except UnsupportedError as error:
         raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
 

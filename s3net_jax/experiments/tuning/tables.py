@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from s3net_jax.csv_text import csv_bytes
 from s3net_jax.experiments.folder import write_json
 from s3net_jax.experiments.summary import BLIND_FIRST
-from s3net_jax.experiments.tables import aligned, csv_bytes, interval, markdown, signed
+from s3net_jax.experiments.tables import aligned, interval, markdown, signed
 from s3net_jax.experiments.tuning.settings import Setting
 from s3net_jax.experiments.tuning.spec import FIELDS, Tuning
-from s3net_jax.io import write_bytes
+from s3net_jax.io import write_bytes, write_text
+from s3net_jax.letters import one_line
 from s3net_jax.report.tuning import tuning_page
 
 __all__ = ["tuning_text", "write_tables"]
@@ -27,9 +29,9 @@ def write_tables(
 ) -> None:
     """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
     write_bytes(folder / "table.csv", csv_bytes(_HEAD, _csv_rows(tuning, settings, summary)))
-    write_bytes(folder / "table.md", _page(summary).encode())
+    write_text(folder / "table.md", _page(summary))
     write_json(folder / "summary.json", {k: v for k, v in summary.items() if k != "means"})
-    write_bytes(folder / "report.html", tuning_page(summary, _WARNING).encode())
+    write_text(folder / "report.html", tuning_page(summary, _WARNING))
 
 
 _HEAD = (*FIELDS, "steps", *BLIND_FIRST)
@@ -57,7 +59,7 @@ def tuning_text(summary: dict[str, Any]) -> str:
 def _page(summary: dict[str, Any]) -> str:
     state = summary["images"]
     head, rows = _cells(summary)
-    parts = [f"# {summary['title']}\n"]
+    parts = [f"# {one_line(summary['title'])}\n"]
     if state["done"] < state["of"]:
         parts.append(f"Not finished: {state['done']} of {state['of']} images are done.\n")
     parts += [

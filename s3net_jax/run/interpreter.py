@@ -1,0 +1,51 @@
+"""The Python interpreter that worker processes run in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from multiprocessing import spawn
+
+from s3net_jax.config import ConfigError
+
+__all__ = ["interpreter_command"]
+
+
+def interpreter_command() -> list[str]:
+    """The interpreter of this process, with the options that it was started with (``-O``, ``-I``,
+    ``-W``, ...).
+
+    A program that embeds Python is not one itself: then the interpreter of the same installation
+    is taken, or the one named by ``multiprocessing.set_executable``.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    if getattr(sys, "frozen", False):
+        raise ConfigError(
+            "--engine processes starts Python interpreters, and a frozen program has none: drop "
+            "--engine."
+        )
+    folder = os.path.join(sys.exec_prefix, "Scripts" if os.name == "nt" else "bin")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    named = os.fsdecode(spawn.get_executable() or "")
+    installed = [os.path.join(folder, name) for name in (version, "python3", "python.exe")]
+    base = getattr(sys, "_base_executable", None) or ""
+    for path in (*filter(_is_python, (named, base)), *installed):
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return [path, *_options()]
+    raise ConfigError(
+        "--engine processes starts Python interpreters, and none is found here "
+        f"(sys.executable is {sys.executable!r}): drop --engine."
+    )
+
+
+def _is_python(path: str) -> bool:
+    return os.path.basename(path).lower().startswith(("python", "pypy"))
+
+
+def _options() -> list[str]:
+    """As the standard library passes them on, where it still does so under this name."""
+    passed_on = getattr(subprocess, "_args_from_interpreter_flags", list)
+    return passed_on()
