@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Frame", "frames_of", "functional", "place"]
+from s3net_jax.io.volume import Plane
+
+__all__ = ["Frame", "frames_of", "functional", "place", "planes_of"]
 
 _SAME = 1e-3  # millimetres
 _UNEVEN = 0.02  # of the spacing
@@ -26,6 +28,9 @@ class Frame:
       spacing: between rows, and between columns, in millimetres, or None.
       thickness: distance between slices as the file tells it, or None.
       number: of the instance.
+      index: of the frame in its file, from 0.
+      is_oriented: whether the file says how the axes lie; otherwise they are those of an axial
+        slice.
     """
 
     pixels: np.ndarray
@@ -35,6 +40,8 @@ class Frame:
     spacing: tuple[float, float] | None
     thickness: float | None
     number: int
+    index: int = 0
+    is_oriented: bool = True
 
 
 def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
@@ -58,18 +65,28 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
             thickness = find("PixelMeasuresSequence", "SliceThickness")
         if spacing is not None and min(spacing) <= 0:
             spacing = None
+        axes = _axes(find("PlaneOrientationSequence", "ImageOrientationPatient"))
         frames.append(
             Frame(
                 pixels[n],
                 data,
                 position,
-                _axes(find("PlaneOrientationSequence", "ImageOrientationPatient")),
+                np.eye(3)[:2] if axes is None else axes,
                 None if spacing is None else (float(spacing[0]), float(spacing[1])),
                 _positive(thickness),
                 int(_positive(data.get("InstanceNumber")) or 0) + n,
+                n,
+                axes is not None,
             )
         )
     return frames
+
+
+def planes_of(frames: list[Frame]) -> tuple[Plane, ...]:
+    """Describe where each of ``frames`` comes from and lies, without its pixels."""
+    return tuple(
+        Plane(f.index, f.position, f.axes if f.is_oriented else None, f.spacing) for f in frames
+    )
 
 
 def functional(data: Any, n: int, sequence: str, tag: str) -> Any:
@@ -151,15 +168,15 @@ def _vector(value: Any, length: int) -> np.ndarray | None:
     return array if array.shape == (length,) and np.isfinite(array).all() else None
 
 
-def _axes(value: Any) -> np.ndarray:
-    """Two orthogonal unit vectors; those of an axial slice if the file has none."""
+def _axes(value: Any) -> np.ndarray | None:
+    """Return two orthogonal unit vectors, or None if ``value`` is none."""
     array = _vector(value, 6)
     if array is not None:
         axes = array.reshape(2, 3)
         lengths = np.linalg.norm(axes, axis=1)
         if lengths.min() > 0.5 and abs(axes[0] @ axes[1]) < 0.1 * lengths.prod():
             return axes / lengths[:, None]
-    return np.eye(3)[:2]
+    return None
 
 
 def _positive(value: Any) -> float | None:

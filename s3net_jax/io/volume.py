@@ -11,13 +11,30 @@ import numpy as np
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.image import MIN_SIDE
 
-__all__ = ["MAX_VOXELS", "Axis", "SliceView", "Volume", "check_size"]
+__all__ = ["MAX_VOXELS", "Axis", "Plane", "SliceView", "Volume", "check_size"]
 
 MAX_VOXELS = 500_000_000
 """Largest volume that is opened: a small file can claim a size that fills any memory."""
 
 Axis = Literal["auto", "axial", "coronal", "sagittal"]
 _THICK = 1.25  # times the other spacings: slices this far apart were acquired as slices
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Where one slice of a DICOM volume comes from.
+
+    Attributes:
+      index: of the frame in its file, from 0.
+      position: (3,) centre of the first pixel in LPS millimetres, or None if the file has none.
+      axes: (2, 3) unit vectors along a row and along a column, or None if the file has none.
+      spacing: between rows and between columns in millimetres, or None if the file has none.
+    """
+
+    index: int
+    position: np.ndarray | None
+    axes: np.ndarray | None
+    spacing: tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +52,7 @@ class Volume:
       origin: what writing in the same form needs: a NIfTI image without data, or data sets.
       notes: sentences a user should know.
       white_is_zero: whether white is the smallest value: slices are shown as negatives.
+      planes: of a DICOM volume, the frame that each slice shows.
     """
 
     voxels: np.ndarray
@@ -46,6 +64,7 @@ class Volume:
     origin: Any = None
     notes: tuple[str, ...] = ()
     white_is_zero: bool = False
+    planes: tuple[Plane, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
