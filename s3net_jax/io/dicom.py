@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.io.affine import describe_shear
 from s3net_jax.io.dicom_geometry import Frame, frames_of, functional, place, planes_of
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
@@ -106,7 +107,7 @@ def read_dicom(files: list[Path], name: str | None = None) -> Volume:
     # (slices, rows, columns) → (columns, rows, slices), the order of the affine's axes.
     voxels = np.swapaxes(pixels, 0, 2)
     origin = [frame.data for frame in frames]
-    notes += more
+    notes += [*more, *describe_shear(name, affine, voxels.shape)]
     planes = planes_of(frames)
     return Volume(
         voxels, affine, name, files[0], "dicom", 2, origin, tuple(notes), all(negative), planes
