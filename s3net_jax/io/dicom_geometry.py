@@ -76,7 +76,7 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
                 _positive(thickness),
                 int(_positive(data.get("InstanceNumber")) or 0) + n,
                 n,
-                axes is not None,
+                is_oriented=axes is not None,
             )
         )
     return frames
