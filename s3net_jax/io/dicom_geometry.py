@@ -59,9 +59,9 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
 
         axes = _axes(find("PlaneOrientationSequence", "ImageOrientationPatient"))
         position = _vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
-        if len(pixels) > 1 and not each:  # a film, or a file that places only its first frame
-            known = position is not None and axes is not None
-            position = implied_position(data, n, axes, position) if known else None
+        if len(pixels) > 1 and not each and position is not None:
+            # A film, or a file that places only its first frame.
+            position = None if axes is None else implied_position(data, n, axes, position)
         spacing = _vector(find("PixelMeasuresSequence", "PixelSpacing"), 2)
         for tag in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
             if spacing is None or min(spacing) <= 0:

@@ -47,7 +47,7 @@ def planes_as_images(volume: Volume, sources: list[Any]) -> list[Any]:
 
     first = sources[0]
     is_placed = _check_placed(volume)
-    spacing = volume.planes[0].spacing
+    axes, spacing = volume.planes[0].axes, volume.planes[0].spacing
     distance = None if len(volume.planes) < 2 else _distance(volume)
     images = []
     for n, (plane, data) in enumerate(zip(volume.planes, volume.origin, strict=True)):
@@ -62,9 +62,10 @@ def planes_as_images(volume: Volume, sources: list[Any]) -> list[Any]:
             image.PixelSpacing = _decimals(spacing)
             image.SliceThickness = _thickness(data, plane, distance)
         if is_placed:
+            assert axes is not None
             image.FrameOfReferenceUID = first.FrameOfReferenceUID
             image.ImagePositionPatient = _decimals(plane.position)
-            image.ImageOrientationPatient = _decimals(np.ravel(volume.planes[0].axes))  # pyright: ignore[reportArgumentType, reportCallIssue]
+            image.ImageOrientationPatient = _decimals(np.ravel(axes))
         elif "FrameOfReferenceUID" in image:
             del image.FrameOfReferenceUID
         images.append(image)

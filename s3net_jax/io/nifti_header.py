@@ -73,8 +73,8 @@ def place_nifti(image: Any, name: str) -> tuple[np.ndarray, list[str]]:
         if qform is not None and _is_singular(sform):
             notes.append(f"{name} has a singular sform; its qform is used.")
             sform = None
-    affine = header.get_base_affine() if sform is qform is None else sform
-    affine = _with_single_slices(qform if affine is None else affine, shape)
+    affine = next((form for form in (sform, qform) if form is not None), header.get_base_affine())
+    affine = _with_single_slices(affine, shape)
     if not np.isfinite(affine).all() or _is_singular(affine):
         raise InputError(f"{name} has an affine matrix that is singular: repair it first.")
     scale = np.diag([*(UNITS.get(int(header["xyzt_units"]) & 7, 1.0),) * 3, 1.0])
@@ -141,7 +141,7 @@ class _Repaired:
             header = cls(fileobj.read(size), endianness, False)  # pyright: ignore[reportCallIssue]
         _repair(header)
         if check:
-            header.check_fix()
+            header.check_fix()  # pyright: ignore[reportAttributeAccessIssue]
         return header
 
     @classmethod
