@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.io.extras import need
+from s3net_jax.io.nifti_header import load_nifti, place_nifti
 from s3net_jax.io.quiet import quiet
 
 __all__ = ["Grid", "brought", "grid_of_nifti", "said"]
@@ -33,10 +33,10 @@ def grid_of_nifti(path: Path) -> Grid:
     """From the head of a NIfTI file that can be read; of several volumes that of one. If both its
     orientation codes are 0, it has no place in space."""
     with quiet():
-        image = need("nibabel", f"{path} is a NIfTI volume").load(path)
+        image = load_nifti(path)
     x, y, z = (*image.shape, 1, 1)[:3]
     placed = any(int(image.header[code]) for code in ("sform_code", "qform_code"))
-    return Grid((x, y, z), np.asarray(image.affine, np.float64) if placed else None)
+    return Grid((x, y, z), place_nifti(image, str(path))[0] if placed else None)
 
 
 def brought(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray | None:

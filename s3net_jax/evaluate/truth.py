@@ -14,8 +14,8 @@ from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.foreground import foreground_of_numbers, foreground_of_picture
 from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
 from s3net_jax.io import InputError, Volume, read, read_nifti, read_stack
-from s3net_jax.io.extras import need
 from s3net_jax.io.nifti import is_nifti
+from s3net_jax.io.nifti_header import load_nifti
 from s3net_jax.io.read import FORMATS, broken, check_file, pixel_limit
 from s3net_jax.io.stack import is_stack
 
@@ -73,7 +73,7 @@ def check_all(checks: Iterable[Callable[[], object]]) -> None:
 def _read(path: Path) -> tuple[Grid, np.ndarray]:
     if is_nifti(path):
         volume = read_nifti(path)
-        count = math.prod(need("nibabel", str(path)).load(path).shape[3:])
+        count = math.prod(load_nifti(path).shape[3:])
         if count > 1:
             raise InputError(f"{path} holds {count} volumes: a ground truth is one.")
         return grid_of_nifti(path), _foreground_of_volume(volume)

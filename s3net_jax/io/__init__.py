@@ -11,6 +11,7 @@ from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled, tu
 from s3net_jax.io.nifti import read_nifti, write_nifti
 from s3net_jax.io.prepare import prepare, prepared_shape
 from s3net_jax.io.read import MAX_PIXELS, read
+from s3net_jax.io.resolution import Resolution, read_resolution
 from s3net_jax.io.source import as_image
 from s3net_jax.io.stack import read_stack, write_stack
 from s3net_jax.io.volume import SliceView, Volume
@@ -33,6 +34,7 @@ __all__ = [
     "Image",
     "InputError",
     "OutputError",
+    "Resolution",
     "SliceView",
     "Strip",
     "Volume",
@@ -48,6 +50,7 @@ __all__ = [
     "read_dicom",
     "read_film",
     "read_nifti",
+    "read_resolution",
     "read_stack",
     "remove_leftovers",
     "scaled",

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom_geometry import Frame, frames_of, functional, place
+from s3net_jax.io.affine import describe_shear
+from s3net_jax.io.dicom_geometry import Frame, frames_of, functional, place, planes_of
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
@@ -106,8 +107,11 @@ def read_dicom(files: list[Path], name: str | None = None) -> Volume:
     # (slices, rows, columns) → (columns, rows, slices), the order of the affine's axes.
     voxels = np.swapaxes(pixels, 0, 2)
     origin = [frame.data for frame in frames]
-    notes += more
-    return Volume(voxels, affine, name, files[0], "dicom", 2, origin, tuple(notes), all(negative))
+    notes += [*more, *describe_shear(name, affine, voxels.shape)]
+    planes = planes_of(frames)
+    return Volume(
+        voxels, affine, name, files[0], "dicom", 2, origin, tuple(notes), all(negative), planes
+    )
 
 
 def _read_file(pydicom: Any, path: Path) -> list[Frame]:

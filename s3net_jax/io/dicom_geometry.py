@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Frame", "frames_of", "functional", "place"]
+from s3net_jax.io.dicom_implied import detector_element, implied_position
+from s3net_jax.io.volume import Plane
+
+__all__ = ["Frame", "frames_of", "functional", "place", "planes_of"]
 
 _SAME = 1e-3  # millimetres
 _UNEVEN = 0.02  # of the spacing
+_DRIFT = 0.1  # of the spacing, that small differences may add up to: less than a reader shows
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,9 @@ class Frame:
       spacing: between rows, and between columns, in millimetres, or None.
       thickness: distance between slices as the file tells it, or None.
       number: of the instance.
+      index: of the frame in its file, from 0.
+      is_oriented: whether the file says how the axes lie; otherwise they are those of an axial
+        slice.
     """
 
     pixels: np.ndarray
@@ -35,6 +42,8 @@ class Frame:
     spacing: tuple[float, float] | None
     thickness: float | None
     number: int
+    index: int = 0
+    is_oriented: bool = True
 
 
 def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
@@ -45,14 +54,18 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
 
         def find(sequence: str, tag: str, n: int = n) -> Any:
             found = functional(data, n, sequence, tag)
-            return data.get(tag) if found is None else found
+            found = data.get(tag) if found is None else found
+            return detector_element(data, tag) if found is None else found
 
+        axes = _axes(find("PlaneOrientationSequence", "ImageOrientationPatient"))
         position = _vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
-        if len(pixels) > 1 and not each:
-            position = None  # a film, or a file that places its first frame alone
+        if len(pixels) > 1 and not each and position is not None:
+            # A film, or a file that places only its first frame.
+            position = None if axes is None else implied_position(data, n, axes, position)
         spacing = _vector(find("PixelMeasuresSequence", "PixelSpacing"), 2)
-        if spacing is None or min(spacing) <= 0:
-            spacing = _vector(data.get("ImagerPixelSpacing"), 2)
+        for tag in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+            if spacing is None or min(spacing) <= 0:
+                spacing = _vector(data.get(tag), 2)
         thickness = find("PixelMeasuresSequence", "SpacingBetweenSlices")
         if thickness is None:
             thickness = find("PixelMeasuresSequence", "SliceThickness")
@@ -63,13 +76,22 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
                 pixels[n],
                 data,
                 position,
-                _axes(find("PlaneOrientationSequence", "ImageOrientationPatient")),
+                np.eye(3)[:2] if axes is None else axes,
                 None if spacing is None else (float(spacing[0]), float(spacing[1])),
-                _positive(thickness),
+                _length(thickness),
                 int(_positive(data.get("InstanceNumber")) or 0) + n,
+                n,
+                is_oriented=axes is not None,
             )
         )
     return frames
+
+
+def planes_of(frames: list[Frame]) -> tuple[Plane, ...]:
+    """Describe where each of ``frames`` comes from and lies, without its pixels."""
+    return tuple(
+        Plane(f.index, f.position, f.axes if f.is_oriented else None, f.spacing) for f in frames
+    )
 
 
 def functional(data: Any, n: int, sequence: str, tag: str) -> Any:
@@ -103,12 +125,17 @@ def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tupl
         if len(frames) > 1:
             steps = np.diff(positions, axis=0)
             step = (positions[-1] - positions[0]) / (len(frames) - 1)
-            uneven = np.abs(steps - step).max() / np.linalg.norm(step)
-            if uneven > _UNEVEN:
+            distance = np.linalg.norm(step)
+            regular = origin + step * np.arange(len(frames))[:, None]
+            off = np.linalg.norm(positions - regular, axis=1).max()
+            if np.abs(steps - step).max() > _UNEVEN * distance or off > _DRIFT * distance:
                 notes.append(
                     f"{name} has slices at uneven distances (a slice may be missing); the affine "
-                    "matrix of the results holds their mean distance."
+                    "matrix of the results holds their mean distance, which places slices up to "
+                    f"{off:.3g} mm off. The DICOM SEG has every slice in its place."
                 )
+        if not all(frame.is_oriented for frame in frames):
+            notes.append(f"{name} does not say how its images are turned; they are taken as axial.")
     unplaced = len(frames) > 1 and any(frame.position is None for frame in frames)
     missing = ["pixels"] * (first.spacing is None)
     missing += ["slices"] * (unplaced and first.thickness is None)
@@ -151,15 +178,23 @@ def _vector(value: Any, length: int) -> np.ndarray | None:
     return array if array.shape == (length,) and np.isfinite(array).all() else None
 
 
-def _axes(value: Any) -> np.ndarray:
-    """Two orthogonal unit vectors; those of an axial slice if the file has none."""
+def _axes(value: Any) -> np.ndarray | None:
+    """Return two orthogonal unit vectors, or None if ``value`` is none."""
     array = _vector(value, 6)
     if array is not None:
         axes = array.reshape(2, 3)
         lengths = np.linalg.norm(axes, axis=1)
         if lengths.min() > 0.5 and abs(axes[0] @ axes[1]) < 0.1 * lengths.prod():
             return axes / lengths[:, None]
-    return np.eye(3)[:2]
+    return None
+
+
+def _length(value: Any) -> float | None:
+    """A distance; the sign of ``SpacingBetweenSlices`` only tells a direction."""
+    try:
+        return _positive(abs(float(value)))
+    except (TypeError, ValueError):
+        return None
 
 
 def _positive(value: Any) -> float | None:

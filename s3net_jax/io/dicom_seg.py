@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.io.dicom_planes import planes_as_images, refer_to_sources
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
@@ -64,7 +65,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     try:
         with quiet():
             result = hd.seg.Segmentation(
-                source_images=sources,
+                source_images=planes_as_images(volume, sources),
                 pixel_array=pixels[..., kept],
                 segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=descriptions,
@@ -80,6 +81,9 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
                 series_description="s3net-jax: unsupervised segmentation",
                 omit_empty_frames=bool(pixels[..., kept].any()),
             )
+            refer_to_sources(result, volume)
+    except InputError:
+        raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
@@ -94,8 +98,8 @@ def _algorithm(hd: Any, codes: Any, version: str) -> Any:
 
 
 def _sources(volume: Volume) -> list[Any]:
-    """The data sets in the order of the slices, one alone if it holds all frames; with
-    blanks where the standard wants an element that may be blank."""
+    """The data sets in the order of the slices, each once; with blanks where the standard wants
+    an element that may be blank."""
     found = list(dict.fromkeys(map(id, volume.origin)))
     by_id = {id(data): data for data in volume.origin}
     sources = []

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from s3net_jax.io.affine import is_sheared
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
+from s3net_jax.io.nifti_header import geometry_fields, load_nifti, place_nifti
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
@@ -33,7 +36,8 @@ def read_nifti(path: Path) -> Volume:
 
     NaN and infinity, as masked-out surroundings often hold, become the smallest finite value. A
     fourth axis of length one is dropped; of several volumes the first is taken, and a note says
-    so. RGB voxels are colours.
+    so. RGB voxels are colours. The affine is in millimetres whatever unit the file uses. Where
+    qform and sform differ, the sform counts, and a note says so.
 
     Raises:
       InputError: missing, broken, cut off, not NIfTI, too large, or without a finite value;
@@ -45,10 +49,12 @@ def read_nifti(path: Path) -> Volume:
     nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
     try:
         with quiet():
-            image = nib.load(path)
-            if not isinstance(image, (nib.Nifti1Pair, nib.Nifti2Pair)):
+            image = load_nifti(path)
+            if image is None:
+                _check_suffix(path, name)
+                nib.load(path)  # which may say what is wrong
                 raise InputError(f"{name} is not a NIfTI file: convert it first.")
-            return _volume(nib, image, path, name)
+            return _volume(image, path, name)
     except InputError:
         raise
     except MemoryError:
@@ -57,37 +63,59 @@ def read_nifti(path: Path) -> Volume:
         raise broken(name, error) from error
 
 
-def _volume(nib: Any, image: Any, path: Path, name: str) -> Volume:
+@dataclass(frozen=True, eq=False)
+class _Original:
+    """What the results take over from a NIfTI file: its header as nibabel has it, the fields that
+    say where the voxels lie as they are stored, and the shape."""
+
+    header: Any
+    geometry: dict[str, np.ndarray]
+    shape: tuple[int, ...]
+
+
+def _check_suffix(path: Path, name: str) -> None:
+    """Readers go by the suffix, and find nothing in a file that is compressed unlike its name."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    if path.suffix.lower() == ".gz" and not is_packed:
+        raise InputError(f"{name} is not compressed, unlike its name: rename it to {path.stem}.")
+    if path.suffix.lower() != ".gz" and is_packed:
+        raise InputError(f"{name} is compressed, unlike its name: rename it to {path.name}.gz.")
+
+
+def _volume(image: Any, path: Path, name: str) -> Volume:
     shape = tuple(int(side) for side in image.shape)
     check_size(name, shape)
-    notes = []
     stored = image.get_data_dtype()
     needed = int(np.prod(shape, dtype=np.int64)) * stored.itemsize
     _check_stored(image, path, name, needed)
-    if stored.names not in (None, ("R", "G", "B")) or stored.kind == "c":
+    if (stored.names or ("R", "G", "B"))[:3] != ("R", "G", "B") or stored.kind == "c":
         raise InputError(f"{name} holds voxels of the type {stored}: grey values or RGB can be.")
-    array = image.dataobj
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) > 3:
-        notes.append(f"{name} holds {np.prod(shape[3:])} volumes; only the first is segmented.")
-    voxels = np.asanyarray(
-        array[(..., *(0,) * (len(image.shape) - 3))] if len(image.shape) > 3 else array
-    )
-    voxels = voxels.reshape(*voxels.shape, *(1,) * (3 - voxels.ndim)) if voxels.ndim < 3 else voxels
-    if stored.names:
-        voxels = np.stack([voxels[c] for c in stored.names], -1).astype(np.uint8)
-    elif voxels.dtype.kind == "f":
-        voxels, note = _finite(voxels, name)
-        notes += note
-    affine = np.asarray(image.affine, np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise InputError(f"{name} has an affine matrix that is singular: repair it first.")
+    voxels, notes = _voxels(image, shape, name)
+    affine, more = place_nifti(image, name)
     _check_sum(image, path, needed)
-    header = type(image)(np.zeros((1, 1, 1), np.uint8), image.affine, image.header)
-    for form in ("qform_code", "sform_code"):  # nibabel sets one where there is none
-        header.header[form] = image.header[form]
-    return Volume(voxels, affine, name, path, "nifti", None, header, tuple(notes))
+    origin = _Original(image.header.copy(), geometry_fields(image), shape)
+    return Volume(voxels, affine, name, path, "nifti", None, origin, (*notes, *more))
+
+
+def _voxels(image: Any, shape: tuple[int, ...], name: str) -> tuple[np.ndarray, list[str]]:
+    """(X, Y, Z) numbers or (X, Y, Z, 3) colours of the first volume, and notes."""
+    notes = []
+    count = int(np.prod(shape[3:], dtype=np.int64))
+    if count > 1:
+        notes.append(f"{name} holds {count} volumes; only the first is segmented.")
+    first = (..., *(0,) * (len(shape) - 3)) if len(shape) > 3 else ...
+    voxels = np.asanyarray(image.dataobj[first])
+    voxels = voxels.reshape(*voxels.shape, *(1,) * (3 - voxels.ndim))
+    names = voxels.dtype.names
+    if names:
+        if "A" in names and (voxels["A"] != 255).any():
+            notes.append(f"{name} has an opacity; only its colours are segmented.")
+        return np.stack([voxels[c] for c in "RGB"], -1).astype(np.uint8), notes
+    if voxels.dtype.kind == "f":
+        voxels, more = _finite(voxels, name)
+        notes += more
+    return voxels, notes
 
 
 def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
@@ -134,10 +162,13 @@ def _finite(voxels: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
 
 
 def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
-    """Labels, a mask or shares, on the grid of ``volume``.
+    """Write labels, a mask or shares, on the grid of ``volume``.
 
-    Of a NIfTI input everything in the header stays but the type of the voxels and their
-    scaling: affine, both orientation codes, units.
+    Of a NIfTI input everything in the header stays (affine, both orientation codes, units) but
+    the type of the voxels, their scaling, and what they are said to mean (the intent).
+
+    Of other inputs, qform and sform both hold the affine. Where its axes are sheared, which a
+    qform cannot express, the file has no qform (its code is 0).
 
     Args:
       path: ends in ``.nii.gz``.
@@ -146,21 +177,41 @@ def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
     """
     nib = need("nibabel", "Writing NIfTI")
     if volume.form == "nifti":
-        header = volume.origin.header.copy()
-        header.set_data_dtype(values.dtype)
-        header.set_slope_inter(1, 0)
-        header["cal_min"] = header["cal_max"] = 0
-        second = isinstance(header, nib.Nifti2Header)
-        kind = nib.Nifti2Image if second else nib.Nifti1Image
-        image = kind(values, None, header)  # with an affine, nibabel would set a code
+        image = _like(nib, values, volume.origin)
     else:
+        assert volume.affine is not None
         image = nib.Nifti1Image(values, volume.affine)
         image.header.set_xyzt_units("mm")
         image.set_qform(volume.affine, code="scanner")
         image.set_sform(volume.affine, code="scanner")
+        if is_sheared(volume.affine, volume.shape):
+            image.header["qform_code"] = 0
     content = _compressed(image.to_bytes())
     with replacing(path) as file:
         file.write(content)
+
+
+def _like(nib: Any, values: np.ndarray, original: _Original) -> Any:
+    """An image of ``values`` with the header of a NIfTI file."""
+    second = original.header.sizeof_hdr == nib.Nifti2Header.sizeof_hdr
+    kind = nib.Nifti2Image if second else nib.Nifti1Image
+    source = original.header
+    # A header of another class, as that of a pair, would lose its geometry in a conversion.
+    header = kind.header_class(source.binaryblock, source.endianness, check=False)
+    header["magic"] = kind.header_class.single_magic
+    header["vox_offset"] = 0  # set when it is written
+    header.extensions.extend(source.extensions)
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
+    if int(header["intent_code"]):
+        header.set_intent("none")
+    if len(original.shape) < 3:
+        values = values.reshape(original.shape)
+    image = kind(values, None, header)  # with an affine, nibabel would set a code
+    for name, value in original.geometry.items():
+        image.header[name] = value
+    return image
 
 
 def _compressed(content: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import ImageSequence
 
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.read import check_file, pixel_limit
+from s3net_jax.io.resolution import Resolution, describe_stack
 from s3net_jax.io.tiff import Page, deep_pages, left_out, pages_of, samples_of, white_is_zero
 from s3net_jax.io.volume import Volume, check_size
 from s3net_jax.io.write import replacing
@@ -86,8 +88,17 @@ def _page(picture: PilImage.Image) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="))
 
 
-def write_stack(path: Path, values: np.ndarray) -> None:
-    """(pages, H, W) uint8 or uint16 as a TIFF of as many pages, compressed without loss."""
+def write_stack(path: Path, values: np.ndarray, resolution: Resolution | None = None) -> None:
+    """Write (pages, H, W) uint8 or uint16 as a TIFF of as many pages, compressed without loss.
+
+    Args:
+      path: ends in ``.tif``.
+      values: the pages.
+      resolution: of the input, if it is known, which is written in the same form.
+    """
+    if resolution is not None:
+        _write_with_resolution(path, values, resolution)
+        return
     pages = [PilImage.fromarray(page) for page in values]
     with replacing(path) as file:
         pages[0].save(
@@ -97,3 +108,26 @@ def write_stack(path: Path, values: np.ndarray) -> None:
             append_images=pages[1:],
             compression="tiff_adobe_deflate",
         )
+
+
+def _write_with_resolution(path: Path, values: np.ndarray, resolution: Resolution) -> None:
+    import tifffile
+
+    pages, height, width = values.shape
+    tags = {}
+    if resolution.form != "ome":  # whose sizes are in its description
+        pair = [(v.numerator, v.denominator) for v in (resolution.x, resolution.y)]
+        tags = {"resolution": tuple(pair), "resolutionunit": resolution.unit}
+    content = io.BytesIO()  # tifffile wants the name of a file on disk
+    with tifffile.TiffWriter(content) as writer:
+        writer.write(
+            values,
+            photometric="minisblack",
+            compression="zlib",
+            description=describe_stack(resolution, (pages, height, width), values.dtype.name),
+            metadata=None,
+            software=False,
+            **tags,
+        )
+    with replacing(path) as file:
+        file.write(content.getvalue())

@@ -11,13 +11,31 @@ import numpy as np
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.image import MIN_SIDE
 
-__all__ = ["MAX_VOXELS", "Axis", "SliceView", "Volume", "check_size"]
+__all__ = ["MAX_VOXELS", "Axis", "Plane", "SliceView", "Volume", "check_size"]
 
 MAX_VOXELS = 500_000_000
 """Largest volume that is opened: a small file can claim a size that fills any memory."""
 
 Axis = Literal["auto", "axial", "coronal", "sagittal"]
+_DIRECTIONS = ("sagittal", "coronal", "axial")  # of slices, for each world axis across them
 _THICK = 1.25  # times the other spacings: slices this far apart were acquired as slices
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Where one slice of a DICOM volume comes from.
+
+    Attributes:
+      index: of the frame in its file, from 0.
+      position: (3,) centre of the first pixel in LPS millimetres, or None if the file has none.
+      axes: (2, 3) unit vectors along a row and along a column, or None if the file has none.
+      spacing: between rows and between columns in millimetres, or None if the file has none.
+    """
+
+    index: int
+    position: np.ndarray | None
+    axes: np.ndarray | None
+    spacing: tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +53,7 @@ class Volume:
       origin: what writing in the same form needs: a NIfTI image without data, or data sets.
       notes: sentences a user should know.
       white_is_zero: whether white is the smallest value: slices are shown as negatives.
+      planes: of a DICOM volume, the frame that each slice shows.
     """
 
     voxels: np.ndarray
@@ -46,6 +65,7 @@ class Volume:
     origin: Any = None
     notes: tuple[str, ...] = ()
     white_is_zero: bool = False
+    planes: tuple[Plane, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -70,7 +90,7 @@ class SliceView:
         if min(height, width) < MIN_SIDE:
             raise InputError(
                 f"{volume.name} has slices of {width}×{height} voxels: at least "
-                f"{MIN_SIDE}×{MIN_SIDE} are needed (input.axis chooses another direction)."
+                f"{MIN_SIDE}×{MIN_SIDE} are needed{_advice(volume, axis)}."
             )
 
     def __len__(self) -> int:
@@ -90,6 +110,29 @@ class SliceView:
         result = np.empty(self.volume.shape, slices.dtype)
         self.of(result)[...] = slices
         return result
+
+
+def _advice(volume: Volume, axis: Axis) -> str:
+    """What to do about slices that are too small."""
+    fitting = _fitting(volume.shape)
+    if volume.affine is None or axis == "auto" or not fitting:
+        return ""  # no direction would do
+    worlds = _worlds(volume)
+    names = [_DIRECTIONS[worlds[voxel]] for voxel in fitting]
+    single = [voxel for voxel in range(3) if volume.shape[voxel] == 1]
+    if len(single) == 1:
+        return (
+            f", and input.axis={axis} cuts across its single {names[0]} slice; choose "
+            f"another direction: auto or {names[0]}"
+        )
+    return f" (input.axis={axis} was given; choose another direction: {' or '.join(names)})"
+
+
+def _worlds(volume: Volume) -> list[int]:
+    """For each voxel axis, the nearest of the axes right, front, head (0, 1, 2)."""
+    from nibabel.orientations import io_orientation
+
+    return [int(world) for world, _ in io_orientation(volume.affine)]
 
 
 def _layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, ...]]:
@@ -122,15 +165,29 @@ def _layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, .
 
 
 def _acquired(volume: Volume, worlds: list[int]) -> Literal["axial", "coronal", "sagittal"]:
-    """The direction in which slices were acquired; axial if that can't be told."""
+    """The direction in which slices were acquired; axial if that can't be told.
+
+    An axis along which slices would be too small to segment can't be chosen: a volume of a
+    single slice is that slice, whatever its spacing.
+    """
     assert volume.affine is not None
+    fitting = _fitting(volume.shape)
     voxel = volume.acquired
+    if voxel is None and len(fitting) == 1:
+        (voxel,) = fitting
     if voxel is None:
         spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
         widest = int(np.argmax(spacing))
         others = np.delete(spacing, widest)
         voxel = widest if spacing[widest] > _THICK * others.max() else worlds.index(2)
-    return ("sagittal", "coronal", "axial")[worlds[voxel]]
+        if fitting and voxel not in fitting:
+            voxel = min(fitting, key=lambda axis: volume.shape[axis])
+    return _DIRECTIONS[worlds[voxel]]
+
+
+def _fitting(shape: tuple[int, int, int]) -> list[int]:
+    """The axes whose slices are large enough to be segmented."""
+    return [axis for axis in range(3) if min(np.delete(shape, axis)) >= MIN_SIDE]
 
 
 def check_size(name: str, shape: tuple[int, ...]) -> None:

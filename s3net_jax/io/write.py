@@ -22,6 +22,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.errors import OutputError, reason_of
+from s3net_jax.io.resolution import Resolution, add_to_png
 from s3net_jax.letters import encoded
 
 __all__ = [
@@ -140,7 +141,7 @@ def _alive(process: int) -> bool:
     return True
 
 
-def write_labels(path: Path, labels: np.ndarray) -> None:
+def write_labels(path: Path, labels: np.ndarray, resolution: Resolution | None = None) -> None:
     """A label map as PNG whose pixel values are the labels.
 
     Up to 256 labels: 8 bits with a palette, so that it can be looked at. More: 16-bit grey.
@@ -148,30 +149,43 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
     Args:
       path: ends in ``.png``.
       labels: (H, W) integers in 0..65535.
+      resolution: of the picture, if it is known.
     """
     if labels.max(initial=0) < 256:
         picture = PilImage.fromarray(labels.astype(np.uint8))
         picture.putpalette(cluster_colors(256).tobytes())
     else:
         picture = PilImage.fromarray(labels.astype(np.uint16))
-    write_picture(path, picture)
+    write_picture(path, picture, resolution=resolution)
 
 
-def write_mask(path: Path, mask: np.ndarray) -> None:
+def write_mask(path: Path, mask: np.ndarray, resolution: Resolution | None = None) -> None:
     """A mask (H, W) bool as 8-bit grey PNG, 0 and 255."""
-    write_picture(path, PilImage.fromarray(mask.astype(np.uint8) * np.uint8(255)))
+    picture = PilImage.fromarray(mask.astype(np.uint8) * np.uint8(255))
+    write_picture(path, picture, resolution=resolution)
 
 
-def write_gray(path: Path, shares: np.ndarray) -> None:
+def write_gray(path: Path, shares: np.ndarray, resolution: Resolution | None = None) -> None:
     """Shares (H, W) in [0, 1] as 8-bit grey PNG, 0 to 255."""
-    write_picture(path, PilImage.fromarray(np.round(shares * 255).astype(np.uint8)))
+    picture = PilImage.fromarray(np.round(shares * 255).astype(np.uint8))
+    write_picture(path, picture, resolution=resolution)
 
 
-def write_picture(path: Path, picture: PilImage.Image, effort: int = 6) -> None:
+def write_picture(
+    path: Path,
+    picture: PilImage.Image,
+    effort: int = 6,
+    resolution: Resolution | None = None,
+) -> None:
     """A PIL image as PNG; ``effort``: zlib's level, 0 to 9. Of pictures with noise, the last levels
     cost much time and save few bytes."""
     with replacing(path) as file:
-        picture.save(file, format="PNG", compress_level=effort)
+        if resolution is None:
+            picture.save(file, format="PNG", compress_level=effort)
+            return
+        content = io.BytesIO()
+        picture.save(content, format="PNG", compress_level=effort)
+        file.write(add_to_png(content.getvalue(), resolution))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -275,4 +289,6 @@ def _move(temporary: Path, path: Path) -> None:
         if error.errno not in _NO_RENAMING:
             raise
         shutil.copyfile(temporary, path)
+        with path.open("rb+") as copy:
+            sync_file(copy.fileno())
         temporary.unlink(missing_ok=True)

@@ -13,12 +13,14 @@ from s3net_jax.config import Config
 from s3net_jax.io import (
     Image,
     InputError,
+    Resolution,
     SliceView,
     Volume,
     parse_window,
     read,
     read_dicom,
     read_nifti,
+    read_resolution,
     read_stack,
     scaled,
     turned_round,
@@ -62,11 +64,13 @@ class Case(Protocol):
       notes: sentences a user should know.
       pixels: (H, W) of its images.
       volume: the volume, or None for a picture.
+      resolution: of a picture or TIFF stack, if its file gives one.
     """
 
     notes: list[str]
     pixels: tuple[int, int]
     volume: Volume | None
+    resolution: Resolution | None
 
     def __len__(self) -> int:
         """How many pieces there are."""
@@ -111,6 +115,8 @@ def open_case(source: Source, config: Config) -> Case:
     if source.problem:
         raise InputError(source.problem)
     case = _opened(source, config, parse_window(config.input.window))
+    if source.kind in ("image", "stack"):
+        case.resolution = read_resolution(source.path)
     check_point(config.segment.target, case.pixels, str(source.path))
     return case
 
@@ -138,6 +144,7 @@ class ImageCase:
     """A picture in one piece."""
 
     volume: Volume | None = None
+    resolution: Resolution | None = None
 
     def __init__(self, image: Image, config: Config) -> None:
         self._image, self._config = image, config
@@ -208,6 +215,8 @@ class TiledCase(ImageCase):
 
 class VolumeCase:
     """A volume, slice by slice, with labels that go on from slice to slice."""
+
+    resolution: Resolution | None = None
 
     def __init__(
         self, volume: Volume, config: Config, window: tuple[float, float] | None = None

@@ -105,10 +105,10 @@ def write_outputs(
     paths = output_paths(out, source, 1 if agreement is None else 2, film is not None)
     notes: list[str] = []
     if case.volume is None:
-        write_labels(paths["labels"], whole.labels)
-        write_mask(paths["mask"], whole.mask)
+        write_labels(paths["labels"], whole.labels, case.resolution)
+        write_mask(paths["mask"], whole.mask, case.resolution)
         if agreement is not None:
-            write_gray(paths["agreement"], agreement)
+            write_gray(paths["agreement"], agreement, case.resolution)
     else:
         assert isinstance(case, VolumeCase)
         notes += _write_volume(out, source, case, whole, agreement, paths)
@@ -133,10 +133,11 @@ def _write_volume(
     small = np.uint8 if whole.count <= 256 else np.uint16
     labels = whole.labels.astype(small)
     if source.kind == "stack":
-        write_stack(paths["labels"], labels)
-        write_stack(paths["mask"], whole.mask.astype(np.uint8) * np.uint8(255))
+        sizes = case.resolution
+        write_stack(paths["labels"], labels, sizes)
+        write_stack(paths["mask"], whole.mask.astype(np.uint8) * np.uint8(255), sizes)
         if agreement is not None:
-            write_stack(paths["agreement"], np.round(agreement * 255).astype(np.uint8))
+            write_stack(paths["agreement"], np.round(agreement * 255).astype(np.uint8), sizes)
         return []
     write_nifti(paths["labels"], case.view.back(labels), volume)
     write_nifti(paths["mask"], case.view.back(whole.mask.astype(np.uint8)), volume)

@@ -269,5 +269,5 @@ def test_no_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError
 
     monkeypatch.setattr(jax, "default_backend", fail)
-    with pytest.raises(ConfigError, match="there is no such device. Unset it, or set it to cpu"):
+    with pytest.raises(ConfigError, match="there is no such device\\. Unset it, or set it to cpu"):
         starting.platform()

@@ -1,0 +1,514 @@
+"""Where others find our results: SimpleITK, nibabel, pydicom and highdicom, against the truth.
+
+Every file holds an ellipsoid at a known place in the patient. It is segmented (by brightness,
+instead of a fit), and each reader is asked for the mask at the points where the pixels are: all
+must give the same voxel, and the ellipsoid must be where it was put.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from s3net_jax.io import read_dicom, read_nifti, write_nifti
+from tests.dicoms import DIRECTIONS, Scene, group, save_frames, save_series
+from tests.fakes import install_fit
+from tests.run import small
+
+nib = pytest.importorskip("nibabel")
+pydicom = pytest.importorskip("pydicom")
+hd = pytest.importorskip("highdicom")
+sitk = pytest.importorskip("SimpleITK")
+
+UP = Scene().places
+ORDERS = {
+    "rising": UP,
+    "falling": UP[::-1],
+    "interleaved": UP[::2] + UP[1::2],
+    "shuffled": tuple(np.random.default_rng(3).permutation(UP)),
+}
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    install_fit(monkeypatch)
+
+
+def segment(tmp_path: Path, path: Path) -> list[str]:
+    """Write the results of ``path``; return the notes."""
+    assert small.run(tmp_path, path).done == 1
+    (line,) = small.lines(tmp_path)
+    return line["notes"]
+
+
+def at(values: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """``values`` (X, Y, Z) at ``points`` (..., 3), which must be those of voxels."""
+    index = np.linalg.solve(affine[:3, :3], (points - affine[:3, 3]).reshape(-1, 3).T).T
+    nearest = np.round(index)
+    # Positions in DICOM have six decimals here, matrices in NIfTI seven digits.
+    np.testing.assert_allclose(index, nearest, atol=2e-3)
+    return values[tuple(nearest.astype(int).T)].reshape(points.shape[:-1])
+
+
+def by_nibabel(path: Path, points: np.ndarray) -> np.ndarray:
+    image = nib.load(path)
+    return at(np.asarray(image.dataobj), np.diag([-1, -1, 1, 1]) @ image.affine, points)
+
+
+def by_simpleitk(path: Path, points: np.ndarray) -> np.ndarray:
+    image = sitk.ReadImage(str(path))
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    return at(sitk.GetArrayFromImage(image).T, affine, points)
+
+
+def by_pydicom(path: Path, scene: Scene) -> np.ndarray:
+    """Segment 1 of a SEG on the frames of ``scene``, found by position alone."""
+    data = pydicom.dcmread(path)
+    shared = data.SharedFunctionalGroupsSequence[0]
+    direction = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    np.testing.assert_allclose(np.reshape(direction, (2, 3)), scene.axes, atol=1e-6)
+    measures = shared.PixelMeasuresSequence[0]
+    np.testing.assert_allclose(measures.PixelSpacing, scene.spacing, rtol=1e-9)
+    result = np.zeros(scene.truth.shape, bool)
+    for frame, pixels in zip(data.PerFrameFunctionalGroupsSequence, data.pixel_array, strict=True):
+        if frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 1:
+            position = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+            distance = np.linalg.norm(scene.positions - position, axis=1)
+            found = np.flatnonzero(distance < 1e-5)
+            assert found.size, "every frame of the SEG lies where a source frame does"
+            result[found] = pixels > 0
+    return result
+
+
+def check_references(path: Path, files: list[Path]) -> None:
+    """Every frame of a SEG refers to a file and frame at its own position."""
+    sources = {str(data.SOPInstanceUID): data for data in map(pydicom.dcmread, files)}
+    data = pydicom.dcmread(path)
+    listed = data.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    assert {str(item.ReferencedSOPInstanceUID) for item in listed} <= set(sources)
+    used = set()
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        own = frame.PlanePositionSequence[0].ImagePositionPatient
+        item = frame.DerivationImageSequence[0].SourceImageSequence[0]
+        source = sources[str(item.ReferencedSOPInstanceUID)]
+        assert item.ReferencedSOPClassUID == source.SOPClassUID
+        used.add(str(item.ReferencedSOPInstanceUID))
+        if "PerFrameFunctionalGroupsSequence" in source:
+            place = source.PerFrameFunctionalGroupsSequence[int(item.ReferencedFrameNumber) - 1]
+            there = place.PlanePositionSequence[0].ImagePositionPatient
+        elif "ImagePositionPatient" in source and "NumberOfFrames" not in source:
+            assert "ReferencedFrameNumber" not in item
+            there = source.ImagePositionPatient
+        else:
+            continue
+        np.testing.assert_allclose(own, there, atol=1e-6)
+    assert used <= {str(item.ReferencedSOPInstanceUID) for item in listed}
+
+
+def check(out: Path, stem: str, scene: Scene, files: list[Path]) -> None:
+    """All readers find the mask at the same points, and the ellipsoid in its place."""
+    masks = [
+        by_nibabel(out / f"{stem}.mask.nii.gz", scene.points) > 0,
+        by_simpleitk(out / f"{stem}.mask.nii.gz", scene.points) > 0,
+        by_pydicom(out / f"{stem}.seg.dcm", scene),
+    ]
+    for mask in masks[1:]:
+        np.testing.assert_array_equal(mask, masks[0])
+    dice = 2 * (masks[0] & scene.truth).sum() / (masks[0].sum() + scene.truth.sum())
+    assert dice > 0.9, "the ellipsoid is off the middle: turned round it would be elsewhere"
+    check_references(out / f"{stem}.seg.dcm", files)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("direction", ["axial", "oblique"])
+def test_enhanced_files_in_every_order(tmp_path: Path, order: str, direction: str) -> None:
+    scene = Scene(direction, ORDERS[order])
+    data = save_frames(tmp_path / "a.dcm", scene)
+    assert not segment(tmp_path, tmp_path / "a.dcm")
+    check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
+    seg = hd.seg.segread(tmp_path / "out/a.seg.dcm")
+    assert (
+        float(seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices)
+        == 2.5
+    )
+    numbers = list(range(1, len(scene.places) + 1))
+    frames = seg.get_pixels_by_source_frame(
+        data.SOPInstanceUID,
+        numbers,
+        segment_numbers=[1],
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )
+    np.testing.assert_array_equal(frames[..., 0] > 0, by_pydicom(tmp_path / "out/a.seg.dcm", scene))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("kind", ["enhanced mr", "legacy ct", "capture", "enhanced pet"])
+def test_multi_frame_kinds(tmp_path: Path, kind: str, direction: str) -> None:
+    scene = Scene(direction, ORDERS["falling"])
+    modality = {"enhanced mr": "MR", "enhanced pet": "PT"}.get(kind, "CT")
+    save_frames(tmp_path / "a.dcm", scene, kind, modality, per_frame=kind != "legacy ct")
+    assert not segment(tmp_path, tmp_path / "a.dcm")
+    check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("order", ["rising", "falling"])
+def test_series(tmp_path: Path, direction: str, order: str) -> None:
+    scene = Scene(direction, ORDERS[order])
+    files = save_series(tmp_path / "a", scene)
+    assert not segment(tmp_path, tmp_path / "a")
+    check(tmp_path / "out", "a", scene, files)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path / "a")))
+    before, after = reader.Execute(), sitk.ReadImage(str(tmp_path / "out/a.mask.nii.gz"))
+    for corner in itertools.product(*((0, side - 1) for side in before.GetSize())):
+        index = after.TransformPhysicalPointToContinuousIndex(
+            before.TransformIndexToPhysicalPoint(corner)
+        )
+        np.testing.assert_allclose(index, corner, atol=1e-3)
+    seg = hd.seg.segread(tmp_path / "out/a.seg.dcm")
+    volume = seg.get_volume(segment_numbers=[1], combine_segments=False)
+    points = scene.points.reshape(-1, 3)
+    index = np.round(volume.map_reference_to_indices(points)).astype(int)
+    # highdicom's volume ends with the last slice that has a segment.
+    inside = ((index >= 0) & (index < volume.spatial_shape)).all(1)
+    found = np.zeros(len(points), bool)
+    found[inside] = volume.array[tuple(index[inside].T)][:, 0] > 0
+    np.testing.assert_array_equal(
+        found.reshape(scene.truth.shape), by_pydicom(tmp_path / "out/a.seg.dcm", scene)
+    )
+
+
+def test_several_multi_frame_files_in_one_series(tmp_path: Path) -> None:
+    same = {
+        n: pydicom.uid.generate_uid()
+        for n in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+    }
+    whole = Scene()
+    parts = [Scene(places=UP[4:][::-1]), Scene(places=UP[:4])]
+    for n, part in enumerate(parts):
+        truth = whole.stored[4:][::-1] if n == 0 else whole.stored[:4]
+        save_frames(tmp_path / f"a/{n}.dcm", part, PixelData=truth.tobytes(), **same)
+    segment(tmp_path, tmp_path / "a")
+    check(tmp_path / "out", "a", whole, sorted((tmp_path / "a").iterdir()))
+
+
+def test_frames_at_places_that_others_have(tmp_path: Path) -> None:
+    scene = Scene(places=UP[::-1] + UP[2:4])
+    save_frames(tmp_path / "a.dcm", scene)
+    assert "2 more images at places that others have" in " ".join(
+        segment(tmp_path, tmp_path / "a.dcm")
+    )
+    check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
+
+
+@pytest.mark.parametrize("left", [(0, 1, 2, 4, 5, 6, 7), (0, 2, 3, 4, 5, 6, 7)])
+def test_uneven_slices(tmp_path: Path, left: tuple[int, ...]) -> None:
+    """The matrix can hold one distance only; the SEG has every slice where it is."""
+    scene = Scene(places=tuple(UP[n] for n in left)[::-1])
+    save_frames(tmp_path / "a.dcm", scene)
+    (note,) = segment(tmp_path, tmp_path / "a.dcm")
+    assert "uneven distances" in note and " mm off" in note
+    path = tmp_path / "out/a.seg.dcm"
+    check_references(path, [tmp_path / "a.dcm"])
+    mask = np.asarray(nib.load(tmp_path / "out/a.mask.nii.gz").dataobj).T > 0
+    np.testing.assert_array_equal(by_pydicom(path, scene), mask[::-1])
+    shared = pydicom.dcmread(path).SharedFunctionalGroupsSequence[0]
+    assert "SpacingBetweenSlices" not in shared.PixelMeasuresSequence[0]
+
+
+@pytest.mark.parametrize("degrees", [15.0, -8.0, 1.0])
+def test_a_tilted_gantry(tmp_path: Path, degrees: float) -> None:
+    scene = Scene(shear=(0.0, float(np.tan(np.deg2rad(degrees))), 0.0))
+    files = save_series(tmp_path / "a", scene)
+    (note,) = segment(tmp_path, tmp_path / "a")
+    assert "sheared" in note and f"{abs(degrees):.1f} degrees" in note
+    path = tmp_path / "out/a.mask.nii.gz"
+    header = nib.load(path).header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == (0, 1)
+    mask = by_nibabel(path, scene.points) > 0
+    np.testing.assert_array_equal(by_pydicom(tmp_path / "out/a.seg.dcm", scene), mask)
+    check_references(tmp_path / "out/a.seg.dcm", files)
+    with pytest.raises(RuntimeError, match="orthonormal"):
+        sitk.ReadImage(str(path))
+
+
+def test_directions_that_are_rounded(tmp_path: Path) -> None:
+    """Six digits are no shear: qform and sform both place the voxels."""
+    direction = [0.935123, 0.317604, 0.157123, -0.301211, 0.945921, -0.119361]
+    scene = Scene(np.round(_orthogonal(direction), 6).ravel().tolist(), tuple(np.arange(40) * 1.0))
+    save_series(tmp_path / "a", scene)
+    assert not segment(tmp_path, tmp_path / "a")
+    header = nib.load(tmp_path / "out/a.mask.nii.gz").header
+    assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
+    np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-4)
+
+
+def _orthogonal(direction: list[float]) -> np.ndarray:
+    left, _, right = np.linalg.svd(np.reshape(direction, (2, 3)), full_matrices=False)
+    return left @ right
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_nuclear_medicine(tmp_path: Path, sign: int) -> None:
+    scene = Scene(places=tuple(sign * place for place in UP))
+    detector = group(
+        ImagePositionPatient=list(scene.positions[0]), ImageOrientationPatient=DIRECTIONS["axial"]
+    )
+    save_frames(
+        tmp_path / "a.dcm",
+        scene,
+        "nm",
+        "NM",
+        grouped=False,
+        PixelSpacing=list(scene.spacing),
+        SliceThickness=2.5,
+        SpacingBetweenSlices=2.5 * sign,
+        NumberOfSlices=len(UP),
+        SliceVector=list(range(1, len(UP) + 1)),
+        DetectorInformationSequence=detector,
+    )
+    assert not segment(tmp_path, tmp_path / "a.dcm")
+    check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
+    image = sitk.ReadImage(str(tmp_path / "a.dcm"))
+    for n in (0, 5):
+        there = image.TransformIndexToPhysicalPoint((0, 0, n))
+        np.testing.assert_allclose(there, scene.positions[n], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "offsets", [UP, tuple(-place for place in UP), tuple(40 - place for place in UP)]
+)
+def test_a_dose_grid(tmp_path: Path, offsets: tuple[float, ...]) -> None:
+    scene = Scene(places=tuple(offset - offsets[0] for offset in offsets))
+    save_frames(
+        tmp_path / "a.dcm",
+        scene,
+        "dose",
+        "RTDOSE",
+        grouped=False,
+        PixelSpacing=list(scene.spacing),
+        ImagePositionPatient=list(scene.positions[0]),
+        ImageOrientationPatient=DIRECTIONS["axial"],
+        GridFrameOffsetVector=list(offsets),
+        DoseGridScaling=1,
+    )
+    segment(tmp_path, tmp_path / "a.dcm")
+    check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
+
+
+@pytest.mark.parametrize("kind", ["ultrasound", "angiography", "capture"])
+def test_frames_without_a_place(tmp_path: Path, kind: str) -> None:
+    """What is guessed is noted, and no SEG claims places that nobody knows."""
+    save_frames(
+        tmp_path / "a.dcm", Scene(), kind, "OT", grouped=False, ImagerPixelSpacing=[0.8, 0.7]
+    )
+    notes = " ".join(segment(tmp_path, tmp_path / "a.dcm"))
+    assert "does not say where its images lie" in notes and "No DICOM SEG" in notes
+    assert not (tmp_path / "out/a.seg.dcm").exists()
+    assert read_dicom([tmp_path / "a.dcm"]).shape == (40, 36, 8)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("PlaneOrientationSequence", "how they are turned"),
+        ("PixelMeasuresSequence", "how large its pixels are"),
+    ],
+)
+def test_geometry_that_is_not_whole(tmp_path: Path, missing: str, words: str) -> None:
+    data = save_frames(tmp_path / "a.dcm", Scene())
+    delattr(data.SharedFunctionalGroupsSequence[0], missing)
+    data.save_as(tmp_path / "a.dcm")
+    notes = segment(tmp_path, tmp_path / "a.dcm")
+    assert len(notes) == 2 and words in notes[1], notes
+    assert not (tmp_path / "out/a.seg.dcm").exists()
+
+
+def test_a_single_picture_gets_its_segmentation(tmp_path: Path) -> None:
+    (path,) = save_series(tmp_path, Scene(places=(0.0,)))
+    data = pydicom.dcmread(path)
+    del data.ImagePositionPatient, data.ImageOrientationPatient
+    data.save_as(path)
+    assert not segment(tmp_path, path)
+    seg = pydicom.dcmread(tmp_path / "out/IM001.seg.dcm")
+    item = seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
+    assert item.ReferencedSOPInstanceUID == data.SOPInstanceUID
+    (path,) = save_series(tmp_path / "b", Scene(places=(0.0,)))
+    segment(tmp_path / "b", path)
+    seg = pydicom.dcmread(tmp_path / "b/out/IM001.seg.dcm")
+    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert "SpacingBetweenSlices" not in measures and float(measures.SliceThickness) == 2.5
+
+
+def oblique() -> np.ndarray:
+    affine = np.eye(4)
+    rotation = np.array([[0.8, -0.6, 0], [0.48, 0.64, 0.6], [-0.36, -0.48, 0.8]])
+    affine[:3, :3] = rotation @ np.diag([0.7, 0.9, 3.0])
+    affine[:3, 3] = -5, 6, 17
+    return affine
+
+
+def test_nifti_in_every_orientation(tmp_path: Path) -> None:
+    """48 orders and signs of axes, oblique: the result has the input's matrices to the bit."""
+    values = np.random.default_rng(0).integers(0, 99, (9, 10, 11)).astype(np.int16)
+    image = nib.Nifti1Image(values, oblique())
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            turned = image.as_reoriented(np.array(list(zip(order, signs, strict=True))))
+            turned.set_qform(turned.affine, 1)
+            turned.set_sform(turned.affine, 1)
+            nib.save(turned, tmp_path / "a.nii")
+            volume = read_nifti(tmp_path / "a.nii")
+            write_nifti(tmp_path / "b.nii.gz", volume.voxels.astype(np.uint8), volume)
+            check_same(tmp_path / "a.nii", tmp_path / "b.nii.gz", values=True)
+            dicom = type(volume)(volume.voxels, turned.affine, "d", tmp_path, "dicom")
+            write_nifti(tmp_path / "c.nii.gz", volume.voxels.astype(np.uint8), dicom)
+            header = nib.load(tmp_path / "c.nii.gz").header
+            np.testing.assert_allclose(header.get_sform(), turned.affine, atol=1e-6)
+            np.testing.assert_allclose(header.get_qform(), turned.affine, atol=1e-5)
+
+
+def check_same(before: Path, after: Path, values: bool = False) -> None:
+    """SimpleITK and nibabel find a result where they find its input."""
+    if isinstance(nib.load(after), nib.Nifti2Image):  # which SimpleITK does not read
+        np.testing.assert_array_equal(nib.load(before).affine, nib.load(after).affine)
+        return
+    one, other = sitk.ReadImage(str(before)), sitk.ReadImage(str(after))
+    for name in ("GetSize", "GetOrigin", "GetSpacing", "GetDirection"):
+        assert getattr(one, name)() == getattr(other, name)(), name
+    try:
+        source = nib.load(before)
+    except (ValueError, nib.spatialimages.HeaderDataError):  # nibabel doesn't read all of them
+        return
+    result = nib.load(after)
+    np.testing.assert_array_equal(source.affine, result.affine)
+    if values:
+        np.testing.assert_array_equal(np.asarray(source.dataobj), np.asarray(result.dataobj))
+        np.testing.assert_array_equal(*map(sitk.GetArrayFromImage, (one, other)))
+
+
+def scan(shape: tuple[int, ...] = (40, 44, 6)) -> np.ndarray:
+    grid = np.indices(shape[:2])
+    disc = ((grid[0] - 22) / 9) ** 2 + ((grid[1] - 20) / 10) ** 2 < 1
+    values = np.random.default_rng(0).integers(0, 30, shape) + 400
+    values[disc] -= 400
+    return values.astype(np.int16)
+
+
+def edit(path: Path, **fields: Any) -> None:
+    """Set fields of a NIfTI-1 header as they are, sound or not."""
+    content = path.read_bytes()
+    header = nib.Nifti1Header(content[:348], check=False)
+    for name, value in fields.items():
+        header[name] = value
+    path.write_bytes(header.binaryblock + content[348:])
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "sound": {},
+    "qform only": {"sform_code": 0},
+    "sform only": {"qform_code": 0},
+    "no codes": {"qform_code": 0, "sform_code": 0},
+    "metres": {"xyzt_units": 1},
+    "micrometres": {"xyzt_units": 3},
+    "no unit": {"xyzt_units": 0},
+    "quaternion a little long": {"sform_code": 0, "quatern_b": 0.93145, "quatern_c": 0.35},
+    "quaternion too long": {"sform_code": 0, "quatern_b": 0.9, "quatern_c": 0.7},
+    "quaternion of NaN": {"sform_code": 0, "quatern_b": np.nan},
+    "offset of NaN": {"sform_code": 0, "qoffset_x": np.nan},
+    "qfac 0": {"sform_code": 0, "pixdim": [0, 0.7, 0.9, 3, 1, 1, 1, 1]},
+    "qfac -2": {"sform_code": 0, "pixdim": [-2, 0.7, 0.9, 3, 1, 1, 1, 1]},
+    "pixdim 0": {"sform_code": 0, "pixdim": [1, 0.7, 0.9, 0, 1, 1, 1, 1]},
+    "pixdim NaN": {"sform_code": 0, "pixdim": [1, 0.7, 0.9, np.nan, 1, 1, 1, 1]},
+    "pixdim negative": {"sform_code": 0, "pixdim": [1, -0.7, 0.9, 3, 1, 1, 1, 1]},
+    "code 9": {"sform_code": 0, "qform_code": 9},
+    "intercept of NaN": {"scl_slope": 2, "scl_inter": np.nan},
+    "slope 0": {"scl_slope": 0, "scl_inter": 7},
+    "slope of NaN": {"scl_slope": np.nan, "scl_inter": np.nan},
+    "size of header 0": {"sizeof_hdr": 0},
+    "fourth side 0": {"dim": [4, 40, 44, 6, 0, 1, 1, 1]},
+    "five sides": {"dim": [5, 40, 44, 6, 1, 1, 1, 1]},
+    "intent": {"intent_code": 1007},
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_nifti_headers(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.nii"
+    image = nib.Nifti1Image(scan(), oblique())
+    image.set_qform(oblique(), 1)
+    image.set_sform(oblique(), 1)
+    nib.save(image, path)
+    edit(path, **HEADERS[name])
+    notes = segment(tmp_path, path)
+    assert not notes
+    check_same(path, tmp_path / "out/a.mask.nii.gz")
+    mask = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out/a.mask.nii.gz"))).T > 0
+    truth = scan() < 200
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.9
+    scale = {"metres": 1000, "micrometres": 0.001}.get(name, 1)
+    affine = read_nifti(path).affine
+    assert affine is not None
+    unit = np.linalg.norm(affine[:3, :2], axis=0)
+    np.testing.assert_allclose(unit, np.array([0.7, 0.9]) * scale, rtol=1e-6)
+
+
+def test_forms_that_differ(tmp_path: Path) -> None:
+    """Both stay: each reader sees the mask over the input as it sees the input."""
+    path = tmp_path / "a.nii"
+    image = nib.Nifti1Image(scan(), oblique())
+    moved = oblique()
+    moved[:3, 3] += 3, 4, 0
+    image.set_qform(oblique(), 1)
+    image.set_sform(moved, 2)
+    nib.save(image, path)
+    (note,) = segment(tmp_path, path)
+    assert "up to 5 mm apart; the sform is used" in note
+    check_same(path, tmp_path / "out/a.mask.nii.gz")
+    image.set_sform(np.zeros((4, 4)), 2)
+    nib.save(image, path)
+    assert "singular sform; its qform is used" in read_nifti(path).notes[0]
+
+
+@pytest.mark.parametrize("kind", ["pair", "second version", "big endian", "two sides", "one page"])
+def test_nifti_files(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("a.hdr" if kind == "pair" else "a.nii")
+    shape = {"two sides": (40, 44), "one page": (40, 44, 1)}.get(kind, (40, 44, 6))
+    header = nib.Nifti1Header(endianness=">") if kind == "big endian" else None
+    image_class = {"pair": nib.Nifti1Pair, "second version": nib.Nifti2Image}
+    image = image_class.get(kind, nib.Nifti1Image)(scan(shape), oblique(), header)
+    image.set_qform(oblique(), 1)
+    image.set_sform(oblique(), 1)
+    nib.save(image, path)
+    assert not segment(tmp_path, path)
+    check_same(path, tmp_path / "out/a.mask.nii.gz")
+    assert nib.load(tmp_path / "out/a.mask.nii.gz").shape == shape
+
+
+def test_a_flat_matrix_of_a_flat_file(tmp_path: Path) -> None:
+    """Two-dimensional files may leave out the step that is never taken."""
+    path = tmp_path / "a.nii"
+    image = nib.Nifti1Image(scan((40, 44)), np.diag([0.7, 0.9, 1, 1]))
+    nib.save(image, path)
+    edit(path, srow_z=[0, 0, 0, 0], qform_code=0, sform_code=1)
+    assert not segment(tmp_path, path)
+    assert nib.load(tmp_path / "out/a.mask.nii.gz").shape == (40, 44)
+
+
+def test_names_unlike_their_contents(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(scan(), oblique()), tmp_path / "a.nii")
+    nib.save(nib.Nifti1Image(scan(), oblique()), tmp_path / "b.nii.gz")
+    (tmp_path / "a.nii").rename(tmp_path / "c.nii.gz")
+    (tmp_path / "b.nii.gz").rename(tmp_path / "d.nii")
+    for name, words in (("c.nii.gz", "rename it to c.nii"), ("d.nii", "rename it to d.nii.gz")):
+        with pytest.raises(ValueError, match=words) as caught:
+            read_nifti(tmp_path / name)
+        assert "broken" not in str(caught.value)
