@@ -75,8 +75,8 @@ piece() {
     check) run numerics --check --only operators --overwrite ;;
     check-fits) run numerics --only fits ;;
     tune)
-      if [ $brief = 1 ]; then run tune --budget "$budget" --images 32 1
-      else run tune --budget "$budget"; fi ;;
+      if [ $brief = 1 ]; then tune --images 32 1
+      else tune; fi ;;
     ops) run ops --repeats 9 --limit 2 ;;
     step)
       if [ $brief = 1 ]; then new_programs step --repeats 9 --limit 4 --preset released --preset paper
@@ -99,7 +99,12 @@ piece() {
 }
 
 run() {
-  PYTHONUNBUFFERED=1 timeout --kill-after=10 "$limit" "$python" -m "benchmarks.$@"
+  PYTHONUNBUFFERED=1 timeout --kill-after=10 "$limit" "$python" -m benchmarks "$@"
+}
+
+tune() {
+  PYTHONUNBUFFERED=1 timeout --kill-after=10 "$limit" "$python" -m s3net_kernels.tune \
+    --folder kernels/s3net_kernels/tuned --budget "$budget" "$@"
 }
 
 # Compile times are shown: those of programs that an earlier piece left would be none.

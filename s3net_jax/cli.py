@@ -240,7 +240,10 @@ def _info(args: argparse.Namespace) -> int:
 
 def _bench(args: argparse.Namespace) -> int:
     # The benchmarks are not installed: they write their results into the checkout they lie in.
-    if os.path.isfile(os.path.join("benchmarks", "suites.py")) and os.getcwd() not in sys.path:
+    if (
+        os.path.isfile(os.path.join("benchmarks", "suites", "__init__.py"))
+        and os.getcwd() not in sys.path
+    ):
         sys.path.insert(0, os.getcwd())
     try:
         suites = importlib.import_module("benchmarks.suites")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness import interleave, summarise
+from benchmarks.harness.timing import interleave, summarise
 from benchmarks.torch_reference import PLAIN, Options, Trainer, alternatives
 from benchmarks.torch_reference.deform import deform_conv2d
 from benchmarks.torch_reference.depthwise import DepthwiseConv2d

@@ -4,8 +4,8 @@ A table is a JSON file ``tuned/<device>.json`` with an entry for each measured :
 A call takes the entry of its own problem, else that of the nearest one in number of pixels and
 images, a factor of eight away at most, with everything else equal, else the kernel's heuristic.
 What the device's own table lacks, those of other devices of its compute capability give.
-Tables are looked for in the folder that the environment variable ``S3NET_KERNELS_TUNED`` names,
-then beside this file.
+Tables are read from the folder named by ``S3NET_KERNELS_TUNED`` (default: the user's cache folder),
+where ``python -m s3net_kernels.tune`` writes them, then from those shipped beside this file.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = [
     "in_use",
     "measured",
     "table_path",
+    "user_folder",
 ]
 
 Blocks = Mapping[str, int]
@@ -106,11 +107,22 @@ def table_path(device: str, folder: Path = FOLDER) -> Path:
     return folder / f"{re.sub(r'[^a-z0-9]+', '_', device.lower()).strip('_')}.json"
 
 
+def user_folder() -> Path:
+    """Return the folder of the tables measured on this machine.
+
+    That is ``$S3NET_KERNELS_TUNED``, or ``s3net-jax/tuned`` in the user's cache folder.
+    """
+    named = os.environ.get("S3NET_KERNELS_TUNED")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "s3net-jax" / "tuned"
+
+
 @functools.cache
 def _table(device: str) -> dict[str, dict[str, int]]:
     """Block sizes by key; empty without a readable table."""
-    named = os.environ.get("S3NET_KERNELS_TUNED")
-    folders = [*([Path(named)] if named else []), FOLDER]
+    folders = [user_folder(), FOLDER]
     capability = compute_capability()
     found: dict[str, dict[str, int]] = {}
     for path in (p for folder in folders for p in sorted(folder.glob("*.json"))):

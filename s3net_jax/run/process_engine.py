@@ -1,7 +1,7 @@
 """Chunks on processes of this machine, one a core.
 
 A second core does more for a second fit than for the same one: what is not in parallel, and what
-waits for main memory, takes its share (``benchmarks.many`` measures it).
+waits for main memory, takes its share (``benchmarks.suites.many`` measures it).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import machine
-from benchmarks.candidates import STOCK, step_candidates
+from benchmarks.harness import machine
+from benchmarks.harness.candidates import STOCK, step_candidates
 
 torch = pytest.importorskip("torch", reason="TF32 is PyTorch's")
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import numerics
-from benchmarks.operator_tables import numerics_table
+from benchmarks.pages.operator_tables import numerics_table
+from benchmarks.suites import numerics
 from s3net_kernels import UnsupportedError
 
 QUICK = ["--quick", "--check", "--only", "operators", "--operator", "linear"]
@@ -18,7 +18,7 @@ QUICK = ["--quick", "--check", "--only", "operators", "--operator", "linear"]
 @pytest.fixture
 def written(monkeypatch, tmp_path):
     """The result file's content, after a run into a folder of the test's own."""
-    monkeypatch.setattr("benchmarks.metadata.RESULTS", tmp_path)
+    monkeypatch.setattr("benchmarks.harness.metadata.RESULTS", tmp_path)
     monkeypatch.setattr(numerics, "has_torch", lambda: False)
 
     def read():

@@ -12,7 +12,7 @@ import pytest
 
 RUN = """
 import sys
-from benchmarks import scaling
+from benchmarks.suites import scaling
 sys.executable = {!r}
 scaling._in_a_process({{}}, 99)
 """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from benchmarks.stock_flax import StockS3Net
+from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.fitting import hyperparameters, objective
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fit, metadata, step
-from benchmarks.candidates import COMPILED, OURS
-from benchmarks.tables import fit_table, step_table
-from benchmarks.worker import Found, Measured
+from benchmarks.harness import metadata
+from benchmarks.harness.candidates import COMPILED, OURS
+from benchmarks.harness.worker import Found, Measured
+from benchmarks.pages.tables import fit_table, step_table
+from benchmarks.suites import fit, step
 
 jsonschema = pytest.importorskip("jsonschema")
 

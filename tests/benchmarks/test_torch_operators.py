@@ -11,7 +11,7 @@ from tests.kernels import base
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.torch_operators import torch_call  # noqa: E402
+from benchmarks.harness.torch_operators import torch_call  # noqa: E402
 
 SPECS = [
     pytest.param(spec, id=f"{operator}-{spec}")

@@ -9,7 +9,7 @@ import s3net_jax as s3
 
 torch = pytest.importorskip("torch", reason="the PyTorch reference needs torch")
 
-from benchmarks.candidates import COMPILED, Candidate, build  # noqa: E402
+from benchmarks.harness.candidates import COMPILED, Candidate, build  # noqa: E402
 from benchmarks.torch_reference import PLAIN, Options, Trainer  # noqa: E402
 
 
@@ -23,7 +23,7 @@ def test_the_picture_has_the_strides_of_its_format(options, strides):
 
 
 def test_each_preset_is_compiled_as_if_alone(monkeypatch):
-    monkeypatch.setattr("benchmarks.candidates._torch_step", lambda *_: (lambda: None, 0.0))
+    monkeypatch.setattr("benchmarks.harness.candidates._torch_step", lambda *_: (lambda: None, 0.0))
     forgotten = []
     monkeypatch.setattr(torch._dynamo, "reset", lambda: forgotten.append(True))
     for preset in ("paper", "released"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.candidates import (
+from benchmarks.harness.candidates import (
     COMPILED,
     EAGER,
     KEPT,
@@ -18,8 +18,8 @@ from benchmarks.candidates import (
     fit_candidates,
     step_candidates,
 )
-from benchmarks.scaling import each_that_can
-from benchmarks.worker import Worker, end_without_ours, measure
+from benchmarks.harness.worker import Worker, end_without_ours, measure
+from benchmarks.suites.scaling import each_that_can
 
 TINY = {"preset": "released", "size": 16, "channels": 4, "dtype": "float32"}
 
@@ -100,7 +100,7 @@ def test_a_loop_is_so_many_steps():
 
 
 def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.worker.on_gpu", lambda: True)
+    monkeypatch.setattr("benchmarks.harness.worker.on_gpu", lambda: True)
     broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
     several = {OURS: Candidate("step", OURS, **TINY), COMPILED: broken}
     found, left_out = measure(several, repeats=2)
@@ -111,8 +111,8 @@ def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
 
 
 def test_on_a_gpu_xla_alone_is_not_asked_for_many_images(monkeypatch):
-    monkeypatch.setattr("benchmarks.candidates.on_gpu", lambda: True)
-    monkeypatch.setattr("benchmarks.candidates.has_torch", lambda: False)
+    monkeypatch.setattr("benchmarks.harness.candidates.on_gpu", lambda: True)
+    monkeypatch.setattr("benchmarks.harness.candidates.has_torch", lambda: False)
     fits = fit_candidates(**TINY, steps=2, images=[1, 8, 32, 64])
     assert f"{OURS}{XLA}, 8 at once" in fits and f"{OURS}, 64 at once" in fits
     assert not {f"{OURS}{XLA}, {n} at once" for n in (32, 64)} & set(fits)

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import pytest
 
 import s3net_kernels
-from benchmarks.tuned_kernels import KERNELS
-from benchmarks.tuned_problems import problems
 from s3net_kernels import OPERATORS, _pallas, _tuning
 from s3net_kernels.gated_inception import arg_specs as gated
 from s3net_kernels.softmax_losses import arg_specs as losses
+from s3net_kernels.tune import KERNELS, problems
 from tests.kernels import base, triton_ir
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")

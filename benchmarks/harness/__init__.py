@@ -1,0 +1,1 @@
+"""What the suites share: timing, candidates in processes of their own, machine and metadata."""

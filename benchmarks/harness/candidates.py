@@ -1,0 +1,258 @@
+"""What is timed against what: a step and a whole fit, ours and others', by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+import s3net_jax as s3
+from benchmarks.harness.machine import allow_tf32, has_torch, on_gpu, synchronise, torch_device
+from benchmarks.harness.stock_flax import StockS3Net
+from s3net_jax.config import Config
+from s3net_jax.fitting import fit, hyperparameters, optimizer, train_step
+from s3net_jax.nn import S3Net
+from s3net_jax.nn.draws import pooled
+from s3net_jax.ops import draw_affine
+
+if TYPE_CHECKING:
+    from benchmarks.torch_reference import Trainer
+
+__all__ = [
+    "COMPILED",
+    "EAGER",
+    "KEPT",
+    "LOOP",
+    "OURS",
+    "PLAIN",
+    "STOCK",
+    "TORCH",
+    "USUAL",
+    "XLA",
+    "Candidate",
+    "build",
+    "fit_candidates",
+    "picture",
+    "step_candidates",
+]
+
+Run = Callable[[], object]
+OURS, EAGER, COMPILED, STOCK = "s3net-jax", "torch eager", "torch.compile", "stock Flax"
+PLAIN = "torch eager, plain"
+"""PyTorch as one writes it at first; the other two are as fast as we could make them."""
+TORCH = (EAGER, PLAIN, COMPILED)
+USUAL = ("paper", "released")
+"""Presets that are timed unless others are asked for."""
+KEPT = ", memory kept"
+"""Ends the name of a candidate whose process keeps the memory it frees."""
+LOOP = ", step by step"
+"""Ends the name of a candidate that calls one step after the other from Python."""
+XLA = ", XLA only"
+_MANY_STEPS = 10
+_TOO_MANY = 32
+"""Images at once that XLA alone is not offered on a GPU: it takes 1.5 GiB for each, and four
+processes lie side by side there."""
+_MODELS: dict[str, dict[str, str]] = {
+    f"{OURS}, bfloat16 products": {"precision": "bfloat16"},
+    f"{OURS}{XLA}": {"implementation": "xla"},
+    STOCK: {"implementation": "xla"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """What is timed: a step, or a whole fit without early stops, of one implementation.
+
+    Attributes:
+      suite: ``step``, ``fit`` or ``loop``, the steps of a fit called one after the other.
+      name: of the implementation, see :func:`step_candidates` and :func:`fit_candidates`.
+      preset, size, channels, dtype: the configuration.
+      steps: of a fit or loop.
+      images: that a fit does at once.
+    """
+
+    suite: str
+    name: str
+    preset: str
+    size: int
+    channels: int
+    dtype: str
+    steps: int = 50
+    images: int = 1
+
+    @property
+    def torch(self) -> bool:
+        """Whether PyTorch does it."""
+        return self.name.startswith("torch")
+
+    @property
+    def long(self) -> bool:
+        """Whether taking memory is so little of a call that the call before needs no repeating.
+
+        Of a step of stock Flax, which takes half a minute, it is some 2 %; of a fit, what it is
+        of a step, once.
+        """
+        return self.name == STOCK or (self.suite != "step" and self.steps >= _MANY_STEPS)
+
+
+def step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
+    """Name to candidate: one step of ours, stock Flax's (in float32) and PyTorch's."""
+    # Stock Flax computes in float32 whatever the dtype: beside bfloat16 it is no comparison.
+    stock = [STOCK] if dtype == "float32" else []
+    names = [*_ours(dtype), *stock, *_torch()]
+    if not on_gpu():
+        names += [name + KEPT for name in names if name in (OURS, EAGER)]
+        names.append(f"{OURS}{XLA}")
+    return {n: Candidate("step", n, preset, size, channels, dtype) for n in names}
+
+
+def fit_candidates(
+    preset: str, size: int, channels: int, dtype: str, steps: int, images: Sequence[int]
+) -> dict[str, Candidate]:
+    """Name to candidate: whole fits of ours, of so many ``images`` at once, the same steps called
+    one by one, and PyTorch's fit."""
+    found = {}
+    for name in _ours(dtype):
+        for n in images:
+            if on_gpu() and name.endswith(XLA) and n >= _TOO_MANY:
+                continue
+            full = f"{name}, {n} at once" if n > 1 else name
+            found[full] = Candidate("fit", name, preset, size, channels, dtype, steps, n)
+    for kept in ("",) if on_gpu() else ("", KEPT):
+        name = f"{OURS}{kept}"
+        loop = Candidate("loop", name, preset, size, channels, dtype, steps)
+        found[f"{OURS}{LOOP}{kept}"] = loop
+    for name in _torch():
+        found[name] = Candidate("fit", name, preset, size, channels, dtype, steps)
+    return found
+
+
+def _ours(dtype: str) -> list[str]:
+    """Our implementations that are worth timing on this platform."""
+    if on_gpu():
+        return [OURS, f"{OURS}{XLA}"]
+    return [OURS, f"{OURS}, bfloat16 products"] if dtype == "float32" else [OURS]
+
+
+def _torch() -> list[str]:
+    """PyTorch's; on a GPU, where its operators serve well, the plain network is left out."""
+    if not has_torch():
+        return []
+    return [EAGER, COMPILED] if on_gpu() else [EAGER, PLAIN, COMPILED]
+
+
+def picture(size: int) -> np.ndarray:
+    """(size, size, 3) float32 in [0, 1]: smooth random colours, the same every time."""
+    random = np.random.default_rng(0)
+    coarse = random.random((8, 8, 3)).astype(np.float32)
+    return np.asarray(jax.image.resize(jnp.asarray(coarse), (size, size, 3), "cubic").clip(0, 1))
+
+
+def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> tuple[Run, float]:
+    """A function that does one step and waits for it, and the seconds its compilation took."""
+    shape = (image.shape[0], image.shape[1])
+
+    def build(rngs: nnx.Rngs) -> S3Net:
+        return network(config.model, shape, rngs=rngs)
+
+    graph, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(params=0))), nnx.Param)
+    hyper = hyperparameters(config)
+
+    def begin(key, picture):
+        net = pooled(build, key) if network is S3Net else build(nnx.Rngs(params=key))
+        params = nnx.state(net, nnx.Param)
+        matrix = draw_affine(jax.random.key(1), config.loss.affine, shape)
+        palette = jnp.linspace(0, 1, config.model.channels)
+        return (params, optimizer(hyper).init(params)), (picture[None], matrix, palette)
+
+    # One program: a hundred small ones would stay in memory, and count as the step's.
+    state, (images, matrix, palette) = jax.jit(begin)(jax.random.key(0), image)
+
+    def step(params, momentum):
+        return train_step(graph, params, momentum, images, hyper, config, matrix, palette)[:3]
+
+    start = time.perf_counter()
+    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(*state).compile()
+    seconds = time.perf_counter() - start
+
+    def run() -> object:
+        nonlocal state
+        *state, record = compiled(*state)
+        return jax.block_until_ready(record)
+
+    return run, seconds
+
+
+def _trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
+    """The PyTorch reference, eager, plain or compiled."""
+    from benchmarks import torch_reference as reference
+
+    allow_tf32()
+    options = reference.PLAIN if name == PLAIN else reference.Options(compile=name == COMPILED)
+    return reference.Trainer(image, config, device=torch_device(), options=options)
+
+
+def _torch_step(config: Config, image: np.ndarray, name: str) -> tuple[Run, float]:
+    """As :func:`_step_of`, of PyTorch."""
+    trainer = _trainer(config, image, name)
+
+    def run() -> None:
+        trainer.step()
+        synchronise()
+
+    start = time.perf_counter()
+    if name == COMPILED:
+        run()
+    return run, time.perf_counter() - start
+
+
+def build(candidate: Candidate) -> tuple[Run, float]:
+    """What it does when called, and the seconds its compilation took (0: at the first call)."""
+    c = candidate
+    name = c.name.removesuffix(KEPT)
+    image = picture(c.size)
+    config = s3.preset(c.preset).replace(
+        input={"size": c.size},
+        model={"channels": c.channels, "dtype": c.dtype, **_MODELS.get(name, {})},
+        fit={"steps": c.steps, "stop_labels": 0},
+    )
+    if name == COMPILED:
+        import torch
+
+        # What another preset left would make this one another program than alone in a process.
+        torch._dynamo.reset()
+    if c.suite == "fit":
+        return _torch_fit(config, image, name) if c.torch else _fit(config, image, c.images), 0
+    if c.torch:
+        return _torch_step(config, image, name)
+    run, seconds = _step_of(config, image, StockS3Net if name == STOCK else S3Net)
+    if c.suite == "loop":
+        return lambda: [run() for _ in range(c.steps)], seconds
+    return run, seconds
+
+
+def _fit(config: Config, image: np.ndarray, images: int) -> Run:
+    """Fits ``images`` copies of an image from keys of their own, vmapped if several."""
+    keys = jax.random.split(jax.random.key(0), images)
+    array = jnp.asarray(image)
+    if images == 1:
+        return lambda: jax.block_until_ready(fit(keys[0], array, config))
+    many = jax.jit(jax.vmap(lambda key: fit(key, array, config).labels))
+    return lambda: jax.block_until_ready(many(keys))
+
+
+def _torch_fit(config: Config, image: np.ndarray, name: str) -> Run:
+    def run() -> object:
+        trainer = _trainer(config, image, name)
+        for _ in range(config.fit.steps):
+            trainer.step()
+        synchronise()
+        return trainer
+
+    return run

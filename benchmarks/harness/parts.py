@@ -1,0 +1,97 @@
+"""The parts of an optimisation step, each alone: where its time goes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from benchmarks.harness.machine import on_gpu
+from benchmarks.harness.timing import Timing, in_a_row, summarise, take_turns
+from s3net_kernels import (
+    affine_warp,
+    batch_norm,
+    conv2d,
+    deform_conv2d,
+    depthwise_conv2d,
+    gated_inception,
+    linear,
+    softmax_losses,
+)
+
+__all__ = ["part_timings"]
+
+
+def part_timings(size: int, channels: int, repeats: int) -> dict[str, Timing]:
+    """Seconds of forward and backward of every part on one image, best implementations; on a
+    GPU in plain JAX too, where that is not the best."""
+    candidates = {
+        name: _forward_and_backward(function, arguments)
+        for name, (function, arguments) in _parts(size, channels, None).items()
+    }
+    if on_gpu():
+        for name, (function, arguments) in _parts(size, channels, "xla").items():
+            candidates[f"{name}, XLA only"] = _forward_and_backward(function, arguments)
+    seconds = take_turns(candidates, repeats=repeats)
+    return {name: summarise(values) for name, values in seconds.items()}
+
+
+def _forward_and_backward(function: Callable[..., Array], arguments: tuple) -> Callable[[], float]:
+    def scalar(arguments, weight):
+        return jnp.vdot(function(*arguments), weight)
+
+    shape = jax.eval_shape(function, *arguments).shape
+    weight = jnp.asarray(np.random.default_rng(9).standard_normal(shape, np.float32))
+    compiled = jax.jit(jax.value_and_grad(scalar)).lower(arguments, weight).compile()
+    return in_a_row(lambda: compiled(arguments, weight), jax.block_until_ready)
+
+
+def _parts(
+    size: int, c: int, implementation: str | None = None
+) -> dict[str, tuple[Callable[..., Array], tuple]]:
+    random = np.random.default_rng(0)
+
+    def normal(*shape: int) -> Array:
+        return jnp.asarray(random.standard_normal(shape, np.float32))
+
+    x = normal(1, size, size, c)
+    kernels = tuple(normal(k, k, c) for k in (3, 5, 7))
+    biases = tuple(normal(c) for _ in kernels)
+    offset, mask = normal(1, size, size, 18), normal(1, size, size, 9)
+    matrix = jnp.array([[0.9, 0.2, 3.0], [-0.2, 0.9, -5.0]])
+
+    def by(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        return functools.partial(function, implementation=implementation, **options)
+
+    def gated(x: Array, local: Array, mix: Array, *w: Array) -> Array:
+        run = by(gated_inception, dilations=(1, 2, 3))
+        return run(x, local, biases[0], w, biases, mix, biases[0], x)
+
+    def cross_entropy(x: Array) -> Array:
+        return by(softmax_losses)(x).cross_entropy[None]
+
+    def edges(x: Array) -> Array:
+        return jnp.stack(by(softmax_losses, spatial=True)(x)[:2])
+
+    products = {"1×1 convolution, XLA's product alone": (jnp.matmul, (x, normal(c, c)))}
+    return {
+        "depthwise 5×5": (by(depthwise_conv2d), (x, normal(5, 5, c), normal(c))),
+        "gated inception": (gated, (x, normal(5, 5, c), normal(3 * c, c), *kernels)),
+        "deformable 3×3": (by(deform_conv2d), (x, offset, mask, normal(3, 3, c, c))),
+        "affine warp": (lambda x: by(affine_warp, boundary="edge")(x, matrix), (x,)),
+        "3×3 convolution to offsets and mask": (by(conv2d), (x, normal(3, 3, c, 27), normal(27))),
+        "1×1 convolution": (by(linear), (x, normal(c, c), normal(c))),
+        **({} if implementation else products),
+        "1×1 convolution and GELU": (
+            by(linear, activation="gelu"),
+            (x, normal(c, c), normal(c)),
+        ),
+        "batch normalisation": (by(batch_norm), (x, normal(c), normal(c))),
+        "cross entropy": (cross_entropy, (x,)),
+        "cross entropy and soft spatial loss": (edges, (x,)),
+    }

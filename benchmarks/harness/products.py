@@ -1,0 +1,96 @@
+"""The matrix products of an optimisation step alone: a floor that no fusion gets under."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import s3net_jax as s3
+from benchmarks.harness.machine import allow_tf32, has_torch, synchronise, torch_device
+from benchmarks.harness.timing import in_a_row, take_turns
+from s3net_jax.config import Config
+
+__all__ = ["product_seconds", "product_shapes"]
+
+Shape = tuple[int, int, int]
+
+
+def product_shapes(config: Config, size: int) -> Counter[Shape]:
+    """(pixels, inputs, outputs) of the forward products of a step, and how often each comes."""
+    m, pixels = config.model, size * size
+    k, branches = m.channels, len(m.kernel_sizes)
+    block = [(k, k), (branches * k, k), (k, k)]
+    taps = m.deform_kernel**2
+    stem, head = [(27, k)], [(taps * k, k), (k, k)]
+    if m.deform == "predicted":
+        head.append((taps * k, 3 * taps))
+    if m.color != "none":
+        head += [(3, k), (k, k)]
+    second = {"logits": 0, "features": 1, "input": m.blocks}[config.loss.affine.apply_at]
+    found = stem + block * m.blocks + head + block * second + [(k, k)]
+    if config.loss.affine.apply_at == "input":
+        found += stem
+    return Counter((pixels, i, o) for i, o in found)
+
+
+def product_seconds(
+    preset: str, size: int, channels: int, dtype: str, repeats: int
+) -> dict[str, Any]:
+    """Seconds of all products of a step, forward and both backward, one after the other.
+
+    Every shape takes the faster of the two frameworks.
+
+    Returns:
+      ``median_s``: their sum; ``gflop``: their work; ``shapes``: a row for each shape.
+    """
+    config = s3.preset(preset).replace(model={"channels": channels})
+    counts = product_shapes(config, size)
+    calls: dict[str, Any] = {}
+    for shape in counts:
+        calls.update(_of_jax(shape, dtype))
+        if has_torch():
+            calls.update(_of_torch(shape, dtype))
+    seconds = take_turns(calls, repeats=repeats)
+    rows, total, work = [], 0.0, 0.0
+    for shape, count in counts.items():
+        times = {
+            name.partition(" ")[0]: sorted(values)[len(values) // 2]
+            for name, values in seconds.items()
+            if name.endswith(f" {shape}")
+        }
+        best = min(times, key=times.__getitem__)
+        flop = 6 * shape[0] * shape[1] * shape[2]
+        rows.append({"shape": list(shape), "count": count, "best": best, "median_s": times[best]})
+        total += count * times[best]
+        work += count * flop / 1e9
+    return {"median_s": total, "gflop": work, "shapes": rows}
+
+
+def _of_jax(shape: Shape, dtype: str) -> dict[str, Any]:
+    pixels, inputs, outputs = shape
+    x, w = jnp.ones((pixels, inputs), dtype), jnp.ones((inputs, outputs), dtype)
+    g = jnp.ones((pixels, outputs), dtype)
+    run = jax.jit(lambda x, w, g: (x @ w, g @ w.T, x.T @ g))
+
+    return {f"jax {shape}": in_a_row(lambda: run(x, w, g), jax.block_until_ready)}
+
+
+def _of_torch(shape: Shape, dtype: str) -> dict[str, Any]:
+    import torch
+
+    allow_tf32()
+    pixels, inputs, outputs = shape
+    kind = {"dtype": getattr(torch, dtype), "device": torch_device()}
+    x, w = torch.ones((pixels, inputs), **kind), torch.ones((inputs, outputs), **kind)
+    g = torch.ones((pixels, outputs), **kind)
+    y, dx, dw = torch.empty_like(g), torch.empty_like(x), torch.empty_like(w)
+
+    def run() -> None:
+        torch.mm(x, w, out=y)
+        torch.mm(g, w.T, out=dx)
+        torch.mm(x.T, g, out=dw)
+
+    return {f"torch {shape}": in_a_row(run, lambda _: synchronise())}

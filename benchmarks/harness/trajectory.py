@@ -1,0 +1,113 @@
+"""The same optimisation on both sides, in two precisions: how far rounding carries it away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.harness.machine import has_torch, torch_device
+from s3net_jax import fitting
+from s3net_jax.config import Config
+from s3net_jax.interop import from_torch, to_torch
+from s3net_jax.ops import draw_affine
+
+__all__ = ["trajectories"]
+
+_KEY = 3
+
+
+def trajectories(config: Config, size: int, dtypes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """How far every fit is from ours in float64, step by step.
+
+    All start from the same parameters and take the same transforms and palette.
+
+    Args:
+      config: a preset with few channels; its implementation is ours.
+      size: side of the image.
+      dtypes: of the fits that are compared.
+
+    Returns:
+      A row for each framework and dtype: ``cross_entropy``, its relative difference, and
+      ``labels``, the share of pixels whose label is the same, at each step. (The hard spatial
+      loss depends on a random palette, which is another one in float64.)
+    """
+    image, state, transforms = _problem(config, size)
+    config = config.replace(fit={"stop_labels": 0, "record_labels": True})
+    true = _ours(config, "float64", image, state, transforms, "auto")
+    rows = []
+    for dtype in dtypes:
+        fits = {"s3net-jax": _ours(config, dtype, image, state, transforms, None)}
+        fits["s3net-jax, XLA only"] = _ours(config, dtype, image, state, transforms, "xla")
+        if has_torch():
+            fits["torch"] = _theirs(config, dtype, image, state, transforms)
+        for name, (loss, labels) in fits.items():
+            rows.append(
+                {
+                    "implementation": name,
+                    "dtype": dtype,
+                    "cross_entropy": (np.abs(loss - true[0]) / np.abs(true[0])).tolist(),
+                    "labels": (labels == true[1]).mean((1, 2)).tolist(),
+                }
+            )
+    return rows
+
+
+def _problem(config: Config, size: int) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size] / size
+    disc = (y - 0.45) ** 2 + (x - 0.4) ** 2 < 0.0625
+    image = np.where(disc[..., None], (0.3, 0.2, 0.15), (0.8, 0.65, 0.6))
+    image = np.clip(image + random.normal(0, 0.08, image.shape), 0, 1)
+    with jax.enable_x64(True):
+        key = jax.random.key(_KEY)
+        start = fitting.initial_params(key, config.model, (size, size))
+        state = {name: np.asarray(a) for name, a in to_torch(start).items()}
+        draws = [
+            draw_affine(jax.random.fold_in(key, n), config.loss.affine, (size, size), jnp.float64)
+            for n in range(config.fit.steps)
+        ]
+        return image, state, np.stack(draws)
+
+
+def _ours(
+    config: Config, dtype: str, image: Any, state: Any, transforms: Any, implementation: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    double = dtype == "float64"
+    # In float64 always on the CPU: a GPU's kernels have none.
+    place = jax.devices("cpu")[0] if double else jax.devices()[0]
+    wide = "float64" if double else "float32"
+    changes = {"dtype": dtype, "implementation": implementation or config.model.implementation}
+    if double:
+        changes["implementation"] = "xla"
+    with jax.enable_x64(double), jax.default_device(place):
+        result = fitting.fit(
+            jax.random.key(_KEY),
+            jnp.asarray(image, wide),
+            config.replace(model=changes),
+            params=from_torch(state),
+            transforms=jnp.asarray(transforms, wide),
+        )
+        return np.asarray(result.history["ce"], np.float64), np.asarray(result.label_maps)
+
+
+def _theirs(
+    config: Config, dtype: str, image: Any, state: Any, transforms: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    from benchmarks.torch_reference import fit
+
+    # The palette is the third of a fit's random numbers.
+    key = jax.random.split(jax.random.key(_KEY), 3)[2]
+    palette = np.asarray(jax.random.uniform(key, (config.model.channels,)))
+    result = fit(
+        image,
+        config.replace(model={"dtype": dtype}),
+        state=state,
+        transforms=list(transforms),
+        palette=palette,
+        device=torch_device(),
+    )
+    assert result.label_maps is not None
+    return np.asarray(result.history["ce"], np.float64), result.label_maps

@@ -1,0 +1,60 @@
+"""Write the pages and plots of benchmarks and quality from the committed result files.
+
+python -m benchmarks.pages            write them (plots need matplotlib)
+python -m benchmarks.pages --check    change nothing; exit with 1 if a page differs from the files
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.pages.marked import replaced
+from benchmarks.pages.quality import PAGE as QUALITY
+from benchmarks.pages.quality import quality_page, readme_quality
+from benchmarks.pages.suite_pages import FOLDER, read_results, readme_figures, suite_pages
+
+__all__ = ["README", "documents", "main"]
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def documents() -> dict[Path, str]:
+    """Return the text of every page that holds figures, by path."""
+    results = read_results()
+    readme = replaced(README.read_text(), "figures", readme_figures(results))
+    return {
+        README: replaced(readme, "quality", readme_quality()),
+        QUALITY: replaced(QUALITY.read_text(), "figures", quality_page()),
+        **suite_pages(results),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check the pages; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pages",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    args = parser.parse_args(arguments)
+    pages = documents()
+    if args.check:
+        differing = [p for p, text in pages.items() if not p.is_file() or p.read_text() != text]
+        for path in differing:
+            print(f"{path.name} differs from the result files; run python -m benchmarks.pages.")
+        return int(bool(differing))
+    from benchmarks.pages.plots import save_plot
+
+    for path, text in pages.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    for name, content in read_results().items():
+        save_plot(content, FOLDER / f"{name}.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

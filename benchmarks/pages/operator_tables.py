@@ -1,0 +1,104 @@
+"""Markdown tables of result files about operators: their speed, and rounding errors."""
+
+from __future__ import annotations
+
+from benchmarks.pages.tables import Content, machine_of, table, times
+
+__all__ = ["numerics_table", "ops_table"]
+
+
+def ops_table(content: Content) -> str:
+    """Every operator, call, dtype and direction."""
+    limits = content["ceilings"]
+    products = " and ".join(
+        f"{limits[name] / 1e9:.0f} GFLOP/s {name.removeprefix('flops_')}"
+        for name in sorted(limits, reverse=True)
+        if name.startswith("flops_")
+    )
+    text = (
+        f"Operators alone on {machine_of(content)}. Ceilings of the same run: "
+        f"{products} (square matrix product), "
+        f"{limits['bytes_per_s'] / 1e9:.1f} GB/s (copy). The share of the roofline is the time "
+        "that the ceilings would allow over the time taken; fused calls are charged their least "
+        "traffic.\n\n"
+    )
+    head = ["operator", "call", "dtype", "direction", "implementation", "ms", "GFLOP/s", "GB/s"]
+    head += ["share of roofline", "times faster than PyTorch"]
+    rows = [
+        [
+            f"`{row['operator']}`",
+            row["call"],
+            row["dtype"],
+            row["direction"],
+            row["implementation"],
+            f"{1e3 * row['median_s']:.2f} ({1e3 * row['q1_s']:.2f}–{1e3 * row['q3_s']:.2f})",
+            f"{row['gflop_per_s']:.1f}",
+            f"{row['gb_per_s']:.1f}",
+            f"{100 * row['share_of_roofline']:.0f} %",
+            times(row, "torch"),
+        ]
+        for row in content["rows"]
+    ]
+    return text + table(head, rows)
+
+
+def numerics_table(content: Content) -> str:
+    """Errors of operators and of trajectories, as far as they were measured."""
+    parts = [_operator_errors(content)] if content["operators"] else []
+    parts += [_trajectories(content)] if content["trajectories"] else []
+    return f"On {machine_of(content)}.\n\n" + "\n".join(parts)
+
+
+def _operator_errors(content: Content) -> str:
+    text = (
+        "Largest errors against float64, relative to the largest value, over all argument specs. "
+        "What is allowed: a few units in the last place times the square root of the terms "
+        "summed; in bfloat16 twice PyTorch's error.\n\n"
+    )
+    head = ["operator", "dtype", "implementation", "calls", "value", "gradients"]
+    head.append("share of what is allowed")
+    rows = [
+        [
+            f"`{row['operator']}`",
+            row["dtype"],
+            row["implementation"],
+            str(row["calls"]),
+            _error(row["value"]),
+            _error(row["gradient"]),
+            _error(row["share_of_tolerance"], ".0%").replace("%", " %"),
+        ]
+        for row in content["operators"]
+    ]
+    return text + table(head, rows)
+
+
+def _error(value: float | None, form: str = ".1e") -> str:
+    return "not finite" if value is None else format(value, form)
+
+
+def _trajectories(content: Content) -> str:
+    size, channels = content["size"], content["channels"]
+    text = (
+        f"A whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 "
+        "from the same start with the same transforms. Rounding turns the pseudo label of single "
+        "pixels, or the sign of a difference in the spatial loss, and every later step amplifies "
+        "it: no float32 fit stays on the float64 one. Labels are compared by name: clusters that "
+        "only swapped theirs count as disagreement.\n\n"
+    )
+    rows = []
+    for preset, found in content["trajectories"].items():
+        for row in found:
+            marks = sorted({0, 4, 9, len(row["labels"]) - 1} & set(range(len(row["labels"]))))
+            for mark in marks:
+                rows.append(
+                    [
+                        f"`{preset}`",
+                        row["implementation"],
+                        row["dtype"],
+                        str(mark + 1),
+                        _error(row["cross_entropy"][mark]),
+                        f"{100 * row['labels'][mark]:.1f} %",
+                    ]
+                )
+    head = ["preset", "implementation", "dtype", "step", "cross entropy differs by", "same labels"]
+    return text + table(head, rows)

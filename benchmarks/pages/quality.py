@@ -1,0 +1,59 @@
+"""The tables of ``docs/quality.md`` and the README's, from the summaries of experiments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from s3net_jax.experiments.tables import cells, interval, markdown
+
+__all__ = ["PAGE", "quality_page", "readme_quality"]
+
+_ROOT = Path(__file__).parents[2]
+PAGE, SUMMARIES = _ROOT / "docs/quality.md", _ROOT / "docs/quality"
+_SHORT = ("compare", "untuned")
+"""The README shows blind figures of these experiments alone."""
+_ROWS = {
+    "s3net best": "`best`",
+    "s3net best, one step": "`best` with random networks (`--set fit.steps=1`)",
+    "best without a network": "`best` with k-means in place of networks",
+    "s3net released": "`released`",
+    "s3net paper": "`paper`",
+    "classical recipe": "classical recipe",
+    "k-means on RGB": "k-means on RGB",
+    "Otsu, dark, inner": "Otsu's threshold, without parts at the border",
+    "whole image": "the whole image",
+}
+"""Method → what the README calls it."""
+
+
+def quality_page() -> str:
+    """Return the tables of ``docs/quality.md``, from ``docs/quality/*.json``."""
+    parts = []
+    for path in sorted(SUMMARIES.glob("*.json")):
+        summary = json.loads(path.read_text())
+        parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
+        parts[-1] += f"seed {summary['seed']} ([summary](quality/{path.name})). "
+        parts[-1] += f"Difference: *{summary['reference']}* minus the row, blind, paired.\n"
+        for name, rows in summary["data"].items():
+            parts.append(f"**{name}**\n\n{markdown(*cells(rows))}")
+    return "\n".join(parts)
+
+
+def readme_quality() -> str:
+    """Return the README's table: blind figures of a few methods, and their seconds on lungs."""
+    data: dict[str, dict[str, Any]] = {}
+    for stem in _SHORT:
+        summary = json.loads((SUMMARIES / f"{stem}.json").read_text())
+        for name, rows in summary["data"].items():
+            data[name] = {row["method"]: row for row in rows if "images" in row}
+    sizes = [f"{name} ({rows['whole image']['images']})" for name, rows in data.items()]
+    rows = []
+    for method, shown in _ROWS.items():
+        found = [methods.get(method) for methods in data.values()]
+        blind = [row and interval(row["protocols"]["blind"]["dsc"]) for row in found]
+        rows.append(
+            [shown, *(text or "" for text in blind), f"{data['lung_ct'][method]['seconds']:.2f}"]
+        )
+    return markdown(["method", *sizes, "seconds"], rows)

@@ -1,0 +1,99 @@
+"""``docs/benchmarks.md`` and one page a suite, written from the committed result files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.options import as_typed
+from benchmarks.pages import operator_tables, summaries, tables
+from benchmarks.pages.summary import summary
+
+__all__ = ["FOLDER", "INDEX", "RESULTS", "read_results", "readme_figures", "suite_pages"]
+
+Content = dict[str, Any]
+
+_ROOT = Path(__file__).parents[2]
+RESULTS = _ROOT / "benchmarks/results"
+INDEX, FOLDER = _ROOT / "docs/benchmarks.md", _ROOT / "docs/benchmarks"
+
+_SECTIONS = {
+    "step": ("One optimisation step", summaries.summarise_steps, tables.step_table),
+    "fit": ("Whole fits", summaries.summarise_fits, tables.fit_table),
+    "many": ("Many images, sweeps, processes", summaries.summarise_many, tables.many_table),
+    "scaling": ("Sizes, images, channels", summaries.summarise_scaling, tables.scaling_table),
+    "ops": ("Operators", summaries.summarise_operators, operator_tables.ops_table),
+    "numerics": ("Rounding errors", summaries.summarise_errors, operator_tables.numerics_table),
+}
+"""Suite → title, summary of all its result files, table of one result file."""
+
+
+def read_results() -> dict[str, Content]:
+    """Return the committed results by file name, without suffix, in the order of the suites."""
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    order = list(_SECTIONS)
+    return dict(sorted(results.items(), key=lambda item: order.index(item[1]["suite"])))
+
+
+def readme_figures(results: dict[str, Content]) -> str:
+    """Return the tables of steps and fits at 256×256 with 64 channels, over all machines."""
+    steps, fits = (
+        [content for name, content in results.items() if name.startswith(f"{suite}-256-64-")]
+        for suite in ("step", "fit")
+    )
+    return summary(steps, fits)
+
+
+def suite_pages(results: dict[str, Content]) -> dict[Path, str]:
+    """Return the text of the index and of every suite's page, by path."""
+    pages = {INDEX: _index(results)}
+    for suite, (title, summarise, detail) in _SECTIONS.items():
+        contents = {name: c for name, c in results.items() if c["suite"] == suite}
+        if contents:
+            pages[FOLDER / f"{suite}.md"] = _page(title, summarise, detail, contents)
+    return pages
+
+
+def _index(results: dict[str, Content]) -> str:
+    lines = [
+        "# Benchmarks",
+        "",
+        "Every figure comes from a committed result file; how the suites measure is described in",
+        "[benchmarks/README.md](../benchmarks/README.md). Losses are listed like wins. PyTorch's",
+        "side is [our own reference](../benchmarks/torch_reference/README.md).",
+        "",
+        "| page | suite | machines |",
+        "| --- | --- | --- |",
+    ]
+    for suite, (title, *_) in _SECTIONS.items():
+        found = [c for c in results.values() if c["suite"] == suite]
+        machines = list(dict.fromkeys(map(tables.short_machine, found)))
+        lines.append(f"| [{title}](benchmarks/{suite}.md) | `{suite}` | {'; '.join(machines)} |")
+    lines += ["", "## Steps and fits on all machines", "", readme_figures(results)]
+    return "\n".join(lines)
+
+
+def _page(title: str, summarise: Any, detail: Any, contents: dict[str, Content]) -> str:
+    lines = [
+        f"# {title}",
+        "",
+        "Written by `python -m benchmarks.pages` from the files in `benchmarks/results/`.",
+        "",
+        "## Summary",
+        "",
+        summarise(list(contents.values())),
+    ]
+    for name, content in contents.items():
+        meta = content["metadata"]
+        lines += [
+            f"## {tables.short_machine(content)}: `{name}`",
+            "",
+            f"`{as_typed(meta['command'])}`, {meta['date'][:10]}, commit {meta['commit']}",
+            f"([result](../../benchmarks/results/{name}.json)).",
+            "",
+            f"![{title}]({name}.svg)",
+            "",
+            detail(content),
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""The summary at the head of a suite's page: the few figures that a reader wants first."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+from benchmarks.harness.candidates import OURS
+from benchmarks.pages.summary import fit_rows, step_rows
+from benchmarks.pages.tables import Content, short_machine, table
+
+__all__ = [
+    "summarise_errors",
+    "summarise_fits",
+    "summarise_many",
+    "summarise_operators",
+    "summarise_scaling",
+    "summarise_steps",
+]
+
+_KERNELS = ("native", "pallas")
+"""Implementations that are kernels of ours; the others are listed in the tables below."""
+
+
+def summarise_steps(contents: Sequence[Content]) -> str:
+    """Return our rows of every machine, as ratios to PyTorch and stock Flax."""
+    return step_rows(contents, short_machine)
+
+
+def summarise_fits(contents: Sequence[Content]) -> str:
+    """Return our rows of every machine, as ratios to PyTorch."""
+    return fit_rows(contents, short_machine)
+
+
+def summarise_many(contents: Sequence[Content]) -> str:
+    """Return images a minute of every way to fit many images, by machine."""
+    names = list(dict.fromkeys(name for c in contents for name in c["images"]))
+    rows = [
+        [
+            short_machine(content),
+            *(
+                f"{content['images'][n]['images_per_minute']:.1f}" if n in content["images"] else ""
+                for n in names
+            ),
+        ]
+        for content in contents
+    ]
+    return "Images a minute:\n\n" + table(["machine", *names], rows)
+
+
+def summarise_scaling(contents: Sequence[Content]) -> str:
+    """Return the range of our speed-up over PyTorch along every axis, by machine."""
+    rows = []
+    for content in contents:
+        ratios: dict[str, list[float]] = defaultdict(list)
+        for row in content["rows"]:
+            found = row.get("candidates", {}).get(OURS, {}).get("times_faster_than_torch")
+            if found:
+                ratios[row["axis"]].append(found["median"])
+        rows += [[short_machine(content), axis, _span(r)] for axis, r in ratios.items()]
+    head = ["machine", "varied", "times faster than PyTorch (lowest to highest)"]
+    return table(head, rows)
+
+
+def summarise_operators(contents: Sequence[Content]) -> str:
+    """Return the speed-up of our kernels over PyTorch, by operator and machine."""
+    text = (
+        "Our kernels, times faster than PyTorch over all shapes, dtypes and directions: geometric "
+        "mean (lowest to highest); then the calls in which PyTorch is faster.\n\n"
+    )
+    cells: dict[str, dict[str, str]] = defaultdict(dict)
+    for content in contents:
+        ratios: dict[str, list[float]] = defaultdict(list)
+        for row in content["rows"]:
+            if "times_faster_than_torch" in row and row["implementation"] in _KERNELS:
+                ratios[row["operator"]].append(row["times_faster_than_torch"]["median"])
+        for operator, found in ratios.items():
+            mean = math.exp(sum(map(math.log, found)) / len(found))
+            losses = sum(ratio < 1 for ratio in found)
+            text_of_losses = f"; {losses} of {len(found)}" if losses else ""
+            cells[operator][short_machine(content)] = f"{mean:.2f} ({_span(found)}){text_of_losses}"
+    machines = list(dict.fromkeys(map(short_machine, contents)))
+    rows = [[f"`{o}`", *(found.get(m, "") for m in machines)] for o, found in cells.items()]
+    return text + table(["operator", *machines], rows)
+
+
+def summarise_errors(contents: Sequence[Content]) -> str:
+    """Return the largest share of the allowed error that any operator reaches, by machine."""
+    rows = []
+    for content in contents:
+        shares: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+        for row in content["operators"]:
+            share = row["share_of_tolerance"]
+            key = row["dtype"], row["implementation"]
+            shares[key].append((math.inf if share is None else share, row["operator"]))
+        for (dtype, implementation), found in shares.items():
+            share, operator = max(found)
+            text = f"{100 * share:.0f} % (`{operator}`)" if math.isfinite(share) else "not finite"
+            rows.append([short_machine(content), dtype, implementation, text])
+    text = (
+        "The largest error of any operator, value or gradient, as a share of what is allowed.\n\n"
+    )
+    return text + table(["machine", "dtype", "implementation", "largest share"], rows)
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"

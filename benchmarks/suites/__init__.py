@@ -1,0 +1,33 @@
+"""The suites by name: what ``python -m benchmarks SUITE`` and ``s3net bench SUITE`` run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+__all__ = ["SUITES", "listing", "run"]
+
+SUITES = {
+    "ops": "every operator by implementation, direction, shape and dtype, and its roofline",
+    "step": "one optimisation step by implementation, its parts, compile time, peak memory",
+    "fit": "whole fits of one image or several, images per minute, peak memory",
+    "many": "batches, sweeps and processes: images per minute against single fits",
+    "numerics": "rounding errors of operators and of whole fits, against float64",
+    "scaling": "time of a step over image sizes, numbers of images, and channels",
+    "trace": "where the time of a fit goes on the device, kernel by kernel (printed)",
+}
+
+
+def listing() -> str:
+    """A line for each suite."""
+    return "\n".join(f"{name:9s} {text}" for name, text in SUITES.items())
+
+
+def run(name: str, arguments: Sequence[str]) -> None:
+    """Run the suite ``name`` with its own command-line arguments.
+
+    Raises:
+      KeyError: there is no such suite.
+    """
+    SUITES[name]
+    importlib.import_module(f"benchmarks.suites.{name}").main(list(arguments))

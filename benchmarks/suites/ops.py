@@ -1,0 +1,198 @@
+"""Every operator alone, by implementation, direction, shape and dtype, beside PyTorch.
+
+    python -m benchmarks ops --operator deform_conv2d --dtype float32
+
+prints a table and writes ``benchmarks/results/ops-<place>.json``. Each call
+stands beside its roofline: the longer of its arithmetic at the rate of a square matrix product
+and of the bytes it must move at the rate of a copy, both timed in the same run. On a CPU the
+process keeps its memory: neither framework pays for fresh pages. On a GPU a short call is timed
+several times in a row: launching it alone would take longer than it does.
+
+The file is written anew after every call: a run that is cut short leaves what it has measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.harness.machine import (
+    allow_tf32,
+    has_torch,
+    hold_little_memory,
+    result_name,
+    synchronise,
+)
+from benchmarks.harness.metadata import as_json, metadata, write_result
+from benchmarks.harness.options import DTYPES, Parser, positive, same
+from benchmarks.harness.roofline import attainable_seconds, ceilings, traffic, work
+from benchmarks.harness.timing import in_a_row, ratio, summarise, take_turns
+from s3net_kernels import (
+    IMPLEMENTATIONS,
+    OPERATORS,
+    UnsupportedError,
+    implementations,
+    keep_memory,
+)
+from s3net_kernels._arg_specs import ArgSpec
+from s3net_kernels._evaluation import call, module, value_and_gradients
+
+__all__ = ["main"]
+
+Call = Callable[[], float]
+"""Seconds that it took."""
+DIRECTIONS = ("forward", "forward and backward")
+
+
+def specs(operator: str, quick: bool) -> tuple[ArgSpec, ...]:
+    """Shapes of the network, or small ones."""
+    found = module(operator, "arg_specs")
+    return (found.SPECS or tuple(map(found.spec, found.SHAPES)))[1:2] if quick else found.BENCHMARKS
+
+
+def jax_calls(spec: ArgSpec, implementation: str, args: tuple[Any, ...]) -> dict[str, Call]:
+    """Direction to a function that computes it and says how long; empty if the call is declined."""
+    function = call(spec, implementation)
+    try:
+        value = jax.eval_shape(function, *args)
+    except UnsupportedError:
+        return {}
+    g = jnp.asarray(np.random.default_rng(0).normal(size=value.shape), value.dtype)
+    forward = jax.jit(function).lower(*args).compile()
+    both = value_and_gradients(function).lower(g, *args).compile()
+    return {
+        DIRECTIONS[0]: in_a_row(lambda: forward(*args), jax.block_until_ready),
+        DIRECTIONS[1]: in_a_row(lambda: both(g, *args), jax.block_until_ready),
+    }
+
+
+def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
+    """The same by PyTorch; empty where it has nothing like it."""
+    from benchmarks.harness.torch_operators import torch_call
+
+    allow_tf32()
+    made = torch_call(spec, args)
+    if made is None:
+        return {}
+    value = made.value()
+    g = value.detach().clone().normal_()
+
+    def forward() -> None:
+        import torch
+
+        with torch.no_grad():
+            made.value()
+
+    def both() -> None:
+        made.value_and_gradients(g)
+
+    return {
+        direction: in_a_row(run, lambda _: synchronise())
+        for direction, run in zip(DIRECTIONS, (forward, both), strict=True)
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = Parser("ops", __doc__)
+    parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
+    parser.add_argument("--implementation", nargs="+", choices=IMPLEMENTATIONS)
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--repeats", type=positive, default=7)
+    parser.add_argument(
+        "--limit", type=float, default=10.0, help="seconds: slow ones are repeated less often"
+    )
+    parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
+    args = parser.parse_args(arguments)
+    hold_little_memory()
+    keep_memory()
+    if args.quick:
+        args.repeats = 2
+    name = result_name("ops-quick" if args.quick else "ops")
+    whole = args.implementation is None and same(args.dtype, DTYPES)
+    narrowed = not args.quick and not (whole and same(args.operator, OPERATORS))
+    parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
+    limits = ceilings(args.dtype, args.repeats, args.quick)
+    content: dict[str, Any] = {
+        "suite": "ops",
+        "ceilings": limits,
+        "rows": [],
+        "metadata": metadata(parser.command(arguments)),
+    }
+    for rows in _rows(args, limits):
+        content["rows"] += rows
+        write_result(name, content)
+        if not args.json:
+            print(*map(_line, rows), sep="\n", flush=True)
+    path = write_result(name, content)
+    print(as_json(content) if args.json else f"Written: {path}")
+
+
+def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of one call after the other."""
+    for operator in args.operator:
+        there = implementations()[operator]
+        names = args.implementation or [n for n in IMPLEMENTATIONS if n != "reference"]
+        names = [n for n in names if there[n] is None]
+        for spec in specs(operator, args.quick):
+            for dtype in args.dtype:
+                yield _measure(spec, dtype, names, args, limits)
+
+
+def _measure(
+    spec: ArgSpec,
+    dtype: str,
+    names: list[str],
+    options: argparse.Namespace,
+    limits: dict[str, float],
+) -> list[dict[str, Any]]:
+    args = jax.tree.map(jnp.asarray, spec.make(dtype=dtype))
+    # PyTorch multiplies matrices of bfloat16 as such; ours may do no less.
+    low = dtype == "bfloat16"
+    with jax.default_matmul_precision("bfloat16") if low else nullcontext():
+        built = {name: jax_calls(spec, name, args) for name in names}
+    if has_torch():
+        built["torch"] = torch_calls(spec, spec.make(dtype=dtype))
+    rows = []
+    for direction in DIRECTIONS:
+        calls = {name: c[direction] for name, c in built.items() if c}
+        seconds = take_turns(calls, repeats=options.repeats, limit_s=options.limit)
+        backward = direction != DIRECTIONS[0]
+        for name, values in seconds.items():
+            summary = summarise(values)
+            row: dict[str, Any] = {
+                "operator": spec.operator,
+                "call": spec.name,
+                "dtype": dtype,
+                "direction": direction,
+                "implementation": name,
+                **summary,
+                "gflop_per_s": work(spec, backward) / summary["median_s"] / 1e9,
+                "gb_per_s": traffic(spec, dtype, backward) / summary["median_s"] / 1e9,
+                "share_of_roofline": attainable_seconds(spec, dtype, backward, limits)
+                / summary["median_s"],
+            }
+            if "torch" in seconds and name != "torch":
+                row["times_faster_than_torch"] = ratio(seconds["torch"], values)
+            rows.append(row)
+    return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+    start = f"{row['operator']} {row['call']} {row['dtype']}, {row['direction']}"
+    line = f"{start:78s} {row['implementation']:7s} {1e3 * row['median_s']:9.3f} ms"
+    line += f" {row['gflop_per_s']:7.1f} GFLOP/s {row['gb_per_s']:6.1f} GB/s"
+    line += f" {100 * row['share_of_roofline']:4.0f} %"
+    faster = row.get("times_faster_than_torch")
+    return line + (f" {faster['median']:6.2f}×" if faster else "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Where the time of a fit goes on the device: kernel by kernel, as the profiler sees them.
+
+    python -m benchmarks trace --images 32
+
+prints milliseconds per image and step of every kernel, the dearest first, with the place in the
+program it comes from; the rest of the wall time, when the device waits, last. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+
+from benchmarks.harness.candidates import OURS, Candidate, build
+from benchmarks.harness.machine import hold_little_memory
+from benchmarks.harness.options import DTYPES, positive
+from s3net_jax import PRESETS
+from s3net_kernels.tune import kernels_of
+
+__all__ = ["main"]
+
+_NAMES = {"auto": OURS, "xla": f"{OURS}, XLA only"}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m benchmarks trace", description=__doc__)
+    parser.add_argument("--size", type=positive, default=256)
+    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"])
+    parser.add_argument("--preset", nargs="+", choices=PRESETS, default=["paper"])
+    parser.add_argument("--images", type=positive, nargs="+", default=[1], help="images at once")
+    parser.add_argument("--steps", type=positive, default=4)
+    parser.add_argument("--implementation", choices=_NAMES, default="auto")
+    parser.add_argument("--most", type=positive, default=40, help="rows of a table")
+    args = parser.parse_args(arguments)
+    hold_little_memory()
+    for preset in args.preset:
+        for dtype in args.dtype:
+            for images in args.images:
+                candidate = Candidate(
+                    "fit",
+                    _NAMES[args.implementation],
+                    preset,
+                    args.size,
+                    args.channels,
+                    dtype,
+                    args.steps,
+                    images,
+                )
+                print(*_table(candidate, args.most), sep="\n", flush=True)
+
+
+def _table(candidate: Candidate, most: int) -> Iterator[str]:
+    run, _ = build(candidate)
+    run()
+    start = time.perf_counter()
+    run()
+    wall = time.perf_counter() - start
+    spent, calls = kernels_of(run)
+    share = 1e3 / (candidate.images * candidate.steps)
+    yield (
+        f"{candidate.preset} {candidate.dtype}, {candidate.images} images: ms per image and step, "
+        "calls a step"
+    )
+    for (name, source), seconds in spent.most_common(most):
+        count = calls[name, source] / candidate.steps
+        yield f"  {seconds * share:7.4f} {count:6.1f}  {name[:44]:44s} {source[-70:]}"
+    rest = len(spent) - most
+    if rest > 0:
+        lesser = sum(spent.values()) - sum(s for _, s in spent.most_common(most))
+        yield f"  {lesser * share:7.4f}         {rest} others"
+    yield f"  {sum(spent.values()) * share:7.4f}         all kernels"
+    yield f"  {wall * share:7.4f}         the fit without the profiler, begin and end included"
+
+
+if __name__ == "__main__":
+    main()

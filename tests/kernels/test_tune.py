@@ -1,0 +1,204 @@
+"""The tuner, in interpret mode: what it measures is not a GPU's, how it does so is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from s3net_kernels import _tuning, config
+from s3net_kernels._pallas import power_of_two
+from s3net_kernels.tune import KERNELS, problems, search
+from s3net_kernels.tune.__main__ import main
+from tests.kernels import base
+
+pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+SMALL = ["--size", "10", "--channels", "16", "--images", "2", "--dtype", "float32", "--interpret"]
+PROBLEMS = problems(10, 16, (2,), ("float32",))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_block_sizes_do_not_change_the_result(kernel):
+    problem = next(p for p in PROBLEMS if p.kernel == kernel)
+    found = KERNELS[kernel]
+    blocks = found.heuristic(problem)
+    other = next(c for c in found.candidates(problem) if c != blocks)
+    with config(interpret=True):
+        arrays = found.arguments(problem)
+        results = [
+            jax.tree.leaves(jax.jit(found.call(problem, b))(*arrays)) for b in (blocks, other)
+        ]
+    for a, b in zip(*results, strict=True):
+        assert base.relative_error(a, b) < base.tolerance("float32", 10 * 10 * 9 * 16)
+
+
+def test_every_problem_has_candidates():
+    for problem in problems(256, 64, (1, 64), ("float32", "bfloat16")):
+        kernel = KERNELS[problem.kernel]
+        candidates = kernel.candidates(problem)
+        assert len(candidates) > 4
+        assert all(set(c) == set(kernel.heuristic(problem)) for c in candidates)
+        assert all(
+            v == power_of_two(v) for c in candidates for n, v in c.items() if n != "num_stages"
+        )
+
+
+def test_writes_a_table_and_goes_on(tmp_path, capsys):
+    command = [*SMALL, "--folder", str(tmp_path), "--most", "2", "--kernel"]
+    assert main([*command, "bilinear_sample.forward"]) == 0
+    path = _tuning.table_path("interpret", tmp_path)
+    first = json.loads(path.read_text())
+    assert len(first["entries"]) == 1
+    assert main([*command, "bilinear_sample.forward", "bilinear_sample.gather_sum"]) == 0
+    second = json.loads(path.read_text())
+    assert "1 of 2 problems to measure" in capsys.readouterr().out
+    assert len(second["entries"]) == 2
+    assert first["entries"].items() <= second["entries"].items()
+    entry = next(iter(second["entries"].values()))
+    assert entry["tried"] == 2 and entry["microseconds"] <= entry["heuristic_microseconds"]
+
+
+def test_short_kernels_are_timed_on_the_device(monkeypatch):
+    monkeypatch.setattr(search, "_on_gpu", lambda: True)
+    array = np.ones((200, 200), np.float32)
+    function = jax.jit(lambda a: a @ a)
+    monkeypatch.setattr(search, "_SHORT", np.inf)
+    monkeypatch.setattr(search, "_device_time", lambda *_: 3.0)
+    assert search.seconds_of({}, function, (array,), np.inf) == 3
+    monkeypatch.undo()
+    assert 0 <= search._device_time(function, (array,), 2) < 1
+
+
+def test_a_far_problem_is_another():
+    problem = next(p for p in problems(256, 64, (1,), ("float32",)) if "linear" in p.kernel)
+    of_images = {n: dataclasses.replace(problem, images=n).key for n in (8, 64)}
+    assert _tuning.nearest(problem, {of_images[8]: {"pixels": 8}}) == {"pixels": 8}
+    assert _tuning.nearest(problem, {of_images[64]: {"pixels": 64}}) is None
+
+
+def test_the_table_is_what_the_kernels_take(tmp_path, monkeypatch):
+    command = [*SMALL, "--folder", str(tmp_path), "--most", "1"]
+    assert main([*command, "--kernel", "bilinear_sample.forward"]) == 0
+    path = _tuning.table_path("interpret", tmp_path)
+    table = json.loads(path.read_text())
+    for entry in table["entries"].values():
+        entry["blocks"]["pixels"] = 512
+    path.write_text(json.dumps(table))
+    monkeypatch.setenv("S3NET_KERNELS_TUNED", str(tmp_path))
+    monkeypatch.setattr(_tuning, "device_name", lambda: "interpret")
+    _tuning.forget()
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    try:
+        chosen = _tuning.choose(problem, KERNELS[problem.kernel].heuristic)
+    finally:
+        _tuning.forget()
+    assert chosen["pixels"] == 512
+
+
+def test_a_candidate_that_fails_costs_only_itself(monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    kernel = KERNELS[problem.kernel]
+    good = kernel.heuristic(problem)
+
+    def call(problem, blocks):
+        if blocks != good:
+            raise ValueError("too many registers")
+        return lambda *arrays: np.float32(0)
+
+    replaced = {
+        problem.kernel: type(kernel)(kernel.heuristic, kernel.candidates, kernel.arguments, call)
+    }
+    monkeypatch.setattr(search, "KERNELS", replaced)
+    entry = search.tune(problem, 60, 3)
+    assert entry["blocks"] == good and entry["tried"] == 3
+
+
+@pytest.mark.parametrize("wrong", [1.1, np.nan])
+def test_fast_blocks_with_another_result_are_not_chosen(wrong, monkeypatch, capsys):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    kernel = KERNELS[problem.kernel]
+    good = kernel.heuristic(problem)
+    replaced = dataclasses.replace(
+        kernel, call=lambda _, blocks: lambda *arrays: np.float32(1 if blocks == good else wrong)
+    )
+    monkeypatch.setattr(search, "KERNELS", {problem.kernel: replaced})
+    times = iter(range(9, 0, -1))
+    monkeypatch.setattr(search, "seconds_of", lambda *_: float(next(times)))
+    entry = search.tune(problem, 60, 3)
+    assert entry["blocks"] == good and entry["microseconds"] == 9e6
+    assert capsys.readouterr().out.count("another result") == 2
+
+
+@pytest.mark.parametrize("again", [4.0, 6.0])
+def test_the_fastest_and_the_heuristic_are_timed_again_side_by_side(again, monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    good = KERNELS[problem.kernel].heuristic(problem)
+    monkeypatch.setattr(search, "compiled", lambda _, b, __: [lambda *_: np.float32(0)] * len(b))
+    times = iter([9.0, 3.0, 5.0, again])
+    monkeypatch.setattr(search, "seconds_of", lambda *_: next(times))
+    entry = search.tune(problem, 60, 2)
+    assert (entry["blocks"] == good) == (again < 5)
+    assert entry["heuristic_microseconds"] == again * 1e6
+    assert entry["microseconds"] == min(again, 5.0) * 1e6
+
+
+def test_of_integers_the_share_that_differs_counts():
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    labels = np.zeros(10**6, np.int32)
+    few, many = labels.copy(), labels.copy()
+    few[0], many[:1000] = 7, 7
+    assert not search.differs(few, labels, problem) and search.differs(many, labels, problem)
+
+
+def test_without_a_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(_tuning, "device_name", lambda: None)
+    assert main([]) == 1
+    assert "No GPU found" in capsys.readouterr().err
+
+
+def test_what_a_table_lacks_those_of_devices_alike_give(tmp_path, monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    other, third = (dataclasses.replace(problem, channels=c) for c in (64, 256))
+
+    def write(device, capability, entries):
+        content = {key: {"blocks": {"pixels": value}} for key, value in entries.items()}
+        table = {"device": device, "compute_capability": capability, "entries": content}
+        _tuning.table_path(device, tmp_path).write_text(json.dumps(table))
+
+    write("This", "9.0", {problem.key: 1})
+    write("Alike", "9.0", {problem.key: 2, other.key: 3})
+    write("Another", "8.0", {third.key: 4})
+    monkeypatch.setenv("S3NET_KERNELS_TUNED", str(tmp_path))
+    monkeypatch.setattr(_tuning, "FOLDER", tmp_path)
+    monkeypatch.setattr(_tuning, "device_name", lambda: "This")
+    monkeypatch.setattr(_tuning, "compute_capability", lambda: "9.0")
+    _tuning.forget()
+    try:
+        assert _tuning.in_use(problem) == {"pixels": 1}
+        assert _tuning.in_use(other) == {"pixels": 3}
+        assert _tuning.in_use(third) is None
+        assert _tuning.measured(dataclasses.replace(other, images=10**6)) == [{"pixels": 3}]
+    finally:
+        _tuning.forget()
+
+
+def test_blocks_in_use_and_of_other_sizes_are_tried_first(monkeypatch):
+    problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
+    kernel = KERNELS[problem.kernel]
+    heuristic = kernel.heuristic(problem)
+    alike, used = [c for c in kernel.candidates(problem) if c != heuristic][-2:]
+    monkeypatch.setattr(_tuning, "in_use", lambda _: used)
+    monkeypatch.setattr(_tuning, "measured", lambda _: [alike])
+    tried = []
+
+    def compiled(_problem, several, _arrays):
+        tried.extend(several)
+        return [lambda *_: np.float32(0)] * len(several)
+
+    monkeypatch.setattr(search, "compiled", compiled)
+    monkeypatch.setattr(search, "seconds_of", lambda *_: 1.0)
+    search.tune(problem, 60, 3)
+    assert tried == [heuristic, used, alike]
