@@ -59,7 +59,7 @@ class Scene:
         given = self.direction
         numbers = DIRECTIONS[given] if isinstance(given, str) else given
         axes = np.reshape(numbers, (2, 3)).astype(float)
-        along = np.cross(*axes) + np.array(self.shear)
+        along = np.cross(axes[0], axes[1]) + np.array(self.shear)
         object.__setattr__(self, "axes", axes)
         positions = np.array(self.corner) + np.outer(self.places, along)
         object.__setattr__(self, "positions", np.round(positions, 6))
@@ -102,12 +102,12 @@ def group(**elements: Any) -> list[Any]:
 
 def _common(kind: str, modality: str, scene: Scene, pixels: np.ndarray, **same: Any) -> Any:
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = SOP[kind]
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = UID(SOP[kind])
     data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
         setattr(data, name, same.get(name) or generate_uid())

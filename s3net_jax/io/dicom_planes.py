@@ -18,7 +18,7 @@ from s3net_jax.io.dicom_geometry import functional
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.volume import Plane, Volume
 
-__all__ = ["planes_as_images", "refer_to_sources"]
+__all__ = ["describe_frame", "planes_as_images", "refer_to_sources"]
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"  # single-frame, with a frame of reference
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # single-frame, without
@@ -44,9 +44,12 @@ def planes_as_images(volume: Volume, sources: list[Any]) -> list[Any]:
       InputError: the slices cannot be placed in the patient.
     """
     from pydicom import Dataset
+    from pydicom.uid import generate_uid
 
     first = sources[0]
     is_placed = _check_placed(volume)
+    # Anonymised files may lack it. The segments still refer to their images.
+    frame = first.get("FrameOfReferenceUID") or generate_uid()
     axes, spacing = volume.planes[0].axes, volume.planes[0].spacing
     distance = None if len(volume.planes) < 2 else _distance(volume)
     images = []
@@ -63,7 +66,7 @@ def planes_as_images(volume: Volume, sources: list[Any]) -> list[Any]:
             image.SliceThickness = _thickness(data, plane, distance)
         if is_placed:
             assert axes is not None
-            image.FrameOfReferenceUID = first.FrameOfReferenceUID
+            image.FrameOfReferenceUID = frame
             image.ImagePositionPatient = _decimals(plane.position)
             image.ImageOrientationPatient = _decimals(np.ravel(axes))
         elif "FrameOfReferenceUID" in image:
@@ -96,6 +99,16 @@ def refer_to_sources(segmentation: Any, volume: Volume) -> None:
                 del measures.SpacingBetweenSlices
 
 
+def describe_frame(segmentation: Any, volume: Volume) -> list[str]:
+    """Return a note if ``segmentation`` has a frame of reference that its source does not have."""
+    if "FrameOfReferenceUID" not in segmentation or volume.origin[0].get("FrameOfReferenceUID"):
+        return []
+    return [
+        f"{volume.name} does not say to which frame of reference it belongs; its DICOM SEG has one "
+        "of its own, so viewers must go by the images that it refers to."
+    ]
+
+
 def _list_sources(segmentation: Any, volume: Volume) -> None:
     from pydicom import Dataset
 
@@ -123,7 +136,7 @@ def _check_placed(volume: Volume) -> bool:
     Raises:
       InputError: some have none, or they don't lie side by side in one space.
     """
-    planes, data = volume.planes, volume.origin
+    planes = volume.planes
     lacking = []
     if any(plane.position is None for plane in planes):
         lacking.append("where its images lie")
@@ -131,12 +144,10 @@ def _check_placed(volume: Volume) -> bool:
         lacking.append("how they are turned")
     if any(plane.spacing is None for plane in planes):
         lacking.append("how large its pixels are")
-    if any(not item.get("FrameOfReferenceUID") for item in data):
-        lacking.append("to which frame of reference its images belong")
     if not lacking:
         _check_parallel(volume)
         return True
-    if len(planes) == 1 and (planes[0].position is None or not data[0].get("FrameOfReferenceUID")):
+    if len(planes) == 1 and planes[0].position is None:
         return False  # a single picture is laid over its source, wherever that lies
     raise InputError(
         f"No DICOM SEG of {volume.name} is written, since it does not say "
@@ -146,7 +157,7 @@ def _check_placed(volume: Volume) -> bool:
 
 def _check_parallel(volume: Volume) -> None:
     first = volume.planes[0].axes
-    frames = {str(data.FrameOfReferenceUID) for data in volume.origin}
+    frames = {str(data.get("FrameOfReferenceUID")) for data in volume.origin}
     if len(frames) > 1:
         raise InputError(
             f"No DICOM SEG of {volume.name} is written, since its images belong to {len(frames)} "

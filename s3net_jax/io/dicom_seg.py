@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom_planes import planes_as_images, refer_to_sources
+from s3net_jax.io.dicom_planes import describe_frame, planes_as_images, refer_to_sources
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
@@ -25,7 +25,7 @@ _MAY_BE_BLANK = (
 )
 
 
-def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> None:
+def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> list[str]:
     """The target, and every cluster, as binary segments on the images of ``volume``.
 
     Segment 1 is the target; segment n + 2 is label n. Identifiers are random, as the standard
@@ -36,6 +36,9 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
       mask: (X, Y, Z) bool.
       labels: (X, Y, Z) integers.
       volume: a DICOM series.
+
+    Returns:
+      Sentences a user should know: what of the series was not taken over.
 
     Raises:
       InputError: highdicom is not installed, or the series lacks what the standard requires.
@@ -89,6 +92,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
     with replacing(path) as file:
         result.save_as(file)
+    return describe_frame(result, volume)
 
 
 def _algorithm(hd: Any, codes: Any, version: str) -> Any:

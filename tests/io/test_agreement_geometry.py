@@ -133,10 +133,8 @@ def test_enhanced_files_in_every_order(tmp_path: Path, order: str, direction: st
     assert not segment(tmp_path, tmp_path / "a.dcm")
     check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
     seg = hd.seg.segread(tmp_path / "out/a.seg.dcm")
-    assert (
-        float(seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices)
-        == 2.5
-    )
+    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    np.testing.assert_allclose(float(measures.SpacingBetweenSlices), 2.5, rtol=1e-6)
     numbers = list(range(1, len(scene.places) + 1))
     frames = seg.get_pixels_by_source_frame(
         data.SOPInstanceUID,
@@ -330,6 +328,19 @@ def test_geometry_that_is_not_whole(tmp_path: Path, missing: str, words: str) ->
     notes = segment(tmp_path, tmp_path / "a.dcm")
     assert len(notes) == 2 and words in notes[1], notes
     assert not (tmp_path / "out/a.seg.dcm").exists()
+
+
+def test_a_missing_frame_of_reference(tmp_path: Path) -> None:
+    """Anonymisers remove it; the positions still agree, and a note says how to match."""
+    scene = Scene("oblique")
+    files = save_series(tmp_path / "a", scene)
+    for path in files:
+        data = pydicom.dcmread(path)
+        del data.FrameOfReferenceUID
+        data.save_as(path)
+    (note,) = segment(tmp_path, tmp_path / "a")
+    assert "one of its own" in note
+    check(tmp_path / "out", "a", scene, files)
 
 
 def test_a_single_picture_gets_its_segmentation(tmp_path: Path) -> None:

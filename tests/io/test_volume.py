@@ -65,6 +65,28 @@ def test_thin_volumes_say_what_to_do() -> None:
         SliceView(flat, "coronal")
 
 
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (2, 1, 1), (1, 3, 1), (1, 1, 0.2)])
+@pytest.mark.parametrize("single", [0, 1, 2])
+def test_an_axis_of_one_voxel_is_the_slice_axis(single: int, spacing) -> None:
+    shape = [40, 50, 60]
+    shape[single] = 1
+    slices = volume(tuple(shape), np.diag([*spacing, 1.0]))
+    assert SliceView(slices).shape[0] == 1
+    name = ("sagittal", "coronal", "axial")[single]
+    assert SliceView(slices, name).shape[0] == 1
+    for other in {"axial", "coronal", "sagittal"} - {name}:
+        with pytest.raises(InputError, match=f"its single {name} slice; choose .* auto or {name}"):
+            SliceView(slices, other)
+
+
+def test_auto_never_chooses_slices_that_are_too_small() -> None:
+    assert len(SliceView(volume((60, 3, 50), np.eye(4)))) == 3
+    assert len(SliceView(volume((60, 1, 50), np.diag([5.0, 1, 1, 1])))) == 1
+    for shape in ((60, 1, 1), (1, 1, 1), (5, 60, 5)):
+        with pytest.raises(InputError, match="at least 8×8 are needed"):
+            SliceView(volume(shape, np.eye(4)))
+
+
 def test_colours_keep_their_channels() -> None:
     rgb = Volume(np.zeros((9, 10, 11, 3), np.uint8), np.eye(4), "v", Path("v"), "nifti")
     assert SliceView(rgb).of(rgb.voxels).shape == (11, 10, 9, 3)
