@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from s3net_jax.io import OutputError, write_bytes
 from s3net_jax.io.errors import reason_of
-from s3net_jax.io.regular import MAX_BYTES, open_regular
-from s3net_jax.io.write import sync_file, sync_folder
+from s3net_jax.io.regular import open_regular
+from s3net_jax.io.write import sync_folder
+from s3net_jax.run.lines import Check, append_lines, read_lines, repair_end
 from s3net_jax.run.lock import lock_file, locked
-from s3net_jax.schema import RecordError, ResultName, check_result, parse_json, read_json
+from s3net_jax.schema import RecordError, ResultName, check_result, read_json
 
 __all__ = ["Check", "ResultLog", "read_log"]
-
-_START = b'{"stem": '
-_TAIL = 1 << 16  # bytes looked at for the start of the last line, at first
-
-Check = Callable[[Any], None]
-"""Checks a parsed line; raises :class:`RecordError`."""
 
 
 def read_log(path: Path, check: Check = check_result) -> list[dict[str, Any]]:
@@ -36,7 +30,7 @@ def read_log(path: Path, check: Check = check_result) -> list[dict[str, Any]]:
     """
     try:
         with os.fdopen(open_regular(path), "rb") as file:
-            return _read_lines(file, path, check)
+            return read_lines(file, path, check)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
@@ -87,8 +81,8 @@ class ResultLog:
             raise OutputError(f"{path} can't be opened to resume: {reason_of(error)}.") from None
         try:
             with os.fdopen(handle, "r+b") as file, locked(handle):
-                records = _read_lines(file, path, check)
-                _repair_end(handle)
+                records = read_lines(file, path, check)
+                repair_end(handle)
         except OutputError:
             raise
         except OSError as error:
@@ -186,7 +180,7 @@ class ResultLog:
             handle = open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             try:
                 with locked(handle):
-                    _append(handle, lines)
+                    append_lines(handle, lines)
             finally:
                 os.close(handle)
             if is_new:
@@ -197,103 +191,6 @@ class ResultLog:
             raise OutputError(f"{self.path} can't be written: {reason_of(error)}.") from None
         for record in records:
             self._remember(record)
-
-
-def _append(handle: int, lines: bytes) -> None:
-    """Write ``lines`` and wait until the disk has them; after an error the file is as before."""
-    _repair_end(handle)  # another process may have died within a line
-    before = os.fstat(handle).st_size
-    try:
-        written = os.write(handle, lines)
-        if written < len(lines):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        sync_file(handle)
-    except OSError:
-        with suppress(OSError):  # if not even this works, the next line begins with a repair
-            os.ftruncate(handle, before)
-        raise
-
-
-def _read_lines(file: BinaryIO, path: Path, check: Check) -> list[dict[str, Any]]:
-    """Every line; a last one without an end counts if it is whole, and is left out if torn.
-
-    Raises:
-      OutputError: a line is none of this tool's.
-    """
-    records: list[dict[str, Any]] = []
-    number = 0
-    while line := file.readline(MAX_BYTES):
-        number += 1
-        try:
-            if not line.endswith(b"\n"):
-                if len(line) == MAX_BYTES:
-                    raise RecordError(f"it has more than {MAX_BYTES >> 20} MiB")
-                if _is_torn(line):
-                    break
-                line = line.rstrip(b"\0")
-            if line.strip():
-                record = parse_json(line)
-                check(record)
-                records.append(record)
-        except RecordError as error:
-            raise OutputError(
-                f"{path} is not a list of results of this tool (line {number}: {error}): remove "
-                "that line, or choose another output folder."
-            ) from None
-    return records
-
-
-def _is_torn(line: bytes) -> bool:
-    """Whether a last line without an end is the start of one of ours, not whole.
-
-    After a power cut the end of a file may be zeros.
-    """
-    line = line.rstrip(b"\0")
-    if not (line.startswith(_START) or _START.startswith(line)):
-        return False  # not one of our lines: nothing of the file is touched
-    try:
-        parse_json(line)
-    except RecordError:
-        return True
-    return False
-
-
-def _repair_end(handle: int) -> None:
-    """Complete a last line that lacks only its end; remove one that is torn.
-
-    Raises:
-      OSError: it can't be repaired, or is none of ours.
-    """
-    size = os.fstat(handle).st_size
-    if size == 0 or _read_at(handle, size - 1, 1) == b"\n":
-        return
-    length = min(size, _TAIL)
-    tail = _read_at(handle, size - length, length)
-    while b"\n" not in tail and length < min(size, MAX_BYTES):
-        length = min(size, 4 * length)
-        tail = _read_at(handle, size - length, length)
-    line = tail[tail.rfind(b"\n") + 1 :]
-    if _is_torn(line):
-        os.ftruncate(handle, size - len(line))
-        return
-    whole = line.rstrip(b"\0")
-    try:
-        parse_json(whole)
-    except RecordError:
-        raise OSError(errno.EINVAL, "Its last line is not of this tool") from None
-    os.ftruncate(handle, size - len(line) + len(whole))
-    os.lseek(handle, 0, os.SEEK_END)
-    if os.write(handle, b"\n") != 1:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _read_at(handle: int, place: int, count: int) -> bytes:
-    os.lseek(handle, place, os.SEEK_SET)
-    parts: list[bytes] = []
-    while count > 0 and (part := os.read(handle, count)):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
 
 
 def _markers(folder: Path) -> list[Path]:

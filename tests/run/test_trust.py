@@ -14,6 +14,7 @@ import pytest
 
 from s3net_jax.io import OutputError
 from s3net_jax.io.regular import open_regular, read_regular
+from s3net_jax.run import many
 from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.discover import discover
 from s3net_jax.run.log import ResultLog, read_log
@@ -269,6 +270,34 @@ def test_an_input_that_is_replaced_during_the_run_is_not_done(
     assert not list((tmp_path / "out").glob("a.*"))
     assert run(tmp_path, path).done == 1 and lines(tmp_path)[0]["sha256"] == sha256(path)
     assert run(tmp_path, path).skipped == 1
+
+
+def test_an_input_that_is_replaced_while_it_is_read_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = tmp_path / "a.png", many.open_case
+
+    def open_late(*arguments: Any) -> Any:
+        save_lesion(path, seed=9)
+        return opened(*arguments)
+
+    monkeypatch.setattr(many, "open_case", open_late)
+    assert run(tmp_path, path).failed == 1 and "error" in lines(tmp_path)[0]
+    monkeypatch.setattr(many, "open_case", opened)
+    assert run(tmp_path, path).done == 1 and lines(tmp_path)[0]["sha256"] == sha256(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("make", [pipe, link, dangling])
+def test_a_run_file_that_is_no_file_is_replaced_when_asked(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    run(tmp_path, tmp_path / "a.png")
+    path = tmp_path / "out/run.json"
+    path.unlink()
+    make(path)
+    assert run(tmp_path, tmp_path / "a.png", overwrite=True).done == 1
+    assert path.is_file() and not path.is_symlink() and not (tmp_path / "created").exists()
 
 
 def test_an_input_that_vanishes_during_the_run_is_not_done(

@@ -1,0 +1,173 @@
+"""Parse JSON strictly, and check values against types: the tools of :mod:`s3net_jax.schema`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    Required,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+__all__ = ["RecordError", "Rule", "conform", "parse_json", "shorten", "show_name"]
+
+_SHOWN = 60  # characters of a wrong value that a sentence shows
+
+
+class RecordError(ValueError):
+    """A record that can't be used; the message says what is wrong, as a clause or a sentence."""
+
+
+class Rule(NamedTuple):
+    """What a value must be, beyond its type: the metadata of ``Annotated``."""
+
+    meaning: str
+    holds: Callable[[Any], object]
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Parse strict JSON: no NaN or infinity, no key twice, nothing too deep or too long to hold.
+
+    Raises:
+      RecordError: what is wrong.
+    """
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite
+        )
+    except RecordError:
+        raise
+    except RecursionError:
+        raise RecordError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise RecordError("it is not text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise RecordError(f"it is not JSON ({error.msg.lower()}, column {error.colno})") from None
+    except ValueError:  # int() refuses more than 4300 digits
+        raise RecordError("it holds a number with too many digits") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RecordError(f"it has the key {shorten(twice)} twice")
+    return found
+
+
+def _refuse(name: str) -> Any:
+    raise RecordError(f"it holds {name}, which is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise RecordError(f"it holds {shorten(text)}, which is too large for a number")
+    return value
+
+
+def conform(value: Any, kind: Any, place: str, meaning: str = "") -> None:
+    """Check ``value`` against a type of this module.
+
+    Args:
+      value: parsed JSON.
+      kind: TypedDict, ``list[...]``, ``dict[str, ...]``, ``X | None``, a plain type, or one of
+        these with a rule (``Annotated``).
+      place: names that lead to the value, with dots; empty for the whole.
+      meaning: what is expected there, if a rule says it better than the type.
+
+    Raises:
+      RecordError: the first thing that is wrong, and where.
+    """
+    if kind is Any:
+        return
+    if is_typeddict(kind):
+        _conform_object(value, kind, place)
+        return
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        base, rule = arguments
+        conform(value, base, place, rule.meaning)
+        if not rule.holds(value):
+            raise _unexpected(value, place, rule.meaning)
+    elif origin is list:
+        _expect(value, list, place, meaning)
+        for number, item in enumerate(value):
+            conform(item, arguments[0], f"{place}[{number}]")
+    elif origin is dict:
+        _expect(value, dict, place, meaning)
+        for name, item in value.items():
+            conform(name, arguments[0], f"a key of {place}")
+            conform(item, arguments[1], f"{place}.{show_name(name)}")
+    elif type(None) in arguments:  # X | None
+        if value is not None:
+            conform(value, arguments[0], place, meaning)
+    else:
+        _expect(value, kind, place, meaning)
+
+
+def _conform_object(value: Any, kind: Any, place: str) -> None:
+    _expect(value, dict, place)
+    hints = _hints(kind)
+    for name in kind.__required_keys__:
+        if name not in value:
+            raise RecordError(f"{f'{place} has' if place else 'it has'} no {name}")
+    for name in value.keys() & hints.keys():
+        conform(value[name], hints[name], f"{place}.{name}" if place else name)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Field → type, without the marks of TypedDict."""
+    found = get_type_hints(kind, include_extras=True)
+    return {
+        name: get_args(hint)[0] if get_origin(hint) is Required else hint
+        for name, hint in found.items()
+    }
+
+
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def _expect(value: Any, kind: type, place: str, meaning: str = "") -> None:
+    fitting = (int, float) if kind is float else kind
+    if not isinstance(value, fitting) or (isinstance(value, bool) and kind is not bool):
+        raise _unexpected(value, place, meaning or _WORDS[kind])
+    if kind is float and isinstance(value, int) and abs(value) >= 2**1023:
+        raise _unexpected(value, place, "a finite number")  # float() can't hold it
+
+
+def _unexpected(value: Any, place: str, meaning: str) -> RecordError:
+    shown = _WORDS[type(value)] if isinstance(value, (list, dict)) else shorten(value)
+    return RecordError(f"{place or 'it'} is {shown}, where {meaning} is expected")
+
+
+def shorten(value: Any) -> str:
+    """A value as JSON shows it, cut to what fits in a sentence."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_SHOWN:
+        return f"a number above 10^{_SHOWN}"
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def show_name(name: str) -> str:
+    """A key as it is, or as JSON shows it if it is long or holds what can't be printed."""
+    return name if len(name) <= _SHOWN and name.isprintable() else shorten(name)
