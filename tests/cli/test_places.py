@@ -33,12 +33,14 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "JAX_ENABLE_COMPILATION_CACHE",
         "TF_CPP_MIN_LOG_LEVEL",
     ):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
+        monkeypatch.setenv(name, "")  # undone when the test ends, whatever it does
+        monkeypatch.delenv(name)
 
 
 def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     variables = {"S3NET_CACHE": "off", **options.pop("variables", {})}
     command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out", *TINY]
+    command = [*options.pop("through", []), *command]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.run([*command, *words], env=environment(**variables), text=True, **pipes)
 
@@ -64,11 +66,7 @@ def test_a_full_disk_behind_standard_output_and_settings_that_forbid(tmp_path: P
 def test_closed_streams_do_not_stop_the_work(tmp_path: Path) -> None:
     save_pictures(tmp_path / "in", 1)
 
-    def close() -> None:
-        for handle in (0, 1, 2):
-            os.close(handle)
-
-    assert run(preexec_fn=close, stdout=None, stderr=None).returncode == 0
+    assert run(through=["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']).returncode == 0
     assert json.loads(Path("out/run.json").read_text())["done"] == 1
     for path in Path("out").iterdir():
         assert b"preset fast" not in path.read_bytes(), "what is printed is in no file"
@@ -269,5 +267,5 @@ def test_no_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError
 
     monkeypatch.setattr(jax, "default_backend", fail)
-    with pytest.raises(ConfigError, match="there is no such device\\. Unset it, or set it to cpu"):
+    with pytest.raises(ConfigError, match="there is no such device"):
         starting.platform()
