@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from s3net_jax.io.dicom_clean import as_source, copy_elements
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
@@ -18,13 +18,9 @@ __all__ = ["write_seg"]
 
 _CLUSTERS = 32  # more are left out: they are crumbs
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_MAY_BE_BLANK = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
-    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
-)
 
 
-def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> None:
+def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> list[str]:
     """The target, and every cluster, as binary segments on the images of ``volume``.
 
     Segment 1 is the target; segment n + 2 is label n. Identifiers are random, as the standard
@@ -35,6 +31,9 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
       mask: (X, Y, Z) bool.
       labels: (X, Y, Z) integers.
       volume: a DICOM series.
+
+    Returns:
+      Sentences a user should know: what of the series was not taken over.
 
     Raises:
       InputError: highdicom is not installed, or the series lacks what the standard requires.
@@ -60,7 +59,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         )
         for number, n in enumerate(kept, 1)
     ]
-    sources = _sources(volume)
+    sources, notes = _sources(volume)
     try:
         with quiet():
             result = hd.seg.Segmentation(
@@ -85,6 +84,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
     with replacing(path) as file:
         result.save_as(file)
+    return notes
 
 
 def _algorithm(hd: Any, codes: Any, version: str) -> Any:
@@ -93,22 +93,27 @@ def _algorithm(hd: Any, codes: Any, version: str) -> Any:
     )
 
 
-def _sources(volume: Volume) -> list[Any]:
-    """The data sets in the order of the slices, one alone if it holds all frames; with
-    blanks where the standard wants an element that may be blank."""
-    found = list(dict.fromkeys(map(id, volume.origin)))
-    by_id = {id(data): data for data in volume.origin}
-    sources = []
-    for number in found:
-        data = by_id[number]
+def _sources(volume: Volume) -> tuple[list[Any], list[str]]:
+    """The data sets in the order of the slices, only one if it holds all frames, with blanks for
+    administrative elements that are missing or out of form; and notes on the latter."""
+    unique = list({id(data): data for data in volume.origin}.values())
+    for data in unique:
         missing = [tag for tag in _REQUIRED if not data.get(tag)]
         if missing:
             raise InputError(
                 f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
             )
-        changed = copy.copy(data)
-        for tag in _MAY_BE_BLANK:
-            if tag not in changed:
-                setattr(changed, tag, "")
-        sources.append(changed)
-    return sources
+    # Patient and study are taken from the first; of the others only where they are.
+    first, odd = as_source(unique[0])
+    sources = [first, *map(copy_elements, unique[1:])]
+    for source in sources:
+        if "ImageOrientationPatient" in source:
+            # It may wobble within a volume; a segmentation has only one.
+            source.ImageOrientationPatient = first.ImageOrientationPatient
+        if "ImagePositionPatient" in source and not source.get("SliceThickness"):
+            assert volume.affine is not None
+            source.SliceThickness = f"{np.linalg.norm(volume.affine[:3, 2]):.8g}"
+    if not odd:
+        return sources, []
+    note = f"{volume.name} has elements out of form, which are blank in its DICOM SEG: "
+    return sources, [f"{note}{', '.join(odd)}."]

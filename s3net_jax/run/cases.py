@@ -111,6 +111,7 @@ def open_case(source: Source, config: Config) -> Case:
     if source.problem:
         raise InputError(source.problem)
     case = _opened(source, config, parse_window(config.input.window))
+    case.notes = [*source.notes, *case.notes]
     check_point(config.segment.target, case.pixels, str(source.path))
     return case
 
@@ -123,7 +124,7 @@ def _opened(source: Source, config: Config, window: tuple[float, float] | None) 
     elif source.kind == "stack":
         volume = read_stack(source.path)
     else:
-        volume = read_dicom(list(source.files), str(source.path))
+        volume = read_dicom(list(source.files), str(source.path), source.frames)
     return VolumeCase(volume, config, window)
 
 

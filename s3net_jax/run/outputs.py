@@ -137,10 +137,12 @@ def _write_volume(
     if source.kind == "dicom":
         path = out / f"{source.stem}.seg.dcm"
         try:
-            write_seg(path, case.view.back(whole.mask), case.view.back(whole.labels), volume)
+            labels = case.view.back(whole.labels)
+            notes = write_seg(path, case.view.back(whole.mask), labels, volume)
         except InputError as error:
             return [str(error)]
         paths["seg"] = path
+        return notes
     return []
 
 
