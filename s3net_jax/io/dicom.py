@@ -13,7 +13,7 @@ from s3net_jax.io.dicom_files import drop_unreadable, is_dicom, read_data, serie
 from s3net_jax.io.dicom_geometry import Frame, frames_of, place
 from s3net_jax.io.dicom_kinds import PIXELS, name_bystander
 from s3net_jax.io.dicom_series import describe_frames, find_volumes
-from s3net_jax.io.dicom_values import fill_padding, read_values
+from s3net_jax.io.dicom_values import complete, fill_padding, modality_of, read_values
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
@@ -51,13 +51,15 @@ def read_dicom(
     notes: list[str] = []
     frames: list[Frame] = []
     owners: list[int] = []
+    guessed: dict[str, None] = {}
     problems: list[InputError] = []
     for number, path in enumerate(files):
         try:
-            found = _read_file(path)
+            found, guesses = _read_file(path)
         except InputError as error:
             problems.append(error)
             continue
+        guessed |= dict.fromkeys(guesses)
         if chosen is not None:
             found = [frame for frame in found if frame.index in chosen[number]]
         frames += found
@@ -66,6 +68,8 @@ def read_dicom(
         raise problems[0]
     for problem in problems:
         notes.append(f"Left out: {problem}")
+    if guessed:
+        notes.append(f"{name} does not give {', '.join(guessed)}; the usual values are assumed.")
     sizes = {frame.pixels.shape for frame in frames}
     if len(sizes) > 1:
         raise InputError(f"{name} has images of {len(sizes)} sizes: give one series at a time.")
@@ -76,10 +80,10 @@ def read_dicom(
     check_size(name, (width, height, len(frames)))
     frames, affine, more = place(frames, name)
     pixels = np.stack([frame.pixels for frame in frames])
-    negative = [str(f.data.get("PhotometricInterpretation")) == "MONOCHROME1" for f in frames]
+    negative = [str(f.data.PhotometricInterpretation).strip() == "MONOCHROME1" for f in frames]
     if pixels.ndim == 3:
         padding = np.array([frame.is_padding for frame in frames])
-        pixels = fill_padding(pixels, padding, str(frames[0].data.get("Modality") or "CT"))
+        pixels = fill_padding(pixels, padding, modality_of(frames[0].data))
         if any(negative) and not all(negative):
             pixels[negative] = pixels.max() + pixels.min() - pixels[negative]
     # (slices, rows, columns) → (columns, rows, slices), the order of the affine's axes.
@@ -118,7 +122,8 @@ def _largest_volume(
     return [own[member.file, member.index] for member in group.members], notes
 
 
-def _read_file(path: Path) -> list[Frame]:
+def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
+    """The frames of a file, and the elements of which the values are guesses."""
     import pydicom
 
     check_file(path)
@@ -134,13 +139,14 @@ def _read_file(path: Path) -> list[Frame]:
                 )
             if not any(tag in data for tag in PIXELS) or not {"Rows", "Columns"} <= set(data.dir()):
                 raise InputError(f"{name} is DICOM without an image, or not DICOM at all.")
+            guesses = complete(data, name)
             count = int(data.get("NumberOfFrames") or 1)
             check_size(name, (int(data.Columns), int(data.Rows), count))
             _check_decoder(pydicom, data, name)
             pixels, is_padding = read_values(data)
             pixels = pixels[None] if count == 1 else pixels
             frames = frames_of(data, pixels)
-            return [dataclasses.replace(frame, is_padding=is_padding) for frame in frames]
+            return [dataclasses.replace(one, is_padding=is_padding) for one in frames], guesses
     except InputError:
         raise
     except MemoryError:

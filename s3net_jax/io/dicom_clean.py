@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from datetime import datetime
 from io import BytesIO
@@ -19,7 +20,10 @@ _MAY_BE_BLANK = (
 # Groups of elements that describe patient, study and procedure. What places the image is in
 # others, or in _STRICT.
 _ADMINISTRATIVE = (0x0008, 0x0010, 0x0012, 0x0032, 0x0038, 0x0040)
-_STRICT = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType")
+_STRICT = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
+    "SpecificCharacterSet",
+)
 
 # What a derived object takes over, so that a user wants to know if it is left out.
 _TAKEN_OVER = (*_MAY_BE_BLANK, "StudyDescription")
@@ -77,13 +81,13 @@ def as_source(data: Any) -> tuple[Any, list[str]]:
 
 
 def copy_elements(data: Any) -> Any:
-    """Copy a data set; its elements are shared, and replacing one leaves the original alone."""
+    """Copy a data set and its elements; their values are shared."""
     from pydicom import Dataset
 
     copied = Dataset()
     copied.file_meta = data.file_meta
     for element in data:
-        copied.add(element)
+        copied.add(copy.copy(element))  # setting an attribute changes the element that is there
     return copied
 
 

@@ -82,7 +82,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
-    with replacing(path) as file:
+    with replacing(path) as file, quiet():
         result.save_as(file)
     return notes
 
@@ -104,7 +104,8 @@ def _sources(volume: Volume) -> tuple[list[Any], list[str]]:
                 f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
             )
     # Patient and study are taken from the first; of the others only where they are.
-    first, odd = as_source(unique[0])
+    with quiet():
+        first, odd = as_source(unique[0])
     sources = [first, *map(copy_elements, unique[1:])]
     for source in sources:
         if "ImageOrientationPatient" in source:

@@ -7,12 +7,72 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.io.dicom_geometry import functional
+from s3net_jax.io.errors import InputError
 
-__all__ = ["fill_padding", "read_values"]
+__all__ = ["complete", "fill_padding", "modality_of", "read_values"]
 
 _NO_MATTER = -1500  # Hounsfield units: CT scanners write such numbers outside their circle
 _AIR = -1024
+_CT = "1.2.840.10008.5.1.4.1.1.2"
 _RLE = "1.2.840.10008.1.2.5"  # keeps the bits of a cell, where other compressions keep values
+
+
+def complete(data: Any, name: str) -> list[str]:
+    """Add elements that describe the pixels where they are missing, as other readers assume them.
+
+    Returns:
+      The names of those that are guesses.
+
+    Raises:
+      InputError: pixels of a kind that is not read.
+    """
+    guessed = []
+
+    def put(tag: str, value: Any, is_guess: bool = True) -> None:
+        setattr(data, tag, value)
+        if is_guess:
+            guessed.append(tag)
+
+    kind = str(data.get("PhotometricInterpretation") or "").strip()
+    samples = _integer(data, "SamplesPerPixel")
+    if not samples:
+        samples = 3 if kind.startswith(("RGB", "YBR")) else 1
+        put("SamplesPerPixel", samples)
+    if samples not in (1, 3):
+        raise InputError(
+            f"{name} has {samples} samples a pixel, not 1 or 3: save it as grey or RGB."
+        )
+    if not kind:
+        put("PhotometricInterpretation", "MONOCHROME2" if samples == 1 else "RGB")
+    if samples == 3 and data.get("PlanarConfiguration") is None:
+        put("PlanarConfiguration", 0)
+    count = _integer(data, "NumberOfFrames")
+    if "NumberOfFrames" in data and (not isinstance(data.NumberOfFrames, int) or not count):
+        put("NumberOfFrames", count if count and count > 0 else 1, False)
+    allocated = _integer(data, "BitsAllocated")
+    if not allocated:
+        pixels = int(data.Rows) * int(data.Columns) * samples * int(data.get("NumberOfFrames") or 1)
+        allocated = 8 if len(data.get("PixelData") or b"") < 2 * pixels else 16
+        put("BitsAllocated", allocated)
+    if allocated not in (1, 8, 16, 32, 64):
+        raise InputError(
+            f"{name} has pixels in {allocated} bits each, which is not read: save it with 8 or 16."
+        )
+    bits = _integer(data, "BitsStored")
+    if not bits or not 0 < bits <= allocated:
+        put("BitsStored", allocated)
+    if data.get("HighBit") is None:
+        put("HighBit", data.BitsStored - 1, False)
+    if data.get("PixelRepresentation") is None and "PixelData" in data:
+        put("PixelRepresentation", 0)
+    return guessed
+
+
+def modality_of(data: Any) -> str:
+    """Modality; where it is missing, what the class of the image says, or else CT."""
+    found = str(data.get("Modality") or "").strip()
+    kind = str(data.get("SOPClassUID") or "")
+    return found or ("CT" if not kind or kind.startswith(_CT) else "")
 
 
 def read_values(data: Any) -> tuple[np.ndarray, bool]:
@@ -67,9 +127,16 @@ def _stored(pixel_array: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
     high = bits - 1
     if not syntax.is_compressed or syntax == _RLE:
         high = int(data.get("HighBit") or 0)
-        high = high if bits - 1 <= high < allocated else bits - 1
+        if not bits <= high < allocated or (_sign_extend(cells, bits - 1, bits) == cells).all():
+            high = bits - 1  # the usual one, also where no pixel reaches the bit that is given
+    return cells, _sign_extend(cells, high, bits)
+
+
+def _sign_extend(cells: np.ndarray, high: int, bits: int) -> np.ndarray:
+    """The numbers in ``bits`` bits from bit ``high`` downwards."""
+    allocated = 8 * cells.dtype.itemsize
     # To the top, where the bits above fall off, and back, where the sign is drawn along.
-    return cells, np.right_shift(np.left_shift(cells, allocated - 1 - high), allocated - bits)
+    return np.right_shift(np.left_shift(cells, allocated - 1 - high), allocated - bits)
 
 
 def _find_padding(cells: np.ndarray, stored: np.ndarray, data: Any) -> np.ndarray | None:

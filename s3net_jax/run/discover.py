@@ -199,17 +199,17 @@ def _skipping(files: dict[Path, str]) -> str:
     listed = [f"{path.name} ({what})" for path, what in files.items()][:_LISTED]
     rest = len(files) - len(listed)
     more = f" and {rest} more" if rest else ""
-    objects = (
-        "1 DICOM object that is" if len(files) == 1 else f"{len(files)} DICOM objects that are"
-    )
-    return f"Skipped {objects} not an image: {', '.join(listed)}{more}."
+    objects = "1 DICOM object that is not an image"
+    if len(files) > 1:
+        objects = f"{len(files)} DICOM objects that are not images"
+    return f"Skipped {objects}: {', '.join(listed)}{more}."
 
 
 def _kind(path: Path) -> Kind:
-    if is_nifti(path):
-        return "nifti"
     if os.path.isfile(path) and is_dicom(path):
         return "dicom"
+    if is_nifti(path):
+        return "nifti"
     return "stack" if is_stack(path) else "image"
 
 
