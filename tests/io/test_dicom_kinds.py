@@ -11,7 +11,7 @@ import pytest
 from s3net_jax.io import InputError, read_dicom
 from s3net_jax.io.dicom_files import survey
 from s3net_jax.run import discover
-from tests.dicoms import CT, new_object, save_object, save_slice
+from tests.dicom_objects import CT, new_object, save_object, save_slice
 
 pydicom = pytest.importorskip("pydicom")
 

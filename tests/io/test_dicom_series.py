@@ -11,7 +11,7 @@ import pytest
 
 from s3net_jax.io import read_dicom
 from s3net_jax.io.dicom_files import series_of, survey
-from tests.dicoms import CT, save_frames, save_slice
+from tests.dicom_objects import CT, save_frames, save_slice
 
 pydicom = pytest.importorskip("pydicom")
 

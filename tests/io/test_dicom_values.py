@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from s3net_jax.io import InputError, read_dicom
-from tests.dicoms import CT, MR, new_object, save_frames, save_object, save_slice
+from tests.dicom_objects import CT, MR, new_object, save_frames, save_object, save_slice
 
 pydicom = pytest.importorskip("pydicom")
 
