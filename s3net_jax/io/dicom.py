@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from s3net_jax.io.affine import describe_shear
-from s3net_jax.io.dicom_geometry import Frame, frames_of, functional, place, planes_of
+from s3net_jax.io.dicom_files import drop_unreadable, is_dicom, read_data, series_of
+from s3net_jax.io.dicom_geometry import Frame, frames_of, place, planes_of
+from s3net_jax.io.dicom_kinds import PIXELS, name_bystander
+from s3net_jax.io.dicom_series import describe_frames, find_volumes
+from s3net_jax.io.dicom_values import complete, fill_padding, modality_of, read_values
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
@@ -18,90 +23,68 @@ from s3net_jax.io.volume import Volume, check_size
 
 __all__ = ["is_dicom", "read_dicom", "series_of"]
 
-_TAGS = ("SeriesInstanceUID", "Rows", "Columns", "SeriesNumber", "ImageOrientationPatient")
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_PADDING = -1500  # Hounsfield units below which a CT shows no matter, only filling
 
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by its suffix, or by the mark that follows the preamble."""
-    if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
-        return True
-    if path.suffix and not path.suffix[1:].isdecimal():  # names are often UIDs
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def series_of(files: Iterable[Path]) -> list[list[Path]]:
-    """The files of each series together, in the order of their first files.
-
-    Files of one folder belong together if series number and identifier, size and orientation are
-    equal. A file that can't be read stands alone, and fails alone. Without pydicom every file
-    stands alone.
-    """
-    groups: dict[Any, list[Path]] = {}
-    for path in files:
-        groups.setdefault(_series_key(path), []).append(path)
-    return list(groups.values())
-
-
-def _series_key(path: Path) -> Any:
-    try:
-        import pydicom
-
-        with quiet():
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-            if "Rows" not in data:
-                return path
-            orientation = data.get("ImageOrientationPatient") or ()
-            direction = tuple(round(float(v), 3) for v in orientation)
-            key = [str(data.get(tag, "")) for tag in _TAGS[:4]]
-            return (path.parent, *key, direction)
-    except Exception:
-        return path
-
-
-def read_dicom(files: list[Path], name: str | None = None) -> Volume:
-    """One series, or one file with one or several frames, as a volume.
+def read_dicom(
+    files: list[Path],
+    name: str | None = None,
+    chosen: Sequence[Sequence[int]] | None = None,
+) -> Volume:
+    """Read one series, or one file with one or several frames, as a volume.
 
     Values are rescaled (slope and intercept, of each frame if it has its own, or the modality's
     table); MONOCHROME1 is shown as a negative (``Volume.white_is_zero``); palettes and YBR become
-    RGB. Slices are sorted along their normal; where two lie at the same place the first is kept.
-    Filling outside a CT's field of view counts as air. A slice that can't be read is left out if
-    others can, and a note says so.
+    RGB. Slices are sorted along their normal. If there are several volumes in the files (echoes,
+    phases, orientations), the largest is read, the first of equal ones, and a note names the
+    others. Padding becomes dark, and in CT air. A slice that can't be read is left out if others
+    can, and a note says so.
+
+    Args:
+      files: the files of the series.
+      name: what messages call it; the first file if None.
+      chosen: of each file the indices of the frames to read; if None those of the largest volume.
 
     Raises:
       InputError: broken, without an image, frames of several sizes, too large; pydicom or a
         decoder is not installed.
     """
     name = str(files[0]) if name is None else name
-    pydicom = need("pydicom", f"{name} is DICOM")
+    need("pydicom", f"{name} is DICOM")
     notes: list[str] = []
     frames: list[Frame] = []
+    owners: list[int] = []
+    guessed: dict[str, None] = {}
     problems: list[InputError] = []
-    for path in files:
+    for number, path in enumerate(files):
         try:
-            frames += _read_file(pydicom, path)
+            found, guesses = _read_file(path)
         except InputError as error:
             problems.append(error)
+            continue
+        guessed |= dict.fromkeys(guesses)
+        if chosen is not None:
+            found = [frame for frame in found if frame.index in chosen[number]]
+        frames += found
+        owners += [number] * len(found)
     if not frames:
         raise problems[0]
     for problem in problems:
         notes.append(f"Left out: {problem}")
+    if guessed:
+        notes.append(f"{name} does not give {', '.join(guessed)}; the usual values are assumed.")
     sizes = {frame.pixels.shape for frame in frames}
     if len(sizes) > 1:
         raise InputError(f"{name} has images of {len(sizes)} sizes: give one series at a time.")
+    if chosen is None:
+        frames, more = _largest_volume(frames, owners, name)
+        notes += more
     height, width = frames[0].pixels.shape[:2]
     check_size(name, (width, height, len(frames)))
     frames, affine, more = place(frames, name)
     pixels = np.stack([frame.pixels for frame in frames])
-    negative = [str(f.data.get("PhotometricInterpretation")) == "MONOCHROME1" for f in frames]
+    negative = [str(f.data.PhotometricInterpretation).strip() == "MONOCHROME1" for f in frames]
     if pixels.ndim == 3:
-        pixels = _without_padding(pixels, frames)
+        padding = np.array([frame.is_padding for frame in frames])
+        pixels = fill_padding(pixels, padding, modality_of(frames[0].data))
         if any(negative) and not all(negative):
             pixels[negative] = pixels.max() + pixels.min() - pixels[negative]
     # (slices, rows, columns) → (columns, rows, slices), the order of the affine's axes.
@@ -114,80 +97,66 @@ def read_dicom(files: list[Path], name: str | None = None) -> Volume:
     )
 
 
-def _read_file(pydicom: Any, path: Path) -> list[Frame]:
+def _largest_volume(
+    frames: list[Frame], owners: list[int], name: str
+) -> tuple[list[Frame], list[str]]:
+    """The frames of the largest volume, the first of equal ones; and notes on the others."""
+    by_file: dict[int, list[Frame]] = {}
+    for frame, owner in zip(frames, owners, strict=True):
+        by_file.setdefault(owner, []).append(frame)
+    members = [m for n, found in by_file.items() for m in describe_frames(found, n)]
+    own = {(n, frame.index): frame for n, found in by_file.items() for frame in found}
+    series = find_volumes(members, strict=False)
+    groups = max(series, key=lambda groups: max(len(group.members) for group in groups))
+    group = max(groups, key=lambda group: len(group.members))
+    notes = []
+    rest = sum(len(one.members) for one in groups) - len(group.members)
+    if rest:
+        notes.append(
+            f"{name} has {rest} more images at places that others have, of other volumes "
+            f"({group.siblings}); only {group.label} is segmented."
+        )
+    notes += dataclasses.replace(group, labels=()).notes(name)
+    other = len(members) - sum(len(one.members) + one.copies + one.spare for one in groups)
+    if other:
+        notes.append(
+            f"{name} has {other} more images of another orientation or pixel size, or without a "
+            "place; they are left out."
+        )
+    return [own[member.file, member.index] for member in group.members], notes
+
+
+def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
+    """The frames of a file, and the elements of which the values are guesses."""
+    import pydicom
+
     check_file(path)
     name = str(path)
     try:
         with quiet():
-            data = pydicom.dcmread(path, force=path.suffix.lower() in (".dcm", ".dicom", ".ima"))
-            _drop_unreadable(data)
-            if (
-                not any(tag in data for tag in _PIXELS)
-                or "Rows" not in data
-                or "Columns" not in data
-            ):
+            data = read_data(path)
+            drop_unreadable(data)
+            what = name_bystander(data)
+            if what is not None:
+                raise InputError(
+                    f"{name} is a DICOM {what}, not an image: give the images it belongs to."
+                )
+            if not any(tag in data for tag in PIXELS) or not {"Rows", "Columns"} <= set(data.dir()):
                 raise InputError(f"{name} is DICOM without an image, or not DICOM at all.")
-            if getattr(data.file_meta, "TransferSyntaxUID", None) is None:
-                data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+            guesses = complete(data, name)
             count = int(data.get("NumberOfFrames") or 1)
             check_size(name, (int(data.Columns), int(data.Rows), count))
             _check_decoder(pydicom, data, name)
-            pixels = _pixels(data)
-            if pixels.ndim == (2 if int(data.get("SamplesPerPixel", 1)) == 1 else 3):
-                pixels = pixels[None]
-            return frames_of(data, pixels)
+            pixels, is_padding = read_values(data)
+            pixels = pixels[None] if count == 1 else pixels
+            frames = frames_of(data, pixels)
+            return [dataclasses.replace(one, is_padding=is_padding) for one in frames], guesses
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: crop or split it first.") from None
     except Exception as error:  # a decoder that is missing, or anything on broken data
         raise broken(name, error) from error
-
-
-def _drop_unreadable(data: Any) -> None:
-    """Elements are parsed when they are asked for, and a broken one raises only then."""
-    for tag in list(data.keys()):
-        try:
-            data[tag]
-        except Exception:
-            del data[tag]
-
-
-def _pixels(data: Any) -> np.ndarray:
-    """([frames,] rows, columns[, 3]): float32 in physical units, or uint8 RGB."""
-    from pydicom.pixels.processing import apply_color_lut, apply_rescale
-    from pydicom.pixels.utils import pixel_array
-
-    kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
-    stored = pixel_array(data)  # YBR comes as RGB
-    if kind == "PALETTE COLOR":
-        return _to_8_bits(apply_color_lut(stored, data))
-    if int(data.get("SamplesPerPixel", 1)) > 1:
-        return _to_8_bits(stored)
-    pixels = np.asarray(_rescaled(stored, data, apply_rescale), np.float32)
-    if not np.isfinite(pixels).all():
-        raise ValueError("its rescaled values are not finite")
-    padding = data.get("PixelPaddingValue")
-    if padding is not None:
-        low, high = sorted((int(padding), int(data.get("PixelPaddingRangeLimit", padding))))
-        filled = (stored >= low) & (stored <= high)
-        if filled.any() and not filled.all():
-            pixels = np.where(filled, pixels[~filled].min(), pixels)
-    return pixels
-
-
-def _rescaled(stored: np.ndarray, data: Any, apply_rescale: Any) -> np.ndarray:
-    """Physical units: of each frame by its functional groups, or of all by the file's elements."""
-    count = int(data.get("NumberOfFrames") or 1)
-    group = "PixelValueTransformationSequence"
-    slopes = [functional(data, n, group, "RescaleSlope") for n in range(count)]
-    if all(slope is None for slope in slopes):
-        return apply_rescale(stored, data)
-    intercepts = [functional(data, n, group, "RescaleIntercept") for n in range(count)]
-    scale = np.array([1.0 if slope is None else float(slope) for slope in slopes])
-    shift = np.array([float(intercept or 0) for intercept in intercepts])
-    frames = stored.reshape(count, *stored.shape[-2:]) * scale[:, None, None]
-    return (frames + shift[:, None, None]).reshape(stored.shape)
 
 
 def _check_decoder(pydicom: Any, data: Any, name: str) -> None:
@@ -204,17 +173,3 @@ def _check_decoder(pydicom: Any, data: Any, name: str) -> None:
             f"{name} is compressed as {syntax.name}, for which a decoder is missing: pip install "
             "pylibjpeg-libjpeg or python-gdcm, or save it uncompressed."
         )
-
-
-def _to_8_bits(colors: np.ndarray) -> np.ndarray:
-    if colors.dtype == np.uint8:
-        return colors
-    return (colors >> (8 * (colors.dtype.itemsize - 1))).astype(np.uint8)
-
-
-def _without_padding(pixels: np.ndarray, frames: list[Frame]) -> np.ndarray:
-    """Values far below air, which CT scanners write outside their circle, become air."""
-    modality = str(frames[0].data.get("Modality") or "CT")
-    if modality == "CT" and pixels.min() <= _PADDING:
-        return np.maximum(pixels, -1024)
-    return pixels

@@ -12,7 +12,6 @@ from s3net_jax.io.volume import Plane
 
 __all__ = ["Frame", "frames_of", "functional", "place", "planes_of"]
 
-_SAME = 1e-3  # millimetres
 _UNEVEN = 0.02  # of the spacing
 _DRIFT = 0.1  # of the spacing, that small differences may add up to: less than a reader shows
 
@@ -30,9 +29,10 @@ class Frame:
       spacing: between rows, and between columns, in millimetres, or None.
       thickness: distance between slices as the file tells it, or None.
       number: of the instance.
-      index: of the frame in its file, from 0.
+      index: of the frame within its file, from 0.
       is_oriented: whether the file says how the axes lie; otherwise they are those of an axial
         slice.
+      is_padding: whether all its pixels are padding.
     """
 
     pixels: np.ndarray
@@ -44,6 +44,7 @@ class Frame:
     number: int
     index: int = 0
     is_oriented: bool = True
+    is_padding: bool = False
 
 
 def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
@@ -119,7 +120,7 @@ def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tupl
         if len(frames) > 1:
             notes.append(f"{name} does not say where its images lie; they are taken in order.")
     else:
-        frames, notes = _sorted(frames, normal, name)
+        frames = sorted(frames, key=lambda frame: float(frame.position @ normal))  # pyright: ignore[reportOptionalOperand]
         positions = np.array([frame.position for frame in frames])
         origin = positions[0]
         if len(frames) > 1:
@@ -151,20 +152,6 @@ def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tupl
     affine[:3, 2] = step
     affine[:3, 3] = origin
     return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, tuple(notes)
-
-
-def _sorted(frames: list[Frame], normal: np.ndarray, name: str) -> tuple[list[Frame], list[str]]:
-    places = np.array([frame.position @ normal for frame in frames])  # pyright: ignore[reportOptionalOperand]
-    order = np.argsort(places, kind="stable")
-    kept = [order[0], *order[1:][np.diff(places[order]) > _SAME]]
-    lost = len(frames) - len(kept)
-    notes = []
-    if lost:
-        notes.append(
-            f"{name} has {lost} more images at places that others have; of each place the first "
-            "is segmented."
-        )
-    return [frames[n] for n in kept], notes
 
 
 def _first(sequence: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from s3net_jax.io.dicom_clean import as_source, copy_elements
 from s3net_jax.io.dicom_planes import describe_frame, planes_as_images, refer_to_sources
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
@@ -19,10 +19,6 @@ __all__ = ["write_seg"]
 
 _CLUSTERS = 32  # more are left out: they are crumbs
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_MAY_BE_BLANK = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
-    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
-)
 
 
 def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> list[str]:
@@ -64,7 +60,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         )
         for number, n in enumerate(kept, 1)
     ]
-    sources = _sources(volume)
+    sources, notes = _sources(volume)
     try:
         with quiet():
             result = hd.seg.Segmentation(
@@ -90,9 +86,9 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
-    with replacing(path) as file:
+    with replacing(path) as file, quiet():
         result.save_as(file)
-    return describe_frame(result, volume)
+    return [*notes, *describe_frame(result, volume)]
 
 
 def _algorithm(hd: Any, codes: Any, version: str) -> Any:
@@ -101,22 +97,28 @@ def _algorithm(hd: Any, codes: Any, version: str) -> Any:
     )
 
 
-def _sources(volume: Volume) -> list[Any]:
-    """The data sets in the order of the slices, each once; with blanks where the standard wants
-    an element that may be blank."""
-    found = list(dict.fromkeys(map(id, volume.origin)))
-    by_id = {id(data): data for data in volume.origin}
-    sources = []
-    for number in found:
-        data = by_id[number]
+def _sources(volume: Volume) -> tuple[list[Any], list[str]]:
+    """The data sets in the order of the slices, only one if it holds all frames, with blanks for
+    administrative elements that are missing or out of form; and notes on the latter."""
+    unique = list({id(data): data for data in volume.origin}.values())
+    for data in unique:
         missing = [tag for tag in _REQUIRED if not data.get(tag)]
         if missing:
             raise InputError(
                 f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
             )
-        changed = copy.copy(data)
-        for tag in _MAY_BE_BLANK:
-            if tag not in changed:
-                setattr(changed, tag, "")
-        sources.append(changed)
-    return sources
+    # Patient and study are taken from the first; of the others only where they are.
+    with quiet():
+        first, odd = as_source(unique[0])
+    sources = [first, *map(copy_elements, unique[1:])]
+    for source in sources:
+        if "ImageOrientationPatient" in source:
+            # It may wobble within a volume; a segmentation has only one.
+            source.ImageOrientationPatient = first.ImageOrientationPatient
+        if "ImagePositionPatient" in source and not source.get("SliceThickness"):
+            assert volume.affine is not None
+            source.SliceThickness = f"{np.linalg.norm(volume.affine[:3, 2]):.8g}"
+    if not odd:
+        return sources, []
+    note = f"{volume.name} has elements out of form, which are blank in its DICOM SEG: "
+    return sources, [f"{note}{', '.join(odd)}."]

@@ -117,6 +117,7 @@ def open_case(source: Source, config: Config) -> Case:
     case = _opened(source, config, parse_window(config.input.window))
     if source.kind in ("image", "stack"):
         case.resolution = read_resolution(source.path)
+    case.notes = [*source.notes, *case.notes]
     check_point(config.segment.target, case.pixels, str(source.path))
     return case
 
@@ -129,7 +130,7 @@ def _opened(source: Source, config: Config, window: tuple[float, float] | None) 
     elif source.kind == "stack":
         volume = read_stack(source.path)
     else:
-        volume = read_dicom(list(source.files), str(source.path))
+        volume = read_dicom(list(source.files), str(source.path), source.frames)
     return VolumeCase(volume, config, window)
 
 

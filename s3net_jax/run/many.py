@@ -86,7 +86,8 @@ def segment_inputs(
     check_target(config.segment.target)
     parse_window(config.input.window)
     param_dtype(config.model.dtype)
-    sources = discover(inputs)
+    skipped: list[str] = []
+    sources = discover(inputs, skipped.append)
     folder = make_folder(out)
     identity = Identity(config.digest, seed, seeds)
     with alone(folder, identity, share):
@@ -95,6 +96,7 @@ def segment_inputs(
         film = config.fit.record_labels
         plan = make_plan(known_names(sources, log), folder, log, identity, overwrite, film)
         run = _Run(share.of(plan), folder, config, identity, log, engine, draw, listener, share)
+        run.summary.notes += skipped
         return run.go()
 
 
@@ -142,6 +144,8 @@ class _Run:
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
             self.listener.say(text)
+        for note in self.summary.notes:
+            self.listener.say(note)
         self._save_run()
         progress = self.listener.step
         try:

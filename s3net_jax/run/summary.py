@@ -35,6 +35,7 @@ class Summary:
       status: ``running``, ``finished`` or ``interrupted``.
       times: seconds that the fits of each input took; the first includes compilation.
       failures: a sentence for each input that failed.
+      notes: sentences about the run as a whole, such as files that were skipped.
       started: when.
     """
 
@@ -46,6 +47,7 @@ class Summary:
     status: str = "running"
     times: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -88,6 +90,7 @@ def write_run(
         "skipped": summary.skipped,
         "failed": summary.failed,
         "failures": summary.failures,
+        "notes": summary.notes,
         "images_per_minute": round(60 * summary.done / summary.seconds, 2)
         if summary.done and summary.seconds
         else None,
