@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def has_deep_colors(picture: PilImage.Image) -> bool:
     return _raw_mode(picture) is not None or _is_keyed_grey(picture)
 
 
-def read_samples(path: Path, formats: Sequence[str], page: int = 0) -> Samples | None:
+def read_samples(path: Path, formats: tuple[str, ...], page: int = 0) -> Samples | None:
     """What :func:`has_deep_colors` speaks of, in all its bits; None of other pictures.
 
     Raises:
@@ -85,7 +84,7 @@ def _of_tile(args: Any) -> str:
     return str(args[0] if isinstance(args, tuple) and args else args)
 
 
-def _both_bytes(path: Path, formats: Sequence[str], page: int, raw: str) -> np.ndarray:
+def _both_bytes(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
     """(H, W, bands) uint16. PIL takes the upper byte of each number by the order of bytes that it
     is given: with the other order it takes the lower one."""
     if raw == "LA;16B":  # four bytes, as RGBA has
@@ -99,7 +98,7 @@ def _both_bytes(path: Path, formats: Sequence[str], page: int, raw: str) -> np.n
     return upper << 8 | lower
 
 
-def _decoded(path: Path, formats: Sequence[str], page: int, raw: str) -> np.ndarray:
+def _decoded(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
     with PilImage.open(path, formats=formats) as picture:
         if page:
             picture.seek(page)

@@ -132,11 +132,13 @@ def _decoded(
     if contents is None:
         frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
         notes += _note_first(name, frames, "frames")
+        if frames > 1:
+            picture.seek(0)
     else:
         page = contents.planes[0].page
         notes += [*_note_first(name, len(contents.planes), "pages"), *contents.notes]
-    if getattr(picture, "n_frames", 1) > 1:
-        picture.seek(page)
+        if page:
+            picture.seek(page)
     stored_size = picture.size
     if stored_size[0] * stored_size[1] > MAX_PIXELS:
         raise _too_large(name, stored_size)

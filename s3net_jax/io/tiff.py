@@ -125,7 +125,9 @@ def read_contents(path: Path) -> Contents | None:
         stored = list(pages.values())
         with _opened(path, alone=True) as other:  # reading series changes a file's pages
             chosen = select_planes(other, stored, name)
-        read = {n: _page(stored[n], chosen.parts, name) for n in {p.page for p in chosen.planes}}
+        # PIL has only the first of several pictures behind a page, and stops at a mask.
+        plain = chosen.parts == 1 and not any(page.photometric == 4 for page in stored)
+        read = {n: _page(stored[n], plain, name) for n in {p.page for p in chosen.planes}}
     found = tuple(read[plane.page] for plane in chosen.planes)
     return Contents(chosen.planes, found, chosen.parts, chosen.notes)
 
@@ -138,12 +140,21 @@ def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.nd
       the machine's byte order.
     """
     size = path.stat().st_size
-    result = None
+    result, volumes = None, {}
     with _opened(path) as file:
         for place, number in enumerate(numbers):
             plane, page = contents.planes[number], contents.pages[number]
             assert page is not None
-            pixels = _pixels(file, plane, page, contents.parts, size)
+            stored: Any = file.pages[plane.page]
+            if stored.axes.startswith("Z"):
+                if plane.page not in volumes:
+                    volumes = {plane.page: _whole(stored, size)}
+                pixels = volumes[plane.page][plane.part]
+            elif contents.parts > 1:
+                pixels = _part(file, stored, plane, size)
+            else:
+                pixels = _whole(stored, size)
+            pixels = _finished(pixels, stored, page)
             if result is None:
                 result = np.empty((len(numbers), *pixels.shape), pixels.dtype)
             result[place] = pixels
@@ -234,13 +245,19 @@ def _check_end(file: tifffile.TiffFile) -> None:
         raise ValueError("its pages end early")
 
 
-def _page(page: Any, parts: int, name: str) -> Page | None:
-    """What tifffile is to read; None for what PIL reads as well, or nobody."""
+def _page(page: Any, plain: bool, name: str) -> Page | None:
+    """What tifffile is to read; None for what PIL reads as well, or nobody.
+
+    Args:
+      page: a tifffile.TiffPage.
+      plain: whether PIL finds the page and all of it.
+      name: what errors call the file.
+    """
     samples, bits = int(page.samplesperpixel), int(page.bitspersample)
-    photometric, separate = int(page.photometric), page.axes == "SYX"
+    photometric, separate = int(page.photometric), page.axes.endswith("SYX")
     if photometric not in (0, 1, 2, 3) or page.dtype is None:
         return None
-    if page.axes not in ("YX", "YXS", "SYX"):
+    if page.axes.removeprefix("Z") not in ("YX", "YXS", "SYX"):
         return None
     dtype = np.dtype(f"{page.parent.byteorder}{page.dtype.kind}{page.dtype.itemsize}")
     palette = photometric == 3
@@ -248,10 +265,10 @@ def _page(page: Any, parts: int, name: str) -> Page | None:
         return None
     if palette and (dtype.kind != "u" or bits > 16 or page.colormap is None or samples != 1):
         return None
-    if dtype.kind == "u" and not separate and bits == 8 and parts == 1:
+    if dtype.kind == "u" and not separate and bits == 8 and plain:
         return None  # PIL reads them well
     if not _can_be_decoded(page):
-        _check_pil(dtype, page.compression, name)
+        _check_pil(dtype, page.compression, separate, name)
         return None
     colors = 3 if palette or (samples >= 3 and (photometric == 2 or samples == 3)) else 1
     # Bits of opacity are told from those of another channel by the tag alone.
@@ -288,11 +305,11 @@ def _can_be_decoded(page: Any) -> bool:
         return False
 
 
-def _check_pil(dtype: np.dtype[Any], compression: Any, name: str) -> None:
-    """PIL opens a few kinds of numbers as others, or with their bytes swapped."""
+def _check_pil(dtype: np.dtype[Any], compression: Any, separate: bool, name: str) -> None:
+    """PIL opens a few kinds of numbers as others, with their bytes swapped, or in 8 bits."""
     kind = dtype.kind + str(dtype.itemsize)
     swapped = dtype.str.startswith(">") and kind in ("i2", "i4", "f4")
-    if swapped or kind in ("i1", "u4"):
+    if swapped or kind in ("i1", "u4") or (separate and dtype.itemsize > 1):
         raise InputError(
             f"{name} is a TIFF of {dtype.name} numbers whose compression, {_name(compression)}, is "
             "not read: save it uncompressed or with deflate, or pip install imagecodecs."
@@ -303,11 +320,9 @@ def _name(compression: Any) -> str:
     return str(getattr(compression, "name", compression))
 
 
-def _pixels(file: tifffile.TiffFile, plane: Plane, page: Page, parts: int, size: int) -> np.ndarray:
+def _finished(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:
     """(H, W), or (H, W, bands) of colours or with opacity."""
-    stored: Any = file.pages[plane.page]
-    pixels = _part(file, stored, plane, size) if parts > 1 else _whole(stored, size)
-    if stored.axes == "SYX":
+    if stored.axes.endswith("SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(*page.shape, page.samples)[..., : page.bands]
     pixels = _upright(pixels.astype(page.dtype.newbyteorder("="), copy=False), page.orientation)

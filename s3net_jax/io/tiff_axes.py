@@ -33,6 +33,9 @@ _NAMES = {
 }
 _UNDECLARED = ("generic", "uniform")  # tifffile's kinds of series that follow from pages alone
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+_CHANNELS = 7
+"""Most channels that are taken for channels where the file declares no other axis: ImageJ shows no
+more, and writers that are not told better (tifffile's for ImageJ) declare slices as channels."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def _find_layout(file: Any, pages: Sequence[Any]) -> _Layout | None:
         series = list(file.series)
     except Exception:  # metadata that tifffile does not understand: the pages speak for themselves
         return None
-    if not series or series[0].kind in _UNDECLARED:
+    deep = pages[0].axes.startswith("Z")  # a page that is a volume itself
+    if not series or (series[0].kind in _UNDECLARED and not deep):
         return None
     main = next((one for one in series if not _subfile(one.keyframe)), series[0])
     places = {page.offset: n for n, page in enumerate(pages)}
@@ -120,7 +124,7 @@ def _find_layout(file: Any, pages: Sequence[Any]) -> _Layout | None:
     first = next((n for n in found if n is not None), -1)
     if -1 in found or first < 0:
         return None
-    size = math.prod(pages[first].shape)
+    size = math.prod(pages[first].shape[pages[first].axes.count("Z") :])
     count, rest = divmod(math.prod(main.shape), size)
     if rest or count < 1 or count % len(found):
         return None
@@ -137,6 +141,8 @@ def _choose(layout: _Layout, name: str) -> tuple[list[Plane], list[str]]:
     lengths = list(zip(layout.axes, layout.shape, strict=True))
     long = {axis for axis, length in lengths if length > 1}
     wanted = next((group for group in ("Z", "IQ", "T") if long & set(group)), "")
+    if long == {"C"} and max(layout.shape) > _CHANNELS:
+        wanted = "C"
     inner = [n for n, (axis, _) in enumerate(lengths) if axis in wanted]
     outer = [n for n in range(len(lengths)) if n not in inner]
     numbers = np.arange(math.prod(layout.shape)).reshape(layout.shape)
@@ -151,7 +157,8 @@ def _choose(layout: _Layout, name: str) -> tuple[list[Plane], list[str]]:
         planes.append(Plane(page, int(number) % layout.parts))
     others = [lengths[n] for n in outer]
     place = np.unravel_index(row, [length for _, length in others]) if others else ()
-    return planes, _note_axes(others, [int(n) for n in place], slices, len(planes), name)
+    notes = [f"{name} declares {slices} channels; they are taken as slices."] * (wanted == "C")
+    return planes, notes + _note_axes(others, [int(n) for n in place], slices, len(planes), name)
 
 
 def _note_axes(
@@ -214,10 +221,16 @@ def _note_others(pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
         # Pages may describe once more the pictures that follow the first one.
         if n not in used and not (layout.parts > 1 and start <= min(page.dataoffsets) < end)
     ]
+    further = 0
+    if first.subifds:  # levels of a pyramid; of a raw photograph's thumbnail the photograph
+        if _subfile(first):
+            further = len(first.subifds)
+        else:
+            rest += [_REDUCED] * len(first.subifds)
     masks = sum(bool(kind & _MASK) for kind in rest)
     copies = sum(kind == _REDUCED for kind in rest)
     counts = (
-        (len(rest) - masks - copies, "further picture", "further pictures"),
+        (len(rest) - masks - copies + further, "further picture", "further pictures"),
         (copies, "reduced copy", "reduced copies"),
         (masks, "transparency mask", "transparency masks"),
     )
