@@ -57,7 +57,8 @@ def _missing_of_jpeg(picture: PilImage.Image, content: bytes) -> int | None:
     # the data may be missing from a restart on.
     noise = np.random.default_rng(0).integers(0, 255, 512, np.uint8).tobytes()
     restarts = b"".join(noise + bytes((0xFF, 0xD0 + n)) for n in range(8))
-    longer = content[:end] + restarts + noise + b"\xff\xd9"
+    # A cut may leave the first byte of a pair, which would make a marker of what follows.
+    longer = content[:end].rstrip(b"\xff") + restarts + noise + b"\xff\xd9"
     try:
         with PilImage.open(io.BytesIO(longer), formats=("JPEG", "MPO")) as other:
             other.load()

@@ -33,13 +33,17 @@ _LIGHT, _STEP = 0.2, 2
 as what it hides. Darker lines are black themselves, and shadows that deepen inwards from the edge
 of a picture, as from 92 to 78 in ph2's IMD061, are no frames."""
 
+_FRAMED = 3
+"""Sides with a line that make a frame. Single light rows at one side are faults of scanning (ph2's
+IMD061 has one), and what is behind them is the picture."""
+
 _MARGIN = 0.01
 """Share of the long side within which corners and borders are judged behind a frame line, beside
 one pixel: resampling and JPEG mix the line with what it surrounds."""
 
 
 class _Lines(NamedTuple):
-    """How many rows and columns at each side are a frame line in front of something dark."""
+    """How many rows and columns at each side are a frame line."""
 
     top: int
     bottom: int
@@ -101,24 +105,20 @@ def _surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
 
 
 def _frame_lines(luminance: np.ndarray) -> _Lines:
-    """Even lines along the border, at least one of them light, in front of a dark corner.
-
-    Lines are peeled off whatever the picture's size; of a picture without them all are 0.
-    """
+    """Even, light lines along the border that hide a dark corner; all 0 without a frame."""
     short = min(luminance.shape)
     widest = min(max(_PIXELS, round(_WIDEST * short)), short // 8)
     bright = float(np.percentile(luminance, 80))
     sides = (luminance, luminance[::-1], luminance.T, luminance.T[::-1])
-    top, bottom, left, right = (_line_width(side[: widest + 1], bright) for side in sides)
-    keep = [False] * 4
-    for upper in (True, False):
-        for leftmost in (True, False):
-            rows, columns = (top if upper else bottom), (left if leftmost else right)
-            corner = luminance[:: 1 if upper else -1, :: 1 if leftmost else -1]
-            if (rows or columns) and _is_hidden(corner, rows, columns, bright):
-                keep[0 if upper else 1] = keep[2 if leftmost else 3] = True
-    widths = (top, bottom, left, right)
-    return _Lines(*(width if kept else 0 for width, kept in zip(widths, keep, strict=True)))
+    widths = [_line_width(side[: widest + 1], bright) for side in sides]
+    if sum(width > 0 for width in widths) < _FRAMED:
+        return _Lines(0, 0, 0, 0)
+    hidden = [
+        _is_hidden(luminance[::down, ::across], rows, columns, bright)
+        for down, rows in ((1, widths[0]), (-1, widths[1]))
+        for across, columns in ((1, widths[2]), (-1, widths[3]))
+    ]
+    return _Lines(*widths) if any(hidden) else _Lines(0, 0, 0, 0)
 
 
 def _line_width(rows: np.ndarray, bright: float) -> int:
