@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_source", "copy_elements"]
+__all__ = ["as_source"]
 
 _MAY_BE_BLANK = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
@@ -58,7 +58,7 @@ def as_source(data: Any) -> tuple[Any, list[str]]:
     Returns:
       The copy, and the names of elements whose values were not taken over.
     """
-    changed = copy_elements(data)
+    changed = _copy_elements(data)
     odd: list[str] = []
     for element in data:
         if element.tag.group not in _ADMINISTRATIVE and not element.tag.is_private:
@@ -80,7 +80,7 @@ def as_source(data: Any) -> tuple[Any, list[str]]:
     return changed, odd
 
 
-def copy_elements(data: Any) -> Any:
+def _copy_elements(data: Any) -> Any:
     """Copy a data set and its elements; their values are shared."""
     from pydicom import Dataset
 

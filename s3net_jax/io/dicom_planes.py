@@ -33,12 +33,12 @@ _GEOMETRY = (
 )
 
 
-def planes_as_images(volume: Volume, sources: list[Any]) -> list[Any]:
+def planes_as_images(volume: Volume, source: Any) -> list[Any]:
     """Describe every slice of ``volume`` as a single-frame image.
 
     Args:
       volume: a DICOM series.
-      sources: its data sets in the order of their first slices, each once.
+      source: a data set with the patient and study of the series.
 
     Raises:
       InputError: the slices cannot be placed in the patient.
@@ -46,21 +46,20 @@ def planes_as_images(volume: Volume, sources: list[Any]) -> list[Any]:
     from pydicom import Dataset
     from pydicom.uid import generate_uid
 
-    first = sources[0]
     is_placed = _check_placed(volume)
     # Anonymised files may lack it. The segments still refer to their images.
-    frame = first.get("FrameOfReferenceUID") or generate_uid()
+    frame = source.get("FrameOfReferenceUID") or generate_uid()
     axes, spacing = volume.planes[0].axes, volume.planes[0].spacing
     distance = None if len(volume.planes) < 2 else _distance(volume)
     images = []
     for n, (plane, data) in enumerate(zip(volume.planes, volume.origin, strict=True)):
         # Of the others highdicom reads nothing but identity and geometry.
-        image = _without_geometry(first) if n == 0 else Dataset()
+        image = _without_geometry(source) if n == 0 else Dataset()
         image.Rows, image.Columns = volume.shape[1], volume.shape[0]
         image.SOPClassUID = _CT if is_placed else _SECONDARY_CAPTURE
         image.SOPInstanceUID = f"{_STAND_IN}{n + 1}"
-        image.StudyInstanceUID = first.StudyInstanceUID
-        image.SeriesInstanceUID = first.SeriesInstanceUID
+        image.StudyInstanceUID = source.StudyInstanceUID
+        image.SeriesInstanceUID = source.SeriesInstanceUID
         if spacing is not None:
             image.PixelSpacing = _decimals(spacing)
             image.SliceThickness = _thickness(data, plane, distance)

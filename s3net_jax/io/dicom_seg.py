@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom_clean import as_source, copy_elements
+from s3net_jax.io.dicom_clean import as_source
 from s3net_jax.io.dicom_planes import describe_frame, planes_as_images, refer_to_sources
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
@@ -60,11 +60,11 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         )
         for number, n in enumerate(kept, 1)
     ]
-    sources, notes = _sources(volume)
+    source, notes = _source(volume)
     try:
         with quiet():
             result = hd.seg.Segmentation(
-                source_images=planes_as_images(volume, sources),
+                source_images=planes_as_images(volume, source),
                 pixel_array=pixels[..., kept],
                 segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=descriptions,
@@ -97,28 +97,18 @@ def _algorithm(hd: Any, codes: Any, version: str) -> Any:
     )
 
 
-def _sources(volume: Volume) -> tuple[list[Any], list[str]]:
-    """The data sets in the order of the slices, only one if it holds all frames, with blanks for
-    administrative elements that are missing or out of form; and notes on the latter."""
-    unique = list({id(data): data for data in volume.origin}.values())
-    for data in unique:
+def _source(volume: Volume) -> tuple[Any, list[str]]:
+    """Copy the first data set, which describes patient and study, with blanks for administrative
+    elements that are missing or out of form; and notes on the latter."""
+    for data in {id(data): data for data in volume.origin}.values():
         missing = [tag for tag in _REQUIRED if not data.get(tag)]
         if missing:
             raise InputError(
                 f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
             )
-    # Patient and study are taken from the first; of the others only where they are.
     with quiet():
-        first, odd = as_source(unique[0])
-    sources = [first, *map(copy_elements, unique[1:])]
-    for source in sources:
-        if "ImageOrientationPatient" in source:
-            # It may wobble within a volume; a segmentation has only one.
-            source.ImageOrientationPatient = first.ImageOrientationPatient
-        if "ImagePositionPatient" in source and not source.get("SliceThickness"):
-            assert volume.affine is not None
-            source.SliceThickness = f"{np.linalg.norm(volume.affine[:3, 2]):.8g}"
+        source, odd = as_source(volume.origin[0])
     if not odd:
-        return sources, []
+        return source, []
     note = f"{volume.name} has elements out of form, which are blank in its DICOM SEG: "
-    return sources, [f"{note}{', '.join(odd)}."]
+    return source, [f"{note}{', '.join(odd)}."]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.io.deep_colors import has_deep_colors
 from s3net_jax.io.errors import InputError, broken
 
 __all__ = ["MIN_SIDE", "Image", "from_array", "from_pil"]
@@ -66,7 +67,7 @@ def from_array(
     bool and uint8 are taken as they are, and so are floats in [0, 1]. Other integers, and
     floats outside [0, 1], are scaled so that their 0.5th and 99.5th percentiles (over all
     channels together) become 0 and 1, clipped; ``Image.window`` keeps the two. A fourth
-    channel is opacity, over white.
+    channel is opacity, over white; pixels that are fully transparent count for no percentile.
 
     With ``window``, values other than bool and uint8 are scaled by it instead.
 
@@ -95,13 +96,48 @@ def from_array(
     elif array.dtype == np.uint8:
         pixels = array
     elif array.ndim == 3 and array.shape[-1] == 4:
-        raise InputError(f"{name} has an opacity channel of dtype {mode}: only uint8 can.")
+        if array.dtype != np.uint16:
+            raise InputError(
+                f"{name} has an opacity channel of dtype {mode}: only uint8 and uint16 can."
+            )
+        return from_samples(array[..., :3], array[..., 3], name, window)
     else:
         pixels, used = scaled(array, name, window)
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         pixels = _over_white(PilImage.fromarray(pixels))
     size = array.shape[1], array.shape[0]
     return checked(Image(pixels, name, None, mode, size, used, _window_notes(name, window, used)))
+
+
+def from_samples(
+    values: np.ndarray, opacity: np.ndarray, name: str, window: tuple[float, float] | None = None
+) -> Image:
+    """An image out of numbers with opacity, over white; see :func:`from_array`.
+
+    Args:
+      values: (H, W) or (H, W, 3) uint8 or uint16.
+      opacity: (H, W) of the same dtype.
+      name: what messages call it.
+      window: the values that become 0 and 1, unless they are of 8 bits.
+    """
+    if values.dtype == np.uint8:
+        colors = values if values.ndim == 3 else np.repeat(values[..., None], 3, -1)
+        image = from_array(np.dstack([colors, opacity]), name, window)
+        pixels = image.pixels if values.ndim == 3 else image.pixels[..., 0]
+        return dataclasses.replace(image, pixels=pixels)
+    pixels, used = scaled(values, name, window, opacity > 0)
+    share = (opacity / np.float32(65535)).astype(np.float32)
+    share = share[..., None] if values.ndim == 3 else share
+    size, mode = (values.shape[1], values.shape[0]), values.dtype.name
+    return checked(Image(pixels * share + (1 - share), name, None, mode, size, used))
+
+
+def divided(values: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Unsigned colours that were multiplied by their opacity, as they were before."""
+    top = np.iinfo(values.dtype).max
+    share = np.maximum(opacity, 1) / top
+    share = share[..., None] if values.ndim == 3 else share
+    return np.minimum(np.round(values / share), top).astype(values.dtype)
 
 
 def _as_numpy(array: Any, name: str) -> np.ndarray:
@@ -134,11 +170,17 @@ def from_pil(
 ) -> Image:
     """An image out of a PIL image of any mode; see :func:`from_array` for 16 bits and floats.
 
-    Transparency is shown over white, as on paper.
+    Transparency is shown over white, as on paper. PIL has only 8 bits of each colour: where the
+    file has 16 a note says so, as far as that can still be told; its path gives all of them.
 
     Raises:
       InputError: as :func:`from_array`; a mode that has no colours to show; broken.
     """
+    notes: tuple[str, ...] = ()
+    if has_deep_colors(picture):
+        notes = (
+            f"{name} has 16 bits, of which PIL keeps 8: pass the file's path for all of them.",
+        )
     try:
         picture.load()
     except Exception as error:  # decoders raise whatever they like on broken data
@@ -147,18 +189,23 @@ def from_pil(
     if mode in ("I", "F") or mode.startswith("I;16"):
         image = from_array(np.asarray(picture), name, window)
         return dataclasses.replace(image, mode=mode, stored_size=size)
+    pixels = shown(picture, name)
+    notes += _window_notes(name, window, None)
+    return checked(Image(pixels, name, None, mode, size, None, notes))
+
+
+def shown(picture: PilImage.Image, name: str) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8 of a PIL image of 8 bits or less; raises :class:`InputError`."""
+    mode = picture.mode
     if mode in ("1", "L"):
-        pixels = np.asarray(picture.convert("L"))
-    elif picture.has_transparency_data:
+        return np.asarray(picture.convert("L"))
+    if picture.has_transparency_data:
         pixels = _over_white(picture)
-        if mode in ("LA", "La"):
-            pixels = pixels[..., 0]
-    else:
-        try:
-            pixels = np.asarray(_to_rgb(picture))
-        except ValueError:
-            raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
-    return checked(Image(pixels, name, None, mode, size, None, _window_notes(name, window, None)))
+        return pixels[..., 0] if mode in ("LA", "La") else pixels
+    try:
+        return np.asarray(_to_rgb(picture))
+    except ValueError:
+        raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
 
 
 def _window_notes(name: str, window: Any, used: Any) -> tuple[str, ...]:
@@ -186,9 +233,13 @@ def _over_white(picture: PilImage.Image) -> np.ndarray:
 
 
 def scaled(
-    array: np.ndarray, name: str, window: tuple[float, float] | None = None
+    array: np.ndarray,
+    name: str,
+    window: tuple[float, float] | None = None,
+    counted: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """float32 in [0, 1], and the window if the values had to be scaled."""
+    """float32 in [0, 1], and the window if the values had to be scaled: by the percentiles of all
+    values, or of those where ``counted``."""
     if array.dtype.kind not in "ui":
         wrong = array.size - int(np.count_nonzero(np.isfinite(array)))
         if wrong:
@@ -199,7 +250,7 @@ def scaled(
         return _through(array, *window), window
     if array.dtype.kind not in "ui" and low >= 0 and high <= 1:
         return array.astype(np.float32), None
-    flat = array.reshape(-1)
+    flat = (array if counted is None or not counted.any() else array[counted]).reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float64)
     inner = np.percentile(sample, _WINDOW) if sample.size else (low, high)
     if inner[1] > inner[0]:  # else nearly all is one value: keep the few others

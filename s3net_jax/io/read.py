@@ -9,13 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 
+from s3net_jax.io.complete import note_missing_rows
+from s3net_jax.io.deep_colors import has_deep_colors, read_samples
 from s3net_jax.io.errors import InputError, broken
-from s3net_jax.io.image import Image, from_array, from_pil, turned_round
+from s3net_jax.io.image import Image, divided, from_array, from_pil, from_samples, turned_round
+from s3net_jax.io.pnm import Header, read_header, read_numbers
 from s3net_jax.io.quiet import quiet
-from s3net_jax.io.tiff import deep_pages, describe, left_out, pages_of, samples_of, white_is_zero
+from s3net_jax.io.tiff import (
+    Contents,
+    Page,
+    describe,
+    left_out,
+    read_contents,
+    read_planes,
+    samples_of,
+    white_is_zero,
+)
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
@@ -32,14 +45,15 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     """The image in a file, as a person sees it.
 
     EXIF's rotation is applied; palettes, CMYK and 1-bit become RGB or grey; transparency is
-    shown over white. 8 bits stay 8 bits. Grey of more bits, signed or floating point, and TIFF
-    colour of such kinds, are scaled between their 0.5th and 99.5th percentiles (floats in [0, 1]
-    stay as they are); 16-bit colour keeps its upper 8 bits. Of several pages or frames, and of
-    TIFF channels that are no colours, the first is read, and a note says so.
+    shown over white. 8 bits stay 8 bits. Grey and colours of more bits, signed or floating point,
+    are scaled as :func:`.from_array` scales the same numbers: between their 0.5th and 99.5th
+    percentiles, over all channels together (floats in [0, 1] stay as they are). Of several pages
+    or frames, and of TIFF channels that are no colours, the first is read, and a note says so. A
+    note also names what else a TIFF file holds, and pixels that the file promises but lacks.
 
     Args:
       path: a file.
-      window: the values shown as black and as white, of grey images of more than 8 bits.
+      window: the values shown as black and as white, of images of more than 8 bits.
 
     Raises:
       InputError: missing, unreadable, empty, broken, not an image, over 100 million pixels,
@@ -49,13 +63,16 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     name = str(path)
     check_file(path)
     try:
-        deep = _deep(path, name, window)
-        if deep is not None:
-            return deep
+        contents = read_contents(path)
+        if contents is not None and contents.pages[0] is not None:
+            return _deep(path, contents, contents.pages[0], name, window)
+        header = read_header(path)
+        if header is not None:
+            return _numbers(path, header, name, window)
         with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise _too_large(name, picture.size)
-            return _decoded(picture, path, name, window)
+            return _decoded(picture, path, contents, name, window)
     except InputError:
         raise
     except (PilImage.DecompressionBombError, PilImage.DecompressionBombWarning):
@@ -105,24 +122,63 @@ def pixel_limit() -> Iterator[None]:
 
 
 def _decoded(
-    picture: PilImage.Image, path: Path, name: str, window: tuple[float, float] | None
+    picture: PilImage.Image,
+    path: Path,
+    contents: Contents | None,
+    name: str,
+    window: tuple[float, float] | None,
 ) -> Image:
-    notes = []
-    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
-    if frames > 1:
-        kind = "pages" if picture.format == "TIFF" else "frames"
-        notes.append(_first_alone(name, frames, kind))
-        picture.seek(0)
+    notes, page = [], 0
+    if contents is None:
+        frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+        notes += _note_first(name, frames, "frames")
+        if frames > 1:
+            picture.seek(0)
+    else:
+        page = contents.planes[0].page
+        notes += [*_note_first(name, len(contents.planes), "pages"), *contents.notes]
+        if page:
+            picture.seek(page)
     stored_size = picture.size
+    if stored_size[0] * stored_size[1] > MAX_PIXELS:
+        raise _too_large(name, stored_size)
     inverted = white_is_zero(picture)
     notes += left_out(samples_of(picture), len(picture.getbands()), name)
+    deep = read_samples(path, FORMATS, page) if has_deep_colors(picture) else None
+    if deep is not None:
+        notes += note_missing_rows(picture, path, name)
+        image = _of_samples(deep.values, deep.opacity, deep.premultiplied, name, window)
+        return _finished(image, path, stored_size, notes, inverted)
     picture.load()
+    notes += note_missing_rows(picture, path, name)
     try:
         picture = ImageOps.exif_transpose(picture)
     except Exception:  # broken metadata must not lose a sound image
         notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
     image = from_pil(picture, name, window)
     return _finished(image, path, stored_size, notes, inverted)
+
+
+def _of_samples(
+    values: np.ndarray,
+    opacity: np.ndarray | None,
+    premultiplied: bool,
+    name: str,
+    window: tuple[float, float] | None,
+) -> Image:
+    if opacity is None:
+        return from_array(values, name, window)
+    return from_samples(
+        divided(values, opacity) if premultiplied else values, opacity, name, window
+    )
+
+
+def _numbers(path: Path, header: Header, name: str, window: tuple[float, float] | None) -> Image:
+    """A PNM file of more than 8 bits."""
+    if header.size[0] * header.size[1] > MAX_PIXELS:
+        raise _too_large(name, header.size)
+    image = from_array(read_numbers(path, header), name, window)
+    return _finished(image, path, header.size, [], False)
 
 
 def _finished(
@@ -142,24 +198,25 @@ def _finished(
     )
 
 
-def _deep(path: Path, name: str, window: tuple[float, float] | None) -> Image | None:
+def _deep(
+    path: Path, contents: Contents, page: Page, name: str, window: tuple[float, float] | None
+) -> Image:
     """The first page of a TIFF file that PIL would not read well."""
-    pages = pages_of(path)
-    page = pages[0] if pages else None
-    if page is None:
-        return None
     size = page.shape[1], page.shape[0]
     if size[0] * size[1] > MAX_PIXELS:
         raise _too_large(name, size)
-    notes = [_first_alone(name, len(pages), "pages")] if len(pages) > 1 else []
+    notes = [*_note_first(name, len(contents.planes), "pages"), *contents.notes]
     notes += left_out(page.samples, page.bands, name)
-    image = from_array(deep_pages(path, [page])[0], name, window)
+    pixels, opacity = read_planes(path, contents, [0])[0], None
+    if page.opacity:
+        opacity, pixels = pixels[..., -1], pixels[..., 0 if page.colors == 1 else slice(3)]
+    image = _of_samples(pixels, opacity, page.premultiplied, name, window)
     image = dataclasses.replace(image, mode=page.mode)
     return _finished(image, path, size, notes, page.white_is_zero)
 
 
-def _first_alone(name: str, count: int, kind: str) -> str:
-    return f"{name} has {count} {kind}; only the first is segmented."
+def _note_first(name: str, count: int, kind: str) -> list[str]:
+    return [f"{name} has {count} {kind}; only the first is segmented."] if count > 1 else []
 
 
 def _too_large(name: str, size: tuple[int, int] | None = None) -> InputError:

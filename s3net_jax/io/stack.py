@@ -7,39 +7,50 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as PilImage
-from PIL import ImageSequence
 
+from s3net_jax.io.deep_colors import has_deep_colors, read_samples
 from s3net_jax.io.errors import InputError, broken
+from s3net_jax.io.image import shown
 from s3net_jax.io.read import check_file, pixel_limit
 from s3net_jax.io.resolution import Resolution, describe_stack
-from s3net_jax.io.tiff import Page, deep_pages, left_out, pages_of, samples_of, white_is_zero
+from s3net_jax.io.tiff import (
+    Contents,
+    Page,
+    left_out,
+    read_contents,
+    read_planes,
+    samples_of,
+    white_is_zero,
+)
 from s3net_jax.io.volume import Volume, check_size
 from s3net_jax.io.write import replacing
 
 __all__ = ["is_stack", "read_stack", "write_stack"]
 
-_MODES = {"1", "L", "RGB", "I", "F", "I;16", "I;16B", "I;16L"}
-
 
 def is_stack(path: Path) -> bool:
-    """Whether ``path`` is a TIFF file of several pages, all of one size and kind."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return False
+    """Whether ``path`` is a TIFF file of several slices (:func:`.select_planes`), all of one size
+    and kind."""
     try:
-        pages = pages_of(path)
-        if pages and pages[0] is not None:
-            return len(pages) > 1 and len({page and page.kind for page in pages}) == 1
+        contents = read_contents(path)
+        if contents is None or len(contents.planes) < 2:
+            return False
+        if contents.pages[0] is not None:
+            return len({page and page.kind for page in contents.pages}) == 1
+        if any(contents.pages):
+            return False
         with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
-            if getattr(picture, "n_frames", 1) < 2:
-                return False
-            kinds = {(page.size, page.mode) for page in ImageSequence.Iterator(picture)}
-            return len(kinds) == 1 and next(iter(kinds))[1] in _MODES
+            kinds = set()
+            for plane in contents.planes:
+                picture.seek(plane.page)
+                kinds.add((picture.size, picture.mode))
+            return len(kinds) == 1
     except Exception:  # reading says what is wrong
         return False
 
 
 def read_stack(path: Path) -> Volume:
-    """All pages: voxels (pages, H, W) or (pages, H, W, 3).
+    """All slices: voxels (slices, H, W) or (slices, H, W, 3).
 
     Raises:
       InputError: missing, broken, too large, NaN or infinity.
@@ -47,11 +58,14 @@ def read_stack(path: Path) -> Volume:
     check_file(path)
     name = str(path)
     try:
-        pages = [page for page in pages_of(path) if page is not None]
-        if pages:
-            voxels, inverted, notes = _deep(path, pages, name)
+        contents = read_contents(path)
+        if contents is None:
+            raise InputError(f"{name} is not a TIFF file, where a stack is expected.")
+        page = contents.pages[0]
+        if page is not None:
+            voxels, inverted, notes = _deep(path, contents, page, name)
         else:
-            voxels, inverted, notes = _of_pil(path, name)
+            voxels, inverted, notes = _of_pil(path, contents, name)
     except InputError:
         raise
     except MemoryError:
@@ -60,32 +74,51 @@ def read_stack(path: Path) -> Volume:
         raise broken(name, error) from error
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         raise InputError(f"{name} has NaN or infinite values: replace them by numbers first.")
-    return Volume(voxels, None, name, path, "stack", notes=tuple(notes), white_is_zero=inverted)
+    notes = (*contents.notes, *notes)
+    return Volume(voxels, None, name, path, "stack", notes=notes, white_is_zero=inverted)
 
 
-def _deep(path: Path, pages: list[Page], name: str) -> tuple[np.ndarray, bool, list[str]]:
-    check_size(name, (len(pages), *pages[0].shape))
-    notes = left_out(pages[0].samples, pages[0].bands, name)
-    return deep_pages(path, pages), pages[0].white_is_zero, notes
+def _deep(
+    path: Path, contents: Contents, page: Page, name: str
+) -> tuple[np.ndarray, bool, list[str]]:
+    count = len(contents.planes)
+    check_size(name, (count, *page.shape))
+    notes = left_out(page.samples, page.bands, name)
+    voxels = read_planes(path, contents, range(count))
+    if page.opacity:
+        notes.append(f"{name} has opacity, which is ignored in a stack.")
+        voxels = voxels[..., 0] if page.colors == 1 else voxels[..., :3]
+    return voxels, page.white_is_zero, notes
 
 
-def _of_pil(path: Path, name: str) -> tuple[np.ndarray, bool, list[str]]:
+def _of_pil(path: Path, contents: Contents, name: str) -> tuple[np.ndarray, bool, list[str]]:
     with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
-        count = int(getattr(picture, "n_frames", 1))
-        check_size(name, (count, picture.height, picture.width))
-        inverted = white_is_zero(picture)
-        notes = left_out(samples_of(picture), len(picture.getbands()), name)
-        first = _page(picture)
-        voxels = np.empty((count, *first.shape), first.dtype)
-        for number in range(count):
-            picture.seek(number)
-            voxels[number] = _page(picture)
+        count = len(contents.planes)
+        voxels, inverted, notes = None, False, []
+        for number, plane in enumerate(contents.planes):
+            picture.seek(plane.page)
+            if number == 0:
+                check_size(name, (count, picture.height, picture.width))
+                inverted = white_is_zero(picture)
+                notes = left_out(samples_of(picture), len(picture.getbands()), name)
+            page = _page(picture, path, plane.page, name)
+            if voxels is None:
+                voxels = np.empty((count, *page.shape), page.dtype)
+            voxels[number] = page
+    assert voxels is not None
     return voxels, inverted, notes
 
 
-def _page(picture: PilImage.Image) -> np.ndarray:
-    array = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
-    return array.astype(array.dtype.newbyteorder("="))
+def _page(picture: PilImage.Image, path: Path, number: int, name: str) -> np.ndarray:
+    if has_deep_colors(picture):
+        samples = read_samples(path, ("TIFF",), number)
+        assert samples is not None
+        return samples.values
+    picture.load()
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
+        array = np.asarray(picture)
+        return array.astype(array.dtype.newbyteorder("="))
+    return shown(picture, name)
 
 
 def write_stack(path: Path, values: np.ndarray, resolution: Resolution | None = None) -> None:

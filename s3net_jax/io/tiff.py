@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +15,26 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.quiet import quiet
+from s3net_jax.io.tiff_axes import Plane, select_planes
 
 if TYPE_CHECKING:
     import tifffile
 
 __all__ = [
+    "Contents",
     "Page",
-    "deep_pages",
     "describe",
+    "is_tiff",
     "left_out",
-    "pages_of",
+    "read_contents",
+    "read_planes",
     "samples_of",
     "white_is_zero",
 ]
 
 _MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OPACITY, _PREMULTIPLIED = 2, 1  # values of the tag ExtraSamples
 
 
 @dataclass(frozen=True)
@@ -36,28 +42,31 @@ class Page:
     """What the numbers of a page are.
 
     Attributes:
-      index: in its file.
       shape: (H, W) as stored, before the orientation.
-      samples: numbers a pixel, of which ``colors`` (1 or 3) are grey or RGB.
-      dtype: of the numbers, with the file's byte order.
+      samples: numbers stored for each pixel.
+      colors: 1 (grey) or 3 (RGB) numbers that are read.
+      dtype: of the stored numbers, with the file's byte order.
+      palette: whether the numbers are entries of a palette.
       white_is_zero: whether grey falls from white.
-      opacity: whether an 8-bit fourth sample is opacity.
+      opacity: whether a further sample, after the colours, is opacity.
+      premultiplied: whether the colours have been multiplied by it.
       orientation: 1 to 8, as in EXIF.
     """
 
-    index: int
     shape: tuple[int, int]
     samples: int
     colors: int
     dtype: np.dtype[Any]
+    palette: bool
     white_is_zero: bool
     opacity: bool
+    premultiplied: bool
     orientation: int
 
     @property
     def bands(self) -> int:
         """Samples that are read."""
-        return self.colors + self.opacity
+        return 1 if self.palette else self.colors + self.opacity
 
     @property
     def mode(self) -> str:
@@ -67,36 +76,90 @@ class Page:
     @property
     def kind(self) -> tuple[Any, ...]:
         """Equal for pages that can be one stack."""
-        return self.shape, self.samples, self.colors, self.dtype, self.white_is_zero, self.opacity
+        return (
+            self.shape,
+            self.samples,
+            self.colors,
+            self.dtype,
+            self.palette,
+            self.white_is_zero,
+            self.opacity,
+            self.orientation > 4,
+        )
 
 
-def pages_of(path: Path) -> list[Page | None]:
-    """Every page of a file; None for one that is PIL's, no pages for a file that is no TIFF.
+@dataclass(frozen=True)
+class Contents:
+    """The pictures of a file that are segmented.
+
+    Attributes:
+      planes: where they are.
+      pages: what each is; None for one that PIL reads as well.
+      parts: pictures that follow each page.
+      notes: sentences on what the file holds besides.
+    """
+
+    planes: tuple[Plane, ...]
+    pages: tuple[Page | None, ...]
+    parts: int
+    notes: tuple[str, ...]
+
+
+def read_contents(path: Path) -> Contents | None:
+    """What a TIFF file holds; None of other files.
 
     Raises:
       InputError: a page whose numbers PIL would change, in a compression that is not read here.
       Exception: whatever broken data leads to.
     """
-    if not _is_tiff(path):
-        return []
+    if not is_tiff(path):
+        return None
+    name = str(path)
     with _opened(path) as file:
-        pages: dict[int, Page | None] = {}
+        pages: dict[int, Any] = {}
         for page in file.pages:
             if page.offset in pages:
                 raise ValueError("its pages go round in a circle")
-            pages[page.offset] = _page(page, len(pages), str(path))
+            pages[page.offset] = page
         _check_end(file)
-    return list(pages.values())
+        stored = list(pages.values())
+        with _opened(path, alone=True) as other:  # reading series changes a file's pages
+            chosen = select_planes(other, stored, name)
+        # PIL has only the first of several pictures behind a page, and stops at a mask.
+        plain = chosen.parts == 1 and not any(page.photometric == 4 for page in stored)
+        read = {n: _page(stored[n], plain, name) for n in {p.page for p in chosen.planes}}
+    found = tuple(read[plane.page] for plane in chosen.planes)
+    return Contents(chosen.planes, found, chosen.parts, chosen.notes)
 
 
-def deep_pages(path: Path, pages: list[Page]) -> np.ndarray:
-    """(pages, H, W) or (pages, H, W, 3 or 4), upright, in the machine's byte order.
+def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.ndarray:
+    """Some planes of a file whose pages are not PIL's.
 
-    Numbers are as stored, but 16-bit colour keeps its upper 8 bits, as it does through PIL.
+    Returns:
+      (planes, H, W), or (planes, H, W, bands) of colours or with opacity, as stored, upright, in
+      the machine's byte order.
     """
     size = path.stat().st_size
+    result, volumes = None, {}
     with _opened(path) as file:
-        return np.stack([_pixels(file.pages[page.index], page, size) for page in pages])
+        for place, number in enumerate(numbers):
+            plane, page = contents.planes[number], contents.pages[number]
+            assert page is not None
+            stored: Any = file.pages[plane.page]
+            if stored.axes.startswith("Z"):
+                if plane.page not in volumes:
+                    volumes = {plane.page: _whole(stored, size)}
+                pixels = volumes[plane.page][plane.part]
+            elif contents.parts > 1:
+                pixels = _part(file, stored, plane, size)
+            else:
+                pixels = _whole(stored, size)
+            pixels = _finished(pixels, stored, page)
+            if result is None:
+                result = np.empty((len(numbers), *pixels.shape), pixels.dtype)
+            result[place] = pixels
+    assert result is not None
+    return result
 
 
 def left_out(samples: int, bands: int, name: str) -> list[str]:
@@ -123,7 +186,7 @@ def white_is_zero(picture: Any) -> bool:
 def describe(path: Path) -> str | None:
     """What the first page of a TIFF file holds, as far as its tags say; None of other files."""
     try:
-        if not _is_tiff(path):
+        if not is_tiff(path):
             return None
         with _opened(path) as file:
             page: Any = file.pages[0]
@@ -138,13 +201,23 @@ def describe(path: Path) -> str | None:
         return None
 
 
-def _is_tiff(path: Path) -> bool:
+def is_tiff(path: Path) -> bool:
+    """Whether a file begins as TIFF or BigTIFF does."""
     with path.open("rb") as file:
         return file.read(4) in _MAGIC
 
 
+class _Alone(io.BufferedReader):
+    """A file that has no place on the disk, as far as tifffile can tell."""
+
+    def fileno(self) -> int:
+        raise OSError("a stream")
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+def _opened(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
+    """``alone``: as a stream, from which tifffile opens no other files, whatever the metadata (OME
+    names files anywhere on the disk) ask for."""
     import tifffile
 
     log = logging.getLogger("tifffile")  # is told of everything that it makes the best of
@@ -152,7 +225,11 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
         level = log.level
         log.setLevel(logging.CRITICAL + 1)
         try:
-            with tifffile.TiffFile(path) as file:
+            if not alone:
+                with tifffile.TiffFile(path) as file:
+                    yield file
+                return
+            with path.open("rb") as raw, tifffile.TiffFile(_Alone(raw), name=path.name) as file:
                 yield file
         finally:
             log.setLevel(level)
@@ -168,30 +245,53 @@ def _check_end(file: tifffile.TiffFile) -> None:
         raise ValueError("its pages end early")
 
 
-def _page(page: Any, index: int, name: str) -> Page | None:
+def _page(page: Any, plain: bool, name: str) -> Page | None:
+    """What tifffile is to read; None for what PIL reads as well, or nobody.
+
+    Args:
+      page: a tifffile.TiffPage.
+      plain: whether PIL finds the page and all of it.
+      name: what errors call the file.
+    """
     samples, bits = int(page.samplesperpixel), int(page.bitspersample)
-    photometric, separate = int(page.photometric), page.axes == "SYX"
-    if photometric not in (0, 1, 2) or page.dtype is None or page.axes not in ("YX", "YXS", "SYX"):
+    photometric, separate = int(page.photometric), page.axes.endswith("SYX")
+    if photometric not in (0, 1, 2, 3) or page.dtype is None:
+        return None
+    if page.axes.removeprefix("Z") not in ("YX", "YXS", "SYX"):
         return None
     dtype = np.dtype(f"{page.parent.byteorder}{page.dtype.kind}{page.dtype.itemsize}")
-    if dtype.kind not in "uif" or 8 * dtype.itemsize != bits:
+    palette = photometric == 3
+    if dtype.kind not in "uif" or not (8 * dtype.itemsize == bits or _is_unpacked(page, dtype)):
         return None
-    if dtype.kind == "u" and not separate and (bits == 8 or (bits == 16 and photometric == 2)):
+    if palette and (dtype.kind != "u" or bits > 16 or page.colormap is None or samples != 1):
+        return None
+    if dtype.kind == "u" and not separate and bits == 8 and plain:
         return None  # PIL reads them well
     if not _can_be_decoded(page):
-        _check_pil(dtype, page.compression, name)
+        _check_pil(dtype, page.compression, separate, name)
         return None
-    colors = 3 if samples >= 3 and (photometric == 2 or samples == 3) else 1
+    colors = 3 if palette or (samples >= 3 and (photometric == 2 or samples == 3)) else 1
+    # Bits of opacity are told from those of another channel by the tag alone.
+    extra = tuple(page.extrasamples)[:1] if samples == colors + 1 and dtype.kind == "u" else ()
     orientation = page.tags.get("Orientation")
     return Page(
-        index,
         (int(page.imagelength), int(page.imagewidth)),
         samples,
         colors,
         dtype,
+        palette,
         photometric == 0,
-        dtype.kind == "u" and bits == 8 and samples == 4 and tuple(page.extrasamples) == (2,),
+        extra in ((_OPACITY,), (_PREMULTIPLIED,)) and dtype.itemsize <= 2,
+        extra == (_PREMULTIPLIED,),
         1 if orientation is None else int(orientation.value),
+    )
+
+
+def _is_unpacked(page: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of 9 to 15 bits, packed, can be decoded: only imagecodecs can."""
+    bits = int(page.bitspersample)
+    return (
+        dtype.kind == "u" and 8 < bits < 8 * dtype.itemsize and find_spec("imagecodecs") is not None
     )
 
 
@@ -205,11 +305,11 @@ def _can_be_decoded(page: Any) -> bool:
         return False
 
 
-def _check_pil(dtype: np.dtype[Any], compression: Any, name: str) -> None:
-    """PIL opens a few kinds of numbers as others, or with their bytes swapped."""
+def _check_pil(dtype: np.dtype[Any], compression: Any, separate: bool, name: str) -> None:
+    """PIL opens a few kinds of numbers as others, with their bytes swapped, or in 8 bits."""
     kind = dtype.kind + str(dtype.itemsize)
     swapped = dtype.str.startswith(">") and kind in ("i2", "i4", "f4")
-    if swapped or kind in ("i1", "u4"):
+    if swapped or kind in ("i1", "u4") or (separate and dtype.itemsize > 1):
         raise InputError(
             f"{name} is a TIFF of {dtype.name} numbers whose compression, {_name(compression)}, is "
             "not read: save it uncompressed or with deflate, or pip install imagecodecs."
@@ -220,21 +320,37 @@ def _name(compression: Any) -> str:
     return str(getattr(compression, "name", compression))
 
 
-def _pixels(stored: Any, page: Page, size: int) -> np.ndarray:
-    claimed, compressed = stored.nbytes, int(stored.compression) != 1
+def _finished(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:
+    """(H, W), or (H, W, bands) of colours or with opacity."""
+    if stored.axes.endswith("SYX"):
+        pixels = np.moveaxis(pixels, 0, -1)
+    pixels = pixels.reshape(*page.shape, page.samples)[..., : page.bands]
+    pixels = _upright(pixels.astype(page.dtype.newbyteorder("="), copy=False), page.orientation)
+    if page.palette:
+        return (np.moveaxis(stored.colormap, 0, -1)[pixels[..., 0]] >> 8).astype(np.uint8)
+    return pixels[..., 0] if page.bands == 1 else pixels
+
+
+def _part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) -> np.ndarray:
+    """One of several pictures without compression that follow one another."""
+    start = min(stored.dataoffsets) + plane.part * stored.nbytes
+    if not stored.is_contiguous or start + stored.nbytes > size:
+        raise ValueError("its pixels end early")
+    file.filehandle.seek(start)
+    dtype = np.dtype(f"{file.byteorder}{stored.dtype.kind}{stored.dtype.itemsize}")
+    content = file.filehandle.read(stored.nbytes)
+    return np.frombuffer(content, dtype).reshape(stored.shape)
+
+
+def _whole(stored: Any, size: int) -> np.ndarray:
+    compressed = int(stored.compression) != 1
+    claimed = stored.nbytes * int(stored.bitspersample) // (8 * stored.dtype.itemsize)
     if claimed > size * (_MAX_RATIO if compressed else 1):
         raise ValueError(f"it claims {claimed:,} bytes of pixels, the file has {size:,}")
     pieces = zip(stored.dataoffsets, stored.databytecounts, strict=True)
     if any(offset + count > size for offset, count in pieces):
         raise ValueError("its pixels end early")
-    pixels = stored.asarray()
-    if stored.axes == "SYX":
-        pixels = np.moveaxis(pixels, 0, -1)
-    pixels = pixels.reshape(*page.shape, page.samples)[..., : page.bands]
-    pixels = _upright(pixels.astype(page.dtype.newbyteorder("="), copy=False), page.orientation)
-    if page.colors == 1:
-        return pixels[..., 0]
-    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+    return stored.asarray()
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.auto import Splits, candidates
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.shapes import central_parts, every
-from s3net_jax.masks.vignette import vignette
+from s3net_jax.masks.vignette import resized_vignette
 
 __all__ = ["Proposal", "best_proposal"]
 
@@ -61,7 +61,7 @@ def best_proposal(
     first = every(label_maps[0], step)
     size = (first.shape[1], first.shape[0])
     small = np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX))
-    outside, pixels = vignette(small), small.astype(np.float32) / 255
+    outside, pixels = resized_vignette(image, small), small.astype(np.float32) / 255
     luminance, splits = pixels @ LUMA, Splits(pixels)
 
     def groups(labels: np.ndarray) -> list[bytes]:

@@ -1,0 +1,139 @@
+"""Whether a JPEG or PNG file holds the pixels that its head promises: decoders fill in the rest."""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+
+__all__ = ["note_missing_rows"]
+
+# A marker that ends the coded data of a JPEG scan; 0, restarts and fill bytes don't.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_END = 0xD9
+_ROWS = 256  # compared together, so that the comparison needs little memory
+_CHUNK = 1 << 20  # bytes that are inflated together
+# Samples of a pixel of each PNG colour type.
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# First column and row of each of Adam7's passes, and their steps.
+_ADAM7 = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+)  # fmt: skip
+
+
+def note_missing_rows(picture: PilImage.Image, path: Path, name: str) -> list[str]:
+    """A note if the file's data end before the picture does, though the file has an end.
+
+    Args:
+      picture: the decoded picture, as PIL opened it.
+      path: its file.
+      name: what the note calls it.
+    """
+    if picture.format in ("JPEG", "MPO"):
+        row = _missing_of_jpeg(picture, path.read_bytes())
+    elif picture.format == "PNG":
+        row = _missing_of_png(path)
+    else:
+        return []
+    if row is None:
+        return []
+    return [
+        f"{name} is incomplete: its data end in row {row + 1} of {picture.height}, and what is "
+        "missing is filled in; copy or export the file again."
+    ]
+
+
+def _missing_of_jpeg(picture: PilImage.Image, content: bytes) -> int | None:
+    """The first row that is missing. A decoder leaves alone what follows the last pixel: where
+    further data in front of the end marker change the picture, pixels were missing."""
+    end = _end_of_jpeg(content)
+    if end is None:
+        return None
+    # Bytes without 0xFF, coefficients to any Huffman table; and each restart marker in turn, since
+    # the data may be missing from a restart on.
+    noise = np.random.default_rng(0).integers(0, 255, 512, np.uint8).tobytes()
+    restarts = b"".join(noise + bytes((0xFF, 0xD0 + n)) for n in range(8))
+    # A cut may leave the first byte of a pair, which would make a marker of what follows.
+    longer = content[:end].rstrip(b"\xff") + restarts + noise + b"\xff\xd9"
+    try:
+        with PilImage.open(io.BytesIO(longer), formats=("JPEG", "MPO")) as other:
+            other.load()
+            for top in range(0, picture.height, _ROWS):
+                box = (0, top, picture.width, min(top + _ROWS, picture.height))
+                one, two = np.asarray(picture.crop(box)), np.asarray(other.crop(box))
+                differs = (one != two).reshape(len(one), -1).any(1)
+                if differs.any():
+                    return top + int(differs.argmax())
+    except Exception:  # what the further data made of it; the picture itself is decoded
+        pass
+    return None
+
+
+def _end_of_jpeg(content: bytes) -> int | None:
+    """Where the end marker of the first picture is."""
+    place = 2
+    while place + 4 <= len(content):
+        found = _MARKER.search(content, place)
+        if found is None:
+            return None
+        marker, place = content[found.start() + 1], found.start()
+        if marker == _END:
+            return place
+        length = int.from_bytes(content[place + 2 : place + 4], "big")
+        place += 2 + length
+    return None
+
+
+def _missing_of_png(path: Path) -> int | None:
+    """The first row for which there are no data; of an interlaced picture that of its last pass
+    that is there."""
+    lengths = None
+    inflate, found = zlib.decompressobj(), 0
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind == b"IHDR":
+                lengths = _png_rows(file.read(length))
+            elif kind == b"IDAT" and lengths is not None:
+                found += _inflated(file.read(length), inflate, lengths[-1][1] - found)
+                if found >= lengths[-1][1]:
+                    return None
+            elif kind == b"IEND":
+                break
+            else:
+                file.seek(length, 1)
+            file.seek(4, 1)
+    return next((row for row, end in lengths or [] if end > found), None)
+
+
+def _inflated(data: bytes, inflate: zlib._Decompress, wanted: int) -> int:
+    """How many bytes ``data`` unpacks to, counted up to ``wanted``."""
+    found = 0
+    try:
+        while data and found < wanted:
+            found += len(inflate.decompress(data, _CHUNK))
+            data = inflate.unconsumed_tail
+    except zlib.error:  # PIL decides what is broken
+        return wanted
+    return found
+
+
+def _png_rows(head: bytes) -> list[tuple[int, int]]:
+    """Rows in the order of the data, each with the bytes up to its end."""
+    width, height = (int.from_bytes(head[n : n + 4], "big") for n in (0, 4))
+    bits = head[8] * _SAMPLES.get(head[9], 1)
+    passes = _ADAM7 if head[12] else ((0, 0, 1, 1),)
+    rows, total = [], 0
+    for left, top, across, down in passes:
+        columns = -(-(width - left) // across)
+        if columns < 1:
+            continue
+        for row in range(top, height, down):
+            total += 1 + (columns * bits + 7) // 8  # the filter's byte first
+            rows.append((row, total))
+    return rows

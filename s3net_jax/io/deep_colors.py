@@ -1,0 +1,117 @@
+"""16-bit colours of PNG and TIFF files, of which PIL keeps the upper 8 bits."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageOps
+
+__all__ = ["Samples", "has_deep_colors", "read_samples"]
+
+_NATIVE = {"little": "L", "big": "B"}[sys.byteorder]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A picture's numbers, upright.
+
+    Attributes:
+      values: (H, W) or (H, W, 3) uint16.
+      opacity: (H, W) uint16, or None.
+      premultiplied: whether the values have been multiplied by it.
+      stored_size: (width, height) in the file, before EXIF's rotation.
+    """
+
+    values: np.ndarray
+    opacity: np.ndarray | None
+    premultiplied: bool
+    stored_size: tuple[int, int]
+
+
+def has_deep_colors(picture: PilImage.Image) -> bool:
+    """Whether a PIL image that is not decoded yet has 16-bit colours, or 16-bit grey with opacity
+    or with one transparent grey."""
+    return _raw_mode(picture) is not None or _is_keyed_grey(picture)
+
+
+def read_samples(path: Path, formats: tuple[str, ...], page: int = 0) -> Samples | None:
+    """What :func:`has_deep_colors` speaks of, in all its bits; None of other pictures.
+
+    Raises:
+      Exception: whatever PIL raises on broken data.
+    """
+    with PilImage.open(path, formats=formats) as picture:
+        if page:
+            picture.seek(page)
+        raw, size, key = _raw_mode(picture), picture.size, picture.info.get("transparency")
+        if raw is None and not _is_keyed_grey(picture):
+            return None
+        premultiplied = raw is not None and raw.startswith("RGBa")
+        if raw is None:
+            values = _upright(picture).astype(np.uint16)
+    if raw is not None:
+        values = _both_bytes(path, formats, page, raw)
+    bands = 1 if values.ndim == 2 else values.shape[-1]
+    if bands in (2, 4):
+        colors = values[..., 0] if bands == 2 else values[..., :3]
+        return Samples(colors, values[..., -1], premultiplied, size)
+    opacity = None
+    if isinstance(key, (int, tuple)):  # one colour is transparent
+        other = values != np.array(key, np.int64)
+        opacity = (other if bands == 1 else other.any(-1)).astype(np.uint16) * np.uint16(65535)
+    return Samples(values, opacity, False, size)
+
+
+def _is_keyed_grey(picture: PilImage.Image) -> bool:
+    return picture.mode.startswith("I;16") and isinstance(picture.info.get("transparency"), int)
+
+
+def _raw_mode(picture: PilImage.Image) -> str | None:
+    """How the bytes of the picture lie, if PIL would drop every second one."""
+    modes = {_of_tile(tile.args) for tile in getattr(picture, "tile", [])}
+    mode = modes.pop() if len(modes) == 1 else None
+    return mode if mode and re.fullmatch(r"(RGB[AaX]?;16[BLN])|(LA;16B)", mode) else None
+
+
+def _of_tile(args: Any) -> str:
+    return str(args[0] if isinstance(args, tuple) and args else args)
+
+
+def _both_bytes(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
+    """(H, W, bands) uint16. PIL takes the upper byte of each number by the order of bytes that it
+    is given: with the other order it takes the lower one."""
+    if raw == "LA;16B":  # four bytes, as RGBA has
+        four = _decoded(path, formats, page, "RGBA").astype(np.uint16)
+        return four[..., ::2] << 8 | four[..., 1::2]
+    kind, order = raw.split(";16")
+    order = _NATIVE if order == "N" else order
+    kind = "RGBA" if kind == "RGBa" else kind  # else PIL would divide by the opacity in 8 bits
+    upper = _decoded(path, formats, page, f"{kind};16{order}").astype(np.uint16)
+    lower = _decoded(path, formats, page, f"{kind};16{'L' if order == 'B' else 'B'}")
+    return upper << 8 | lower
+
+
+def _decoded(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
+    with PilImage.open(path, formats=formats) as picture:
+        if page:
+            picture.seek(page)
+        tiles = []
+        for tile in picture.tile:  # pyright: ignore[reportAttributeAccessIssue]
+            args = (raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw
+            tiles.append(tile._replace(args=args))
+        picture.tile = tiles  # pyright: ignore[reportAttributeAccessIssue]
+        return _upright(picture)
+
+
+def _upright(picture: PilImage.Image) -> np.ndarray:
+    picture.load()
+    with contextlib.suppress(Exception):  # broken metadata must not lose a sound image
+        picture = ImageOps.exif_transpose(picture)
+    return np.asarray(picture)
