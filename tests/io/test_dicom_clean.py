@@ -146,7 +146,7 @@ def test_a_thickness_that_is_missing(tmp_path: Path) -> None:
     assert float(measures.SliceThickness) == 2.5
 
 
-@pytest.mark.parametrize("tag", ["FrameOfReferenceUID", "StudyInstanceUID", "PixelSpacing"])
+@pytest.mark.parametrize("tag", ["SOPInstanceUID", "StudyInstanceUID", "PixelSpacing"])
 def test_what_places_the_segments_must_be_there(tag: str, tmp_path: Path) -> None:
     volume = read_dicom(odd_series(tmp_path, **{tag: None}))
     with pytest.raises(InputError, match=r"^No DICOM SEG of "):
