@@ -3,7 +3,7 @@
 nibabel refuses, or turns into NaN, some fields that the reference implementation repairs: a
 quaternion that rounding made longer than 1, numbers that are not finite, dimensions of 0. A file
 with such a field is sound to everybody else, so the fields are repaired in the same way here. What
-is written keeps them as they were (see :func:`geometry_fields`).
+is written keeps those that readers take in different ways (see :func:`geometry_fields`).
 """
 
 from __future__ import annotations
@@ -49,11 +49,16 @@ def load_nifti(path: Path) -> Any:
 
 
 def geometry_fields(image: Any) -> dict[str, np.ndarray]:
-    """Read the fields of a header that say where the voxels lie, exactly as they are stored."""
+    """Read the fields of a header that say where the voxels lie, for the results.
+
+    They are as stored, so that a reader which takes one in its own way (a negative spacing, an
+    unknown code) takes it alike in input and result; but what nibabel would not read is repaired.
+    """
     files = image.file_map
     with files.get("header", files["image"]).get_prepare_fileobj("rb") as file:
         block = file.read(image.header.template_dtype.itemsize)
     header = type(image.header)(block, None, False)
+    _repair_numbers(header)
     return {name: header[name].copy() for name in _GEOMETRY}
 
 
@@ -151,13 +156,25 @@ class _Repaired:
         return tuple(check for check in checks if check.__name__ != "_chk_offset")
 
 
-def _repair(header: Any) -> None:
+def _repair_numbers(header: Any) -> None:
+    """What is not finite becomes 0, a spacing of 0 becomes 1, a quaternion at most 1 long."""
     for name in _GEOMETRY:
         if header[name].dtype.kind == "f":
             header[name] = np.where(np.isfinite(header[name]), header[name], 0)
     pixdim = header["pixdim"].copy()
-    pixdim[0] = -1 if pixdim[0] < 0 else 1
     pixdim[1:] = np.where(pixdim[1:] == 0, 1, pixdim[1:])
+    header["pixdim"] = pixdim
+    quaternion = np.array([header[f"quatern_{letter}"] for letter in "bcd"], np.float64)
+    length = np.linalg.norm(quaternion)
+    if length > 1:
+        for letter, value in zip("bcd", quaternion / length, strict=True):
+            header[f"quatern_{letter}"] = value
+
+
+def _repair(header: Any) -> None:
+    _repair_numbers(header)
+    pixdim = header["pixdim"].copy()
+    pixdim[0] = -1 if pixdim[0] < 0 else 1
     header["pixdim"] = pixdim
     for name in ("qform_code", "sform_code"):  # any positive code means that the form is there
         code = int(header[name])
@@ -167,10 +184,5 @@ def _repair(header: Any) -> None:
         used = slice(2, int(dim[0]) + 1)
         dim[used] = np.where(dim[used] < 1, 1, dim[used])
         header["dim"] = dim
-    quaternion = np.array([header[f"quatern_{letter}"] for letter in "bcd"], np.float64)
-    length = np.linalg.norm(quaternion)
-    if length > 1:
-        for letter, value in zip("bcd", quaternion / length, strict=True):
-            header[f"quatern_{letter}"] = value
     if not np.isfinite(header["scl_inter"]):
         header["scl_inter"] = 0

@@ -393,14 +393,18 @@ def check_same(before: Path, after: Path, values: bool = False) -> None:
         np.testing.assert_array_equal(nib.load(before).affine, nib.load(after).affine)
         return
     one, other = sitk.ReadImage(str(before)), sitk.ReadImage(str(after))
-    for name in ("GetSize", "GetOrigin", "GetSpacing", "GetDirection"):
+    for name in ("GetSize", "GetOrigin", "GetSpacing"):
         assert getattr(one, name)() == getattr(other, name)(), name
+    # A quaternion that was too long is stored in float32 again.
+    np.testing.assert_allclose(one.GetDirection(), other.GetDirection(), atol=1e-6)
+    result = nib.load(after)
+    assert np.isfinite(result.affine).all(), "nibabel reads every result"
     try:
         source = nib.load(before)
     except (ValueError, nib.spatialimages.HeaderDataError):  # nibabel doesn't read all of them
         return
-    result = nib.load(after)
-    np.testing.assert_array_equal(source.affine, result.affine)
+    if np.isfinite(source.affine).all():
+        np.testing.assert_array_equal(source.affine, result.affine)
     if values:
         np.testing.assert_array_equal(np.asarray(source.dataobj), np.asarray(result.dataobj))
         np.testing.assert_array_equal(*map(sitk.GetArrayFromImage, (one, other)))
