@@ -296,3 +296,17 @@ def test_a_short_pnm_is_broken(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.ppm").write_bytes(content)
     with pytest.raises(InputError, match="broken or cut off"):
         read(tmp_path / "a.ppm")
+
+
+def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    encoded = {
+        "a JPEG 2000 picture": imagecodecs.jpeg2k_encode(EIGHT.copy(), codecformat="jp2"),
+        "a JPEG XL": imagecodecs.jpegxl_encode(EIGHT.copy()),
+        "a JPEG of 12 bits": imagecodecs.jpeg_encode(RGB.copy(), bitspersample=12),
+        "a HEIC picture": b"\0\0\0\x18ftypheic" + bytes(99),
+    }
+    for words, content in encoded.items():
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"is not an image that can be read.*{words}"):
+            read(path)
