@@ -133,7 +133,8 @@ def _check_pil(dtype: np.dtype[Any], compression: Any, separate: bool, name: str
     if swapped or kind in ("i1", "u4") or (separate and dtype.itemsize > 1):
         raise InputError(
             f"{name} is a TIFF of {dtype.name} numbers whose compression, "
-            f"{compression_name(compression)}, is not read: save it uncompressed or with deflate, or pip install imagecodecs."
+            f"{compression_name(compression)}, is not read: save it uncompressed or with "
+            "deflate, or pip install imagecodecs."
         )
 
 
