@@ -18,6 +18,7 @@ from s3net_jax.io.nifti import is_nifti
 from s3net_jax.io.nifti_header import load_nifti
 from s3net_jax.io.read import FORMATS, broken, check_file, pixel_limit
 from s3net_jax.io.stack import is_stack
+from s3net_jax.io.tiff import is_tiff
 
 __all__ = ["check_all", "check_truths", "grid_of_image", "read_truth"]
 
@@ -119,6 +120,8 @@ def grid_of_image(pair: Pair) -> Grid | None:
 def _shape_of_picture(path: Path) -> tuple[int, int]:
     """(H, W), from the file's head if EXIF does not turn the picture."""
     try:
+        if is_tiff(path):  # the first page may be a thumbnail
+            return read(path).shape
         with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             if picture.getexif().get(_ORIENTATION, 1) == 1:
                 return picture.height, picture.width

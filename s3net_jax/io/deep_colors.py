@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps
 
-__all__ = ["Samples", "has_deep_colors", "read_samples"]
+__all__ = ["Samples", "has_deep_colors", "loses_bits", "read_samples"]
 
 _NATIVE = {"little": "L", "big": "B"}[sys.byteorder]
 
@@ -38,7 +38,12 @@ class Samples:
 def has_deep_colors(picture: PilImage.Image) -> bool:
     """Whether a PIL image that is not decoded yet has 16-bit colours, or 16-bit grey with opacity
     or with one transparent grey."""
-    return _raw_mode(picture) is not None or _is_keyed_grey(picture)
+    return loses_bits(picture) or _is_keyed_grey(picture)
+
+
+def loses_bits(picture: PilImage.Image) -> bool:
+    """Whether PIL will drop the lower bytes of a picture that is not decoded yet."""
+    return _raw_mode(picture) is not None
 
 
 def read_samples(path: Path, formats: tuple[str, ...], page: int = 0) -> Samples | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.io.deep_colors import has_deep_colors
+from s3net_jax.io.deep_colors import loses_bits
 from s3net_jax.io.errors import InputError, broken
 
 __all__ = ["MIN_SIDE", "Image", "from_array", "from_pil"]
@@ -177,7 +177,7 @@ def from_pil(
       InputError: as :func:`from_array`; a mode that has no colours to show; broken.
     """
     notes: tuple[str, ...] = ()
-    if has_deep_colors(picture):
+    if loses_bits(picture):
         notes = (
             f"{name} has 16 bits, of which PIL keeps 8: pass the file's path for all of them.",
         )

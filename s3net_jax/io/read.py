@@ -35,6 +35,20 @@ __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
 """PIL's names of the formats that are opened; nothing else is tried."""
 
+_HEAD = 1 << 16  # bytes in which a JPEG's frame header is, behind EXIF of full length as a rule
+# Formats that are not read: the first bytes, their place, and what messages say.
+_FOREIGN = (
+    (b"ftyphei", 4, "a HEIC picture"),
+    (b"ftypmif1", 4, "a HEIF picture"),
+    (b"ftypavi", 4, "an AVIF picture"),
+    (b"\0\0\0\x0cjP  ", 0, "a JPEG 2000 picture"),
+    (b"\xff\x4f\xff\x51", 0, "a JPEG 2000 codestream"),
+    (b"\0\0\0\x0cJXL ", 0, "a JPEG XL picture"),
+    (b"\xff\x0a", 0, "a JPEG XL codestream"),
+    (b"8BPS", 0, "a Photoshop document"),
+    (b"v/1\x01", 0, "an OpenEXR picture"),
+)
+
 _COMMAND = ", of which the command segments slices"
 
 MAX_PIXELS = 100_000_000
@@ -229,17 +243,33 @@ def _too_large(name: str, size: tuple[int, int] | None = None) -> InputError:
 
 def _hint(path: Path) -> str:
     with path.open("rb") as file:
-        head = file.read(348)
+        head = file.read(_HEAD)
     if head.startswith(b"%PDF"):
         return " (this is a PDF)"
     if head[128:132] == b"DICM":
         return f" (this is a DICOM file{_COMMAND})"
+    for magic, place, kind in _FOREIGN:
+        if head.startswith(magic, place):
+            return f" (this is {kind})"
+    if _bits_of_jpeg(head) not in (0, 8):
+        return f" (this is a JPEG of {_bits_of_jpeg(head)} bits)"
     if head[:2] == b"\x1f\x8b":
         if path.name.lower().endswith(".nii.gz"):
             return f" (this is a NIfTI volume{_COMMAND})"
         return " (this is a gzip archive)"
     if head[344:347] in (b"n+1", b"ni1"):
         return f" (this is a NIfTI volume{_COMMAND})"
+    head = head[:348]
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
         return " (this is text)"
     return ""
+
+
+def _bits_of_jpeg(head: bytes) -> int:
+    """The precision that a JPEG's frame header states, or 0."""
+    place = 2 if head.startswith(b"\xff\xd8\xff") else len(head)
+    while place + 5 <= len(head) and head[place] == 0xFF:
+        if 0xC0 <= head[place + 1] <= 0xCF and head[place + 1] not in (0xC4, 0xC8, 0xCC):
+            return head[place + 4]
+        place += 2 + int.from_bytes(head[place + 2 : place + 4], "big")
+    return 0

@@ -7,15 +7,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s3net_jax.io.errors import InputError
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.tiff_axes import Plane, select_planes
+from s3net_jax.io.tiff_page import Page, compression_name, describe_page
 
 if TYPE_CHECKING:
     import tifffile
@@ -34,58 +33,6 @@ __all__ = [
 
 _MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_OPACITY, _PREMULTIPLIED = 2, 1  # values of the tag ExtraSamples
-
-
-@dataclass(frozen=True)
-class Page:
-    """What the numbers of a page are.
-
-    Attributes:
-      shape: (H, W) as stored, before the orientation.
-      samples: numbers stored for each pixel.
-      colors: 1 (grey) or 3 (RGB) numbers that are read.
-      dtype: of the stored numbers, with the file's byte order.
-      palette: whether the numbers are entries of a palette.
-      white_is_zero: whether grey falls from white.
-      opacity: whether a further sample, after the colours, is opacity.
-      premultiplied: whether the colours have been multiplied by it.
-      orientation: 1 to 8, as in EXIF.
-    """
-
-    shape: tuple[int, int]
-    samples: int
-    colors: int
-    dtype: np.dtype[Any]
-    palette: bool
-    white_is_zero: bool
-    opacity: bool
-    premultiplied: bool
-    orientation: int
-
-    @property
-    def bands(self) -> int:
-        """Samples that are read."""
-        return 1 if self.palette else self.colors + self.opacity
-
-    @property
-    def mode(self) -> str:
-        """What the numbers are."""
-        return self.dtype.newbyteorder("=").name
-
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """Equal for pages that can be one stack."""
-        return (
-            self.shape,
-            self.samples,
-            self.colors,
-            self.dtype,
-            self.palette,
-            self.white_is_zero,
-            self.opacity,
-            self.orientation > 4,
-        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +74,7 @@ def read_contents(path: Path) -> Contents | None:
             chosen = select_planes(other, stored, name)
         # PIL has only the first of several pictures behind a page, and stops at a mask.
         plain = chosen.parts == 1 and not any(page.photometric == 4 for page in stored)
-        read = {n: _page(stored[n], plain, name) for n in {p.page for p in chosen.planes}}
+        read = {n: describe_page(stored[n], plain, name) for n in {p.page for p in chosen.planes}}
     found = tuple(read[plane.page] for plane in chosen.planes)
     return Contents(chosen.planes, found, chosen.parts, chosen.notes)
 
@@ -195,7 +142,7 @@ def describe(path: Path) -> str | None:
             channels = "1 channel" if samples == 1 else f"{samples} channels"
             return (
                 f"{channels} of {page.bitspersample}-bit {kind}numbers, "
-                f"compression {_name(page.compression)}"
+                f"compression {compression_name(page.compression)}"
             )
     except Exception:
         return None
@@ -243,81 +190,6 @@ def _check_end(file: tifffile.TiffFile) -> None:
     order = "little" if file.byteorder == "<" else "big"
     if int.from_bytes(handle.read(file.tiff.offsetsize), order) >= handle.size:
         raise ValueError("its pages end early")
-
-
-def _page(page: Any, plain: bool, name: str) -> Page | None:
-    """What tifffile is to read; None for what PIL reads as well, or nobody.
-
-    Args:
-      page: a tifffile.TiffPage.
-      plain: whether PIL finds the page and all of it.
-      name: what errors call the file.
-    """
-    samples, bits = int(page.samplesperpixel), int(page.bitspersample)
-    photometric, separate = int(page.photometric), page.axes.endswith("SYX")
-    if photometric not in (0, 1, 2, 3) or page.dtype is None:
-        return None
-    if page.axes.removeprefix("Z") not in ("YX", "YXS", "SYX"):
-        return None
-    dtype = np.dtype(f"{page.parent.byteorder}{page.dtype.kind}{page.dtype.itemsize}")
-    palette = photometric == 3
-    if dtype.kind not in "uif" or not (8 * dtype.itemsize == bits or _is_unpacked(page, dtype)):
-        return None
-    if palette and (dtype.kind != "u" or bits > 16 or page.colormap is None or samples != 1):
-        return None
-    if dtype.kind == "u" and not separate and bits == 8 and plain:
-        return None  # PIL reads them well
-    if not _can_be_decoded(page):
-        _check_pil(dtype, page.compression, separate, name)
-        return None
-    colors = 3 if palette or (samples >= 3 and (photometric == 2 or samples == 3)) else 1
-    # Bits of opacity are told from those of another channel by the tag alone.
-    extra = tuple(page.extrasamples)[:1] if samples == colors + 1 and dtype.kind == "u" else ()
-    orientation = page.tags.get("Orientation")
-    return Page(
-        (int(page.imagelength), int(page.imagewidth)),
-        samples,
-        colors,
-        dtype,
-        palette,
-        photometric == 0,
-        extra in ((_OPACITY,), (_PREMULTIPLIED,)) and dtype.itemsize <= 2,
-        extra == (_PREMULTIPLIED,),
-        1 if orientation is None else int(orientation.value),
-    )
-
-
-def _is_unpacked(page: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether numbers of 9 to 15 bits, packed, can be decoded: only imagecodecs can."""
-    bits = int(page.bitspersample)
-    return (
-        dtype.kind == "u" and 8 < bits < 8 * dtype.itemsize and find_spec("imagecodecs") is not None
-    )
-
-
-def _can_be_decoded(page: Any) -> bool:
-    """Whether tifffile does it: without imagecodecs there are compressions that it does not."""
-    from tifffile import TIFF
-
-    try:
-        return page.compression in TIFF.DECOMPRESSORS and page.predictor in TIFF.UNPREDICTORS
-    except KeyError:
-        return False
-
-
-def _check_pil(dtype: np.dtype[Any], compression: Any, separate: bool, name: str) -> None:
-    """PIL opens a few kinds of numbers as others, with their bytes swapped, or in 8 bits."""
-    kind = dtype.kind + str(dtype.itemsize)
-    swapped = dtype.str.startswith(">") and kind in ("i2", "i4", "f4")
-    if swapped or kind in ("i1", "u4") or (separate and dtype.itemsize > 1):
-        raise InputError(
-            f"{name} is a TIFF of {dtype.name} numbers whose compression, {_name(compression)}, is "
-            "not read: save it uncompressed or with deflate, or pip install imagecodecs."
-        )
-
-
-def _name(compression: Any) -> str:
-    return str(getattr(compression, "name", compression))
 
 
 def _finished(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:

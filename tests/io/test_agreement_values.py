@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image as PilImage
 
-from s3net_jax.io import InputError, as_image, from_array, read, read_stack, tiff
+from s3net_jax.io import InputError, as_image, from_array, read, read_stack, tiff_page
 
 cv2 = pytest.importorskip("cv2")
 imagecodecs = pytest.importorskip("imagecodecs")
@@ -199,7 +199,7 @@ def test_without_imagecodecs_pillow_gives_all_bits(
     expected = from_array(RGB).pixels
     for write in [*cases, tiffs(RGB, compression="lzw", tile=(16, 32), predictor=True)]:
         write(tmp_path / "a.tif")
-        monkeypatch.setattr(tiff, "_can_be_decoded", lambda page: False)
+        monkeypatch.setattr(tiff_page, "_can_be_decoded", lambda page: False)
         np.testing.assert_array_equal(read(tmp_path / "a.tif").pixels, expected)
     tifffile.imwrite(tmp_path / "b.tif", np.stack([RGB] * 2), compression="lzw", photometric="rgb")
     np.testing.assert_array_equal(read_stack(tmp_path / "b.tif").voxels, [RGB, RGB])
@@ -296,3 +296,17 @@ def test_a_short_pnm_is_broken(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.ppm").write_bytes(content)
     with pytest.raises(InputError, match="broken or cut off"):
         read(tmp_path / "a.ppm")
+
+
+def test_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    encoded = {
+        "a JPEG 2000 picture": imagecodecs.jpeg2k_encode(EIGHT.copy(), codecformat="jp2"),
+        "a JPEG XL": imagecodecs.jpegxl_encode(EIGHT.copy()),
+        "a JPEG of 12 bits": imagecodecs.jpeg_encode(RGB.copy(), bitspersample=12),
+        "a HEIC picture": b"\0\0\0\x18ftypheic" + bytes(99),
+    }
+    for words, content in encoded.items():
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"is not an image that can be read.*{words}"):
+            read(path)
