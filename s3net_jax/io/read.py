@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.image import Image, from_array, from_pil, turned_round
+from s3net_jax.io.limits import Limits, check_bytes, check_pixels, stored_bytes
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.tiff import deep_pages, describe, left_out, pages_of, samples_of, white_is_zero
 
@@ -24,8 +24,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
 
 _COMMAND = ", of which the command segments slices"
 
-MAX_PIXELS = 100_000_000
-"""Largest image that is opened: a small file can claim a size that fills any memory."""
+MAX_PIXELS = Limits().max_pixels
+"""Largest image that is opened by default (see :mod:`.limits`)."""
 
 
 def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None) -> Image:
@@ -53,13 +53,10 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
         if deep is not None:
             return deep
         with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise _too_large(name, picture.size)
+            check_picture(picture, path)
             return _decoded(picture, path, name, window)
     except InputError:
         raise
-    except (PilImage.DecompressionBombError, PilImage.DecompressionBombWarning):
-        raise _too_large(name) from None
     except UnidentifiedImageError:
         tiff = describe(path)
         if tiff is not None:
@@ -93,15 +90,31 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def pixel_limit() -> Iterator[None]:
-    """PIL's own limit set to ours while a file is opened, and put back."""
-    with quiet():  # on odd metadata; what matters raises
-        warnings.simplefilter("error", PilImage.DecompressionBombWarning)
+    """Suspend PIL's own limit while a file is opened; call :func:`check_picture` in its place."""
+    with quiet():  # on odd metadata
         before = PilImage.MAX_IMAGE_PIXELS
-        PilImage.MAX_IMAGE_PIXELS = MAX_PIXELS
+        PilImage.MAX_IMAGE_PIXELS = None  # check_picture counts, and says what to do
         try:
             yield
         finally:
             PilImage.MAX_IMAGE_PIXELS = before
+
+
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+_DEEP = 8  # of "I" and "F": the numbers as an array, and scaled as float32
+_WEBP = 12  # two canvases and a frame in RGBA beside PIL's own
+_PROGRESSIVE = 6  # coefficients of three components in 16 bits
+
+
+def check_picture(picture: PilImage.Image, path: Path) -> None:
+    """Raise :class:`InputError` for an opened picture whose decoding would exceed the limits."""
+    check_pixels(str(path), *picture.size)
+    kind = "I;16" if picture.mode.startswith("I;16") else picture.mode
+    each = _BYTES.get(kind, 4)
+    each += {"I": _DEEP, "F": _DEEP, "I;16": 6}.get(kind, 0)
+    each += _WEBP if picture.format == "WEBP" else 0
+    each += _PROGRESSIVE if picture.info.get("progressive") else 0
+    check_bytes(str(path), each * picture.width * picture.height, stored_bytes(path))
 
 
 def _decoded(
@@ -118,7 +131,7 @@ def _decoded(
     notes += left_out(samples_of(picture), len(picture.getbands()), name)
     picture.load()
     try:
-        picture = ImageOps.exif_transpose(picture)
+        ImageOps.exif_transpose(picture, in_place=True)  # a copy would be held beside it
     except Exception:  # broken metadata must not lose a sound image
         notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
     image = from_pil(picture, name, window)
@@ -149,8 +162,7 @@ def _deep(path: Path, name: str, window: tuple[float, float] | None) -> Image | 
     if page is None:
         return None
     size = page.shape[1], page.shape[0]
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(name, size)
+    check_pixels(name, *size)
     notes = [_first_alone(name, len(pages), "pages")] if len(pages) > 1 else []
     notes += left_out(page.samples, page.bands, name)
     image = from_array(deep_pages(path, [page])[0], name, window)
@@ -160,14 +172,6 @@ def _deep(path: Path, name: str, window: tuple[float, float] | None) -> Image | 
 
 def _first_alone(name: str, count: int, kind: str) -> str:
     return f"{name} has {count} {kind}; only the first is segmented."
-
-
-def _too_large(name: str, size: tuple[int, int] | None = None) -> InputError:
-    what = f"is {size[0]}×{size[1]} pixels" if size else "claims a size"
-    return InputError(
-        f"{name} {what}, above the limit of {MAX_PIXELS // 1_000_000} million pixels: "
-        "shrink or crop it first."
-    )
 
 
 def _hint(path: Path) -> str:

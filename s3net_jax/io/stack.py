@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from PIL import Image as PilImage
 from PIL import ImageSequence
 
 from s3net_jax.io.errors import InputError, broken
-from s3net_jax.io.read import check_file, pixel_limit
+from s3net_jax.io.limits import check_bytes, stored_bytes
+from s3net_jax.io.read import check_file, check_picture, pixel_limit
 from s3net_jax.io.tiff import Page, deep_pages, left_out, pages_of, samples_of, white_is_zero
 from s3net_jax.io.volume import Volume, check_size
 from s3net_jax.io.write import replacing
@@ -69,8 +71,14 @@ def _deep(path: Path, pages: list[Page], name: str) -> tuple[np.ndarray, bool, l
 
 def _of_pil(path: Path, name: str) -> tuple[np.ndarray, bool, list[str]]:
     with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
+        check_picture(picture, path)
         count = int(getattr(picture, "n_frames", 1))
-        check_size(name, (count, picture.height, picture.width))
+        shape = count, picture.height, picture.width
+        check_size(name, shape)
+        # Stored and scaled numbers, or the three bytes of a colour.
+        check_bytes(
+            name, (8 if picture.mode[0] in "IF" else 4) * math.prod(shape), stored_bytes(path)
+        )
         inverted = white_is_zero(picture)
         notes = left_out(samples_of(picture), len(picture.getbands()), name)
         first = _page(picture)

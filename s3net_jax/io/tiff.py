@@ -13,6 +13,7 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.quiet import quiet
+from s3net_jax.io.tiff_limits import check_directories, check_page, read_page
 
 if TYPE_CHECKING:
     import tifffile
@@ -79,6 +80,7 @@ def pages_of(path: Path) -> list[Page | None]:
     """
     if not _is_tiff(path):
         return []
+    check_directories(path)
     with _opened(path) as file:
         pages: dict[int, Page | None] = {}
         for page in file.pages:
@@ -94,9 +96,10 @@ def deep_pages(path: Path, pages: list[Page]) -> np.ndarray:
 
     Numbers are as stored, but 16-bit colour keeps its upper 8 bits, as it does through PIL.
     """
-    size = path.stat().st_size
+    size, name = path.stat().st_size, str(path)
     with _opened(path) as file:
-        return np.stack([_pixels(file.pages[page.index], page, size) for page in pages])
+        check_page(file.pages[pages[0].index], name, path, len(pages))
+        return np.stack([_pixels(file.pages[page.index], page, size, name) for page in pages])
 
 
 def left_out(samples: int, bands: int, name: str) -> list[str]:
@@ -220,14 +223,14 @@ def _name(compression: Any) -> str:
     return str(getattr(compression, "name", compression))
 
 
-def _pixels(stored: Any, page: Page, size: int) -> np.ndarray:
+def _pixels(stored: Any, page: Page, size: int, name: str) -> np.ndarray:
     claimed, compressed = stored.nbytes, int(stored.compression) != 1
     if claimed > size * (_MAX_RATIO if compressed else 1):
         raise ValueError(f"it claims {claimed:,} bytes of pixels, the file has {size:,}")
     pieces = zip(stored.dataoffsets, stored.databytecounts, strict=True)
     if any(offset + count > size for offset, count in pieces):
         raise ValueError("its pixels end early")
-    pixels = stored.asarray()
+    pixels = read_page(stored, name)
     if stored.axes == "SYX":
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(*page.shape, page.samples)[..., : page.bands]

@@ -10,11 +10,12 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.image import MIN_SIDE
+from s3net_jax.io.limits import Limits, current_limits
 
 __all__ = ["MAX_VOXELS", "Axis", "SliceView", "Volume", "check_size"]
 
-MAX_VOXELS = 500_000_000
-"""Largest volume that is opened: a small file can claim a size that fills any memory."""
+MAX_VOXELS = Limits().max_voxels
+"""Largest volume that is opened by default (see :mod:`.limits`)."""
 
 Axis = Literal["auto", "axial", "coronal", "sagittal"]
 _THICK = 1.25  # times the other spacings: slices this far apart were acquired as slices
@@ -141,8 +142,10 @@ def check_size(name: str, shape: tuple[int, ...]) -> None:
     text = "×".join(str(int(side)) for side in shape)
     if any(side < 1 for side in shape):
         raise InputError(f"{name} is {text} voxels: there is nothing in it.")
-    if count > MAX_VOXELS:
+    limit = current_limits().max_voxels
+    if count > limit:
+        amount = f"{limit // 10**6:,} million" if limit % 10**6 == 0 else f"{limit:,}"
         raise InputError(
-            f"{name} is {text} voxels, above the limit of {MAX_VOXELS // 1_000_000} million: "
-            "crop or resample it first."
+            f"{name} is {text} voxels, above the limit of {amount}: crop or resample it first, or "
+            "raise the limit (--max-pixels, or s3net_jax.io.limits(max_pixels=...))."
         )
