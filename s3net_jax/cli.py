@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import AbstractContextManager, nullcontext
 
 from s3net_jax.arguments import UsageError, parse
 from s3net_jax.attended import WORKER, attended, count_of, seed_of
@@ -45,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         args = parse(argv)
         args.own_process = own_process
         _set_up_jax(use_cache=not getattr(args, "no_cache", False))
-        code = _COMMANDS[args.command](args)
+        with _limited(args):
+            code = _COMMANDS[args.command](args)
         sys.stdout.flush()
         return code
     except SystemExit as error:  # --help and --version
@@ -69,6 +71,17 @@ def main(argv: list[str] | None = None) -> int:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _limited(args: argparse.Namespace) -> AbstractContextManager[object]:
+    """The limits on what files unpack to, as far as ``args`` change them."""
+    names = ("max_pixels", "max_bytes", "max_pages")
+    given = {n: getattr(args, n) for n in names if getattr(args, n, None) is not None}
+    if not given:
+        return nullcontext()
+    from s3net_jax.io import limits, parse_size
+
+    return limits(**{n: parse_size(v, f"--{n.replace('_', '-')}") for n, v in given.items()})
 
 
 def _terminate(*_: object) -> None:

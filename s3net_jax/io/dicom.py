@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.io.dicom_geometry import Frame, frames_of, functional, place
+from s3net_jax.io.dicom_stream import check_frames, read_data_set
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
@@ -53,7 +54,7 @@ def _series_key(path: Path) -> Any:
         import pydicom
 
         with quiet():
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+            data = read_data_set(pydicom, path, stop_before_pixels=True, specific_tags=list(_TAGS))
             if "Rows" not in data:
                 return path
             orientation = data.get("ImageOrientationPatient") or ()
@@ -115,7 +116,8 @@ def _read_file(pydicom: Any, path: Path) -> list[Frame]:
     name = str(path)
     try:
         with quiet():
-            data = pydicom.dcmread(path, force=path.suffix.lower() in (".dcm", ".dicom", ".ima"))
+            forced = path.suffix.lower() in (".dcm", ".dicom", ".ima")
+            data = read_data_set(pydicom, path, force=forced)
             _drop_unreadable(data)
             if (
                 not any(tag in data for tag in _PIXELS)
@@ -128,6 +130,7 @@ def _read_file(pydicom: Any, path: Path) -> list[Frame]:
             count = int(data.get("NumberOfFrames") or 1)
             check_size(name, (int(data.Columns), int(data.Rows), count))
             _check_decoder(pydicom, data, name)
+            check_frames(pydicom, data, path)
             pixels = _pixels(data)
             if pixels.ndim == (2 if int(data.get("SamplesPerPixel", 1)) == 1 else 3):
                 pixels = pixels[None]
@@ -162,7 +165,10 @@ def _pixels(data: Any) -> np.ndarray:
         return _to_8_bits(stored)
     pixels = np.asarray(_rescaled(stored, data, apply_rescale), np.float32)
     if not np.isfinite(pixels).all():
-        raise ValueError("its rescaled values are not finite")
+        raise InputError(
+            f"{data.filename} has values that are NaN, infinite or beyond ±3.4e38, the range of "
+            "float32, after its rescale slope and intercept: repair or divide them first."
+        )
     padding = data.get("PixelPaddingValue")
     if padding is not None:
         low, high = sorted((int(padding), int(data.get("PixelPaddingRangeLimit", padding))))

@@ -11,6 +11,12 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
+from s3net_jax.io.nifti_voxels import (
+    check_header,
+    check_memory,
+    read_first_volume,
+    scale_voxels,
+)
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
@@ -19,7 +25,6 @@ from s3net_jax.io.write import replacing
 __all__ = ["NIFTI_SUFFIXES", "is_nifti", "read_nifti", "write_nifti"]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
-_SLACK = 1 << 22
 _MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
 
 
@@ -45,6 +50,7 @@ def read_nifti(path: Path) -> Volume:
     nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
     try:
         with quiet():
+            check_header(path)
             image = nib.load(path)
             if not isinstance(image, (nib.Nifti1Pair, nib.Nifti2Pair)):
                 raise InputError(f"{name} is not a NIfTI file: convert it first.")
@@ -64,26 +70,22 @@ def _volume(nib: Any, image: Any, path: Path, name: str) -> Volume:
     stored = image.get_data_dtype()
     needed = int(np.prod(shape, dtype=np.int64)) * stored.itemsize
     _check_stored(image, path, name, needed)
+    check_memory(image, path, name)
     if stored.names not in (None, ("R", "G", "B")) or stored.kind == "c":
         raise InputError(f"{name} holds voxels of the type {stored}: grey values or RGB can be.")
-    array = image.dataobj
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) > 3:
         notes.append(f"{name} holds {np.prod(shape[3:])} volumes; only the first is segmented.")
-    voxels = np.asanyarray(
-        array[(..., *(0,) * (len(image.shape) - 3))] if len(image.shape) > 3 else array
-    )
-    voxels = voxels.reshape(*voxels.shape, *(1,) * (3 - voxels.ndim)) if voxels.ndim < 3 else voxels
+    voxels = read_first_volume(image, path)
     if stored.names:
         voxels = np.stack([voxels[c] for c in stored.names], -1).astype(np.uint8)
-    elif voxels.dtype.kind == "f":
-        voxels, note = _finite(voxels, name)
-        notes += note
+    else:
+        voxels, more = scale_voxels(voxels, image, name)
+        notes += more
     affine = np.asarray(image.affine, np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise InputError(f"{name} has an affine matrix that is singular: repair it first.")
-    _check_sum(image, path, needed)
     header = type(image)(np.zeros((1, 1, 1), np.uint8), image.affine, image.header)
     for form in ("qform_code", "sform_code"):  # nibabel sets one where there is none
         header.header[form] = image.header[form]
@@ -100,37 +102,6 @@ def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
             f"{name} is broken or cut off (its header claims {needed:,} bytes of voxels, the file "
             f"has {size:,}): copy or export the file again."
         )
-
-
-def _check_sum(image: Any, path: Path, needed: int) -> None:
-    """Reads on to the end of a compressed file, where its check sum is; nibabel stops before."""
-    file = Path(image.file_map["image"].filename or path)
-    if file.suffix.lower() != ".gz":
-        return
-    left = needed + _SLACK
-    try:
-        with gzip.open(file) as stream:
-            while left > 0 and (part := stream.read(_SLACK)):
-                left -= len(part)
-    except gzip.BadGzipFile as error:
-        if "CRC" in str(error):  # other bytes may follow what was compressed
-            raise
-
-
-def _finite(voxels: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """float32, or float64 where that can't hold the values; and notes."""
-    good = np.isfinite(voxels)
-    wrong = voxels.size - int(np.count_nonzero(good))
-    if wrong == voxels.size:
-        raise InputError(f"{name} holds no finite value: there is nothing to segment.")
-    largest = float(np.abs(voxels, where=good, out=np.zeros_like(voxels)).max())
-    if largest == 0 or 1e-30 < largest < 1e38:
-        voxels = voxels.astype(np.float32)
-    if not wrong:
-        return voxels, []
-    low = voxels[good].min()
-    text = f"{name} has {wrong:,} voxels that are NaN or infinite; they count as {low:g}."
-    return np.where(good, voxels, low), [text]
 
 
 def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:

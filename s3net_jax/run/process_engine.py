@@ -16,7 +16,7 @@ from multiprocessing import connection
 from typing import Any
 
 from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import OutputError
+from s3net_jax.io import Limits, OutputError, current_limits, set_limits
 from s3net_jax.run.capacity import processes_at_once
 from s3net_jax.run.chunks import Chunk
 from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, Worker, handed_out
@@ -66,7 +66,7 @@ class ProcessEngine:
         if self._pool is None:
             shape = first.jobs[0].image.shape
             limit = self._limit or processes_at_once(self._config, shape, self.size())
-            self._pool = _Processes(limit, (self._config, self._batch))
+            self._pool = _Processes(limit, (self._config, self._batch, current_limits()))
         yield from handed_out(itertools.chain([first], source), self._pool, self._say)
 
     def describe(self) -> dict[str, Any]:
@@ -156,13 +156,14 @@ def _ending(code: int | None) -> str:
     return f"exit status {code}"
 
 
-def _serve(pipe: connection.Connection, config: Config, batch: int | None) -> None:
+def _serve(pipe: connection.Connection, config: Config, batch: int | None, limits: Limits) -> None:
     """The process: fits what comes in, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that hands out the work
     os.environ.update(ONE_CORE)  # before JAX looks for devices
     from s3net_kernels import keep_memory
 
     keep_memory()
+    set_limits(limits)
     worker = Worker(config, batch)
     while True:
         try:
