@@ -30,7 +30,7 @@ _COPIES = 4  # of unpacked bytes: the stream, the element, the array, its rescal
 
 # pydicom takes about 10 microseconds and 1 kB for an element, which takes one to four reads.
 # An enhanced CT of 2,000 frames has 100,000 elements.
-_READS = 1_500_000
+_READS = 800_000
 _ELEMENTS = 300_000
 _TEXT = 4 << 20  # bytes of elements that are split into single values
 

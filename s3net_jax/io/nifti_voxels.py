@@ -76,12 +76,12 @@ def _endless(name: str) -> InputError:
 
 def check_memory(image: Any, path: Path, name: str) -> None:
     """Raise :class:`InputError` if reading the first volume would take too much memory."""
-    shape = image.shape
-    each = image.get_data_dtype().itemsize
+    shape, kind = image.shape, image.get_data_dtype()
     first, rest = math.prod(shape[:3]), math.prod(shape[3:])
-    # Stored numbers; float32 voxels, and those scaled to [0, 1]. Of further volumes nothing is
-    # kept, but a compressed file is unpacked to its check sum.
-    needed = first * (each + 8) + first * each * (rest - 1) / 8
+    plain = kind.kind in "iuV" and (image.dataobj.slope, image.dataobj.inter) == (1, 0)
+    # Stored numbers, and float32 voxels unless they are integers. Of further volumes nothing is
+    # kept, but a compressed file is unpacked to its check sum, which takes time.
+    needed = first * (kind.itemsize + (0 if plain else 4)) + first * kind.itemsize * (rest - 1) / 4
     check_bytes(name, needed, stored_bytes(_file(image, path)))
 
 

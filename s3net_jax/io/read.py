@@ -69,6 +69,10 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: shrink or crop it first.") from None
     except Exception as error:  # decoders raise whatever they like on broken data
+        if "MAX_TEXT" in str(error):
+            raise InputError(
+                f"{name} holds text that unpacks to more than a megabyte: save it without its text."
+            ) from None
         raise broken(name, error) from error
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.image import MIN_SIDE
-from s3net_jax.io.limits import Limits, current_limits
+from s3net_jax.io.limits import Limits, check_bytes, current_limits, stored_bytes
 
-__all__ = ["MAX_VOXELS", "Axis", "SliceView", "Volume", "check_size"]
+__all__ = ["MAX_VOXELS", "Axis", "SliceView", "Volume", "check_scaling", "check_size"]
 
 MAX_VOXELS = Limits().max_voxels
 """Largest volume that is opened by default (see :mod:`.limits`)."""
@@ -132,6 +132,17 @@ def _acquired(volume: Volume, worlds: list[int]) -> Literal["axial", "coronal", 
         others = np.delete(spacing, widest)
         voxel = widest if spacing[widest] > _THICK * others.max() else worlds.index(2)
     return ("sagittal", "coronal", "axial")[worlds[voxel]]
+
+
+def check_scaling(volume: Volume) -> None:
+    """Raise :class:`InputError` if a copy scaled to float32 exceeds the limits; the reader of DICOM
+    has counted it."""
+    if volume.form == "dicom":
+        return
+    detached = volume.path.with_suffix(".img")
+    file = detached if volume.path.suffix == ".hdr" and detached.is_file() else volume.path
+    needed = volume.voxels.nbytes + 4 * volume.voxels.size
+    check_bytes(volume.name, needed, stored_bytes(file))
 
 
 def check_size(name: str, shape: tuple[int, ...]) -> None:
