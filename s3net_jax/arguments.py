@@ -199,7 +199,7 @@ def _limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-bytes",
         metavar="N",
-        help="bytes that decoding a file may take (default: 512 MiB, or 100 times its size)",
+        help="bytes that decoding a file may take (default: 256 MiB, or 100 times its size)",
     )
     group.add_argument("--max-pages", metavar="N", help="pages or frames of a file (default: 4000)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def pairs_of(
     if dataset == "folder" and masks is None:
         raise ConfigError("Say where the ground truth is: --masks DIR.")
     for folder in (images, masks if dataset == "folder" else None):
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not os.path.isdir(folder):  # is_dir raises for long names
             raise ConfigError(f"{folder} is not a folder.")
     return _named(DATASETS[dataset](images, masks)[:limit])
 

@@ -15,6 +15,7 @@ from s3net_jax.masks import check_target
 
 __all__ = ["Fields", "check_seeds", "checked", "load", "unique"]
 
+_LARGEST = 1 << 20  # bytes; the largest of experiments/ has 4 kB, and parsing is slow
 _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
 
 
@@ -22,12 +23,17 @@ def load(path: Path) -> Fields:
     """The whole file as one table; raises :class:`ConfigError` if it can't be read as TOML."""
     try:
         with path.open("rb") as file:
-            content = tomllib.load(file)
+            text = file.read(_LARGEST + 1)
+        content = tomllib.loads(text.decode()) if len(text) <= _LARGEST else None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise ConfigError(f"The experiment {path} can't be read: {reason}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply to be an experiment file.") from None
+    except ValueError as error:  # of TOML, of UTF-8, of numbers with thousands of digits
         raise ConfigError(f"{path} is not written in TOML: {error}.") from None
+    if content is None:
+        raise ConfigError(f"{path} is larger than a megabyte: it is no experiment file.")
     return Fields(content, str(path))
 
 

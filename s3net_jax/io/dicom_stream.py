@@ -192,8 +192,8 @@ def check_frames(pydicom: Any, data: Any, path: Path) -> None:
     check_pages(name, count, "frames")
     width = max(1, int(data.get("BitsAllocated") or 8) // 8)
     size = stored_bytes(path)
-    # Decoded numbers and a copy; grey goes through float64 to float32, and is scaled once more.
-    each = samples * 3 * width if samples > 1 else 2 * width + 20
+    # Decoded numbers and copies of colours; grey goes through float64 to float32.
+    each = samples * 3 * width if samples > 1 else width + 12
     check_bytes(name, count * rows * columns * each, size)
     syntax = data.file_meta.TransferSyntaxUID
     if "PixelData" not in data or not syntax.is_encapsulated:

@@ -31,10 +31,10 @@ VOLUME_FACTOR = 5
 """All slices of a volume together may have this many times ``max_pixels`` voxels: 500 million by
 default, a CT of 1,900 slices of 512×512."""
 
-# Without max_bytes: any file may take 512 MiB, with which the process stays below 1 GB; one of more
-# than 5 MB 100 times what it holds. Reading an image takes 4 to 24 bytes a pixel, and photographs,
-# CT and MR are stored in 0.2 to 4.
-_FLOOR = 512 << 20
+# Without max_bytes: any file may take 256 MiB, with which a process that has imported JAX stays
+# below 1 GB; one of more than 2.7 MB 100 times what it holds. Reading takes 4 to 16 bytes a pixel,
+# and photographs, CT and MR are stored in 0.1 to 4.
+_FLOOR = 256 << 20
 _RATIO = 100
 _EXTENTS = 4096  # of a sparse file that are counted
 
@@ -48,7 +48,7 @@ class Limits:
     Attributes:
       max_pixels: pixels of one image, page, frame or slice; a volume may have five times as many
         voxels.
-      max_bytes: bytes that decoding may need, for compressed data and conversions; None: 512 MiB,
+      max_bytes: bytes that decoding may need, for compressed data and conversions; None: 256 MiB,
         or 100 times the size of the file if that is more.
       max_pages: pages or frames of one file.
     """

@@ -16,6 +16,7 @@ from s3net_jax.io.image import Image, from_array, from_pil, turned_round
 from s3net_jax.io.limits import Limits, check_bytes, check_pixels, stored_bytes
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.tiff import deep_pages, describe, left_out, pages_of, samples_of, white_is_zero
+from s3net_jax.io.tiff_limits import check_directories
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
@@ -113,6 +114,8 @@ _PROGRESSIVE = 6  # coefficients of three components in 16 bits
 def check_picture(picture: PilImage.Image, path: Path) -> None:
     """Raise :class:`InputError` for an opened picture whose decoding would exceed the limits."""
     check_pixels(str(path), *picture.size)
+    if picture.format == "TIFF":
+        check_directories(path)
     kind = "I;16" if picture.mode.startswith("I;16") else picture.mode
     each = _BYTES.get(kind, 4)
     each += {"I": _DEEP, "F": _DEEP, "I;16": 6}.get(kind, 0)

@@ -55,7 +55,7 @@ class ResultLog:
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise OutputError(f"{path} can't be opened to be gone on with: {reason}.") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise OutputError(
                 f"{path} is not a list of results of this tool: choose another output folder."
             ) from None
@@ -151,7 +151,7 @@ def _announced(folder: Path) -> set[str]:
     for marker in folder.glob(".writing-*.json"):
         try:
             names |= {str(name) for name in json.loads(marker.read_bytes())}
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             continue
     return names
 

@@ -119,7 +119,7 @@ def _refuse_foreign_run(path: Path) -> None:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise OutputError(f"{path} can't be read: {reason}.") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         ours = False
     if not ours:
         raise OutputError(
