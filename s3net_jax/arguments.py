@@ -108,6 +108,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         help="replace results that are there already; interrupted, it goes on without this option",
     )
     _images(segment)
+    _limits(segment)
     _many(segment)
     evaluate = add(
         "evaluate",
@@ -139,6 +140,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "--overwrite", action="store_true", help="replace results that are there already"
     )
     _images(evaluate)
+    _limits(evaluate)
     _many(evaluate)
     experiments = {
         name: _experiment(add(name, text, parents=[_output(live=name != "tune")]), name == "tune")
@@ -199,6 +201,22 @@ def _images(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _limits(parser: argparse.ArgumentParser) -> None:
+    """Options on what a file may unpack to."""
+    group = parser.add_argument_group("limits on one file (docs/safety.md); K, M and G multiply")
+    group.add_argument(
+        "--max-pixels",
+        metavar="N",
+        help="pixels of an image, slice or page (default: 100M); a volume may have 5 times as many",
+    )
+    group.add_argument(
+        "--max-bytes",
+        metavar="N",
+        help="bytes that decoding a file may take (default: 256 MiB, or 100 times its size)",
+    )
+    group.add_argument("--max-pages", metavar="N", help="pages or frames of a file (default: 4000)")
+
+
 def _experiment(parser: argparse.ArgumentParser, batched_alone: bool) -> argparse.ArgumentParser:
     """Options of an experiment; ``batched_alone``: its fits are no engine's."""
     parser.add_argument(
@@ -226,6 +244,7 @@ def _experiment(parser: argparse.ArgumentParser, batched_alone: bool) -> argpars
         + ("figures are averaged" if batched_alone else "consensus is evaluated"),
     )
     _sets(group, "a field of every configuration")
+    _limits(parser)
     group = parser.add_argument_group("many at once")
     _batch(group)
     if not batched_alone:

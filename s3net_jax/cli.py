@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from s3net_jax import starting
@@ -53,7 +54,8 @@ def _run_words(words: list[str], own_process: bool) -> int:
         if args.command in _COMPUTING:
             starting.check_limits()
             _set_up_jax(args)
-        return _COMMANDS[args.command](args)
+        with _limited(args):
+            return _COMMANDS[args.command](args)
     except SystemExit as error:  # --help and --version
         return error.code if isinstance(error.code, int) else 0
     except KeyboardInterrupt as error:
@@ -64,6 +66,17 @@ def _run_words(words: list[str], own_process: bool) -> int:
         return _complain(error, 2)
     except Exception as error:
         return _explain(error)
+
+
+def _limited(args: argparse.Namespace) -> AbstractContextManager[object]:
+    """The limits on what files unpack to, as far as ``args`` change them."""
+    names = ("max_pixels", "max_bytes", "max_pages")
+    given = {n: getattr(args, n) for n in names if getattr(args, n, None) is not None}
+    if not given:
+        return nullcontext()
+    from s3net_jax.io import limits, parse_size
+
+    return limits(**{n: parse_size(v, f"--{n.replace('_', '-')}") for n, v in given.items()})
 
 
 def _explain(error: Exception) -> int:

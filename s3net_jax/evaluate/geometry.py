@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from s3net_jax.io.nifti_header import load_nifti, place_nifti
+from s3net_jax.io.nifti_voxels import check_header
 from s3net_jax.io.quiet import quiet
 
 __all__ = ["Grid", "brought", "grid_of_nifti", "said"]
@@ -32,6 +33,7 @@ class Grid:
 def grid_of_nifti(path: Path) -> Grid:
     """From the head of a NIfTI file that can be read; of several volumes that of one. If both its
     orientation codes are 0, it has no place in space."""
+    check_header(path)
     with quiet():
         image = load_nifti(path)
     x, y, z = (*image.shape, 1, 1)[:3]

@@ -16,7 +16,7 @@ from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
 from s3net_jax.io import InputError, Volume, read, read_nifti, read_stack
 from s3net_jax.io.nifti import is_nifti
 from s3net_jax.io.nifti_header import load_nifti
-from s3net_jax.io.read import FORMATS, broken, check_file, pixel_limit
+from s3net_jax.io.read import FORMATS, broken, check_file, check_picture, pixel_limit
 from s3net_jax.io.stack import is_stack
 from s3net_jax.io.tiff import is_tiff
 
@@ -95,6 +95,7 @@ def _picture(path: Path) -> np.ndarray:
     check_file(path)
     try:
         with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+            check_picture(picture, path)
             picture.load()
             return foreground_of_picture(ImageOps.exif_transpose(picture), str(path))
     except InputError:

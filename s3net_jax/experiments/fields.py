@@ -18,6 +18,7 @@ from s3net_jax.masks import check_target
 
 __all__ = ["Fields", "check_folder_name", "check_seeds", "checked", "load", "unique"]
 
+_LARGEST = 1 << 20  # bytes; the largest of experiments/ has 4 kB, and parsing is slow
 _LONGEST = 200  # bytes of a folder's name; file systems take 255
 _SHOWN = 60  # characters of a wrong value that a sentence shows
 _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
@@ -26,13 +27,16 @@ _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict:
 def load(path: Path) -> Fields:
     """The whole file as one table; raises :class:`ConfigError` if it can't be read as TOML."""
     try:
-        content = tomllib.loads(read_regular(path, follow=True).decode("utf-8"))
+        text = read_regular(path, follow=True)
+        content = tomllib.loads(text.decode("utf-8")) if len(text) <= _LARGEST else None
     except OSError as error:
         raise ConfigError(f"The experiment {path} can't be read: {reason_of(error)}.") from None
     except RecursionError:
         raise ConfigError(f"{path} is not written in TOML: it is nested too deeply.") from None
     except ValueError as error:  # of TOML, UTF-8, and numbers with thousands of digits
         raise ConfigError(f"{path} is not written in TOML: {error}.") from None
+    if content is None:
+        raise ConfigError(f"{path} is larger than a megabyte: it is no experiment file.")
     return Fields(content, str(path))
 
 

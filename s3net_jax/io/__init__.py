@@ -8,6 +8,7 @@ from s3net_jax.io.dicom_seg import write_seg
 from s3net_jax.io.errors import InputError, OutputError
 from s3net_jax.io.film import Film, Strip, read_film, write_film
 from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled, turned_round
+from s3net_jax.io.limits import Limits, current_limits, limits, parse_size, set_limits
 from s3net_jax.io.nifti import read_nifti, write_nifti
 from s3net_jax.io.prepare import prepare, prepared_shape
 from s3net_jax.io.read import MAX_PIXELS, read
@@ -33,6 +34,7 @@ __all__ = [
     "Film",
     "Image",
     "InputError",
+    "Limits",
     "OutputError",
     "Resolution",
     "SliceView",
@@ -40,9 +42,12 @@ __all__ = [
     "Volume",
     "as_image",
     "cluster_colors",
+    "current_limits",
     "from_array",
     "from_pil",
+    "limits",
     "make_folder",
+    "parse_size",
     "parse_window",
     "prepare",
     "prepared_shape",
@@ -54,6 +59,7 @@ __all__ = [
     "read_stack",
     "remove_leftovers",
     "scaled",
+    "set_limits",
     "turned_round",
     "write_bytes",
     "write_film",

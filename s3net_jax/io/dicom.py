@@ -14,6 +14,7 @@ from s3net_jax.io.dicom_files import drop_unreadable, is_dicom, read_data, serie
 from s3net_jax.io.dicom_geometry import Frame, frames_of, place, planes_of
 from s3net_jax.io.dicom_kinds import PIXELS, name_bystander
 from s3net_jax.io.dicom_series import describe_frames, find_volumes
+from s3net_jax.io.dicom_stream import check_frames
 from s3net_jax.io.dicom_values import complete, fill_padding, modality_of, read_values
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
@@ -147,6 +148,7 @@ def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
             count = int(data.get("NumberOfFrames") or 1)
             check_size(name, (int(data.Columns), int(data.Rows), count))
             _check_decoder(pydicom, data, name)
+            check_frames(pydicom, data, path)
             pixels, is_padding = read_values(data)
             pixels = pixels[None] if count == 1 else pixels
             frames = frames_of(data, pixels)

@@ -13,6 +13,7 @@ from s3net_jax.io.dicom_geometry import frames_of
 from s3net_jax.io.dicom_group import Group, Member
 from s3net_jax.io.dicom_kinds import name_bystander
 from s3net_jax.io.dicom_series import describe_frames, find_volumes
+from s3net_jax.io.dicom_stream import read_data_set
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.volume import check_size
 
@@ -95,13 +96,14 @@ def read_data(path: Path, header: bool = False) -> Any:
     """Read a data set, with or without its pixels, and say how it is encoded if it does not.
 
     Raises:
+      InputError: it unpacks to more than the limit, or has too many or too deeply nested elements.
       Exception: whatever pydicom raises for broken data.
     """
-    from pydicom import dcmread
+    import pydicom
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    data = dcmread(path, force=is_dicom(path), stop_before_pixels=header)
+    data = read_data_set(pydicom, path, force=is_dicom(path), stop_before_pixels=header)
     if getattr(data, "file_meta", None) is None:
         data.file_meta = FileMetaDataset()
     if data.file_meta.get("TransferSyntaxUID") is None:

@@ -99,7 +99,10 @@ def read_values(data: Any) -> tuple[np.ndarray, bool]:
     pixels = _rescale(stored, data)
     kept = pixels if padding is None else pixels[~padding]
     if not np.isfinite(kept).all():
-        raise ValueError("its rescaled values are not finite")
+        raise InputError(
+            f"{data.filename} has values that are NaN, infinite or beyond ±3.4e38, the range of "
+            "float32, after its rescale slope and intercept: repair or divide them first."
+        )
     if padding is None or not padding.any():
         return pixels, False
     if padding.all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.io.bands import bands, converted, is_uniform
 from s3net_jax.io.deep_colors import loses_bits
 from s3net_jax.io.errors import InputError, broken
 
@@ -187,7 +189,7 @@ def from_pil(
         raise broken(name, error) from error
     mode, size = picture.mode, picture.size
     if mode in ("I", "F") or mode.startswith("I;16"):
-        image = from_array(np.asarray(picture), name, window)
+        image = from_array(converted(picture, np.asarray), name, window)
         return dataclasses.replace(image, mode=mode, stored_size=size)
     pixels = shown(picture, name)
     notes += _window_notes(name, window, None)
@@ -198,12 +200,12 @@ def shown(picture: PilImage.Image, name: str) -> np.ndarray:
     """(H, W) or (H, W, 3) uint8 of a PIL image of 8 bits or less; raises :class:`InputError`."""
     mode = picture.mode
     if mode in ("1", "L"):
-        return np.asarray(picture.convert("L"))
+        return converted(picture, lambda part: np.asarray(part.convert("L")))
     if picture.has_transparency_data:
-        pixels = _over_white(picture)
+        pixels = converted(picture, _over_white)
         return pixels[..., 0] if mode in ("LA", "La") else pixels
     try:
-        return np.asarray(_to_rgb(picture))
+        return converted(picture, lambda part: np.asarray(_to_rgb(part)))
     except ValueError:
         raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
 
@@ -246,22 +248,43 @@ def scaled(
             values = "1 value that is" if wrong == 1 else f"{wrong:,} values that are"
             raise InputError(f"{name} has {values} NaN or infinite: replace them by numbers first.")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    largest = max(abs(low), abs(high))
+    if not math.isfinite(largest):  # of long doubles
+        raise InputError(
+            f"{name} has values beyond ±1.8e308, the range of float64: divide them by a constant."
+        )
     if window is not None:
-        return _through(array, *window), window
+        return _through(array, *window, largest), window
     if array.dtype.kind not in "ui" and low >= 0 and high <= 1:
         return array.astype(np.float32), None
     flat = (array if counted is None or not counted.any() else array[counted]).reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float64)
-    inner = np.percentile(sample, _WINDOW) if sample.size else (low, high)
+    factor = _factor(low, high)
+    inner = np.percentile(sample * factor, _WINDOW) / factor if sample.size else (low, high)
     if inner[1] > inner[0]:  # else nearly all is one value: keep the few others
         low, high = float(inner[0]), float(inner[1])
-    return _through(array, low, high), (low, high)
+    return _through(array, low, high, largest), (low, high)
 
 
-def _through(array: np.ndarray, low: float, high: float) -> np.ndarray:
-    """``low`` as 0, ``high`` as 1, clipped."""
+def _through(array: np.ndarray, low: float, high: float, largest: float) -> np.ndarray:
+    """Map ``low`` to 0 and ``high`` to 1, clipped; ``largest``: absolute value in the array."""
+    factor = min(_factor(low, high), _factor(-largest, largest))
+    low, high = low * factor, high * factor
     scale = 1 / (high - low) if high > low else 0.0
-    return np.clip((array.astype(np.float64) - low) * scale, 0, 1).astype(np.float32)
+    result = np.empty(array.shape, np.float32)
+    for part in bands(len(array), math.prod(array.shape[1:])):
+        values = array[part].astype(np.float64) * factor
+        result[part] = np.clip((values - low) * scale, 0, 1)
+    return result
+
+
+def _factor(low: float, high: float) -> float:
+    """A power of two that makes a range one whose size and inverse are finite: 1 for all but the
+    ends of float64's range."""
+    size = max(abs(low), abs(high))
+    if size > 1e300:  # the difference of two such values may overflow
+        return 2.0**-16
+    return 2.0**600 if 0 < high - low < 1e-290 and size < 1e100 else 1.0
 
 
 def turned_round(pixels: np.ndarray) -> np.ndarray:
@@ -276,7 +299,6 @@ def checked(image: Image) -> Image:
         raise InputError(
             f"{image.name} is {width}×{height} pixels: at least {MIN_SIDE}×{MIN_SIDE} are needed."
         )
-    corner = image.pixels[0, 0]
-    if (image.pixels == corner).all():
+    if is_uniform(image.pixels):
         raise InputError(f"{image.name} shows one single colour: there is nothing to segment.")
     return image

@@ -14,6 +14,12 @@ from s3net_jax.io.affine import is_sheared
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.nifti_header import geometry_fields, load_nifti, place_nifti
+from s3net_jax.io.nifti_voxels import (
+    check_header,
+    check_memory,
+    read_first_volume,
+    scale_voxels,
+)
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
@@ -22,7 +28,6 @@ from s3net_jax.io.write import replacing
 __all__ = ["NIFTI_SUFFIXES", "is_nifti", "read_nifti", "write_nifti"]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
-_SLACK = 1 << 22
 _MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
 
 
@@ -49,6 +54,7 @@ def read_nifti(path: Path) -> Volume:
     nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
     try:
         with quiet():
+            check_header(path)
             image = load_nifti(path)
             if image is None:
                 _check_suffix(path, name)
@@ -91,31 +97,29 @@ def _volume(image: Any, path: Path, name: str) -> Volume:
     _check_stored(image, path, name, needed)
     if (stored.names or ("R", "G", "B"))[:3] != ("R", "G", "B") or stored.kind == "c":
         raise InputError(f"{name} holds voxels of the type {stored}: grey values or RGB can be.")
-    voxels, notes = _voxels(image, shape, name)
+    check_memory(image, path, name)
+    voxels, notes = _voxels(image, shape, path, name)
     affine, more = place_nifti(image, name)
-    _check_sum(image, path, needed)
     origin = _Original(image.header.copy(), geometry_fields(image), shape)
     return Volume(voxels, affine, name, path, "nifti", None, origin, (*notes, *more))
 
 
-def _voxels(image: Any, shape: tuple[int, ...], name: str) -> tuple[np.ndarray, list[str]]:
+def _voxels(
+    image: Any, shape: tuple[int, ...], path: Path, name: str
+) -> tuple[np.ndarray, list[str]]:
     """(X, Y, Z) numbers or (X, Y, Z, 3) colours of the first volume, and notes."""
     notes = []
     count = int(np.prod(shape[3:], dtype=np.int64))
     if count > 1:
         notes.append(f"{name} holds {count} volumes; only the first is segmented.")
-    first = (..., *(0,) * (len(shape) - 3)) if len(shape) > 3 else ...
-    voxels = np.asanyarray(image.dataobj[first])
-    voxels = voxels.reshape(*voxels.shape, *(1,) * (3 - voxels.ndim))
+    voxels = read_first_volume(image, path)
     names = voxels.dtype.names
     if names:
         if "A" in names and (voxels["A"] != 255).any():
             notes.append(f"{name} has an opacity; only its colours are segmented.")
         return np.stack([voxels[c] for c in "RGB"], -1).astype(np.uint8), notes
-    if voxels.dtype.kind == "f":
-        voxels, more = _finite(voxels, name)
-        notes += more
-    return voxels, notes
+    voxels, more = scale_voxels(voxels, image, name)
+    return voxels, [*notes, *more]
 
 
 def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
@@ -128,37 +132,6 @@ def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
             f"{name} is broken or cut off (its header claims {needed:,} bytes of voxels, the file "
             f"has {size:,}): copy or export the file again."
         )
-
-
-def _check_sum(image: Any, path: Path, needed: int) -> None:
-    """Reads on to the end of a compressed file, where its check sum is; nibabel stops before."""
-    file = Path(image.file_map["image"].filename or path)
-    if file.suffix.lower() != ".gz":
-        return
-    left = needed + _SLACK
-    try:
-        with gzip.open(file) as stream:
-            while left > 0 and (part := stream.read(_SLACK)):
-                left -= len(part)
-    except gzip.BadGzipFile as error:
-        if "CRC" in str(error):  # other bytes may follow what was compressed
-            raise
-
-
-def _finite(voxels: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """float32, or float64 where that can't hold the values; and notes."""
-    good = np.isfinite(voxels)
-    wrong = voxels.size - int(np.count_nonzero(good))
-    if wrong == voxels.size:
-        raise InputError(f"{name} holds no finite value: there is nothing to segment.")
-    largest = float(np.abs(voxels, where=good, out=np.zeros_like(voxels)).max())
-    if largest == 0 or 1e-30 < largest < 1e38:
-        voxels = voxels.astype(np.float32)
-    if not wrong:
-        return voxels, []
-    low = voxels[good].min()
-    text = f"{name} has {wrong:,} voxels that are NaN or infinite; they count as {low:g}."
-    return np.where(good, voxels, low), [text]
 
 
 def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:

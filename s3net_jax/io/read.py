@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from s3net_jax.io.complete import note_missing_rows
 from s3net_jax.io.deep_colors import has_deep_colors, read_samples
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.image import Image, divided, from_array, from_pil, from_samples, turned_round
+from s3net_jax.io.limits import Limits, check_bytes, check_pixels, stored_bytes
 from s3net_jax.io.pnm import Header, read_header, read_numbers
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.tiff import (
@@ -29,6 +29,7 @@ from s3net_jax.io.tiff import (
     samples_of,
     white_is_zero,
 )
+from s3net_jax.io.tiff_limits import check_directories
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
@@ -51,8 +52,8 @@ _FOREIGN = (
 
 _COMMAND = ", of which the command segments slices"
 
-MAX_PIXELS = 100_000_000
-"""Largest image that is opened: a small file can claim a size that fills any memory."""
+MAX_PIXELS = Limits().max_pixels
+"""Largest image that is opened by default (see :mod:`.limits`)."""
 
 
 def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None) -> Image:
@@ -84,13 +85,10 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
         if header is not None:
             return _numbers(path, header, name, window)
         with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise _too_large(name, picture.size)
+            check_picture(picture, path)
             return _decoded(picture, path, contents, name, window)
     except InputError:
         raise
-    except (PilImage.DecompressionBombError, PilImage.DecompressionBombWarning):
-        raise _too_large(name) from None
     except UnidentifiedImageError:
         tiff = describe(path)
         if tiff is not None:
@@ -103,6 +101,10 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: shrink or crop it first.") from None
     except Exception as error:  # decoders raise whatever they like on broken data
+        if "MAX_TEXT" in str(error):
+            raise InputError(
+                f"{name} holds text that unpacks to more than a megabyte: save it without its text."
+            ) from None
         raise broken(name, error) from error
 
 
@@ -124,15 +126,35 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def pixel_limit() -> Iterator[None]:
-    """PIL's own limit set to ours while a file is opened, and put back."""
-    with quiet():  # on odd metadata; what matters raises
-        warnings.simplefilter("error", PilImage.DecompressionBombWarning)
+    """Suspend PIL's own limit while a file is opened; call :func:`check_picture` in its place."""
+    with quiet():  # on odd metadata
         before = PilImage.MAX_IMAGE_PIXELS
-        PilImage.MAX_IMAGE_PIXELS = MAX_PIXELS
+        PilImage.MAX_IMAGE_PIXELS = None  # check_picture counts, and says what to do
         try:
             yield
         finally:
             PilImage.MAX_IMAGE_PIXELS = before
+
+
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+_DEEP = 8  # of "I" and "F": the numbers as an array, and scaled as float32
+_DEEP_COLORS = 40  # four samples of 16 bits, and float32 pixels twice
+_WEBP = 12  # two canvases and a frame in RGBA beside PIL's own
+_PROGRESSIVE = 6  # coefficients of three components in 16 bits
+
+
+def check_picture(picture: PilImage.Image, path: Path) -> None:
+    """Raise :class:`InputError` for an opened picture whose decoding would exceed the limits."""
+    check_pixels(str(path), *picture.size)
+    if picture.format == "TIFF":
+        check_directories(path)
+    kind = "I;16" if picture.mode.startswith("I;16") else picture.mode
+    each = _BYTES.get(kind, 4)
+    each += {"I": _DEEP, "F": _DEEP, "I;16": 6}.get(kind, 0)
+    each += _DEEP_COLORS if has_deep_colors(picture) else 0
+    each += _WEBP if picture.format == "WEBP" else 0
+    each += _PROGRESSIVE if picture.info.get("progressive") else 0
+    check_bytes(str(path), each * picture.width * picture.height, stored_bytes(path))
 
 
 def _decoded(
@@ -154,8 +176,7 @@ def _decoded(
         if page:
             picture.seek(page)
     stored_size = picture.size
-    if stored_size[0] * stored_size[1] > MAX_PIXELS:
-        raise _too_large(name, stored_size)
+    check_pixels(name, *stored_size)
     inverted = white_is_zero(picture)
     notes += left_out(samples_of(picture), len(picture.getbands()), name)
     deep = read_samples(path, FORMATS, page) if has_deep_colors(picture) else None
@@ -166,7 +187,7 @@ def _decoded(
     picture.load()
     notes += note_missing_rows(picture, path, name)
     try:
-        picture = ImageOps.exif_transpose(picture)
+        ImageOps.exif_transpose(picture, in_place=True)  # a copy would be held beside it
     except Exception:  # broken metadata must not lose a sound image
         notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
     image = from_pil(picture, name, window)
@@ -189,8 +210,9 @@ def _of_samples(
 
 def _numbers(path: Path, header: Header, name: str, window: tuple[float, float] | None) -> Image:
     """A PNM file of more than 8 bits."""
-    if header.size[0] * header.size[1] > MAX_PIXELS:
-        raise _too_large(name, header.size)
+    check_pixels(name, *header.size)
+    # The numbers, and float32 pixels twice: the values and those scaled to [0, 1].
+    check_bytes(name, 24 * header.size[0] * header.size[1], stored_bytes(path))
     image = from_array(read_numbers(path, header), name, window)
     return _finished(image, path, header.size, [], False)
 
@@ -217,8 +239,7 @@ def _deep(
 ) -> Image:
     """The first page of a TIFF file that PIL would not read well."""
     size = page.shape[1], page.shape[0]
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(name, size)
+    check_pixels(name, *size)
     notes = [*_note_first(name, len(contents.planes), "pages"), *contents.notes]
     notes += left_out(page.samples, page.bands, name)
     pixels, opacity = read_planes(path, contents, [0])[0], None
@@ -231,14 +252,6 @@ def _deep(
 
 def _note_first(name: str, count: int, kind: str) -> list[str]:
     return [f"{name} has {count} {kind}; only the first is segmented."] if count > 1 else []
-
-
-def _too_large(name: str, size: tuple[int, int] | None = None) -> InputError:
-    what = f"is {size[0]}×{size[1]} pixels" if size else "claims a size"
-    return InputError(
-        f"{name} {what}, above the limit of {MAX_PIXELS // 1_000_000} million pixels: "
-        "shrink or crop it first."
-    )
 
 
 def _hint(path: Path) -> str:

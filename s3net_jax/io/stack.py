@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image as PilImage
 from s3net_jax.io.deep_colors import has_deep_colors, read_samples
 from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.image import shown
-from s3net_jax.io.read import check_file, pixel_limit
+from s3net_jax.io.limits import check_bytes, stored_bytes
+from s3net_jax.io.read import check_file, check_picture, pixel_limit
 from s3net_jax.io.resolution import Resolution, describe_stack
 from s3net_jax.io.tiff import (
     Contents,
@@ -93,12 +95,17 @@ def _deep(
 
 def _of_pil(path: Path, contents: Contents, name: str) -> tuple[np.ndarray, bool, list[str]]:
     with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
+        check_picture(picture, path)
         count = len(contents.planes)
         voxels, inverted, notes = None, False, []
         for number, plane in enumerate(contents.planes):
             picture.seek(plane.page)
             if number == 0:
-                check_size(name, (count, picture.height, picture.width))
+                shape = count, picture.height, picture.width
+                check_size(name, shape)
+                # Stored and scaled numbers, or the colours, of 16 bits at most.
+                each = 8 if picture.mode[0] in "IF" or has_deep_colors(picture) else 4
+                check_bytes(name, each * math.prod(shape), stored_bytes(path))
                 inverted = white_is_zero(picture)
                 notes = left_out(samples_of(picture), len(picture.getbands()), name)
             page = _page(picture, path, plane.page, name)

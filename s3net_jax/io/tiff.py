@@ -14,6 +14,7 @@ import numpy as np
 
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.tiff_axes import Plane, select_planes
+from s3net_jax.io.tiff_limits import check_directories, check_page, read_page
 from s3net_jax.io.tiff_page import Page, compression_name, describe_page
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def read_contents(path: Path) -> Contents | None:
     if not is_tiff(path):
         return None
     name = str(path)
+    check_directories(path)
     with _opened(path) as file:
         pages: dict[int, Any] = {}
         for page in file.pages:
@@ -86,21 +88,22 @@ def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.nd
       (planes, H, W), or (planes, H, W, bands) of colours or with opacity, as stored, upright, in
       the machine's byte order.
     """
-    size = path.stat().st_size
+    size, name = path.stat().st_size, str(path)
     result, volumes = None, {}
     with _opened(path) as file:
+        check_page(file.pages[contents.planes[numbers[0]].page], name, path, len(numbers))
         for place, number in enumerate(numbers):
             plane, page = contents.planes[number], contents.pages[number]
             assert page is not None
             stored: Any = file.pages[plane.page]
             if stored.axes.startswith("Z"):
                 if plane.page not in volumes:
-                    volumes = {plane.page: _whole(stored, size)}
+                    volumes = {plane.page: _whole(stored, size, name)}
                 pixels = volumes[plane.page][plane.part]
             elif contents.parts > 1:
                 pixels = _part(file, stored, plane, size)
             else:
-                pixels = _whole(stored, size)
+                pixels = _whole(stored, size, name)
             pixels = _finished(pixels, stored, page)
             if result is None:
                 result = np.empty((len(numbers), *pixels.shape), pixels.dtype)
@@ -214,7 +217,7 @@ def _part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) -> np.n
     return np.frombuffer(content, dtype).reshape(stored.shape)
 
 
-def _whole(stored: Any, size: int) -> np.ndarray:
+def _whole(stored: Any, size: int, name: str) -> np.ndarray:
     compressed = int(stored.compression) != 1
     claimed = stored.nbytes * int(stored.bitspersample) // (8 * stored.dtype.itemsize)
     if claimed > size * (_MAX_RATIO if compressed else 1):
@@ -222,7 +225,7 @@ def _whole(stored: Any, size: int) -> np.ndarray:
     pieces = zip(stored.dataoffsets, stored.databytecounts, strict=True)
     if any(offset + count > size for offset, count in pieces):
         raise ValueError("its pixels end early")
-    return stored.asarray()
+    return read_page(stored, name)
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -10,11 +10,20 @@ import numpy as np
 
 from s3net_jax.io.errors import InputError
 from s3net_jax.io.image import MIN_SIDE
+from s3net_jax.io.limits import Limits, check_bytes, current_limits, stored_bytes
 
-__all__ = ["MAX_VOXELS", "Axis", "Plane", "SliceView", "Volume", "check_size"]
+__all__ = [
+    "MAX_VOXELS",
+    "Axis",
+    "Plane",
+    "SliceView",
+    "Volume",
+    "check_scaling",
+    "check_size",
+]
 
-MAX_VOXELS = 500_000_000
-"""Largest volume that is opened: a small file can claim a size that fills any memory."""
+MAX_VOXELS = Limits().max_voxels
+"""Largest volume that is opened by default (see :mod:`.limits`)."""
 
 Axis = Literal["auto", "axial", "coronal", "sagittal"]
 _DIRECTIONS = ("sagittal", "coronal", "axial")  # of slices, for each world axis across them
@@ -190,6 +199,17 @@ def _fitting(shape: tuple[int, int, int]) -> list[int]:
     return [axis for axis in range(3) if min(np.delete(shape, axis)) >= MIN_SIDE]
 
 
+def check_scaling(volume: Volume) -> None:
+    """Raise :class:`InputError` if a copy scaled to float32 exceeds the limits; the reader of DICOM
+    has counted it."""
+    if volume.form == "dicom":
+        return
+    detached = volume.path.with_suffix(".img")
+    file = detached if volume.path.suffix == ".hdr" and detached.is_file() else volume.path
+    needed = volume.voxels.nbytes + 4 * volume.voxels.size
+    check_bytes(volume.name, needed, stored_bytes(file))
+
+
 def check_size(name: str, shape: tuple[int, ...]) -> None:
     """Raises :class:`InputError` for more voxels than are opened, or none."""
     count = 1
@@ -198,8 +218,10 @@ def check_size(name: str, shape: tuple[int, ...]) -> None:
     text = "×".join(str(int(side)) for side in shape)
     if any(side < 1 for side in shape):
         raise InputError(f"{name} is {text} voxels: there is nothing in it.")
-    if count > MAX_VOXELS:
+    limit = current_limits().max_voxels
+    if count > limit:
+        amount = f"{limit // 10**6:,} million" if limit % 10**6 == 0 else f"{limit:,}"
         raise InputError(
-            f"{name} is {text} voxels, above the limit of {MAX_VOXELS // 1_000_000} million: "
-            "crop or resample it first."
+            f"{name} is {text} voxels, above the limit of {amount}: crop or resample it first, or "
+            "raise the limit (--max-pixels, or s3net_jax.io.limits(max_pixels=...))."
         )

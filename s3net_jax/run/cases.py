@@ -25,6 +25,7 @@ from s3net_jax.io import (
     scaled,
     turned_round,
 )
+from s3net_jax.io.volume import check_scaling
 from s3net_jax.masks import (
     LabelPool,
     Segments,
@@ -229,6 +230,7 @@ class VolumeCase:
         self._config = config
         values = self.view.of(volume.voxels)
         if values.dtype != np.uint8:
+            check_scaling(volume)
             # One window for all slices, or their greys could not be compared.
             values, _ = scaled(values, volume.name, window)
         elif window is not None:

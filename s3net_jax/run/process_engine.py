@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from s3net_jax.config import Config, ConfigError
+from s3net_jax.io import current_limits
 from s3net_jax.run.capacity import processes_at_once
 from s3net_jax.run.chunks import Chunk
 from s3net_jax.run.interpreter import interpreter_command
@@ -71,7 +72,8 @@ class ProcessEngine:
         if self._pool is None:
             shape = first.jobs[0].image.shape
             limit = self._limit or processes_at_once(self._config, shape, self.size())
-            self._pool = _Processes(limit, (self._config, self._batch, _settings()))
+            orders = self._config, self._batch, _settings(), current_limits()
+            self._pool = _Processes(limit, orders)
         yield from handed_out(itertools.chain([first], source), self._pool, self._say)
 
     def describe(self) -> dict[str, Any]:

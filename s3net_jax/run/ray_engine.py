@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from s3net_jax.config import Config, ConfigError
+from s3net_jax.io import Limits, current_limits, set_limits
 from s3net_jax.run.chunks import Chunk
 from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, Worker, handed_out
 from s3net_jax.run.outcome import Outcome, Piece
@@ -27,8 +28,11 @@ _CHUNK = {"CPU": 2, "GPU": 32}  # fits of a chunk, unless --batch says otherwise
 class _Actor(Worker):
     """Owns one device, or a CPU core."""
 
-    def __init__(self, config: Config, batch: int | None, environment: dict[str, str]) -> None:
+    def __init__(
+        self, config: Config, batch: int | None, environment: dict[str, str], limits: Limits
+    ) -> None:
         os.environ.update(environment)  # before JAX is imported
+        set_limits(limits)
         super().__init__(config, batch)
 
 
@@ -106,7 +110,7 @@ class RayEngine:
                     environment[name] = os.environ[name]
             gpus = 1 if self._device == "GPU" else 0
             actor = self._actor.options(num_cpus=1, num_gpus=gpus, max_restarts=0)
-            new.append(actor.remote(self._config, self._batch, environment))
+            new.append(actor.remote(self._config, self._batch, environment, current_limits()))
         self._actors += new
         return new
 

@@ -20,6 +20,7 @@ __all__ = [
     "Segmentation",
     "explain_divergence",
     "segment_image",
+    "started_infinite",
 ]
 
 Progress = Callable[[int, dict[str, Any]], None]
@@ -129,8 +130,19 @@ def _segment_image(
     )
 
 
+def started_infinite(history: dict[str, np.ndarray]) -> bool:
+    """Whether the first loss, which precedes the first update, is NaN or infinite already."""
+    return not np.isfinite(np.asarray(history["loss"])[:1]).all()
+
+
 def explain_divergence(history: dict[str, np.ndarray], config: Config) -> NoReturn:
-    """Raises :class:`DivergedError` that says when it happened, and what helps."""
+    """Raise :class:`DivergedError` that says when it happened, and what helps."""
+    if started_infinite(history):
+        raise DivergedError(
+            "The loss is not finite before the first update, whatever the learning rate: check "
+            "the image and the starting parameters for NaN, infinite or huge values, and the "
+            "loss weights (loss.weight_...)."
+        )
     finite = np.isfinite(history["loss"])
     when = f"at step {int(np.argmin(finite)) + 1}" if not finite.all() else "in its last step"
     raise DivergedError(

@@ -20,7 +20,7 @@ from s3net_jax.masks import compact_labels, labels_at_size
 from s3net_jax.run.capacity import most_at_once
 from s3net_jax.run.members import as_fitted, join_members, several_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
-from s3net_jax.run.single import DivergedError, explain_divergence
+from s3net_jax.run.single import DivergedError, explain_divergence, started_infinite
 from s3net_jax.starting import DRAWS, out_of_memory, platform, usual_settings
 
 __all__ = ["Fitter"]
@@ -139,6 +139,11 @@ class Fitter:
 
     def _again(self, piece: Piece, history: Any, progress: Progress | None) -> Outcome:
         """A fit that diverged, once more and more gently."""
+        if started_infinite(history):  # no learning rate helps
+            try:
+                explain_divergence(history, self.config)
+            except DivergedError as error:
+                return Failed(str(error), True)
         start = time.perf_counter()
         rate = self.config.fit.learning_rate * GENTLER
         gentle = self.config.replace(fit={"learning_rate": rate})

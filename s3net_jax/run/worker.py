@@ -14,7 +14,7 @@ import threading
 from typing import Any, BinaryIO
 
 from s3net_jax.config import ConfigError
-from s3net_jax.io import OutputError
+from s3net_jax.io import OutputError, set_limits
 from s3net_jax.run.orders import Worker
 
 __all__ = ["READY", "serve"]
@@ -24,14 +24,15 @@ READY = "ready"
 
 
 def serve() -> None:
-    """Reads (config, batch, settings of JAX), then pieces; answers with :data:`READY`, then each
-    time with outcomes or an exception, until its standard input ends."""
+    """Read (config, batch, settings of JAX, limits), then pieces; answer with :data:`READY`, then
+    each time with outcomes or an exception, until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that hands out the work
     requests, answers = _channels()
     try:
-        config, batch, settings = pickle.load(requests)
+        config, batch, settings, limits = pickle.load(requests)
     except EOFError:
         return
+    set_limits(limits)
     arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, arrived), daemon=True).start()
     try:

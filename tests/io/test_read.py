@@ -269,3 +269,29 @@ def failure(path: Path) -> str:
     message = str(caught.value)
     assert str(path) in message and "\n" not in message and message.endswith(".")
     return message
+
+
+@pytest.mark.parametrize(
+    ("factor", "signed"),
+    [(1e308, False), (1e308, True), (3.4e38, True), (1e-305, True), (1e-318, True)],
+)
+def test_values_at_the_ends_of_a_type_are_scaled(factor: float, signed: bool) -> None:
+    """As the same values of ordinary size are; ±1.8e308 have no finite difference."""
+    values = np.random.default_rng(0).integers(0, 1000, (20, 30)).astype(np.float64)
+    values -= 500 if signed else 0
+    values[0, 0] = 1001
+    expected = from_array(values).pixels
+    image = from_array(values / 1001 * factor)
+    # Subnormal numbers have few digits: of 1e-318, five.
+    np.testing.assert_allclose(image.pixels, expected, atol=1e-3 if factor < 1e-310 else 1e-6)
+    assert image.window is not None and np.isfinite(image.window).all()
+    windowed = from_array(values / 1001 * factor, window=(0.0, factor)).pixels
+    np.testing.assert_allclose(windowed, np.clip(values / 1001, 0, 1), atol=1e-3)
+
+
+def test_values_beyond_float64_are_refused() -> None:
+    if np.finfo(np.longdouble).max <= np.finfo(np.float64).max:
+        pytest.skip("long double is double here")
+    values = np.arange(400).reshape(20, 20).astype(np.longdouble) * np.longdouble("1e4000")
+    with pytest.raises(InputError, match="beyond"):
+        from_array(values)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from s3net_jax.io import InputError, SliceView, Volume
+from s3net_jax.io.volume import Axis
 
 nib = pytest.importorskip("nibabel")
 
@@ -72,9 +73,10 @@ def test_an_axis_of_one_voxel_is_the_slice_axis(single: int, spacing) -> None:
     shape[single] = 1
     slices = volume(tuple(shape), np.diag([*spacing, 1.0]))
     assert SliceView(slices).shape[0] == 1
-    name = ("sagittal", "coronal", "axial")[single]
+    directions: tuple[Axis, ...] = ("sagittal", "coronal", "axial")
+    name = directions[single]
     assert SliceView(slices, name).shape[0] == 1
-    for other in {"axial", "coronal", "sagittal"} - {name}:
+    for other in set(directions) - {name}:
         with pytest.raises(InputError, match=f"its single {name} slice; choose .* auto or {name}"):
             SliceView(slices, other)
 

@@ -159,7 +159,7 @@ def test_padding_is_compared_as_the_pixels_are_stored(tmp_path):
     make(tmp_path, "09-padding-vr")
     segment(tmp_path, "in")
     masks = [np.asarray(mask_of(tmp_path, stem).dataobj) for stem in ("us", "ss")]
-    np.testing.assert_array_equal(*masks)
+    np.testing.assert_array_equal(masks[0], masks[1])
 
 
 def test_a_quaternion_a_little_too_long(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -164,3 +165,24 @@ def test_few_images_wait() -> None:
     for chunk in chunks(jobs(), keep, 4):
         waiting -= len(chunk.jobs)
     assert waiting == 0 and worst <= 17
+
+
+def test_a_loss_that_is_never_finite_is_not_the_learning_rate(monkeypatch) -> None:
+    """The first loss precedes the first update: a gentler fit would end in the same way."""
+    sizes = batches(monkeypatch, lambda *_: None)
+    together = sys.modules["s3net_jax.fitting"].fit_batch
+
+    def infinite(*args: Any, **more: Any) -> Any:
+        fits = together(*args, **more)
+        history = _times_nan(fits.history)
+        return dataclasses.replace(fits, logits=fits.logits * np.nan, history=history)
+
+    monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit_batch", infinite)
+    (outcome,) = Fitter(CONFIG)(pieces(1))
+    assert isinstance(outcome, Failed) and outcome.diverged and len(sizes) == 1
+    assert "before the first update" in outcome.reason
+    assert "learning_rate" not in outcome.reason and "loss weights" in outcome.reason
+
+
+def _times_nan(history: Any) -> Any:
+    return {name: np.asarray(values, np.float64) * np.nan for name, values in history.items()}

@@ -1,0 +1,44 @@
+"""Large pictures and volumes worked on in bands, so that copies stay small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from PIL import Image as PilImage
+
+__all__ = ["bands", "converted", "is_uniform"]
+
+_VALUES = 1 << 22  # of a band: 32 MB in float64, far above what its overhead would show
+
+
+def bands(count: int, each: int) -> Iterator[slice]:
+    """Yield slices of ``count`` rows (or slices) of ``each`` values that cover them all."""
+    step = max(1, _VALUES // max(each, 1))
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def converted(
+    picture: PilImage.Image, convert: Callable[[PilImage.Image], np.ndarray]
+) -> np.ndarray:
+    """Return ``convert(picture)``, for a conversion of each pixel by itself."""
+    width, height = picture.size
+    rows = list(bands(height, width))
+    if len(rows) < 2:
+        return convert(picture)
+    result: np.ndarray | None = None
+    for row in rows:
+        part = convert(picture.crop((0, row.start, width, row.stop)))
+        if result is None:
+            result = np.empty((height, *part.shape[1:]), part.dtype)
+        result[row] = part
+    assert result is not None
+    return result
+
+
+def is_uniform(pixels: np.ndarray) -> bool:
+    """Whether all pixels (H, W, ...) are equal."""
+    corner = pixels[:1, :1]
+    each = int(np.prod(pixels.shape[1:]))
+    return all(bool((pixels[part] == corner).all()) for part in bands(len(pixels), each))

@@ -1,0 +1,204 @@
+"""Limits on what a file may unpack to, the same for every format."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from s3net_jax.config import ConfigError
+from s3net_jax.io.errors import InputError
+
+__all__ = [
+    "Limits",
+    "allowed_bytes",
+    "check_bytes",
+    "check_pages",
+    "check_pixels",
+    "current_limits",
+    "exceeds_bytes",
+    "limits",
+    "parse_size",
+    "set_limits",
+    "stored_bytes",
+]
+
+VOLUME_FACTOR = 5
+"""All slices of a volume together may have this many times ``max_pixels`` voxels: 500 million by
+default, a CT of 1,900 slices of 512×512."""
+
+# Without max_bytes: any file may take 256 MiB, with which a process that has imported JAX stays
+# below 1 GB; one of more than 2.7 MB 100 times what it holds. Reading takes 4 to 16 bytes a pixel,
+# and photographs, CT and MR are stored in 0.1 to 4.
+_FLOOR = 256 << 20
+_RATIO = 100
+_EXTENTS = 4096  # of a sparse file that are counted
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on one file.
+
+    Attributes:
+      max_pixels: pixels of one image, page, frame or slice; a volume may have five times as many
+        voxels.
+      max_bytes: bytes that decoding may need, for compressed data and conversions; None: 256 MiB,
+        or 100 times the size of the file if that is more.
+      max_pages: pages or frames of one file.
+    """
+
+    max_pixels: int = 100_000_000
+    max_bytes: int | None = None
+    max_pages: int = 4_000
+
+    def __post_init__(self) -> None:
+        for name in ("max_pixels", "max_bytes", "max_pages"):
+            value = getattr(self, name)
+            if value is None and name == "max_bytes":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}.")
+
+    @property
+    def max_voxels(self) -> int:
+        """Voxels of a whole volume."""
+        return VOLUME_FACTOR * self.max_pixels
+
+
+# One value for the process, not a context variable: files are read in threads, too.
+_current = Limits()
+
+
+def current_limits() -> Limits:
+    """Return the limits in force."""
+    return _current
+
+
+def set_limits(new: Limits) -> None:
+    """Replace the limits of this process."""
+    global _current
+    _current = new
+
+
+@contextmanager
+def limits(
+    *, max_pixels: int | None = None, max_bytes: int | None = None, max_pages: int | None = None
+) -> Iterator[Limits]:
+    """Change limits inside a ``with`` block, for all threads of the process.
+
+    Args:
+      max_pixels, max_bytes, max_pages: see :class:`Limits`; None leaves one as it is.
+
+    Raises:
+      ConfigError: a limit below 1, or not a whole number.
+    """
+    given = {"max_pixels": max_pixels, "max_bytes": max_bytes, "max_pages": max_pages}
+    before = _current
+    set_limits(replace(before, **{k: v for k, v in given.items() if v is not None}))
+    try:
+        yield _current
+    finally:
+        set_limits(before)
+
+
+def parse_size(text: str, option: str) -> int:
+    """Return the number that ``text`` stands for: digits, with K, M or G for powers of 1000.
+
+    Raises:
+      ConfigError: anything else.
+    """
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)([kKmMgG]?)", text.strip(), re.ASCII)
+    number = float(found[1]) * _UNITS[found[2].lower()] if found else 0.0
+    if not found or number < 1 or number != int(number):
+        raise ConfigError(
+            f"{option} must be a whole number of at least 1, as 400000000 or 400M, got {text!r}."
+        )
+    return int(number)
+
+
+def check_pixels(name: str, width: int, height: int) -> None:
+    """Raise :class:`InputError` for an image of more than ``max_pixels``."""
+    limit = _current.max_pixels
+    if width * height > limit:
+        raise InputError(
+            f"{name} is {width}×{height} pixels, above the limit of {_number(limit)} pixels: "
+            f"shrink or crop it first, or raise the limit ({_how('max_pixels')})."
+        )
+
+
+def check_pages(name: str, count: int, kind: str = "pages") -> None:
+    """Raise :class:`InputError` for more than ``max_pages`` pages or frames."""
+    limit = _current.max_pages
+    if count > limit:
+        raise InputError(
+            f"{name} has more than {limit:,} {kind}: split it first, or raise the limit "
+            f"({_how('max_pages')})."
+        )
+
+
+def check_bytes(name: str, needed: float, size: int) -> None:
+    """Raise :class:`InputError` if decoding needs more memory than a file of ``size`` bytes may."""
+    if needed > allowed_bytes(size):
+        raise exceeds_bytes(name, size, needed)
+
+
+def allowed_bytes(size: int) -> int:
+    """Return the bytes that a file of ``size`` bytes may unpack to."""
+    return _current.max_bytes or max(_FLOOR, _RATIO * size)
+
+
+def exceeds_bytes(name: str, size: int, needed: float | None = None) -> InputError:
+    """Return the error for a file that unpacks to more than it may."""
+    takes = f"about {_amount(needed)}" if needed is not None and math.isfinite(needed) else "more"
+    return InputError(
+        f"{name} holds {_amount(size)} and would take {takes} of memory, above the limit of "
+        f"{_amount(allowed_bytes(size))}: it may be damaged or malicious; if you trust it, raise "
+        f"the limit ({_how('max_bytes')})."
+    )
+
+
+def stored_bytes(path: Path) -> int:
+    """Return the size of a file without its holes: a sparse file claims a size for nothing."""
+    size = path.stat().st_size
+    if size * _RATIO <= _FLOOR or not hasattr(os, "SEEK_HOLE"):
+        return size
+    try:
+        with path.open("rb") as file:
+            return _extents(file.fileno(), size)
+    except OSError:  # a file system that can't tell
+        return size
+
+
+def _extents(handle: int, size: int) -> int:
+    end = total = 0
+    for _ in range(_EXTENTS):
+        try:
+            start = os.lseek(handle, end, os.SEEK_DATA)
+        except OSError:  # only a hole is left
+            return total
+        end = os.lseek(handle, start, os.SEEK_HOLE)
+        total += end - start
+        if end >= size:
+            return total
+    return total + size - end
+
+
+def _how(name: str) -> str:
+    return f"--{name.replace('_', '-')}, or s3net_jax.io.limits({name}=...)"
+
+
+def _number(count: int) -> str:
+    return f"{count // 10**6:,} million" if count % 10**6 == 0 else f"{count:,}"
+
+
+def _amount(count: float) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{int(count)} bytes"
