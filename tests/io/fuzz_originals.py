@@ -72,6 +72,7 @@ def _tiffs(folder: Path, rgb: np.ndarray) -> None:
 
 def _volumes(folder: Path, values: np.ndarray) -> None:
     import nibabel as nib
+    from nibabel.nifti1 import Nifti1Extension
 
     save_nifti(folder / "shorts.nii", values)
     save_nifti(folder / "packed.nii.gz", values)
@@ -79,7 +80,7 @@ def _volumes(folder: Path, values: np.ndarray) -> None:
     save_nifti(folder / "floats.nii", values.astype(np.float32))
     save_nifti(folder / "series.nii.gz", np.stack([values] * 3, -1))
     image = nib.Nifti1Image(values, np.diag([1.0, 2, 3, 1]))
-    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"a comment" * 20))
+    image.header.extensions.append(Nifti1Extension("comment", b"a comment" * 20))
     nib.save(image, folder / "extension.nii")
     nib.save(nib.Nifti2Image(values, np.eye(4)), folder / "second.nii.gz")
 
