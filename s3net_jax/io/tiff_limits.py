@@ -125,6 +125,8 @@ def check_page(stored: Any, name: str, path: Path, pages: int = 1) -> None:
     Counted are the unpacked numbers, a copy of them, and float32 pixels twice (the values and
     those scaled to [0, 1]).
     """
+    if int(stored.compression) == 1 and int(stored.nbytes) > path.stat().st_size:
+        return  # cut off, which the reader says
     pixels = int(stored.imagewidth) * int(stored.imagelength) * int(stored.imagedepth)
     check_bytes(name, pages * (2 * int(stored.nbytes) + 8 * pixels), stored_bytes(path))
 

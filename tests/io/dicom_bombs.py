@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,14 @@ def data_set(folder: Path, rows: int = 64, columns: int = 64, **elements: object
     return path
 
 
-def encapsulated(folder: Path, syntax: str, frames: list[bytes], **elements: object) -> bytes:
+def encapsulated(folder: Path, syntax: str, frames: list[bytes], **elements: Any) -> bytes:
     """A data set of 64×64 pixels whose compressed frames are ``frames``."""
     import pydicom
     from pydicom.encaps import encapsulate, encapsulate_extended
     from pydicom.uid import UID
 
     data = pydicom.dcmread(data_set(folder))
-    extended = elements.pop("extended", False)
+    extended, fragments = elements.pop("extended", False), elements.pop("fragments", 1)
     for name, value in elements.items():
         setattr(data, name, value)
     data.file_meta.TransferSyntaxUID = UID(syntax)
@@ -37,7 +38,7 @@ def encapsulated(folder: Path, syntax: str, frames: list[bytes], **elements: obj
             encapsulate_extended(frames)
         )
     else:
-        data.PixelData = encapsulate(frames, fragments_per_frame=1)
+        data.PixelData = encapsulate(frames, fragments_per_frame=int(fragments))
     data["PixelData"].VR = "OB"
     data["PixelData"].is_undefined_length = True
     out = io.BytesIO()
@@ -76,7 +77,7 @@ def deflated_data_set(folder: Path, pixels: int = 0, elements: bytes = b"") -> b
     path = data_set(folder)
     data = pydicom.dcmread(path)
     content = path.read_bytes()
-    meta = io.BytesIO()
+    meta: Any = io.BytesIO()
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     write_file_meta_info(DicomFileLike(meta), data.file_meta)
     start = 132 + 12 + struct.unpack_from("<I", content, 140)[0]
@@ -131,6 +132,9 @@ DICOM_BOMBS: dict[str, Callable[[Path], bytes]] = {
     "stream.dcm": lambda f: encapsulated(f, J2K, [jpeg2000(60_000, 60_000)]),
     "stream-extended.dcm": lambda f: encapsulated(
         f, J2K, [jpeg2000(60_000, 60_000)], extended=True
+    ),
+    "stream-fragments.dcm": lambda f: encapsulated(
+        f, J2K, [jpeg2000(60_000, 60_000)] * 2, NumberOfFrames=2, fragments=3
     ),
     "stream-ht.dcm": lambda f: encapsulated(f, HTJ2K, [jpeg2000(60_000, 60_000)]),
     "stream-second.dcm": lambda f: encapsulated(
