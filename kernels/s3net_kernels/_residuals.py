@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 __all__ = ["owning"]
 
@@ -33,4 +34,4 @@ def owning(forward: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, 
 
 def _own(leaf: Any) -> Any:
     # Values that are not traced were computed eagerly, where the copy would be a real one.
-    return jnp.copy(leaf) if isinstance(leaf, jax.core.Tracer) else leaf
+    return jnp.copy(leaf) if isinstance(leaf, Tracer) else leaf

@@ -70,7 +70,8 @@ class DeformConv(nnx.Module):
                 "leave it out, or take offsets='free'."
             )
         if shape is not None:
-            shape = check_sizes("shape", shape, count=2)
+            height, width = check_sizes("shape", shape, count=2)
+            shape = (height, width)
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.taps = size * size

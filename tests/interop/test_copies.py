@@ -22,6 +22,7 @@ CONFIG = s3.preset("released").replace(
     input={"size": 16},
 )
 KEY = jax.random.key(0)
+fit_batch: Callable[..., Any] = s3.fit_batch
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
@@ -85,13 +86,13 @@ def test_a_batch_neither_writes_to_nor_shares_what_it_is_given() -> None:
     before = images.copy()
     on_device = jnp.asarray(before)
     keys = jax.random.split(KEY, 2)
-    result: Any = s3.fit_batch(keys, images, CONFIG)
+    result: Any = fit_batch(keys, images, CONFIG)
     np.testing.assert_array_equal(images, before)
-    s3.fit_batch(keys, on_device, CONFIG)
+    fit_batch(keys, on_device, CONFIG)
     np.testing.assert_array_equal(on_device, before)
     for leaf in jax.tree.leaves(result):
         leaf[...] = 0
-    again: Any = s3.fit_batch(keys, images, CONFIG)
+    again: Any = fit_batch(keys, images, CONFIG)
     assert np.any(again.logits != 0) and np.any(images != 0)
 
 

@@ -106,7 +106,7 @@ def test_integers_of_any_kind_are_sizes() -> None:
     np.testing.assert_array_equal(ours(x), plain(x))
     assert nn.DepthwiseConv(4, 3, dilation=n(2), rngs=R)(x).shape == x.shape  # pyright: ignore
     for dtype in ("bfloat16", jnp.bfloat16, jnp.dtype("bfloat16"), np.float32):
-        assert nn.Pointwise(4, 2, dtype=dtype, rngs=R)(x).dtype == jnp.dtype(dtype)
+        assert Pointwise(4, 2, dtype=dtype, rngs=R)(x).dtype == jnp.dtype(dtype)
 
 
 def test_the_network_reads_its_shape_only_where_it_needs_it() -> None:
