@@ -100,7 +100,7 @@ def test_a_batch_can_not_be_traced_and_says_so(call: Callable[..., Any]) -> None
         (lambda h: fit(KEY, IMAGE, CONFIG, hyper=h(True)), TypeError, "a number is expected"),
         (lambda h: batch(KEYS, IMAGE, CONFIG, hyper=h(1j)), TypeError, "momentum is 1j"),
         (lambda _: fit(KEY, IMAGE, CONFIG, transforms="none"), TypeError, "transforms is a str"),
-        (lambda _: fit(np.array([1, 2, 3], np.uint32), IMAGE, CONFIG), TypeError, r"of uint32 \(3,\)"),
+        (lambda _: fit(np.zeros(3, np.uint32), IMAGE, CONFIG), TypeError, r"of uint32 \(3,\)"),
         (lambda _: fit(KEY, None, CONFIG), TypeError, "not a NoneType"),
         (lambda _: batch(KEYS, IMAGE, CONFIG, chunk=2.5), TypeError, "chunk is 2.5"),
         (
