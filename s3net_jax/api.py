@@ -25,7 +25,7 @@ __all__ = ["Segmentation", "prepare", "segment", "segment_batch"]
 def segment(
     image: ImageLike,
     *,
-    preset: str = "paper",
+    preset: str | None = None,
     config: Config | None = None,
     seed: int = 0,
     progress: Callable[[int, dict[str, Any]], None] | None = None,
@@ -37,8 +37,8 @@ def segment(
         (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255, or floating point in [0, 1]. Other
         numbers are scaled between ``config.input.window``, as the command does, and an image
         larger than ``config.input.tile`` is cut into tiles.
-      preset: name of a preset; see :data:`s3net_jax.PRESETS`.
-      config: a whole configuration in place of a preset.
+      preset: name of a preset (default: ``paper``); see :data:`s3net_jax.PRESETS`.
+      config: a whole configuration, in place of ``preset``; give one of the two.
       seed: decides initial parameters and drawn transforms; the same seed on the same device
         gives the same result.
       progress: called as ``progress(step, {"loss": ..., "labels": ...})`` after every step; of
@@ -53,7 +53,8 @@ def segment(
       InputError: the image can't be read or holds nothing to segment.
       ConfigError: an unknown preset, target or window.
       DivergedError: the optimisation left the finite numbers.
-      TypeError: an argument of another type than described, or a traced array.
+      TypeError: an argument of another type than described, a traced array, or both ``preset`` and
+        ``config``.
       ValueError: a seed that is not a whole number from 0 to 2³² − 1.
     """
     from s3net_jax.run.cases import image_case
@@ -71,7 +72,7 @@ def segment(
 def segment_batch(
     images: Sequence[ImageLike],
     *,
-    preset: str = "paper",
+    preset: str | None = None,
     config: Config | None = None,
     seeds: Sequence[int] = (0,),
 ) -> list[list[Segmentation]]:
@@ -127,10 +128,15 @@ def prepare(image: ImageLike, config: Config) -> np.ndarray:
     return prepare(_open(image, check_config(config)), config.input)
 
 
-def _config(preset: str, config: Config | None) -> Config:
-    if config is not None:
-        return check_config(config)
-    return named_preset(preset)
+def _config(preset: str | None, config: Config | None) -> Config:
+    if config is None:
+        return named_preset("paper" if preset is None else preset)
+    if preset is not None:
+        raise TypeError(
+            f"Both preset={preset!r} and config are given, and a configuration is complete by "
+            "itself: give one of them, or config=s3net_jax.preset(NAME).replace(...)."
+        )
+    return check_config(config)
 
 
 def _open(image: Any, config: Config) -> Image:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from s3net_jax.arguments import ENGINES, UsageError
-from s3net_jax.config import Config, nearest
+from s3net_jax.config import Config, nearest, parse_overrides
+from s3net_jax.idle import idle_settings
 
 if TYPE_CHECKING:
     from s3net_jax.run import Engine
@@ -32,6 +33,8 @@ def attended(
 ) -> Iterator[tuple[Engine, QuietDisplay]]:
     """The engine and the display that ``args`` ask for, closed at the end."""
     display = _display(args, config, seed, seeds)
+    for sentence in idle_settings(config, parse_overrides(getattr(args, "sets", []))):
+        display.say(sentence)
     engine = _engine(args, config, display.say)
     try:
         yield engine, display

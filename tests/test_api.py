@@ -84,6 +84,8 @@ def test_prepare_makes_what_fit_takes(tmp_path: Path) -> None:
     [
         (lambda: segment(picture(), preset=CONFIG), TypeError, "pass it as config="),
         (lambda: segment(picture(), preset=3), TypeError, "a name is expected"),
+        (lambda: segment(picture(), preset="fast", config=CONFIG), TypeError, "give one of them"),
+        (lambda: batch([picture()], preset="paper", config=CONFIG), TypeError, "give one of them"),
         (lambda: segment(picture(), config="fast"), TypeError, r"preset\('fast'\)"),
         (lambda: batch("a.png"), TypeError, "not 'a.png': put it into a list"),
         (lambda: batch(Path("a.png")), TypeError, "put it into a list"),

@@ -17,6 +17,7 @@ from benchmarks.harness.machine import allow_tf32, has_torch, on_gpu, synchronis
 from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.config import Config
 from s3net_jax.fitting import fit, hyperparameters, optimizer, train_step
+from s3net_jax.fitting.objective import always_turns
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 from s3net_jax.ops import draw_affine
@@ -167,7 +168,8 @@ def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) ->
     def begin(key, picture):
         net = pooled(build, key) if network is S3Net else build(nnx.Rngs(params=key))
         params = nnx.state(net, nnx.Param)
-        matrix = draw_affine(jax.random.key(1), config.loss.affine, shape)
+        turns = always_turns(config.loss.affine, shape)
+        matrix = None if turns else draw_affine(jax.random.key(1), config.loss.affine, shape)
         palette = jnp.linspace(0, 1, config.model.channels)
         return (params, optimizer(hyper).init(params)), (picture[None], matrix, palette)
 

@@ -87,7 +87,9 @@ class Trainer:
             self.model.load_state_dict(start)
         self.generator = torch.Generator().manual_seed(seed)
         if palette is None:
-            palette = torch.rand(config.model.channels, generator=self.generator)
+            # The grey (BT.601) of random colours of three bytes each, as released.
+            colors = torch.randint(0, 256, (config.model.channels, 3), generator=self.generator)
+            palette = colors.double() @ torch.tensor([0.299, 0.587, 0.114]).double() / 255
         self.palette = torch.tensor(np.asarray(palette), dtype=self.dtype, device=self.device)
 
         self.optimizer = torch.optim.SGD(

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.dtypes import float0
 
+from s3net_kernels._residuals import owning
 from s3net_kernels._varying import zeros
 
 __all__ = ["differentiable", "with_gradient_of"]
@@ -19,7 +20,8 @@ def with_gradient_of(plain: Callable[..., Any], function: Callable[..., Any]) ->
     """``function`` with the gradient of ``plain``, which computes the same without kernels."""
     wrapped = jax.custom_vjp(function)
     wrapped.defvjp(
-        lambda *args: (function(*args), args),
+        # The wrapped function, not `function`: a gradient of the gradient differentiates this rule.
+        owning(lambda *args: (wrapped(*args), args)),
         lambda args, cotangents: jax.vjp(plain, *args)[1](cotangents),
     )
     return wrapped
@@ -62,7 +64,7 @@ def differentiable(
         return _none_of_integers(pull(full))
 
     operator = jax.custom_vjp(lambda *inputs: value(*inputs, save=False)[0])
-    operator.defvjp(forward, backward)
+    operator.defvjp(owning(forward), backward)
     return operator
 
 

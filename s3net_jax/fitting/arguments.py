@@ -1,4 +1,4 @@
-"""What :func:`fit` and :func:`fit_batch` are given, checked before anything is compiled."""
+"""Check what :func:`fit` and :func:`fit_batch` are given before anything is compiled."""
 
 from __future__ import annotations
 
@@ -11,24 +11,38 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from s3net_jax.fitting.arrays import NotNumbers, as_key, read_numbers, to_array
 from s3net_jax.fitting.hyper import Hyper
 
-__all__ = ["check_devices", "check_hyper", "check_image", "check_key", "check_numbers", "pixels_of"]
+__all__ = [
+    "check_devices",
+    "check_image",
+    "check_listener",
+    "read_hyper",
+    "read_keys",
+    "read_pixels",
+    "read_transforms",
+]
 
 _HELP = "s3net_jax.prepare(image, config) makes the network's input of any image"
 
 
-def pixels_of(image: Any) -> Array:
-    """``image`` as an array; raises TypeError unless it holds floating point numbers."""
+def read_pixels(image: Any, dtype: jnp.dtype) -> Array:
+    """``image`` as an array of ``dtype``; raises TypeError unless it is floating point."""
     try:
-        array = jnp.asarray(image)
-    except (TypeError, ValueError):
-        raise TypeError(f"fit takes arrays, not a {type(image).__name__}: {_HELP}.") from None
-    if not jnp.issubdtype(array.dtype, jnp.floating):
+        pixels = read_numbers(image)
+    except NotNumbers as error:
+        if str(error).startswith("a "):
+            raise TypeError(f"fit takes arrays, not {error}: {_HELP}.") from None
         raise TypeError(
-            f"fit takes floating point in [0, 1]; the image given is {array.dtype}: {_HELP}."
+            f"fit takes arrays of floating point in [0, 1]; the image given is {error}: {_HELP}."
+        ) from None
+    if not jnp.issubdtype(pixels.dtype, jnp.floating):
+        raise TypeError(
+            f"fit takes arrays of floating point in [0, 1]; the image given is {pixels.dtype}: "
+            f"{_HELP}."
         )
-    return array
+    return to_array(pixels, dtype)
 
 
 def check_image(shape: tuple[int, ...]) -> None:
@@ -39,40 +53,94 @@ def check_image(shape: tuple[int, ...]) -> None:
         raise ValueError(f"fit takes images of at least 8×8 pixels; this one is {shape[:2]}.")
 
 
-def check_key(key: Any) -> tuple[int, ...]:
-    """The shape of an array of PRNG keys, () of one; raises TypeError for anything else."""
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", ())
+def read_keys(key: Any) -> Array:
+    """``key`` as typed PRNG keys, () or (B,) …; raises TypeError for anything else."""
+    dtype, shape = getattr(key, "dtype", None), tuple(getattr(key, "shape", ()))
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return tuple(shape)
-    if dtype == jnp.uint32 and len(shape) > 0:  # of jax.random.PRNGKey
-        return tuple(shape[:-1])
+        return as_key(key)
+    # Of jax.random.PRNGKey: raw numbers, as many as JAX's default kind of key has.
+    words = jax.eval_shape(jax.random.PRNGKey, 0).shape
+    if dtype == jnp.uint32 and shape[-1:] == words:
+        return as_key(key)
     given = repr(key) if isinstance(key, int) else f"a {type(key).__name__}"
-    given = given if dtype is None else f"an array of {dtype} {tuple(shape)}"
+    given = given if dtype is None else f"an array of {dtype} {shape}"
     raise TypeError(f"The key is {given}: give a PRNG key, such as jax.random.key(0).")
 
 
-def check_hyper(hyper: Any) -> None:
-    """Raises TypeError unless ``hyper`` is a Hyper."""
+def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
+    """The numbers of ``hyper`` as arrays of ``dtype``, which they must not widen.
+
+    Args:
+      hyper: a Hyper.
+      dtype: of the parameters.
+      count: None for a single fit, with () numbers; else numbers become (count,).
+
+    Raises:
+      TypeError: it is no Hyper, or one of its fields no number.
+      ValueError: a field of another shape.
+    """
     if not isinstance(hyper, Hyper):
         raise TypeError(
             f"hyper is a {type(hyper).__name__}, where a Hyper is expected: "
             "s3net_jax.hyperparameters(config) gives one, s3net_jax.grid several."
         )
 
-
-def check_numbers(hyper: Hyper) -> None:
-    """Raises ValueError unless ``hyper`` is for a single fit."""
-    for field in dataclasses.fields(hyper):
-        shape = np.shape(getattr(hyper, field.name))
-        if shape != ():
+    def read(name: str) -> Array:
+        value = getattr(hyper, name)
+        try:
+            numbers = read_numbers(value)
+        except NotNumbers:
+            raise TypeError(
+                f"hyper.{name} is {value!r}, where a number is expected, such as 0.3."
+            ) from None
+        shape = tuple(numbers.shape)
+        if count is None and shape != ():
             raise ValueError(
-                f"hyper.{field.name} has the shape {shape}: fit takes single numbers, fit_batch "
+                f"hyper.{name} has the shape {shape}: fit takes single numbers, fit_batch "
                 "or jax.vmap several."
             )
+        if count is not None and shape not in ((), (count,)):
+            raise ValueError(
+                f"hyper.{name} has the shape {shape}: give a number, or one for each of the "
+                f"{count} fits."
+            )
+        if count is not None and isinstance(numbers, np.ndarray):
+            numbers = np.broadcast_to(numbers, (count,))
+        array = to_array(numbers, dtype)
+        return array if count is None else jnp.broadcast_to(array, (count,))
+
+    return Hyper(**{field.name: read(field.name) for field in dataclasses.fields(Hyper)})
+
+
+def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | None:
+    """(steps, 2, 3) matrices of ``dtype``, or None; raises TypeError or ValueError."""
+    if transforms is None:
+        return None
+    try:
+        matrices = read_numbers(transforms)
+    except NotNumbers as error:
+        raise TypeError(
+            f"transforms is {error}, where an array ({steps}, 2, 3) of numbers is expected: "
+            "s3net_jax.ops.affine_matrix makes one matrix."
+        ) from None
+    if matrices.shape != (steps, 2, 3):
+        raise ValueError(
+            f"transforms has the shape {tuple(matrices.shape)}; for {steps} steps it "
+            f"must be ({steps}, 2, 3)."
+        )
+    return to_array(matrices, dtype)
+
+
+def check_listener(progress: Any) -> None:
+    """Raises TypeError unless ``progress`` is None or can be called."""
+    if progress is not None and not callable(progress):
+        raise TypeError(
+            f"progress is a {type(progress).__name__}: give a function of the step and its record."
+        )
 
 
 def check_devices(devices: Any) -> Sequence[Any] | None:
-    """Devices to share fits out over; raises ValueError unless they are some, each once."""
+    """Devices to distribute fits over; raises ValueError unless they are some, each once."""
     if devices is None:
         return None
     given = [*devices] if hasattr(devices, "__iter__") and not isinstance(devices, str) else []

@@ -7,7 +7,6 @@ out, and those that go on are moved together into a smaller batch.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,15 +16,18 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from s3net_jax.checks import check_whole
 from s3net_jax.config import Config, check_config
 from s3net_jax.fitting.arguments import (
     check_devices,
-    check_hyper,
     check_image,
-    check_key,
-    pixels_of,
+    check_listener,
+    read_hyper,
+    read_keys,
+    read_pixels,
 )
-from s3net_jax.fitting.extra import ExtraLoss, as_extra
+from s3net_jax.fitting.arrays import is_traced
+from s3net_jax.fitting.extra import ExtraLoss, read_extra
 from s3net_jax.fitting.fit import FitResult
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records
@@ -36,7 +38,7 @@ from s3net_jax.starting import usual_settings
 __all__ = ["CHUNK", "batch_sizes", "fit_batch"]
 
 CHUNK = 4
-"""Steps between two looks at which fits have stopped, and between two reports."""
+"""Steps between two checks of which fits have stopped, and between two reports."""
 
 BatchProgress = Callable[[int, dict[str, Any]], None]
 
@@ -63,7 +65,7 @@ def fit_batch(
         each fit. See :func:`grid`.
       extra_loss: a term to add to the joint loss of each, see :func:`fit`; arrays that
         ``jax.tree_util.Partial`` binds have a leading axis of B, one for each fit.
-      chunk: steps between two looks at which fits have stopped, and about the number of steps
+      chunk: steps between two checks of which fits have stopped, and about the number of steps
         between two calls of ``progress``.
       devices: of this process, over which the fits are shared out evenly, each device with
         fits of its own (``shard_map``); None computes on the default device.
@@ -76,26 +78,26 @@ def fit_batch(
 
     Raises:
       ValueError: shapes that do not fit together, no fits at all, no devices, or a chunk below 1.
-      TypeError: as :func:`fit`.
+      TypeError: as :func:`fit`, or a call inside ``jit``, ``vmap`` or ``grad``.
     """
     check_config(config)
-    keys, images = jnp.asarray(keys), pixels_of(images)
-    shape = check_key(keys)
-    count = shape[0] if len(shape) == 1 else 0
+    _check_untraced(keys, images, hyper, extra_loss)
+    wide = param_dtype(config.model.dtype)
+    images = read_pixels(images, wide)
+    keys = read_keys(keys if hasattr(keys, "dtype") else jnp.asarray(keys))
+    count = keys.shape[0] if keys.ndim == 1 else 0
     if count == 0:
         raise ValueError("fit_batch needs at least one key: keys has no leading axis of fits.")
-    if chunk < 1:
-        raise ValueError(f"chunk is {chunk}: there must be at least one step between two looks.")
+    if (chunk := check_whole("chunk", chunk)) < 1:
+        raise ValueError(f"chunk is {chunk}: there must be at least one step between two checks.")
+    check_listener(progress)
     check_image(images.shape[1:] if images.ndim == 4 else images.shape)
     if images.ndim == 4 and images.shape[0] != count:
         raise ValueError(
             f"There are {count} keys and {images.shape[0]} images: give one key for each image."
         )
-    if hyper is None:
-        hyper = hyperparameters(config)
-    check_hyper(hyper)
-    every = _one_each(hyper, count, param_dtype(config.model.dtype))
-    extra = as_extra(extra_loss)
+    every = read_hyper(hyperparameters(config) if hyper is None else hyper, wide, count)
+    extra = read_extra(extra_loss, wide)
     for leaf in jax.tree.leaves(extra):
         if jnp.shape(leaf)[:1] != (count,):
             raise ValueError(
@@ -145,19 +147,17 @@ def _chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
     return [first, *[chunk] * whole, *([rest] if rest else [])]
 
 
-def _one_each(hyper: Hyper, count: int, dtype: jnp.dtype) -> Hyper:
-    """Every number as a (B,) array of the parameters' ``dtype``, which they must not widen."""
+def _check_untraced(*arguments: Any) -> None:
+    """Raises TypeError inside a transformation of JAX.
 
-    def spread(name: str) -> Array:
-        value = jnp.asarray(getattr(hyper, name), dtype)
-        if value.shape not in ((), (count,)):
-            raise ValueError(
-                f"hyper.{name} has the shape {value.shape}: give a number, or one for each of the "
-                f"{count} fits."
-            )
-        return jnp.broadcast_to(value, (count,))
-
-    return Hyper(**{field.name: spread(field.name) for field in dataclasses.fields(Hyper)})
+    Whether the caller is traced shows in an argument, or in what an operation on none returns.
+    """
+    if is_traced(arguments) or is_traced(jnp.zeros(())):
+        raise TypeError(
+            "fit_batch can't be traced by jax.jit, vmap or grad: between steps it looks on the "
+            "host which fits have stopped. Call it outside of them, or trace s3net_jax.fit, as in "
+            "jax.jit(jax.vmap(lambda key, image: s3net_jax.fit(key, image, config)))."
+        )
 
 
 Piece = tuple[np.ndarray, Records]

@@ -7,30 +7,58 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
-__all__ = ["ExtraLoss", "as_extra", "extra_term"]
+from s3net_jax.fitting.arrays import NotNumbers, read_numbers, to_array
+
+__all__ = ["ExtraLoss", "extra_term", "read_extra"]
 
 ExtraLoss = Callable[[Array, Array, Array], Array]
 """``(logits (H, W, K), labels (H, W) int32, image (H, W, 3)) -> ()``: of one image, the main
 head's logits, its pseudo label, and the image as the network sees it."""
 
 
-def as_extra(term: ExtraLoss | None) -> Partial | None:
+def read_extra(term: ExtraLoss | None, dtype: jnp.dtype) -> Partial | None:
     """``term`` as a pytree: the function is static, and what ``Partial`` binds are arrays of the
     fit, which can be vmapped and differentiated.
 
+    Args:
+      term: the function, or one with bound arrays.
+      dtype: of bound Python floats, which have none of their own.
+
     Raises:
-      TypeError: it can't be called.
+      TypeError: it can't be called, or binds something that is no array.
     """
-    if term is None or isinstance(term, Partial):
-        return term
+    if term is None:
+        return None
     if not callable(term):
         raise TypeError(
             f"extra_loss is {type(term).__name__}: give a function of logits, labels and image."
         )
-    return Partial(term)
+    if not isinstance(term, Partial):
+        return Partial(term)
+    return jax.tree.map(lambda leaf: _read_bound(leaf, dtype), term)
+
+
+def _read_bound(leaf: Any, dtype: jnp.dtype) -> Array:
+    given = getattr(leaf, "dtype", None)
+    if given is not None and jnp.issubdtype(given, jax.dtypes.prng_key):
+        return leaf
+    if isinstance(leaf, bool) or str(given) == "bool":
+        return to_array(leaf if isinstance(leaf, Array) else np.asarray(leaf), bool)
+    try:
+        numbers = read_numbers(leaf)
+    except NotNumbers as error:
+        raise TypeError(
+            f"extra_loss binds {error}: jax.tree_util.Partial takes arrays and numbers; bind "
+            "anything else with functools.partial."
+        ) from None
+    scalar = isinstance(leaf, float | np.floating) or getattr(numbers, "weak_type", False)
+    if scalar and jnp.issubdtype(numbers.dtype, jnp.floating):
+        return to_array(numbers, dtype)
+    return to_array(numbers, jax.dtypes.canonicalize_dtype(numbers.dtype))
 
 
 def extra_term(term: Any, logits: Array, labels: Array, images: Array) -> Array:

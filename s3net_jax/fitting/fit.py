@@ -13,15 +13,19 @@ from jax.tree_util import Partial
 
 from s3net_jax.config import Config, check_config
 from s3net_jax.fitting.arguments import (
-    check_hyper,
     check_image,
-    check_key,
-    check_numbers,
-    pixels_of,
+    check_listener,
+    read_hyper,
+    read_keys,
+    read_pixels,
+    read_transforms,
 )
-from s3net_jax.fitting.extra import ExtraLoss, as_extra
+from s3net_jax.fitting.extra import ExtraLoss, read_extra
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
-from s3net_jax.fitting.loop import Progress, advance, begin, logits_of
+from s3net_jax.fitting.initial import read_params
+from s3net_jax.fitting.loop import advance, begin, logits_of
+from s3net_jax.fitting.progress import Progress, run_with_listener
+from s3net_jax.nn.layers import param_dtype
 from s3net_jax.starting import usual_settings
 
 __all__ = ["FitResult", "fit"]
@@ -71,8 +75,10 @@ def fit(
     params), ``shard_map`` (with ``check_vma=False``), reverse-mode ``grad`` (the backward passes
     of all kernels can be differentiated again, which then happens in plain JAX), and forward-mode
     ``jvp`` (with ``model.implementation="reference"``, which is slow). One program is compiled for
-    each image shape and static configuration. The same arguments on the same device give the same
-    bits, on a GPU inside ``s3net_kernels.config(deterministic=True)``.
+    each image shape and static configuration, whatever types its numbers, keys and images come in,
+    and one more with ``progress``. Of ``config`` it reads ``model``, ``loss`` and ``fit`` without
+    ``fit.members``: the image is prepared, and this is one fit. The same arguments on the same
+    device give the same bits, on a GPU inside ``s3net_kernels.config(deterministic=True)``.
 
     Args:
       key: PRNG key; decides initial parameters, transforms and palette.
@@ -88,7 +94,8 @@ def fit(
         program is compiled anew for each function; arrays that ``jax.tree_util.Partial`` binds
         to its first arguments may change without that, and be vmapped and differentiated.
       progress: called on the host as ``progress(step, {"loss": ..., "labels": ...})`` after
-        every step; without it the program holds no callback.
+        every step. ``fit`` then returns after the last call, and raises what ``progress`` raises.
+        Inside ``jit`` and other transformations the listener is kept as long as the process lives.
 
     Returns:
       A :class:`FitResult`.
@@ -98,28 +105,31 @@ def fit(
       TypeError: an argument has another type, such as an image of integers.
     """
     check_config(config)
-    image = pixels_of(image)
+    wide = param_dtype(config.model.dtype)
+    image = read_pixels(image, wide)
     check_image(image.shape)
-    if check_key(key) != ():
+    key = read_keys(key)
+    if key.shape != ():
         raise ValueError(
-            f"fit takes one key, not keys of the shape {check_key(key)}: fit_batch or jax.vmap "
+            f"fit takes one key, not keys of the shape {key.shape}: fit_batch or jax.vmap "
             "take several."
         )
-    transforms = None if transforms is None else jnp.asarray(transforms)
-    if transforms is not None and transforms.shape != (config.fit.steps, 2, 3):
-        raise ValueError(
-            f"transforms has the shape {transforms.shape}; for {config.fit.steps} steps it "
-            f"must be ({config.fit.steps}, 2, 3)."
-        )
-    if hyper is None:
-        hyper = hyperparameters(config)
-    check_hyper(hyper)
-    check_numbers(hyper)
-    extra = as_extra(extra_loss)
-    return _fit(key, image, hyper, params, transforms, extra, static_config(config), progress)
+    check_listener(progress)
+    arguments = (
+        key,
+        image,
+        read_hyper(hyperparameters(config) if hyper is None else hyper, wide),
+        read_params(params, config.model, (image.shape[0], image.shape[1])),
+        read_transforms(transforms, config.fit.steps, wide),
+        read_extra(extra_loss, wide),
+    )
+    static = static_config(config)
+    if progress is None:
+        return _fit(*arguments, static, None)
+    return run_with_listener(progress, lambda number: _fit(*arguments, static, number))
 
 
-@partial(jax.jit, static_argnames=("config", "progress"))
+@partial(jax.jit, static_argnames="config")
 def _fit(
     key: Array,
     image: Array,
@@ -128,10 +138,10 @@ def _fit(
     transforms: Array | None,
     extra: Partial | None,
     config: Config,
-    progress: Progress | None,
+    listener: Array | None,
 ) -> FitResult:
     state = begin(key, image, hyper, config, params, transforms, extra)
-    state, records = advance(state, config, config.fit.steps, progress)
+    state, records = advance(state, config, config.fit.steps, listener)
     logits = logits_of(state, config)
     return FitResult(
         labels=jnp.argmax(logits, -1).astype(jnp.int32),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -17,15 +15,16 @@ from jax.tree_util import Partial
 from s3net_jax.config import Config, ModelConfig
 from s3net_jax.fitting.hyper import Hyper
 from s3net_jax.fitting.initial import initial_params
+from s3net_jax.fitting.objective import always_turns
+from s3net_jax.fitting.palette import grey_palette
+from s3net_jax.fitting.progress import report
 from s3net_jax.fitting.step import optimizer, train_step
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.layers import param_dtype
 from s3net_jax.nn.precision import product_precision
 from s3net_jax.ops import draw_affine
 
-__all__ = ["FitState", "Progress", "Records", "advance", "begin", "logits_of"]
-
-Progress = Callable[[int, dict[str, Any]], None]
+__all__ = ["FitState", "Records", "advance", "begin", "logits_of"]
 
 
 @jax.tree_util.register_dataclass
@@ -85,31 +84,36 @@ def begin(
     transforms: Array | None = None,
     extra: Partial | None = None,
 ) -> FitState:
-    """The state before the first step; arguments as of :func:`s3net_jax.fit`."""
+    """The state before the first step.
+
+    Args:
+      key, image, hyper, params, transforms, extra: of :func:`s3net_jax.fit`, as
+        :mod:`.arguments` and :mod:`.initial` read them.
+      config: static.
+    """
     wide = param_dtype(config.model.dtype)
     shape = (image.shape[0], image.shape[1])
     key_init, key_transform, key_palette = jax.random.split(key, 3)
     start = initial_params(key_init, config.model, shape)
     if params is not None:
-        start = _take(start, params)
+        nnx.replace_by_pure_dict(start, params)
     return FitState(
         image=image.astype(wide),
-        # In wider numbers they would widen what they are multiplied with.
-        hyper=jax.tree.map(lambda number: jnp.asarray(number, wide), hyper),
+        hyper=hyper,
         params=start,
         momentum=optimizer(hyper).init(start),
         step=jnp.int32(0),
         done=jnp.asarray(False),
         labels=jnp.zeros(shape, jnp.int16),
         key=key_transform,
-        palette=jax.random.uniform(key_palette, (config.model.channels,), wide),
+        palette=grey_palette(key_palette, config.model.channels, wide),
         transforms=transforms,
         extra=extra,
     )
 
 
 def advance(
-    state: FitState, config: Config, count: int, progress: Progress | None = None
+    state: FitState, config: Config, count: int, listener: Array | None = None
 ) -> tuple[FitState, Records]:
     """``count`` more steps; none where an early stop has come.
 
@@ -117,7 +121,8 @@ def advance(
       state: of one fit; ``vmap`` for several.
       config: static.
       count: static; the caller sees to it that all together are ``config.fit.steps``.
-      progress: see :func:`s3net_jax.fit`.
+      listener: number of the listener that hears of every step, see :mod:`.progress`; without
+        one the program holds no callback.
     """
     shape = (state.image.shape[0], state.image.shape[1])
     wide = state.image.dtype
@@ -125,7 +130,9 @@ def advance(
     stopping = config.fit.stop_labels > 0
 
     def update(params, momentum, index):
-        if state.transforms is None:
+        if state.transforms is None and always_turns(config.loss.affine, shape):
+            matrix = None
+        elif state.transforms is None:
             step_key = jax.random.fold_in(state.key, index)
             matrix = draw_affine(step_key, config.loss.affine, shape, wide)
         else:
@@ -141,8 +148,8 @@ def advance(
             state.palette,
             state.extra,
         )
-        if progress is not None:
-            jax.debug.callback(partial(_report, progress), index, record, ordered=False)
+        if listener is not None:
+            jax.debug.callback(report, listener, index, record, ordered=False)
         return params, momentum, record, labels[0].astype(jnp.int16)
 
     # Rematerialised only when somebody differentiates through the whole fit.
@@ -200,47 +207,3 @@ def _graph(config: ModelConfig, shape: tuple[int, ...]) -> nnx.GraphDef:
         return S3Net(config, (shape[0], shape[1]), rngs=nnx.Rngs(params=0))
 
     return nnx.split(nnx.eval_shape(build), nnx.Param)[0]
-
-
-def _report(progress: Progress, index: Any, record: dict[str, Any]) -> None:
-    progress(int(index) + 1, {name: value.item() for name, value in record.items()})
-
-
-def _take(start: nnx.State, params: Any) -> nnx.State:
-    """``params`` (a State or a nested dict) in the structure and dtype of ``start``."""
-    given = nnx.to_pure_dict(params) if isinstance(params, nnx.State) else params
-    expected = nnx.to_pure_dict(start)
-    if jax.tree.structure(given) != jax.tree.structure(expected):
-        raise ValueError(
-            "The starting parameters have other names than the configured network has"
-            f"{_differences(given, expected)}: make both from the same model configuration."
-        )
-    for (path, new), old in zip(
-        jax.tree_util.tree_leaves_with_path(given), jax.tree.leaves(expected), strict=True
-    ):
-        if jnp.shape(new) != jnp.shape(old):
-            name = jax.tree_util.keystr(path)
-            raise ValueError(
-                f"The starting parameter {name} has the shape {jnp.shape(new)}, the configured "
-                f"network needs {jnp.shape(old)}."
-            )
-    cast = jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), given, expected)
-    nnx.replace_by_pure_dict(start, cast)
-    return start
-
-
-def _differences(given: Any, expected: Any) -> str:
-    """Names that one of two trees has alone, a few of them, in brackets."""
-
-    def names(tree: Any) -> dict[str, None]:
-        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
-        return dict.fromkeys(jax.tree_util.keystr(p, simple=True, separator=".") for p in paths)
-
-    def some(what: str, found: list[str]) -> list[str]:
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        return [f"{what} {', '.join(found[:3])}{more}"] if found else []
-
-    mine, wanted = names(given), names(expected)
-    parts = some("missing", [n for n in wanted if n not in mine])
-    parts += some("unknown", [n or "a single value" for n in mine if n not in wanted])
-    return f" ({'; '.join(parts)})" if parts else ""

@@ -19,7 +19,7 @@ from s3net_jax.nn.layers import without_pallas
 from s3net_jax.ops import warp, warp_labels, warp_valid
 from s3net_kernels import softmax_losses
 
-__all__ = ["Terms", "objective"]
+__all__ = ["Terms", "always_turns", "objective"]
 
 Terms = dict[str, Array]
 
@@ -29,7 +29,7 @@ def objective(
     images: Array,
     hyper: Hyper,
     config: LossConfig,
-    matrix: Array,
+    matrix: Array | None,
     palette: Array,
     extra: Any = None,
 ) -> tuple[Array, tuple[Terms, Array]]:
@@ -40,7 +40,8 @@ def objective(
       images: (N, H, W, 3) in [0, 1].
       hyper: the weights.
       config: which form each term has.
-      matrix: (2, 3), this step's transform; see :func:`s3net_jax.ops.affine_matrix`.
+      matrix: (2, 3), this step's transform, see :func:`s3net_jax.ops.affine_matrix`; None only
+        where :func:`always_turns`, which then avoids transforming anything.
       palette: (K,) grey values in [0, 1], read by ``config.spatial == "hard"``.
       extra: a further term, see :data:`s3net_jax.fitting.extra.ExtraLoss`, or None.
 
@@ -76,11 +77,15 @@ def _affine_term(
     entering: Array,
     labels: Array,
     config: AffineConfig,
-    matrix: Array,
+    matrix: Array | None,
 ) -> Array:
     shape = (images.shape[1], images.shape[2])
     implementation, of_losses = _implementation(model), _implementation(model, True)
-    if second is not None and _only_moves_pixels(config, shape):
+    if matrix is None:
+        if second is None or not always_turns(config, shape):
+            raise ValueError(
+                "matrix is None, but this configuration transforms images: give a (2, 3) matrix."
+            )
         # Of logits and labels alike: the mean over the pixels is the same without the transform.
         return cross_entropy(second, labels, of_losses)
     if second is not None:
@@ -101,10 +106,14 @@ def _implementation(model: S3Net, of_losses: bool = False) -> str | None:
     return without_pallas(chosen) if of_losses else chosen
 
 
-def _only_moves_pixels(config: AffineConfig, shape: tuple[int, int]) -> bool:
-    """Whether the transform always is the same quarter turn, or several, of a square."""
+def always_turns(config: AffineConfig, shape: tuple[int, ...]) -> bool:
+    """Whether every drawn transform is the same number of quarter turns of square logits.
+
+    It then moves logits and pseudo labels alike, and changes nothing.
+    """
     return (
-        config.rotation[0] == config.rotation[1]
+        config.apply_at == "logits"
+        and config.rotation[0] == config.rotation[1]
         and config.rotation[0] % 90 == 0
         and config.translation == (0, 0)
         and config.scale == (1, 1)

@@ -31,7 +31,7 @@ def train_step(
     images: Array,
     hyper: Hyper,
     config: Config,
-    matrix: Array,
+    matrix: Array | None,
     palette: Array,
     extra: Any = None,
 ) -> tuple[nnx.State, optax.OptState, dict[str, Array], Array]:
@@ -43,7 +43,7 @@ def train_step(
       images: (N, H, W, 3) in [0, 1].
       hyper: dynamic numbers.
       config: static.
-      matrix: (2, 3), this step's transform.
+      matrix: (2, 3), this step's transform, or None as for :func:`objective`.
       palette: (K,) grey values in [0, 1], read by the hard spatial loss.
       extra: a further term of the loss, or None.
 

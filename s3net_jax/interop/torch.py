@@ -116,7 +116,8 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         of this project's PyTorch reference, or of a subset of their modules.
 
     Returns:
-      Nested dict of NumPy arrays, dtypes kept (of bfloat16: float32).
+      Nested dict of NumPy arrays that share no memory with the tensors, dtypes kept (of bfloat16:
+      float32).
 
     Raises:
       ValueError: a name that belongs to no module of S3-Net, or a shape that no such parameter
@@ -149,7 +150,8 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         node: dict[Any, Any] = tree
         for part in our_name.format(**indices).split("."):
             node = node.setdefault(int(part) if part.isdigit() else part, {})
-        node[ours] = np.ascontiguousarray(array)
+        # A copy, always: a view would change with the PyTorch model's next step.
+        node[ours] = np.array(array, order="C")
     return tree
 
 
@@ -179,8 +181,8 @@ def to_torch(params: Mapping[Any, Any]) -> dict[str, np.ndarray]:
       params: nested dict or ``nnx.State`` of S3Net's parameters (or of their gradients).
 
     Returns:
-      Names to NumPy arrays; ``torch.as_tensor`` each for ``load_state_dict(strict=False)``
-      (running statistics are not among them).
+      Names to NumPy arrays that share no memory with ``params``; ``torch.as_tensor`` each for
+      ``load_state_dict(strict=False)`` (running statistics are not among them).
 
     Raises:
       ValueError: a name that has no counterpart.
@@ -222,7 +224,8 @@ def _to_torch(module: str, leaf: str, value: Any) -> tuple[str, np.ndarray]:
     if found is None:
         raise ValueError(f"{module!r} is no module of S3-Net with a PyTorch counterpart.")
     (torch_name, _, _, back), indices = found
-    array = np.asarray(value)
+    # A copy, always: the transposes below are views, and writing to one must not reach the source.
+    array = np.array(value)
     if leaf in _FREE:
         array = _maps_back(array)
     elif leaf == "kernel":

@@ -54,10 +54,10 @@ def read_nifti(path: Path) -> Volume:
     nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
     try:
         with quiet():
+            _check_suffix(path, name)
             check_header(path)
             image = load_nifti(path)
             if image is None:
-                _check_suffix(path, name)
                 nib.load(path)  # which may say what is wrong
                 raise InputError(f"{name} is not a NIfTI file: convert it first.")
             return _volume(image, path, name)
@@ -82,8 +82,10 @@ class _Original:
 def _check_suffix(path: Path, name: str) -> None:
     """Readers go by the suffix, and find nothing in a file that is compressed unlike its name."""
     with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    if path.suffix.lower() == ".gz" and not is_packed:
+        head = file.read(4)
+    is_packed = head[:2] == b"\x1f\x8b" and path.suffix.lower() != ".img"  # there, voxels
+    sizes = {int.from_bytes(head, "little"), int.from_bytes(head, "big")}  # of a header
+    if path.suffix.lower() == ".gz" and sizes & {348, 540}:
         raise InputError(f"{name} is not compressed, unlike its name: rename it to {path.stem}.")
     if path.suffix.lower() != ".gz" and is_packed:
         raise InputError(f"{name} is compressed, unlike its name: rename it to {path.name}.gz.")

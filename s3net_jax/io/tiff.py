@@ -91,7 +91,9 @@ def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.nd
     size, name = path.stat().st_size, str(path)
     result, volumes = None, {}
     with _opened(path) as file:
-        check_page(file.pages[contents.planes[numbers[0]].page], name, path, len(numbers))
+        first = file.pages[contents.planes[numbers[0]].page]
+        _check_claim(first, size)
+        check_page(first, name, path, len(numbers))
         for place, number in enumerate(numbers):
             plane, page = contents.planes[number], contents.pages[number]
             assert page is not None
@@ -217,11 +219,16 @@ def _part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) -> np.n
     return np.frombuffer(content, dtype).reshape(stored.shape)
 
 
-def _whole(stored: Any, size: int, name: str) -> np.ndarray:
+def _check_claim(stored: Any, size: int) -> None:
+    """Raise ValueError for a page that claims more than a file of ``size`` bytes can hold."""
     compressed = int(stored.compression) != 1
     claimed = stored.nbytes * int(stored.bitspersample) // (8 * stored.dtype.itemsize)
     if claimed > size * (_MAX_RATIO if compressed else 1):
         raise ValueError(f"it claims {claimed:,} bytes of pixels, the file has {size:,}")
+
+
+def _whole(stored: Any, size: int, name: str) -> np.ndarray:
+    _check_claim(stored, size)
     pieces = zip(stored.dataoffsets, stored.databytecounts, strict=True)
     if any(offset + count > size for offset, count in pieces):
         raise ValueError("its pixels end early")

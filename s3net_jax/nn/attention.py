@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from s3net_jax.checks import check_choice, check_size, check_sizes
 from s3net_jax.nn.layers import BatchNorm, DepthwiseConv, Pointwise
+from s3net_jax.nn.options import check_common, check_rngs
 from s3net_kernels import gated_inception
 
 __all__ = ["AttentionBlock", "InceptionLKA"]
+
+_Residual = Literal["after_projection", "before_projection"]
 
 
 class InceptionLKA(nnx.Module):
@@ -43,6 +47,12 @@ class InceptionLKA(nnx.Module):
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
+        check_common(dtype, implementation)
+        check_rngs(rngs)
+        channels = check_size("channels", channels)
+        local_kernel = check_size("local_kernel", local_kernel, odd=True)
+        kernel_sizes = check_sizes("kernel_sizes", kernel_sizes, odd=True)
+        dilations = check_sizes("dilations", dilations)
         if len(kernel_sizes) != len(dilations):
             raise ValueError(
                 f"There are {len(kernel_sizes)} kernel sizes and {len(dilations)} dilations: "
@@ -92,7 +102,7 @@ class AttentionBlock(nnx.Module):
         self,
         channels: int,
         *,
-        residual: Literal["after_projection", "before_projection"] = "after_projection",
+        residual: _Residual = "after_projection",
         local_kernel: int = 5,
         kernel_sizes: Sequence[int] = (3, 5, 7),
         dilations: Sequence[int] = (1, 2, 3),
@@ -100,8 +110,11 @@ class AttentionBlock(nnx.Module):
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
+        check_common(dtype, implementation)
+        check_rngs(rngs)
+        channels = check_size("channels", channels)
         self.dtype = jnp.dtype(dtype)
-        self.residual = residual
+        self.residual = check_choice("residual", residual, get_args(_Residual))
         common = {"dtype": dtype, "implementation": implementation, "rngs": rngs}
         self.project_in = Pointwise(channels, channels, activation="gelu", **common)
         self.attention = InceptionLKA(

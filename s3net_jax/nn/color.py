@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from s3net_jax.checks import check_choice, check_size
 from s3net_jax.nn.layers import BatchNorm, Pointwise
+from s3net_jax.nn.options import check_common, check_rngs
 
 __all__ = ["ColorBranch"]
+
+_Mode = Literal["pixels", "released"]
 
 
 class ColorBranch(nnx.Module):
@@ -30,12 +34,15 @@ class ColorBranch(nnx.Module):
         self,
         channels: int,
         *,
-        mode: Literal["pixels", "released"] = "pixels",
+        mode: _Mode = "pixels",
         dtype="float32",
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
-        self.mode = mode
+        check_common(dtype, implementation)
+        check_rngs(rngs)
+        channels = check_size("channels", channels)
+        self.mode = check_choice("mode", mode, get_args(_Mode))
         common = {"dtype": dtype, "implementation": implementation}
         self.map = Pointwise(3, channels, bias=False, **common, rngs=rngs)
         self.head = Pointwise(channels, channels, **common, rngs=rngs)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from s3net_jax.checks import check_choice, check_size, check_sizes
 from s3net_jax.nn.draws import fan_in_uniform, uniform
 from s3net_jax.nn.layers import Conv, param_dtype
+from s3net_jax.nn.options import check_common, check_rngs
 from s3net_kernels import deform_conv2d
 
 __all__ = ["DeformConv"]
+
+_Offsets = Literal["predicted", "free"]
+_KernelInit = Literal["default", "uniform"]
 
 
 class DeformConv(nnx.Module):
@@ -29,13 +34,14 @@ class DeformConv(nnx.Module):
         ``"free"``: offsets and mask are parameters per pixel, U[0, 1), as in the released
         code; the module then serves one image size only.
       kernel_init: ``"default"``: fan-in uniform; ``"uniform"``: U[0, 1), as released.
-      shape: (H, W); needed by ``"free"``.
+      shape: (H, W); only with ``"free"``, which needs it.
       dtype: of the activations; parameters are float32 (float64 with float64).
       implementation: of ``s3net_kernels.deform_conv2d``; None takes the best.
       rngs: NNX random streams.
 
     Raises:
-      ValueError: ``"free"`` without ``shape``, or an input of another size than ``shape``.
+      ValueError: ``"free"`` without ``shape``, ``"predicted"`` with it, an input of another size
+        than ``shape``, or an option that does not exist.
     """
 
     def __init__(
@@ -43,13 +49,29 @@ class DeformConv(nnx.Module):
         channels: int,
         *,
         size: int = 3,
-        offsets: Literal["predicted", "free"] = "predicted",
-        kernel_init: Literal["default", "uniform"] = "default",
+        offsets: _Offsets = "predicted",
+        kernel_init: _KernelInit = "default",
         shape: tuple[int, int] | None = None,
         dtype="float32",
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
+        check_common(dtype, implementation)
+        check_rngs(rngs)
+        channels = check_size("channels", channels)
+        size = check_size("size", size, odd=True)
+        check_choice("offsets", offsets, get_args(_Offsets))
+        check_choice("kernel_init", kernel_init, get_args(_KernelInit))
+        if offsets == "free" and shape is None:
+            raise ValueError("Free offsets are parameters per pixel: give shape=(H, W).")
+        if offsets == "predicted" and shape is not None:
+            raise ValueError(
+                f"shape={shape} has no effect with offsets='predicted', which serve every size: "
+                "leave it out, or take offsets='free'."
+            )
+        if shape is not None:
+            height, width = check_sizes("shape", shape, count=2)
+            shape = (height, width)
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.taps = size * size
@@ -76,9 +98,8 @@ class DeformConv(nnx.Module):
                 implementation=implementation,
                 rngs=rngs,
             )
-        elif shape is None:
-            raise ValueError("Free offsets are parameters per pixel: give shape=(H, W).")
         else:
+            assert shape is not None
             offset = nnx.Param(unit_uniform((1, *shape, 2 * self.taps)))
             mask = nnx.Param(unit_uniform((1, *shape, self.taps)))
         self.predict, self.offset, self.mask = predict, offset, mask

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-__all__ = ["fan_in_uniform", "pooled", "uniform"]
+__all__ = ["fan_in_uniform", "is_draws", "pooled", "uniform"]
 
 T = TypeVar("T")
 _THREEFRY = "threefry2x32"  # the kind of keys that JAX makes
@@ -67,6 +67,11 @@ class _Draws:
     def take(self, shape: tuple[int, ...]) -> Array:
         """The next draw: U[0, 1), float32."""
         raise NotImplementedError
+
+
+def is_draws(rngs: object) -> bool:
+    """Whether ``rngs`` is what :func:`pooled` gives in place of ``nnx.Rngs``."""
+    return isinstance(rngs, _Draws)
 
 
 class _Sizes(_Draws):

@@ -13,8 +13,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from s3net_jax.checks import check_choice, check_size
 from s3net_jax.config import ConfigError
 from s3net_jax.nn.draws import fan_in_uniform
+from s3net_jax.nn.options import check_common, check_rngs
 from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear, linear_norm
 
 __all__ = [
@@ -73,6 +75,10 @@ class Pointwise(nnx.Module):
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
+        check_common(dtype, implementation)
+        check_rngs(rngs)
+        inputs, outputs = check_size("inputs", inputs), check_size("outputs", outputs)
+        check_choice("activation", activation, (None, "gelu"))
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.activation = activation
@@ -160,6 +166,10 @@ class Conv(nnx.Module):
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
+        check_common(dtype, implementation)
+        check_rngs(rngs)
+        inputs, outputs = check_size("inputs", inputs), check_size("outputs", outputs)
+        size = check_size("size", size, odd=True)
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.implementation = without_pallas(implementation)
@@ -202,6 +212,11 @@ class DepthwiseConv(nnx.Module):
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
+        check_common(dtype, implementation)
+        check_rngs(rngs)
+        channels = check_size("channels", channels)
+        size = check_size("size", size, odd=True)
+        dilation = check_size("dilation", dilation)
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.dilation = dilation
@@ -234,6 +249,8 @@ class BatchNorm(nnx.Module):
     """
 
     def __init__(self, channels: int, *, dtype="float32", implementation: str | None = None):
+        check_common(dtype, implementation)
+        channels = check_size("channels", channels)
         kind = param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.implementation = without_pallas(implementation)

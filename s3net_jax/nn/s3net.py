@@ -10,6 +10,7 @@ from s3net_jax.nn.attention import AttentionBlock
 from s3net_jax.nn.color import ColorBranch
 from s3net_jax.nn.deform import DeformConv
 from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise, normalised
+from s3net_jax.nn.options import check_rngs
 
 __all__ = ["S3Net"]
 
@@ -19,7 +20,7 @@ class S3Net(nnx.Module):
 
     Args:
       config: sizes and variants; see :class:`s3net_jax.config.ModelConfig`.
-      shape: (H, W) of the images; needed only by ``config.deform == "free"``.
+      shape: (H, W) of the images; read only with ``config.deform == "free"``, which needs it.
       rngs: NNX random streams.
 
     Attributes of interest: ``stem``, ``blocks``, ``deform``, ``head``, ``auxiliary`` and the
@@ -29,6 +30,12 @@ class S3Net(nnx.Module):
     def __init__(
         self, config: ModelConfig, shape: tuple[int, int] | None = None, *, rngs: nnx.Rngs
     ):
+        if not isinstance(config, ModelConfig):
+            raise TypeError(
+                f"config is a {type(config).__name__}, where a ModelConfig is expected, such as "
+                "s3net_jax.preset('paper').model."
+            )
+        check_rngs(rngs)
         c, k = config, config.channels
         implementation = None if c.implementation == "auto" else c.implementation
         common = {"dtype": c.dtype, "implementation": implementation}
@@ -64,7 +71,7 @@ class S3Net(nnx.Module):
                 size=c.deform_kernel,
                 offsets=c.deform,
                 kernel_init=c.deform_init,
-                shape=shape,
+                shape=shape if c.deform == "free" else None,
                 **common,
                 rngs=rngs,
             )

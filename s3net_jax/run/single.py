@@ -64,19 +64,6 @@ class Segmentation:
         return Segments(self.labels, self.mask, self.target)
 
 
-class _Relay:
-    """The one callback that compiled programs know, so that no listener means a compilation."""
-
-    listener: Progress | None = None
-
-    def __call__(self, step: int, record: dict[str, Any]) -> None:
-        if self.listener is not None:
-            self.listener(step, record)
-
-
-_relay = _Relay()
-
-
 def segment_image(
     image: Image, config: Config, *, seed: int = 0, progress: Progress | None = None
 ) -> Segmentation:
@@ -104,25 +91,19 @@ def _segment_image(
     platform()
     start = time.perf_counter()
     pixels = prepare(image, config.input)
-    relay = None
-    if progress is not None:
-        relay, _relay.listener = _relay, progress
     try:
         key = jax.random.key(seed, impl=DRAWS)
-        result = fit(key, jax.numpy.asarray(pixels), config, progress=relay)
+        result = fit(key, jax.numpy.asarray(pixels), config, progress=progress)
         logits = np.asarray(result.logits)
-        if relay is not None:
-            jax.effects_barrier()
     except UnsupportedError as error:
         raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
-    finally:
-        _relay.listener = None
     steps = int(result.steps)
-    history = {name: np.asarray(values)[:steps] for name, values in result.history.items()}
+    # Copies: a view of a device's memory can't be written to.
+    history = {name: np.array(values)[:steps] for name, values in result.history.items()}
     if not np.isfinite(logits).all():
         explain_divergence(history, config)
     segments = segment_logits(logits, image, config.segment)
-    maps = None if result.label_maps is None else np.asarray(result.label_maps)[:steps]
+    maps = None if result.label_maps is None else np.array(result.label_maps)[:steps]
     seconds = time.perf_counter() - start
     notes = (*image.notes, *segments.notes(image.name))
     return Segmentation(

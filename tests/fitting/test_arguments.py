@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 import s3net_jax as s3
 from s3net_jax.fitting import initial_params
@@ -74,3 +76,58 @@ def test_numbers_of_any_sequence_and_old_keys_are_taken() -> None:
     np.testing.assert_array_equal(traced, [3, 6])
     old = jax.random.PRNGKey(0)
     assert jax.eval_shape(lambda key: fit(key, IMAGE, CONFIG), old).labels.shape == (16, 16)
+
+
+HYPER = s3.hyperparameters(CONFIG)
+TRACED: list[Callable[..., Any]] = [
+    jax.jit(lambda keys: batch(keys, IMAGE, CONFIG)),
+    jax.jit(lambda _: batch(KEYS, IMAGE, CONFIG)),
+    jax.vmap(lambda key: batch(key[None], IMAGE, CONFIG)),
+]
+
+
+@pytest.mark.parametrize("call", TRACED)
+def test_a_batch_can_not_be_traced_and_says_so(call: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match=r"can't be traced .* trace s3net_jax\.fit"):
+        call(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda h: fit(KEY, IMAGE, CONFIG, hyper=h(None)), TypeError, "momentum is None"),
+        (lambda h: fit(KEY, IMAGE, CONFIG, hyper=h("0.9")), TypeError, "momentum is '0.9'"),
+        (lambda h: fit(KEY, IMAGE, CONFIG, hyper=h(True)), TypeError, "a number is expected"),
+        (lambda h: batch(KEYS, IMAGE, CONFIG, hyper=h(1j)), TypeError, "momentum is 1j"),
+        (lambda _: fit(KEY, IMAGE, CONFIG, transforms="none"), TypeError, "transforms is a str"),
+        (lambda _: fit(np.zeros(3, np.uint32), IMAGE, CONFIG), TypeError, r"of uint32 \(3,\)"),
+        (lambda _: fit(KEY, None, CONFIG), TypeError, "not a NoneType"),
+        (lambda _: batch(KEYS, IMAGE, CONFIG, chunk=2.5), TypeError, "chunk is 2.5"),
+        (
+            lambda _: fit(KEY, IMAGE, CONFIG, extra_loss=Partial(len, "a")),
+            TypeError,
+            "extra_loss binds a str",
+        ),
+    ],
+)
+def test_values_that_are_no_numbers_are_named(
+    call: Callable[..., Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        call(lambda momentum: dataclasses.replace(HYPER, momentum=momentum))
+
+
+@pytest.mark.parametrize("preset", ["released", "fast"])
+def test_given_transforms_are_used_whatever_the_configuration_draws(preset: str) -> None:
+    config = s3.preset(preset).replace(
+        model={"channels": 4, "blocks": 1}, fit={"steps": 2, "stop_labels": 0}
+    )
+    image = jax.random.uniform(KEY, (8, 8, 3))
+    zoom = np.tile(np.array([[0.5, 0, 1], [0, 0.5, 0]], np.float32), (2, 1, 1))
+    turn = np.tile(np.array([[0, 1, 0], [-1, 0, 0]], np.float32), (2, 1, 1))
+    drawn, zoomed, turned = (fit(KEY, image, config, transforms=t) for t in (None, zoom, turn))
+    assert np.all(drawn.history["affine"] != zoomed.history["affine"])
+    assert np.any(drawn.params["stem"]["kernel"][...] != zoomed.params["stem"]["kernel"][...])
+    if preset == "released":  # which always turns by a quarter, and need not compute it
+        # The turned sum adds the same numbers in another order: some units of the last place.
+        np.testing.assert_allclose(turned.history["affine"][0], drawn.history["affine"][0], 1e-5)

@@ -16,6 +16,7 @@ from jax import Array
 from s3net_kernels._batching import fold_images
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.batch_norm import pallas_kernels as kernels
 from s3net_kernels.batch_norm import xla
 
@@ -85,4 +86,4 @@ def _backward(epsilon: float, saved: Any, dy: Array):
     return run(*saved, dy)
 
 
-_norm.defvjp(_forward, _backward)
+_norm.defvjp(owning(_forward), _backward)

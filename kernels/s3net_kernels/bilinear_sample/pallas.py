@@ -11,6 +11,7 @@ from s3net_kernels._config import settings
 from s3net_kernels._gather_sum import gather_sum
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.bilinear_sample import pallas_kernels as kernels
 from s3net_kernels.bilinear_sample import xla
 
@@ -61,4 +62,4 @@ def _backward(boundary: str, saved: tuple[Array, Array], g: Array):
     return with_gradient_of(plain, kernel)(*saved, g)
 
 
-_sample.defvjp(_forward, _backward)
+_sample.defvjp(owning(_forward), _backward)

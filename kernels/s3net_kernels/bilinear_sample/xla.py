@@ -10,6 +10,7 @@ from jax import Array
 
 from s3net_kernels._bilinear import Corner, add_rows, corners, interpolate, take_rows
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._residuals import owning
 
 __all__ = ["bilinear_sample", "supports"]
 
@@ -50,7 +51,7 @@ def _sample_bwd(boundary: str, saved: tuple[Array, Array], g: Array):
     return dx.astype(x.dtype), jnp.stack([dy, dz], -1).astype(coords.dtype)
 
 
-_sample.defvjp(_sample_fwd, _sample_bwd)
+_sample.defvjp(owning(_sample_fwd), _sample_bwd)
 
 
 def bilinear_sample(x: Array, coords: Array, *, boundary: str) -> Array:

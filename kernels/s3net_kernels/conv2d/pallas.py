@@ -9,6 +9,7 @@ from jax import Array
 from s3net_kernels._batching import fold_images
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.conv2d import pallas_kernels as kernels
 from s3net_kernels.conv2d import xla
 
@@ -46,7 +47,7 @@ def _backward(saved: tuple[Array, Array, Array | None], g: Array):
     return dx, dw, None if b is None else db.astype(b.dtype)
 
 
-_conv.defvjp(_forward, _backward)
+_conv.defvjp(owning(_forward), _backward)
 
 
 def _correlate(x: Array, w: Array, b: Array | None) -> Array:

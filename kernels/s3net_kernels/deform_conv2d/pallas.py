@@ -12,6 +12,7 @@ from s3net_kernels._config import settings
 from s3net_kernels._gather_sum import gather_sum
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.deform_conv2d import pallas_kernels as kernels
 from s3net_kernels.deform_conv2d import xla
 from s3net_kernels.deform_conv2d.pallas_backward import backward
@@ -60,7 +61,7 @@ def _backward(saved: tuple[Array, Array, Array, Planes, Array, Array | None], g:
     return dx, doffset, dmask, None, dw, db
 
 
-_deform.defvjp(_forward, _backward)
+_deform.defvjp(owning(_forward), _backward)
 
 
 def _gradients(x: Array, offset: Array, mask: Array, planes: Planes, w: Array, g: Array):

@@ -17,6 +17,7 @@ from jax import Array, lax
 from s3net_kernels._bilinear import Corner, add_rows, corners, interpolate, pixel_grid, take_rows
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._dispatch import platform_of
+from s3net_kernels._residuals import owning
 from s3net_kernels._varying import zeros
 
 __all__ = ["deform_conv2d", "supports"]
@@ -80,7 +81,7 @@ def _deform_bwd(saved: tuple[Array, Array, Array, Array], g: Array):
     return dx, doffset.reshape(offset.shape), dmask.reshape(mask.shape), dkernel.reshape(w.shape)
 
 
-_deform.defvjp(_deform_fwd, _deform_bwd)
+_deform.defvjp(owning(_deform_fwd), _deform_bwd)
 
 
 def _taps(pixel: Array, offset: Array, shape: tuple, kernel: tuple) -> tuple[Corner, ...]:

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from s3net_kernels._residuals import owning
+
 __all__ = ["Correlate", "WeightGrad", "differentiable"]
 
 Correlate = Callable[[Array, Array, Array | None, int], Array]
@@ -47,6 +49,6 @@ def differentiable(correlate: Correlate, weight_grad: WeightGrad) -> tuple[Corre
         dx = convolution(g, v[::-1, ::-1], None, dilation).astype(x.dtype)
         return dx, convolution(x, v, None, dilation).astype(g.dtype)
 
-    convolution.defvjp(convolution_fwd, convolution_bwd)
-    reduction.defvjp(reduction_fwd, reduction_bwd)
+    convolution.defvjp(owning(convolution_fwd), convolution_bwd)
+    reduction.defvjp(owning(reduction_fwd), reduction_bwd)
     return convolution, reduction

@@ -14,6 +14,7 @@ from jax import Array
 from s3net_kernels._batching import fold_images
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import ceil_div, decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.depthwise_conv2d import pallas as depthwise
 from s3net_kernels.depthwise_conv2d import xla as xla_depthwise
 from s3net_kernels.gated_inception import pallas_kernels as kernels
@@ -139,7 +140,7 @@ def _backward(options: _Options, saved: Any, g: Array):
     return dx, dparameters, None if added is None else g.astype(added.dtype)
 
 
-_gated.defvjp(_forward, _backward)
+_gated.defvjp(owning(_forward), _backward)
 
 
 def _gradients(

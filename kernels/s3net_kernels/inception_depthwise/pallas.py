@@ -15,6 +15,7 @@ from jax import Array
 from s3net_kernels._batching import fold_images
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.depthwise_conv2d import pallas as depthwise
 from s3net_kernels.depthwise_conv2d.pallas_kernels import correlate, weight_grad
 from s3net_kernels.inception_depthwise import xla
@@ -111,4 +112,4 @@ def _backward(dilations: tuple[int, ...], saved: Any, g: Array):
     return dx, dweights, tuple(db.astype(b.dtype) for db, b in zip(dbiases, biases, strict=True))
 
 
-_inception.defvjp(_forward, _backward)
+_inception.defvjp(owning(_forward), _backward)

@@ -14,6 +14,7 @@ from jax import Array
 from s3net_kernels._batching import fold_images
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.linear import pallas_kernels as kernels
 from s3net_kernels.linear import xla
 from s3net_kernels.linear.pallas_backward import backward
@@ -99,7 +100,7 @@ def _backward(options: _Options, saved: tuple[Array, Array, Array | None, Array 
     return dx, dw, db, None if residual is None else dy.astype(residual.dtype)
 
 
-_linear.defvjp(_forward, _backward)
+_linear.defvjp(owning(_forward), _backward)
 
 
 def _gradients(

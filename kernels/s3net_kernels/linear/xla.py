@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels._residuals import owning
 
 __all__ = ["linear", "product", "supports"]
 
@@ -63,4 +64,4 @@ def _narrow_bwd(saved: tuple[Array, Array], g: Array):
     return _narrow(g, w.T), _narrow(x.T, g)
 
 
-_narrow.defvjp(_narrow_fwd, _narrow_bwd)
+_narrow.defvjp(owning(_narrow_fwd), _narrow_bwd)

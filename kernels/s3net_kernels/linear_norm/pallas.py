@@ -16,6 +16,7 @@ from jax import Array
 from s3net_kernels._batching import fold_images
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.batch_norm import pallas_kernels as norm
 from s3net_kernels.linear import pallas as layer
 from s3net_kernels.linear import pallas_kernels as kernels
@@ -133,7 +134,7 @@ def _backward(options: _Options, saved: Any, g: Any):
     return run(*saved, dy, other)
 
 
-_normalised.defvjp(_forward, _backward)
+_normalised.defvjp(owning(_forward), _backward)
 
 
 def _gradients(

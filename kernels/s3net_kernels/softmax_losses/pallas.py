@@ -14,6 +14,7 @@ from jax import Array, lax
 from s3net_kernels._batching import fold_images
 from s3net_kernels._gradient import with_gradient_of
 from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels._residuals import owning
 from s3net_kernels.softmax_losses import pallas_kernels as kernels
 from s3net_kernels.softmax_losses import xla
 
@@ -112,4 +113,4 @@ def _backward(spatial: bool, saved: tuple[Array | None, ...], cotangents: tuple[
     return dz, None, None if weight is None else jnp.zeros_like(weight)
 
 
-_losses.defvjp(_forward, _backward)
+_losses.defvjp(owning(_forward), _backward)

@@ -1,0 +1,57 @@
+"""Settings that have no effect beside others: named when somebody sets them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from s3net_jax.config import Config
+
+__all__ = ["idle_settings"]
+
+
+def idle_settings(config: Config, changes: Mapping[str, Any]) -> list[str]:
+    """A sentence for each changed field that ``config`` does not read.
+
+    Args:
+      config: the whole configuration, with the changes made.
+      changes: nested dict of the changed fields, as ``Config.replace`` takes it.
+    """
+    found = []
+    for name in _names(changes):
+        reason = _reason(config, name)
+        if reason is not None:
+            found.append(f"{name} has no effect with {reason}.")
+    return found
+
+
+def _names(changes: Mapping[str, Any], path: str = "") -> list[str]:
+    found: list[str] = []
+    for name, value in changes.items():
+        inner = isinstance(value, Mapping)
+        found += _names(value, f"{path}{name}.") if inner else [f"{path}{name}"]
+    return found
+
+
+def _reason(config: Config, name: str) -> str | None:
+    """The setting because of which ``name`` is not read, or None if it is read."""
+    model, fit, segment = config.model, config.fit, config.segment
+    if name == "input.overlap" and config.input.tile == 0:
+        return "input.tile=0"
+    attention = ("local_kernel", "kernel_sizes", "dilations", "residual")
+    if name in [f"model.{field}" for field in attention] and model.block == "conv":
+        return "model.block=conv"
+    if name == "model.deform_kernel" and model.deform == "none":
+        return "model.deform=none"
+    if name == "model.deform_init" and model.deform in ("conv", "none"):
+        return f"model.deform={model.deform}"
+    if name == "fit.stop_after" and fit.stop_labels == 0:
+        return "fit.stop_labels=0"
+    if name == "segment.choice" and segment.target != "auto":
+        return f"segment.target={segment.target}"
+    boundary = ("segment.boundary_level", "segment.boundary_colors")
+    if name in boundary and segment.boundary == "clusters":
+        return "segment.boundary=clusters"
+    if name == "loss.weight_spatial" and config.loss.spatial == "hard":
+        return "loss.spatial=hard, which has no gradient, but on the reported loss"
+    return None

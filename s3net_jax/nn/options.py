@@ -1,0 +1,36 @@
+"""Checks of what modules are constructed with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flax import nnx
+
+from s3net_jax.checks import check_choice
+from s3net_jax.nn.draws import is_draws
+from s3net_kernels import IMPLEMENTATIONS
+
+__all__ = ["check_common", "check_rngs"]
+
+_DTYPES = ("float32", "bfloat16", "float64")
+
+
+def check_common(dtype: Any, implementation: str | None) -> None:
+    """Check the options that all modules have.
+
+    Raises:
+      ValueError: an implementation or a dtype that does not exist.
+    """
+    check_choice("implementation", implementation, (None, *IMPLEMENTATIONS))
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+    name = getattr(dtype, "__name__", None) if name is None else name
+    check_choice("dtype", name, _DTYPES)
+
+
+def check_rngs(rngs: Any) -> None:
+    """Raises TypeError unless ``rngs`` are random streams."""
+    if not isinstance(rngs, nnx.Rngs) and not is_draws(rngs):
+        advice = f"nnx.Rngs({rngs})" if type(rngs) is int else "nnx.Rngs(0)"
+        raise TypeError(
+            f"rngs is {rngs!r}, where random streams of Flax are expected: give flax.{advice}."
+        )
