@@ -19,8 +19,7 @@ def implied_position(data: Any, n: int, axes: np.ndarray, first: np.ndarray) -> 
     """Return the position of frame ``n`` of a multi-frame file that places its first frame only.
 
     Reconstructed nuclear medicine numbers its slices, ``SpacingBetweenSlices`` apart along the
-    normal, against it if negative (C.8.4.14 and C.8.4.15 of the standard). RT doses give offsets
-    along the normal, or along z if the first is not 0 (C.8.8.3.2).
+    normal, against it if negative (C.8.4.14 and C.8.4.15 of the standard).
 
     Args:
       data: the data set.
@@ -29,10 +28,6 @@ def implied_position(data: Any, n: int, axes: np.ndarray, first: np.ndarray) -> 
       first: (3,) position of the first frame, LPS.
     """
     normal = np.cross(axes[0], axes[1])
-    offsets = _numbers(data.get("GridFrameOffsetVector"))
-    if offsets is not None and n < len(offsets):
-        along = normal if offsets[0] == 0 else np.array([0.0, 0.0, 1.0])
-        return first + along * (offsets[n] - offsets[0])
     slices = _numbers(data.get("SliceVector"))
     spacing = _numbers(data.get("SpacingBetweenSlices"))
     if slices is not None and spacing is not None and n < len(slices) and spacing[0] != 0:

@@ -199,12 +199,19 @@ def test_several_multi_frame_files_in_one_series(tmp_path: Path) -> None:
 
 
 def test_frames_at_places_that_others_have(tmp_path: Path) -> None:
+    """They are another volume, of its own result."""
     scene = Scene(places=UP[::-1] + UP[2:4])
     save_frames(tmp_path / "a.dcm", scene)
-    assert "2 more images at places that others have" in " ".join(
-        segment(tmp_path, tmp_path / "a.dcm")
-    )
-    check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
+    assert small.run(tmp_path, tmp_path / "a.dcm").done == 2
+    whole, part = sorted(small.lines(tmp_path), key=lambda line: -line["depth"])
+    assert (whole["depth"], part["depth"]) == (len(UP), 2)
+    assert all(line["notes"] for line in (whole, part))
+    for line, places in ((whole, UP[::-1]), (part, UP[2:4])):
+        path = tmp_path / f"out/{line['stem']}.seg.dcm"
+        check_references(path, [tmp_path / "a.dcm"])
+        points = Scene(places=places).points
+        mask = by_nibabel(tmp_path / f"out/{line['stem']}.mask.nii.gz", points) > 0
+        np.testing.assert_array_equal(by_pydicom(path, Scene(places=places)), mask)
 
 
 @pytest.mark.parametrize("left", [(0, 1, 2, 4, 5, 6, 7), (0, 2, 3, 4, 5, 6, 7)])
@@ -279,27 +286,6 @@ def test_nuclear_medicine(tmp_path: Path, sign: int) -> None:
     for n in (0, 5):
         there = image.TransformIndexToPhysicalPoint((0, 0, n))
         np.testing.assert_allclose(there, scene.positions[n], atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "offsets", [UP, tuple(-place for place in UP), tuple(40 - place for place in UP)]
-)
-def test_a_dose_grid(tmp_path: Path, offsets: tuple[float, ...]) -> None:
-    scene = Scene(places=tuple(offset - offsets[0] for offset in offsets))
-    save_frames(
-        tmp_path / "a.dcm",
-        scene,
-        "dose",
-        "RTDOSE",
-        grouped=False,
-        PixelSpacing=list(scene.spacing),
-        ImagePositionPatient=list(scene.positions[0]),
-        ImageOrientationPatient=DIRECTIONS["axial"],
-        GridFrameOffsetVector=list(offsets),
-        DoseGridScaling=1,
-    )
-    segment(tmp_path, tmp_path / "a.dcm")
-    check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
 
 
 @pytest.mark.parametrize("kind", ["ultrasound", "angiography", "capture"])
