@@ -94,7 +94,7 @@ def _walk(folder: Path, found: Checked) -> Iterator[tuple[Path, list[str]]]:
 
 def _check_results(folder: Path, found: Checked) -> None:
     last = {record["stem"]: record for record in read_log(folder / "results.jsonl")}
-    for stem, record in last.items():
+    for stem, record in sorted(last.items()):  # in any order in the log
         if "error" in record:
             found.failed += 1
             continue
