@@ -19,7 +19,8 @@ def with_gradient_of(plain: Callable[..., Any], function: Callable[..., Any]) ->
     """``function`` with the gradient of ``plain``, which computes the same without kernels."""
     wrapped = jax.custom_vjp(function)
     wrapped.defvjp(
-        lambda *args: (function(*args), args),
+        # The wrapped function, not `function`: a gradient of the gradient differentiates this rule.
+        lambda *args: (wrapped(*args), args),
         lambda args, cotangents: jax.vjp(plain, *args)[1](cotangents),
     )
     return wrapped
