@@ -41,7 +41,7 @@ def deform_conv2d(
     Returns:
       (N, H, W, Cout), dtype of ``x``; computed in the widest dtype of the arguments, at least
       float32. At whole coordinates, where interpolation has a kink, the derivative by
-      ``offset`` is the one towards larger coordinates.
+      ``offset`` is the one towards larger coordinates. An offset that is NaN gives NaN.
 
     Raises:
       ValueError: shapes that do not fit, or an even kernel.
