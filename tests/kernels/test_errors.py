@@ -44,6 +44,10 @@ def dense(**options):
     return kernels.linear(X, W[0], **options)
 
 
+def losses(spatial: Any):
+    return kernels.softmax_losses(X, spatial=spatial)
+
+
 def norm(**options):
     return kernels.batch_norm(X, BIAS, BIAS, **options)
 
@@ -116,7 +120,7 @@ def test_type_error(call, name):
         (lambda: deform(offset=None), "offset is None, it must be an array.$"),
         (lambda: depthwise(w=None), "w is None, it must be an array.$"),
         (lambda: dense(through="no"), "through is 'no', it must be True or False"),
-        (lambda: kernels.softmax_losses(X, spatial=1), "spatial is 1, it must be True or False"),
+        (lambda: losses(spatial=1), "spatial is 1, it must be True or False"),
         (
             lambda: jax.jit(lambda d: depthwise(dilation=d))(2),
             "dilation is a traced value.*static_argnames",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,7 @@ pytestmark = [
 ]
 
 
-def program(operator):
+def program(operator) -> tuple[Any, tuple[Any, ...]]:
     """Value and gradients by the implementation that is chosen here, and its arguments."""
     specs = base.module(operator, "arg_specs")
     spec = (specs.SPECS or specs.CHECKS)[1]

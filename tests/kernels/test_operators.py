@@ -108,17 +108,20 @@ def test_eager(implementation, spec):
 def penalty(spec, implementation, order, cotangent):
     """A scalar that holds derivatives of the given order, and its gradient's leaves."""
 
-    def total(*args):
+    def first(*args):
         _, pull = jax.vjp(base.public(spec, implementation), *args)
         return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(pull(cotangent)))
 
+    def of_gradient(function):
+        gradient = jax.grad(function, argnums=argnums)
+        return lambda *args: sum(
+            jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(gradient(*args))
+        )
+
     argnums = tuple(range(len(spec.args)))
+    total = first
     for _ in range(order - 2):
-        gradient = jax.grad(total, argnums=argnums)
-
-        def total(*args, gradient=gradient):
-            return sum(jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(gradient(*args)))
-
+        total = of_gradient(total)
     # Compiling takes longer than running.
     quick = {"xla_backend_optimization_level": 0}
     return jax.jit(jax.grad(total, argnums=argnums), compiler_options=quick)
