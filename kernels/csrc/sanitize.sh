@@ -1,21 +1,62 @@
 #!/usr/bin/env bash
-# The CPU kernels under the address and undefined-behaviour sanitizers: builds them so into
-# build/sanitize, and runs the kernel tests (every operator, shape, dtype and instruction set) on
-# that library. Usage, in an environment with the test dependencies:
-#   bash kernels/csrc/sanitize.sh [pytest arguments]
+# The CPU kernels under the address and undefined-behaviour sanitizers, part by part: an operator for
+# an instruction set is compiled with the checks into build/sanitize, and its tests run on it. A part
+# takes a minute or two; all of them about half an hour on two cores.
+#
+# Usage, in an environment with the test dependencies:
+#   bash kernels/csrc/sanitize.sh                      # every operator, every set of this processor
+#   bash kernels/csrc/sanitize.sh "avx2 avx512" "conv deform"   # only these sets and operators
+# The set amx is built out of avx2, as by emulate.sh, and runs on any processor with avx2.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-cmake -S . -B build/sanitize -DS3N_SANITIZE=ON -DCMAKE_BUILD_TYPE=Release >/dev/null
-cmake --build build/sanitize --parallel 2
+isas=${1:-baseline avx2$(grep -qw avx512vl /proc/cpuinfo && echo " avx512" || true) amx}
+operators=${2:-depthwise deform inception sampling linear norm gated conv losses}
 
-library=$(find "$PWD/build/sanitize" -name libs3net_kernels.so)
+# The tests of each operator, as an expression of pytest's -k.
+declare -A tests=(
+  [depthwise]=depthwise_conv2d [deform]=deform [inception]=inception_depthwise
+  [sampling]="bilinear or affine" [linear]="linear and not linear_norm" [norm]="norm"
+  [gated]=gated [conv]="conv2d and not depthwise_conv2d and not deform" [losses]="softmax or infinity"
+)
+files=(tests/kernels/test_operators.py tests/kernels/test_native.py tests/kernels/test_nonfinite.py
+       tests/kernels/test_native_deform.py tests/kernels/test_linear_through.py
+       tests/kernels/test_softmax_losses.py)
 # Python itself is not built with the sanitizers, so they must be there before it. JAX and Python
 # keep memory until the end on purpose: leaks are not looked for.
 preload="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
-export S3NET_KERNELS_LIBRARY=$library ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
+export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
 export PYTHONPATH=.:kernels${PYTHONPATH:+:$PYTHONPATH}
-tests=(tests/kernels/test_operators.py tests/kernels/test_native.py
-       tests/kernels/test_native_deform.py tests/kernels/test_linear_through.py
-       tests/kernels/test_softmax_losses.py tests/kernels/test_tiles.py -k "native or tiles")
-LD_PRELOAD=$preload python -m pytest -q -p no:cacheprovider "${@:-${tests[@]}}"
+
+failed=()
+for isa in $isas; do
+  build=build/sanitize active=$isa emulate=OFF
+  if [ "$isa" = amx ]; then
+    build=build/sanitize-amx active=avx512 emulate=ON
+  fi
+  for operator in $operators; do
+    case "$isa/$operator" in
+      amx/deform | amx/linear | amx/gated | amx/conv) files_here=(tests/kernels/test_tiles.py) ;;
+      amx/*) continue ;;  # no matrix product
+      *) files_here=("${files[@]}") ;;
+    esac
+    cmake -S . -B "$build" -DS3N_SANITIZE=ON -DS3N_EMULATE=$emulate -DCMAKE_BUILD_TYPE=Release \
+      "-DS3N_SANITIZE_UNITS=$operator;rows" "-DS3N_SANITIZE_ISAS=$isa" >/dev/null
+    cmake --build "$build" --parallel 2 >"$build/log" || { tail -30 "$build/log"; exit 1; }
+    S3NET_KERNELS_LIBRARY=$(find "$PWD/$build" -name libs3net_kernels.so)
+    export S3NET_KERNELS_LIBRARY
+    echo "== $isa, $operator"
+    # Derivatives beyond the first are plain JAX. What is tested of every instruction set is
+    # tested of this one.
+    chosen="(native or tiles) and (${tests[$operator]}) and not derivative"
+    for other in baseline avx2 avx512; do
+      [ "$other" = "$active" ] || chosen+=" and not $other"
+    done
+    LD_PRELOAD=$preload S3NET_KERNELS_ISA=$active python -m pytest -q -p no:cacheprovider \
+      "${files_here[@]}" -k "$chosen" | tail -3 || failed+=("$isa/$operator")
+  done
+done
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "failed: ${failed[*]}"
+  exit 1
+fi

@@ -2,6 +2,10 @@
 
 Shared by the plain-JAX implementations of the sampling operators. Where a coordinate is a whole
 number, interpolation has a kink; the derivative is the one towards larger coordinates.
+
+A NaN or infinite pixel reaches exactly the samples that it takes part in: those whose coordinate is
+less than one pixel away, or a whole pixel below it (its weight is 0 then). What is outside the
+image takes no part. A coordinate that is NaN gives NaN.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["Corner", "add_rows", "corners", "interpolate", "pixel_grid", "take_rows"]
+__all__ = ["Corner", "add_rows", "corner_rows", "corners", "interpolate", "pixel_grid"]
 
 
 class Corner(NamedTuple):
@@ -25,6 +29,9 @@ class Corner(NamedTuple):
     """Derivative of ``weight`` by y."""
     dx: Array
     """Derivative of ``weight`` by x."""
+    inside: Array
+    """Whether there is such a pixel. Where there is none, ``row`` is that of another pixel, which
+    may be infinite or NaN: a weight of zero would not keep that out."""
 
 
 def corners(
@@ -40,15 +47,15 @@ def corners(
     """
     height, width = size
     found = []
-    for row, wy, dwy in _axis(y, height, boundary):
-        for column, wx, dwx in _axis(x, width, boundary):
+    for row, wy, dwy, in_y in _axis(y, height, boundary):
+        for column, wx, dwx, in_x in _axis(x, width, boundary):
             index = (image * height + row) * width + column
-            found.append(Corner(index, wy * wx, dwy * wx, wy * dwx))
+            found.append(Corner(index, wy * wx, dwy * wx, wy * dwx, in_y & in_x))
     return tuple(found)
 
 
-def _axis(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Array]]:
-    """(index, weight, derivative of the weight) of the pixels below and above ``p``."""
+def _axis(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Array, Array]]:
+    """(index, weight, its derivative, is inside) of the pixels below and above ``p``."""
     below_range, above_range = (0, length - 1) if boundary == "edge" else (-1, length)
     outside = (p < below_range) | (p > above_range)
     # Far coordinates would overflow the conversion to an integer.
@@ -62,9 +69,10 @@ def _axis(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Arra
         if boundary == "zeros":
             inside = (index >= 0) & (index < length)
             weight, derivative = jnp.where(inside, weight, 0), jnp.where(inside, sign * slope, 0)
+            inside &= ~outside & ~jnp.isnan(p)
         else:
-            derivative = sign * slope
-        pair.append((jnp.clip(index, 0, length - 1), weight, derivative))
+            derivative, inside = sign * slope, ~jnp.isnan(p)
+        pair.append((jnp.clip(index, 0, length - 1), weight, derivative, inside))
     return pair
 
 
@@ -80,19 +88,21 @@ def interpolate(rows: Array, around: tuple[Corner, ...], kind, scale: Array | No
     value = jnp.zeros((), kind)
     for corner in around:
         weight = corner.weight if scale is None else corner.weight * scale
-        value = value + take_rows(rows, corner.row).astype(kind) * weight[..., None].astype(kind)
+        value = value + corner_rows(rows, corner).astype(kind) * weight[..., None].astype(kind)
     return value
 
 
-def take_rows(rows: Array, index: Array) -> Array:
-    """``rows[index]`` for an index that is known to be inside."""
-    return rows.at[index].get(mode="promise_in_bounds")
+def corner_rows(rows: Array, corner: Corner) -> Array:
+    """The rows of a corner's pixels, zero where there is none."""
+    taken = rows.at[corner.row].get(mode="promise_in_bounds")
+    return jnp.where(corner.inside[..., None], taken, 0)
 
 
 def add_rows(total: Array, around: tuple[Corner, ...], values: Array) -> Array:
     """Transpose of :func:`interpolate`: ``total`` (N·H·W, C) plus weight · value at the corners."""
     for corner in around:
         share = values * corner.weight[..., None].astype(values.dtype)
+        share = jnp.where(corner.inside[..., None], share, 0)
         total = total.at[corner.row].add(share, mode="promise_in_bounds")
     return total
 

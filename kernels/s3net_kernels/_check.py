@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import difflib
+import numbers
+import operator as operators
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 __all__ = [
+    "as_flag",
     "as_float",
+    "as_not_negative",
+    "as_positive_int",
     "compute_dtype",
+    "did_you_mean",
     "need",
     "need_boundary",
+    "need_choice",
     "need_kernel",
     "need_pixels",
     "need_rank",
@@ -29,7 +40,9 @@ def need(ok: bool, message: str) -> None:
 def as_float(operator: str, name: str, value: ArrayLike) -> Array:
     """``value`` as an array of floating point numbers; TypeError if it holds anything else."""
     if value is None:
-        raise TypeError(f"{operator}: {name} is None, it must be an array: give zeros for none.")
+        # Of what is added, zeros are as good as none; nothing else has such a value.
+        hint = ": pass zeros to add nothing." if name.partition("[")[0].endswith("b") else "."
+        raise TypeError(f"{operator}: {name} is None, it must be an array{hint}")
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(
@@ -63,12 +76,62 @@ def need_kernel(operator: str, name: str, size: tuple[int, int]) -> None:
     )
 
 
+def need_choice(operator: str, name: str, value: Any, choices: Sequence[str | None]) -> None:
+    """``value`` is one of ``choices``; a misspelt one is answered with the nearest."""
+    # By type first: an array is compared elementwise, and 1 is no name.
+    if (value is None or isinstance(value, str)) and value in choices:
+        return
+    every = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
+    raise ValueError(
+        f"{operator}: {name} is {value!r}, it must be {every}{did_you_mean(value, choices)}."
+    )
+
+
+def did_you_mean(value: Any, choices: Sequence[str | None]) -> str:
+    """A question that names the choice nearest to a misspelt one, or nothing."""
+    names = [choice for choice in choices if choice is not None]
+    near = difflib.get_close_matches(value.lower(), names, n=1) if isinstance(value, str) else []
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
 def need_boundary(operator: str, boundary: str) -> None:
     """``boundary`` is one of the two there are."""
+    need_choice(operator, "boundary", boundary, ("zeros", "edge"))
+
+
+def as_positive_int(operator: str, name: str, value: Any) -> int:
+    """``value``, of Python or NumPy, as a Python int of at least 1."""
+    if isinstance(value, Tracer):
+        raise TypeError(
+            f"{operator}: {name} is a traced value, it must be an int that is known when the "
+            "function is traced: mark it static (static_argnames of jax.jit)."
+        )
+    if not isinstance(value, bool | np.bool_):
+        try:
+            number = operators.index(value)
+        except TypeError:
+            number = 0
+        if number >= 1:
+            return number
+    raise ValueError(f"{operator}: {name} is {value!r}, it must be an int of at least 1.")
+
+
+def as_flag(operator: str, name: str, value: Any) -> bool:
+    """``value`` as a bool; TypeError for anything else, such as a string, which would be true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{operator}: {name} is {value!r}, it must be True or False.")
+    return bool(value)
+
+
+def as_not_negative(operator: str, name: str, value: Any) -> float:
+    """``value`` as a float that is finite and not negative."""
+    number = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    real = isinstance(number, numbers.Real | np.floating) and not isinstance(number, bool)
     need(
-        boundary in ("zeros", "edge"),
-        f"{operator}: boundary is {boundary!r}, it must be 'zeros' or 'edge'.",
+        real and 0 <= float(number) < float("inf"),
+        f"{operator}: {name} is {value!r}, it must be a number, finite and not negative.",
     )
+    return float(number)
 
 
 def compute_dtype(*arrays: Any) -> jnp.dtype:

@@ -9,7 +9,6 @@ this machine. A module that does not exist is an implementation that is not ther
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 from types import ModuleType
@@ -18,6 +17,7 @@ from typing import Any
 import jax
 from jax.core import Tracer
 
+from s3net_kernels._check import did_you_mean
 from s3net_kernels._varying import alike
 
 __all__ = [
@@ -105,14 +105,13 @@ def dispatch(operator: str, implementation: str | None, *args: Any, **kwargs: An
     """
     if implementation is None:
         candidates = _PREFERENCE.get(platform_of(*jax.tree.leaves(args)), ("xla",))
-    elif implementation in IMPLEMENTATIONS:
+    elif isinstance(implementation, str) and implementation in IMPLEMENTATIONS:
         candidates = (implementation,)
     else:
-        near = difflib.get_close_matches(str(implementation), IMPLEMENTATIONS, n=1)
-        hint = (
-            f"did you mean {near[0]!r}?" if near else f"take one of {', '.join(IMPLEMENTATIONS)}."
+        raise ValueError(
+            f"{operator} has no implementation {implementation!r}: take one of "
+            f"{', '.join(IMPLEMENTATIONS)}{did_you_mean(implementation, IMPLEMENTATIONS)}."
         )
-        raise ValueError(f"{operator} has no implementation {implementation!r}: {hint}")
     args = alike(*args)
     reasons = []
     for name in candidates:

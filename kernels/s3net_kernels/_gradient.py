@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.dtypes import float0
 
+from s3net_kernels._platform import on_cpu
 from s3net_kernels._residuals import owning
 from s3net_kernels._varying import zeros
 
@@ -32,7 +33,9 @@ def differentiable(
     value: Callable[..., tuple[Any, Any]],
     gradients: Callable[[Any, Any, Any], Any],
 ) -> Callable[..., Any]:
-    """An operator by kernels, in reverse mode differentiable as often as one likes.
+    """An operator by kernels of the CPU, in reverse mode differentiable as often as one likes.
+
+    A program that is lowered for another platform computes it, and its gradient, in plain JAX.
 
     Args:
       plain: (*inputs) -> result, in plain JAX. Its are the derivatives beyond the first.
@@ -50,11 +53,12 @@ def differentiable(
         def run(*inputs: Any):
             return value(*inputs, save=True)
 
-        result, kept = with_gradient_of(plain_value, run)(*inputs)
+        result, kept = with_gradient_of(plain_value, on_cpu(run, plain_value))(*inputs)
         return result, (inputs, kept)
 
     def backward(saved: tuple[Any, Any], cotangents: Any):
-        return with_gradient_of(plain_gradients, gradients)(*saved, _none_of_integers(cotangents))
+        kernels = on_cpu(gradients, plain_gradients)
+        return with_gradient_of(plain_gradients, kernels)(*saved, _none_of_integers(cotangents))
 
     def plain_gradients(inputs: Any, kept: Any, cotangents: Any):
         result, pull = jax.vjp(plain, *inputs)
@@ -63,7 +67,7 @@ def differentiable(
         )
         return _none_of_integers(pull(full))
 
-    operator = jax.custom_vjp(lambda *inputs: value(*inputs, save=False)[0])
+    operator = jax.custom_vjp(on_cpu(lambda *inputs: value(*inputs, save=False)[0], plain))
     operator.defvjp(owning(forward), backward)
     return operator
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -39,6 +40,18 @@ def warp(x: Any = X, matrix: Any = MATRIX, **options):
     return kernels.affine_warp(x, matrix, **options)
 
 
+def dense(**options):
+    return kernels.linear(X, W[0], **options)
+
+
+def losses(spatial: Any):
+    return kernels.softmax_losses(X, spatial=spatial)
+
+
+def norm(**options):
+    return kernels.batch_norm(X, BIAS, BIAS, **options)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -67,6 +80,18 @@ def warp(x: Any = X, matrix: Any = MATRIX, **options):
         (lambda: warp(boundary=None), "boundary is None"),
         (lambda: depthwise(implementation="natve"), "no implementation 'natve'.*'native'"),
         (lambda: depthwise(implementation="cuda"), "take one of reference"),
+        (lambda: depthwise(implementation=3), "no implementation 3"),
+        (lambda: depthwise(dilation=True), "dilation is True.*int"),
+        (lambda: depthwise(dilation="2"), "dilation is '2'.*int"),
+        (lambda: inception(dilations=(1, 2.0)), r"dilation\[1\] is 2.0.*int"),
+        (lambda: sample(boundary="zeroes"), "did you mean 'zeros'"),
+        (lambda: warp(boundary=["zeros"]), r"boundary is \['zeros'\]"),
+        (lambda: dense(activation="geluu"), "activation is 'geluu'.*did you mean 'gelu'"),
+        (lambda: dense(activation="relu"), "activation is 'relu', it must be None or 'gelu'"),
+        (lambda: dense(precision="bf16"), "precision is 'bf16', it must be None or 'bfloat16'"),
+        (lambda: dense(precision="BFLOAT16"), "did you mean 'bfloat16'"),
+        (lambda: norm(epsilon=float("nan")), "epsilon is nan"),
+        (lambda: norm(epsilon="1e-5"), "epsilon is '1e-5'"),
     ],
 )
 def test_value_error(call, words):
@@ -87,3 +112,31 @@ def test_value_error(call, words):
 def test_type_error(call, name):
     with pytest.raises(TypeError, match=f"{name}.*astype"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: deform(offset=None), "offset is None, it must be an array.$"),
+        (lambda: depthwise(w=None), "w is None, it must be an array.$"),
+        (lambda: dense(through="no"), "through is 'no', it must be True or False"),
+        (lambda: losses(spatial=1), "spatial is 1, it must be True or False"),
+        (
+            lambda: jax.jit(lambda d: depthwise(dilation=d))(2),
+            "dilation is a traced value.*static_argnames",
+        ),
+    ],
+)
+def test_type_error_of_options(call, words):
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+def test_integers_of_numpy():
+    x, w = X + np.arange(5, dtype=np.float32)[:, None], W + 1
+    expected = depthwise(x, w, dilation=2)
+    for dilation in (np.int64(2), np.uint8(2), np.array(2)):
+        np.testing.assert_array_equal(depthwise(x, w, dilation=dilation), expected)
+    np.testing.assert_array_equal(
+        inception(x, (w, w), dilations=np.array([1, 2])), inception(x, (w, w), dilations=(1, 2))
+    )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import s3net_kernels
 from s3net_kernels import OPERATORS, implementations
 from tests.kernels import base
 
@@ -104,29 +105,60 @@ def test_eager(implementation, spec):
     assert base.relative_error(value, expected) <= base.tolerance("float32", spec.reduced)
 
 
+def penalty(spec, implementation, order, cotangent):
+    """A scalar that holds derivatives of the given order, and its gradient's leaves."""
+
+    def first(*args):
+        _, pull = jax.vjp(base.public(spec, implementation), *args)
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(pull(cotangent)))
+
+    def of_gradient(function):
+        gradient = jax.grad(function, argnums=argnums)
+        return lambda *args: sum(
+            jnp.sum(jnp.cos(leaf)) for leaf in jax.tree.leaves(gradient(*args))
+        )
+
+    argnums = tuple(range(len(spec.args)))
+    total = first
+    for _ in range(order - 2):
+        total = of_gradient(total)
+    # Compiling takes longer than running.
+    quick = {"xla_backend_optimization_level": 0}
+    return jax.jit(jax.grad(total, argnums=argnums), compiler_options=quick)
+
+
 @pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("operator", [name for name in OPERATORS if base.specs(name)])
-def test_second_derivative(operator):
-    """The implementations can be differentiated twice, through their own backward passes."""
-    spec = base.specs(operator)[2]
+def test_higher_derivatives(operator, order):
+    """The implementations can be differentiated again, through their own backward passes."""
+    specs = base.specs(operator)
+    # The third of a small call: its program is long.
+    spec = specs[2] if order == 2 else min(specs, key=lambda s: s.pixels * s.args[0].shape[-1])
     args = spec.make(dtype="float64")
-    cotangent = base.make_cotangent(spec, args)
-
-    def penalty(implementation):
-        def total(*args):
-            _, pull = jax.vjp(base.public(spec, implementation), *args)
-            leaves = jax.tree.leaves(pull(jnp.asarray(cotangent)))
-            return sum(jnp.sum(jnp.sin(leaf)) for leaf in leaves)
-
-        return jax.jit(jax.grad(total, argnums=tuple(range(len(args)))))
-
-    expected = jax.tree.leaves(penalty("reference")(*args))
+    cotangent = jnp.asarray(base.make_cotangent(spec, args))
+    expected = jax.tree.leaves(penalty(spec, "reference", order, cotangent)(*args))
     for implementation in ("xla", "native"):
         if implementations()[operator][implementation] is not None:
             continue
-        actual = jax.tree.leaves(penalty(implementation)(*args))
+        actual = jax.tree.leaves(penalty(spec, implementation, order, cotangent)(*args))
         for a, e in zip(actual, expected, strict=True):
-            assert base.relative_error(a, e) < 1e-11, implementation
+            scale = np.abs(e).max()
+            assert np.abs(np.asarray(a) - e).max() <= 1e-11 * max(scale, 1), implementation
+
+
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+@pytest.mark.parametrize("operator", ["conv2d", "linear", "bilinear_sample"])
+def test_third_derivative_of_the_gpu(operator):
+    """By Pallas in interpret mode and float32: backward's own gradient is that of ``xla``."""
+    spec = base.specs(operator)[1]
+    args = spec.make()
+    cotangent = jnp.asarray(base.make_cotangent(spec, args))
+    expected = jax.tree.leaves(penalty(spec, "xla", 3, cotangent)(*args))
+    with s3net_kernels.config(interpret=True):
+        actual = jax.tree.leaves(penalty(spec, "pallas", 3, cotangent)(*args))
+    for a, e in zip(actual, expected, strict=True):
+        assert base.relative_error(a, e) < 1e-3, operator  # three passes of rounding
 
 
 @pytest.mark.parametrize(

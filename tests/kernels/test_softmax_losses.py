@@ -166,3 +166,63 @@ def test_errors():
         s3net_kernels.softmax_losses(logits, np.zeros(4, int))
     with pytest.raises(TypeError, match="must be integer"):
         s3net_kernels.softmax_losses(logits, np.zeros((1, 1, 4)))
+
+
+INFINITE = ("reference", *IMPLEMENTATIONS, "pallas")
+
+
+def infinite(implementation, logits, labels=None, **options):
+    """Value and gradient, compiled, and by Pallas in interpret mode."""
+
+    def run(z):
+        losses = s3net_kernels.softmax_losses(z, labels, implementation=implementation, **options)
+        return losses.cross_entropy + losses.spatial, losses
+
+    with s3net_kernels.config(interpret=implementation == "pallas"):
+        return jax.jit(jax.value_and_grad(run, has_aux=True))(logits)
+
+
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+@pytest.mark.parametrize("implementation", INFINITE)
+@pytest.mark.parametrize("given", [False, True])
+def test_minus_infinity_is_a_probability_of_zero(implementation, given):
+    """A class that nobody may take: the same as a map without it."""
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(1, 6, 7, 5)).astype(np.float32)
+    labels = jnp.asarray(random.integers(0, 4, (1, 6, 7))) if given else None
+    masked = jnp.asarray(logits).at[..., 4].set(-jnp.inf)
+    (value, losses), gradient = infinite(implementation, masked, labels, spatial=True)
+    (expected, fewer), slope = infinite(
+        "reference", jnp.asarray(logits[..., :4]), labels, spatial=True
+    )
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_array_equal(losses.labels, fewer.labels)
+    np.testing.assert_allclose(gradient[..., :4], slope, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(gradient[..., 4], 0)
+
+
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+@pytest.mark.parametrize("implementation", INFINITE)
+def test_a_label_of_probability_zero_costs_infinity(implementation):
+    logits = jnp.zeros((1, 2, 2, 3)).at[0, 0, 0, 2].set(-jnp.inf)
+    labels = jnp.full((1, 2, 2), 2)
+    (value, _), gradient = infinite(implementation, logits, labels)
+    assert value == np.inf
+    third = 1 / 3
+    expected = np.full((1, 2, 2, 3), third) - np.eye(3)[2]
+    expected[0, 0, 0] = (0.5, 0.5, -1)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
+@pytest.mark.parametrize("implementation", INFINITE)
+@pytest.mark.parametrize("row", [(-np.inf,) * 3, (0, np.inf, 1), (0, np.nan, 1)])
+def test_a_pixel_without_a_softmax(implementation, row):
+    """Its own gradient is NaN, that of the other pixels is not."""
+    logits = jnp.zeros((1, 2, 2, 3)).at[0, 1, 1].set(jnp.asarray(row))
+    labels = jnp.zeros((1, 2, 2), int)
+    (value, _), gradient = infinite(implementation, logits, labels)
+    assert not np.isfinite(value)
+    assert np.isnan(gradient[0, 1, 1]).any()
+    others = np.array([[True, True], [True, False]])
+    assert np.isfinite(gradient[0][others]).all()

@@ -12,7 +12,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
   // Calls task(context, i) once for every i in [0, count), in any order, on several threads,
-  // and returns when all calls have returned.
+  // and returns when all calls have returned. What a task throws is thrown again here, once no
+  // task is running; the tasks that had not begun by then are left out.
   virtual void run(int64_t count, void (*task)(void* context, int64_t i), void* context) = 0;
 };
 

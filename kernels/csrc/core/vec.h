@@ -19,6 +19,7 @@
 #endif
 
 #define S3N_INLINE static inline __attribute__((always_inline))
+#define S3N_ALWAYS_INLINE inline __attribute__((always_inline))  // of a class
 #define S3N_NOINLINE static __attribute__((noinline))
 #define S3N_UNROLL _Pragma("GCC unroll 64")
 // For loops of unknown length.
@@ -202,17 +203,17 @@ struct Block {
   int count;
   bool starts_line = true;  // whether it is the first one of its line, which is asked for once
   template <class T>
-  inline __attribute__((always_inline)) vec<accumulator<T>> load(const T* p) const {
+  S3N_ALWAYS_INLINE vec<accumulator<T>> load(const T* p) const {
     if constexpr (Full) return S3N_ISA::load(p);
     else return S3N_ISA::load(p, count);
   }
   template <class T>
-  inline __attribute__((always_inline)) void store(T* p, vec<accumulator<T>> v) const {
+  S3N_ALWAYS_INLINE void store(T* p, vec<accumulator<T>> v) const {
     if constexpr (Full) S3N_ISA::store(p, v);
     else S3N_ISA::store(p, v, count);
   }
   template <class T>
-  inline __attribute__((always_inline)) void prefetch(const T* p) const {
+  S3N_ALWAYS_INLINE void prefetch(const T* p) const {
     if (starts_line) S3N_ISA::prefetch(p);
   }
 };

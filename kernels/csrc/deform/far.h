@@ -116,6 +116,7 @@ class FarGradients {
     const Tap<A> tap = make_tap(s_, p / s_.width, p % s_.width, t / s_.kernel_width,
                                 t % s_.kernel_width, offset_ + 2 * q, mask_[q]);
     for (int k = 0; k < 4; ++k) {
+      if (!tap.counts(k)) continue;
       A* const to = dx_ + tap.pixel(k, s_.width) * s_.inputs + begin_;
       const vec<A> weight = broadcast(tap.weight(k) * tap.mask);
       for_each_block<A>(count_, [&](auto b, int64_t c) {

@@ -3,47 +3,70 @@
 
 #include "core/blocks.h"
 #include "deform/deform.h"
-#include "sampling/axis.h"
+#include "sampling/corners.h"
 
 namespace s3n {
 namespace S3N_ISA {
 
-// The four pixels a tap reads: corner k is row k / 2, column k % 2 of them.
+// The pixels that a tap reads, and its factor.
 template <class A>
-struct Tap {
-  AxisSample<A> y, x;
+struct Tap : Corners<A> {
   A mask;
-  int64_t pixel(int k, int64_t width) const { return y.index[k >> 1] * width + x.index[k & 1]; }
-  A weight(int k) const { return y.weight[k >> 1] * x.weight[k & 1]; }
-  bool outside() const { return y.outside() || x.outside(); }
 };
 
 template <class A>
 S3N_INLINE Tap<A> make_tap(const DeformShape& s, int64_t row, int64_t column, int64_t i, int64_t j,
                            const A* offset, A mask) {
-  return {sample_axis(A(row - s.kernel_height / 2 + i) + offset[0], s.height, false),
-          sample_axis(A(column - s.kernel_width / 2 + j) + offset[1], s.width, false), mask};
+  return {{sample_axis(A(row - s.kernel_height / 2 + i) + offset[0], s.height, false),
+           sample_axis(A(column - s.kernel_width / 2 + j) + offset[1], s.width, false)},
+          mask};
 }
 
 // column[c] = mask times the sampled value.
 template <class T, class A>
 S3N_INLINE void sample_tap(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
                            A* column) {
-  if (tap.outside()) {
-    for_each_block<A>(channels, [&](auto b, int64_t c) { b.store(column + c, vec<A>{}); });
-    return;
-  }
-  const T* corner[4];
-  vec<A> weight[4];
+  interpolate(tap, tap.mask, x, width, channels, column);
+}
+
+// What unsample_tap does channel by channel. dot[k]: the lanes of the sum over the channels of
+// gradient times pixel k.
+template <bool Scatter, bool Whole, class T, class A>
+S3N_INLINE void unsample_corners(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
+                                 A* column, A* dx, vec<A>* dot) {
+  const CornerRows<Whole, T, A> rows(tap, x, width, channels);
+  A* target[4];
+  vec<A> weight[4], sum[4];
+  S3N_UNROLL
   for (int k = 0; k < 4; ++k) {
-    corner[k] = x + tap.pixel(k, width) * channels;
+    target[k] = dx + tap.pixel(k, width) * channels;
     weight[k] = broadcast(tap.weight(k) * tap.mask);
+    sum[k] = vec<A>{};
   }
   for_each_block<A>(channels, [&](auto b, int64_t c) {
-    vec<A> v = b.load(corner[0] + c) * weight[0];
-    for (int k = 1; k < 4; ++k) v += b.load(corner[k] + c) * weight[k];
+    const vec<A> g = b.load(column + c);
+    vec<A> v = {};
+    S3N_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      const vec<A> value = rows.load(b, k, c);
+      sum[k] += g * value;
+      v += value * weight[k];
+    }
     b.store(column + c, v);
+    if constexpr (!Scatter) return;
+    S3N_UNROLL
+    for (int k = 0; k < 4; ++k)
+      if (rows.counts[k]) b.store(target[k] + c, b.load(target[k] + c) + g * weight[k]);
   });
+  S3N_UNROLL
+  for (int k = 0; k < 4; ++k) dot[k] = sum[k];
+}
+
+// At the image's edge: seldom, and not worth its code in every place that unsamples.
+template <bool Scatter, class T, class A>
+S3N_NOINLINE void unsample_edge(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
+                                A* column, A* dx, vec<A>* dot) {
+  unsample_corners<Scatter, false>(tap, x, width, channels, column, dx, dot);
 }
 
 // Backward through sample_tap. On entry column[c] is the gradient of the column's element; on
@@ -52,36 +75,17 @@ template <bool Scatter, class T, class A>
 S3N_INLINE void unsample_tap(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
                              A* column, A* dx, A* doffset, A* dmask) {
   if (tap.outside()) {
-    for_each_block<A>(channels, [&](auto b, int64_t c) { b.store(column + c, vec<A>{}); });
+    const vec<A> empty = broadcast(tap.empty(tap.mask));
+    for_each_block<A>(channels, [&](auto b, int64_t c) { b.store(column + c, empty); });
     doffset[0] = doffset[1] = *dmask = 0;
     return;
   }
-  const T* corner[4];
-  A* target[4];
-  vec<A> weight[4], dot[4];
-  S3N_UNROLL
-  for (int k = 0; k < 4; ++k) {
-    const int64_t place = tap.pixel(k, width) * channels;
-    corner[k] = x + place;
-    target[k] = dx + place;
-    weight[k] = broadcast(tap.weight(k) * tap.mask);
-    dot[k] = vec<A>{};
+  vec<A> dot[4];
+  if (tap.whole()) {
+    unsample_corners<Scatter, true>(tap, x, width, channels, column, dx, dot);
+  } else {
+    unsample_edge<Scatter>(tap, x, width, channels, column, dx, dot);
   }
-  for_each_block<A>(channels, [&](auto b, int64_t c) {
-    const vec<A> g = b.load(column + c);
-    vec<A> v = {};
-    S3N_UNROLL
-    for (int k = 0; k < 4; ++k) {
-      const vec<A> value = b.load(corner[k] + c);
-      dot[k] += g * value;
-      v += value * weight[k];
-    }
-    b.store(column + c, v);
-    if constexpr (!Scatter) return;
-    // One after the other: at the image's edge two corners may be the same pixel.
-    S3N_UNROLL
-    for (int k = 0; k < 4; ++k) b.store(target[k] + c, b.load(target[k] + c) + g * weight[k]);
-  });
   A by_mask = 0, by_y = 0, by_x = 0;
   S3N_UNROLL
   for (int k = 0; k < 4; ++k) {

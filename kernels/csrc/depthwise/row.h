@@ -9,6 +9,22 @@
 namespace s3n {
 namespace S3N_ISA {
 
+// What the kernel rows above and below the image add, which are left out: zeros times their
+// weights, that is 0, or NaN where a weight is not finite, as it is to the image's left and right.
+template <class T, bool Full>
+S3N_NOINLINE vec<accumulator<T>> zeros_times_skipped(const DepthwiseRow<T>& r, int64_t kw,
+                                                     Block<Full> block, int64_t channel) {
+  vec<accumulator<T>> sum = {};
+  for (int64_t i = 0; i < r.kh; ++i) {
+    if (i >= r.first_tap_row() && i < r.last_tap_row()) continue;
+    for (int64_t j = 0; j < kw; ++j) {
+      const auto w = block.load(r.w + (i * kw + j) * r.channels + channel);
+      sum += w - w;
+    }
+  }
+  return sum;
+}
+
 // Output pixels [at, at + P) of the tile, one block of channels. D is the dilation, or 0 for any;
 // K the kernel's width, or 0 for any.
 template <class T, int K, int D, int P, bool Full>
@@ -20,10 +36,11 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
   const int64_t C = r.channels, last = r.last_tap_row();
   vec<A> sum[P];
   const vec<A> bias = r.bias ? block.load(r.bias + channel) : vec<A>{};
+  const vec<A> start = r.skips() ? bias + zeros_times_skipped(r, kw, block, channel) : bias;
   T* const y = r.y + at * r.y_stride + channel;
   S3N_UNROLL
   for (int p = 0; p < P; ++p) {
-    sum[p] = bias;
+    sum[p] = start;
     if (r.accumulate) sum[p] += block.load(y + p * r.y_stride);
   }
   int64_t i = r.first_tap_row();

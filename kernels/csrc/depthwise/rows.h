@@ -20,6 +20,7 @@ struct DepthwiseGeometry {
 
   // The kernel rows that lie inside the image: first, and one beyond the last.
   int64_t first_tap_row() const { return taps_beyond(row); }
+  bool skips() const { return first_tap_row() > 0 || last_tap_row() < kh; }
   int64_t last_tap_row() const { return kh - taps_beyond(height - 1 - row); }
   // The image's row under a kernel row.
   int64_t source(int64_t i) const { return row + (i - kh / 2) * dilation; }

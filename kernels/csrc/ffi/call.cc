@@ -1,7 +1,19 @@
 #include "ffi/call.h"
 
+#include <exception>
+#include <new>
+
 namespace s3n {
 namespace {
+
+XLA_FFI_Error* make_error(XLA_FFI_CallFrame* frame, XLA_FFI_Error_Code code, const char* message) {
+  XLA_FFI_Error_Create_Args args;
+  args.struct_size = XLA_FFI_Error_Create_Args_STRUCT_SIZE;
+  args.extension_start = nullptr;
+  args.message = message;
+  args.errc = code;
+  return frame->api->XLA_FFI_Error_Create(&args);
+}
 
 std::string text(Dimensions dims) {
   std::string s = "(";
@@ -10,6 +22,19 @@ std::string text(Dimensions dims) {
 }
 
 }  // namespace
+
+XLA_FFI_Error* call_guarded(XLA_FFI_Handler* handler, XLA_FFI_CallFrame* frame) {
+  try {
+    return handler(frame);
+  } catch (const std::bad_alloc&) {
+    return make_error(frame, XLA_FFI_Error_Code_RESOURCE_EXHAUSTED,
+                      "s3net_kernels: no memory is left for the working memory of a kernel.");
+  } catch (const std::exception& error) {
+    return make_error(frame, XLA_FFI_Error_Code_INTERNAL, error.what());
+  } catch (...) {
+    return make_error(frame, XLA_FFI_Error_Code_INTERNAL, "s3net_kernels: a kernel failed.");
+  }
+}
 
 Call::Call(const Buffer& result, size_t rank) {
   const Dimensions dims = result.dimensions();

@@ -21,12 +21,19 @@
 #define S3N_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// XLA_FFI_DEFINE_HANDLER_SYMBOL, visible from outside the library.
-#define S3N_DEFINE_HANDLER(name, ...)               \
-  S3N_EXPORT XLA_FFI_Error* name(XLA_FFI_CallFrame*); \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, __VA_ARGS__)
+// XLA_FFI_DEFINE_HANDLER_SYMBOL, visible from outside the library, and nothing thrown leaves it.
+#define S3N_DEFINE_HANDLER(name, ...)                     \
+  S3N_EXPORT XLA_FFI_Error* name(XLA_FFI_CallFrame* frame) { \
+    XLA_FFI_DEFINE_HANDLER(handler, __VA_ARGS__);          \
+    return ::s3n::call_guarded(handler, frame);            \
+  }                                                        \
+  static_assert(true, "takes the semicolon")
 
 namespace s3n {
+
+// handler(frame), with what it throws as an error that XLA passes on to Python: XLA is compiled
+// without exceptions, and one that reached it would end the process.
+XLA_FFI_Error* call_guarded(XLA_FFI_Handler* handler, XLA_FFI_CallFrame* frame);
 
 using Buffer = xla::ffi::AnyBuffer;
 using ResultBuffer = xla::ffi::Result<Buffer>;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 
 namespace s3n {
@@ -18,14 +20,25 @@ struct Loop {
   std::atomic<int64_t> next{0}, done{0};
   std::mutex mutex;
   std::condition_variable finished;
+  std::atomic<bool> failed{false};
+  std::exception_ptr error;  // of the task that failed first; read when all have ended
 
   void work() {
     int64_t ran = 0;
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count; ++ran)
-      task(context, i);
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count; ++ran) attempt(i);
     if (ran > 0 && done.fetch_add(ran, std::memory_order_acq_rel) + ran == count) {
       std::lock_guard<std::mutex> lock(mutex);
       finished.notify_one();
+    }
+  }
+
+  // An exception must not leave a thread of the pool, nor let run() return while others work.
+  void attempt(int64_t i) {
+    if (failed.load(std::memory_order_relaxed)) return;
+    try {
+      task(context, i);
+    } catch (...) {
+      if (!failed.exchange(true, std::memory_order_relaxed)) error = std::current_exception();
     }
   }
 
@@ -52,9 +65,14 @@ void PoolExecutor::run(int64_t count, void (*task)(void*, int64_t), void* contex
   loop->count = count;
   loop->task = task;
   loop->context = context;
-  for (int64_t i = 0; i < helpers; ++i) pool_.Schedule([loop] { loop->work(); });
+  try {
+    for (int64_t i = 0; i < helpers; ++i) pool_.Schedule([loop] { loop->work(); });
+  } catch (const std::bad_alloc&) {
+    // Those that were scheduled and this thread do the work; they must not outlive `context`.
+  }
   loop->work();
   loop->wait();
+  if (loop->failed.load(std::memory_order_relaxed)) std::rethrow_exception(loop->error);
 }
 
 }  // namespace s3n

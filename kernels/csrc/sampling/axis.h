@@ -13,10 +13,11 @@ struct AxisSample {
   int64_t index[2];  // always inside
   A weight[2];       // zero for a pixel outside, where outside is zero
   A slope[2];        // derivative of the weight by the coordinate
-  // Neither pixel counts, nor would after a small step.
-  bool outside() const {
-    return weight[0] == 0 && weight[1] == 0 && slope[0] == 0 && slope[1] == 0;
-  }
+  // Whether the pixel takes part in a sum; none does where the coordinate is NaN, which is no
+  // place. Outside is exactly zero: its place in memory is another
+  // pixel's, which may be infinite or NaN, and a weight of zero would not keep that out.
+  bool counts[2];
+  bool outside() const { return !counts[0] && !counts[1]; }
 };
 
 // `edge`: outside counts as the nearest pixel of the edge, otherwise as zero. NaN stays NaN.
@@ -25,7 +26,7 @@ S3N_INLINE AxisSample<A> sample_axis(A p, int64_t length, bool edge) {
   if (p >= A(0) && p < A(length - 1)) {  // nearly all: both pixels are inside
     const int64_t index = int64_t(p);
     const A beyond = p - A(index);
-    return {{index, index + 1}, {A(1) - beyond, beyond}, {A(-1), A(1)}};
+    return {{index, index + 1}, {A(1) - beyond, beyond}, {A(-1), A(1)}, {true, true}};
   }
   const A first = edge ? A(0) : A(-1), last = edge ? A(length - 1) : A(length);
   const bool number = p == p;
@@ -34,13 +35,17 @@ S3N_INLINE AxisSample<A> sample_axis(A p, int64_t length, bool edge) {
   int64_t low = int64_t(near);
   low -= A(low) > near;
   const A fraction = number ? near - A(low) : p;
-  const A slope = p < first || p > last ? A(0) : A(1);
-  AxisSample<A> s = {{low, low + 1}, {A(1) - fraction, fraction}, {-slope, slope}};
+  const bool beyond = p < first || p > last;
+  const A slope = beyond ? A(0) : A(1);
+  const bool all = number && (edge || !beyond);
+  AxisSample<A> s = {{low, low + 1}, {A(1) - fraction, fraction}, {-slope, slope}, {all, all}};
   for (int k = 0; k < 2; ++k) {
     const bool inside = s.index[k] >= 0 && s.index[k] < length;
     if (inside) continue;
     s.index[k] = s.index[k] < 0 ? 0 : length - 1;
-    if (!edge) s.weight[k] = s.slope[k] = A(0);
+    if (edge) continue;
+    s.weight[k] = s.slope[k] = A(0);
+    s.counts[k] = false;
   }
   return s;
 }

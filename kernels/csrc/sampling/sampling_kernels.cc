@@ -1,8 +1,7 @@
 // Bilinear sampling for one instruction set.
-#include "core/blocks.h"
 #include "core/scratch.h"
 #include "core/sum.h"
-#include "sampling/axis.h"
+#include "sampling/corners.h"
 #include "sampling/sampling.h"
 
 namespace s3n {
@@ -11,15 +10,10 @@ namespace {
 
 constexpr int64_t kBandRows = 16;
 
-// The four pixels around a coordinate: corner k is row k / 2, column k % 2 of them.
 template <class A>
-struct Corners {
-  AxisSample<A> y, x;
-  Corners(const SamplingShape& s, const A* coords)
-      : y(sample_axis(coords[0], s.height, s.edge)), x(sample_axis(coords[1], s.width, s.edge)) {}
-  int64_t pixel(int k, int64_t width) const { return y.index[k >> 1] * width + x.index[k & 1]; }
-  A weight(int k) const { return y.weight[k >> 1] * x.weight[k & 1]; }
-};
+Corners<A> corners_at(const SamplingShape& s, const A* coords) {
+  return {sample_axis(coords[0], s.height, s.edge), sample_axis(coords[1], s.width, s.edge)};
+}
 
 // Calls f(group, image of the group, first row, end row) for bands of `height` rows.
 template <class F>
@@ -40,21 +34,8 @@ void forward(const SamplingForward& a, Executor& executor) {
     const T* const x = a.x.group<T>(g) + n * s.height * s.width * C;
     const A* const coords = a.coords.group<A>(g) + n * pixels * 2;
     T* const y = a.y.group<T>(g) + n * pixels * C;
-    for (int64_t p = first * s.out_width; p < end * s.out_width; ++p) {
-      const Corners<A> corners(s, coords + 2 * p);
-      const T* source[4];
-      vec<A> weight[4];
-      for (int k = 0; k < 4; ++k) {
-        source[k] = x + corners.pixel(k, s.width) * C;
-        weight[k] = broadcast(corners.weight(k));
-      }
-      T* const out = y + p * C;
-      for_each_block<A>(C, [&](auto block, int64_t c) {
-        vec<A> sum = block.load(source[0] + c) * weight[0];
-        for (int k = 1; k < 4; ++k) sum += block.load(source[k] + c) * weight[k];
-        block.store(out + c, sum);
-      });
-    }
+    for (int64_t p = first * s.out_width; p < end * s.out_width; ++p)
+      interpolate(corners_at(s, coords + 2 * p), A(1), x, s.width, C, y + p * C);
   });
 }
 
@@ -93,27 +74,45 @@ void input_gradient(const SamplingInputGradient& a, Executor& executor) {
       const T* const dy = a.dy.group<T>(g) + (n * pixels + line) * C;
       for (int64_t p = 0; p < s.out_width; ++p) {
         const AxisSample<A> y = sample_axis(coords[2 * p], s.height, s.edge);
-        const bool mine[2] = {y.index[0] >= first && y.index[0] < end,
-                              y.index[1] >= first && y.index[1] < end};
+        const bool mine[2] = {y.counts[0] && y.index[0] >= first && y.index[0] < end,
+                              y.counts[1] && y.index[1] >= first && y.index[1] < end};
         if (!mine[0] && !mine[1]) continue;
         const AxisSample<A> x = sample_axis(coords[2 * p + 1], s.width, s.edge);
         for (int i = 0; i < 2; ++i) {
           if (!mine[i]) continue;
-          A* const left = dx + (y.index[i] * s.width + x.index[0]) * C;
-          A* const right = dx + (y.index[i] * s.width + x.index[1]) * C;
-          const vec<A> to_left = broadcast(y.weight[i] * x.weight[0]);
-          const vec<A> to_right = broadcast(y.weight[i] * x.weight[1]);
-          const T* const g = dy + p * C;
-          for_each_block<A>(C, [&](auto block, int64_t c) {
-            const vec<A> value = block.load(g + c);
-            block.store(left + c, block.load(left + c) + value * to_left);
-            // After the store: at the image's edge both may be the same pixel.
-            block.store(right + c, block.load(right + c) + value * to_right);
-          });
+          for (int j = 0; j < 2; ++j) {
+            if (!x.counts[j]) continue;
+            A* const to = dx + (y.index[i] * s.width + x.index[j]) * C;
+            const vec<A> weight = broadcast(y.weight[i] * x.weight[j]);
+            const T* const g = dy + p * C;
+            for_each_block<A>(C, [&](auto block, int64_t c) {
+              block.store(to + c, block.load(to + c) + block.load(g + c) * weight);
+            });
+          }
         }
       }
     }
   });
+}
+
+// (by y, by x) of one sample's coordinates, whose gradient is g.
+template <bool Whole, class T, class A>
+S3N_INLINE void unsample(const Corners<A>& corners, const T* x, int64_t width, int64_t channels,
+                         const T* g, A* dcoords) {
+  const CornerRows<Whole, T, A> rows(corners, x, width, channels);
+  vec<A> dot[4] = {};
+  for_each_block<A>(channels, [&](auto block, int64_t c) {
+    const vec<A> gradient = block.load(g + c);
+    for (int k = 0; k < 4; ++k) dot[k] += rows.load(block, k, c) * gradient;
+  });
+  A by_y = 0, by_x = 0;
+  for (int k = 0; k < 4; ++k) {
+    const A d = sum_lanes<A>(dot[k]);
+    by_y += d * (corners.y.slope[k >> 1] * corners.x.weight[k & 1]);
+    by_x += d * (corners.y.weight[k >> 1] * corners.x.slope[k & 1]);
+  }
+  dcoords[0] = by_y;
+  dcoords[1] = by_x;
 }
 
 template <class T>
@@ -127,22 +126,14 @@ void coords_gradient(const SamplingCoordsGradient& a, Executor& executor) {
     const A* const coords = a.coords.group<A>(g) + n * pixels * 2;
     A* const dcoords = a.dcoords.group<A>(g) + n * pixels * 2;
     for (int64_t p = first * s.out_width; p < end * s.out_width; ++p) {
-      const Corners<A> corners(s, coords + 2 * p);
-      const T* source[4];
-      for (int k = 0; k < 4; ++k) source[k] = x + corners.pixel(k, s.width) * C;
-      vec<A> dot[4] = {};
-      for_each_block<A>(C, [&](auto block, int64_t c) {
-        const vec<A> g = block.load(dy + p * C + c);
-        for (int k = 0; k < 4; ++k) dot[k] += block.load(source[k] + c) * g;
-      });
-      A by_y = 0, by_x = 0;
-      for (int k = 0; k < 4; ++k) {
-        const A d = sum_lanes<A>(dot[k]);
-        by_y += d * (corners.y.slope[k >> 1] * corners.x.weight[k & 1]);
-        by_x += d * (corners.y.weight[k >> 1] * corners.x.slope[k & 1]);
+      const Corners<A> corners = corners_at(s, coords + 2 * p);
+      if (corners.outside()) {
+        dcoords[2 * p] = dcoords[2 * p + 1] = A(0);
+      } else if (corners.whole()) {
+        unsample<true>(corners, x, s.width, C, dy + p * C, dcoords + 2 * p);
+      } else {
+        unsample<false>(corners, x, s.width, C, dy + p * C, dcoords + 2 * p);
       }
-      dcoords[2 * p] = by_y;
-      dcoords[2 * p + 1] = by_x;
     }
   });
 }

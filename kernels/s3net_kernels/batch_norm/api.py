@@ -5,7 +5,7 @@ from __future__ import annotations
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need
+from s3net_kernels._check import as_float, as_not_negative, need
 from s3net_kernels._dispatch import dispatch
 
 __all__ = ["batch_norm"]
@@ -55,5 +55,5 @@ def batch_norm(
             f"{name}: {label} has shape {array.shape}, it must be {x.shape[-1:]}: one number per "
             "channel of x.",
         )
-    need(epsilon >= 0, f"{name}: epsilon is {epsilon}, it must not be negative.")
-    return dispatch(name, implementation, x, scale, bias, epsilon=float(epsilon))
+    epsilon = as_not_negative(name, "epsilon", epsilon)
+    return dispatch(name, implementation, x, scale, bias, epsilon=epsilon)

@@ -33,7 +33,8 @@ def bilinear_sample(
     Returns:
       (N, Ho, Wo, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
       float32. At whole coordinates, where interpolation has a kink, the derivative by
-      ``coords`` is the one towards larger coordinates; where they are clamped, it is zero.
+      ``coords`` is the one towards larger coordinates; where they are clamped, it is zero. A
+      coordinate that is NaN gives NaN.
 
     Raises:
       ValueError: shapes that do not fit, or another boundary.

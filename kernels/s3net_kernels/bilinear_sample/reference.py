@@ -22,24 +22,29 @@ def bilinear_sample(x: Array, coords: Array, *, boundary: str, dtype=None) -> Ar
     kind = compute_dtype(x, coords)
     batch, height, width, _ = x.shape
     y, z = coords[..., 0].astype(kind), coords[..., 1].astype(kind)
-    if boundary == "edge":
-        y = jnp.where(y < 0, 0, jnp.where(y > height - 1, height - 1, y))
-        z = jnp.where(z < 0, 0, jnp.where(z > width - 1, width - 1, z))
     value_kind = dtype or kind
     image = jnp.arange(batch)[:, None, None]
     out = jnp.zeros((*y.shape, x.shape[3]), value_kind)
-    for p, wy in _sides(y):
-        for q, wx in _sides(z):
-            inside = (p >= 0) & (p <= height - 1) & (q >= 0) & (q <= width - 1)
-            inside |= boundary == "edge"  # the pixel beyond the last is the last once more
-            row = jnp.clip(p, 0, height - 1).astype(int)
-            column = jnp.clip(q, 0, width - 1).astype(int)
-            weight = jnp.where(inside, wy * wx, 0)[..., None].astype(value_kind)
-            out = out + x[image, row, column].astype(value_kind) * weight
+    for p, wy, in_y in _sides(y, height, boundary):
+        for q, wx, in_x in _sides(z, width, boundary):
+            value = x[image, p, q].astype(value_kind)
+            # Outside there is no pixel: another one's NaN must not come in by 0 · NaN.
+            value = jnp.where((in_y & in_x)[..., None], value, 0)
+            out = out + value * (wy * wx)[..., None].astype(value_kind)
     return out.astype(x.dtype)
 
 
-def _sides(p: Array) -> list[tuple[Array, Array]]:
-    """The whole numbers below and above ``p``, with their weights."""
+def _sides(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Array]]:
+    """The pixels below and above ``p``: (index, weight, is inside). NaN gives weights of NaN."""
+    first, last = (0, length - 1) if boundary == "edge" else (-1, length)
+    beyond = (p < first) | (p > last)
+    p = jnp.where(p < first, first, jnp.where(p > last, last, p))
     low = jnp.floor(p)
-    return [(low, 1 - (p - low)), (low + 1, p - low)]
+    pair = []
+    for pixel, weight in ((low, 1 - (p - low)), (low + 1, p - low)):
+        # Beyond the last pixel of an edge that continues is the last once more.
+        inside = (pixel >= 0) & (pixel <= length - 1) & ~beyond
+        inside = (inside | (boundary == "edge")) & ~jnp.isnan(p)
+        index = jnp.clip(jnp.nan_to_num(pixel), 0, length - 1).astype(int)
+        pair.append((index, weight, inside))
+    return pair

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._bilinear import Corner, add_rows, corners, interpolate, take_rows
+from s3net_kernels._bilinear import Corner, add_rows, corner_rows, corners, interpolate
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._residuals import owning
 
@@ -45,7 +45,8 @@ def _sample_bwd(boundary: str, saved: tuple[Array, Array], g: Array):
     g = g.astype(kind)
     dy = dz = jnp.zeros((), kind)
     for corner in around:
-        product = jnp.sum(take_rows(rows, corner.row).astype(kind) * g, -1)
+        product = jnp.sum(corner_rows(rows, corner).astype(kind) * g, -1)
+        product = jnp.where(corner.inside, product, 0)
         dy, dz = dy + product * corner.dy, dz + product * corner.dx
     dx = add_rows(jnp.zeros(rows.shape, kind), around, g).reshape(x.shape)
     return dx.astype(x.dtype), jnp.stack([dy, dz], -1).astype(coords.dtype)

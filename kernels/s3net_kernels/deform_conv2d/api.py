@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -14,7 +15,7 @@ __all__ = ["deform_conv2d"]
 def deform_conv2d(
     x: ArrayLike,
     offset: ArrayLike,
-    mask: ArrayLike,
+    mask: ArrayLike | None,
     w: ArrayLike,
     b: ArrayLike | None = None,
     *,
@@ -30,7 +31,8 @@ def deform_conv2d(
     Args:
       x: (N, H, W, Cin) floating point.
       offset: (N, H, W, 2·kh·kw) floating point, (dy, dx) in pixels tap by tap, row-major.
-      mask: (N, H, W, kh·kw) floating point factors of the taps.
+      mask: (N, H, W, kh·kw) floating point factors of the taps, or None for 1 (Dai et al., arXiv
+        1703.06211).
       w: (kh, kw, Cin, Cout) floating point, kh and kw odd. Under ``vmap``, shared or one per
         image.
       b: (Cout,) floating point, or None.
@@ -39,7 +41,7 @@ def deform_conv2d(
     Returns:
       (N, H, W, Cout), dtype of ``x``; computed in the widest dtype of the arguments, at least
       float32. At whole coordinates, where interpolation has a kink, the derivative by
-      ``offset`` is the one towards larger coordinates.
+      ``offset`` is the one towards larger coordinates. An offset that is NaN gives NaN.
 
     Raises:
       ValueError: shapes that do not fit, or an even kernel.
@@ -48,7 +50,7 @@ def deform_conv2d(
     """
     name = "deform_conv2d"
     x, w = as_float(name, "x", x), as_float(name, "w", w)
-    offset, mask = as_float(name, "offset", offset), as_float(name, "mask", mask)
+    offset = as_float(name, "offset", offset)
     need_rank(name, "x", x, "N, H, W, Cin")
     need_pixels(name, x)
     need_rank(name, "w", w, "kh, kw, Cin, Cout")
@@ -60,6 +62,10 @@ def deform_conv2d(
         "axis must equal the last of x.",
     )
     pixels = x.shape[:3]
+    # In the dtype of the offsets: ones must not widen what is computed.
+    mask = (
+        jnp.ones((*pixels, kh * kw), offset.dtype) if mask is None else as_float(name, "mask", mask)
+    )
     for label, array, count, meaning in (
         ("offset", offset, 2 * kh * kw, f"(dy, dx) for each of the {kh}×{kw} taps"),
         ("mask", mask, kh * kw, f"a factor for each of the {kh}×{kw} taps"),

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from s3net_kernels._bilinear import Corner, add_rows, corners, interpolate, pixel_grid, take_rows
+from s3net_kernels._bilinear import Corner, add_rows, corner_rows, corners, interpolate, pixel_grid
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._dispatch import platform_of
 from s3net_kernels._residuals import owning
@@ -67,7 +67,8 @@ def _deform_bwd(saved: tuple[Array, Array, Array, Array], g: Array):
         dcolumns = (g @ kernel.T).reshape(columns.shape)
         dmask = dy = dx = jnp.zeros((), w.dtype)
         for corner in around:
-            product = jnp.sum(take_rows(rows, corner.row).astype(w.dtype) * dcolumns, -1)
+            product = jnp.sum(corner_rows(rows, corner).astype(w.dtype) * dcolumns, -1)
+            product = jnp.where(corner.inside, product, 0)
             dmask = dmask + product * corner.weight
             dy, dx = dy + product * corner.dy, dx + product * corner.dx
         doffset = jnp.stack([dy * mask, dx * mask], -1).reshape(offset.shape)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_kernel, need_pixels, need_rank
+from s3net_kernels._check import (
+    as_float,
+    as_positive_int,
+    need,
+    need_kernel,
+    need_pixels,
+    need_rank,
+)
 from s3net_kernels._dispatch import dispatch
 
 __all__ = ["check_branch", "depthwise_conv2d", "within"]
@@ -27,7 +34,7 @@ def depthwise_conv2d(
       x: (N, H, W, C) floating point. H and W may be smaller than the kernel.
       w: (kh, kw, C) floating point, kh and kw odd. Under ``vmap``, shared or one per image.
       b: (C,) floating point, or None.
-      dilation: d ≥ 1, the distance between taps.
+      dilation: d ≥ 1, the distance between taps: an int, of Python or NumPy.
       implementation: see ``s3net_kernels``; None takes the best one.
 
     Returns:
@@ -43,8 +50,9 @@ def depthwise_conv2d(
     x, w = as_float(name, "x", x), as_float(name, "w", w)
     need_rank(name, "x", x, "N, H, W, C")
     need_pixels(name, x)
-    b = check_branch(name, x, w, b, dilation)
-    return dispatch(name, implementation, x, w, b, dilation=within(x, dilation))
+    b = check_branch(name, x, w, b)
+    dilation = within(x, as_positive_int(name, "dilation", dilation))
+    return dispatch(name, implementation, x, w, b, dilation=dilation)
 
 
 def within(x: Array, dilation: int) -> int:
@@ -53,7 +61,7 @@ def within(x: Array, dilation: int) -> int:
 
 
 def check_branch(
-    operator: str, x: Array, w: Array, b: ArrayLike | None, dilation: int, suffix: str = ""
+    operator: str, x: Array, w: Array, b: ArrayLike | None, suffix: str = ""
 ) -> Array | None:
     """Check one depthwise convolution of ``x``; returns its bias as an array, or None."""
     need_rank(operator, f"w{suffix}", w, "kh, kw, C")
@@ -63,10 +71,6 @@ def check_branch(
         w.shape[2] == channels,
         f"{operator}: x has {channels} channels, w{suffix} of shape {w.shape} has {w.shape[2]}: "
         "its last axis must equal that of x.",
-    )
-    need(
-        isinstance(dilation, int) and dilation >= 1,
-        f"{operator}: dilation{suffix} is {dilation!r}, it must be a Python int of at least 1.",
     )
     if b is None:
         return None

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from s3net_kernels._check import compute_dtype
@@ -34,6 +35,12 @@ def _correlate(x: Array, w: Array, b: Array | None, dilation: int) -> Array:
     height, width = x.shape[1:3]
     padded, rows, columns = _pad(x, w.shape[:2], dilation)
     y = jnp.zeros((), kind) if b is None else b.astype(kind)
+    if len(rows) < w.shape[0] or len(columns) < w.shape[1]:
+        # Taps that never touch the image are left out below. They add zeros times their weights:
+        # 0, or NaN where a weight is not finite, as the other taps do in the padding.
+        left_out = np.ones((*w.shape[:2], 1), bool)
+        left_out[rows[0][0] : rows[-1][0] + 1, columns[0][0] : columns[-1][0] + 1] = False
+        y = y + jnp.sum(jnp.where(left_out, w.astype(kind) * 0, 0), (0, 1))
     for i, top in rows:
         for j, left in columns:
             window = padded[:, top : top + height, left : left + width]

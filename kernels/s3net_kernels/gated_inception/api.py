@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_pixels, need_rank
+from s3net_kernels._check import as_float, as_positive_int, need, need_pixels, need_rank
 from s3net_kernels._dispatch import dispatch
 from s3net_kernels.depthwise_conv2d.api import check_branch, within
 from s3net_kernels.linear.api import check_precision, widened
@@ -65,12 +65,15 @@ def gated_inception(
     )
     channels = x.shape[3]
     kernel = as_float(name, "local_w", local_w)
-    shift = check_branch(name, x, kernel, as_float(name, "local_b", local_b), 1, " (local)")
+    shift = check_branch(name, x, kernel, as_float(name, "local_b", local_b), " (local)")
     branches = [as_float(name, f"w[{r}]", w) for r, w in enumerate(weights)]
     shifts = [
-        check_branch(name, x, w, as_float(name, f"b[{r}]", b), d, f"[{r}]")
-        for r, (w, b, d) in enumerate(zip(branches, biases, dilations, strict=True))
+        check_branch(name, x, w, as_float(name, f"b[{r}]", b), f"[{r}]")
+        for r, (w, b) in enumerate(zip(branches, biases, strict=True))
     ]
+    dilations = tuple(
+        within(x, as_positive_int(name, f"dilation[{r}]", d)) for r, d in enumerate(dilations)
+    )
     mixer, offset = as_float(name, "mix_w", mix_w), as_float(name, "mix_b", mix_b)
     for label, array, shape in (
         ("mix_w", mixer, (len(branches) * channels, channels)),
@@ -99,7 +102,7 @@ def gated_inception(
         mixer,
         offset,
         residual,
-        dilations=tuple(within(x, d) for d in dilations),
+        dilations=dilations,
         precision=precision,
     )
     return y.astype(x.dtype)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_pixels, need_rank
+from s3net_kernels._check import as_float, as_positive_int, need, need_pixels, need_rank
 from s3net_kernels._dispatch import dispatch
 from s3net_kernels.depthwise_conv2d.api import check_branch, within
 
@@ -52,17 +52,20 @@ def inception_depthwise(
         "dilations: each branch needs one of each, and there must be a branch.",
     )
     kernels, shifts = [], []
-    for r, (w, b, dilation) in enumerate(zip(weights, biases, dilations, strict=True)):
+    for r, (w, b) in enumerate(zip(weights, biases, strict=True)):
         kernel = as_float(name, f"w[{r}]", w)
-        bias = check_branch(name, x, kernel, b, dilation, f"[{r}]")
+        bias = check_branch(name, x, kernel, b, f"[{r}]")
         need(bias is not None, f"{name}: b[{r}] is None: give zeros of shape ({x.shape[3]},).")
         kernels.append(kernel)
         shifts.append(bias)
+    dilations = tuple(
+        within(x, as_positive_int(name, f"dilation[{r}]", d)) for r, d in enumerate(dilations)
+    )
     return dispatch(
         name,
         implementation,
         x,
         tuple(kernels),
         tuple(shifts),
-        dilations=tuple(within(x, d) for d in dilations),
+        dilations=dilations,
     )

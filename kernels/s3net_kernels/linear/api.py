@@ -8,7 +8,7 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need
+from s3net_kernels._check import as_flag, as_float, need, need_choice
 from s3net_kernels._dispatch import dispatch
 
 __all__ = ["check_precision", "linear", "widened"]
@@ -96,11 +96,9 @@ def linear(
             f"{name}: residual has shape {residual.shape}, it must be that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
-    need(
-        activation in (None, "gelu"),
-        f"{name}: activation is {activation!r}, it must be None or 'gelu'.",
-    )
+    need_choice(name, "activation", activation, (None, "gelu"))
     check_precision(name, precision)
+    through = as_flag(name, "through", through)
     options = {"activation": activation, "precision": precision, "through": through}
     found = dispatch(name, implementation, widened(x, residual), w, b, residual, **options)
     return jax.tree.map(lambda a: a.astype(x.dtype), found)
@@ -115,7 +113,4 @@ def widened(x: Array, residual: Array | None) -> Array:
 
 def check_precision(operator: str, precision: str | None) -> None:
     """``precision`` is one of the two there are."""
-    need(
-        precision in (None, "bfloat16"),
-        f"{operator}: precision is {precision!r}, it must be None or 'bfloat16'.",
-    )
+    need_choice(operator, "precision", precision, (None, "bfloat16"))

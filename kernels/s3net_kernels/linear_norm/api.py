@@ -8,7 +8,7 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need
+from s3net_kernels._check import as_flag, as_float, as_not_negative, need
 from s3net_kernels._dispatch import dispatch
 from s3net_kernels.linear.api import check_precision, widened
 
@@ -113,9 +113,10 @@ def linear_norm(
             f"{name}: residual has shape {residual.shape}, it must be that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
-    need(epsilon >= 0, f"{name}: epsilon is {epsilon}, it must not be negative.")
+    epsilon = as_not_negative(name, "epsilon", epsilon)
+    through = as_flag(name, "through", through)
     check_precision(name, precision)
-    options = {"epsilon": float(epsilon), "precision": precision, "through": through}
+    options = {"epsilon": epsilon, "precision": precision, "through": through}
     wide = widened(x, residual)
     found = dispatch(name, implementation, wide, w, b, residual, scale, bias, **options)
     return jax.tree.map(lambda a: a.astype(x.dtype), found)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_pixels, need_rank
+from s3net_kernels._check import as_flag, as_float, need, need_pixels, need_rank
 from s3net_kernels._dispatch import dispatch
 
 __all__ = ["SoftmaxLosses", "softmax_losses"]
@@ -39,7 +39,10 @@ def softmax_losses(
     softmax, the border reflected without repeating its pixel.
 
     Args:
-      logits: (N, H, W, K) floating point, K at least 1.
+      logits: (N, H, W, K) floating point, K at least 1. −inf is a probability of 0: it costs and
+        moves nothing, except that a pixel whose label it is costs infinity. A pixel of nothing but
+        −inf, or with a logit that is +inf or NaN, has no softmax: the losses are not finite then,
+        and the pixel's gradient is NaN.
       labels: (N, H, W) integer, or None for each pixel's largest logit (the first of equals). A
         label outside 0..K−1 counts as one whose logit is 0: the pixel costs log Σ exp logits.
       weight: (N, H, W) floating point, not negative, or None for 1; it gets no gradient.
@@ -57,6 +60,7 @@ def softmax_losses(
     """
     name = "softmax_losses"
     logits = as_float(name, "logits", logits)
+    spatial = as_flag(name, "spatial", spatial)
     need_rank(name, "logits", logits, "N, H, W, K")
     need_pixels(name, logits)
     need(logits.shape[3] > 0, f"{name}: logits of shape {logits.shape} have no class.")
@@ -81,6 +85,4 @@ def softmax_losses(
         not spatial or min(maps[1:]) >= 2,
         f"{name}: edges need at least 2 pixels a side; logits have shape {logits.shape}.",
     )
-    return SoftmaxLosses(
-        *dispatch(name, implementation, logits, labels, weight, spatial=bool(spatial))
-    )
+    return SoftmaxLosses(*dispatch(name, implementation, logits, labels, weight, spatial=spatial))

@@ -23,8 +23,9 @@ def softmax_losses(
     """See ``api.softmax_losses``; in ``dtype``."""
     z = logits.astype(dtype or compute_dtype(logits))
     labels = jnp.argmax(z, -1).astype(jnp.int32) if labels is None else labels
-    per_pixel = -jnp.sum(jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype) * z, -1)
-    per_pixel = per_pixel + jax.nn.logsumexp(z, axis=-1)
+    # A choice, not a product: zero times a logit of −inf would be NaN.
+    chosen = labels[..., None] == jnp.arange(z.shape[-1])
+    per_pixel = jax.nn.logsumexp(z, axis=-1) - jnp.sum(jnp.where(chosen, z, 0), -1)
     if weight is not None:
         per_pixel = per_pixel * jax.lax.stop_gradient(weight).astype(z.dtype)
     edges = jnp.zeros((), z.dtype)

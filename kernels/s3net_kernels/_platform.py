@@ -1,0 +1,79 @@
+"""Kernels of one platform that give way, when a program is lowered for another one.
+
+Where a traced computation will run is not known yet: ``jax.export`` and
+``jit(f).trace(...).lower(lowering_platforms=...)`` lower for a platform of the caller's choice,
+several at once if asked. The choice is therefore left to the lowering: a primitive of its own has
+one rule for the kernels' platform and one for the others. Unlike ``jax.lax.platform_dependent`` it
+traces the alternative only where a program is lowered for such a platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
+from jax.interpreters import batching, mlir
+
+__all__ = ["on_cpu"]
+
+_on_cpu_p = Primitive("s3net_on_cpu")
+_on_cpu_p.multiple_results = True
+
+
+def on_cpu(kernels: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """``kernels`` where the program is lowered for a CPU, ``plain`` where it is for anything else.
+
+    Args:
+      kernels: (*trees of arrays) -> tree of arrays, by calls that only a CPU has.
+      plain: the same result, of the same shapes, by JAX's own operations.
+    """
+
+    def choose(*args: Any) -> Any:
+        leaves, tree = jax.tree.flatten(args)
+        jaxpr, shapes = jax.make_jaxpr(kernels, return_shape=True)(*args)
+
+        def alternative(*leaves: Any) -> list[Any]:
+            found = jax.tree.leaves(plain(*jax.tree.unflatten(tree, leaves)))
+            wanted = jax.tree.leaves(shapes)
+            return [a.astype(w.dtype) for a, w in zip(found, wanted, strict=True)]
+
+        results = _on_cpu_p.bind(*leaves, jaxpr=jaxpr, plain=alternative)
+        return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+    return choose
+
+
+@_on_cpu_p.def_impl
+def _run(*args: Any, jaxpr: ClosedJaxpr, plain: Callable[..., Any]) -> list[Any]:
+    # Not traced: the kernels were chosen for arrays that are on a CPU.
+    return jaxpr_as_fun(jaxpr)(*args)
+
+
+@_on_cpu_p.def_abstract_eval
+def _abstract(*avals: Any, jaxpr: ClosedJaxpr, plain: Callable[..., Any]) -> list[Any]:
+    return list(jaxpr.out_avals)
+
+
+def _lower_kernels(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, plain: Callable[..., Any]) -> Any:
+    return mlir.lower_fun(jaxpr_as_fun(jaxpr), multiple_results=True)(ctx, *args)
+
+
+def _lower_plain(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, plain: Callable[..., Any]) -> Any:
+    return mlir.lower_fun(plain, multiple_results=True)(ctx, *args)
+
+
+def _batch(
+    args: tuple[Any, ...], axes: tuple[Any, ...], *, jaxpr: ClosedJaxpr, plain: Callable[..., Any]
+) -> tuple[list[Any], list[int]]:
+    kernels, other = (
+        jax.vmap(function, in_axes=axes, out_axes=0) for function in (jaxpr_as_fun(jaxpr), plain)
+    )
+    results = on_cpu(kernels, other)(*args)
+    return results, [0] * len(results)
+
+
+mlir.register_lowering(_on_cpu_p, _lower_kernels, platform="cpu")
+mlir.register_lowering(_on_cpu_p, _lower_plain)
+batching.primitive_batchers[_on_cpu_p] = _batch
