@@ -78,18 +78,19 @@ def begun(folder: Path, count: int, *arguments: str) -> tuple[subprocess.Popen[s
 
 
 def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "one/in", 20)
+    count = 48  # fits run ahead of writing: there must be work left when two results are there
+    save_pictures(tmp_path / "one/in", count)
     one = start(tmp_path / "one")
     out, err = one.communicate(timeout=300)
     assert one.returncode == 0, out + err
-    process, workers = begun(tmp_path / "two", 20)
+    process, workers = begun(tmp_path / "two", count)
     os.kill(workers[0], signal.SIGKILL)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     assert labels(tmp_path / "two") == labels(tmp_path / "one")
     assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
     run = json.loads((tmp_path / "two/out/run.json").read_text())
-    assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, 20, 0)
+    assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, count, 0)
     assert not any(map(alive, workers))
 
 
