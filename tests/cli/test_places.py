@@ -41,7 +41,7 @@ def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     variables = {"S3NET_CACHE": "off", **options.pop("variables", {})}
     command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out", *TINY]
     command = [*options.pop("through", []), *command]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run([*command, *words], env=environment(**variables), text=True, **pipes)
 
 
@@ -164,8 +164,8 @@ def test_a_damaged_program_is_compiled_again(
         with warnings.catch_warnings():
             for _ in range(2):
                 starting.mend_cache()
-            load_entry: Any = cache.get_executable_and_time  # of two or three arguments, by version
-            found = [load_entry(key, None, None) for key in ("bad", "good")]
+            ends = (cache.get_executable_and_time(key, None, Any, Any) for key in ("bad", "good"))
+            found = list(ends)
             warnings.warn("Error writing persistent compilation cache entry", stacklevel=1)
     finally:
         jax.config.update("jax_compilation_cache_dir", before)

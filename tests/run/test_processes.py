@@ -66,6 +66,10 @@ def labels(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "out").glob("*.labels.png")}
 
 
+# Half a second a picture: when the first results are there, each worker is in the middle of a fit.
+SLOW = ["--set", "fit.steps=400"]
+
+
 def begun(folder: Path, count: int, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
     """A run that has two workers and some results, and has not ended."""
     save_pictures(folder / "in", count)
@@ -78,24 +82,25 @@ def begun(folder: Path, count: int, *arguments: str) -> tuple[subprocess.Popen[s
 
 
 def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "one/in", 20)
-    one = start(tmp_path / "one")
+    count = 10
+    save_pictures(tmp_path / "one/in", count)
+    one = start(tmp_path / "one", *SLOW)
     out, err = one.communicate(timeout=300)
     assert one.returncode == 0, out + err
-    process, workers = begun(tmp_path / "two", 20)
+    process, workers = begun(tmp_path / "two", count, *SLOW)
     os.kill(workers[0], signal.SIGKILL)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out + err
     assert labels(tmp_path / "two") == labels(tmp_path / "one")
     assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
     run = json.loads((tmp_path / "two/out/run.json").read_text())
-    assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, 20, 0)
+    assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, count, 0)
     assert not any(map(alive, workers))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
-    process, workers = begun(tmp_path, 40)
+    process, workers = begun(tmp_path, 10, *SLOW)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0 and "Traceback" not in err
