@@ -25,14 +25,14 @@ constexpr size_t kPage = 4096;  // sizes are rounded up to it, so that slots gro
 }  // namespace
 
 void* thread_scratch(int slot, size_t bytes) {
+  if (bytes > limit.load(std::memory_order_relaxed)) throw std::bad_alloc();
   if (bytes > slots.bytes[slot]) {
     // The old memory first: the two together might not fit. Until the new one is there, the slot
     // is empty.
     std::free(slots.data[slot]);
     slots.data[slot] = nullptr;
     slots.bytes[slot] = 0;
-    if (bytes > limit.load(std::memory_order_relaxed) || bytes > SIZE_MAX - kPage)
-      throw std::bad_alloc();
+    if (bytes > SIZE_MAX - kPage) throw std::bad_alloc();
     const size_t size = (bytes + kPage - 1) / kPage * kPage;
     slots.data[slot] = std::aligned_alloc(64, size);
     if (slots.data[slot] == nullptr) throw std::bad_alloc();

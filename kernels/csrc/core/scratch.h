@@ -12,7 +12,7 @@ constexpr int kScratchSlots = 8;  // the last two are those of products by tiles
 // it from its threads to the handler, which returns it to XLA as an error.
 void* thread_scratch(int slot, size_t bytes);
 
-// For tests: from now on a slot that has to grow beyond `bytes` finds no memory; 0 lifts the limit.
+// For tests: from now on who asks for more than `bytes` finds no memory; 0 lifts the limit.
 void limit_scratch(size_t bytes);
 
 }  // namespace s3n
