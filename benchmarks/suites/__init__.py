@@ -14,7 +14,7 @@ SUITES = {
     "many": "batches, sweeps and processes: images per minute against single fits",
     "numerics": "rounding errors of operators and of whole fits, against float64",
     "scaling": "time of a step over image sizes, numbers of images, and channels",
-    "trace": "where the time of a fit goes on the device, kernel by kernel (printed)",
+    "trace": "time of a fit on the device, kernel by kernel (printed only)",
 }
 
 

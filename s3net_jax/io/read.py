@@ -14,7 +14,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from s3net_jax.io.complete import note_missing_rows
 from s3net_jax.io.deep_colors import has_deep_colors, read_samples
-from s3net_jax.io.errors import InputError, broken
+from s3net_jax.io.errors import InputError, broken, reason_of
 from s3net_jax.io.image import Image, divided, from_array, from_pil, from_samples, turned_round
 from s3net_jax.io.limits import Limits, check_bytes, check_pixels, stored_bytes
 from s3net_jax.io.pnm import Header, read_header, read_numbers
@@ -120,8 +120,7 @@ def check_file(path: Path) -> None:
             if not file.read(1):
                 raise InputError(f"{name} is empty (0 bytes).")
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise InputError(f"{name} can't be opened: {reason}.") from None
+        raise InputError(f"{name} can't be opened: {reason_of(error)}.") from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from s3net_jax.io.dicom_files import DICOM_SUFFIXES, Found, is_dicom, survey
+from s3net_jax.io.errors import reason_of
 from s3net_jax.io.nifti import is_nifti
 from s3net_jax.io.stack import is_stack
 from s3net_jax.run.names import names_of
@@ -105,8 +106,7 @@ def _expand(path: Path) -> list[_Item]:
         try:
             files = _files_in(path)
         except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            return [_Item(path, f"{path} can't be read: {reason}.")]
+            return [_Item(path, f"{path} can't be read: {reason_of(error)}.")]
         if not files:
             return [_Item(path, f"{path} holds {_NOTHING}.")]
         return [_Item(p, origin=path) for p in files]
