@@ -11,22 +11,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s3net_jax import interop, losses, nn, ops
     from s3net_jax.api import Segmentation, prepare, segment, segment_batch
-    from s3net_jax.config import Config, ConfigError
+    from s3net_jax.config import (
+        AffineConfig,
+        Config,
+        FitConfig,
+        InputConfig,
+        LossConfig,
+        ModelConfig,
+        SegmentConfig,
+    )
+    from s3net_jax.errors import ConfigError, DivergedError, InputError, OutputError
     from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
-    from s3net_jax.io import InputError
     from s3net_jax.masks import Consensus, consensus
     from s3net_jax.presets import PRESETS, preset
+    from s3net_jax.provenance import package_version
 
-__version__ = "0.1.0"
+    __version__ = package_version()
 
 _HOMES = {
+    "AffineConfig": "config",
     "Config": "config",
-    "ConfigError": "config",
+    "ConfigError": "errors",
     "Consensus": "masks",
+    "DivergedError": "errors",
+    "FitConfig": "config",
     "FitResult": "fitting",
     "Hyper": "fitting",
-    "InputError": "io",
+    "InputConfig": "config",
+    "InputError": "errors",
+    "LossConfig": "config",
+    "ModelConfig": "config",
+    "OutputError": "errors",
     "PRESETS": "presets",
+    "SegmentConfig": "config",
     "Segmentation": "api",
     "consensus": "masks",
     "fit": "fitting",
@@ -42,13 +59,22 @@ _MODULES = ("interop", "losses", "nn", "ops")
 
 __all__ = [
     "PRESETS",
+    "AffineConfig",
     "Config",
     "ConfigError",
     "Consensus",
+    "DivergedError",
+    "FitConfig",
     "FitResult",
     "Hyper",
+    "InputConfig",
     "InputError",
+    "LossConfig",
+    "ModelConfig",
+    "OutputError",
+    "SegmentConfig",
     "Segmentation",
+    "__version__",
     "consensus",
     "fit",
     "fit_batch",
@@ -70,6 +96,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"s3net_jax.{_HOMES[name]}"), name)
     elif name in _MODULES:
         value = importlib.import_module(f"s3net_jax.{name}")
+    elif name == "__version__":
+        from s3net_jax.provenance import package_version
+
+        value = package_version()
     else:
         raise AttributeError(f"module 's3net_jax' has no attribute {name!r}")
     globals()[name] = value
@@ -77,4 +107,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return list(__all__)

@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import Any, NoReturn
 
-from s3net_jax.config import nearest
+from s3net_jax.errors import UsageError, nearest
 from s3net_jax.presets import PRESETS
 
 __all__ = ["ENGINES", "UsageError", "parse"]
@@ -27,10 +27,6 @@ examples:
 ENGINES = ["local", "processes", "ray"]
 """Who does the fits: see ``s3net_jax.run.engine``."""
 _TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
-
-
-class UsageError(ValueError):
-    """A command line that can't be understood; the message is one sentence."""
 
 
 class _Parser(argparse.ArgumentParser):

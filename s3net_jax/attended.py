@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from s3net_jax.arguments import ENGINES, UsageError
-from s3net_jax.config import Config, nearest, parse_overrides
+from s3net_jax.arguments import ENGINES
+from s3net_jax.config import Config, parse_overrides
+from s3net_jax.errors import UsageError, nearest
 from s3net_jax.idle import idle_settings
 
 if TYPE_CHECKING:

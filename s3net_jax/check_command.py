@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from s3net_jax.arguments import UsageError
+from s3net_jax.errors import UsageError
 from s3net_jax.letters import one_line
 
 __all__ = ["run_check_command"]

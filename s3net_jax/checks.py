@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from s3net_jax.config import nearest
+from s3net_jax.errors import nearest
 
 __all__ = ["check_choice", "check_size", "check_sizes", "check_whole"]
 

@@ -22,9 +22,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from s3net_jax import starting
-from s3net_jax.arguments import UsageError, parse
+from s3net_jax.arguments import parse
 from s3net_jax.attended import WORKER, attended, count_of, seed_of
-from s3net_jax.config import Config, ConfigError, nearest, parse_overrides
+from s3net_jax.config import Config, parse_overrides
+from s3net_jax.errors import ConfigError, UsageError, nearest
 from s3net_jax.interruptions import exit_code, heed_signals
 from s3net_jax.letters import json_line, one_line
 from s3net_jax.presets import preset
@@ -82,7 +83,7 @@ def _limited(args: argparse.Namespace) -> AbstractContextManager[object]:
 def _explain(error: Exception) -> int:
     """The sentence on an error that is not the command line's, and its exit code."""
     if isinstance(error, (ValueError, OSError)):
-        from s3net_jax.io import InputError, OutputError
+        from s3net_jax.errors import InputError, OutputError
 
         if isinstance(error, OutputError):
             return _complain(error, 2)
@@ -209,9 +210,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     limit = None if args.limit is None else count_of(args.limit, "--limit")
     config = _config(args).replace(fit={"record_labels": True})  # the report shows the steps
     seed, seeds = seed_of(args.seed), count_of(args.seeds, "--seeds")
+    from s3net_jax.errors import InputError
     from s3net_jax.evaluate import evaluate, pairs_of, scores_of, table_text
     from s3net_jax.evaluate.report import write_report
-    from s3net_jax.io import InputError
     from s3net_jax.report import overlay
 
     masks = None if args.masks is None else Path(args.masks)

@@ -8,7 +8,6 @@ recompilation (the weights of the loss, learning rate, momentum) are taken out o
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -16,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from s3net_jax.errors import ConfigError, nearest
 
 __all__ = [
     "AffineConfig",
@@ -27,24 +28,11 @@ __all__ = [
     "ModelConfig",
     "SegmentConfig",
     "check_config",
-    "nearest",
     "parse_overrides",
 ]
 
 
-class ConfigError(ValueError):
-    """A configuration field or preset that does not exist, or a value it can't take."""
-
-
 _LARGEST = 2**31 - 1  # what the compiled programs hold: int32
-
-
-def nearest(word: str, names: list[str]) -> str:
-    """``" Did you mean a, b?"`` for the names close to ``word``; all names if none is close."""
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.4)
-    if close:
-        return f" Did you mean {' or '.join(close)}?"
-    return f" Known: {', '.join(names)}."
 
 
 @dataclass(frozen=True)

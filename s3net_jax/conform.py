@@ -17,13 +17,11 @@ from typing import (
     is_typeddict,
 )
 
+from s3net_jax.errors import RecordError
+
 __all__ = ["RecordError", "Rule", "conform", "parse_json", "shorten", "show_name"]
 
 _SHOWN = 60  # characters of a wrong value that a sentence shows
-
-
-class RecordError(ValueError):
-    """A record that can't be used; the message says what is wrong, as a clause or a sentence."""
 
 
 class Rule(NamedTuple):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.arguments import UsageError
 from s3net_jax.attended import attended, count_of, in_worker, seed_of
 from s3net_jax.config import parse_overrides
+from s3net_jax.errors import UsageError
 from s3net_jax.letters import json_line, one_line
 from s3net_jax.starting import load_jax
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from s3net_jax.config import Config, ConfigError, nearest
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, nearest
 
 __all__ = ["PRESETS", "preset"]
 

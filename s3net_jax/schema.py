@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Required, TypedDict
 
-from s3net_jax.conform import RecordError, Rule, conform, parse_json, shorten, show_name
-from s3net_jax.io.errors import reason_of
+from s3net_jax.conform import Rule, conform, parse_json, shorten, show_name
+from s3net_jax.errors import RecordError, reason_of
 from s3net_jax.io.regular import read_regular
 
 __all__ = [

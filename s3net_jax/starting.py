@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from s3net_jax.config import ConfigError
+from s3net_jax.errors import ConfigError
 from s3net_jax.interruptions import loading_modules
 
 __all__ = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.machine import cpu_model
-from s3net_jax.run.environment import devices, versions
+from s3net_jax.provenance import devices, versions
 
 __all__ = ["RESULTS", "as_json", "metadata", "write_result"]
 

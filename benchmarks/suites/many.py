@@ -43,9 +43,9 @@ from benchmarks.harness.options import Parser, positive
 from benchmarks.harness.timing import interleave, ratio, summarise
 from s3net_jax.arguments import UsageError
 from s3net_jax.config import Config
+from s3net_jax.errors import InputError
 from s3net_jax.fitting import fit, fit_batch, grid
 from s3net_jax.io import prepare, read
-from s3net_jax.io.errors import InputError
 from s3net_jax.run.discover import discover
 
 __all__ = ["main"]

@@ -18,7 +18,7 @@ from s3net_jax.baselines.trivial import (
     whole_image,
 )
 from s3net_jax.baselines.without_network import without_network
-from s3net_jax.config import ConfigError, nearest
+from s3net_jax.errors import ConfigError, nearest
 
 __all__ = ["BASELINES", "baseline"]
 

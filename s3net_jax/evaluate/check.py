@@ -8,21 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.config import ConfigError
+from s3net_jax.errors import ConfigError, InputError, OutputError, RecordError, reason_of
 from s3net_jax.evaluate.scores import read_scores
-from s3net_jax.io import InputError, OutputError
-from s3net_jax.io.errors import reason_of
 from s3net_jax.run.arrays import read_array
 from s3net_jax.run.history import read_history
 from s3net_jax.run.intact import Damage, find_damage
 from s3net_jax.run.log import read_log
-from s3net_jax.schema import (
-    ExperimentRecord,
-    RecordError,
-    RunRecord,
-    check_score,
-    read_json,
-)
+from s3net_jax.schema import ExperimentRecord, RunRecord, check_score, read_json
 
 __all__ = ["Checked", "check_folder"]
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3net_jax.config import ConfigError, nearest
-from s3net_jax.io import InputError
+from s3net_jax.errors import ConfigError, InputError, nearest
 from s3net_jax.run.discover import SUFFIXES, Kind, discover
 
 __all__ = ["DATASETS", "Pair", "pairs_of"]

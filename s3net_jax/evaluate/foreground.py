@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.io import InputError
+from s3net_jax.errors import InputError
 
 __all__ = ["foreground_of_numbers", "foreground_of_picture"]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.protocols import PROTOCOLS
 from s3net_jax.evaluate.scores import (
@@ -22,8 +23,8 @@ from s3net_jax.evaluate.scores import (
 from s3net_jax.evaluate.truth import check_truths
 from s3net_jax.io import make_folder, parse_window, remove_leftovers, write_text
 from s3net_jax.io.write import make_subfolder
+from s3net_jax.provenance import versions
 from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
-from s3net_jax.run.environment import versions
 from s3net_jax.run.intact import find_damage
 from s3net_jax.run.known import known_names
 from s3net_jax.run.log import ResultLog

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.baselines import BASELINES, Prediction
-from s3net_jax.config import ConfigError
 from s3net_jax.csv_text import csv_bytes, csv_rows
+from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.geometry import Grid
 from s3net_jax.evaluate.metrics import METRICS, measure

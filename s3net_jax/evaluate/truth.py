@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps
 
+from s3net_jax.errors import InputError, broken
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.foreground import foreground_of_numbers, foreground_of_picture
 from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
-from s3net_jax.io import InputError, Volume, read, read_nifti, read_stack
+from s3net_jax.io import Volume, read, read_nifti, read_stack
 from s3net_jax.io.nifti import is_nifti
 from s3net_jax.io.nifti_header import load_nifti
-from s3net_jax.io.read import FORMATS, broken, check_file, check_picture, pixel_limit
+from s3net_jax.io.read import FORMATS, check_file, check_picture, pixel_limit
 from s3net_jax.io.stack import is_stack
 from s3net_jax.io.tiff import is_tiff
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s3net_jax.config import ConfigError, nearest
+from s3net_jax.errors import ConfigError, InputError, nearest
 from s3net_jax.evaluate import DATASETS, Pair, pairs_of
 from s3net_jax.experiments.fields import Fields, check_folder_name
-from s3net_jax.io import InputError
 
 __all__ = ["DataSet", "open_data", "read_data", "relocated"]
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from s3net_jax.config import Config, ConfigError, nearest
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, nearest, reason_of
 from s3net_jax.io import parse_window
-from s3net_jax.io.errors import reason_of
 from s3net_jax.io.regular import read_regular
 from s3net_jax.masks import check_target
 

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.io import OutputError, make_folder, remove_leftovers, write_text
-from s3net_jax.schema import ExperimentRecord, RecordError, read_json
+from s3net_jax.errors import OutputError, RecordError
+from s3net_jax.io import make_folder, remove_leftovers, write_text
+from s3net_jax.schema import ExperimentRecord, read_json
 
 __all__ = ["RESULTS", "begin_folder", "write_json"]
 

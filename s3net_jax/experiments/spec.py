@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from s3net_jax.baselines import BASELINES, Prediction, baseline
-from s3net_jax.config import Config, ConfigError, nearest
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, nearest
 from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.data import DataSet, read_data
 from s3net_jax.experiments.fields import (

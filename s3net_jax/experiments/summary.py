@@ -8,7 +8,7 @@ from typing import Any
 from s3net_jax.evaluate import PROTOCOLS
 from s3net_jax.evaluate.scores import Score, summarise
 from s3net_jax.experiments.spec import Grid, Method
-from s3net_jax.run.environment import versions
+from s3net_jax.provenance import versions
 
 __all__ = ["BLIND_FIRST", "Table", "summary_of", "table_of"]
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from s3net_jax.fitting.arrays import NotNumbers, as_key, read_numbers, to_array
+from s3net_jax.errors import NotNumbersError
+from s3net_jax.fitting.arrays import as_key, read_numbers, to_array
 from s3net_jax.fitting.hyper import Hyper
 
 __all__ = [
@@ -31,7 +32,7 @@ def read_pixels(image: Any, dtype: jnp.dtype) -> Array:
     """``image`` as an array of ``dtype``; raises TypeError unless it is floating point."""
     try:
         pixels = read_numbers(image)
-    except NotNumbers as error:
+    except NotNumbersError as error:
         if str(error).startswith("a "):
             raise TypeError(f"fit takes arrays, not {error}: {_HELP}.") from None
         raise TypeError(
@@ -89,7 +90,7 @@ def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
         value = getattr(hyper, name)
         try:
             numbers = read_numbers(value)
-        except NotNumbers:
+        except NotNumbersError:
             raise TypeError(
                 f"hyper.{name} is {value!r}, where a number is expected, such as 0.3."
             ) from None
@@ -118,7 +119,7 @@ def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | No
         return None
     try:
         matrices = read_numbers(transforms)
-    except NotNumbers as error:
+    except NotNumbersError as error:
         raise TypeError(
             f"transforms is {error}, where an array ({steps}, 2, 3) of numbers is expected: "
             "s3net_jax.ops.affine_matrix makes one matrix."

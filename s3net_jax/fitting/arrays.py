@@ -15,11 +15,9 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-__all__ = ["NotNumbers", "as_key", "is_traced", "read_numbers", "to_array"]
+from s3net_jax.errors import NotNumbersError
 
-
-class NotNumbers(TypeError):
-    """A value that is no array of numbers."""
+__all__ = ["NotNumbersError", "as_key", "is_traced", "read_numbers", "to_array"]
 
 
 def is_traced(*trees: Any) -> bool:
@@ -31,7 +29,7 @@ def read_numbers(value: Any) -> Array | np.ndarray:
     """``value`` as an array: traced or on a device as it is, anything else as NumPy's.
 
     Raises:
-      NotNumbers: it holds no real numbers (booleans count as none).
+      NotNumbersError: it holds no real numbers (booleans count as none).
     """
     given = value
     if not isinstance(value, Array) and hasattr(value, "__jax_array__"):
@@ -40,12 +38,12 @@ def read_numbers(value: Any) -> Array | np.ndarray:
         try:
             value = jnp.asarray(value) if is_traced(value) else np.asarray(value)
         except (TypeError, ValueError, RuntimeError):
-            raise NotNumbers(f"a {type(given).__name__}") from None
+            raise NotNumbersError(f"a {type(given).__name__}") from None
         if value.dtype.kind in "OSUMm":
-            raise NotNumbers(f"a {type(given).__name__}")
+            raise NotNumbersError(f"a {type(given).__name__}")
     dtype = value.dtype
     if not (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)):
-        raise NotNumbers(str(dtype))
+        raise NotNumbersError(str(dtype))
     return value
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
-from s3net_jax.fitting.arrays import NotNumbers, read_numbers, to_array
+from s3net_jax.errors import NotNumbersError
+from s3net_jax.fitting.arrays import read_numbers, to_array
 
 __all__ = ["ExtraLoss", "extra_term", "read_extra"]
 
@@ -50,7 +51,7 @@ def _read_bound(leaf: Any, dtype: jnp.dtype) -> Array:
         return to_array(leaf if isinstance(leaf, Array) else np.asarray(leaf), bool)
     try:
         numbers = read_numbers(leaf)
-    except NotNumbers as error:
+    except NotNumbersError as error:
         raise TypeError(
             f"extra_loss binds {error}: jax.tree_util.Partial takes arrays and numbers; bind "
             "anything else with functools.partial."

@@ -10,7 +10,8 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.config import ModelConfig
-from s3net_jax.fitting.arrays import NotNumbers, read_numbers, to_array
+from s3net_jax.errors import NotNumbersError
+from s3net_jax.fitting.arrays import read_numbers, to_array
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 
@@ -54,7 +55,7 @@ def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any
         name = jax.tree_util.keystr(path)
         try:
             numbers = read_numbers(new)
-        except NotNumbers as error:
+        except NotNumbersError as error:
             raise TypeError(
                 f"The starting parameter {name} is {error}: give an array of numbers."
             ) from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from s3net_jax.errors import InputError, OutputError
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.dicom import read_dicom
 from s3net_jax.io.dicom_seg import write_seg
-from s3net_jax.io.errors import InputError, OutputError
 from s3net_jax.io.film import Film, Strip, read_film, write_film
 from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled, turned_round
 from s3net_jax.io.limits import Limits, current_limits, limits, parse_size, set_limits

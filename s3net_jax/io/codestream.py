@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from s3net_jax.io.errors import InputError
+from s3net_jax.errors import InputError
 from s3net_jax.io.limits import check_bytes, check_pixels
 
 __all__ = ["Picture", "check_stream", "pictures_in"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.errors import InputError, broken
 from s3net_jax.io.affine import describe_shear
 from s3net_jax.io.dicom_files import drop_unreadable, is_dicom, read_data, series_of
 from s3net_jax.io.dicom_geometry import Frame, frames_of, place, planes_of
@@ -16,7 +17,6 @@ from s3net_jax.io.dicom_kinds import PIXELS, name_bystander
 from s3net_jax.io.dicom_series import describe_frames, find_volumes
 from s3net_jax.io.dicom_stream import check_frames
 from s3net_jax.io.dicom_values import complete, fill_padding, modality_of, read_values
-from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.read import check_file

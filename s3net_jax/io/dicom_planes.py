@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.errors import InputError
 from s3net_jax.io.dicom_geometry import functional
-from s3net_jax.io.errors import InputError
 from s3net_jax.io.volume import Plane, Volume
 
 __all__ = ["describe_frame", "planes_as_images", "refer_to_sources"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.errors import InputError
 from s3net_jax.io.dicom_clean import as_source
 from s3net_jax.io.dicom_planes import describe_frame, planes_as_images, refer_to_sources
-from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.volume import Volume

@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from s3net_jax.errors import InputError, broken
 from s3net_jax.io.codestream import check_stream
-from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.limits import (
     allowed_bytes,
     check_bytes,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.errors import InputError
 from s3net_jax.io.dicom_geometry import functional
-from s3net_jax.io.errors import InputError
 
 __all__ = ["complete", "fill_padding", "modality_of", "read_values"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from s3net_jax.io.errors import InputError
+from s3net_jax.errors import InputError
 
 __all__ = ["need"]
 

@@ -13,8 +13,8 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from s3net_jax.errors import InputError
 from s3net_jax.io.colors import cluster_colors
-from s3net_jax.io.errors import InputError
 from s3net_jax.io.regular import read_regular
 from s3net_jax.io.write import replacing
 from s3net_jax.letters import drawable

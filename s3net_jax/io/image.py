@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.errors import InputError, broken
 from s3net_jax.io.bands import bands, converted, is_uniform
 from s3net_jax.io.deep_colors import loses_bits
-from s3net_jax.io.errors import InputError, broken
 
 __all__ = ["MIN_SIDE", "Image", "from_array", "from_pil"]
 

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s3net_jax.config import ConfigError
-from s3net_jax.io.errors import InputError
+from s3net_jax.errors import ConfigError, InputError
 
 __all__ = [
     "Limits",

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.errors import InputError, broken
 from s3net_jax.io.affine import is_sheared
-from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.extras import need
 from s3net_jax.io.nifti_header import geometry_fields, load_nifti, place_nifti
 from s3net_jax.io.nifti_voxels import (

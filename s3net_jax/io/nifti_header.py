@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from s3net_jax.errors import InputError
 from s3net_jax.io.affine import MISPLACED, corner_distance
-from s3net_jax.io.errors import InputError
 from s3net_jax.io.extras import need
 
 __all__ = ["UNITS", "geometry_fields", "load_nifti", "place_nifti"]

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from s3net_jax.errors import InputError
 from s3net_jax.io.bands import bands
-from s3net_jax.io.errors import InputError
 from s3net_jax.io.limits import check_bytes, stored_bytes
 
 __all__ = ["check_header", "check_memory", "read_first_volume", "scale_voxels"]

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 
+from s3net_jax.errors import InputError, broken, reason_of
 from s3net_jax.io.complete import note_missing_rows
 from s3net_jax.io.deep_colors import has_deep_colors, read_samples
-from s3net_jax.io.errors import InputError, broken, reason_of
 from s3net_jax.io.image import Image, divided, from_array, from_pil, from_samples, turned_round
 from s3net_jax.io.limits import Limits, check_bytes, check_pixels, stored_bytes
 from s3net_jax.io.pnm import Header, read_header, read_numbers

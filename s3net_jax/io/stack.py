@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.errors import InputError, broken
 from s3net_jax.io.deep_colors import has_deep_colors, read_samples
-from s3net_jax.io.errors import InputError, broken
 from s3net_jax.io.image import shown
 from s3net_jax.io.limits import check_bytes, stored_bytes
 from s3net_jax.io.read import check_file, check_picture, pixel_limit

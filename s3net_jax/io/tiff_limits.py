@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from s3net_jax.errors import InputError
 from s3net_jax.io.codestream import check_stream
-from s3net_jax.io.errors import InputError
 from s3net_jax.io.limits import check_bytes, check_pages, check_pixels, stored_bytes
 
 __all__ = ["check_directories", "check_page", "read_page"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.errors import InputError
+from s3net_jax.errors import InputError
 
 __all__ = ["Page", "compression_name", "describe_page"]
 

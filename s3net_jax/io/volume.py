@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from s3net_jax.io.errors import InputError
+from s3net_jax.errors import InputError
 from s3net_jax.io.image import MIN_SIDE
 from s3net_jax.io.limits import Limits, check_bytes, current_limits, stored_bytes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from s3net_jax.config import ConfigError, nearest
+from s3net_jax.errors import ConfigError, nearest
 
 __all__ = ["WINDOWS", "parse_window"]
 

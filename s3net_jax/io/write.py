@@ -20,8 +20,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.errors import OutputError, reason_of
 from s3net_jax.io.colors import cluster_colors
-from s3net_jax.io.errors import OutputError, reason_of
 from s3net_jax.io.resolution import Resolution, add_to_png
 from s3net_jax.letters import encoded
 

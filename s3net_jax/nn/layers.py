@@ -14,7 +14,7 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.checks import check_choice, check_size
-from s3net_jax.config import ConfigError
+from s3net_jax.errors import ConfigError
 from s3net_jax.nn.draws import fan_in_uniform
 from s3net_jax.nn.options import check_common, check_rngs
 from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear, linear_norm

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from s3net_jax.errors import DivergedError
 from s3net_jax.run.discover import Source, discover
 from s3net_jax.run.engine import Engine, LocalEngine
 from s3net_jax.run.many import segment_inputs
 from s3net_jax.run.share import Share, find_share
-from s3net_jax.run.single import DivergedError, Segmentation, segment_image
+from s3net_jax.run.single import Segmentation, segment_image
 from s3net_jax.run.summary import Listener, Summary
 
 __all__ = [

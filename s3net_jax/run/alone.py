@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from s3net_jax.io import OutputError
-from s3net_jax.io.errors import reason_of
+from s3net_jax.errors import OutputError, reason_of
 from s3net_jax.io.regular import read_regular
 from s3net_jax.run.lock import lock_file
 from s3net_jax.run.plan import Identity

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from s3net_jax.config import Config
+from s3net_jax.errors import InputError
 from s3net_jax.io import (
     Image,
-    InputError,
     Resolution,
     SliceView,
     Volume,

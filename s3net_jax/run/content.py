@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3net_jax.io import InputError
-from s3net_jax.io.errors import reason_of
+from s3net_jax.errors import InputError, reason_of
 from s3net_jax.io.read import check_file
 from s3net_jax.io.regular import open_regular
 from s3net_jax.run.discover import Source

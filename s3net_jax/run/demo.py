@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.io import OutputError, make_folder, write_picture
+from s3net_jax.errors import OutputError
+from s3net_jax.io import make_folder, write_picture
 from s3net_jax.io.regular import read_regular
 from s3net_jax.run.log import ResultLog
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from s3net_jax.errors import reason_of
 from s3net_jax.io.dicom_files import DICOM_SUFFIXES, Found, is_dicom, survey
-from s3net_jax.io.errors import reason_of
 from s3net_jax.io.nifti import is_nifti
 from s3net_jax.io.stack import is_stack
 from s3net_jax.run.names import names_of

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io import InputError
+from s3net_jax.errors import InputError, RecordError
 from s3net_jax.run.outcome import Fitted
-from s3net_jax.schema import HistoryRecord, RecordError, read_json
+from s3net_jax.schema import HistoryRecord, read_json
 
 __all__ = ["history_bytes", "read_history"]
 

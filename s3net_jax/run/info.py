@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from s3net_jax.presets import PRESETS, preset
-from s3net_jax.run.environment import cpu_kernels, devices, implementations, versions
+from s3net_jax.provenance import cpu_kernels, devices, implementations, versions
 
 __all__ = ["describe", "describe_preset"]
 

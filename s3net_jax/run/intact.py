@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from s3net_jax.io.errors import reason_of
+from s3net_jax.errors import reason_of
 from s3net_jax.io.regular import open_regular
 
 __all__ = ["Damage", "find_damage"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from multiprocessing import spawn
 
-from s3net_jax.config import ConfigError
+from s3net_jax.errors import ConfigError
 
 __all__ = ["interpreter_command"]
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from s3net_jax.io import OutputError
+from s3net_jax.errors import OutputError, RecordError
 from s3net_jax.io.regular import MAX_BYTES
 from s3net_jax.io.write import sync_file
-from s3net_jax.schema import RecordError, parse_json
+from s3net_jax.schema import parse_json
 
 __all__ = ["Check", "append_lines", "read_lines", "repair_end"]
 

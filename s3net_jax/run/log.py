@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.io import OutputError, write_bytes
-from s3net_jax.io.errors import reason_of
+from s3net_jax.errors import OutputError, RecordError, reason_of
+from s3net_jax.io import write_bytes
 from s3net_jax.io.regular import open_regular
 from s3net_jax.io.write import sync_folder
 from s3net_jax.run.lines import Check, append_lines, read_lines, repair_end
 from s3net_jax.run.lock import lock_file, locked
-from s3net_jax.schema import RecordError, ResultName, check_result, read_json
+from s3net_jax.schema import ResultName, check_result, read_json
 
 __all__ = ["Check", "ResultLog", "read_log"]
 

@@ -14,9 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
 from s3net_jax.cores import PIXELS_HELD, usable_cores
-from s3net_jax.io import InputError, OutputError, make_folder, parse_window, remove_leftovers
+from s3net_jax.errors import ConfigError, InputError, OutputError
+from s3net_jax.io import make_folder, parse_window, remove_leftovers
 from s3net_jax.masks import check_target
 from s3net_jax.run.alone import alone
 from s3net_jax.run.cases import Case, open_case

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import OutputError
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, LostWorkerError, OutputError
 from s3net_jax.run.chunks import Chunk
 from s3net_jax.run.outcome import Failed, Outcome, Piece
 from s3net_jax.run.work import Fitter
@@ -42,10 +42,6 @@ class Worker:
         said = list(self._said)
         self._said.clear()
         return outcomes, said
-
-
-class LostWorkerError(Exception):
-    """A worker died over its work; the text says how."""
 
 
 class Pool(Protocol):

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.errors import InputError, OutputError, reason_of
 from s3net_jax.io import (
     Film,
-    InputError,
-    OutputError,
     write_bytes,
     write_film,
     write_gray,
@@ -22,7 +21,6 @@ from s3net_jax.io import (
     write_seg,
     write_stack,
 )
-from s3net_jax.io.errors import reason_of
 from s3net_jax.masks import Segments
 from s3net_jax.run.cases import Case, VolumeCase
 from s3net_jax.run.discover import Source

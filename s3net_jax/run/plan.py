@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.io import OutputError
-from s3net_jax.io.errors import reason_of
+from s3net_jax.errors import OutputError, RecordError, reason_of
 from s3net_jax.io.regular import read_regular
 from s3net_jax.run.content import input_digest
 from s3net_jax.run.discover import Source
 from s3net_jax.run.intact import find_damage
 from s3net_jax.run.log import ResultLog
 from s3net_jax.run.outputs import output_paths
-from s3net_jax.schema import RecordError, RunRecord, conform, parse_json
+from s3net_jax.schema import RunRecord, conform, parse_json
 
 __all__ = ["Identity", "Task", "make_plan"]
 

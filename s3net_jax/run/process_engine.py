@@ -18,12 +18,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, LostWorkerError
 from s3net_jax.io import current_limits
 from s3net_jax.run.capacity import processes_at_once
 from s3net_jax.run.chunks import Chunk
 from s3net_jax.run.interpreter import interpreter_command
-from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, handed_out
+from s3net_jax.run.orders import ONE_CORE, Answer, handed_out
 from s3net_jax.run.outcome import Outcome, Piece
 from s3net_jax.run.work import Progress
 from s3net_jax.run.worker import READY

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, LostWorkerError
 from s3net_jax.io import Limits, current_limits, set_limits
 from s3net_jax.run.chunks import Chunk
-from s3net_jax.run.orders import ONE_CORE, Answer, LostWorkerError, Worker, handed_out
+from s3net_jax.run.orders import ONE_CORE, Answer, Worker, handed_out
 from s3net_jax.run.outcome import Outcome, Piece
 from s3net_jax.run.work import Progress
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from s3net_jax.config import ConfigError
+from s3net_jax.errors import ConfigError
 
 __all__ = ["ALONE", "Share", "find_share"]
 

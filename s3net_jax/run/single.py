@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, DivergedError
 from s3net_jax.io import Image, prepare
 from s3net_jax.masks import Segments, check_target, segment_logits
 from s3net_jax.starting import DRAWS, platform, usual_settings
@@ -25,10 +26,6 @@ __all__ = [
 
 Progress = Callable[[int, dict[str, Any]], None]
 """Called as ``progress(step, {"loss": ..., "labels": ...})`` after every step."""
-
-
-class DivergedError(RuntimeError):
-    """The optimisation left the finite numbers."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.io import write_bytes
+from s3net_jax.provenance import devices, implementations, versions
 from s3net_jax.run.discover import Source
 from s3net_jax.run.engine import Engine
-from s3net_jax.run.environment import devices, implementations, versions
 from s3net_jax.run.plan import Identity
 from s3net_jax.run.share import Share
 

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
 from s3net_jax.cores import in_threads
+from s3net_jax.errors import ConfigError, DivergedError
 from s3net_jax.io import prepare, prepared_shape
 from s3net_jax.masks import compact_labels, labels_at_size
 from s3net_jax.run.capacity import most_at_once
 from s3net_jax.run.members import as_fitted, join_members, several_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
-from s3net_jax.run.single import DivergedError, explain_divergence, started_infinite
+from s3net_jax.run.single import explain_divergence, started_infinite
 from s3net_jax.starting import DRAWS, out_of_memory, platform, usual_settings
 
 __all__ = ["Fitter"]

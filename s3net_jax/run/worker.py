@@ -13,8 +13,8 @@ import signal
 import threading
 from typing import Any, BinaryIO
 
-from s3net_jax.config import ConfigError
-from s3net_jax.io import OutputError, set_limits
+from s3net_jax.errors import ConfigError, OutputError
+from s3net_jax.io import set_limits
 from s3net_jax.run.orders import Worker
 
 __all__ = ["READY", "serve"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError
 from s3net_jax.experiments.tuning.settings import Setting, hyper_of
 from s3net_jax.run.capacity import most_at_once
 from s3net_jax.starting import DRAWS, out_of_memory, usual_settings

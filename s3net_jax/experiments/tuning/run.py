@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.config import ConfigError
+from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate import PROTOCOLS, Pair
 from s3net_jax.evaluate.truth import check_all
 from s3net_jax.experiments.data import open_data

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.config import Config, ConfigError
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError
 from s3net_jax.experiments.data import DataSet, read_data
 from s3net_jax.experiments.fields import Fields, check_seeds, checked, load
 from s3net_jax.experiments.spec import kind_of, named_preset

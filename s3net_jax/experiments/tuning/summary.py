@@ -11,7 +11,7 @@ from s3net_jax.evaluate import PROTOCOLS, compare, mean_with_interval
 from s3net_jax.experiments.summary import BLIND_FIRST
 from s3net_jax.experiments.tuning.settings import Setting, configured, set_options
 from s3net_jax.experiments.tuning.spec import Tuning
-from s3net_jax.run.environment import versions
+from s3net_jax.provenance import versions
 
 __all__ = ["SHOWN", "summarise_tuning"]
 

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, devices, implementations."""
+"""What a result was made with: versions, devices, implementations; the one place that says so."""
 
 from __future__ import annotations
 
@@ -9,16 +9,25 @@ from typing import Any
 from s3net_jax.cores import usable_cores
 from s3net_jax.starting import platform as platform_used
 
-__all__ = ["cpu_kernels", "devices", "implementations", "versions"]
+__all__ = ["cpu_kernels", "devices", "implementations", "package_version", "versions"]
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 
 
-def versions() -> dict[str, str]:
-    """Package → version, Python's own and this package's included."""
-    from s3net_jax import __version__
+def package_version() -> str:
+    """Return the version of s3net-jax from its installed metadata.
 
-    found = {"s3net-jax": __version__, "python": platform.python_version()}
+    A checkout that runs without being installed (``PYTHONPATH``) has none: ``0+unknown``.
+    """
+    try:
+        return metadata.version("s3net-jax")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+def versions() -> dict[str, str]:
+    """Return package → version, Python's own and this package's included."""
+    found = {"s3net-jax": package_version(), "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -1,0 +1,44 @@
+"""What is published stays what is computed: presets, and the configurations behind the tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from s3net_jax.experiments import read_grid
+from s3net_jax.presets import PRESETS, preset
+
+ROOT = Path(__file__).parents[1]
+SUMMARIES = sorted((ROOT / "docs/quality").glob("*.json"))
+
+# Results carry these. A preset that changes gets another digest, and its figures are measured
+# again.
+DIGESTS = {
+    "best": "c16617e4b03e3f85",
+    "fast": "ebbc0b5d9018dc80",
+    "paper": "a4bcb664b1f7f9e7",
+    "paper-lung": "97dabd43fb2367f0",
+    "released": "b955e043ceb1267c",
+}
+
+
+def test_presets_are_those_of_the_published_results():
+    assert {name: preset(name).digest for name in PRESETS} == DIGESTS
+
+
+@pytest.mark.parametrize("path", SUMMARIES, ids=lambda path: path.stem)
+def test_tables_were_computed_with_what_the_experiment_files_say(path):
+    summary = json.loads(path.read_text())
+    grid = read_grid(ROOT / f"experiments/{path.stem}.toml", summary["kind"])
+    published = summary["methods"]
+    today = {
+        method.name: json.loads(json.dumps(method.config.to_dict()))
+        for method in grid.methods
+        if method.config is not None
+    }
+    assert {name: method["config"] for name, method in published.items()} == today
+    assert {name: method["seeds"] for name, method in published.items()} == {
+        method.name: method.seeds for method in grid.methods if method.config is not None
+    }
