@@ -1,4 +1,4 @@
-"""Affine transforms of images and label maps: drawing, matrices, warping, validity.
+"""Differentiable image operations: Sobel filters; affine transforms of images and label maps.
 
 A matrix maps an output pixel to the input pixel whose value it shows. Coordinates are (y, x)
 in pixels, with the origin in the image's centre ((H − 1)/2, (W − 1)/2).
@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_jax.config import AffineConfig
-from s3net_kernels import affine_warp
+from s3net_kernels import affine_warp, sobel
 
-__all__ = ["affine_matrix", "draw_affine", "warp", "warp_labels", "warp_valid"]
+__all__ = ["affine_matrix", "draw_affine", "sobel", "warp", "warp_labels", "warp_valid"]
 
 # A source coordinate this far outside the image still counts as inside: the rounding of a
 # rotation's coordinates is far below, a visible error far above.

@@ -1,0 +1,117 @@
+"""The terms of the joint loss, each a pure function of logits (equations 4 to 7)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from s3net_kernels import sobel, softmax_losses
+
+__all__ = [
+    "affine_consistency",
+    "cross_entropy",
+    "hard_spatial_consistency",
+    "pseudo_label",
+    "spatial_consistency",
+]
+
+
+def pseudo_label(logits: Array) -> Array:
+    """Y = argmax over clusters: (..., K) logits to (...) int32 in 0..K−1; no gradient."""
+    return jnp.argmax(jax.lax.stop_gradient(logits), axis=-1).astype(jnp.int32)
+
+
+def cross_entropy(logits: Array, labels: Array, implementation: str | None = None) -> Array:
+    """L_ce = −(1/HW) Σ_i Σ_k Y_ik log softmax(S)_ik (equation 4 of the paper).
+
+    Args:
+      logits: S, (..., H, W, K) floating point.
+      labels: Y as indices, (..., H, W) integer in 0..K−1, usually :func:`pseudo_label` of
+        ``logits``.
+      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
+
+    Returns:
+      () mean over all pixels, dtype of ``logits``, at least float32.
+
+    Raises:
+      ValueError: the shapes don't belong together.
+
+    >>> import jax.numpy as jnp
+    >>> logits = jnp.zeros((4, 4, 2))
+    >>> float(cross_entropy(logits, pseudo_label(logits)))  # log 2
+    0.6931471824645996
+    """
+    if logits.ndim < 3 or labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"cross_entropy: labels have shape {labels.shape} and logits {logits.shape}: "
+            "(..., H, W) and (..., H, W, K) are expected."
+        )
+    maps = logits.reshape(-1, *logits.shape[-3:])
+    result = softmax_losses(maps, labels.reshape(maps.shape[:3]), implementation=implementation)
+    return result.cross_entropy / labels.size
+
+
+def affine_consistency(
+    logits: Array, warped_labels: Array, valid: Array, implementation: str | None = None
+) -> Array:
+    """L_AT = −(1/|V|) Σ_{i∈V} Σ_k Y^a_ik log Y'_ik over the valid pixels V (equation 6).
+
+    Y^a is the transformed pseudo label of the main path, Y' the softmax of what the second
+    path makes of transformed input. Pixels whose source lies outside the image do not count.
+
+    Args:
+      logits: (N, H, W, K) of the second path, floating point.
+      warped_labels: (N, H, W) integer in 0..K−1, the transformed pseudo label.
+      valid: bool, broadcastable to (N, H, W).
+      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
+
+    Returns:
+      () mean over the valid pixels; 0 if there are none. dtype of ``logits``, at least float32.
+    """
+    kind = jnp.promote_types(logits.dtype, jnp.float32)
+    weight = jnp.broadcast_to(valid, warped_labels.shape).astype(kind)
+    result = softmax_losses(logits, warped_labels, weight, implementation=implementation)
+    return result.cross_entropy / jnp.maximum(jnp.sum(weight), 1)
+
+
+def spatial_consistency(logits: Array, implementation: str | None = None) -> Array:
+    """L_S = (1/HW) Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY| of the softmax map (equation 5).
+
+    X, Y and XY are the *magnitudes* of the Sobel derivatives d/dx, d/dy and d²/dxdy of
+    softmax(S). With signed derivatives |X−Y| would vanish along one diagonal and double along
+    the other; with magnitudes the loss of a map equals that of its mirror images and quarter
+    turns.
+
+    Args:
+      logits: S, (..., H, W, K) floating point, H and W at least 2.
+      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
+
+    Returns:
+      () mean over pixels of the sum over clusters, ≥ 0, dtype of ``logits``, at least float32;
+      differentiable.
+    """
+    maps = logits.reshape(-1, *logits.shape[-3:])
+    result = softmax_losses(maps, spatial=True, implementation=implementation)
+    pixels = maps.shape[0] * maps.shape[1] * maps.shape[2]
+    return result.spatial / pixels
+
+
+def hard_spatial_consistency(labels: Array, palette: Array) -> Array:
+    """The released code's L_S: the Sobel edges of a label map painted in grey values.
+
+    Equation 5 with signed derivatives of the image palette[labels], each difference averaged
+    over the pixels. It has no gradient, its value depends on the palette, and it charges one
+    diagonal twice as much as the other.
+
+    Args:
+      labels: (..., H, W) integer in 0..K−1.
+      palette: (K,) grey values in [0, 1], floating point; those of a fit are the greys of random
+        colours, as released (with U[0, 1) the loss is 1.5 times as large on average).
+
+    Returns:
+      () ≥ 0, dtype of ``palette``; no gradient.
+    """
+    painted = jax.lax.stop_gradient(palette)[labels][..., None]
+    x, y, xy = sobel(painted)
+    return jnp.mean(jnp.abs(y - x)) + jnp.mean(jnp.abs(xy - x)) + jnp.mean(jnp.abs(xy - y))
