@@ -6,7 +6,7 @@
 #include "ffi/call.h"
 
 // Raised with every change of a handler's operands, results or attributes.
-S3N_EXPORT int s3n_version() { return 3; }
+S3N_EXPORT int s3n_version() { return 4; }
 S3N_EXPORT const char* s3n_isa() { return s3n::isa_name(); }
 S3N_EXPORT int s3n_tiles() { return s3n::active_tiles(); }
 S3N_EXPORT int s3n_set_isa(const char* name) { return s3n::set_isa(name); }

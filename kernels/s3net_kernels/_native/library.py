@@ -21,7 +21,7 @@ __all__ = [
     "use_instruction_set",
 ]
 
-VERSION = 3
+VERSION = 4
 """Of the handlers' operands, results and attributes; must equal that of the library."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
