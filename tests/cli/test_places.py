@@ -37,6 +37,20 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Whatever started the tests (``nohup``, a background job), signals have their usual effect."""
+    usual = {
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     variables = {"S3NET_CACHE": "off", **options.pop("variables", {})}
     command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out", *TINY]
