@@ -111,11 +111,11 @@ def attempt(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"name": path.name}
     signal.alarm(PATIENCE)
     try:
-        (source,) = discover([path])
-        case = open_case(source, Config())
-        for n in range(min(len(case), 3)):
-            piece = case.piece(n)
-            assert piece is None or np.isfinite(piece.pixels).all()
+        for source in discover([path]):  # one file may hold several volumes
+            case = open_case(source, Config())
+            for n in range(min(len(case), 3)):
+                piece = case.piece(n)
+                assert piece is None or np.isfinite(piece.pixels).all()
         found["result"] = "opened"
     except InputError as error:
         text = str(error)
