@@ -33,7 +33,7 @@ def exit_code(error: KeyboardInterrupt) -> int:
 
 
 def end_at_once() -> None:
-    """Until :func:`heed_signals` and after it, signals end the process without a word. For a
+    """Until :func:`heed_signals` and after it, signals end the process silently. For a
     process of its own: while modules are imported, Python would print a traceback."""
     for number in _ENDING:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):

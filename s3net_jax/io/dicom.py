@@ -37,7 +37,7 @@ def read_dicom(
     RGB. Slices are sorted along their normal. If there are several volumes in the files (echoes,
     phases, orientations), the largest is read, the first of equal ones, and a note names the
     others. Padding becomes dark, and in CT air. A slice that can't be read is left out if others
-    can, and a note says so.
+    can, with a note.
 
     Args:
       files: the files of the series.

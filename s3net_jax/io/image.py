@@ -173,7 +173,7 @@ def from_pil(
     """An image out of a PIL image of any mode; see :func:`from_array` for 16 bits and floats.
 
     Transparency is shown over white, as on paper. PIL has only 8 bits of each colour: where the
-    file has 16 a note says so, as far as that can still be told; its path gives all of them.
+    file has 16, a note reports it where that is still known; its path gives all of them.
 
     Raises:
       InputError: as :func:`from_array`; a mode that has no colours to show; broken.

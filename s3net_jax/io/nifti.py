@@ -42,7 +42,7 @@ def read_nifti(path: Path) -> Volume:
     NaN and infinity, as masked-out surroundings often hold, become the smallest finite value. A
     fourth axis of length one is dropped; of several volumes the first is taken, and a note says
     so. RGB voxels are colours. The affine is in millimetres whatever unit the file uses. Where
-    qform and sform differ, the sform counts, and a note says so.
+    qform and sform differ, the sform counts, with a note.
 
     Raises:
       InputError: missing, broken, cut off, not NIfTI, too large, or without a finite value;

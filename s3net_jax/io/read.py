@@ -63,7 +63,7 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     shown over white. 8 bits stay 8 bits. Grey and colours of more bits, signed or floating point,
     are scaled as :func:`.from_array` scales the same numbers: between their 0.5th and 99.5th
     percentiles, over all channels together (floats in [0, 1] stay as they are). Of several pages
-    or frames, and of TIFF channels that are no colours, the first is read, and a note says so. A
+    or frames, and of TIFF channels that are no colours, the first is read, with a note. A
     note also names what else a TIFF file holds, and pixels that the file promises but lacks.
 
     Args:
