@@ -114,7 +114,7 @@ def _complain(error: Exception, code: int) -> int:
 
 
 def _interrupted(code: int, again: bool, may_exit: bool) -> int:
-    """``again``: the command as given would begin anew. ``may_exit``: the process, too."""
+    """``again``: the command as given would start from scratch. ``may_exit``: the process, too."""
     more = " Without --overwrite the command goes on." if again else ""
     print(f"s3net: Interrupted; what was finished is kept.{more}", file=sys.stderr)
     if may_exit and any(thread.name == WORKER for thread in threading.enumerate()):
