@@ -1,4 +1,4 @@
-"""What a result was made with: versions, devices, implementations; the one place that says so."""
+"""What a result was made with: versions, devices, implementations. Every record takes it here."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def describe_page(page: Any, plain: bool, name: str) -> Page | None:
         _check_pil(dtype, page.compression, separate, name)
         return None
     colors = 3 if palette or (samples >= 3 and (photometric == 2 or samples == 3)) else 1
-    # Bits of opacity are told from those of another channel by the tag alone.
+    # Only the tag distinguishes bits of opacity from those of another channel.
     extra = tuple(page.extrasamples)[:1] if samples == colors + 1 and dtype.kind == "u" else ()
     orientation = page.tags.get("Orientation")
     return Page(
