@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from s3net_jax.letters import encoded, escaped, unescaped
+from s3net_jax.text import encoded, escaped, unescaped
 
 __all__ = ["csv_bytes", "csv_rows"]
 

@@ -6,8 +6,8 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from s3net_jax.cores import usable_cores
-from s3net_jax.starting import platform as platform_used
+from s3net_jax.jax_setup import platform as platform_used
+from s3net_jax.parallel import usable_cores
 
 __all__ = ["cpu_kernels", "devices", "implementations", "package_version", "versions"]
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image as PilImage
 
 import s3net_jax as s3
+from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, segment_inputs
-from s3net_jax.terminal import QuietDisplay
 from tests.fakes import install_fit
 
 CONFIG = s3.preset("fast").replace(input={"size": 32}, fit={"steps": 2})

@@ -41,12 +41,12 @@ from benchmarks.harness.machine import (
 from benchmarks.harness.metadata import as_json, metadata, write_result
 from benchmarks.harness.options import Parser, positive
 from benchmarks.harness.timing import interleave, ratio, summarise
-from s3net_jax.arguments import UsageError
+from s3net_jax.cli.arguments import UsageError
 from s3net_jax.config import Config
 from s3net_jax.errors import InputError
 from s3net_jax.fitting import fit, fit_batch, grid
 from s3net_jax.io import prepare, read
-from s3net_jax.run.discover import discover
+from s3net_jax.run.inputs import discover
 
 __all__ = ["main"]
 
@@ -236,7 +236,7 @@ def _command(folder: Path, processes: int, threads: int, engine: str, settings: 
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         if processes > 1:
             variables |= {"JAX_NUM_PROCESSES": str(processes), "JAX_PROCESS_ID": str(n)}
-        command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out"]
+        command = [sys.executable, "-m", "s3net_jax", "segment", "in", "--out", "out"]
         command += ["--overwrite", "--quiet", *more, *settings]
         with _core(n) if threads == 1 else contextlib.nullcontext():
             running.append(subprocess.Popen(command, cwd=folder, env=variables))

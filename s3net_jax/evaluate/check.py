@@ -11,9 +11,9 @@ from typing import Any
 from s3net_jax.errors import ConfigError, InputError, OutputError, RecordError, reason_of
 from s3net_jax.evaluate.scores import read_scores
 from s3net_jax.run.arrays import read_array
-from s3net_jax.run.history import read_history
-from s3net_jax.run.intact import Damage, find_damage
-from s3net_jax.run.log import read_log
+from s3net_jax.run.output.damage import Damage, find_damage
+from s3net_jax.run.output.history import read_history
+from s3net_jax.run.output.log import read_log
 from s3net_jax.schema import ExperimentRecord, RunRecord, check_score, read_json
 
 __all__ = ["Checked", "check_folder"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3net_jax.errors import ConfigError, InputError, nearest
-from s3net_jax.run.discover import SUFFIXES, Kind, discover
+from s3net_jax.run.inputs import SUFFIXES, Kind, discover
 
 __all__ = ["DATASETS", "Pair", "pairs_of"]
 

@@ -18,8 +18,8 @@ from s3net_jax.report import Closeup, Picture
 from s3net_jax.report.page import page
 from s3net_jax.run.arrays import read_result
 from s3net_jax.run.cases import VolumeCase, open_case
-from s3net_jax.run.discover import Source
-from s3net_jax.run.history import read_history
+from s3net_jax.run.inputs import Source
+from s3net_jax.run.output.history import read_history
 
 __all__ = ["write_report"]
 

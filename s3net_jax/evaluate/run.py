@@ -25,10 +25,10 @@ from s3net_jax.io import make_folder, parse_window, remove_leftovers, write_text
 from s3net_jax.io.write import make_subfolder
 from s3net_jax.provenance import versions
 from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
-from s3net_jax.run.intact import find_damage
-from s3net_jax.run.known import known_names
-from s3net_jax.run.log import ResultLog
-from s3net_jax.run.outputs import Draw
+from s3net_jax.run.output.damage import find_damage
+from s3net_jax.run.output.files import Draw
+from s3net_jax.run.output.log import ResultLog
+from s3net_jax.run.output.naming import known_names
 
 __all__ = ["Evaluation", "evaluate"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from s3net_jax.evaluate.protocols import PROTOCOLS
-from s3net_jax.letters import one_line
+from s3net_jax.text import one_line
 
 __all__ = ["scores_of", "table_text"]
 

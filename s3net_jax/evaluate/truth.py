@@ -15,11 +15,11 @@ from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.foreground import foreground_of_numbers, foreground_of_picture
 from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
 from s3net_jax.io import Volume, read, read_nifti, read_stack
-from s3net_jax.io.nifti import is_nifti
-from s3net_jax.io.nifti_header import load_nifti
+from s3net_jax.io.nifti.files import is_nifti
+from s3net_jax.io.nifti.header import load_nifti
 from s3net_jax.io.read import FORMATS, check_file, check_picture, pixel_limit
 from s3net_jax.io.stack import is_stack
-from s3net_jax.io.tiff import is_tiff
+from s3net_jax.io.tiff.reading import is_tiff
 
 __all__ = ["check_all", "check_truths", "grid_of_image", "read_truth"]
 

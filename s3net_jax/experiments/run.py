@@ -22,7 +22,7 @@ from s3net_jax.experiments.tables import interval, tables_text, write_tables
 from s3net_jax.io import parse_window
 from s3net_jax.io.write import make_subfolder
 from s3net_jax.run import Engine, Listener
-from s3net_jax.run.outputs import Draw
+from s3net_jax.run.output.files import Draw
 
 __all__ = ["Attend", "Found", "run_grid"]
 

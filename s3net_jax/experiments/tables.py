@@ -11,8 +11,8 @@ from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.folder import write_json
 from s3net_jax.experiments.summary import BLIND_FIRST, Table
 from s3net_jax.io import write_bytes, write_text
-from s3net_jax.letters import one_line
 from s3net_jax.report.experiment import experiment_page
+from s3net_jax.text import one_line
 
 __all__ = [
     "aligned",

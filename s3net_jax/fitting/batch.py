@@ -32,8 +32,8 @@ from s3net_jax.fitting.fit import FitResult
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.loop import FitState, Records
 from s3net_jax.fitting.mapped import advance_all, begin_all, gather, logits_of_all, mesh_of
+from s3net_jax.jax_setup import usual_settings
 from s3net_jax.nn.layers import param_dtype
-from s3net_jax.starting import usual_settings
 
 __all__ = ["CHUNK", "batch_sizes", "fit_batch"]
 

@@ -25,8 +25,8 @@ from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.initial import read_params
 from s3net_jax.fitting.loop import advance, begin, logits_of
 from s3net_jax.fitting.progress import Progress, run_with_listener
+from s3net_jax.jax_setup import usual_settings
 from s3net_jax.nn.layers import param_dtype
-from s3net_jax.starting import usual_settings
 
 __all__ = ["FitResult", "fit"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from s3net_jax.errors import InputError, OutputError
 from s3net_jax.io.colors import cluster_colors
-from s3net_jax.io.dicom import read_dicom
-from s3net_jax.io.dicom_seg import write_seg
+from s3net_jax.io.dicom.reading import read_dicom
+from s3net_jax.io.dicom.seg import write_seg
 from s3net_jax.io.film import Film, Strip, read_film, write_film
 from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, scaled, turned_round
 from s3net_jax.io.limits import Limits, current_limits, limits, parse_size, set_limits
-from s3net_jax.io.nifti import read_nifti, write_nifti
+from s3net_jax.io.nifti.files import read_nifti, write_nifti
 from s3net_jax.io.prepare import prepare, prepared_shape
 from s3net_jax.io.read import MAX_PIXELS, read
 from s3net_jax.io.resolution import Resolution, read_resolution

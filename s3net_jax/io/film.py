@@ -17,7 +17,7 @@ from s3net_jax.errors import InputError
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.regular import read_regular
 from s3net_jax.io.write import replacing
-from s3net_jax.letters import drawable
+from s3net_jax.text import drawable
 
 __all__ = ["Film", "Strip", "read_film", "write_film"]
 

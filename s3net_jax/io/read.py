@@ -19,7 +19,8 @@ from s3net_jax.io.image import Image, divided, from_array, from_pil, from_sample
 from s3net_jax.io.limits import Limits, check_bytes, check_pixels, stored_bytes
 from s3net_jax.io.pnm import Header, read_header, read_numbers
 from s3net_jax.io.quiet import quiet
-from s3net_jax.io.tiff import (
+from s3net_jax.io.tiff.limits import check_directories
+from s3net_jax.io.tiff.reading import (
     Contents,
     Page,
     describe,
@@ -29,7 +30,6 @@ from s3net_jax.io.tiff import (
     samples_of,
     white_is_zero,
 )
-from s3net_jax.io.tiff_limits import check_directories
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 

@@ -18,7 +18,7 @@ from xml.sax.saxutils import quoteattr
 from PIL import Image as PilImage
 
 from s3net_jax.io.read import FORMATS, pixel_limit
-from s3net_jax.io.tiff import _opened
+from s3net_jax.io.tiff.reading import _opened
 
 __all__ = ["Resolution", "add_to_png", "describe_stack", "read_resolution"]
 

@@ -15,7 +15,7 @@ from s3net_jax.io.image import shown
 from s3net_jax.io.limits import check_bytes, stored_bytes
 from s3net_jax.io.read import check_file, check_picture, pixel_limit
 from s3net_jax.io.resolution import Resolution, describe_stack
-from s3net_jax.io.tiff import (
+from s3net_jax.io.tiff.reading import (
     Contents,
     Page,
     left_out,

@@ -23,7 +23,7 @@ from PIL import Image as PilImage
 from s3net_jax.errors import OutputError, reason_of
 from s3net_jax.io.colors import cluster_colors
 from s3net_jax.io.resolution import Resolution, add_to_png
-from s3net_jax.letters import encoded
+from s3net_jax.text import encoded
 
 __all__ = [
     "Receipt",

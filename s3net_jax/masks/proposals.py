@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.cores import in_threads
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.auto import Splits, candidates
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.shapes import central_parts, every
 from s3net_jax.masks.vignette import resized_vignette
+from s3net_jax.parallel import in_threads
 
 __all__ = ["Proposal", "best_proposal"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from s3net_jax.letters import one_line
+from s3net_jax.text import one_line
 
 __all__ = ["Markup", "element", "join"]
 

@@ -7,7 +7,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from s3net_jax.io.colors import LUMA, OUTLINE, cluster_colors
-from s3net_jax.letters import drawable
+from s3net_jax.text import drawable
 
 __all__ = ["overlay", "painted_clusters"]
 

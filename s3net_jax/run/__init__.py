@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from s3net_jax.errors import DivergedError
-from s3net_jax.run.discover import Source, discover
-from s3net_jax.run.engine import Engine, LocalEngine
-from s3net_jax.run.many import segment_inputs
-from s3net_jax.run.share import Share, find_share
+from s3net_jax.run.distributed import Share, find_share
+from s3net_jax.run.engines.base import Engine, LocalEngine
+from s3net_jax.run.inputs import Source, discover
+from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.single import Segmentation, segment_image
 from s3net_jax.run.summary import Listener, Summary
 

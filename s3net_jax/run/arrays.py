@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.errors import InputError, reason_of
 from s3net_jax.io import read_nifti, read_stack
-from s3net_jax.io.nifti import is_nifti
+from s3net_jax.io.nifti.files import is_nifti
 from s3net_jax.io.read import pixel_limit
 from s3net_jax.io.regular import open_regular
 

@@ -39,7 +39,7 @@ from s3net_jax.masks import (
     own_label,
     segments_of,
 )
-from s3net_jax.run.discover import Source
+from s3net_jax.run.inputs import Source
 from s3net_jax.run.tiles import Tiling
 
 __all__ = ["Case", "ImageCase", "Panel", "TiledCase", "VolumeCase", "image_case", "open_case"]

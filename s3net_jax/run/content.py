@@ -12,7 +12,7 @@ from pathlib import Path
 from s3net_jax.errors import InputError, reason_of
 from s3net_jax.io.read import check_file
 from s3net_jax.io.regular import open_regular
-from s3net_jax.run.discover import Source
+from s3net_jax.run.inputs import Source
 
 __all__ = ["Content", "input_digest", "read_content"]
 

@@ -12,8 +12,8 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, DivergedError
 from s3net_jax.io import Image, prepare
+from s3net_jax.jax_setup import DRAWS, platform, usual_settings
 from s3net_jax.masks import Segments, check_target, segment_logits
-from s3net_jax.starting import DRAWS, platform, usual_settings
 
 __all__ = [
     "DivergedError",

@@ -14,10 +14,10 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.io import write_bytes
 from s3net_jax.provenance import devices, implementations, versions
-from s3net_jax.run.discover import Source
-from s3net_jax.run.engine import Engine
-from s3net_jax.run.plan import Identity
-from s3net_jax.run.share import Share
+from s3net_jax.run.distributed import Share
+from s3net_jax.run.engines.base import Engine
+from s3net_jax.run.inputs import Source
+from s3net_jax.run.output.plan import Identity
 
 __all__ = ["Listener", "Record", "Summary", "write_run"]
 

@@ -10,9 +10,9 @@ from s3net_jax.errors import DivergedError
 from s3net_jax.io import Image, prepared_shape
 from s3net_jax.masks import check_target
 from s3net_jax.run.cases import ImageCase, image_case
+from s3net_jax.run.fitter import Fitter
 from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 from s3net_jax.run.single import Progress, Segmentation
-from s3net_jax.run.work import Fitter
 
 __all__ = ["segment_together"]
 

@@ -260,10 +260,10 @@ def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> 
 
 
 def process(*arguments: str, **options) -> subprocess.Popen:
-    root = Path(cli.__file__).parents[1]
+    root = Path(cli.__file__).parents[2]
     path = os.pathsep.join([str(root), str(root / "kernels"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "S3NET_CACHE": "off"}
-    command = [sys.executable, "-m", "s3net_jax.cli", *arguments]
+    command = [sys.executable, "-m", "s3net_jax", *arguments]
     return subprocess.Popen(
         command,
         env=environment,
@@ -295,7 +295,7 @@ def test_help_is_quick() -> None:
         [sys.executable, "-c", modules],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])},
         check=True,
     ).stdout
     assert "'jax'" not in loaded and "'numpy'" not in loaded and "'rich'" not in loaded

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from s3net_jax import cli, interruptions, starting
+from s3net_jax import cli, interruptions, jax_setup
+from s3net_jax.cli import command as command_module
 from s3net_jax.config import ConfigError
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -53,7 +54,7 @@ def usual_signals():
 
 def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     variables = {"S3NET_CACHE": "off", **options.pop("variables", {})}
-    command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out", *TINY]
+    command = [sys.executable, "-m", "s3net_jax", "segment", "in", "--out", "out", *TINY]
     command = [*options.pop("through", []), *command]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run([*command, *words], env=environment(**variables), text=True, **pipes)
@@ -137,7 +138,7 @@ def test_every_end_is_a_sentence(
     def fail(args: Any) -> int:
         raise error
 
-    monkeypatch.setitem(cli._COMMANDS, "info", fail)
+    monkeypatch.setitem(command_module._COMMANDS, "info", fail)
     assert cli.main(["info"]) == code
     err = capsys.readouterr().err
     assert words in err and err.startswith("s3net: ") and err.count("\n") == 1
@@ -147,14 +148,14 @@ def test_without_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as without HOME and passwd
-    assert "there is no home folder" in (starting.choose_cache() or "")
+    assert "there is no home folder" in (jax_setup.choose_cache() or "")
     assert not Path("~").exists() and not os.environ["JAX_COMPILATION_CACHE_DIR"]
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert "can't be written" in (starting.choose_cache() or "")
+    assert "can't be written" in (jax_setup.choose_cache() or "")
     assert not os.environ["JAX_COMPILATION_CACHE_DIR"]
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "file"))
-    assert "can't be written (file exists)" in (starting.choose_cache() or "")
+    assert "can't be written (file exists)" in (jax_setup.choose_cache() or "")
     assert os.environ["JAX_ENABLE_COMPILATION_CACHE"] == "false"
 
 
@@ -177,7 +178,7 @@ def test_a_damaged_program_is_compiled_again(
     try:
         with warnings.catch_warnings():
             for _ in range(2):
-                starting.mend_cache()
+                jax_setup.mend_cache()
             ends = (cache.get_executable_and_time(key, None, Any, Any) for key in ("bad", "good"))
             found = list(ends)
             warnings.warn("Error writing persistent compilation cache entry", stacklevel=1)
@@ -283,4 +284,4 @@ def test_no_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(jax, "default_backend", fail)
     with pytest.raises(ConfigError, match="there is no such device"):
-        starting.platform()
+        jax_setup.platform()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from s3net_jax.streams import Outlet, guard_streams
+from s3net_jax.cli.streams import Outlet, guard_streams
 
 
 class Failing:

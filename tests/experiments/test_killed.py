@@ -29,7 +29,7 @@ def test_a_killed_experiment_ends_as_if_nothing_had_happened(
     def start(out: str) -> subprocess.Popen[str]:
         arguments = [command, "experiment.toml", "--out", out, "--batch", "2"]
         return subprocess.Popen(
-            [sys.executable, "-m", "s3net_jax.cli", *arguments],
+            [sys.executable, "-m", "s3net_jax", *arguments],
             env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,7 +15,7 @@ from s3net_jax.evaluate import PROTOCOLS, Pair
 from s3net_jax.experiments import read_tuning
 from s3net_jax.experiments.tuning.run import _content, _is_usable
 from s3net_jax.io import OutputError
-from s3net_jax.run.log import ResultLog
+from s3net_jax.run.output.log import ResultLog
 from s3net_jax.schema import check_score
 from tests.experiments.files import ABLATION, TUNING, save_data, write
 from tests.fakes import install_fit

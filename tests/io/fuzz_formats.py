@@ -24,7 +24,7 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.io import InputError
 from s3net_jax.run.cases import open_case
-from s3net_jax.run.discover import discover
+from s3net_jax.run.inputs import discover
 from tests.io.fuzz_originals import originals
 
 LIMIT = 4 << 30

@@ -14,7 +14,8 @@ import pytest
 import tifffile
 from PIL import Image as PilImage
 
-from s3net_jax.io import InputError, as_image, from_array, read, read_stack, tiff_page
+from s3net_jax.io import InputError, as_image, from_array, read, read_stack
+from s3net_jax.io.tiff import page as tiff_page
 
 cv2 = pytest.importorskip("cv2")
 imagecodecs = pytest.importorskip("imagecodecs")

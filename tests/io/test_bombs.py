@@ -19,7 +19,7 @@ from s3net_jax.io import InputError, current_limits, limits, parse_size, read, r
 from s3net_jax.io.codestream import pictures_in
 from s3net_jax.io.limits import Limits, allowed_bytes, stored_bytes
 from s3net_jax.run.cases import open_case
-from s3net_jax.run.discover import discover
+from s3net_jax.run.inputs import discover
 from tests.io.bombs import BOMBS, CAP, many_pages
 from tests.io.dicom_bombs import jpeg2000
 from tests.io.fuzz_formats import forget_peak, peak_mib
@@ -189,7 +189,7 @@ def test_a_deflated_data_set_is_read_as_others(tmp_path: Path) -> None:
 
 def test_only_the_head_of_a_deflated_data_set_is_unpacked_to_group_it(tmp_path: Path) -> None:
     pydicom = pytest.importorskip("pydicom")
-    from s3net_jax.io import dicom_stream
+    from s3net_jax.io.dicom import stream as dicom_stream
 
     (path,) = save_dicom(tmp_path, np.zeros((900, 900, 1)))
     data = pydicom.dcmread(path)

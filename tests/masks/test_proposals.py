@@ -51,7 +51,7 @@ def test_of_equal_proposals_the_first_counts_on_any_number_of_cores(monkeypatch)
     image, truth = scene()
     maps = [noise(0, 3 + n % 9) for n in range(20)] + [truth.astype(int), 5 - truth.astype(int)]
     for cores in (1, 4):
-        monkeypatch.setattr("s3net_jax.cores.usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("s3net_jax.parallel.usable_cores", lambda cores=cores: cores)
         found = best_proposal(maps, image, CONFIG)
         assert found is not None and found.index == 20
         assert dice(found.mask, truth) > 0.99

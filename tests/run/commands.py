@@ -29,7 +29,7 @@ def save_pictures(folder: Path, count: int) -> None:
 
 def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     """``s3net segment in --out out`` with ``arguments``, in ``folder``."""
-    command = [sys.executable, "-m", "s3net_jax.cli", "segment", "in", "--out", "out", *TINY]
+    command = [sys.executable, "-m", "s3net_jax", "segment", "in", "--out", "out", *TINY]
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
         [*command, *arguments], cwd=folder, env=environment(**variables), **options

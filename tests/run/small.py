@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.config import Config
 from s3net_jax.presets import preset
 from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
-from s3net_jax.terminal import QuietDisplay
 from tests.fakes import brightness_fit
 
 CONFIG = preset("fast").replace(input={"size": 32}, fit={"steps": 3})

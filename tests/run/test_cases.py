@@ -34,7 +34,7 @@ def make(folder: Path, case: str, *arguments: str) -> None:
 
 def s3net(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "s3net_jax.cli", *arguments, *QUICK],
+        [sys.executable, "-m", "s3net_jax", *arguments, *QUICK],
         cwd=folder,
         env=environment(**variables),
         capture_output=True,

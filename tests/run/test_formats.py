@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
+from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
-from s3net_jax.terminal import QuietDisplay
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
 from tests.run import small

@@ -10,16 +10,16 @@ import pytest
 from PIL import Image as PilImage
 
 import s3net_jax as s3
+from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import from_array
 from s3net_jax.masks import consensus
 from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, segment_inputs
 from s3net_jax.run.cases import TiledCase
+from s3net_jax.run.fitter import Fitter
 from s3net_jax.run.members import agreed, join_members
 from s3net_jax.run.outcome import Failed, Fitted, Piece
-from s3net_jax.run.work import Fitter
-from s3net_jax.terminal import QuietDisplay
 from tests.pictures import save_lesion
 
 TINY = {"input": {"size": 32}, "model": {"channels": 6}, "fit": {"steps": 3}}

@@ -23,8 +23,8 @@ from s3net_jax.experiments.tuning.summary import summarise_tuning
 from s3net_jax.experiments.tuning.tables import tuning_text, write_tables
 from s3net_jax.io.write import remove_file
 from s3net_jax.run.content import Content, read_content
-from s3net_jax.run.discover import Source
-from s3net_jax.run.log import ResultLog
+from s3net_jax.run.inputs import Source
+from s3net_jax.run.output.log import ResultLog
 from s3net_jax.schema import check_score
 
 __all__ = ["Tuned", "run_tuning"]

@@ -13,8 +13,8 @@ from s3net_jax.experiments.tables import aligned, interval, markdown, signed
 from s3net_jax.experiments.tuning.settings import Setting
 from s3net_jax.experiments.tuning.spec import FIELDS, Tuning
 from s3net_jax.io import write_bytes, write_text
-from s3net_jax.letters import one_line
 from s3net_jax.report.tuning import tuning_page
+from s3net_jax.text import one_line
 
 __all__ = ["tuning_text", "write_tables"]
 

@@ -1,0 +1,340 @@
+"""What the command ``s3net`` can be told; every mistake gets one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any, NoReturn
+
+from s3net_jax.errors import UsageError, nearest
+from s3net_jax.presets import PRESETS
+
+__all__ = ["ENGINES", "UsageError", "parse"]
+
+_EXAMPLES = """\
+examples:
+  s3net demo                                     a real picture, no download, result in out/
+  s3net segment photo.jpg scans/ --out results   files, folders and patterns
+  s3net segment 'ct/*.png' --out lungs --preset paper-lung --target dark
+  s3net segment chest.nii.gz series/ --out ct --window lung     volumes, slice by slice
+  s3net segment skin/ --out agreed --seeds 5     the consensus of five fits, and where they agree
+  s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
+  s3net evaluate --images x/images --masks x/masks --out scores      every protocol, a report
+  s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
+  s3net check results                            every result is there, as it was written
+  s3net info --preset paper                      every field that --set can change
+"""
+ENGINES = ["local", "processes", "ray"]
+"""Who does the fits: see ``s3net_jax.run.engines.base``."""
+_TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        message = message[:1].upper() + message[1:]
+        raise UsageError(f"{message.rstrip('.')}. See {self.prog} --help.")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments by name, ``command`` among them; raises :class:`UsageError`.
+
+    ``--help`` and ``--version`` print and raise SystemExit.
+    """
+    parser, commands = _parser()
+    if not argv:
+        argv = ["--help"]
+    if not argv[0].startswith("-") and argv[0] not in commands:
+        raise UsageError(f"There is no command {argv[0]!r}.{nearest(argv[0], list(commands))}")
+    args, unknown = parser.parse_known_args(_joined(argv))  # --help and --version end here
+    if argv[0].startswith("-"):
+        raise UsageError(f"{argv[0]} stands before the command: s3net COMMAND {argv[0]} ….")
+    if unknown:
+        command = commands[args.command]
+        if unknown[0].startswith("-"):
+            options = [o for o in command._option_string_actions if o.startswith("--")]
+            raise UsageError(f"There is no option {unknown[0]}.{nearest(unknown[0], options)}")
+        raise UsageError(f"{args.command} takes no further argument {unknown[0]!r}.")
+    return args
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """``--window -300,-100`` as one word: argparse takes the number for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--window" and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = _Parser(
+        prog="s3net",
+        description="Segment images without labels, by fitting S3-Net to each one.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def add(name: str, text: str, **more: Any) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[:1].upper()}{text[1:]}.",
+            allow_abbrev=False,
+            **more,
+        )
+
+    demo = add("demo", "segment a real picture that needs no download", parents=[_settings("fast")])
+    demo.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
+    segment = add("segment", "segment images and volumes", parents=[_settings("paper")])
+    segment.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="files (PNG, JPEG, BMP, TIFF, NIfTI, DICOM), folders of them, or patterns",
+    )
+    segment.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    segment.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace results that are there already; interrupted, it goes on without this option",
+    )
+    _images(segment)
+    _limits(segment)
+    _many(segment)
+    evaluate = add(
+        "evaluate",
+        "segment images with ground truth, and score the results",
+        parents=[_settings("paper")],
+    )
+    group = evaluate.add_argument_group("data")
+    group.add_argument("--images", metavar="DIR", help="images, or a data set as it is unpacked")
+    group.add_argument(
+        "--masks",
+        metavar="DIR",
+        help="ground truth of equal names, with _mask behind or not: white, or labels above 0, is "
+        "the target (docs/evaluation.md); all are checked before the first fit",
+    )
+    group.add_argument(
+        "--dataset",
+        metavar="NAME",
+        default="folder",
+        help="folder (default), ph2, lung-ct or isic: the layout in which it is distributed",
+    )
+    group.add_argument("--limit", metavar="N", help="the first N images alone")
+    evaluate.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    evaluate.add_argument(
+        "--against",
+        metavar="DIR",
+        help="an earlier evaluation, compared with this one image by image",
+    )
+    evaluate.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there already"
+    )
+    _images(evaluate)
+    _limits(evaluate)
+    _many(evaluate)
+    experiments = {
+        name: _experiment(add(name, text, parents=[_output(live=name != "tune")]), name == "tune")
+        for name, text in (
+            ("ablate", "evaluate variants of one configuration, from an experiment file"),
+            ("compare", "evaluate methods and baselines on data sets, from an experiment file"),
+            ("tune", "search loss weights, learning rate and steps on a few images"),
+        )
+    }
+    check = add(
+        "check",
+        "check that every result in an output folder is there and as it was written",
+        epilog="exit codes: 0 all are whole, 1 some are missing or damaged, 2 DIR is no output "
+        "folder; to repair, repeat the command that wrote the folder, without --overwrite",
+    )
+    check.add_argument(
+        "folder", nargs="?", metavar="DIR", help="output folder of a run, evaluation or experiment"
+    )
+    check.add_argument("--quiet", action="store_true", help="print missing and damaged files only")
+    check.add_argument("--json", action="store_true", help="print one JSON object a line")
+    info = add("info", "versions, devices, implementations and presets")
+    info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    bench = add("bench", "run a suite of benchmarks, inside a checkout of the repository")
+    bench.add_argument("suite", nargs="?", metavar="SUITE", help="without one: what there is")
+    bench.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="...",
+        help="options of the suite; s3net bench SUITE --help lists them",
+    )
+    # Compile times are among what is measured.
+    bench.set_defaults(no_cache=True)
+    return parser, {
+        "demo": demo,
+        "segment": segment,
+        "evaluate": evaluate,
+        **experiments,
+        "check": check,
+        "info": info,
+        "bench": bench,
+    }
+
+
+def _images(parser: argparse.ArgumentParser) -> None:
+    """Options on what is read."""
+    group = parser.add_argument_group("images")
+    group.add_argument(
+        "--window",
+        metavar="NAME",
+        help="values shown as black and white: auto, lung, soft, bone (CT), or LOW,HIGH",
+    )
+    group.add_argument(
+        "--axis", metavar="NAME", help="slices of a volume: auto, axial, coronal or sagittal"
+    )
+    group.add_argument(
+        "--tile", metavar="N", help="cut larger images into tiles of N pixels that overlap"
+    )
+
+
+def _limits(parser: argparse.ArgumentParser) -> None:
+    """Options on what a file may unpack to."""
+    group = parser.add_argument_group("limits on one file (docs/safety.md); K, M and G multiply")
+    group.add_argument(
+        "--max-pixels",
+        metavar="N",
+        help="pixels of an image, slice or page (default: 100M); a volume may have 5 times as many",
+    )
+    group.add_argument(
+        "--max-bytes",
+        metavar="N",
+        help="bytes that decoding a file may take (default: 256 MiB, or 100 times its size)",
+    )
+    group.add_argument("--max-pages", metavar="N", help="pages or frames of a file (default: 4000)")
+
+
+def _experiment(parser: argparse.ArgumentParser, batched_alone: bool) -> argparse.ArgumentParser:
+    """Options of an experiment; ``batched_alone``: its fits are no engine's."""
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="the experiment, as experiments/*.toml"
+    )
+    parser.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results that are there already"
+    )
+    group = parser.add_argument_group("in place of what the file says")
+    group.add_argument(
+        "--data",
+        metavar="NAME=FOLDER",
+        action="append",
+        default=[],
+        help="where a data set of the file lies (images/ and masks/, or as distributed); "
+        "may be repeated",
+    )
+    group.add_argument("--limit", metavar="N", help="the first N images of each data set alone")
+    group.add_argument("--seed", metavar="N", help="first random seed")
+    group.add_argument(
+        "--seeds",
+        metavar="N",
+        help="fits of each image; their "
+        + ("figures are averaged" if batched_alone else "consensus is evaluated"),
+    )
+    _sets(group, "a field of every configuration")
+    _limits(parser)
+    group = parser.add_argument_group("many at once")
+    _batch(group)
+    if not batched_alone:
+        _engine(group)
+    return parser
+
+
+def _many(parser: argparse.ArgumentParser) -> None:
+    """Options on how many are fitted, and where."""
+    group = parser.add_argument_group("many at once")
+    group.add_argument(
+        "--seeds",
+        metavar="N",
+        default="1",
+        help="fit each image N times, with seeds from --seed on, and take the consensus",
+    )
+    _batch(group)
+    _engine(group)
+
+
+def _sets(group: argparse._ArgumentGroup, what: str) -> None:
+    group.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help=f"{what}, as fit.steps=20; may be repeated",
+    )
+
+
+def _batch(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--batch",
+        metavar="N",
+        default="auto",
+        help="fits at once; auto (default): as many as help and as the memory holds",
+    )
+
+
+def _engine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--engine",
+        metavar="NAME",
+        default="local",
+        help="local (default); processes: on a CPU a fit on each core, for many images; "
+        "or ray: a cluster",
+    )
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        help="of the engine processes (default: one a core, as the memory holds)",
+    )
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of the cluster's head; default: $RAY_ADDRESS, or a cluster on this machine",
+    )
+
+
+def _settings(default_preset: str) -> argparse.ArgumentParser:
+    """The options that ``demo`` and ``segment`` share."""
+    shared = argparse.ArgumentParser(add_help=False, parents=[_output()])
+    group = shared.add_argument_group("configuration")
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        default=default_preset,
+        help=f"{', '.join(PRESETS)} (default: {default_preset})",
+    )
+    _sets(group, "change a field of the preset")
+    group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
+    group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
+    group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
+    return shared
+
+
+def _output(live: bool = True) -> argparse.ArgumentParser:
+    """The options on what is printed; ``live``: a terminal is shown more than plain lines."""
+    shared = argparse.ArgumentParser(add_help=False)
+    group = shared.add_argument_group("output")
+    group.add_argument("--quiet", action="store_true", help="print failures only")
+    group.add_argument("--json", action="store_true", help="print one JSON object a line")
+    if live:
+        group.add_argument(
+            "--plain", action="store_true", help="print plain lines on a terminal too"
+        )
+    group.add_argument("--no-cache", action="store_true", help="don't keep compiled programs")
+    return shared
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from s3net_jax import __version__
+
+        print(f"s3net-jax {__version__}")
+        parser.exit()

@@ -1,0 +1,224 @@
+"""How a run is shown: a live display on a terminal, plain lines elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from s3net_jax.config import Config
+from s3net_jax.run import Source, Summary
+from s3net_jax.text import json_line, one_line
+
+__all__ = ["JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "duration", "summary_line"]
+
+Record = dict[str, Any]
+
+
+class QuietDisplay:
+    """Failures on stderr, nothing else."""
+
+    step: Callable[[int, Record], None] | None = None
+
+    def begin(self, count: int) -> None:
+        self.count = count
+
+    def start(self, index: int, source: Source) -> None:
+        pass
+
+    def done(self, index: int, record: Record) -> None:
+        pass
+
+    def failed(self, index: int, record: Record) -> None:
+        _print(f"s3net: {record['error']}", error=True)
+
+    def skipped(self, index: int, record: Record) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+    def finish(self, summary: Summary) -> None:
+        pass
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+class PlainDisplay(QuietDisplay):
+    """A line for each input, and the failures once more at the end."""
+
+    def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
+        side, channels, members = config.input.size, config.model.channels, config.fit.members
+        steps = (
+            f"{config.fit.steps} steps"
+            if members == 1
+            else (f"{members} fits of {config.fit.steps} steps")
+        )
+        which = f"seed {seed}" if seeds == 1 else f"seeds {seed} to {seed + seeds - 1}"
+        self._heading = (
+            f"preset {config.preset}: {side}×{side} pixels, {channels} channels, {steps}, {which}"
+        )
+
+    def begin(self, count: int) -> None:
+        super().begin(count)
+        print(self._heading, flush=True)
+
+    def done(self, index: int, record: Record) -> None:
+        clusters = "1 cluster" if record["labels"] == 1 else f"{record['labels']} clusters"
+        target = f"target {100 * record['area_fraction']:.1f} %" if record["area"] else "no target"
+        size = f"{record['width']}×{record['height']}"
+        size += f"×{record['depth']} voxels" if "depth" in record else " pixels"
+        agreed = ""
+        if "agreement" in record:
+            agreed = f"seeds agree on {100 * record['agreement']:.0f} %, "
+        self._say(
+            index,
+            f"{record['input']}: {clusters}, {target} of {size}, {agreed}{record['steps']} steps, "
+            f"{duration(record['seconds'])}",
+        )
+        for note in record["notes"]:
+            _print(f"{self._number(index, blank=True)} note: {note}", error=True)
+
+    def failed(self, index: int, record: Record) -> None:
+        _print(f"{self._number(index)} FAILED: {record['error']}", error=True)
+
+    def skipped(self, index: int, record: Record) -> None:
+        self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
+
+    def say(self, text: str) -> None:
+        _print(f"note: {text}", error=True)
+
+    def finish(self, summary: Summary) -> None:
+        _print(summary_line(summary))
+        if self.count > 1:  # where many lines went by
+            for sentence in summary.failures:
+                _print(f"  failed: {sentence}", error=True)
+
+    def _say(self, index: int, text: str) -> None:
+        _print(f"{self._number(index)} {text}")
+
+    def _number(self, index: int, blank: bool = False) -> str:
+        width = len(str(self.count))
+        text = f"[{index + 1:>{width}}/{self.count}]"
+        return " " * len(text) if blank else text
+
+
+class LiveDisplay(PlainDisplay):
+    """:class:`PlainDisplay` with a table below, on stderr: how many inputs are done, running and
+    failed, how fast, how long still; and the steps of the batch in flight."""
+
+    def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        super().__init__(config, seed, seeds)
+        self.step: Callable[[int, Record], None] | None = self._step
+        self._steps = config.fit.steps
+        self._done = self._failed = self._skipped = self._opened = 0
+        self._progress = Progress(
+            TextColumn("{task.fields[what]}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(file=sys.stderr),
+            # Lines printed meanwhile go above the display; piped output must stay in its pipe.
+            redirect_stdout=sys.stdout.isatty(),
+            redirect_stderr=True,
+            transient=True,
+        )
+
+    def begin(self, count: int) -> None:
+        super().begin(count)
+        self._began = time.monotonic()
+        self._all = self._progress.add_task("", total=count, what="inputs", state="")
+        self._one = self._progress.add_task("", total=self._steps, what="fits", state="")
+        self._progress.update(self._all, visible=count > 1)
+        self._progress.start()
+
+    def start(self, index: int, source: Source) -> None:
+        self._opened += 1
+        if self._opened == 1:
+            self._progress.update(self._one, state="compiling")
+        self._count()
+
+    def done(self, index: int, record: Record) -> None:
+        self._done += 1
+        super().done(index, record)
+        self._count()
+
+    def failed(self, index: int, record: Record) -> None:
+        self._failed += 1
+        super().failed(index, record)
+        self._count()
+
+    def skipped(self, index: int, record: Record) -> None:
+        self._skipped += 1
+        super().skipped(index, record)
+        self._count()
+
+    def _count(self) -> None:
+        over = self._done + self._failed + self._skipped
+        running = self._opened - self._done - self._failed
+        seconds = time.monotonic() - self._began
+        state = f"{over}/{self.count}: {self._done} done, {running} running"
+        state += f", {self._failed} failed" if self._failed else ""
+        worked = self._done + self._failed
+        if self._done:
+            state += f", {60 * self._done / seconds:.1f} a minute"
+            state += f", {duration(seconds / worked * (self.count - over))} left"
+        self._progress.update(self._all, completed=over, state=state)
+
+    def _step(self, step: int, record: Record) -> None:
+        state = f"{record['running']} at once  step {step}/{self._steps}  "
+        state += f"{record['labels']:2d} labels  loss {record['loss']:.3f}"
+        self._progress.update(self._one, completed=step, state=state)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class JsonDisplay(QuietDisplay):
+    """One JSON object a line on stdout; ``event`` says what it is."""
+
+    def done(self, index: int, record: Record) -> None:
+        self._emit("done", record)
+
+    def failed(self, index: int, record: Record) -> None:
+        self._emit("failed", record)
+
+    def skipped(self, index: int, record: Record) -> None:
+        self._emit("skipped", record)
+
+    def say(self, text: str) -> None:
+        self._emit("note", {"text": text})
+
+    def finish(self, summary: Summary) -> None:
+        counts = {"done": summary.done, "skipped": summary.skipped, "failed": summary.failed}
+        self._emit("finished", {"out": str(summary.out), **counts, "seconds": summary.seconds})
+
+    def _emit(self, event: str, content: Record) -> None:
+        print(json_line({"event": event, **content}), flush=True)
+
+
+def _print(text: str, error: bool = False) -> None:
+    print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def summary_line(summary: Summary) -> str:
+    """``3 done, 1 failed in 41.2 s; results in out``."""
+    counts = [f"{summary.done} done"]
+    counts += [f"{summary.skipped} kept"] if summary.skipped else []
+    counts += [f"{summary.failed} failed"] if summary.failed else []
+    return f"{', '.join(counts)} in {duration(summary.seconds)}; results in {summary.out}"
+
+
+def duration(seconds: float) -> str:
+    """``4.2 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

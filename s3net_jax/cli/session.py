@@ -1,0 +1,136 @@
+"""What surrounds a run of the command: its display, its engine, a worker that can be interrupted.
+
+Heavy packages are imported only when they are needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from s3net_jax.cli.arguments import ENGINES
+from s3net_jax.cli.idle import idle_settings
+from s3net_jax.config import Config, parse_overrides
+from s3net_jax.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from s3net_jax.cli.display import QuietDisplay
+    from s3net_jax.run import Engine
+
+__all__ = ["WORKER", "attended", "count_of", "in_worker", "seed_of"]
+
+T = TypeVar("T")
+WORKER = "s3net-worker"
+"""Name of the thread that computes."""
+
+
+@contextmanager
+def attended(
+    args: argparse.Namespace, config: Config, seed: int, seeds: int
+) -> Iterator[tuple[Engine, QuietDisplay]]:
+    """The engine and the display that ``args`` ask for, closed at the end."""
+    display = _display(args, config, seed, seeds)
+    for sentence in idle_settings(config, parse_overrides(getattr(args, "sets", []))):
+        display.say(sentence)
+    engine = _engine(args, config, display.say)
+    try:
+        yield engine, display
+    finally:
+        display.close()
+        engine.close()
+
+
+def seed_of(text: str) -> int:
+    """A seed as typed; raises :class:`UsageError`."""
+    if not (text.isascii() and text.isdecimal() and int(text) < 2**32):
+        raise UsageError(f"The seed {text!r} is not a whole number from 0 to {2**32 - 1}.")
+    return int(text)
+
+
+def _engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]) -> Engine:
+    text = getattr(args, "batch", "auto")
+    batch = None if text == "auto" else count_of(text, "--batch")
+    name = getattr(args, "engine", "local")
+    if name not in ENGINES:
+        raise UsageError(f"There is no engine {name!r}.{nearest(name, ENGINES)}")
+    for option, of in (("workers", "processes"), ("ray_address", "ray")):
+        if getattr(args, option, None) is not None and name != of:
+            raise UsageError(f"--{option.replace('_', '-')} is for --engine {of}.")
+    if name == "ray":
+        from s3net_jax.run.engines.ray import RayEngine
+
+        return RayEngine(config, batch=batch, address=args.ray_address, say=say)
+    if name == "processes":
+        from s3net_jax.run.engines.processes import ProcessEngine
+
+        workers = None if args.workers is None else count_of(args.workers, "--workers")
+        return ProcessEngine(config, workers=workers, batch=batch, say=say)
+    from s3net_jax.run import LocalEngine
+    from s3net_kernels import keep_memory
+
+    if args.own_process:
+        keep_memory()
+    return LocalEngine(config, batch=batch, call=in_worker, say=say)
+
+
+def count_of(text: str, option: str) -> int:
+    """A number of things as typed for ``option``; raises :class:`UsageError`."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 10_000):
+        more = " or auto" if option == "--batch" else ""
+        raise UsageError(f"{option} {text!r} is not a whole number from 1 to 10000{more}.")
+    return int(text)
+
+
+def _display(args: argparse.Namespace, config: Config, seed: int, seeds: int) -> QuietDisplay:
+    from s3net_jax.cli import display as displays
+
+    if args.json:
+        return displays.JsonDisplay()
+    if args.quiet:
+        return displays.QuietDisplay()
+    if sys.stderr.isatty() and not args.plain:
+        return displays.LiveDisplay(config, seed, seeds)
+    return displays.PlainDisplay(config, seed, seeds)
+
+
+def in_worker(compute: Callable[[], T]) -> T:
+    """``compute()`` in another thread, so that Ctrl-C is heard while compiled code runs."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+    finished = threading.Event()
+
+    def work() -> None:
+        try:
+            results.append(compute())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            finished.set()
+
+    thread = _started(work)
+    while not finished.wait(0.1):  # interrupting Thread.join would mark the thread as stopped
+        pass
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    """A thread with a large stack, because compilers recurse deeply; with an ordinary one where
+    memory is short. Raises MemoryError if there can be none."""
+    for size in (64 << 20, 0):
+        before = threading.stack_size(size)
+        thread = threading.Thread(target=work, name=WORKER, daemon=True)
+        try:
+            thread.start()
+            return thread
+        except RuntimeError:  # can't start new thread
+            continue
+        finally:
+            threading.stack_size(before)
+    raise MemoryError("no thread can be started")

@@ -1,0 +1,1 @@
+"""DICOM: series, enhanced objects, segmentations."""

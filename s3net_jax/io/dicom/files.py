@@ -1,0 +1,208 @@
+"""DICOM files: which they are, what their headers say, and the volumes that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.io.dicom.geometry import frames_of
+from s3net_jax.io.dicom.group import Group, Member
+from s3net_jax.io.dicom.kinds import name_bystander
+from s3net_jax.io.dicom.series import describe_frames, find_volumes
+from s3net_jax.io.dicom.stream import read_data_set
+from s3net_jax.io.quiet import quiet
+from s3net_jax.io.volume import check_size
+
+__all__ = [
+    "DICOM_SUFFIXES",
+    "Found",
+    "Survey",
+    "drop_unreadable",
+    "is_dicom",
+    "read_data",
+    "series_of",
+    "survey",
+]
+
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima", ".dc3", ".dic")
+_OTHER = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".nii", ".gz")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One volume.
+
+    Attributes:
+      files: its files.
+      frames: of each file the indices of its frames in this volume; None if that is unknown, for a
+        file whose header can't be read.
+      slug: what separates it from others of its series, as part of a file name.
+      notes: sentences on what else is in the series.
+    """
+
+    files: tuple[Path, ...]
+    frames: tuple[tuple[int, ...], ...] | None = None
+    slug: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Survey:
+    """What a number of DICOM files hold.
+
+    Attributes:
+      volumes: by the first file of their series, in the order of these files.
+      bystanders: files that are not images, and what they are.
+    """
+
+    volumes: dict[Path, list[Found]] = field(default_factory=dict)
+    bystanders: dict[Path, str] = field(default_factory=dict)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM: by its suffix, by the mark that follows the preamble, or by how it
+    begins if it has neither a suffix nor a preamble."""
+    suffix = path.suffix.lower()
+    if suffix in DICOM_SUFFIXES:
+        return True
+    if suffix in _OTHER:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    if head[128:] == b"DICM":
+        return True
+    # Names are often identifiers, whose last number is no suffix.
+    return (not suffix or suffix[1:].isdecimal()) and _begins_bare(head)
+
+
+def _begins_bare(head: bytes) -> bool:
+    """Whether data begin with an element of group 2 or 8, as DICOM without a preamble does."""
+    if len(head) < 132:
+        return False
+    tag, is_explicit = head[:4], head[4:6].isalpha() and head[4:6].isupper()
+    if tag[1] == 0 and tag[0] in (2, 8) and tag[3] == 0 and tag[2] in (0, 1, 5, 8, 0x12, 0x16):
+        return is_explicit or head[6:8] == b"\0\0"  # explicit, or the high bytes of a length
+    return is_explicit and tag[:3] == b"\0\x08\0"  # big endian
+
+
+def read_data(path: Path, header: bool = False) -> Any:
+    """Read a data set, with or without its pixels, and say how it is encoded if it does not.
+
+    Raises:
+      InputError: it unpacks to more than the limit, or has too many or too deeply nested elements.
+      Exception: whatever pydicom raises for broken data.
+    """
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    data = read_data_set(pydicom, path, force=is_dicom(path), stop_before_pixels=header)
+    if getattr(data, "file_meta", None) is None:
+        data.file_meta = FileMetaDataset()
+    if data.file_meta.get("TransferSyntaxUID") is None:
+        implicit, little = data.original_encoding
+        explicit = ExplicitVRLittleEndian if little is not False else ExplicitVRBigEndian
+        data.file_meta.TransferSyntaxUID = explicit if implicit is False else ImplicitVRLittleEndian
+    return data
+
+
+def drop_unreadable(data: Any) -> None:
+    """Delete elements that can't be parsed; they are parsed, and raise, when they are asked for."""
+    for tag in list(data.keys()):
+        try:
+            data[tag]
+        except Exception:
+            del data[tag]
+
+
+def series_of(files: Iterable[Path]) -> list[list[Path]]:
+    """Sort files into volumes, in the order of their first files; see :func:`survey`.
+
+    Objects that are not images are each on their own.
+    """
+    found = survey(files)
+    groups = [list(one.files) for volumes in found.volumes.values() for one in volumes]
+    unique = [group for n, group in enumerate(groups) if group not in groups[:n]]
+    return [*unique, *([path] for path in found.bystanders)]
+
+
+def survey(files: Iterable[Path]) -> Survey:
+    """Sort files into volumes by what their headers say; see :func:`find_volumes`.
+
+    Files of different folders do not form a volume. A file whose header can't be read is on its
+    own, to fail on its own. Without pydicom every file is on its own.
+
+    Args:
+      files: DICOM files.
+    """
+    paths = list(files)
+    result = Survey()
+    members: list[Member] = []
+    alone: list[int] = []
+    with quiet():
+        for number, path in enumerate(paths):
+            try:
+                what, found = _describe(path, number)
+            except Exception:
+                what, found = None, []
+            if what is not None:
+                result.bystanders[path] = what
+            elif found:
+                members += found
+            else:
+                alone.append(number)
+    volumes = [(n, [Found((paths[n],))]) for n in alone]
+    for groups in find_volumes(members):
+        first = min(member.file for group in groups for member in group.members)
+        volumes.append((first, _found(groups, paths)))
+    for first, found in sorted(volumes, key=lambda pair: pair[0]):
+        result.volumes.setdefault(paths[first], []).extend(found)
+    return result
+
+
+def _describe(path: Path, number: int) -> tuple[str | None, list[Member]]:
+    """What a file is if it is no image; else its frames, none if they can't be described."""
+    data = read_data(path, header=True)
+    what = name_bystander(data)
+    if what is not None or "Rows" not in data or "Columns" not in data:
+        return what, []
+    try:
+        return None, _members(data, path, number)
+    except Exception:  # one broken element must not cost the series a slice
+        drop_unreadable(data)
+        return None, _members(data, path, number)
+
+
+def _members(data: Any, path: Path, number: int) -> list[Member]:
+    count = int(data.get("NumberOfFrames") or 1)
+    check_size(str(path), (int(data.Columns), int(data.Rows), count))
+    return describe_frames(frames_of(data, np.empty((count, 0, 0))), number, path.parent)
+
+
+def _found(groups: list[Group], paths: list[Path]) -> list[Found]:
+    """The volumes of one series, with the files and frames of each."""
+    owners: list[dict[int, list[int]]] = []
+    for group in groups:
+        own: dict[int, list[int]] = {}
+        for member in sorted(group.members, key=lambda member: (member.file, member.index)):
+            own.setdefault(member.file, []).append(member.index)
+        owners.append(own)
+    used = [number for own in owners for number in own]
+    series = str(paths[used[0]] if len(set(used)) == 1 else paths[used[0]].parent)
+    return [
+        Found(
+            tuple(paths[number] for number in own),
+            tuple(map(tuple, own.values())),
+            # A file of its own has a name of its own.
+            "" if len(own) == 1 and used.count(next(iter(own))) == 1 else group.slug,
+            tuple(group.notes(series)),
+        )
+        for group, own in zip(groups, owners, strict=True)
+    ]

@@ -1,0 +1,192 @@
+"""Where DICOM's frames lie in the patient, and the affine matrix of a stack of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.io.dicom.implied import detector_element, implied_position
+from s3net_jax.io.volume import Plane
+
+__all__ = ["Frame", "frames_of", "functional", "place", "planes_of"]
+
+_UNEVEN = 0.02  # of the spacing
+_DRIFT = 0.1  # of the spacing, that small differences may add up to: less than a reader shows
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of a series.
+
+    Attributes:
+      pixels: (rows, columns) float32 or (rows, columns, 3) uint8.
+      data: the data set it came in.
+      position: (3,) of the centre of the first pixel, towards the patient's left, back and head
+        (LPS), or None.
+      axes: (2, 3) unit vectors along a row and along a column, LPS.
+      spacing: between rows, and between columns, in millimetres, or None.
+      thickness: distance between slices as the file tells it, or None.
+      number: of the instance.
+      index: of the frame within its file, from 0.
+      is_oriented: whether the file says how the axes lie; otherwise they are those of an axial
+        slice.
+      is_padding: whether all its pixels are padding.
+    """
+
+    pixels: np.ndarray
+    data: Any
+    position: np.ndarray | None
+    axes: np.ndarray
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    number: int
+    index: int = 0
+    is_oriented: bool = True
+    is_padding: bool = False
+
+
+def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
+    """The frames of one file; ``pixels`` (frames, rows, columns, ...)."""
+    each = data.get("PerFrameFunctionalGroupsSequence")
+    frames = []
+    for n in range(len(pixels)):
+
+        def find(sequence: str, tag: str, n: int = n) -> Any:
+            found = functional(data, n, sequence, tag)
+            found = data.get(tag) if found is None else found
+            return detector_element(data, tag) if found is None else found
+
+        axes = _axes(find("PlaneOrientationSequence", "ImageOrientationPatient"))
+        position = _vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
+        if len(pixels) > 1 and not each and position is not None:
+            # A film, or a file that places only its first frame.
+            position = None if axes is None else implied_position(data, n, axes, position)
+        spacing = _vector(find("PixelMeasuresSequence", "PixelSpacing"), 2)
+        for tag in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+            if spacing is None or min(spacing) <= 0:
+                spacing = _vector(data.get(tag), 2)
+        thickness = find("PixelMeasuresSequence", "SpacingBetweenSlices")
+        if thickness is None:
+            thickness = find("PixelMeasuresSequence", "SliceThickness")
+        if spacing is not None and min(spacing) <= 0:
+            spacing = None
+        frames.append(
+            Frame(
+                pixels[n],
+                data,
+                position,
+                np.eye(3)[:2] if axes is None else axes,
+                None if spacing is None else (float(spacing[0]), float(spacing[1])),
+                _length(thickness),
+                int(_positive(data.get("InstanceNumber")) or 0) + n,
+                n,
+                is_oriented=axes is not None,
+            )
+        )
+    return frames
+
+
+def planes_of(frames: list[Frame]) -> tuple[Plane, ...]:
+    """Describe where each of ``frames`` comes from and lies, without its pixels."""
+    return tuple(
+        Plane(f.index, f.position, f.axes if f.is_oriented else None, f.spacing) for f in frames
+    )
+
+
+def functional(data: Any, n: int, sequence: str, tag: str) -> Any:
+    """An element of frame ``n``'s functional groups, or of those that all frames share; None if
+    there is none, as in files of a single frame."""
+    each = data.get("PerFrameFunctionalGroupsSequence") or []
+    shared = _first(data.get("SharedFunctionalGroupsSequence"))
+    for group in (each[n] if n < len(each) else None, shared):
+        item = None if group is None else _first(group.get(sequence))
+        if item is not None and item.get(tag) is not None:
+            return item.get(tag)
+    return None
+
+
+def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tuple[str, ...]]:
+    """Frames in the order of their positions, the affine of (column, row, slice) to RAS+
+    millimetres, and notes on what is odd about them."""
+    notes: list[str] = []
+    first = frames[0]
+    normal = np.cross(first.axes[0], first.axes[1])
+    step = normal * (first.thickness or 1.0)
+    origin = np.zeros(3) if first.position is None else first.position
+    if any(frame.position is None for frame in frames):
+        frames = sorted(frames, key=lambda frame: frame.number)
+        if len(frames) > 1:
+            notes.append(f"{name} does not say where its images lie; they are taken in order.")
+    else:
+        frames = sorted(frames, key=lambda frame: float(frame.position @ normal))  # pyright: ignore[reportOptionalOperand]
+        positions = np.array([frame.position for frame in frames])
+        origin = positions[0]
+        if len(frames) > 1:
+            steps = np.diff(positions, axis=0)
+            step = (positions[-1] - positions[0]) / (len(frames) - 1)
+            distance = np.linalg.norm(step)
+            regular = origin + step * np.arange(len(frames))[:, None]
+            off = np.linalg.norm(positions - regular, axis=1).max()
+            if np.abs(steps - step).max() > _UNEVEN * distance or off > _DRIFT * distance:
+                notes.append(
+                    f"{name} has slices at uneven distances (a slice may be missing); the affine "
+                    "matrix of the results holds their mean distance, which places slices up to "
+                    f"{off:.3g} mm off. The DICOM SEG has every slice in its place."
+                )
+        if not all(frame.is_oriented for frame in frames):
+            notes.append(f"{name} does not say how its images are turned; they are taken as axial.")
+    unplaced = len(frames) > 1 and any(frame.position is None for frame in frames)
+    missing = ["pixels"] * (first.spacing is None)
+    missing += ["slices"] * (unplaced and first.thickness is None)
+    if missing:
+        notes.append(
+            f"{name} does not say how far apart its {' and '.join(missing)} lie; they are taken as "
+            "1 mm apart, so lengths in the results mean nothing."
+        )
+    rows, columns = first.spacing or (1.0, 1.0)
+    affine = np.eye(4)
+    affine[:3, 0] = first.axes[0] * columns
+    affine[:3, 1] = first.axes[1] * rows
+    affine[:3, 2] = step
+    affine[:3, 3] = origin
+    return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, tuple(notes)
+
+
+def _first(sequence: Any) -> Any:
+    return sequence[0] if sequence else None
+
+
+def _vector(value: Any, length: int) -> np.ndarray | None:
+    if value is None:
+        return None
+    array = np.atleast_1d(np.asarray(value, np.float64))
+    return array if array.shape == (length,) and np.isfinite(array).all() else None
+
+
+def _axes(value: Any) -> np.ndarray | None:
+    """Return two orthogonal unit vectors, or None if ``value`` is none."""
+    array = _vector(value, 6)
+    if array is not None:
+        axes = array.reshape(2, 3)
+        lengths = np.linalg.norm(axes, axis=1)
+        if lengths.min() > 0.5 and abs(axes[0] @ axes[1]) < 0.1 * lengths.prod():
+            return axes / lengths[:, None]
+    return None
+
+
+def _length(value: Any) -> float | None:
+    """A distance; the sign of ``SpacingBetweenSlices`` only tells a direction."""
+    try:
+        return _positive(abs(float(value)))
+    except (TypeError, ValueError):
+        return None
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number > 0 else None

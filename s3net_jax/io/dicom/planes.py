@@ -1,0 +1,209 @@
+"""The slices of a volume as highdicom wants its source images: one single-frame image each.
+
+highdicom takes the frames of a multi-frame file in the order they are stored in, accepts one such
+file only, and wants its measures and directions to be shared by all frames. A volume has its slices
+in the order of their positions, drops those at places that others have, and may come from several
+files. So each slice is described to highdicom as an image of its own, with its own position, and
+the references are pointed to the true files and frames afterwards.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.errors import InputError
+from s3net_jax.io.dicom.geometry import functional
+from s3net_jax.io.volume import Plane, Volume
+
+__all__ = ["describe_frame", "planes_as_images", "refer_to_sources"]
+
+_CT = "1.2.840.10008.5.1.4.1.1.2"  # single-frame, with a frame of reference
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # single-frame, without
+_STAND_IN = "2.25."  # followed by the number of the slice, from 1
+_TURNED = 1e-3  # radians; 0.3 mm at the end of 300 mm, less than a pixel
+_GEOMETRY = (
+    *("PixelData", "FloatPixelData", "DoubleFloatPixelData", "NumberOfFrames"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "ImageOrientationSlide"),
+    *("ImageCenterPointCoordinatesSequence", "TotalPixelMatrixRows", "TotalPixelMatrixColumns"),
+    *("SpacingBetweenSlices", "PixelSpacing", "SliceThickness"),
+)
+
+
+def planes_as_images(volume: Volume, source: Any) -> list[Any]:
+    """Describe every slice of ``volume`` as a single-frame image.
+
+    Args:
+      volume: a DICOM series.
+      source: a data set with the patient and study of the series.
+
+    Raises:
+      InputError: the slices cannot be placed in the patient.
+    """
+    from pydicom import Dataset
+    from pydicom.uid import generate_uid
+
+    is_placed = _check_placed(volume)
+    # Anonymised files may lack it. The segments still refer to their images.
+    frame = source.get("FrameOfReferenceUID") or generate_uid()
+    axes, spacing = volume.planes[0].axes, volume.planes[0].spacing
+    distance = None if len(volume.planes) < 2 else _distance(volume)
+    images = []
+    for n, (plane, data) in enumerate(zip(volume.planes, volume.origin, strict=True)):
+        # Of the others highdicom reads nothing but identity and geometry.
+        image = _without_geometry(source) if n == 0 else Dataset()
+        image.Rows, image.Columns = volume.shape[1], volume.shape[0]
+        image.SOPClassUID = _CT if is_placed else _SECONDARY_CAPTURE
+        image.SOPInstanceUID = f"{_STAND_IN}{n + 1}"
+        image.StudyInstanceUID = source.StudyInstanceUID
+        image.SeriesInstanceUID = source.SeriesInstanceUID
+        if spacing is not None:
+            image.PixelSpacing = _decimals(spacing)
+            image.SliceThickness = _thickness(data, plane, distance)
+        if is_placed:
+            assert axes is not None
+            image.FrameOfReferenceUID = frame
+            image.ImagePositionPatient = _decimals(plane.position)
+            image.ImageOrientationPatient = _decimals(np.ravel(axes))
+        elif "FrameOfReferenceUID" in image:
+            del image.FrameOfReferenceUID
+        images.append(image)
+    return images
+
+
+def refer_to_sources(segmentation: Any, volume: Volume) -> None:
+    """Point the references of ``segmentation``, made from :func:`planes_as_images`, to the files
+    and frames that the slices come from."""
+    items = {  # each once: segments share those of a slice
+        id(item): item
+        for frame in segmentation.PerFrameFunctionalGroupsSequence
+        for derivation in frame.get("DerivationImageSequence") or []
+        for item in derivation.SourceImageSequence
+    }
+    for item in items.values():
+        n = int(item.ReferencedSOPInstanceUID[len(_STAND_IN) :]) - 1
+        data = volume.origin[n]
+        item.ReferencedSOPClassUID = data.SOPClassUID
+        item.ReferencedSOPInstanceUID = data.SOPInstanceUID
+        if "NumberOfFrames" in data:
+            item.ReferencedFrameNumber = volume.planes[n].index + 1
+    _list_sources(segmentation, volume)
+    if len(volume.planes) == 1:  # highdicom takes 1 mm for the distance between single slices
+        shared = segmentation.SharedFunctionalGroupsSequence[0]
+        for measures in shared.get("PixelMeasuresSequence") or []:
+            if "SpacingBetweenSlices" in measures:
+                del measures.SpacingBetweenSlices
+
+
+def describe_frame(segmentation: Any, volume: Volume) -> list[str]:
+    """Return a note if ``segmentation`` has a frame of reference that its source does not have."""
+    if "FrameOfReferenceUID" not in segmentation or volume.origin[0].get("FrameOfReferenceUID"):
+        return []
+    return [
+        f"{volume.name} does not say to which frame of reference it belongs; its DICOM SEG has one "
+        "of its own, so viewers must go by the images that it refers to."
+    ]
+
+
+def _list_sources(segmentation: Any, volume: Volume) -> None:
+    from pydicom import Dataset
+
+    whole: list[Any] = []
+    series: dict[str, list[Any]] = {}
+    for data in {id(data): data for data in volume.origin}.values():
+        item = Dataset()
+        item.ReferencedSOPClassUID = data.SOPClassUID
+        item.ReferencedSOPInstanceUID = data.SOPInstanceUID
+        whole.append(item)
+        series.setdefault(data.SeriesInstanceUID, []).append(item)
+    segmentation.SourceImageSequence = whole
+    references = []
+    for identifier, items in series.items():
+        reference = Dataset()
+        reference.SeriesInstanceUID = identifier
+        reference.ReferencedInstanceSequence = items
+        references.append(reference)
+    segmentation.ReferencedSeriesSequence = references
+
+
+def _check_placed(volume: Volume) -> bool:
+    """Return whether slices have places; False only of a single picture without one.
+
+    Raises:
+      InputError: some have none, or they don't lie side by side in one space.
+    """
+    planes = volume.planes
+    lacking = []
+    if any(plane.position is None for plane in planes):
+        lacking.append("where its images lie")
+    if any(plane.axes is None for plane in planes):
+        lacking.append("how they are turned")
+    if any(plane.spacing is None for plane in planes):
+        lacking.append("how large its pixels are")
+    if not lacking:
+        _check_parallel(volume)
+        return True
+    if len(planes) == 1 and planes[0].position is None:
+        return False  # a single picture is laid over its source, wherever that lies
+    raise InputError(
+        f"No DICOM SEG of {volume.name} is written, since it does not say "
+        f"{' and '.join(lacking)}: viewers could not place the segments."
+    )
+
+
+def _check_parallel(volume: Volume) -> None:
+    first = volume.planes[0].axes
+    frames = {str(data.get("FrameOfReferenceUID")) for data in volume.origin}
+    if len(frames) > 1:
+        raise InputError(
+            f"No DICOM SEG of {volume.name} is written, since its images belong to {len(frames)} "
+            "frames of reference: segment one at a time."
+        )
+    for plane in volume.planes:
+        # Of unit vectors this distance is the angle between them, if it is small.
+        if np.linalg.norm(plane.axes - first, axis=1).max() > _TURNED:  # pyright: ignore[reportOptionalOperand]
+            raise InputError(
+                f"No DICOM SEG of {volume.name} is written, since its images are turned against "
+                "one another: segment those of one direction at a time."
+            )
+
+
+def _distance(volume: Volume) -> float:
+    assert volume.affine is not None
+    return float(np.linalg.norm(volume.affine[:3, 2]))
+
+
+def _thickness(data: Any, plane: Plane, distance: float | None) -> str | None:
+    """The thickness that the file gives, or else the distance between slices."""
+    given = functional(data, plane.index, "PixelMeasuresSequence", "SliceThickness")
+    given = data.get("SliceThickness") if given is None else given
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = 0.0
+    if np.isfinite(value) and value > 0:
+        return _decimal(value)
+    return None if distance is None else _decimal(distance)
+
+
+def _without_geometry(source: Any) -> Any:
+    from pydicom import Dataset
+
+    head = Dataset()  # a copy of the data set would share its elements, which are changed below
+    for element in source:
+        if element.keyword not in _GEOMETRY:
+            head.add(copy.copy(element))
+    return head
+
+
+def _decimals(values: Any) -> list[str]:
+    return [_decimal(value) for value in values]
+
+
+def _decimal(value: float) -> str:
+    from pydicom.valuerep import format_number_as_ds
+
+    return format_number_as_ds(float(value))  # at most 16 characters, as the standard has it

@@ -1,0 +1,114 @@
+"""DICOM SEG, through highdicom: a segmentation that any DICOM viewer lays over its images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.errors import InputError
+from s3net_jax.io.dicom.clean import as_source
+from s3net_jax.io.dicom.planes import describe_frame, planes_as_images, refer_to_sources
+from s3net_jax.io.extras import need
+from s3net_jax.io.quiet import quiet
+from s3net_jax.io.volume import Volume
+from s3net_jax.io.write import replacing
+
+__all__ = ["write_seg"]
+
+_CLUSTERS = 32  # more are left out: they are crumbs
+_REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+
+def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> list[str]:
+    """The target, and every cluster, as binary segments on the images of ``volume``.
+
+    Segment 1 is the target; segment n + 2 is label n. Identifiers are random, as the standard
+    asks for.
+
+    Args:
+      path: ends in ``.dcm``.
+      mask: (X, Y, Z) bool.
+      labels: (X, Y, Z) integers.
+      volume: a DICOM series.
+
+    Returns:
+      Sentences a user should know: what of the series was not taken over.
+
+    Raises:
+      InputError: highdicom is not installed, or the series lacks what the standard requires.
+    """
+    hd = need("highdicom", "Writing DICOM SEG")
+    from pydicom.sr.codedict import codes
+
+    from s3net_jax import __version__
+
+    values = [v for v in np.unique(labels) if v >= 0][:_CLUSTERS]
+    planes = [mask, *(labels == value for value in values)]
+    names = ["Target", *(f"Cluster {value}" for value in values)]
+    pixels = np.stack([np.swapaxes(p, 0, 2) for p in planes], -1).astype(np.uint8)
+    kept = [n for n in range(len(names)) if n == 0 or pixels[..., n].any()]
+    descriptions = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=names[n],
+            segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
+            segmented_property_type=hd.sr.CodedConcept("111030", "DCM", "Image Region"),
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=_algorithm(hd, codes, __version__),
+        )
+        for number, n in enumerate(kept, 1)
+    ]
+    source, notes = _source(volume)
+    try:
+        with quiet():
+            result = hd.seg.Segmentation(
+                source_images=planes_as_images(volume, source),
+                pixel_array=pixels[..., kept],
+                segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+                segment_descriptions=descriptions,
+                series_instance_uid=hd.UID(),
+                series_number=900,
+                sop_instance_uid=hd.UID(),
+                instance_number=1,
+                manufacturer="s3net-jax",
+                manufacturer_model_name="s3net-jax",
+                software_versions=__version__,
+                device_serial_number="0",
+                content_label="S3NET",
+                series_description="s3net-jax: unsupervised segmentation",
+                omit_empty_frames=bool(pixels[..., kept].any()),
+            )
+            refer_to_sources(result, volume)
+    except InputError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
+    with replacing(path) as file, quiet():
+        result.save_as(file)
+    return [*notes, *describe_frame(result, volume)]
+
+
+def _algorithm(hd: Any, codes: Any, version: str) -> Any:
+    return hd.AlgorithmIdentificationSequence(
+        name="S3-Net", version=version, family=codes.DCM.ArtificialIntelligence
+    )
+
+
+def _source(volume: Volume) -> tuple[Any, list[str]]:
+    """Copy the first data set, which describes patient and study, with blanks for administrative
+    elements that are missing or out of form; and notes on the latter."""
+    for data in {id(data): data for data in volume.origin}.values():
+        missing = [tag for tag in _REQUIRED if not data.get(tag)]
+        if missing:
+            raise InputError(
+                f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
+            )
+    with quiet():
+        source, odd = as_source(volume.origin[0])
+    if not odd:
+        return source, []
+    note = f"{volume.name} has elements out of form, which are blank in its DICOM SEG: "
+    return source, [f"{note}{', '.join(odd)}."]

@@ -1,0 +1,294 @@
+"""What separates images at the same place: echo, b-value, phase, reconstruction, time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.io.dicom.geometry import Frame, functional
+
+__all__ = ["TRAITS", "Trait", "Value", "read_traits"]
+
+Value = float | str | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A property in which images at the same place may differ.
+
+    Attributes:
+      name: a noun for notes and names of results.
+      read: returns the value of a frame, or None if the file has none.
+      absolute, relative: numbers (and components of vectors) closer than either are equal.
+      unit: follows a number.
+      contrast: frames that differ in it never form one volume, at different places either.
+      ordered: frames at the same place may be counted in its order, as phases of a heartbeat.
+      counted: values are named by their number (direction 1, 2, ...).
+    """
+
+    name: str
+    read: Callable[[Frame], Any]
+    absolute: float = 0.0
+    relative: float = 0.0
+    unit: str = ""
+    contrast: bool = False
+    ordered: bool = False
+    counted: bool = False
+
+
+def read_traits(frames: list[Frame]) -> list[dict[str, Value]]:
+    """Read every property that a file gives of each of its frames, by its name.
+
+    ``slice`` is among them where the file numbers its slices but does not place them.
+    """
+    first = frames[0].data
+    if len(frames) > 1 and not any(tag in first for tag in _DIFFERENT):
+        shared = _read(frames[0])  # the frames of a film: only their numbers differ
+        return [{**shared, "pass": float(frame.number)} for frame in frames]
+    return [_read(frame) for frame in frames]
+
+
+def _read(frame: Frame) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for trait in (*TRAITS, _SLICE):
+        try:
+            value = _plain(trait.read(frame))
+        except Exception:  # elements are parsed when asked for; a broken one separates nothing
+            value = None
+        if value is not None:
+            found[trait.name] = value
+    return found
+
+
+def _plain(value: Any) -> Value | None:
+    """A finite float, a text, or a tuple of these; None for anything empty."""
+    if value is None or isinstance(value, (bytes, bytearray)):
+        return None
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, (int, float)) or hasattr(value, "__float__"):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    parts = tuple(_plain(item) for item in value)
+    parts = tuple("" if part is None else part for part in parts)
+    if not any(part != "" for part in parts):
+        return None
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _element(tag: str, *groups: str) -> Callable[[Frame], Any]:
+    """An element of the frame's functional groups, or of the data set."""
+
+    def read(frame: Frame) -> Any:
+        for group in groups:
+            found = functional(frame.data, frame.index, group, tag)
+            if found is not None:
+                return found
+        return frame.data.get(tag)
+
+    return read
+
+
+def _number(tag: str, *groups: str) -> Callable[[Frame], float | None]:
+    """:func:`_element` as a number, whatever its value representation; the first of several."""
+    element = _element(tag, *groups)
+
+    def read(frame: Frame) -> float | None:
+        value = element(frame)
+        if value is None or value == "":
+            return None
+        return float(value if isinstance(value, (str, int, float)) else np.ravel(value)[0])
+
+    return read
+
+
+def _vector_element(tag: str) -> Callable[[Frame], Any]:
+    """One entry a frame, as nuclear medicine numbers its frames (PS3.3 C.8.4.8)."""
+
+    def read(frame: Frame) -> Any:
+        values = frame.data.get(tag)
+        if values is None:
+            return None
+        values = np.atleast_1d(np.asarray(values))
+        return float(values[frame.index]) if len(values) > frame.index else None
+
+    return read
+
+
+def _b_value(frame: Frame) -> Any:
+    """Diffusion weighting in s/mm²: the standard's element, or the vendors' private ones."""
+    found = _number("DiffusionBValue", "MRDiffusionSequence")(frame)
+    if found is not None:
+        return found
+    for group, offset, creator in (
+        (0x0019, 0x0C, "SIEMENS MR HEADER"),
+        (0x2001, 0x03, "Philips Imaging DD 001"),
+        (0x0043, 0x39, "GEMS_PARM_01"),
+        (0x0065, 0x09, "Image Private Header"),
+    ):
+        value = _private(frame, group, offset, creator)
+        if value is not None:
+            number = float(np.ravel(value)[0])
+            # GE adds 10⁹ to b-values of sequences with several of them.
+            return number % 100_000 if number >= 1e8 else number
+    return None
+
+
+def _private(frame: Frame, group: int, offset: int, creator: str) -> Any:
+    try:
+        value = frame.data.get_private_item(group, offset, creator).value
+    except (KeyError, ValueError):
+        return None
+    if isinstance(value, bytes):  # implicit, and not in pydicom's dictionary
+        value = value.decode("ascii", "ignore").strip(" \0").split("\\")[0]
+    return value if value != "" else None
+
+
+def _direction(frame: Frame) -> Any:
+    sequence = "DiffusionGradientDirectionSequence"
+    item = functional(frame.data, frame.index, "MRDiffusionSequence", sequence)
+    if item:
+        return item[0].get("DiffusionGradientOrientation")
+    found = frame.data.get("DiffusionGradientOrientation")
+    return _private(frame, 0x0019, 0x0E, "SIEMENS MR HEADER") if found is None else found
+
+
+def _image_type(frame: Frame) -> Any:
+    """Image type, with the part of the complex signal where a vendor keeps that elsewhere."""
+    for group in ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence"):
+        found = functional(frame.data, frame.index, group, "FrameType")
+        if found is not None:
+            part = functional(frame.data, frame.index, group, "ComplexImageComponent")
+            return (*_texts(found), str(part or ""))
+    part = frame.data.get("ComplexImageComponent")
+    if part is None:
+        part = _private(frame, 0x0043, 0x2F, "GEMS_PARM_01")
+    texts = _texts(frame.data.get("ImageType"))
+    return (*texts, str(part)) if part is not None else texts
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is None or value == "":
+        return ()
+    return (value.strip(),) if isinstance(value, str) else tuple(str(v).strip() for v in value)
+
+
+def _in_plane(frame: Frame) -> Any:
+    """Position within the plane: stacks side by side, such as both knees, are different volumes."""
+    if frame.position is None:
+        return None
+    return tuple(float(frame.position @ axis) for axis in frame.axes)
+
+
+def _time(*tags: str) -> Callable[[Frame], float | None]:
+    """Seconds, of the first date-time or time that is given."""
+
+    def read(frame: Frame) -> float | None:
+        for tag in tags:
+            value = _element(tag, "FrameContentSequence")(frame)
+            text = str(value or "").replace(":", "").split("+")[0].split("-")[0].strip()
+            if text:
+                day = 86400.0 * int(text[:8]) if len(text.split(".")[0]) > 8 else 0.0
+                clock = text[8:] if day else text
+                hours, minutes = int(clock[:2] or 0), int(clock[2:4] or 0)
+                return day + 3600.0 * hours + 60.0 * minutes + float(clock[4:] or 0)
+        return None
+
+    return read
+
+
+def _dimension(place: int) -> Callable[[Frame], Any]:
+    def read(frame: Frame) -> Any:
+        index = functional(frame.data, frame.index, "FrameContentSequence", "DimensionIndexValues")
+        index = () if index is None else np.atleast_1d(np.asarray(index))
+        return float(index[place]) if len(index) > place else None
+
+    return read
+
+
+def _file(frame: Frame) -> Any:
+    return frame.data.get("SOPInstanceUID") if int(frame.data.get("NumberOfFrames") or 1) > 1 else 0
+
+
+_CARDIAC = "CardiacSynchronizationSequence"
+_TIMING = "MRTimingAndRelatedParametersSequence"
+
+# In the order in which they are tried: what the examination varied on purpose first, then what
+# distinguishes reconstructions, then time, last the mere order of the images.
+TRAITS = (
+    Trait("series", lambda frame: frame.data.get("SeriesInstanceUID"), counted=True),
+    Trait("stack", _element("StackID", "FrameContentSequence"), contrast=True),
+    # Half a millimetre: less is rounding, or a table that moved.
+    Trait("position", _in_plane, absolute=0.5, counted=True),
+    Trait("echo", _element("EchoNumbers"), contrast=True),
+    # Times and angles of a protocol differ by far more than these thousandths; what differs by
+    # less was rounded in another way.
+    Trait(
+        "echo time",
+        lambda frame: (
+            _number("EffectiveEchoTime", "MREchoSequence")(frame) or _number("EchoTime")(frame)
+        ),
+        *(1e-3, 1e-3),
+        unit=" ms",
+        contrast=True,
+    ),
+    # The effective b-value wobbles by a percent with the gradient's direction.
+    Trait("b-value", _b_value, 1.0, 0.02, contrast=True),
+    Trait("direction", _direction, absolute=1e-2, counted=True),
+    Trait("sequence", _element("SequenceName")),
+    Trait(
+        "inversion time",
+        lambda frame: (
+            _number("InversionTimes", "MRModifierSequence")(frame)
+            or _number("InversionTime")(frame)
+        ),
+        *(1e-3, 1e-3),
+        unit=" ms",
+    ),
+    Trait("flip angle", _number("FlipAngle", _TIMING), 1e-3, 1e-3, unit="°"),
+    Trait("repetition time", _number("RepetitionTime", _TIMING), 1e-3, 1e-3, unit=" ms"),
+    Trait("image type", _image_type),
+    Trait("kernel", _element("ConvolutionKernel", "CTReconstructionSequence"), contrast=True),
+    Trait("thickness", lambda frame: frame.thickness, 1e-3, 1e-3, unit=" mm"),
+    Trait("tube voltage", _number("KVP", "CTXRayDetailsSequence"), 1e-3, 1e-3, unit=" kV"),
+    Trait("contrast agent", _element("ContrastBolusAgent")),
+    Trait("energy window", _vector_element("EnergyWindowVector"), contrast=True),
+    Trait("detector", _vector_element("DetectorVector"), contrast=True),
+    Trait("phase", _vector_element("PhaseVector"), contrast=True),
+    Trait("time slot", _vector_element("TimeSlotVector"), contrast=True),
+    Trait("time slice", _vector_element("TimeSliceVector"), contrast=True),
+    Trait("time", _number("TemporalPositionIndex", "FrameContentSequence"), ordered=True),
+    Trait("time point", _number("TemporalPositionIdentifier"), ordered=True),
+    Trait(
+        "cardiac phase",
+        _number("NominalPercentageOfCardiacPhase", _CARDIAC),
+        *(0.1, 0.0),
+        unit=" %",
+        ordered=True,
+    ),
+    Trait("trigger delay", _number("NominalCardiacTriggerDelayTime", _CARDIAC), ordered=True),
+    Trait("trigger time", _number("TriggerTime"), ordered=True),
+    Trait("acquisition", _number("AcquisitionNumber"), ordered=True),
+    Trait("frame acquisition", _number("FrameAcquisitionNumber", "FrameContentSequence")),
+    *(Trait(f"dimension {n + 1}", _dimension(n)) for n in range(6)),
+    Trait("file", _file, counted=True),
+    Trait("description", _element("SeriesDescription")),
+    Trait("comment", _element("ImageComments")),
+    Trait(
+        "acquisition time",
+        _time("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime"),
+        ordered=True,
+        counted=True,
+    ),
+    Trait("content time", _time("ContentTime"), ordered=True, counted=True),
+    Trait("pass", lambda frame: float(frame.number), ordered=True, counted=True),
+)
+
+_SLICE = Trait("slice", _vector_element("SliceVector"))
+
+# What gives each frame properties of its own.
+_DIFFERENT = ("PerFrameFunctionalGroupsSequence", "FrameIncrementPointer", "SliceVector")

@@ -1,0 +1,193 @@
+"""NIfTI volumes, through nibabel: any orientation, scaling, header kept on the way out."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s3net_jax.errors import InputError, broken
+from s3net_jax.io.affine import is_sheared
+from s3net_jax.io.extras import need
+from s3net_jax.io.nifti.header import geometry_fields, load_nifti, place_nifti
+from s3net_jax.io.nifti.voxels import (
+    check_header,
+    check_memory,
+    read_first_volume,
+    scale_voxels,
+)
+from s3net_jax.io.quiet import quiet
+from s3net_jax.io.read import check_file
+from s3net_jax.io.volume import Volume, check_size
+from s3net_jax.io.write import replacing
+
+__all__ = ["NIFTI_SUFFIXES", "is_nifti", "read_nifti", "write_nifti"]
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
+_MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether the name says NIfTI."""
+    return path.name.lower().endswith(NIFTI_SUFFIXES)
+
+
+def read_nifti(path: Path) -> Volume:
+    """The volume in a NIfTI-1 or -2 file, scaled as its header says.
+
+    NaN and infinity, as masked-out surroundings often hold, become the smallest finite value. A
+    fourth axis of length one is dropped; of several volumes the first is taken, and a note says
+    so. RGB voxels are colours. The affine is in millimetres whatever unit the file uses. Where
+    qform and sform differ, the sform counts, with a note.
+
+    Raises:
+      InputError: missing, broken, cut off, not NIfTI, too large, or without a finite value;
+        nibabel is not installed.
+    """
+    nib = need("nibabel", f"{path} is a NIfTI volume")
+    check_file(path)
+    name = str(path)
+    nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
+    try:
+        with quiet():
+            _check_suffix(path, name)
+            check_header(path)
+            image = load_nifti(path)
+            if image is None:
+                nib.load(path)  # which may say what is wrong
+                raise InputError(f"{name} is not a NIfTI file: convert it first.")
+            return _volume(image, path, name)
+    except InputError:
+        raise
+    except MemoryError:
+        raise InputError(f"{name} does not fit into memory: crop or resample it first.") from None
+    except Exception as error:  # whatever a broken header leads to
+        raise broken(name, error) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Original:
+    """What the results take over from a NIfTI file: its header as nibabel has it, the fields that
+    say where the voxels lie as they are stored, and the shape."""
+
+    header: Any
+    geometry: dict[str, np.ndarray]
+    shape: tuple[int, ...]
+
+
+def _check_suffix(path: Path, name: str) -> None:
+    """Readers go by the suffix, and find nothing in a file that is compressed unlike its name."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    is_packed = head[:2] == b"\x1f\x8b" and path.suffix.lower() != ".img"  # there, voxels
+    sizes = {int.from_bytes(head, "little"), int.from_bytes(head, "big")}  # of a header
+    if path.suffix.lower() == ".gz" and sizes & {348, 540}:
+        raise InputError(f"{name} is not compressed, unlike its name: rename it to {path.stem}.")
+    if path.suffix.lower() != ".gz" and is_packed:
+        raise InputError(f"{name} is compressed, unlike its name: rename it to {path.name}.gz.")
+
+
+def _volume(image: Any, path: Path, name: str) -> Volume:
+    shape = tuple(int(side) for side in image.shape)
+    check_size(name, shape)
+    stored = image.get_data_dtype()
+    needed = int(np.prod(shape, dtype=np.int64)) * stored.itemsize
+    _check_stored(image, path, name, needed)
+    if (stored.names or ("R", "G", "B"))[:3] != ("R", "G", "B") or stored.kind == "c":
+        raise InputError(f"{name} holds voxels of the type {stored}: grey values or RGB can be.")
+    check_memory(image, path, name)
+    voxels, notes = _voxels(image, shape, path, name)
+    affine, more = place_nifti(image, name)
+    origin = _Original(image.header.copy(), geometry_fields(image), shape)
+    return Volume(voxels, affine, name, path, "nifti", None, origin, (*notes, *more))
+
+
+def _voxels(
+    image: Any, shape: tuple[int, ...], path: Path, name: str
+) -> tuple[np.ndarray, list[str]]:
+    """(X, Y, Z) numbers or (X, Y, Z, 3) colours of the first volume, and notes."""
+    notes = []
+    count = int(np.prod(shape[3:], dtype=np.int64))
+    if count > 1:
+        notes.append(f"{name} holds {count} volumes; only the first is segmented.")
+    voxels = read_first_volume(image, path)
+    names = voxels.dtype.names
+    if names:
+        if "A" in names and (voxels["A"] != 255).any():
+            notes.append(f"{name} has an opacity; only its colours are segmented.")
+        return np.stack([voxels[c] for c in "RGB"], -1).astype(np.uint8), notes
+    voxels, more = scale_voxels(voxels, image, name)
+    return voxels, [*notes, *more]
+
+
+def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
+    """A header must not claim more than its file can hold."""
+    holder = image.file_map["image"]
+    file = Path(holder.filename or path)
+    size = file.stat().st_size
+    if needed > (size * _MAX_RATIO if file.suffix.lower() == ".gz" else size):
+        raise InputError(
+            f"{name} is broken or cut off (its header claims {needed:,} bytes of voxels, the file "
+            f"has {size:,}): copy or export the file again."
+        )
+
+
+def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
+    """Write labels, a mask or shares, on the grid of ``volume``.
+
+    Of a NIfTI input everything in the header stays (affine, both orientation codes, units) but
+    the type of the voxels, their scaling, and what they are said to mean (the intent).
+
+    Of other inputs, qform and sform both hold the affine. Where its axes are sheared, which a
+    qform cannot express, the file has no qform (its code is 0).
+
+    Args:
+      path: ends in ``.nii.gz``.
+      values: (X, Y, Z) uint8, uint16, int32 or float32.
+      volume: gives affine and header.
+    """
+    nib = need("nibabel", "Writing NIfTI")
+    if volume.form == "nifti":
+        image = _like(nib, values, volume.origin)
+    else:
+        assert volume.affine is not None
+        image = nib.Nifti1Image(values, volume.affine)
+        image.header.set_xyzt_units("mm")
+        image.set_qform(volume.affine, code="scanner")
+        image.set_sform(volume.affine, code="scanner")
+        if is_sheared(volume.affine, volume.shape):
+            image.header["qform_code"] = 0
+    content = _compressed(image.to_bytes())
+    with replacing(path) as file:
+        file.write(content)
+
+
+def _like(nib: Any, values: np.ndarray, original: _Original) -> Any:
+    """An image of ``values`` with the header of a NIfTI file."""
+    second = original.header.sizeof_hdr == nib.Nifti2Header.sizeof_hdr
+    kind = nib.Nifti2Image if second else nib.Nifti1Image
+    source = original.header
+    # A header of another class, as that of a pair, would lose its geometry in a conversion.
+    header = kind.header_class(source.binaryblock, source.endianness, check=False)
+    header["magic"] = kind.header_class.single_magic
+    header["vox_offset"] = 0  # set when it is written
+    header.extensions.extend(source.extensions)
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
+    if int(header["intent_code"]):
+        header.set_intent("none")
+    if len(original.shape) < 3:
+        values = values.reshape(original.shape)
+    image = kind(values, None, header)  # with an affine, nibabel would set a code
+    for name, value in original.geometry.items():
+        image.header[name] = value
+    return image
+
+
+def _compressed(content: bytes) -> bytes:
+    return gzip.compress(content, 6, mtime=0)  # the same result is the same bytes

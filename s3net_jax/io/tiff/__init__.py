@@ -1,0 +1,1 @@
+"""TIFF files, ImageJ and OME among them."""

@@ -1,0 +1,243 @@
+"""TIFF pages that PIL does not open or would change: deep, signed, in separate planes."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s3net_jax.io.quiet import quiet
+from s3net_jax.io.tiff.axes import Plane, select_planes
+from s3net_jax.io.tiff.limits import check_directories, check_page, read_page
+from s3net_jax.io.tiff.page import Page, compression_name, describe_page
+
+if TYPE_CHECKING:
+    import tifffile
+
+__all__ = [
+    "Contents",
+    "Page",
+    "describe",
+    "is_tiff",
+    "left_out",
+    "read_contents",
+    "read_planes",
+    "samples_of",
+    "white_is_zero",
+]
+
+_MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The pictures of a file that are segmented.
+
+    Attributes:
+      planes: where they are.
+      pages: what each is; None for one that PIL reads as well.
+      parts: pictures that follow each page.
+      notes: sentences on what the file holds besides.
+    """
+
+    planes: tuple[Plane, ...]
+    pages: tuple[Page | None, ...]
+    parts: int
+    notes: tuple[str, ...]
+
+
+def read_contents(path: Path) -> Contents | None:
+    """What a TIFF file holds; None of other files.
+
+    Raises:
+      InputError: a page whose numbers PIL would change, in a compression that is not read here.
+      Exception: whatever broken data leads to.
+    """
+    if not is_tiff(path):
+        return None
+    name = str(path)
+    check_directories(path)
+    with _opened(path) as file:
+        pages: dict[int, Any] = {}
+        for page in file.pages:
+            if page.offset in pages:
+                raise ValueError("its pages go round in a circle")
+            pages[page.offset] = page
+        _check_end(file)
+        stored = list(pages.values())
+        with _opened(path, alone=True) as other:  # reading series changes a file's pages
+            chosen = select_planes(other, stored, name)
+        # PIL has only the first of several pictures behind a page, and stops at a mask.
+        plain = chosen.parts == 1 and not any(page.photometric == 4 for page in stored)
+        read = {n: describe_page(stored[n], plain, name) for n in {p.page for p in chosen.planes}}
+    found = tuple(read[plane.page] for plane in chosen.planes)
+    return Contents(chosen.planes, found, chosen.parts, chosen.notes)
+
+
+def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.ndarray:
+    """Some planes of a file whose pages are not PIL's.
+
+    Returns:
+      (planes, H, W), or (planes, H, W, bands) of colours or with opacity, as stored, upright, in
+      the machine's byte order.
+    """
+    size, name = path.stat().st_size, str(path)
+    result, volumes = None, {}
+    with _opened(path) as file:
+        first = file.pages[contents.planes[numbers[0]].page]
+        _check_claim(first, size)
+        check_page(first, name, path, len(numbers))
+        for place, number in enumerate(numbers):
+            plane, page = contents.planes[number], contents.pages[number]
+            assert page is not None
+            stored: Any = file.pages[plane.page]
+            if stored.axes.startswith("Z"):
+                if plane.page not in volumes:
+                    volumes = {plane.page: _whole(stored, size, name)}
+                pixels = volumes[plane.page][plane.part]
+            elif contents.parts > 1:
+                pixels = _part(file, stored, plane, size)
+            else:
+                pixels = _whole(stored, size, name)
+            pixels = _finished(pixels, stored, page)
+            if result is None:
+                result = np.empty((len(numbers), *pixels.shape), pixels.dtype)
+            result[place] = pixels
+    assert result is not None
+    return result
+
+
+def left_out(samples: int, bands: int, name: str) -> list[str]:
+    """A note if only ``bands`` of the samples of each pixel are read."""
+    if samples <= bands:
+        return []
+    kept = "the first is" if bands == 1 else f"the first {bands} are"
+    return [f"{name} has {samples} channels; only {kept} segmented."]
+
+
+def samples_of(picture: Any) -> int:
+    """Numbers that the TIFF file of a PIL image has for each pixel; 0 of others."""
+    tags = getattr(picture, "tag_v2", None)
+    return 0 if tags is None else int(tags.get(277, 1))
+
+
+def white_is_zero(picture: Any) -> bool:
+    """Whether a deep grey TIFF that PIL opened stores white as 0: it turns only 8 bits round."""
+    tags = getattr(picture, "tag_v2", None)
+    deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+    return bool(deep and tags is not None and tags.get(262) == 0)
+
+
+def describe(path: Path) -> str | None:
+    """What the first page of a TIFF file holds, as far as its tags say; None of other files."""
+    try:
+        if not is_tiff(path):
+            return None
+        with _opened(path) as file:
+            page: Any = file.pages[0]
+            kind = {2: "signed ", 3: "floating point "}.get(page.sampleformat, "")
+            samples = page.samplesperpixel
+            channels = "1 channel" if samples == 1 else f"{samples} channels"
+            return (
+                f"{channels} of {page.bitspersample}-bit {kind}numbers, "
+                f"compression {compression_name(page.compression)}"
+            )
+    except Exception:
+        return None
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether a file begins as TIFF or BigTIFF does."""
+    with path.open("rb") as file:
+        return file.read(4) in _MAGIC
+
+
+class _Alone(io.BufferedReader):
+    """A file that has no place on the disk, as far as tifffile can tell."""
+
+    def fileno(self) -> int:
+        raise OSError("a stream")
+
+
+@contextmanager
+def _opened(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
+    """``alone``: as a stream, from which tifffile opens no other files, whatever the metadata (OME
+    names files anywhere on the disk) ask for."""
+    import tifffile
+
+    log = logging.getLogger("tifffile")  # is told of everything that it makes the best of
+    with quiet():
+        level = log.level
+        log.setLevel(logging.CRITICAL + 1)
+        try:
+            if not alone:
+                with tifffile.TiffFile(path) as file:
+                    yield file
+                return
+            with path.open("rb") as raw, tifffile.TiffFile(_Alone(raw), name=path.name) as file:
+                yield file
+        finally:
+            log.setLevel(level)
+
+
+def _check_end(file: tifffile.TiffFile) -> None:
+    """Raises ValueError if a further page should follow that the file does not have any more:
+    tifffile gives those before it."""
+    handle = file.filehandle
+    handle.seek(file.pages.next_page_offset or 0)
+    order = "little" if file.byteorder == "<" else "big"
+    if int.from_bytes(handle.read(file.tiff.offsetsize), order) >= handle.size:
+        raise ValueError("its pages end early")
+
+
+def _finished(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:
+    """(H, W), or (H, W, bands) of colours or with opacity."""
+    if stored.axes.endswith("SYX"):
+        pixels = np.moveaxis(pixels, 0, -1)
+    pixels = pixels.reshape(*page.shape, page.samples)[..., : page.bands]
+    pixels = _upright(pixels.astype(page.dtype.newbyteorder("="), copy=False), page.orientation)
+    if page.palette:
+        return (np.moveaxis(stored.colormap, 0, -1)[pixels[..., 0]] >> 8).astype(np.uint8)
+    return pixels[..., 0] if page.bands == 1 else pixels
+
+
+def _part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) -> np.ndarray:
+    """One of several pictures without compression that follow one another."""
+    start = min(stored.dataoffsets) + plane.part * stored.nbytes
+    if not stored.is_contiguous or start + stored.nbytes > size:
+        raise ValueError("its pixels end early")
+    file.filehandle.seek(start)
+    dtype = np.dtype(f"{file.byteorder}{stored.dtype.kind}{stored.dtype.itemsize}")
+    content = file.filehandle.read(stored.nbytes)
+    return np.frombuffer(content, dtype).reshape(stored.shape)
+
+
+def _check_claim(stored: Any, size: int) -> None:
+    """Raise ValueError for a page that claims more than a file of ``size`` bytes can hold."""
+    compressed = int(stored.compression) != 1
+    claimed = stored.nbytes * int(stored.bitspersample) // (8 * stored.dtype.itemsize)
+    if claimed > size * (_MAX_RATIO if compressed else 1):
+        raise ValueError(f"it claims {claimed:,} bytes of pixels, the file has {size:,}")
+
+
+def _whole(stored: Any, size: int, name: str) -> np.ndarray:
+    _check_claim(stored, size)
+    pieces = zip(stored.dataoffsets, stored.databytecounts, strict=True)
+    if any(offset + count > size for offset, count in pieces):
+        raise ValueError("its pixels end early")
+    return read_page(stored, name)
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels

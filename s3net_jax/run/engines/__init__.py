@@ -1,0 +1,1 @@
+"""Engines: who does the fits of a run."""

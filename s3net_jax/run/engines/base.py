@@ -1,0 +1,82 @@
+"""Who does the fits: this process, with all its devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from s3net_jax.config import Config
+from s3net_jax.jax_setup import platform
+from s3net_jax.run.batches import Chunk
+from s3net_jax.run.fitter import Fitter, Progress
+from s3net_jax.run.memory import useful_at_once
+from s3net_jax.run.outcome import Outcome
+
+__all__ = ["Call", "Engine", "LocalEngine"]
+
+Call = Callable[[Callable[[], list[Outcome]]], list[Outcome]]
+"""Runs a computation; a command line passes one that can be interrupted."""
+
+
+class Engine(Protocol):
+    """Fits chunks, in any order."""
+
+    def size(self) -> int:
+        """Fits that a chunk should have."""
+        ...
+
+    def run(
+        self, chunks: Iterable[Chunk], progress: Progress | None
+    ) -> Iterator[tuple[Chunk, list[Outcome]]]:
+        """Every chunk with its outcomes, as they come. ``chunks`` is read as work is needed."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """For ``run.json``."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
+        ...
+
+
+class LocalEngine:
+    """One chunk after another, each shared out over the local devices of its platform."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        batch: int | None = None,
+        call: Call = lambda compute: compute(),
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """``batch``: fits at once; None: as many as help, and fit the memory.
+
+        Raises:
+          ConfigError: JAX finds no device.
+        """
+        import jax
+
+        platform()  # the reason why there is no device
+        found = jax.local_devices()
+        self._devices = found if len(found) > 1 else None
+        self._batch = batch
+        self._call = call
+        self._fitter = Fitter(config, batch, self._devices, say)
+
+    def size(self) -> int:
+        return self._batch or useful_at_once(self._devices)
+
+    def run(
+        self, chunks: Iterable[Chunk], progress: Progress | None
+    ) -> Iterator[tuple[Chunk, list[Outcome]]]:
+        for chunk in chunks:
+            pieces = chunk.pieces
+            yield chunk, self._call(lambda pieces=pieces: self._fitter(pieces, progress))
+
+    def describe(self) -> dict[str, Any]:
+        return {"engine": "local", "batch": self._batch or "auto"}
+
+    def close(self) -> None:
+        pass

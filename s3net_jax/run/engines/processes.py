@@ -1,0 +1,258 @@
+"""Chunks on processes of this machine, one a core.
+
+A second core does more for a second fit than for the same one: what is not in parallel, and what
+waits for main memory, takes its share (``benchmarks.suites.many`` measures it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, LostWorkerError
+from s3net_jax.io import current_limits
+from s3net_jax.jax_setup import platform
+from s3net_jax.run.batches import Chunk
+from s3net_jax.run.engines.interpreter import interpreter_command
+from s3net_jax.run.engines.pool import ONE_CORE, Answer, handed_out
+from s3net_jax.run.engines.worker import READY
+from s3net_jax.run.fitter import Progress
+from s3net_jax.run.memory import processes_at_once
+from s3net_jax.run.outcome import Outcome, Piece
+
+__all__ = ["ProcessEngine"]
+
+
+class ProcessEngine:
+    """One process a core, as the memory holds; started when there is work for them."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        workers: int | None = None,
+        batch: int | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """``workers``: processes; None: one a core that this process may use, as many as fit into
+        the memory. ``batch``: fits at once in each of them; None: one.
+
+        Raises:
+          ConfigError: JAX computes on something else than the CPU, or there is no Python
+            interpreter to start.
+        """
+        if platform() != "cpu":
+            raise ConfigError(
+                "The engine processes is for processors; JAX computes on "
+                f"{platform()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
+            )
+        interpreter_command()  # the reason why there can't be workers, before anything is begun
+        self._config, self._limit, self._batch, self._say = config, workers, batch, say
+        self._pool: _Processes | None = None
+
+    def size(self) -> int:
+        return self._batch or 1
+
+    def run(
+        self, chunks: Iterable[Chunk], progress: Progress | None
+    ) -> Iterator[tuple[Chunk, list[Outcome]]]:
+        source = iter(chunks)
+        first = next(source, None)
+        if first is None:
+            return
+        if self._pool is None:
+            shape = first.jobs[0].image.shape
+            limit = self._limit or processes_at_once(self._config, shape, self.size())
+            orders = self._config, self._batch, _settings(), current_limits()
+            self._pool = _Processes(limit, orders)
+        yield from handed_out(itertools.chain([first], source), self._pool, self._say)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "engine": "processes",
+            "batch": self._batch or "auto",
+            "workers": len(self._pool.workers()) if self._pool else 0,
+        }
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+
+
+_NUMERIC = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_numpy_dtype_promotion",
+    "jax_threefry_partitionable",
+)
+"""Settings of JAX that results may depend on: a program may have made them after its start."""
+
+
+def _settings() -> dict[str, Any]:
+    import jax
+
+    values = ((name, getattr(jax.config, name, None)) for name in _NUMERIC)
+    return {name: value for name, value in values if value is not None}
+
+
+_SERVE = "from s3net_jax.run.engines.worker import serve; serve()"
+
+
+class _Arrival(NamedTuple):
+    """What a worker has answered; None: it has died."""
+
+    worker: _Process
+    answer: Any
+
+
+class _Process:
+    """One worker (:mod:`.worker`) with its pipes, and a thread that reads them."""
+
+    def __init__(self, arguments: tuple[Any, ...], arrived: queue.SimpleQueue[_Arrival]) -> None:
+        path = [entry for entry in sys.path if isinstance(entry, str)]
+        code = f"import sys; sys.path[:] = {path!a}; {_SERVE}"
+        with _signals_held():
+            self.process = subprocess.Popen(
+                [*interpreter_command(), "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **ONE_CORE},
+            )
+        self.ready = self.dead = False
+        self.answer: Any = None
+        self._arrived = arrived
+        try:
+            threading.Thread(target=self._listen, name="s3net-answers", daemon=True).start()
+        except RuntimeError:
+            self.end()
+            raise
+        self.send(arguments)
+
+    def send(self, content: Any) -> None:
+        """To a worker that died meanwhile nothing is sent: its answer tells."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            pickle.dump(content, self.process.stdin, pickle.HIGHEST_PROTOCOL)
+            self.process.stdin.flush()
+
+    def _listen(self) -> None:
+        pipe = self.process.stdout
+        assert pipe is not None
+        while True:
+            try:
+                answer = pickle.load(pipe)
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+                self.dead = True
+                self._arrived.put(_Arrival(self, None))
+                return
+            if answer == READY:
+                self.ready = True
+            else:
+                self._arrived.put(_Arrival(self, answer))
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """What starts here never sees Ctrl-C nor the end of the terminal, which go to the whole group
+    of processes: it ends with the one that hands out the work."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Processes:
+    """The pool of :func:`handed_out`. A worker is its own ticket: it does one thing at a time."""
+
+    def __init__(self, limit: int, arguments: tuple[Any, ...]) -> None:
+        self._limit, self._arguments = limit, arguments
+        self._arrived: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
+        self._workers: list[_Process] = []
+        self._started = False
+
+    def grow(self) -> list[_Process]:
+        if len(self._workers) >= self._limit:
+            return []
+        try:
+            self._workers.append(_Process(self._arguments, self._arrived))
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            if not self._workers:
+                reason = (getattr(error, "strerror", None) or str(error)).lower()
+                raise ConfigError(f"No worker process can be started: {reason}.") from None
+            self._limit = len(self._workers)  # the system gives no more
+            return []
+        return self._workers[-1:]
+
+    def workers(self) -> list[_Process]:
+        return self._workers
+
+    def send(self, worker: _Process, pieces: list[Piece]) -> _Process:
+        if worker.dead:  # since it was idle; it may have been noticed then, and passed over
+            self._arrived.put(_Arrival(worker, None))
+        worker.send(pieces)
+        return worker
+
+    def wait(self, tickets: list[_Process]) -> list[_Process]:
+        try:
+            worker, worker.answer = self._arrived.get(timeout=1.0)
+        except queue.Empty:
+            return []
+        return [worker] if worker in tickets else []
+
+    def receive(self, ticket: _Process) -> Answer:
+        answer, ticket.answer = ticket.answer, None
+        self._started |= ticket.ready
+        if answer is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ticket.process.wait(1.0)
+            how = _ending(ticket.process.returncode)
+            if not self._started and (ticket.process.returncode or 0) > 0:
+                raise ConfigError(f"Worker processes do not start here ({how}): drop --engine.")
+            raise LostWorkerError(how)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def drop(self, worker: _Process) -> None:
+        self._workers.remove(worker)
+        worker.end()
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+
+def _ending(code: int | None) -> str:
+    """How a process ended."""
+    if code is None:
+        return "it closed its pipe"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit status {code}"

@@ -1,0 +1,168 @@
+"""Chunks on a Ray cluster: an actor for each device, retries, workers that come and go."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, LostWorkerError
+from s3net_jax.io import Limits, current_limits, set_limits
+from s3net_jax.run.batches import Chunk
+from s3net_jax.run.engines.pool import ONE_CORE, Answer, Worker, handed_out
+from s3net_jax.run.fitter import Progress
+from s3net_jax.run.outcome import Outcome, Piece
+
+__all__ = ["RayEngine"]
+
+_GROW = 5.0  # seconds between two looks at whether the cluster has room for more workers
+_PATIENCE = 10.0  # seconds to reach a cluster's head
+_CHUNK = {"CPU": 2, "GPU": 32}  # fits of a chunk, unless --batch says otherwise
+
+
+class _Actor(Worker):
+    """Owns one device, or a CPU core."""
+
+    def __init__(
+        self, config: Config, batch: int | None, environment: dict[str, str], limits: Limits
+    ) -> None:
+        os.environ.update(environment)  # before JAX is imported
+        set_limits(limits)
+        super().__init__(config, batch)
+
+
+class RayEngine:
+    """A driver that hands chunks to actors, one for each GPU of the cluster, or for each CPU core
+    where there is none.
+
+    Actors are added while the cluster has room, so that machines may join a run; machines that
+    leave cost what was in flight on them (:func:`handed_out`).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        batch: int | None = None,
+        address: str | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Connects to ``address``, ``$RAY_ADDRESS``, or starts a cluster on this machine.
+
+        Raises:
+          ConfigError: Ray is not installed, or there is no cluster at the address.
+        """
+        try:
+            import ray
+        except ImportError:
+            raise ConfigError("The engine ray needs Ray: pip install 's3net-jax[ray]'.") from None
+        self._ray, self._config, self._batch, self._say = ray, config, batch, say
+        address = address or os.environ.get("RAY_ADDRESS") or None
+        if not os.environ.get("RAY_ADDRESS"):
+            os.environ.pop("RAY_ADDRESS", None)  # Ray takes an empty one for an address
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        _check_address(address)
+        before = signal.getsignal(signal.SIGTERM)  # Ray puts its own there, in the main thread
+        try:
+            options: dict[str, Any] = {} if address else {"include_dashboard": False}
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
+        except Exception as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise ConfigError(
+                f"There is no Ray cluster at {address or 'this machine'} ({first})."
+            ) from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
+        self._device = "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"
+        self._actor = ray.remote(_Actor)
+        self._actors: list[Any] = []
+        self._grown = -_GROW
+
+    def size(self) -> int:
+        return self._batch or _CHUNK[self._device]
+
+    def run(
+        self, chunks: Iterable[Chunk], progress: Progress | None
+    ) -> Iterator[tuple[Chunk, list[Outcome]]]:
+        return handed_out(chunks, self, self._say)
+
+    def grow(self) -> list[Any]:
+        """New actors for what the cluster has free, now and then."""
+        now = time.monotonic()
+        if now - self._grown < _GROW and self._actors:
+            return []
+        self._grown = now
+        free = int(self._ray.available_resources().get(self._device, 0))
+        new = []
+        for _ in range(free):
+            environment = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+            if self._device == "CPU":
+                environment |= ONE_CORE
+            for name in ("JAX_COMPILATION_CACHE_DIR", "S3NET_DEBUG"):
+                if name in os.environ:
+                    environment[name] = os.environ[name]
+            gpus = 1 if self._device == "GPU" else 0
+            actor = self._actor.options(num_cpus=1, num_gpus=gpus, max_restarts=0)
+            new.append(actor.remote(self._config, self._batch, environment, current_limits()))
+        self._actors += new
+        return new
+
+    def workers(self) -> list[Any]:
+        return self._actors
+
+    def send(self, worker: Any, pieces: list[Piece]) -> Any:
+        return worker.fit.remote(pieces)
+
+    def wait(self, tickets: list[Any]) -> list[Any]:
+        if not tickets:
+            time.sleep(0.2)
+            return []
+        return self._ray.wait(tickets, num_returns=1, timeout=1.0)[0]
+
+    def receive(self, ticket: Any) -> Answer:
+        try:
+            return self._ray.get(ticket)
+        except self._ray.exceptions.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, Exception) else error) from None
+        except self._ray.exceptions.RayError as error:
+            raise LostWorkerError(type(error).__name__) from None
+
+    def drop(self, worker: Any) -> None:
+        if worker in self._actors:
+            self._actors.remove(worker)
+            self._ray.kill(worker)
+        self._grown = -_GROW  # its place may be free again
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "engine": "ray",
+            "batch": self._batch or "auto",
+            "workers": len(self._actors),
+            "worker_device": self._device,
+        }
+
+    def close(self) -> None:
+        for worker in self._actors:
+            self._ray.kill(worker)
+        self._actors.clear()
+        self._ray.shutdown()
+
+
+def _check_address(address: str | None) -> None:
+    """Raises :class:`ConfigError` if nobody listens at ``HOST:PORT``: Ray would try for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdecimal():  # auto, local, a name of Ray's own
+        return
+    try:
+        socket.create_connection((host.removeprefix("ray://"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise ConfigError(f"There is no Ray cluster at {address} ({reason}).") from None

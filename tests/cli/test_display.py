@@ -1,0 +1,65 @@
+"""What is shown while a run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s3net_jax.cli.display import LiveDisplay, duration, summary_line
+from s3net_jax.presets import preset
+from s3net_jax.report import overlay
+from s3net_jax.run import LocalEngine, Summary, segment_inputs
+from tests.fakes import install_fit
+from tests.pictures import save_lesion
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (3599.7, "1 h 00 min"),
+        (7320, "2 h 02 min"),
+        (90061, "25 h 01 min"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_summary() -> None:
+    assert summary_line(Summary(Path("o"), done=2, seconds=3)) == "2 done in 3.0 s; results in o"
+    summary = Summary(Path("o"), 2, 1, 3, 9.0)
+    assert summary_line(summary) == "2 done, 1 kept, 3 failed in 9.0 s; results in o"
+
+
+def test_the_live_display_follows_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_fit(monkeypatch)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the captured stream for a terminal
+    monkeypatch.setenv("COLUMNS", "100")
+    save_lesion(tmp_path / "[red]a.png")
+    config = preset("fast").replace(input={"size": 32}, fit={"steps": 3})
+    display = LiveDisplay(config, 0)
+    try:
+        segment_inputs(
+            [tmp_path / "[red]a.png", tmp_path / "b.png"],
+            tmp_path / "out",
+            config,
+            engine=LocalEngine(config),
+            draw=overlay,
+            listener=display,
+        )
+        assert display.step is not None
+        display._progress.refresh()
+    finally:
+        display.close()
+    captured = capsys.readouterr()
+    assert "[1/2]" in captured.out and "3 steps" in captured.out
+    assert "step 3/3" in captured.err and "3 labels" in captured.err
+    assert "[red]a.png" in captured.out and "1 done, 0 running, 1 failed" in captured.err
+    assert "[2/2] FAILED" in captured.err

@@ -1,0 +1,225 @@
+"""``--engine processes``: the same results, whatever happens to the processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from s3net_jax.cli import main
+from s3net_jax.config import ConfigError
+from s3net_jax.presets import preset
+from s3net_jax.run import memory
+from s3net_jax.run.engines import processes
+from s3net_jax.run.engines.interpreter import interpreter_command
+from s3net_jax.run.engines.pool import LostWorkerError
+from s3net_jax.run.engines.processes import ProcessEngine
+from tests.run.commands import TINY, environment, save_pictures, start
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc"
+)
+
+
+def children(parent: int) -> list[int]:
+    """Process numbers of the workers of ``parent``: they alone run this code."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                of = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if of == parent and b"s3net_jax.run.engines.worker" in line:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def written(folder: Path) -> int:
+    log = folder / "out/results.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def labels(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "out").glob("*.labels.png")}
+
+
+# Half a second a picture: when the first results are there, each worker is in the middle of a fit.
+SLOW = ["--set", "fit.steps=400"]
+
+
+def begun(folder: Path, count: int, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """A run that has two workers and some results, and has not ended."""
+    save_pictures(folder / "in", count)
+    process = start(folder, "--engine", "processes", "--workers", "2", *arguments)
+    assert until(lambda: process.poll() is not None or written(folder) >= 2)
+    assert process.poll() is None, process.communicate()
+    found = children(process.pid)
+    assert len(found) == 2
+    return process, found
+
+
+def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
+    count = 10
+    save_pictures(tmp_path / "one/in", count)
+    one = start(tmp_path / "one", *SLOW)
+    out, err = one.communicate(timeout=300)
+    assert one.returncode == 0, out + err
+    process, workers = begun(tmp_path / "two", count, *SLOW)
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    assert labels(tmp_path / "two") == labels(tmp_path / "one")
+    assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
+    run = json.loads((tmp_path / "two/out/run.json").read_text())
+    assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, count, 0)
+    assert not any(map(alive, workers))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
+    process, workers = begun(tmp_path, 10, *SLOW)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0 and "Traceback" not in err
+    assert until(lambda: not any(map(alive, workers)), 30)
+    if number == signal.SIGTERM:
+        run = json.loads((tmp_path / "out/run.json").read_text())
+        assert (run["status"], run["done"]) == ("interrupted", written(tmp_path))
+
+
+def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "usable_cores", lambda: 64)
+    free = 64 << 30
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+    config = preset("paper")
+    several = memory.processes_at_once(config, (256, 256), 1)
+    # The peak of such a fit is in benchmarks/results: below 900 MiB.
+    assert 64 * 0.5 / 2 < several < 64 * 0.5 / 0.85
+    assert memory.processes_at_once(config, (256, 256), 4) < several
+    assert several < memory.processes_at_once(preset("fast"), (256, 256), 1) <= 64
+    free = 1 << 20
+    assert memory.processes_at_once(config, (256, 256), 1) == 1
+    free = float("inf")
+    assert memory.processes_at_once(config, (256, 256), 1) == 64
+
+
+def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "platform", lambda: "gpu")
+    with pytest.raises(ConfigError, match="for processors; JAX computes on gpu"):
+        ProcessEngine(preset("fast"))
+
+
+SCRIPT = f"""
+import sys, threading
+print("the script runs as", __name__)
+from s3net_jax.cli import main
+words = ["segment", "in", "--out", "out", *{TINY!r}, "--engine", "processes", "--workers", "1"]
+codes = []
+thread = threading.Thread(target=lambda: codes.append(main(words)))
+thread.start(), thread.join()
+sys.exit(codes[0])
+"""
+
+
+@pytest.mark.parametrize("place", ["standard input", "script without a guard"])
+def test_workers_need_nothing_of_the_caller(tmp_path: Path, place: str) -> None:
+    """Of its main module they run nothing; it may not even be there. In a thread, too."""
+    save_pictures(tmp_path / "in", 1)
+    (tmp_path / "queue.py").write_text("1 / 0")  # nor of the working folder
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/script.py").write_text(SCRIPT)
+    stdin = place == "standard input"
+    found = subprocess.run(
+        [sys.executable, *(["-P", "-"] if stdin else ["scripts/script.py"])],
+        input=SCRIPT if stdin else "",
+        cwd=tmp_path,
+        env=environment(S3NET_CACHE="off"),
+        capture_output=True,
+        text=True,
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.count("the script runs") == 1 and "1 done in" in found.stdout
+
+
+def test_the_interpreter_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert interpreter_command()[0] == sys.executable
+    monkeypatch.setattr("multiprocessing.spawn._python_exe", b"/usr/bin/blender")
+    assert "python" in Path(interpreter_command()[0]).name, "a program that embeds Python"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match="none is found here"):
+        interpreter_command()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(ConfigError, match="a frozen program has none: drop --engine"):
+        interpreter_command()
+
+
+def test_workers_that_do_not_start_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save_pictures(tmp_path / "in", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S3NET_CACHE", "off")
+    monkeypatch.setattr(processes, "_SERVE", "sys.exit(3)")
+    assert main(["segment", "in", "--out", "out", "--engine", "processes"]) == 2
+    words = "s3net: Worker processes do not start here (exit status 3): drop --engine.\n"
+    assert capfd.readouterr().err == words
+
+
+def test_a_worker_that_died_while_it_was_idle_is_noticed() -> None:
+    pool = processes._Processes(1, (preset("fast"), None, {}))
+    (worker,) = pool.grow()
+    worker.process.kill()
+    assert until(lambda: worker.dead, 30)
+    assert pool.wait([]) == []  # nobody waits for it
+    ticket = pool.send(worker, [])
+    assert pool.wait([ticket]) == [ticket]
+    with pytest.raises(LostWorkerError, match="SIGKILL"):
+        pool.receive(ticket)
+    pool.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workers", "2"], "--workers is for --engine processes."),
+        (["--engine", "processes", "--workers", "none"], "--workers 'none' is not a whole number"),
+        (["--engine", "process"], "There is no engine 'process'. Did you mean processes?"),
+        (["--engine", "processes", "--ray-address", "a:1"], "--ray-address is for --engine ray."),
+    ],
+)
+def test_mistakes_get_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    save_pictures(tmp_path / "in", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S3NET_CACHE", "off")
+    assert main(["segment", "in", "--out", "out", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"s3net: {words}")

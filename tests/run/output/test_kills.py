@@ -1,0 +1,125 @@
+"""Runs that are killed at any moment and begun again end as if nothing had happened.
+
+``S3NET_TEST_KILLS=50 pytest tests/run/test_kills.py`` kills as often as that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+from s3net_jax.run.output.history import read_history
+from tests.run.commands import save_pictures, start
+
+KILLS = int(os.environ.get("S3NET_TEST_KILLS", "1"))
+IMAGES = 60 if KILLS >= 20 else 12
+
+
+def finish(folder: Path, *arguments: str, cache: Path) -> dict[str, bytes]:
+    """Runs to the end; the results' files."""
+    process = start(folder, *arguments, JAX_COMPILATION_CACHE_DIR=str(cache))
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, out + err
+    assert "Traceback" not in err
+    return {
+        path.name: path.read_bytes()
+        for path in (folder / "out").iterdir()
+        if path.name.endswith((".png", ".history.json"))
+    }
+
+
+def finished(folder: Path) -> int:
+    log = folder / "out/results.jsonl"
+    return len(log.read_bytes().splitlines()) if log.exists() else 0
+
+
+@pytest.mark.parametrize("batch", ["1", "3"])
+def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
+    moments = random.Random(int(batch))
+    cache = tmp_path / "cache"
+    for name in ("whole", "killed"):
+        save_pictures(tmp_path / name / "in", IMAGES)
+    expected = finish(tmp_path / "whole", "--batch", batch, cache=cache)
+    folder = tmp_path / "killed"
+    progress = 0
+    for n in range(KILLS):
+        process = start(folder, "--batch", batch, JAX_COMPILATION_CACHE_DIR=str(cache))
+        # Some die while Python starts, most while results are written.
+        target = finished(folder) + moments.randrange(max(1, 2 * IMAGES // (KILLS + 1)))
+        deadline = time.monotonic() + moments.uniform(0.2, 12)
+        while process.poll() is None and time.monotonic() < deadline:
+            if finished(folder) > target:
+                time.sleep(moments.uniform(0, 0.1))
+                break
+            time.sleep(0.002)
+        process.kill()  # nothing if it has ended by itself
+        process.communicate()
+        progress += process.returncode == -signal.SIGKILL
+        check_whole(folder, f"after kill {n + 1}")
+    assert progress >= (KILLS + 1) // 2, "most kills must hit a run that is alive"
+    found = finish(folder, "--batch", batch, cache=cache)
+    assert found.keys() == expected.keys() and len(found) == 4 * IMAGES
+    for name, content in expected.items():
+        assert found[name] == content, name
+    left = {p.name for p in (folder / "out").iterdir()} - set(found)
+    assert left == {"results.jsonl", "run.json"}, "nothing half-written stays"
+
+
+def check_whole(folder: Path, when: str) -> None:
+    """Whatever has its final name is complete."""
+    for path in (folder / "out").glob("[!.]*.png") if (folder / "out").exists() else ():
+        with PilImage.open(path) as picture:
+            assert np.asarray(picture).size, f"{path.name} {when}"
+    for path in (folder / "out").glob("[!.]*.history.json"):
+        assert read_history(path), f"{path.name} {when}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip(f"started by a shell that has its background jobs ignore {number.name}")
+    save_pictures(tmp_path / "in", 30)
+    process = start(tmp_path, "--batch", "3", "--set", "fit.steps=300")
+    while process.poll() is None and finished(tmp_path) < 3:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else 143)
+    assert err.splitlines()[-1] == "s3net: Interrupted; what was finished is kept."
+    assert all(line.lstrip().startswith("note: ") for line in err.splitlines()[:-1])
+    assert json.loads((tmp_path / "out/run.json").read_text())["status"] == "interrupted"
+    lines = [json.loads(line) for line in (tmp_path / "out/results.jsonl").read_text().splitlines()]
+    for line in lines:
+        assert all((tmp_path / "out" / name).exists() for name in line["outputs"].values())
+
+
+def test_a_full_disk_costs_what_did_not_fit(tmp_path: Path) -> None:
+    """A file system of a few pictures' size; later there is room again."""
+    save_pictures(tmp_path / "in", 8)
+    (tmp_path / "out").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path / "out")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no rights to mount a small file system")
+    try:
+        process = start(tmp_path)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 2 and "no space left" in err and "Traceback" not in err
+        check_whole(tmp_path, "on a full disk")
+        done = finished(tmp_path)
+        grow = ["mount", "-o", "remount,size=20m", str(tmp_path / "out")]
+        subprocess.run(grow, check=True, capture_output=True)
+        process = start(tmp_path)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert finished(tmp_path) >= 8 > done >= 1
+    finally:
+        subprocess.run(["umount", str(tmp_path / "out")], capture_output=True)

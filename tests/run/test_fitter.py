@@ -1,0 +1,188 @@
+"""Batches survive what happens to some of their pieces."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from s3net_jax.config import ConfigError
+from s3net_jax.io import from_array
+from s3net_jax.presets import preset
+from s3net_jax.run.batches import Job, chunks
+from s3net_jax.run.fitter import Fitter
+from s3net_jax.run.memory import free_bytes, most_at_once
+from s3net_jax.run.outcome import Failed, Fitted, Piece
+from s3net_kernels import UnsupportedError
+from tests.fakes import brightness_fit, install_fit, one_by_one
+
+CONFIG = preset("fast").replace(input={"size": 32}, fit={"steps": 3})
+
+
+def image(seed: int = 0, shape=(20, 24)):
+    return from_array(np.random.default_rng(seed).integers(0, 255, shape, np.uint8))
+
+
+def pieces(count: int) -> list[Piece]:
+    return [Piece(image(n), n) for n in range(count)]
+
+
+def batches(monkeypatch: pytest.MonkeyPatch, act: Any) -> list[int]:
+    """Installs a fit_batch that calls ``act(count, images)`` first; returns the sizes it saw."""
+    sizes: list[int] = []
+    install_fit(monkeypatch)
+    together = one_by_one(brightness_fit)
+
+    def fit_batch(keys: Any, images: Any, config: Any, **more: Any) -> Any:
+        sizes.append(len(keys))
+        act(len(keys), images)
+        return together(keys, images, config, **more)
+
+    monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit_batch", fit_batch)
+    return sizes
+
+
+def test_out_of_memory_halves_and_says_so(monkeypatch) -> None:
+    def act(count: int, images: Any) -> None:
+        if count > 2:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes")
+
+    sizes = batches(monkeypatch, act)
+    said: list[str] = []
+    fitter = Fitter(CONFIG, limit=7, say=said.append)
+    outcomes = fitter(pieces(9))
+    assert all(isinstance(o, Fitted) for o in outcomes) and len(outcomes) == 9
+    assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert said[0].startswith("7 fits at once do not fit into memory: going on with 3")
+    sizes.clear()
+    fitter(pieces(2))
+    assert max(sizes) == 1, "what was learned is kept"
+
+
+def test_one_alone_that_does_not_fit_fails_alone(monkeypatch) -> None:
+    batches(monkeypatch, lambda count, images: (_ for _ in ()).throw(MemoryError()))
+    outcomes = Fitter(CONFIG, limit=2)(pieces(2))
+    assert all(isinstance(o, Failed) and "ran out of memory" in o.reason for o in outcomes)
+
+
+def test_a_poisonous_piece_fails_alone(monkeypatch) -> None:
+    poison = np.asarray(image(2).pixels.mean() / 255)
+
+    def act(count: int, images: Any) -> None:
+        if any(abs(float(i.mean()) - poison) < 1e-3 for i in images):
+            raise ValueError("poison")
+
+    sizes = batches(monkeypatch, act)
+    outcomes = Fitter(CONFIG, limit=4)(pieces(4))
+    assert [isinstance(o, Fitted) for o in outcomes] == [True, True, False, True]
+    assert isinstance(outcomes[2], Failed) and "ValueError: poison" in outcomes[2].reason
+    assert sizes == [4, 1, 1, 1, 1]
+
+
+def test_what_no_piece_could_do_is_an_error(monkeypatch) -> None:
+    def act(count: int, images: Any) -> None:
+        raise UnsupportedError("no such thing")
+
+    batches(monkeypatch, act)
+    with pytest.raises(ConfigError, match=r"no such thing \(model.implementation=auto\)"):
+        Fitter(CONFIG, limit=2)(pieces(2))
+
+
+def test_the_same_as_the_api_gives() -> None:
+    import s3net_jax as s3
+
+    config = CONFIG.replace(model={"channels": 6})
+    outcomes = Fitter(config)([Piece(image(), 0), Piece(image(), 5), Piece(image(1), 0)])
+    (first, second), (third, _) = s3.segment_batch(
+        [image().pixels, image(1).pixels], config=config, seeds=[0, 5]
+    )
+    for outcome, expected in zip(outcomes, (first, second, third), strict=True):
+        assert isinstance(outcome, Fitted)
+        np.testing.assert_array_equal(outcome.labels, expected.labels)
+        np.testing.assert_array_equal(outcome.history["loss"], expected.history["loss"])
+
+
+def test_memory_decides_how_many(monkeypatch) -> None:
+    import s3net_jax.run.memory as capacity
+
+    install_fit(monkeypatch)
+    monkeypatch.setattr(
+        sys.modules["s3net_jax.fitting"], "batch_bytes", lambda c, s, count: count * 100
+    )
+    monkeypatch.setattr(capacity, "useful_at_once", lambda devices: 4)
+    found = []
+    for free in (1e9, 650, 300, 10):
+        monkeypatch.setattr(capacity, "free_bytes", lambda device, free=free: free)
+        found.append(most_at_once(CONFIG, (32, 32), 4, None))
+    assert found == [4, 2, 1, 1]
+
+
+def test_memory_is_measured_on_the_program() -> None:
+    from s3net_jax.fitting import batch_bytes
+
+    small = batch_bytes(CONFIG, (32, 32), 1)
+    assert 3.5 * small < batch_bytes(CONFIG, (32, 32), 4) < 4.5 * small
+    assert small > 32 * 32 * CONFIG.model.channels * 4 * 3
+    assert free_bytes(jax.local_devices()[0]) > 1e6
+
+
+def job(n: int, shape=(20, 24)) -> Job:
+    return Job(n, 0, 0, image(n, shape))
+
+
+def test_chunks_are_of_one_shape_and_begin_early() -> None:
+    keep = CONFIG.replace(input={"aspect": "keep"})
+    taken: list[int] = []
+
+    def jobs():
+        for n in range(6):
+            taken.append(n)
+            yield job(n, (20, 40) if n % 2 else (40, 20))
+
+    stream = chunks(jobs(), keep, 2)
+    first = next(stream)
+    assert [j.task for j in first.jobs] == [0, 2] and taken == [0, 1, 2]
+    assert [[j.task for j in c.jobs] for c in stream] == [[1, 3], [4], [5]]
+
+
+def test_few_images_wait() -> None:
+    keep = CONFIG.replace(input={"aspect": "keep", "size": 512})
+    shapes = [(512, 32 * n) for n in range(1, 17)] + [(32 * n, 512) for n in range(1, 16)]
+    waiting = 0
+    worst = 0
+
+    def jobs():
+        nonlocal waiting, worst
+        for n, shape in enumerate(shapes):
+            waiting += 1
+            worst = max(worst, waiting)
+            yield job(n, shape)
+
+    for chunk in chunks(jobs(), keep, 4):
+        waiting -= len(chunk.jobs)
+    assert waiting == 0 and worst <= 17
+
+
+def test_a_loss_that_is_never_finite_is_not_the_learning_rate(monkeypatch) -> None:
+    """The first loss precedes the first update: a gentler fit would end in the same way."""
+    sizes = batches(monkeypatch, lambda *_: None)
+    together = sys.modules["s3net_jax.fitting"].fit_batch
+
+    def infinite(*args: Any, **more: Any) -> Any:
+        fits = together(*args, **more)
+        history = _times_nan(fits.history)
+        return dataclasses.replace(fits, logits=fits.logits * np.nan, history=history)
+
+    monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit_batch", infinite)
+    (outcome,) = Fitter(CONFIG)(pieces(1))
+    assert isinstance(outcome, Failed) and outcome.diverged and len(sizes) == 1
+    assert "before the first update" in outcome.reason
+    assert "learning_rate" not in outcome.reason and "loss weights" in outcome.reason
+
+
+def _times_nan(history: Any) -> Any:
+    return {name: np.asarray(values, np.float64) * np.nan for name, values in history.items()}
