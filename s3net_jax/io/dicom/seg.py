@@ -14,6 +14,7 @@ from s3net_jax.io.extras import need
 from s3net_jax.io.quiet import quiet
 from s3net_jax.io.volume import Volume
 from s3net_jax.io.write import replacing
+from s3net_jax.provenance import package_version
 
 __all__ = ["write_seg"]
 
@@ -42,8 +43,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     hd = need("highdicom", "Writing DICOM SEG")
     from pydicom.sr.codedict import codes
 
-    from s3net_jax import __version__
-
+    version = package_version()
     values = [v for v in np.unique(labels) if v >= 0][:_CLUSTERS]
     planes = [mask, *(labels == value for value in values)]
     names = ["Target", *(f"Cluster {value}" for value in values)]
@@ -56,7 +56,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
             segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
             segmented_property_type=hd.sr.CodedConcept("111030", "DCM", "Image Region"),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=_algorithm(hd, codes, __version__),
+            algorithm_identification=_algorithm(hd, codes, version),
         )
         for number, n in enumerate(kept, 1)
     ]
@@ -74,7 +74,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
                 instance_number=1,
                 manufacturer="s3net-jax",
                 manufacturer_model_name="s3net-jax",
-                software_versions=__version__,
+                software_versions=version,
                 device_serial_number="0",
                 content_label="S3NET",
                 series_description="s3net-jax: unsupervised segmentation",

@@ -1,0 +1,101 @@
+"""The structure that CONTRIBUTING.md describes: imports run downwards, without circles."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAX_LINES = 400
+
+# From the top of the house to its ground. A room may import what stands below it, and no room of
+# its own floor. ``__init__`` is the public face, which only users and the command import.
+FLOORS = [
+    {"__main__"},
+    {"cli"},
+    {"__init__"},
+    {"api", "experiments"},
+    {"evaluate"},
+    {"baselines", "run"},
+    {"fitting", "report", "masks", "schema"},
+    {"io"},
+    {"nn", "ops", "presets", "provenance"},
+    {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
+    {"errors", "interruptions", "parallel", "text"},
+]
+
+
+def find_modules(package: str, parent: Path) -> dict[str, Path]:
+    """Dotted name → file of every module of a package."""
+    found = {}
+    for path in sorted((parent / package).rglob("*.py")):
+        parts = path.relative_to(parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def find_imports(path: Path, modules: dict[str, Path]) -> Iterator[str]:
+    """Modules of the package that a file imports, within functions too.
+
+    What only type checkers import (``if TYPE_CHECKING``) is left out.
+    """
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module in modules:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in modules else node.module
+
+
+def get_room(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def test_every_import_runs_downwards() -> None:
+    modules = find_modules("s3net_jax", ROOT)
+    height = {room: -n for n, floor in enumerate(FLOORS) for room in floor}
+    assert {get_room(module) for module in modules} == set(height)
+    upwards = [
+        f"{module} imports {imported}"
+        for module, path in modules.items()
+        for imported in find_imports(path, modules)
+        if get_room(module) != get_room(imported)
+        and height[get_room(module)] <= height[get_room(imported)]
+    ]
+    assert not upwards
+
+
+@pytest.mark.parametrize(
+    ("package", "parent"), [("s3net_jax", ROOT), ("s3net_kernels", ROOT / "kernels")]
+)
+def test_no_files_import_each_other(package: str, parent: Path) -> None:
+    modules = find_modules(package, parent)
+    graph = {
+        module: {name for name in find_imports(path, modules) if name != module}
+        for module, path in modules.items()
+        if path.name != "__init__.py"  # it hands names on, and comes after what it hands on
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_no_file_is_long() -> None:
+    folders = ("s3net_jax", "kernels/s3net_kernels", "benchmarks")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in files
+        if (n := len(p.read_bytes().splitlines())) > MAX_LINES
+    }
+    assert not long
