@@ -6,7 +6,7 @@ from s3net_jax.report.assets import SCRIPT
 from s3net_jax.report.closeup import Closeup, closeup
 from s3net_jax.report.curves import Curve, chart, history_charts
 from s3net_jax.report.distributions import distributions
-from s3net_jax.report.document import document, links, section, tiles
+from s3net_jax.report.document import document, link_files, links, section, tiles
 from s3net_jax.report.film import film_strips
 from s3net_jax.report.gallery import Picture, gallery, outlined, switches
 from s3net_jax.report.markup import Markup, element, join
@@ -29,6 +29,7 @@ __all__ = [
     "history_charts",
     "interval",
     "join",
+    "link_files",
     "links",
     "outlined",
     "overlay",

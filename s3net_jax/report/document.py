@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from s3net_jax.report.assets import STYLE
 from s3net_jax.report.markup import Markup, element, join
 
-__all__ = ["document", "links", "section", "tiles"]
+__all__ = ["TABLE_FILES", "document", "link_files", "links", "section", "tiles"]
+
+TABLE_FILES = {
+    "table.csv": "every figure, for spreadsheets",
+    "table.md": "the tables as text",
+    "summary.json": "the tables, configuration and versions, for programs",
+}
+"""What an experiment writes beside its page."""
 
 
 def document(title: str, parts: Iterable[str], *, script: str = "") -> str:
@@ -60,6 +67,19 @@ def links(names: Mapping[str, str]) -> Markup:
         *(element("a", text, href=f"#{anchor}") for anchor, text in names.items()),
         aria_label="Parts of this page",
     )
+
+
+def link_files(files: Mapping[str, str]) -> Markup:
+    """Links to files beside the page.
+
+    Args:
+      files: file name → what the file holds, as a phrase.
+    """
+    items = [
+        element("li", element("a", name, href=name), f": {content}.")
+        for name, content in files.items()
+    ]
+    return section("Files", element("ul", *items))
 
 
 def tiles(figures: dict[str, tuple[str, str]]) -> Markup:

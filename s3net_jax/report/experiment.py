@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from s3net_jax.report.distributions import distributions
-from s3net_jax.report.document import document, section
+from s3net_jax.report.document import TABLE_FILES, document, link_files, section
 from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.tables import interval, pairs, table
 
@@ -46,6 +46,7 @@ def experiment_page(
     parts += [
         section("Configurations", _configurations(summary["methods"])),
         section("Versions", element("div", pairs(summary["versions"]), class_="boxes")),
+        link_files(TABLE_FILES),
     ]
     return document(summary["title"], parts)
 

@@ -8,7 +8,7 @@ from typing import Any
 from s3net_jax.report.assets import SCRIPT
 from s3net_jax.report.closeup import Closeup, closeup
 from s3net_jax.report.distributions import distributions
-from s3net_jax.report.document import document, links, section, tiles
+from s3net_jax.report.document import document, link_files, links, section, tiles
 from s3net_jax.report.gallery import Picture, gallery, switches
 from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.tables import interval, pairs, table
@@ -21,6 +21,11 @@ _METRICS = {
     "xor": "XOR ↓",
     "hd95": "HD95 (pixels) ↓",
     "boundary_f": "boundary F ↑",
+}
+
+_FILES = {
+    "metrics.csv": "every score, a row for each method, image and protocol",
+    "summary.json": "the tables of this page, configuration and versions, for programs",
 }
 
 _HEADS = {
@@ -77,6 +82,7 @@ def page(
             element("div", _configuration(summary), class_="boxes"),
             anchor="configuration",
         ),
+        link_files(_FILES),
     ]
     return document(title, parts, script=SCRIPT)
 

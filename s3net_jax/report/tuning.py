@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.report.curves import Curve, chart
-from s3net_jax.report.document import document, section, tiles
+from s3net_jax.report.document import TABLE_FILES, document, link_files, section, tiles
 from s3net_jax.report.markup import Markup, element
 from s3net_jax.report.tables import interval, pairs, table
 
@@ -70,6 +70,7 @@ def tuning_page(summary: Mapping[str, Any], warning: str) -> str:
                 class_="boxes",
             ),
         ),
+        link_files(TABLE_FILES),
     ]
     return document(summary["title"], parts)
 

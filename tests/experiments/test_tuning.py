@@ -27,6 +27,7 @@ from s3net_jax.experiments.tuning.summary import summarise_tuning
 from s3net_jax.fitting import fit
 from s3net_jax.io import InputError
 from s3net_jax.presets import PRESETS, preset
+from s3net_jax.report.document import TABLE_FILES
 from tests.experiments.files import TUNING, save_data, write
 
 
@@ -107,7 +108,9 @@ def test_a_search(capsys) -> None:
     assert {float(row["oracle"]) for row in wild if row["steps"] == "3"} == {0}, "diverged"
     assert set(summary["effects"]) == {"weight_spatial", "learning_rate"}
     page = Path("out/report.html").read_text()
-    assert best["options"] in page and not re.search(r'(src|href)="', page)
+    assert best["options"] in page
+    assert set(re.findall(r'(?:src|href)="([^"]*)', page)) == set(TABLE_FILES)
+    assert all((Path("out") / name).is_file() for name in TABLE_FILES)
     assert "The best: `" in Path("out/table.md").read_text()
     assert run("--batch", "4", "--json") == 0
     event = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -50,7 +50,9 @@ def read_page(page: str) -> Reader:
         assert tag not in ("link", "iframe", "object", "base"), f"<{tag}> fetches"
         for name in ("src", "href", "srcset", "poster", "data"):
             value = attributes.get(name) or "data:"
-            assert value.startswith(("data:", "#")), f"<{tag} {name}={value[:60]}> fetches"
+            is_beside = tag == "a" and "/" not in value and ":" not in value
+            local = is_beside or value.startswith(("data:", "#"))
+            assert local, f"<{tag} {name}={value[:60]}> fetches"
     for word in ("url(", "@import", "fetch(", "XMLHttpRequest", "import("):
         assert word not in page, f"{word} fetches"
     ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
