@@ -1,25 +1,28 @@
-"""Descriptions of calls, shared by tests, tuning and benchmarks.
+"""Descriptions of calls, shared by tests and benchmarks.
 
-Each operator's ``arg_specs.py`` holds ``SPECS``, small and awkward shapes for the tests, and
-``BENCHMARKS``, the shapes of the network.
+Each operator's ``arg_specs.py`` holds ``SPECS``, small and awkward shapes for the tests,
+``BENCHMARKS``, the shapes of the network, and ``spec``, which describes a call of other shapes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from s3net_kernels.operands import OPERANDS
+
 __all__ = ["Arg", "ArgSpec"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Arg:
-    """One array of a call."""
+    """One array of a call: its shape, and how its values are drawn."""
 
     shape: tuple[int, ...]
     draw: str = "normal"
@@ -34,7 +37,7 @@ class Arg:
     """(H, W) of the image that ``coords`` point into."""
 
     def make(self, random: np.random.Generator) -> np.ndarray:
-        """float64 values."""
+        """Draw float64 values."""
         if self.draw == "mask":
             return random.uniform(0, 1, self.shape)
         if self.draw in ("offset", "near"):
@@ -68,32 +71,44 @@ class ArgSpec:
     dtype: str = "float32"
     """Of x; all other arrays are float32, or float64 with it."""
     parameters: tuple[int, ...] = ()
-    """Which of the arguments are parameters, that images may share."""
+    """Positions of the arguments that are parameters, which images may share."""
 
     def __str__(self) -> str:
         return self.name
 
-    def _dtypes(self, dtype: Any) -> tuple[jnp.dtype, jnp.dtype]:
+    def _choose_dtypes(self, dtype: Any) -> tuple[jnp.dtype, jnp.dtype]:
         first = jnp.dtype(dtype or self.dtype)
         return first, jnp.dtype("float64" if first == jnp.float64 else "float32")
 
     def make(self, seed: int = 0, dtype: Any = None) -> tuple[Any, ...]:
-        """NumPy arguments of the call; ``dtype`` replaces the spec's own for x."""
+        """Draw NumPy arguments of the call.
+
+        Args:
+          seed: seed of the values.
+          dtype: dtype of x in place of the spec's own; with float64, that of all arrays.
+        """
         random = np.random.default_rng([seed, *self.name.encode()])
-        first, rest = self._dtypes(dtype)
+        first, rest = self._choose_dtypes(dtype)
         x, *others = jax.tree.map(lambda arg: arg.make(random), self.args)
         return (x.astype(first), *jax.tree.map(lambda a: a.astype(rest), others))
 
-    def abstract(self, dtype: Any = None) -> tuple[Any, ...]:
-        """Shapes and dtypes of the call, for lowering."""
-        first, rest = self._dtypes(dtype)
+    def make_shapes(self, dtype: Any = None) -> tuple[Any, ...]:
+        """Return shapes and dtypes of the arguments, for lowering and ``explain``."""
+        first, rest = self._choose_dtypes(dtype)
         x, *others = self.args
         shaped = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, rest), others)
         return (jax.ShapeDtypeStruct(x.shape, first), *shaped)
 
+    def bind(self, args: Sequence[Any]) -> Any:
+        """Put ``args``, as of :meth:`make` or :meth:`make_shapes`, into the operator's operands.
+
+        That is what an implementation takes; the public function's checks are left out.
+        """
+        return OPERANDS[self.operator](*args, **self.options)
+
     @property
     def gradient_terms(self) -> tuple[int, ...]:
-        """How many terms the gradient by each array sums, in the order of the leaves."""
+        """Number of terms that the gradient by each array sums, in the order of the leaves."""
         return tuple(max(arg.reduced, self.reduced) for arg in jax.tree.leaves(self.args))
 
     @property

@@ -1,4 +1,4 @@
-"""How far two results may lie apart: one table by dtype, scaled with the size of the sum."""
+"""How far two results may differ: one table by dtype, scaled with the size of the sum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EPSILON = {"float64": 1e-15, "float32": 4e-7, "float16": 1e-3, "bfloat16": 8e-3}
 
 
 def tolerance(dtype, reduced: int = 1) -> float:
-    """Largest allowed error relative to the largest value, for sums of ``reduced`` terms.
+    """Return the largest error allowed for sums of ``reduced`` terms, relative to the largest.
 
     Rounding errors add up like a random walk: with the square root of their number.
     """
@@ -22,7 +22,7 @@ def tolerance(dtype, reduced: int = 1) -> float:
 
 
 def relative_error(actual, expected) -> float:
-    """max |actual − expected| / max |expected| in float64; absolute where expected is all zero."""
+    """Compute max |actual − expected| / max |expected| in float64; absolute where all is zero."""
     a, e = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     if a.shape != e.shape:
         raise AssertionError(f"shapes differ: {a.shape} and {e.shape}")

@@ -13,20 +13,22 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, split, store
-from s3net_kernels._tuning import Blocks, Problem, choose
+from s3net_kernels._pallas.backend import launch
+from s3net_kernels._pallas.device import ceil_div, round_to_power
+from s3net_kernels._pallas.memory import load, split, store
+from s3net_kernels._pallas.tuning import Blocks, Problem, choose
 
 __all__ = ["candidates", "gather_sum", "heuristic"]
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes where none are measured."""
-    return {"pixels": 8, "channels": min(power_of_two(problem.channels), 64), "num_warps": 2}
+    return {"pixels": 8, "channels": min(round_to_power(problem.channels), 64), "num_warps": 2}
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes worth measuring."""
-    channels = min(power_of_two(problem.channels), 64)
+    channels = min(round_to_power(problem.channels), 64)
     return [
         {"pixels": pixels, "channels": channels, "num_warps": warps}
         for pixels in (1, 2, 4, 8, 16, 32)

@@ -20,7 +20,7 @@ _SEMANTIC = "sem"
 _RELAXED_CODE = 1
 
 
-def _relaxed() -> Any:
+def _make_relaxed() -> Any:
     """The primitive; an error of any kind where JAX's private parts are not as expected."""
     from jax._src.pallas.triton import lowering, primitives
     from jax._src.state import primitives as state
@@ -52,15 +52,15 @@ def _relaxed() -> Any:
     return add
 
 
-def _pallas(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
+def _add_acquired(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
     from jax.experimental.pallas import triton as plt
 
     plt.atomic_add(ref, index, value, mask=mask)
 
 
 try:
-    atomic_add = _relaxed()
+    atomic_add = _make_relaxed()
     RELAXED = True
 except Exception:  # whatever a future JAX changes
-    atomic_add = _pallas
+    atomic_add = _add_acquired
     RELAXED = False

@@ -11,9 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._pallas import store
+from s3net_kernels._pallas.memory import store
 
-__all__ = ["put_together", "store_part"]
+__all__ = ["combine_parts", "store_part"]
 
 
 def store_part(
@@ -39,7 +39,7 @@ def store_part(
         store(out, (*place, n, lanes[0]), value, lanes[1])
 
 
-def put_together(partial: Array, rows: int, span: int) -> tuple[Array, Array]:
+def combine_parts(partial: Array, rows: int, span: int) -> tuple[Array, Array]:
     """Mean and biased variance, (N, C) float32.
 
     Args:

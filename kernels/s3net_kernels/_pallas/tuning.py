@@ -5,7 +5,7 @@ A call takes the entry of its own problem, else that of the nearest one in numbe
 images, a factor of eight away at most, with everything else equal, else the kernel's heuristic.
 What the device's own table lacks, those of other devices of its compute capability give.
 Tables are read from the folder named by ``S3NET_KERNELS_TUNED`` (default: the user's cache folder),
-where ``python -m s3net_kernels.tune`` writes them, then from those shipped beside this file.
+where ``python -m s3net_kernels.tune`` writes them, then from those shipped with the package.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from typing import Any
 import jax
 
 from s3net_kernels._config import settings
-from s3net_kernels._pallas import power_of_two, shared_memory
+from s3net_kernels._pallas.device import round_to_power, shared_memory
 
 __all__ = [
     "FOLDER",
     "Blocks",
     "Problem",
     "choose",
-    "compute_capability",
-    "device_name",
-    "forget",
-    "in_use",
-    "measured",
-    "table_path",
-    "user_folder",
+    "clear_tables",
+    "find_capability",
+    "find_device",
+    "find_user_folder",
+    "list_measured",
+    "locate_table",
+    "look_up",
 ]
 
 Blocks = Mapping[str, int]
 """Sizes by name; ``num_warps`` and ``num_stages`` concern the launch, the others the kernel."""
 
-FOLDER = Path(__file__).parent / "tuned"
+FOLDER = Path(__file__).parents[1] / "tuned"
 _FAR = 3
 """Logarithm of the factor that a problem may be smaller or larger than the one measured."""
 
@@ -69,7 +69,7 @@ class Problem:
     @property
     def family(self) -> str:
         """Everything but the number of pixels and images; channels up to a power of two."""
-        channels, features = power_of_two(self.channels), power_of_two(self.features)
+        channels, features = round_to_power(self.channels), round_to_power(self.features)
         size = f"k{self.size[0]}x{self.size[1]} d{self.dilation}"
         return f"{self.kernel} {size} c{channels} f{features} {self.dtype}"
 
@@ -86,28 +86,28 @@ class Problem:
         return f"{self.family} p{1 << pixels} n{1 << images}"
 
 
-def device_name() -> str | None:
-    """The kind of the first GPU, or None where there is none."""
+def find_device() -> str | None:
+    """Find the kind of the first GPU; None where there is none."""
     try:
         return jax.devices("gpu")[0].device_kind
     except RuntimeError:
         return None
 
 
-def compute_capability() -> str | None:
-    """Of the first GPU, as ``"9.0"``, or None where there is none."""
+def find_capability() -> str | None:
+    """Find the compute capability of the first GPU, as ``"9.0"``; None where there is none."""
     try:
         return getattr(jax.devices("gpu")[0], "compute_capability", None)
     except RuntimeError:
         return None
 
 
-def table_path(device: str, folder: Path = FOLDER) -> Path:
-    """Where the table of a kind of device lies."""
+def locate_table(device: str, folder: Path = FOLDER) -> Path:
+    """Return the path of the table of a kind of device."""
     return folder / f"{re.sub(r'[^a-z0-9]+', '_', device.lower()).strip('_')}.json"
 
 
-def user_folder() -> Path:
+def find_user_folder() -> Path:
     """Return the folder of the tables measured on this machine.
 
     That is ``$S3NET_KERNELS_TUNED``, or ``s3net-jax/tuned`` in the user's cache folder.
@@ -120,30 +120,30 @@ def user_folder() -> Path:
 
 
 @functools.cache
-def _table(device: str) -> dict[str, dict[str, int]]:
-    """Block sizes by key; empty without a readable table."""
-    folders = [user_folder(), FOLDER]
-    capability = compute_capability()
+def _read_tables(device: str) -> dict[str, dict[str, int]]:
+    """Read the block sizes by key; empty without a readable table."""
+    folders = [find_user_folder(), FOLDER]
+    capability = find_capability()
     found: dict[str, dict[str, int]] = {}
     for path in (p for folder in folders for p in sorted(folder.glob("*.json"))):
         table = _read(path)
         if capability is not None and table.get("compute_capability") == capability:
-            found = _blocks(table) | found
-    own = next((p for p in (table_path(device, f) for f in folders) if p.is_file()), None)
-    return found if own is None else found | _blocks(_read(own))
+            found = _take_blocks(table) | found
+    own = next((p for p in (locate_table(device, f) for f in folders) if p.is_file()), None)
+    return found if own is None else found | _take_blocks(_read(own))
 
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _blocks(table: dict[str, Any]) -> dict[str, dict[str, int]]:
+def _take_blocks(table: dict[str, Any]) -> dict[str, dict[str, int]]:
     return {key: entry["blocks"] for key, entry in table["entries"].items()}
 
 
-def forget() -> None:
+def clear_tables() -> None:
     """Read the tables again at the next call. Compiled programs keep their block sizes."""
-    _table.cache_clear()
+    _read_tables.cache_clear()
 
 
 def choose(
@@ -151,13 +151,13 @@ def choose(
     heuristic: Callable[[Problem], dict[str, int]],
     shared: Callable[[Problem, Blocks], int] | None = None,
 ) -> dict[str, int]:
-    """Block sizes for ``problem``: measured ones where there are any, else the heuristic's.
+    """Choose block sizes for ``problem``: measured ones where there are any, else the heuristic's.
 
-    ``shared`` tells the bytes of shared memory that some need: those measured on a problem of
-    other channels may not fit.
+    ``shared`` computes the bytes of shared memory that block sizes need: those measured on a
+    problem of other channels may not fit.
     """
     default = heuristic(problem)
-    found = in_use(problem)
+    found = look_up(problem)
     if found is None or not set(default) <= set(found):
         return default
     if shared is not None and shared(problem, found) > shared_memory():
@@ -165,21 +165,21 @@ def choose(
     return {name: int(found[name]) for name in default}
 
 
-def in_use(problem: Problem) -> Blocks | None:
-    """What the tables have for ``problem`` on this device, or None."""
-    device = device_name() if settings().tuned else None
-    return nearest(problem, _table(device)) if device else None
+def look_up(problem: Problem) -> Blocks | None:
+    """Look up what the tables have for ``problem`` on this device, or None."""
+    device = find_device() if settings().tuned else None
+    return find_nearest(problem, _read_tables(device)) if device else None
 
 
-def measured(problem: Problem) -> list[Blocks]:
-    """What the tables have for problems like ``problem`` of whatever sizes, on this device."""
-    device = device_name()
-    table = _table(device) if device else {}
+def list_measured(problem: Problem) -> list[Blocks]:
+    """List what the tables have for problems like ``problem`` of any size, on this device."""
+    device = find_device()
+    table = _read_tables(device) if device else {}
     return [blocks for key, blocks in table.items() if key.startswith(f"{problem.family} p")]
 
 
-def nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:
-    """The entry of the problem's family nearest in pixels and images, or None if none is near."""
+def find_nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:
+    """Find the entry of the family nearest in pixels and images, or None if none is near."""
     best, distance = None, math.inf
     for key, blocks in table.items():
         match = re.fullmatch(r"(.*) p(\d+) n(\d+)", key)

@@ -10,17 +10,23 @@ import jax.numpy as jnp
 from jax import Array
 from jax.custom_batching import custom_vmap
 
-__all__ = ["fold_images"]
+__all__ = ["add_group_axis", "fold_images"]
+
+
+def add_group_axis(parameter: Array | None) -> Array | None:
+    """Make a parameter of all images, or None, one of a single group for :func:`fold_images`."""
+    return None if parameter is None else parameter[None]
 
 
 def fold_images(
-    function: Callable[..., Any], groups: int, images: tuple[bool, ...], *args: Array
+    function: Callable[..., Any], groups: int, images: tuple[bool, ...], *args: Array | None
 ) -> Any:
     """``function(groups, *args)``, whose ``vmap`` is one call on more images and groups.
 
     Every array has a leading axis: of images, or of groups of images that share parameters,
     where image n of N belongs to group n // (N / groups). Parameters for all images have
-    a single group; all arrays of parameters have the same number of groups.
+    a single group; all arrays of parameters have the same number of groups. An array or a result
+    may be None.
 
     Args:
       function: takes the number of groups in its results, then the arrays. Every result has a
@@ -32,15 +38,18 @@ def fold_images(
     mapped = custom_vmap(lambda *arrays: function(groups, *arrays))
 
     @mapped.def_vmap
-    def rule(size: int, batched: list[bool], *arrays: Array):
+    def rule(size: int, batched: list[bool], *arrays: Array | None):
         # A kernel finds the group of an image once for all parameters: if one has several, all do.
         several = any(
-            not of_images and (has_axis or array.shape[0] > 1)
-            for array, has_axis, of_images in zip(arrays, batched, images, strict=True)
+            array is not None and not has_images and (has_axis or array.shape[0] > 1)
+            for array, has_axis, has_images in zip(arrays, batched, images, strict=True)
         )
         folded = []
-        for array, has_axis, of_images in zip(arrays, batched, images, strict=True):
-            if not has_axis and (of_images or several):
+        for array, has_axis, has_images in zip(arrays, batched, images, strict=True):
+            if array is None:
+                folded.append(None)
+                continue
+            if not has_axis and (has_images or several):
                 array, has_axis = jnp.broadcast_to(array, (size, *array.shape)), True
             if has_axis:
                 array = array.reshape(size * array.shape[1], *array.shape[2:])

@@ -9,9 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.harness.machine import on_gpu
+from s3net_kernels._platform import find_platform
 
-__all__ = ["Timing", "in_a_row", "interleave", "ratio", "reason", "summarise", "take_turns"]
+__all__ = [
+    "Timing",
+    "describe_error",
+    "interleave",
+    "make_timer",
+    "ratio",
+    "summarise",
+    "take_turns",
+]
 
 Timing = dict[str, float]
 
@@ -31,7 +39,7 @@ def interleave(
     limit_s: float = math.inf,
     left_out: dict[str, str] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of ``repeats`` calls of every candidate, taken in turns.
+    """Time ``repeats`` calls of every candidate, in turns; returns their seconds.
 
     In turns, because a machine's speed drifts: neighbours in time are compared, not blocks.
     A candidate must return only when its work is done (synchronise inside).
@@ -40,17 +48,17 @@ def interleave(
       candidates: name to a function without arguments.
       repeats: timed calls of each.
       warm: untimed calls of each before (compilation, caches).
-      limit_s: a candidate whose repeats have taken so long leaves the turns, after three.
-      left_out: gets the name of a candidate that fails, and why, and the others go on; without
+      limit_s: seconds after which, and three repeats, a candidate leaves the turns.
+      left_out: gets the name of a candidate that fails, and why, and the others continue; without
         it the error is raised.
     """
 
-    def timed(call: Callable[[], object]) -> float:
+    def measure(call: Callable[[], object]) -> float:
         start = time.perf_counter()
         call()
         return time.perf_counter() - start
 
-    turns = {name: (lambda call=call: timed(call)) for name, call in candidates.items()}
+    turns = {name: (lambda call=call: measure(call)) for name, call in candidates.items()}
     return take_turns(turns, repeats=repeats, warm=warm, limit_s=limit_s, left_out=left_out)
 
 
@@ -62,7 +70,7 @@ def take_turns(
     limit_s: float = math.inf,
     left_out: dict[str, str] | None = None,
 ) -> dict[str, list[float]]:
-    """As :func:`interleave`, of candidates that say themselves how many seconds a call took."""
+    """Take turns as :func:`interleave`, of candidates that return the seconds a call took."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
 
     def take(name: str) -> float | None:
@@ -71,7 +79,7 @@ def take_turns(
         except Exception as error:
             if left_out is None:
                 raise
-            left_out[name] = reason(error)
+            left_out[name] = describe_error(error)
             del seconds[name]
             return None
 
@@ -88,21 +96,21 @@ def take_turns(
     return seconds
 
 
-def reason(error: Exception) -> str:
-    """A line that says why a candidate failed."""
+def describe_error(error: Exception) -> str:
+    """Describe in one line why a candidate failed."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]
 
 
-def in_a_row(launch: Callable[[], Any], wait: Callable[[Any], object]) -> Callable[[], float]:
-    """A function that says how many seconds a call took, for :func:`take_turns`.
+def make_timer(launch: Callable[[], Any], wait: Callable[[Any], object]) -> Callable[[], float]:
+    """Make a function that calls something and returns the seconds it took, for :func:`take_turns`.
 
     On a GPU it launches short ones several times before it waits: as in a step, launching one
     costs no time while another runs.
 
     Args:
       launch: starts the work, and returns what there is to wait for.
-      wait: for what ``launch`` returned last.
+      wait: waits for what ``launch`` returned last.
     """
 
     def take(count: int) -> float:
@@ -114,7 +122,7 @@ def in_a_row(launch: Callable[[], Any], wait: Callable[[Any], object]) -> Callab
 
     @functools.cache
     def count() -> int:
-        if not on_gpu():
+        if find_platform() != "gpu":
             return 1
         take(1)
         return max(1, min(_IN_A_ROW, int(_SHORT / take(1))))
@@ -123,7 +131,7 @@ def in_a_row(launch: Callable[[], Any], wait: Callable[[Any], object]) -> Callab
 
 
 def summarise(seconds: list[float]) -> Timing:
-    """Median, quartiles, minimum and number of the timings."""
+    """Summarise timings: median, quartiles, minimum and number."""
     if len(seconds) == 1:
         low = high = seconds[0]
     else:
@@ -138,7 +146,7 @@ def summarise(seconds: list[float]) -> Timing:
 
 
 def ratio(slow: list[float], fast: list[float]) -> Timing:
-    """How many times faster ``fast`` is: quotients of neighbours in time, median and quartiles.
+    """Compute how many times faster ``fast`` is: median and quartiles of the quotients in time.
 
     Where one was called more often, its last calls have no neighbours.
     """
