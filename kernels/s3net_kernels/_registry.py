@@ -158,19 +158,19 @@ def register_implementation(
 
     >>> import jax.numpy as jnp
     >>> import s3net_kernels as sk
-    >>> def multiply(operands):
-    ...     return operands.x @ operands.w
-    >>> def supports(operands):
-    ...     simple = operands.b is None and operands.residual is None
-    ...     return None if simple and not operands.activation else "it only multiplies"
-    >>> sk.register_implementation("linear", "mine", multiply, supports=supports)
-    >>> sk.linear(jnp.ones((2, 3)), jnp.ones((3, 1)), implementation="mine").tolist()
+    >>> def multiply(o):
+    ...     return o.x @ o.w
+    >>> def supports(o):
+    ...     plain = o.b is None and o.residual is None and not (o.activation or o.through)
+    ...     return None if plain else "it only multiplies"
+    >>> sk.register_implementation("linear", "matmul", multiply, supports=supports)
+    >>> sk.linear(jnp.ones((2, 3)), jnp.ones((3, 1)), implementation="matmul").tolist()
     [[3.0], [3.0]]
-    >>> sk.unregister_implementation("linear", "mine")
+    >>> sk.unregister_implementation("linear", "matmul")
     """
     check_operator(operator)
     if not isinstance(name, str) or not name:
-        raise ValueError(f"The name of an implementation of {operator} must be a string: {name!r}.")
+        raise ValueError(f"name must be a string that is not empty, got {name!r}.")
     if name in list_names(operator):
         advice = "" if name in IMPLEMENTATIONS else ", or unregister the other first"
         raise ValueError(

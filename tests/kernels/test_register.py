@@ -101,8 +101,8 @@ def test_under_jit_grad_and_vmap(register):
     [
         (("conv3d", "lax"), {}, "no operator 'conv3d'.*did you mean 'conv2d'"),
         (("conv2d", "xla"), {}, "already has an implementation 'xla'"),
-        (("conv2d", ""), {}, "must be a string: ''"),
-        (("conv2d", None), {}, "must be a string: None"),
+        (("conv2d", ""), {}, "must be a string that is not empty, got ''"),
+        (("conv2d", None), {}, "must be a string that is not empty, got None"),
         (("conv2d", "lax"), {"platforms": ("gpus",)}, "got 'gpus' .did you mean 'gpu'"),
         (("conv2d", "lax"), {"platforms": "gpu"}, "must be a tuple"),
     ],
