@@ -12,7 +12,6 @@ import numpy as np
 from jax import Array
 
 from benchmarks.harness.machine import on_gpu
-from benchmarks.harness.timing import Timing, in_a_row, summarise, take_turns
 from s3net_kernels import (
     affine_warp,
     batch_norm,
@@ -23,6 +22,7 @@ from s3net_kernels import (
     linear,
     softmax_losses,
 )
+from s3net_kernels.testing import Timing, make_timer, summarise, take_turns
 
 __all__ = ["part_timings"]
 
@@ -48,7 +48,7 @@ def _forward_and_backward(function: Callable[..., Array], arguments: tuple) -> C
     shape = jax.eval_shape(function, *arguments).shape
     weight = jnp.asarray(np.random.default_rng(9).standard_normal(shape, np.float32))
     compiled = jax.jit(jax.value_and_grad(scalar)).lower(arguments, weight).compile()
-    return in_a_row(lambda: compiled(arguments, weight), jax.block_until_ready)
+    return make_timer(lambda: compiled(arguments, weight), jax.block_until_ready)
 
 
 def _parts(

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 import s3net_jax as s3
 from benchmarks.harness.machine import allow_tf32, has_torch, synchronise, torch_device
-from benchmarks.harness.timing import in_a_row, take_turns
 from s3net_jax.config import Config
+from s3net_kernels.testing import make_timer, take_turns
 
 __all__ = ["product_seconds", "product_shapes"]
 
@@ -75,7 +75,7 @@ def _of_jax(shape: Shape, dtype: str) -> dict[str, Any]:
     g = jnp.ones((pixels, outputs), dtype)
     run = jax.jit(lambda x, w, g: (x @ w, g @ w.T, x.T @ g))
 
-    return {f"jax {shape}": in_a_row(lambda: run(x, w, g), jax.block_until_ready)}
+    return {f"jax {shape}": make_timer(lambda: run(x, w, g), jax.block_until_ready)}
 
 
 def _of_torch(shape: Shape, dtype: str) -> dict[str, Any]:
@@ -93,4 +93,4 @@ def _of_torch(shape: Shape, dtype: str) -> dict[str, Any]:
         torch.mm(g, w.T, out=dx)
         torch.mm(x.T, g, out=dw)
 
-    return {f"torch {shape}": in_a_row(run, lambda _: synchronise())}
+    return {f"torch {shape}": make_timer(run, lambda _: synchronise())}

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.harness.machine import has_torch, on_gpu, synchronise, torch_device
-from benchmarks.harness.timing import interleave
-from s3net_kernels._arg_specs import ArgSpec
+from s3net_kernels.testing import ArgSpec, interleave
 
 __all__ = ["attainable_seconds", "ceilings", "traffic", "work"]
 
@@ -58,7 +57,7 @@ def traffic(spec: ArgSpec, dtype: str, backward: bool) -> float:
 
     Backward reads the inputs and the cotangent and writes a gradient for every input.
     """
-    x, *others = spec.abstract(dtype)
+    x, *others = spec.make_shapes(dtype)
     out = jax.eval_shape(_value(spec), x, *others)
     inputs = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves((x, *others)))
     output = out.size * out.dtype.itemsize
@@ -66,9 +65,9 @@ def traffic(spec: ArgSpec, dtype: str, backward: bool) -> float:
 
 
 def _value(spec: ArgSpec) -> Any:
-    from s3net_kernels._evaluation import call
+    from s3net_kernels.testing import make_function
 
-    return call(spec, "xla")
+    return make_function(spec, "xla")
 
 
 def attainable_seconds(

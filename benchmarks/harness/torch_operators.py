@@ -21,7 +21,7 @@ from benchmarks.harness.machine import torch_device
 from benchmarks.torch_reference.deform import channel_groups, deform_conv2d
 from benchmarks.torch_reference.depthwise import batched_depthwise_conv2d
 from benchmarks.torch_reference.losses import spatial_loss
-from s3net_kernels._arg_specs import ArgSpec
+from s3net_kernels.testing import ArgSpec
 
 __all__ = ["TorchCall", "torch_call"]
 

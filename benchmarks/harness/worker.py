@@ -34,8 +34,8 @@ import jax
 
 from benchmarks.harness.candidates import KEPT, OURS, Candidate, build
 from benchmarks.harness.machine import hold_little_memory, on_gpu, peak_of_this_process
-from benchmarks.harness.timing import interleave, reason, take_turns
 from s3net_kernels import keep_memory
+from s3net_kernels.testing import describe_error, interleave, take_turns
 
 __all__ = ["Found", "Measured", "Worker", "add_rows", "end_without_ours", "measure"]
 
@@ -136,7 +136,7 @@ def measure(candidates: Mapping[str, Candidate], repeats: int, limit_s: float = 
     Args:
       candidates: name to candidate.
       repeats: timed calls of each, after one that is not.
-      limit_s: as of :func:`benchmarks.harness.timing.take_turns`.
+      limit_s: as of :func:`s3net_kernels.testing.timing.take_turns`.
     """
     take = _in_one_process if on_gpu() else _in_processes
     found = take(candidates, repeats, limit_s)
@@ -226,7 +226,7 @@ def _leaving_out(name: str, left_out: dict[str, str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        left_out[name] = reason(error)
+        left_out[name] = describe_error(error)
 
 
 def _serve(candidate: Candidate) -> None:

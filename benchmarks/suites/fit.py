@@ -29,9 +29,9 @@ from benchmarks.harness.candidates import (
 from benchmarks.harness.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.harness.metadata import as_json, metadata, write_result
 from benchmarks.harness.options import DTYPES, Parser, positive, same
-from benchmarks.harness.timing import ratio, summarise
 from benchmarks.harness.worker import add_rows, end_without_ours, measure
 from s3net_jax import PRESETS
+from s3net_kernels.testing import ratio, summarise
 
 __all__ = ["main"]
 

@@ -40,13 +40,13 @@ from benchmarks.harness.machine import (
 )
 from benchmarks.harness.metadata import as_json, metadata, write_result
 from benchmarks.harness.options import Parser, positive
-from benchmarks.harness.timing import interleave, ratio, summarise
 from s3net_jax.cli.arguments import UsageError
 from s3net_jax.config import Config
 from s3net_jax.errors import InputError
 from s3net_jax.fitting import fit, fit_batch, grid
 from s3net_jax.io import prepare, read
 from s3net_jax.run.inputs import discover
+from s3net_kernels.testing import interleave, ratio, summarise
 
 __all__ = ["main"]
 

@@ -33,9 +33,17 @@ from benchmarks.harness.metadata import as_json, metadata, write_result
 from benchmarks.harness.options import DTYPES, Parser, positive, same
 from benchmarks.harness.trajectory import trajectories
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, config, implementations
-from s3net_kernels._arg_specs import ArgSpec
-from s3net_kernels._evaluation import call, cotangent, module, true_values, value_and_gradients
-from s3net_kernels._tolerance import EPSILON, relative_error, tolerance
+from s3net_kernels.testing import (
+    EPSILON,
+    ArgSpec,
+    compute_reference,
+    load_module,
+    make_cotangent,
+    make_function,
+    relative_error,
+    tolerance,
+    value_and_gradients,
+)
 
 __all__ = ["main", "operator_errors"]
 
@@ -52,8 +60,8 @@ def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, di
     In bfloat16 what is allowed is twice PyTorch's error, as far as PyTorch is there.
     """
     args = _rounded(spec, dtype)
-    g = cotangent(spec, args)
-    expected = true_values(spec, g, args)
+    g = make_cotangent(spec, args)
+    expected = compute_reference(spec, g, args)
     found: dict[str, list[float]] = {}
     for name in names:
         try:
@@ -89,7 +97,7 @@ def _compiled(spec: ArgSpec, name: str) -> Any:
     def run(*arrays: Any) -> Any:
         deterministic = None if plain == name else True
         with jax.default_matmul_precision("highest"), config(deterministic=deterministic):
-            return value_and_gradients(call(spec, plain))(*arrays)
+            return value_and_gradients(make_function(spec, plain))(*arrays)
 
     return run
 
@@ -239,7 +247,7 @@ def _rows(operator: str, quick: bool) -> list[dict[str, Any]]:
     names = [n for n in IMPLEMENTATIONS if n != "reference" and there[n] is None]
     # On a GPU: dx by atomic additions, which the default takes, and without.
     names += [n + _DETERMINISTIC for n in names if n == "pallas"]
-    described = module(operator, "arg_specs")
+    described = load_module(operator, "arg_specs")
     specs = [s for s in described.SPECS or described.CHECKS if s.dtype == "float32"]
     specs = specs[1:2] if quick else specs
     rows = []

@@ -9,11 +9,14 @@ process keeps its memory: neither framework pays for fresh pages. On a GPU a sho
 several times in a row: launching it alone would take longer than it does.
 
 The file is written anew after every call: a run that is cut short leaves what it has measured.
+
+``--load MODULE`` imports a module that registers implementations, which are timed beside ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -21,7 +24,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from benchmarks.harness.machine import (
     allow_tf32,
@@ -33,44 +35,28 @@ from benchmarks.harness.machine import (
 from benchmarks.harness.metadata import as_json, metadata, write_result
 from benchmarks.harness.options import DTYPES, Parser, positive, same
 from benchmarks.harness.roofline import attainable_seconds, ceilings, traffic, work
-from benchmarks.harness.timing import in_a_row, ratio, summarise, take_turns
-from s3net_kernels import (
-    IMPLEMENTATIONS,
-    OPERATORS,
-    UnsupportedError,
-    implementations,
-    keep_memory,
+from s3net_kernels import OPERATORS, implementations, keep_memory
+from s3net_kernels.testing import (
+    DIRECTIONS,
+    ArgSpec,
+    compile_calls,
+    list_benchmarks,
+    list_specs,
+    make_timer,
+    ratio,
+    summarise,
+    time_calls,
 )
-from s3net_kernels._arg_specs import ArgSpec
-from s3net_kernels._evaluation import call, module, value_and_gradients
 
 __all__ = ["main"]
 
 Call = Callable[[], float]
 """Seconds that it took."""
-DIRECTIONS = ("forward", "forward and backward")
 
 
 def specs(operator: str, quick: bool) -> tuple[ArgSpec, ...]:
     """Shapes of the network, or small ones."""
-    found = module(operator, "arg_specs")
-    return (found.SPECS or tuple(map(found.spec, found.SHAPES)))[1:2] if quick else found.BENCHMARKS
-
-
-def jax_calls(spec: ArgSpec, implementation: str, args: tuple[Any, ...]) -> dict[str, Call]:
-    """Direction to a function that computes it and says how long; empty if the call is declined."""
-    function = call(spec, implementation)
-    try:
-        value = jax.eval_shape(function, *args)
-    except UnsupportedError:
-        return {}
-    g = jnp.asarray(np.random.default_rng(0).normal(size=value.shape), value.dtype)
-    forward = jax.jit(function).lower(*args).compile()
-    both = value_and_gradients(function).lower(g, *args).compile()
-    return {
-        DIRECTIONS[0]: in_a_row(lambda: forward(*args), jax.block_until_ready),
-        DIRECTIONS[1]: in_a_row(lambda: both(g, *args), jax.block_until_ready),
-    }
+    return list_specs(operator)[1:2] if quick else list_benchmarks(operator)
 
 
 def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
@@ -94,7 +80,7 @@ def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
         made.value_and_gradients(g)
 
     return {
-        direction: in_a_row(run, lambda _: synchronise())
+        direction: make_timer(run, lambda _: synchronise())
         for direction, run in zip(DIRECTIONS, (forward, both), strict=True)
     }
 
@@ -103,7 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser("ops", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
-    parser.add_argument("--implementation", nargs="+", choices=IMPLEMENTATIONS)
+    parser.add_argument("--implementation", nargs="+", help="names (default: all but reference)")
+    parser.add_argument("--load", metavar="MODULE", help="module that registers implementations")
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--repeats", type=positive, default=7)
     parser.add_argument(
@@ -111,12 +98,21 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
     args = parser.parse_args(arguments)
+    if args.load:
+        try:
+            importlib.import_module(args.load)
+        except ImportError as error:
+            parser.error(f"--load {args.load}: {error}")
+    known = {name for row in implementations().values() for name in row}
+    for unknown in (n for n in args.implementation or () if n not in known):
+        listed = ", ".join(sorted(known))
+        parser.error(f"--implementation: there is no {unknown!r}; take one of {listed}")
     hold_little_memory()
     keep_memory()
     if args.quick:
         args.repeats = 2
     name = result_name("ops-quick" if args.quick else "ops")
-    whole = args.implementation is None and same(args.dtype, DTYPES)
+    whole = not (args.implementation or args.load) and same(args.dtype, DTYPES)
     narrowed = not args.quick and not (whole and same(args.operator, OPERATORS))
     parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     limits = ceilings(args.dtype, args.repeats, args.quick)
@@ -139,8 +135,8 @@ def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[list[d
     """The rows of one call after the other."""
     for operator in args.operator:
         there = implementations()[operator]
-        names = args.implementation or [n for n in IMPLEMENTATIONS if n != "reference"]
-        names = [n for n in names if there[n] is None]
+        names = args.implementation or [n for n in there if n != "reference"]
+        names = [n for n in names if n in there and there[n] is None]
         for spec in specs(operator, args.quick):
             for dtype in args.dtype:
                 yield _measure(spec, dtype, names, args, limits)
@@ -157,13 +153,12 @@ def _measure(
     # PyTorch multiplies matrices of bfloat16 as such; ours may do no less.
     low = dtype == "bfloat16"
     with jax.default_matmul_precision("bfloat16") if low else nullcontext():
-        built = {name: jax_calls(spec, name, args) for name in names}
+        built = {name: dict(compile_calls(spec, name, args)) for name in names}
     if has_torch():
         built["torch"] = torch_calls(spec, spec.make(dtype=dtype))
     rows = []
-    for direction in DIRECTIONS:
-        calls = {name: c[direction] for name, c in built.items() if c}
-        seconds = take_turns(calls, repeats=options.repeats, limit_s=options.limit)
+    timed = time_calls(built, repeats=options.repeats, limit_s=options.limit)
+    for direction, seconds in timed:
         backward = direction != DIRECTIONS[0]
         for name, values in seconds.items():
             summary = summarise(values)

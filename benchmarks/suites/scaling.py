@@ -24,9 +24,9 @@ from benchmarks.harness.candidates import EAGER, OURS, Candidate, fit_candidates
 from benchmarks.harness.machine import hold_little_memory, on_gpu, result_name
 from benchmarks.harness.metadata import as_json, metadata, write_result
 from benchmarks.harness.options import Parser, positive, same
-from benchmarks.harness.timing import ratio, summarise
 from benchmarks.harness.worker import Found, measure
 from s3net_jax import PRESETS
+from s3net_kernels.testing import ratio, summarise
 
 __all__ = ["each_that_can", "main", "points"]
 

@@ -29,10 +29,10 @@ from benchmarks.harness.metadata import as_json, metadata, write_result
 from benchmarks.harness.options import DTYPES, Parser, positive, same
 from benchmarks.harness.parts import part_timings
 from benchmarks.harness.products import product_seconds
-from benchmarks.harness.timing import ratio, summarise
 from benchmarks.harness.worker import add_rows, end_without_ours, measure
 from s3net_jax import PRESETS
 from s3net_kernels import keep_memory
+from s3net_kernels.testing import ratio, summarise
 
 __all__ = ["main"]
 

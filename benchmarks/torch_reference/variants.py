@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness.timing import interleave, summarise
 from benchmarks.torch_reference import PLAIN, Options, Trainer, alternatives
 from benchmarks.torch_reference.deform import deform_conv2d
 from benchmarks.torch_reference.depthwise import DepthwiseConv2d
 from s3net_jax.presets import preset
+from s3net_kernels.testing import interleave, summarise
 
 Calls = dict[str, Callable[[], object]]
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

@@ -5,19 +5,21 @@
 #
 # Usage, in an environment with the test dependencies:
 #   bash kernels/csrc/sanitize.sh                      # every operator, every set of this processor
-#   bash kernels/csrc/sanitize.sh "avx2 avx512" "conv deform"   # only these sets and operators
+#   bash kernels/csrc/sanitize.sh "avx2 avx512" "conv2d linear"   # only these sets and operators
 # The set amx is built out of avx2, as by emulate.sh, and runs on any processor with avx2.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 isas=${1:-baseline avx2$(grep -qw avx512vl /proc/cpuinfo && echo " avx512" || true) amx}
-operators=${2:-depthwise deform inception sampling linear norm gated conv losses}
+operators=${2:-depthwise_conv2d deform_conv2d inception_depthwise bilinear_sample linear batch_norm
+              gated_inception conv2d softmax_losses}
 
 # The tests of each operator, as an expression of pytest's -k.
 declare -A tests=(
-  [depthwise]=depthwise_conv2d [deform]=deform [inception]=inception_depthwise
-  [sampling]="bilinear or affine" [linear]="linear and not linear_norm" [norm]="norm"
-  [gated]=gated [conv]="conv2d and not depthwise_conv2d and not deform" [losses]="softmax or infinity"
+  [depthwise_conv2d]=depthwise_conv2d [deform_conv2d]=deform
+  [inception_depthwise]=inception_depthwise [bilinear_sample]="bilinear or affine"
+  [linear]="linear and not linear_norm" [batch_norm]="norm" [gated_inception]=gated
+  [conv2d]="conv2d and not depthwise_conv2d and not deform" [softmax_losses]="softmax or infinity"
 )
 files=(tests/kernels/test_operators.py tests/kernels/test_native.py tests/kernels/test_nonfinite.py
        tests/kernels/test_native_deform.py tests/kernels/test_linear_through.py
@@ -36,7 +38,7 @@ for isa in $isas; do
   fi
   for operator in $operators; do
     case "$isa/$operator" in
-      amx/deform | amx/linear | amx/gated | amx/conv) files_here=(tests/kernels/test_tiles.py) ;;
+      amx/deform_conv2d | amx/linear | amx/gated_inception | amx/conv2d) files_here=(tests/kernels/test_tiles.py) ;;
       amx/*) continue ;;  # no matrix product
       *) files_here=("${files[@]}") ;;
     esac

@@ -3,15 +3,22 @@
 Every operator takes NHWC arrays, has stride 1 and "same" zero padding, is differentiable in
 reverse mode in its floating point inputs (but the weights of losses; the reference in forward
 mode too), and works under ``jit``, ``vmap`` and ``shard_map``. The argument ``implementation``
-names one of :data:`IMPLEMENTATIONS`; None takes the best one that serves the platform, the shapes
-and the dtypes.
+names one of :data:`IMPLEMENTATIONS`, or one that :func:`register_implementation` added; None takes
+the best one that serves the platform, the shapes and the dtypes. :func:`explain` tells which one.
 """
 
 from __future__ import annotations
 
 from s3net_kernels._config import config
-from s3net_kernels._dispatch import IMPLEMENTATIONS, OPERATORS, UnsupportedError, implementations
+from s3net_kernels._dispatch import Explanation, FallbackWarning, UnsupportedError, explain
 from s3net_kernels._memory import keep_memory
+from s3net_kernels._registry import (
+    IMPLEMENTATIONS,
+    OPERATORS,
+    implementations,
+    register_implementation,
+    unregister_implementation,
+)
 from s3net_kernels._sobel import sobel
 from s3net_kernels.affine_warp.api import affine_warp
 from s3net_kernels.batch_norm.api import batch_norm
@@ -28,6 +35,8 @@ from s3net_kernels.softmax_losses.api import softmax_losses
 __all__ = [
     "IMPLEMENTATIONS",
     "OPERATORS",
+    "Explanation",
+    "FallbackWarning",
     "UnsupportedError",
     "affine_warp",
     "batch_norm",
@@ -36,12 +45,15 @@ __all__ = [
     "conv2d",
     "deform_conv2d",
     "depthwise_conv2d",
+    "explain",
     "gated_inception",
     "implementations",
     "inception_depthwise",
     "keep_memory",
     "linear",
     "linear_norm",
+    "register_implementation",
     "sobel",
     "softmax_losses",
+    "unregister_implementation",
 ]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["Corner", "add_rows", "corner_rows", "corners", "interpolate", "pixel_grid"]
+__all__ = ["Corner", "add_rows", "find_corners", "interpolate", "make_pixel_grid", "take_rows"]
 
 
 class Corner(NamedTuple):
@@ -34,7 +34,7 @@ class Corner(NamedTuple):
     may be infinite or NaN: a weight of zero would not keep that out."""
 
 
-def corners(
+def find_corners(
     image: Array, y: Array, x: Array, size: tuple[int, int], boundary: str = "zeros"
 ) -> tuple[Corner, ...]:
     """The four pixels around coordinates.
@@ -88,11 +88,11 @@ def interpolate(rows: Array, around: tuple[Corner, ...], kind, scale: Array | No
     value = jnp.zeros((), kind)
     for corner in around:
         weight = corner.weight if scale is None else corner.weight * scale
-        value = value + corner_rows(rows, corner).astype(kind) * weight[..., None].astype(kind)
+        value = value + take_rows(rows, corner).astype(kind) * weight[..., None].astype(kind)
     return value
 
 
-def corner_rows(rows: Array, corner: Corner) -> Array:
+def take_rows(rows: Array, corner: Corner) -> Array:
     """The rows of a corner's pixels, zero where there is none."""
     taken = rows.at[corner.row].get(mode="promise_in_bounds")
     return jnp.where(corner.inside[..., None], taken, 0)
@@ -107,6 +107,6 @@ def add_rows(total: Array, around: tuple[Corner, ...], values: Array) -> Array:
     return total
 
 
-def pixel_grid(height: int, width: int, kind) -> tuple[Array, Array]:
+def make_pixel_grid(height: int, width: int, kind) -> tuple[Array, Array]:
     """(H, 1) and (1, W) coordinates of the pixels."""
     return jnp.arange(height, dtype=kind)[:, None], jnp.arange(width, dtype=kind)[None, :]

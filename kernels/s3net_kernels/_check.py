@@ -16,29 +16,29 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 __all__ = [
-    "as_flag",
-    "as_float",
-    "as_not_negative",
-    "as_positive_int",
     "compute_dtype",
-    "did_you_mean",
-    "need",
-    "need_boundary",
-    "need_choice",
-    "need_kernel",
-    "need_pixels",
-    "need_rank",
+    "require",
+    "require_boundary",
+    "require_choice",
+    "require_kernel",
+    "require_pixels",
+    "require_rank",
+    "suggest",
+    "to_flag",
+    "to_float",
+    "to_not_negative",
+    "to_positive_int",
 ]
 
 
-def need(ok: bool, message: str) -> None:
+def require(ok: bool, message: str) -> None:
     """Raise ``ValueError(message)`` unless ``ok``."""
     if not ok:
         raise ValueError(message)
 
 
-def as_float(operator: str, name: str, value: ArrayLike) -> Array:
-    """``value`` as an array of floating point numbers; TypeError if it holds anything else."""
+def to_float(operator: str, name: str, value: ArrayLike) -> Array:
+    """Convert ``value`` to an array; TypeError unless it holds floating point numbers."""
     if value is None:
         # Of what is added, zeros are as good as none; nothing else has such a value.
         hint = ": pass zeros to add nothing." if name.partition("[")[0].endswith("b") else "."
@@ -52,55 +52,55 @@ def as_float(operator: str, name: str, value: ArrayLike) -> Array:
     return array
 
 
-def need_rank(operator: str, name: str, array: Array, axes: str) -> None:
-    """``array`` has as many axes as ``axes`` (such as ``"N, H, W, C"``) names."""
+def require_rank(operator: str, name: str, array: Array, axes: str) -> None:
+    """Raise ValueError unless ``array`` has the axes that ``axes``, as ``"N, H, W, C"``, names."""
     rank = axes.count(",") + 1
     hint = " Add a batch axis: x[None]." if name == "x" and array.ndim == rank - 1 else ""
-    need(
+    require(
         array.ndim == rank,
         f"{operator}: {name} has shape {array.shape}, it must be ({axes}).{hint}",
     )
 
 
-def need_pixels(operator: str, x: Array) -> None:
-    """The images of ``x`` have at least one pixel (there may be no image)."""
-    need(x.shape[1] > 0 and x.shape[2] > 0, f"{operator}: x of shape {x.shape} has no pixel.")
+def require_pixels(operator: str, x: Array) -> None:
+    """Raise ValueError unless the images of ``x`` have a pixel (there may be no image)."""
+    require(x.shape[1] > 0 and x.shape[2] > 0, f"{operator}: x of shape {x.shape} has no pixel.")
 
 
-def need_kernel(operator: str, name: str, size: tuple[int, int]) -> None:
-    """Both sides of a kernel are odd."""
-    need(
+def require_kernel(operator: str, name: str, size: tuple[int, int]) -> None:
+    """Raise ValueError unless both sides of a kernel are odd."""
+    require(
         all(side >= 1 and side % 2 == 1 for side in size),
         f"{operator}: {name} has a {size[0]}×{size[1]} kernel, but 'same' padding around a centre "
         "needs odd sides: pad the kernel with a row or column of zeros.",
     )
 
 
-def need_choice(operator: str, name: str, value: Any, choices: Sequence[str | None]) -> None:
-    """``value`` is one of ``choices``; a misspelt one is answered with the nearest."""
+def require_choice(operator: str, name: str, value: Any, choices: Sequence[str | None]) -> None:
+    """Raise ValueError, naming the nearest choice, unless ``value`` is one of ``choices``."""
     # By type first: an array is compared elementwise, and 1 is no name.
     if (value is None or isinstance(value, str)) and value in choices:
         return
     every = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
     raise ValueError(
-        f"{operator}: {name} is {value!r}, it must be {every}{did_you_mean(value, choices)}."
+        f"{operator}: {name} is {value!r}, it must be {every}{suggest(value, choices)}."
     )
 
 
-def did_you_mean(value: Any, choices: Sequence[str | None]) -> str:
-    """A question that names the choice nearest to a misspelt one, or nothing."""
+def suggest(value: Any, choices: Sequence[str | None]) -> str:
+    """Return a question that names the choice nearest to a misspelt one, or an empty string."""
     names = [choice for choice in choices if choice is not None]
     near = difflib.get_close_matches(value.lower(), names, n=1) if isinstance(value, str) else []
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def need_boundary(operator: str, boundary: str) -> None:
-    """``boundary`` is one of the two there are."""
-    need_choice(operator, "boundary", boundary, ("zeros", "edge"))
+def require_boundary(operator: str, boundary: str) -> None:
+    """Raise ValueError unless ``boundary`` is one of the two there are."""
+    require_choice(operator, "boundary", boundary, ("zeros", "edge"))
 
 
-def as_positive_int(operator: str, name: str, value: Any) -> int:
-    """``value``, of Python or NumPy, as a Python int of at least 1."""
+def to_positive_int(operator: str, name: str, value: Any) -> int:
+    """Convert ``value``, of Python or NumPy, to a Python int of at least 1."""
     if isinstance(value, Tracer):
         raise TypeError(
             f"{operator}: {name} is a traced value, it must be an int that is known when the "
@@ -116,18 +116,18 @@ def as_positive_int(operator: str, name: str, value: Any) -> int:
     raise ValueError(f"{operator}: {name} is {value!r}, it must be an int of at least 1.")
 
 
-def as_flag(operator: str, name: str, value: Any) -> bool:
-    """``value`` as a bool; TypeError for anything else, such as a string, which would be true."""
+def to_flag(operator: str, name: str, value: Any) -> bool:
+    """Convert ``value`` to a bool; TypeError for anything else, such as a (true) string."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{operator}: {name} is {value!r}, it must be True or False.")
     return bool(value)
 
 
-def as_not_negative(operator: str, name: str, value: Any) -> float:
-    """``value`` as a float that is finite and not negative."""
+def to_not_negative(operator: str, name: str, value: Any) -> float:
+    """Convert ``value`` to a float that is finite and not negative."""
     number = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     real = isinstance(number, numbers.Real | np.floating) and not isinstance(number, bool)
-    need(
+    require(
         real and 0 <= float(number) < float("inf"),
         f"{operator}: {name} is {value!r}, it must be a number, finite and not negative.",
     )
@@ -135,8 +135,8 @@ def as_not_negative(operator: str, name: str, value: Any) -> float:
 
 
 def compute_dtype(*arrays: Any) -> jnp.dtype:
-    """The dtype to compute in: the widest of the arguments, at least float32."""
-    kinds = [array.dtype for array in arrays if array is not None]
+    """Return the dtype to compute in: the widest of the arrays of some trees, at least float32."""
+    kinds = [array.dtype for array in jax.tree.leaves(arrays)]
     # Theirs to choose, whatever promotion the caller allows of their own arrays.
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(jnp.float32, *kinds)

@@ -1,50 +1,26 @@
-"""Choice of an implementation: the best one that serves, or the one that was named.
-
-An implementation of an operator is the module ``s3net_kernels.<operator>.<implementation>``,
-which holds a function with the operator's name and arguments (all given, bias None where there
-is none), and ``supports(*args, **kwargs) -> str | None``: None, or why it declines these
-arguments. It may hold ``unavailable() -> str | None``: None, or why it can serve nothing on
-this machine. A module that does not exist is an implementation that is not there yet.
-"""
+"""Choice of an implementation: the best one that serves, or the one that was named."""
 
 from __future__ import annotations
 
-import functools
 import importlib
-from types import ModuleType
-from typing import Any
+import warnings
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import jax
-from jax.core import Tracer
 
-from s3net_kernels._check import did_you_mean
-from s3net_kernels._varying import alike
-
-__all__ = [
-    "IMPLEMENTATIONS",
-    "OPERATORS",
-    "UnsupportedError",
-    "dispatch",
-    "implementations",
-    "platform_of",
-]
-
-OPERATORS = (
-    "depthwise_conv2d",
-    "inception_depthwise",
-    "deform_conv2d",
-    "bilinear_sample",
-    "affine_warp",
-    "linear",
-    "batch_norm",
-    "linear_norm",
-    "gated_inception",
-    "conv2d",
-    "softmax_losses",
+from s3net_kernels._check import suggest
+from s3net_kernels._platform import find_platform
+from s3net_kernels._registry import (
+    check_operator,
+    find_implementation,
+    find_preferred,
+    list_names,
 )
-IMPLEMENTATIONS = ("reference", "xla", "native", "pallas")
+from s3net_kernels._varying import vary_alike
 
-_GPU = ("gpu", "cuda", "rocm")
+__all__ = ["Explanation", "FallbackWarning", "UnsupportedError", "decide", "dispatch", "explain"]
+
 # Best first. ``reference``, slow on purpose, is only ever chosen by name.
 _PREFERENCE = {"cpu": ("native", "xla"), "gpu": ("pallas", "xla")}
 
@@ -53,73 +29,167 @@ class UnsupportedError(NotImplementedError):
     """No implementation, or not the one that was named, can serve a call; says why."""
 
 
-def platform_of(*arrays: Any) -> str:
-    """``"cpu"``, ``"gpu"`` or another platform: where a computation on ``arrays`` will run.
+class FallbackWarning(UserWarning):
+    """An operator computes in plain XLA, because its own kernels can't serve the call.
 
-    Concrete arrays tell by themselves; otherwise it is JAX's default device.
+    Each reason is announced once in a process. To silence it, name ``implementation="xla"``, or
+    call ``warnings.simplefilter("ignore", s3net_kernels.FallbackWarning)``.
     """
-    for array in arrays:
-        if isinstance(array, jax.Array) and not isinstance(array, Tracer):
-            name = next(iter(array.devices())).platform
-            break
+
+
+class Explanation(NamedTuple):
+    """Which implementation a call takes, and why the others do not serve it."""
+
+    operator: str
+    platform: str
+    """``"cpu"``, ``"gpu"`` or another one: where the call runs."""
+    chosen: str | None
+    """The implementation that the call takes; None if it raises :class:`UnsupportedError`."""
+    reasons: dict[str, str | None]
+    """Implementation → None if it can serve the call, or why it can't; candidates first."""
+
+    def __str__(self) -> str:
+        width = max(map(len, self.reasons))
+        lines = [f"{self.operator} on {self.platform}: {self.chosen or 'no implementation'}"]
+        for name, reason in self.reasons.items():
+            lines.append(f"  {name:{width}}  {'can serve the call' if reason is None else reason}")
+        return "\n".join(lines)
+
+
+class _ExplainedError(Exception):
+    """Carries an explanation past a public function that was called to be explained."""
+
+    def __init__(self, explanation: Explanation) -> None:
+        super().__init__()
+        self.explanation = explanation
+
+
+_explaining: ContextVar[bool] = ContextVar("explaining", default=False)
+_announced: set[tuple[str, str]] = set()
+
+
+def decide(
+    operator: str, implementation: str | None, operands: Any, *, ask_all: bool = False
+) -> Explanation:
+    """Choose the implementation of a call: the first of the candidates that serves it.
+
+    Args:
+      operator: name of the operator.
+      implementation: the one candidate, or None for those of the platform, best first.
+      operands: what the operator is called with.
+      ask_all: whether to ask the implementations after the chosen one, too.
+
+    Raises:
+      ValueError: there is no implementation of that name.
+    """
+    platform, names = find_platform(*jax.tree.leaves(operands)), list_names(operator)
+    if implementation is None:
+        own = _PREFERENCE.get(platform, ("xla",))
+        candidates = (*find_preferred(operator, platform), *own)
+    elif isinstance(implementation, str) and implementation in names:
+        candidates = (implementation,)
     else:
-        device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
-        if device is None:
-            name = jax.default_backend()
-        else:
-            name = device.partition(":")[0] if isinstance(device, str) else device.platform
-    return "gpu" if name in _GPU else name
+        raise ValueError(
+            f"{operator} has no implementation {implementation!r}: take one of "
+            f"{', '.join(names)}{suggest(implementation, names)}."
+        )
+    chosen, reasons = None, {}
+    for name in dict.fromkeys((*candidates, *names) if ask_all else candidates):
+        found = find_implementation(operator, name)
+        missing = "it is not written for this operator"
+        reasons[name] = missing if found is None else found.find_reason(operands, platform)
+        if reasons[name] is None and name in candidates and chosen is None:
+            chosen = name
+            if not ask_all:
+                break
+    return Explanation(operator, platform, chosen, reasons)
 
 
-@functools.cache
-def _module(operator: str, implementation: str) -> ModuleType | None:
-    name = f"s3net_kernels.{operator}.{implementation}"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        return None
-
-
-def _unavailable(operator: str, implementation: str) -> str | None:
-    """Why an implementation can serve nothing here, or None."""
-    module = _module(operator, implementation)
-    if module is None:
-        return "it is not written for this operator"
-    check = getattr(module, "unavailable", None)
-    return None if check is None else check()
-
-
-def implementations() -> dict[str, dict[str, str | None]]:
-    """For every operator and implementation: None, or why it is unavailable on this machine."""
-    return {op: {name: _unavailable(op, name) for name in IMPLEMENTATIONS} for op in OPERATORS}
-
-
-def dispatch(operator: str, implementation: str | None, *args: Any, **kwargs: Any) -> Any:
+def dispatch(operator: str, implementation: str | None, operands: Any) -> Any:
     """Call ``operator`` by the named implementation, or by the best one that serves.
 
     Raises:
       ValueError: there is no implementation of that name.
       UnsupportedError: the named one, or every candidate, declines; with all the reasons.
     """
-    if implementation is None:
-        candidates = _PREFERENCE.get(platform_of(*jax.tree.leaves(args)), ("xla",))
-    elif isinstance(implementation, str) and implementation in IMPLEMENTATIONS:
-        candidates = (implementation,)
-    else:
-        raise ValueError(
-            f"{operator} has no implementation {implementation!r}: take one of "
-            f"{', '.join(IMPLEMENTATIONS)}{did_you_mean(implementation, IMPLEMENTATIONS)}."
-        )
-    args = alike(*args)
-    reasons = []
-    for name in candidates:
-        reason = _unavailable(operator, name)
-        module = _module(operator, name)
-        if reason is None and module is not None:
-            reason = module.supports(*args, **kwargs)
-            if reason is None:
-                return getattr(module, operator)(*args, **kwargs)
-        reasons.append(f"{name}: {reason}")
-    raise UnsupportedError(f"{operator} can't be served. {'; '.join(reasons)}.")
+    if _explaining.get():
+        raise _ExplainedError(decide(operator, implementation, operands, ask_all=True))
+    operands = vary_alike(operands)
+    found = decide(operator, implementation, operands)
+    chosen = None if found.chosen is None else find_implementation(operator, found.chosen)
+    if chosen is None:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.reasons.items())
+        raise UnsupportedError(f"{operator} can't be served. {reasons}.")
+    if implementation is None and found.chosen == "xla":
+        _announce_fallback(found, operands)
+    return chosen.function(operands)
+
+
+def _announce_fallback(found: Explanation, operands: Any) -> None:
+    """Warn once about each reason why plain XLA replaces the kernels of the platform."""
+    kernels, *rest = _PREFERENCE.get(found.platform, ("xla",))
+    reason = found.reasons.get(kernels)
+    if not rest or reason is None or any(leaf.size == 0 for leaf in jax.tree.leaves(operands)):
+        return
+    where, subject = found.platform.upper(), found.operator
+    if found.platform == "cpu":
+        # What few calls decline costs little; a missing library slows every operator down.
+        native = find_implementation(found.operator, kernels)
+        if native is None or native.unavailable() is None:
+            return
+        subject = "The operators of s3net_kernels"
+    if (subject, reason) in _announced:
+        return
+    _announced.add((subject, reason))
+    verb = "compute" if found.platform == "cpu" else "computes"
+    warnings.warn(
+        f"{subject} {verb} in plain XLA on this {where}, which is slower than {kernels}: {reason}. "
+        "s3net_kernels.explain tells which implementation a call takes.",
+        FallbackWarning,
+        stacklevel=4,  # the caller of the public function
+    )
+
+
+def explain(operator: str, *args: Any, **kwargs: Any) -> Explanation:
+    """Tell which implementation a call of an operator takes, and why the others do not serve it.
+
+    Nothing is computed. The call is decided as it would be now: by the arrays' devices, or JAX's
+    default device, and inside :func:`config` by its settings.
+
+    Args:
+      operator: one of :data:`OPERATORS`.
+      *args, **kwargs: arguments of the operator's public function; for arrays,
+        ``jax.ShapeDtypeStruct`` is enough. With ``implementation``, the one candidate.
+
+    Returns:
+      An :class:`Explanation`; ``print`` shows it line by line.
+
+    Raises:
+      ValueError, TypeError: as by the call itself; or an unknown operator.
+
+    >>> import jax
+    >>> x = jax.ShapeDtypeStruct((1, 8, 8, 3), "float32")
+    >>> w = jax.ShapeDtypeStruct((3, 3, 3, 4), "float32")
+    >>> explain("conv2d", x, w, implementation="xla").chosen
+    'xla'
+    """
+    check_operator(operator)
+    function = getattr(importlib.import_module(f"s3net_kernels.{operator}.api"), operator)
+    leaves, form = jax.tree.flatten((args, kwargs))
+    shapes = {n: a for n, a in enumerate(leaves) if isinstance(a, jax.ShapeDtypeStruct)}
+
+    def call(arrays: dict[int, Any]) -> None:
+        args, kwargs = form.unflatten([arrays.get(n, leaf) for n, leaf in enumerate(leaves)])
+        function(*args, **kwargs)
+
+    token = _explaining.set(True)
+    try:
+        if shapes:
+            jax.eval_shape(call, shapes)
+        else:
+            call({})
+    except _ExplainedError as found:
+        return found.explanation
+    finally:
+        _explaining.reset(token)
+    raise AssertionError(f"{operator} took no implementation.")

@@ -1,4 +1,4 @@
-"""Kernels of one platform that give way, when a program is lowered for another one.
+"""Where a program runs, and kernels that give way when it is lowered for another platform.
 
 Where a traced computation will run is not known yet: ``jax.export`` and
 ``jit(f).trace(...).lower(lowering_platforms=...)`` lower for a platform of the caller's choice,
@@ -13,17 +13,41 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
-__all__ = ["on_cpu"]
+__all__ = ["choose_by_platform", "find_platform"]
+
+_GPU = ("gpu", "cuda", "rocm")
+
+
+def find_platform(*arrays: Any) -> str:
+    """Find where a computation on ``arrays`` will run: ``"cpu"``, ``"gpu"`` or another platform.
+
+    Concrete arrays tell by themselves; otherwise it is JAX's default device.
+    """
+    for array in arrays:
+        if isinstance(array, jax.Array) and not isinstance(array, Tracer):
+            name = next(iter(array.devices())).platform
+            break
+    else:
+        device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+        if device is None:
+            name = jax.default_backend()
+        else:
+            name = device.partition(":")[0] if isinstance(device, str) else device.platform
+    return "gpu" if name in _GPU else name
+
 
 _on_cpu_p = Primitive("s3net_on_cpu")
 _on_cpu_p.multiple_results = True
 
 
-def on_cpu(kernels: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
-    """``kernels`` where the program is lowered for a CPU, ``plain`` where it is for anything else.
+def choose_by_platform(
+    kernels: Callable[..., Any], plain: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Compute by ``kernels`` where the program is lowered for a CPU, by ``plain`` elsewhere.
 
     Args:
       kernels: (*trees of arrays) -> tree of arrays, by calls that only a CPU has.
@@ -70,7 +94,7 @@ def _batch(
     kernels, other = (
         jax.vmap(function, in_axes=axes, out_axes=0) for function in (jaxpr_as_fun(jaxpr), plain)
     )
-    results = on_cpu(kernels, other)(*args)
+    results = choose_by_platform(kernels, other)(*args)
     return results, [0] * len(results)
 
 

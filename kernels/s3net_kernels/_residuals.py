@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-__all__ = ["owning"]
+__all__ = ["keep_copies"]
 
 
-def owning(forward: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
+def keep_copies(forward: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
     """Make the forward half of a custom gradient keep arrays of its own.
 
     JAX does not store residuals that are inputs, but notes which input each is. Up to JAX 0.10.2
@@ -25,13 +25,13 @@ def owning(forward: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, 
       forward: (*args) -> (result, residuals), as ``jax.custom_vjp.defvjp`` takes it.
     """
 
-    def owned(*args: Any) -> tuple[Any, Any]:
+    def keep(*args: Any) -> tuple[Any, Any]:
         result, residuals = forward(*args)
-        return result, jax.tree.map(_own, residuals)
+        return result, jax.tree.map(_copy, residuals)
 
-    return owned
+    return keep
 
 
-def _own(leaf: Any) -> Any:
+def _copy(leaf: Any) -> Any:
     # Values that are not traced were computed eagerly, where the copy would be a real one.
     return jnp.copy(leaf) if isinstance(leaf, Tracer) else leaf

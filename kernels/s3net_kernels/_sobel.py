@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._check import as_float, need
+from s3net_kernels._check import require, to_float
 
 __all__ = ["sobel"]
 
@@ -27,8 +27,8 @@ def sobel(image: Array) -> tuple[Array, Array, Array]:
       ValueError: fewer axes, or fewer pixels a side.
       TypeError: an image that is not floating point.
     """
-    image = as_float("sobel", "image", image)
-    need(image.ndim >= 3, f"sobel: image has shape {image.shape}, it must be (..., H, W, C).")
+    image = to_float("sobel", "image", image)
+    require(image.ndim >= 3, f"sobel: image has shape {image.shape}, it must be (..., H, W, C).")
     difference_x, smooth_x = _three_taps(image, -2)
     return (
         _three_taps(difference_x, -3)[1],

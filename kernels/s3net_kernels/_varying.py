@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["alike", "vary", "varying", "zeros"]
+__all__ = ["find_axes", "vary", "vary_alike", "zeros"]
 
 
-def varying(*trees: Any) -> frozenset[str]:
-    """The mesh axes that at least one array of ``trees`` varies over."""
+def find_axes(*trees: Any) -> frozenset[str]:
+    """Find the mesh axes that at least one array of ``trees`` varies over."""
     found: frozenset[str] = frozenset()
     for leaf in jax.tree.leaves(trees):
         if isinstance(leaf, jax.Array):
@@ -33,20 +33,20 @@ def _axes(array: Array) -> frozenset[str]:
 
 
 def vary(tree: Any, axes: frozenset[str]) -> Any:
-    """``tree``, whose arrays vary over all of ``axes``. The transpose sums over what is added."""
+    """Make the arrays of ``tree`` vary over ``axes``; the transpose sums over those added."""
 
-    def one(leaf: Any) -> Any:
+    def vary_leaf(leaf: Any) -> Any:
         missing = axes - _axes(leaf) if isinstance(leaf, jax.Array) else None
         return jax.lax.pcast(leaf, tuple(sorted(missing)), to="varying") if missing else leaf
 
-    return jax.tree.map(one, tree) if axes else tree
+    return jax.tree.map(vary_leaf, tree) if axes else tree
 
 
-def alike(*trees: Any) -> tuple[Any, ...]:
-    """The trees, whose arrays all vary over the same axes."""
-    return tuple(vary(trees, varying(trees)))
+def vary_alike(tree: Any) -> Any:
+    """Make all arrays of ``tree`` vary over the same axes."""
+    return vary(tree, find_axes(tree))
 
 
 def zeros(shape: tuple[int, ...], dtype: Any, *like: Any) -> Array:
-    """Zeros that vary over the same axes as ``like``."""
-    return vary(jnp.zeros(shape, dtype), varying(like))
+    """Make zeros that vary over the same axes as ``like``."""
+    return vary(jnp.zeros(shape, dtype), find_axes(like))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.harness.timing import in_a_row, interleave, ratio, summarise, take_turns
+from s3net_kernels.testing import interleave, make_timer, ratio, summarise, take_turns
 
 
 def test_candidates_take_turns_after_warming_up():
@@ -50,7 +50,8 @@ def test_one_that_fails_leaves_the_turns_and_says_why():
     ("gpu", "seconds", "row"), [(False, 0.0005, 1), (True, 0.0005, 20), (True, 0.005, 4)]
 )
 def test_short_calls_are_timed_in_a_row_on_a_gpu(monkeypatch, gpu, seconds, row):
-    monkeypatch.setattr("benchmarks.harness.timing.on_gpu", lambda: gpu)
+    platform = "gpu" if gpu else "cpu"
+    monkeypatch.setattr("s3net_kernels.testing.timing.find_platform", lambda: platform)
     launched, waited = [], []
     # A clock of its own: on a busy machine a short call may take long.
     monkeypatch.setattr("time.perf_counter", lambda: seconds * len(launched))
@@ -59,7 +60,7 @@ def test_short_calls_are_timed_in_a_row_on_a_gpu(monkeypatch, gpu, seconds, row)
         launched.append(len(launched))
         return launched[-1]
 
-    call = in_a_row(launch, waited.append)
+    call = make_timer(launch, waited.append)
     assert call() == pytest.approx(seconds) and waited[-1] == launched[-1]
     before = len(launched)
     assert before == row + 2 * gpu

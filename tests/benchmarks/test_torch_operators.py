@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s3net_kernels import OPERATORS
-from s3net_kernels._evaluation import cotangent, true_values
+from s3net_kernels.testing import compute_reference, make_cotangent
 from tests.kernels import base
 
 torch = pytest.importorskip("torch")
@@ -24,10 +24,10 @@ SPECS = [
 @pytest.mark.parametrize("spec", SPECS)
 def test_value_and_gradients(spec):
     args = spec.make()
-    g = cotangent(spec, args)
+    g = make_cotangent(spec, args)
     double = spec.make(dtype="float64")
     call = torch_call(spec, double)
     if call is None:
         pytest.skip("the reference has square kernels only")
     actual = call.in_jax_layout(call.value_and_gradients(call.cotangent(g.astype(np.float64))))
-    base.assert_close(spec, actual, true_values(spec, g, double), "float64")
+    base.assert_close(spec, actual, compute_reference(spec, g, double), "float64")

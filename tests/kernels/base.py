@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 
-from s3net_kernels import IMPLEMENTATIONS, OPERATORS, implementations
-from s3net_kernels._arg_specs import ArgSpec
-from s3net_kernels._evaluation import call as public
-from s3net_kernels._evaluation import cotangent as make_cotangent
-from s3net_kernels._evaluation import module, value_and_gradients
-from s3net_kernels._evaluation import true_values as reference
-from s3net_kernels._tolerance import EPSILON, relative_error, tolerance
+from s3net_kernels import IMPLEMENTATIONS, OPERATORS, explain, implementations
+from s3net_kernels.testing import (
+    EPSILON,
+    ArgSpec,
+    assert_close,
+    assert_low_precision,
+    make_cotangent,
+    relative_error,
+    tolerance,
+    value_and_gradients,
+)
+from s3net_kernels.testing import compute_errors as errors
+from s3net_kernels.testing import compute_reference as reference
+from s3net_kernels.testing import load_module as module
+from s3net_kernels.testing import make_function as public
 
 __all__ = [
     "EPSILON",
@@ -58,29 +66,7 @@ def cases(choose: Callable[[ArgSpec], bool] = lambda spec: True) -> list[Any]:
 
 def skip_if_declined(spec: ArgSpec, implementation: str, args: Sequence[Any]) -> None:
     """Skip, with the reason, what the implementation says it does not serve."""
-    reason = module(spec.operator, implementation).supports(*args, **spec.options)
+    options: Any = {"implementation": implementation, **spec.options}
+    reason = explain(spec.operator, *args, **options).reasons[implementation]
     if reason is not None:
         pytest.skip(f"{implementation} declines: {reason}")
-
-
-def errors(actual, expected) -> list[float]:
-    """Relative error of the value and of every gradient."""
-    assert len(actual) == len(expected)
-    return [relative_error(a, e) for a, e in zip(actual, expected, strict=True)]
-
-
-def assert_close(spec: ArgSpec, actual, expected, dtype) -> None:
-    """Value and all gradients agree within the dtype's tolerance for the size of each sum."""
-    names = ["value", *(f"gradient {n}" for n in range(len(expected) - 1))]
-    terms = (spec.reduced, *spec.gradient_terms)
-    for name, error, reduced in zip(names, errors(actual, expected), terms, strict=True):
-        allowed = tolerance(dtype, reduced)
-        assert error <= allowed, f"{name}: error {error:.2e}, allowed {allowed:.2e}"
-
-
-def assert_low_precision(spec: ArgSpec, actual, expected, plain, dtype: str) -> None:
-    """Errors at most twice those of the plain version that computes in the dtype itself."""
-    found, limits = errors(actual, expected), errors(plain, expected)
-    for n, (error, limit) in enumerate(zip(found, limits, strict=True)):
-        allowed = max(2 * limit, EPSILON[dtype])
-        assert error <= allowed, f"result {n}: error {error:.2e}, plain version {limit:.2e}"

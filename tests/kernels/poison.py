@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 import s3net_kernels
 from s3net_kernels import _pallas
+from s3net_kernels._pallas import memory
 
 
 def _poison(value):
@@ -23,7 +24,7 @@ def _poison(value):
 
 def _outside(ref, index, mask):
     _checked.append(ref.shape)
-    full, shape = _pallas._broadcast(index)
+    full, shape = memory._broadcast(index)
     found = jnp.zeros(shape, bool)
     for i, size in zip(full, ref.shape, strict=True):
         found |= (i < 0) | (i >= size)
@@ -52,7 +53,7 @@ def _spoil(ref, outside):
     ref[...] = jnp.where(outside.any(), _poison(ref), ref[...])
 
 
-_LOAD, _STORE, _ADD_AT = _pallas.load, _pallas.store, _pallas.add_at
+_LOAD, _STORE, _ADD_AT = memory.load, memory.store, memory.add_at
 _checked: list[object] = []
 _POISONED = {"load": load, "store": store, "add_at": add_at}
 
@@ -62,11 +63,11 @@ def poisoned(monkeypatch):
     """Every module's accesses to memory replaced."""
     found = 0
     for info in pkgutil.walk_packages(s3net_kernels.__path__, "s3net_kernels."):
-        if "native" in info.name or info.name == _pallas.__name__:
+        if "native" in info.name or info.name in (_pallas.__name__, memory.__name__):
             continue
         module = importlib.import_module(info.name)
         for name, replaced in _POISONED.items():
-            if getattr(module, name, None) is getattr(_pallas, name):
+            if getattr(module, name, None) is getattr(memory, name):
                 monkeypatch.setattr(module, name, replaced)
                 found += 1
     assert found > 20

@@ -14,6 +14,7 @@ import pytest
 
 import s3net_kernels
 from s3net_kernels import _pallas
+from s3net_kernels.operands import SoftmaxLosses
 from s3net_kernels.softmax_losses import pallas as losses
 from s3net_kernels.softmax_losses import pallas_kernels
 from tests.kernels import poison
@@ -99,4 +100,4 @@ def test_codes_of_enormous_calls(monkeypatch):
         jax.eval_shape(_slopes, jax.ShapeDtypeStruct((images, 1024, 1024, 64), jnp.float32))
     assert len(sizes) == 2 * (2 + 2) and max(sizes) < 2**31
     enormous: Any = jax.ShapeDtypeStruct((1, 2**15, 2**10, 64), jnp.float32)
-    assert "2147483647 logits" in str(losses.supports(enormous, None, None, spatial=True))
+    assert "2147483647 logits" in str(losses.supports(SoftmaxLosses(enormous, spatial=True)))

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import pytest
 
 import s3net_kernels
-from s3net_kernels import OPERATORS, _pallas, _tuning
+from s3net_kernels import OPERATORS, _pallas
+from s3net_kernels._pallas import device, tuning
 from s3net_kernels.gated_inception import arg_specs as gated
 from s3net_kernels.softmax_losses import arg_specs as losses
 from s3net_kernels.tune import KERNELS, problems
@@ -101,7 +102,7 @@ def lower(spec, monkeypatch, dtype=None, several=0):
       several: calls of one ``vmap`` over every argument.
     """
     monkeypatch.setattr(base.module(spec.operator, "pallas"), "unavailable", lambda: None)
-    args = spec.abstract(dtype)
+    args = spec.make_shapes(dtype)
     cotangent = jax.eval_shape(base.public(spec, "xla"), *args)
     function = base.public(spec, "pallas")
     if several:
@@ -133,7 +134,7 @@ def fused(monkeypatch):
 
 def on(capability, monkeypatch):
     """Block sizes as for a GPU of that capability."""
-    monkeypatch.setattr(_pallas, "capability", lambda: capability / 10)
+    monkeypatch.setattr(device, "capability", lambda: capability / 10)
 
 
 @pytest.mark.parametrize("capability", [80, 90])
@@ -166,7 +167,7 @@ def test_heuristic_compiles(name, channels, features, capability, monkeypatch, t
     on(capability, monkeypatch)
     deform = name.startswith("deform")
     shape, size = ((64, 64), (3, 3)) if deform else ((1, 4096), (1, 1))
-    problem = _tuning.Problem(name, "float32", 1, *shape, channels, features, size)
+    problem = tuning.Problem(name, "float32", 1, *shape, channels, features, size)
     check(kernels_of(problem, KERNELS[name].heuristic(problem)), capability, tmp_path)
 
 
@@ -179,23 +180,23 @@ def kernels_of(problem, blocks):
 
 
 def test_gated_inception_says_what_it_compares(monkeypatch):
-    monkeypatch.setattr(_pallas, "capability", lambda: 8.6)
+    monkeypatch.setattr(device, "capability", lambda: 8.6)
     many = gated.spec((1, 8, 8, 104), sizes=(3,), dilations=(1,))
     wide = gated.spec((1, 8, 8, 72), sizes=(3, 3), dilations=(1, 1))
     supports = base.module("gated_inception", "pallas").supports
-    assert "12288 weights" in (reason := supports(*many.abstract(), **many.options))
+    assert "12288 weights" in (reason := supports(many.bind(many.make_shapes())))
     assert reason.endswith("not 12544")
-    assert "144×72 needs more shared memory" in supports(*wide.abstract(), **wide.options)
+    assert "144×72 needs more shared memory" in supports(wide.bind(wide.make_shapes()))
 
 
 @pytest.mark.parametrize("capability", [7.5, 8.0, 8.6, 8.9, 9.0, 10.0, 12.0])
 def test_gated_inception_fits_or_declines(capability, monkeypatch):
-    monkeypatch.setattr(_pallas, "capability", lambda: capability)
+    monkeypatch.setattr(device, "capability", lambda: capability)
     kernels = base.module("gated_inception", "pallas_kernels")
     for channels, features in ((192, 64), (384, 32), (768, 16), (144, 72), (64, 64)):
         for dtype in ("float32", "bfloat16"):
             name = "gated_inception.backward"
-            problem = _tuning.Problem(name, dtype, 1, 1, 65536, channels, features)
+            problem = tuning.Problem(name, dtype, 1, 1, 65536, channels, features)
             needed = kernels.shared(problem, kernels.heuristic(problem))
             fits = kernels.fits(channels, features, dtype)
             assert fits == (needed <= _pallas.shared_memory())
@@ -208,17 +209,17 @@ def test_blocks_of_another_problem_are_not_taken_where_they_do_not_fit(monkeypat
     kernels = base.module("gated_inception", "pallas_kernels")
     name = "gated_inception.forward"
     small, large = (
-        _tuning.Problem(name, "float32", 1, 1, 65536, channels, 48) for channels in (144, 240)
+        tuning.Problem(name, "float32", 1, 1, 65536, channels, 48) for channels in (144, 240)
     )
     blocks = {**kernels.heuristic(small), "pixels": 128}
-    monkeypatch.setattr(_tuning, "device_name", lambda: "some")
-    monkeypatch.setattr(_tuning, "_table", lambda _: {small.key: blocks})
-    choose = functools.partial(_tuning.choose, heuristic=kernels.heuristic, shared=kernels.shared)
+    monkeypatch.setattr(tuning, "find_device", lambda: "some")
+    monkeypatch.setattr(tuning, "_read_tables", lambda _: {small.key: blocks})
+    choose = functools.partial(tuning.choose, heuristic=kernels.heuristic, shared=kernels.shared)
     assert small.family == large.family
     assert choose(large) == kernels.heuristic(large) != blocks
 
 
-TABLE = json.loads(_tuning.table_path("NVIDIA H100 80GB HBM3").read_text(encoding="utf-8"))
+TABLE = json.loads(tuning.locate_table("NVIDIA H100 80GB HBM3").read_text(encoding="utf-8"))
 TABLE_PROBLEMS = [
     problem
     for problem in problems(256, 64, (32,), ("float32", "bfloat16"))

@@ -11,7 +11,7 @@ import pytest
 
 import s3net_kernels
 from s3net_kernels.deform_conv2d.arg_specs import spec
-from s3net_kernels.deform_conv2d.pallas_input_grad import reach_of
+from s3net_kernels.deform_conv2d.pallas_input_grad import find_reach
 from s3net_kernels.deform_conv2d.pallas_planes import to_planes
 from tests.kernels import base
 
@@ -69,7 +69,7 @@ def test_reach():
     """Windows hold what most samples of a tap need; images that they don't serve are far."""
     _, offset, mask, *_ = _args()
     with s3net_kernels.config(interpret=True):
-        reach = reach_of(to_planes(jnp.asarray(offset), jnp.asarray(mask)))
+        reach = find_reach(to_planes(jnp.asarray(offset), jnp.asarray(mask)))
     assert reach.far.tolist() == [0, 1]
     assert [tuple(window) for window in reach.windows[0].tolist()] == WINDOWS
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailabl
 EVERY_KERNEL = """
 import jax, numpy as np
 import s3net_kernels
-from s3net_kernels._evaluation import call, cotangent, module, value_and_gradients
+from s3net_kernels.testing import load_module, make_cotangent, make_function, value_and_gradients
 from s3net_kernels._native.library import load
 
 library = load()
@@ -29,12 +29,12 @@ def outcome(run, *args):
 
 failed = set()
 for operator in s3net_kernels.OPERATORS:
-    specs = module(operator, "arg_specs")
+    specs = load_module(operator, "arg_specs")
     for spec in (specs.SPECS or specs.CHECKS)[1:3]:
         args = spec.make()
-        g = cotangent(spec, args)
-        value = jax.jit(call(spec, "native"))
-        both = value_and_gradients(call(spec, "native"))
+        g = make_cotangent(spec, args)
+        value = jax.jit(make_function(spec, "native"))
+        both = value_and_gradients(make_function(spec, "native"))
         library.s3n_limit_scratch(1)
         for run, given in ((value, args), (both, (g, *args))):
             if outcome(lambda *a: jax.tree.leaves(run(*a)), *given) is None:

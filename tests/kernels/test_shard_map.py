@@ -14,7 +14,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 from s3net_kernels import OPERATORS
-from s3net_kernels._arg_specs import ArgSpec
+from s3net_kernels.testing import ArgSpec
 from tests.kernels import base
 
 NAMES = ("reference", "xla", "native")

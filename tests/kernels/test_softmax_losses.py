@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import s3net_kernels
-from s3net_kernels._tolerance import tolerance
+from s3net_kernels.operands import SoftmaxLosses
 from s3net_kernels.softmax_losses import reference
 from s3net_kernels.softmax_losses.arg_specs import SHAPES
+from s3net_kernels.testing import tolerance
 from tests.kernels import base
 
 IMPLEMENTATIONS = ["xla", "native"]
@@ -42,13 +43,18 @@ def total(run, scale, logits, labels, weight, spatial, **options):
     return scale[0] * ce + scale[1] * edges, (ce, edges, used)
 
 
+def run_reference(logits, labels, weight, *, spatial, dtype):
+    """The reference, in ``dtype``."""
+    return reference.softmax_losses(SoftmaxLosses(logits, labels, weight, spatial=spatial), dtype)
+
+
 @functools.cache
 def value_and_gradient(implementation, spatial):
     """(logits, labels, weight) -> value and gradient, compiled; in float64 the reference."""
     options: dict[str, Any] = {"implementation": implementation}
     run, quick = s3net_kernels.softmax_losses, {}
     if implementation == "reference":
-        run, options = reference.softmax_losses, {"dtype": jnp.float64}
+        run, options = run_reference, {"dtype": jnp.float64}
         quick = {"xla_backend_optimization_level": 0}  # compiling takes longer than running
 
     def function(logits, labels, weight):
@@ -114,7 +120,7 @@ def test_low_precision(implementation):
     ce, edges, labels = s3net_kernels.softmax_losses(
         logits, spatial=True, implementation=implementation
     )
-    expected = reference.softmax_losses(logits, None, None, spatial=True, dtype=jnp.float32)
+    expected = run_reference(logits, None, None, spatial=True, dtype=jnp.float32)
     np.testing.assert_allclose([ce, edges], expected[:2], rtol=1e-5)
     np.testing.assert_array_equal(labels, expected[2])
 

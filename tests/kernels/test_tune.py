@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from s3net_kernels import _tuning, config
-from s3net_kernels._pallas import power_of_two
+from s3net_kernels import config
+from s3net_kernels._pallas import round_to_power, tuning
 from s3net_kernels.tune import KERNELS, problems, search
 from s3net_kernels.tune.__main__ import main
 from tests.kernels import base
@@ -42,14 +42,14 @@ def test_every_problem_has_candidates():
         assert len(candidates) > 4
         assert all(set(c) == set(kernel.heuristic(problem)) for c in candidates)
         assert all(
-            v == power_of_two(v) for c in candidates for n, v in c.items() if n != "num_stages"
+            v == round_to_power(v) for c in candidates for n, v in c.items() if n != "num_stages"
         )
 
 
 def test_writes_a_table_and_goes_on(tmp_path, capsys):
     command = [*SMALL, "--folder", str(tmp_path), "--most", "2", "--kernel"]
     assert main([*command, "bilinear_sample.forward"]) == 0
-    path = _tuning.table_path("interpret", tmp_path)
+    path = tuning.locate_table("interpret", tmp_path)
     first = json.loads(path.read_text())
     assert len(first["entries"]) == 1
     assert main([*command, "bilinear_sample.forward", "bilinear_sample.gather_sum"]) == 0
@@ -66,35 +66,35 @@ def test_short_kernels_are_timed_on_the_device(monkeypatch):
     array = np.ones((200, 200), np.float32)
     function = jax.jit(lambda a: a @ a)
     monkeypatch.setattr(search, "_SHORT", np.inf)
-    monkeypatch.setattr(search, "_device_time", lambda *_: 3.0)
-    assert search.seconds_of({}, function, (array,), np.inf) == 3
+    monkeypatch.setattr(search, "_time_on_device", lambda *_: 3.0)
+    assert search.measure_seconds({}, function, (array,), np.inf) == 3
     monkeypatch.undo()
-    assert 0 <= search._device_time(function, (array,), 2) < 1
+    assert 0 <= search._time_on_device(function, (array,), 2) < 1
 
 
 def test_a_far_problem_is_another():
     problem = next(p for p in problems(256, 64, (1,), ("float32",)) if "linear" in p.kernel)
     of_images = {n: dataclasses.replace(problem, images=n).key for n in (8, 64)}
-    assert _tuning.nearest(problem, {of_images[8]: {"pixels": 8}}) == {"pixels": 8}
-    assert _tuning.nearest(problem, {of_images[64]: {"pixels": 64}}) is None
+    assert tuning.find_nearest(problem, {of_images[8]: {"pixels": 8}}) == {"pixels": 8}
+    assert tuning.find_nearest(problem, {of_images[64]: {"pixels": 64}}) is None
 
 
 def test_the_table_is_what_the_kernels_take(tmp_path, monkeypatch):
     command = [*SMALL, "--folder", str(tmp_path), "--most", "1"]
     assert main([*command, "--kernel", "bilinear_sample.forward"]) == 0
-    path = _tuning.table_path("interpret", tmp_path)
+    path = tuning.locate_table("interpret", tmp_path)
     table = json.loads(path.read_text())
     for entry in table["entries"].values():
         entry["blocks"]["pixels"] = 512
     path.write_text(json.dumps(table))
     monkeypatch.setenv("S3NET_KERNELS_TUNED", str(tmp_path))
-    monkeypatch.setattr(_tuning, "device_name", lambda: "interpret")
-    _tuning.forget()
+    monkeypatch.setattr(tuning, "find_device", lambda: "interpret")
+    tuning.clear_tables()
     problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
     try:
-        chosen = _tuning.choose(problem, KERNELS[problem.kernel].heuristic)
+        chosen = tuning.choose(problem, KERNELS[problem.kernel].heuristic)
     finally:
-        _tuning.forget()
+        tuning.clear_tables()
     assert chosen["pixels"] == 512
 
 
@@ -126,7 +126,7 @@ def test_fast_blocks_with_another_result_are_not_chosen(wrong, monkeypatch, caps
     )
     monkeypatch.setattr(search, "KERNELS", {problem.kernel: replaced})
     times = iter(range(9, 0, -1))
-    monkeypatch.setattr(search, "seconds_of", lambda *_: float(next(times)))
+    monkeypatch.setattr(search, "measure_seconds", lambda *_: float(next(times)))
     entry = search.tune(problem, 60, 3)
     assert entry["blocks"] == good and entry["microseconds"] == 9e6
     assert capsys.readouterr().out.count("another result") == 2
@@ -136,9 +136,9 @@ def test_fast_blocks_with_another_result_are_not_chosen(wrong, monkeypatch, caps
 def test_the_fastest_and_the_heuristic_are_timed_again_side_by_side(again, monkeypatch):
     problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
     good = KERNELS[problem.kernel].heuristic(problem)
-    monkeypatch.setattr(search, "compiled", lambda _, b, __: [lambda *_: np.float32(0)] * len(b))
+    monkeypatch.setattr(search, "compile_all", lambda _, b, __: [lambda *_: np.float32(0)] * len(b))
     times = iter([9.0, 3.0, 5.0, again])
-    monkeypatch.setattr(search, "seconds_of", lambda *_: next(times))
+    monkeypatch.setattr(search, "measure_seconds", lambda *_: next(times))
     entry = search.tune(problem, 60, 2)
     assert (entry["blocks"] == good) == (again < 5)
     assert entry["heuristic_microseconds"] == again * 1e6
@@ -154,7 +154,7 @@ def test_of_integers_the_share_that_differs_counts():
 
 
 def test_without_a_gpu(monkeypatch, capsys):
-    monkeypatch.setattr(_tuning, "device_name", lambda: None)
+    monkeypatch.setattr(tuning, "find_device", lambda: None)
     assert main([]) == 1
     assert "No GPU found" in capsys.readouterr().err
 
@@ -166,23 +166,23 @@ def test_what_a_table_lacks_those_of_devices_alike_give(tmp_path, monkeypatch):
     def write(device, capability, entries):
         content = {key: {"blocks": {"pixels": value}} for key, value in entries.items()}
         table = {"device": device, "compute_capability": capability, "entries": content}
-        _tuning.table_path(device, tmp_path).write_text(json.dumps(table))
+        tuning.locate_table(device, tmp_path).write_text(json.dumps(table))
 
     write("This", "9.0", {problem.key: 1})
     write("Alike", "9.0", {problem.key: 2, other.key: 3})
     write("Another", "8.0", {third.key: 4})
     monkeypatch.setenv("S3NET_KERNELS_TUNED", str(tmp_path))
-    monkeypatch.setattr(_tuning, "FOLDER", tmp_path)
-    monkeypatch.setattr(_tuning, "device_name", lambda: "This")
-    monkeypatch.setattr(_tuning, "compute_capability", lambda: "9.0")
-    _tuning.forget()
+    monkeypatch.setattr(tuning, "FOLDER", tmp_path)
+    monkeypatch.setattr(tuning, "find_device", lambda: "This")
+    monkeypatch.setattr(tuning, "find_capability", lambda: "9.0")
+    tuning.clear_tables()
     try:
-        assert _tuning.in_use(problem) == {"pixels": 1}
-        assert _tuning.in_use(other) == {"pixels": 3}
-        assert _tuning.in_use(third) is None
-        assert _tuning.measured(dataclasses.replace(other, images=10**6)) == [{"pixels": 3}]
+        assert tuning.look_up(problem) == {"pixels": 1}
+        assert tuning.look_up(other) == {"pixels": 3}
+        assert tuning.look_up(third) is None
+        assert tuning.list_measured(dataclasses.replace(other, images=10**6)) == [{"pixels": 3}]
     finally:
-        _tuning.forget()
+        tuning.clear_tables()
 
 
 def test_blocks_in_use_and_of_other_sizes_are_tried_first(monkeypatch):
@@ -190,15 +190,15 @@ def test_blocks_in_use_and_of_other_sizes_are_tried_first(monkeypatch):
     kernel = KERNELS[problem.kernel]
     heuristic = kernel.heuristic(problem)
     alike, used = [c for c in kernel.candidates(problem) if c != heuristic][-2:]
-    monkeypatch.setattr(_tuning, "in_use", lambda _: used)
-    monkeypatch.setattr(_tuning, "measured", lambda _: [alike])
+    monkeypatch.setattr(tuning, "look_up", lambda _: used)
+    monkeypatch.setattr(tuning, "list_measured", lambda _: [alike])
     tried = []
 
     def compiled(_problem, several, _arrays):
         tried.extend(several)
         return [lambda *_: np.float32(0)] * len(several)
 
-    monkeypatch.setattr(search, "compiled", compiled)
-    monkeypatch.setattr(search, "seconds_of", lambda *_: 1.0)
+    monkeypatch.setattr(search, "compile_all", compiled)
+    monkeypatch.setattr(search, "measure_seconds", lambda *_: 1.0)
     search.tune(problem, 60, 3)
     assert tried == [heuristic, used, alike]

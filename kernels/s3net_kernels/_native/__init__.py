@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from s3net_kernels._native.call import (
     call,
-    packed_columns,
-    reduced,
-    scratch_dtype,
-    storage_dtype,
+    choose_scratch_dtype,
+    choose_storage_dtype,
+    convert,
+    count_packed_columns,
+    rounds_factors,
+    supports,
     unavailable,
-    unsupported,
 )
 from s3net_kernels._native.library import instruction_set, multiplies_bfloat16, use_instruction_set
 
 __all__ = [
     "call",
+    "choose_scratch_dtype",
+    "choose_storage_dtype",
+    "convert",
+    "count_packed_columns",
     "instruction_set",
     "multiplies_bfloat16",
-    "packed_columns",
-    "reduced",
-    "scratch_dtype",
-    "storage_dtype",
+    "rounds_factors",
+    "supports",
     "unavailable",
-    "unsupported",
     "use_instruction_set",
 ]

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from s3net_kernels._dispatch import platform_of
+from s3net_kernels._check import compute_dtype
 from s3net_kernels._native.library import load
-from s3net_kernels._varying import vary, varying
+from s3net_kernels._platform import find_platform
+from s3net_kernels._varying import find_axes, vary, zeros
 
 __all__ = [
     "call",
-    "packed_columns",
-    "reduced",
-    "scratch_dtype",
-    "storage_dtype",
+    "choose_scratch_dtype",
+    "choose_storage_dtype",
+    "convert",
+    "count_packed_columns",
+    "rounds_factors",
+    "supports",
     "unavailable",
-    "unsupported",
 ]
 
 
+_O = TypeVar("_O", bound=Any)
+
+
 def unavailable() -> str | None:
-    """Why the kernels can serve nothing on this machine, or None."""
+    """Say why the kernels can serve nothing on this machine, or return None."""
     library = load()
     return library if isinstance(library, str) else None
 
 
-def unsupported(*arrays: Any) -> str | None:
-    """Why the kernels decline a call on these arrays, or None."""
-    if any(array is not None and array.shape[-1:] == (0,) for array in arrays):
+def supports(*operands: Any) -> str | None:
+    """Say why the kernels decline a call on the arrays of ``operands``, or return None."""
+    arrays = jax.tree.leaves(operands)
+    if any(array.shape[-1:] == (0,) for array in arrays):
         return "an array has no channels"
-    platform = platform_of(*arrays)
+    platform = find_platform(*arrays)
     return None if platform == "cpu" else f"it runs on the CPU, and the call on a {platform}"
 
 
@@ -69,7 +76,7 @@ def call(
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
     function = jax.ffi.ffi_call(target, shapes, vmap_method="expand_dims")
     found = function(*operands, **{name: _attribute(n) for name, n in attributes.items()})
-    return list(vary(found, varying(operands)))
+    return list(vary(found, find_axes(operands)))
 
 
 def _attribute(value: Any) -> Any:
@@ -78,8 +85,29 @@ def _attribute(value: Any) -> Any:
     return np.int64(value) if isinstance(value, int) else np.asarray(value, np.int64).reshape(-1)
 
 
-def storage_dtype(x: Array, compute: Any) -> jnp.dtype:
-    """The dtype the kernels read and write x in, when they compute in ``compute``.
+def convert(operands: _O) -> _O:
+    """Convert operands to what the kernels take.
+
+    ``x`` and ``residual`` get the dtype that images are stored in, all others the one to compute
+    in; ``precision`` becomes the one in force, and a missing bias ``b`` zeros.
+    """
+    kind = compute_dtype(operands)
+    storage = choose_storage_dtype(operands.x, kind)
+    changes = {}
+    for field in dataclasses.fields(operands):
+        value = getattr(operands, field.name)
+        if field.name == "precision":
+            changes["precision"] = "bfloat16" if rounds_factors(value) else None
+        elif field.name == "b" and value is None:
+            changes["b"] = zeros(operands.w.shape[-1:], kind, operands.x)
+        elif not field.metadata:
+            dtype = storage if field.name in ("x", "residual") else kind
+            changes[field.name] = jax.tree.map(lambda a, dtype=dtype: a.astype(dtype), value)
+    return operands.replace(**changes)
+
+
+def choose_storage_dtype(x: Array, compute: Any) -> jnp.dtype:
+    """Choose the dtype the kernels read and write x in, when they compute in ``compute``.
 
     bfloat16 is widened and narrowed inside them; any other dtype is converted to ``compute``.
     """
@@ -87,24 +115,24 @@ def storage_dtype(x: Array, compute: Any) -> jnp.dtype:
     return jnp.dtype(x.dtype if narrow else compute)
 
 
-def scratch_dtype(kind: Any) -> jnp.dtype:
-    """Of results that are working memory for sums in ``kind``: an integer as wide.
+def choose_scratch_dtype(kind: Any) -> jnp.dtype:
+    """Choose the dtype of results that are working memory for sums in ``kind``: an integer as wide.
 
     What is left in them is no number, which ``jax_debug_nans`` would look for.
     """
     return jnp.dtype(f"int{8 * jnp.dtype(kind).itemsize}")
 
 
-def reduced(precision: str | None = None) -> int:
-    """Whether products of float32 may round their factors to bfloat16: 1 or 0.
+def rounds_factors(precision: str | None = None) -> bool:
+    """Whether products of float32 may round their factors to bfloat16.
 
     Args:
-      precision: of the call; None takes ``jax.default_matmul_precision``.
+      precision: precision of the call; None takes ``jax.default_matmul_precision``.
     """
     chosen = precision or jax.config.jax_default_matmul_precision  # pyright: ignore
-    return int(str(chosen).lower() in ("bfloat16", "bf16_bf16_f32"))
+    return str(chosen).lower() in ("bfloat16", "bf16_bf16_f32")
 
 
-def packed_columns(columns: int) -> int:
-    """Columns that a matrix takes when repacked into panels, whatever the instruction set."""
+def count_packed_columns(columns: int) -> int:
+    """Count the columns of a matrix repacked into panels, whatever the instruction set."""
     return -(-columns // 64) * 64

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_boundary, need_pixels, need_rank
+from s3net_kernels._check import require, require_boundary, require_pixels, require_rank, to_float
 from s3net_kernels._dispatch import dispatch
+from s3net_kernels.operands import AffineWarp
 
 __all__ = ["affine_warp"]
 
@@ -42,14 +43,14 @@ def affine_warp(
       UnsupportedError: the named implementation declines.
     """
     name = "affine_warp"
-    x, matrix = as_float(name, "x", x), as_float(name, "matrix", matrix)
-    need_rank(name, "x", x, "N, H, W, C")
-    need(
+    x, matrix = to_float(name, "x", x), to_float(name, "matrix", matrix)
+    require_rank(name, "x", x, "N, H, W, C")
+    require(
         matrix.shape in ((2, 3), (x.shape[0], 2, 3)),
         f"{name}: matrix has shape {matrix.shape}, it must be (2, 3), or ({x.shape[0]}, 2, 3) with "
         "one matrix for every image of x.",
     )
-    need_pixels(name, x)
-    need_boundary(name, boundary)
+    require_pixels(name, x)
+    require_boundary(name, boundary)
     matrix = jnp.broadcast_to(matrix, (x.shape[0], 2, 3))
-    return dispatch(name, implementation, x, matrix, boundary=boundary)
+    return dispatch(name, implementation, AffineWarp(x, matrix, boundary=boundary))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._bilinear import pixel_grid
+from s3net_kernels._bilinear import make_pixel_grid
 
-__all__ = ["source_coordinates"]
+__all__ = ["map_coordinates"]
 
 
-def source_coordinates(matrix: Array, height: int, width: int) -> Array:
+def map_coordinates(matrix: Array, height: int, width: int) -> Array:
     """(N, H, W, 2) input coordinates (y, x), counted from the first pixel.
 
     Args:
@@ -18,7 +18,7 @@ def source_coordinates(matrix: Array, height: int, width: int) -> Array:
       height, width: of the images.
     """
     cy, cx = (height - 1) / 2, (width - 1) / 2
-    y, x = pixel_grid(height, width, matrix.dtype)
+    y, x = make_pixel_grid(height, width, matrix.dtype)
     m = matrix[:, :, :, None, None]
     y, x = y - cy, x - cx
     # Elementwise, not a matrix product: coordinates need every digit, and a product may round.

@@ -5,20 +5,16 @@ from __future__ import annotations
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._native import unavailable, unsupported
-from s3net_kernels.affine_warp.coordinates import source_coordinates
+from s3net_kernels._native import supports, unavailable
+from s3net_kernels.affine_warp.coordinates import map_coordinates
 from s3net_kernels.bilinear_sample.native import bilinear_sample
+from s3net_kernels.operands import AffineWarp, BilinearSample
 
 __all__ = ["affine_warp", "supports", "unavailable"]
 
 
-def supports(x: Array, matrix: Array, *, boundary: str) -> str | None:
-    """Serves every valid call on the CPU."""
-    return unsupported(x, matrix)
-
-
-def affine_warp(x: Array, matrix: Array, *, boundary: str) -> Array:
-    """See ``api.affine_warp``; ``matrix`` is (N, 2, 3)."""
-    kind = compute_dtype(x, matrix)
-    coords = source_coordinates(matrix.astype(kind), x.shape[1], x.shape[2])
-    return bilinear_sample(x, coords, boundary=boundary)
+def affine_warp(o: AffineWarp) -> Array:
+    """See ``api.affine_warp``."""
+    kind = compute_dtype(o)
+    coords = map_coordinates(o.matrix.astype(kind), *o.x.shape[1:3])
+    return bilinear_sample(BilinearSample(o.x, coords, boundary=o.boundary))

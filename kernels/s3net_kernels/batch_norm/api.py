@@ -5,8 +5,9 @@ from __future__ import annotations
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, as_not_negative, need
+from s3net_kernels._check import require, to_float, to_not_negative
 from s3net_kernels._dispatch import dispatch
+from s3net_kernels.operands import BatchNorm
 
 __all__ = ["batch_norm"]
 
@@ -42,18 +43,18 @@ def batch_norm(
     """
     name = "batch_norm"
     x, scale, bias = (
-        as_float(name, label, value)
+        to_float(name, label, value)
         for label, value in (("x", x), ("scale", scale), ("bias", bias))
     )
-    need(
+    require(
         x.ndim >= 2,
         f"{name}: x has shape {x.shape}, it must be (..., C) with at least one axis of rows.",
     )
     for label, array in (("scale", scale), ("bias", bias)):
-        need(
+        require(
             array.shape == x.shape[-1:],
             f"{name}: {label} has shape {array.shape}, it must be {x.shape[-1:]}: one number per "
             "channel of x.",
         )
-    epsilon = as_not_negative(name, "epsilon", epsilon)
-    return dispatch(name, implementation, x, scale, bias, epsilon=epsilon)
+    epsilon = to_not_negative(name, "epsilon", epsilon)
+    return dispatch(name, implementation, BatchNorm(x, scale, bias, epsilon=epsilon))

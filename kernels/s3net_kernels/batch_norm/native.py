@@ -1,20 +1,17 @@
-"""Batch normalisation on the CPU: two passes each way in C++; see ``kernels/csrc/norm``.
+"""Batch normalisation on the CPU: two passes each way in C++; see ``kernels/csrc/batch_norm``.
 
 Forward keeps x and the statistics for backward, not the normalised values.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._check import compute_dtype
-from s3net_kernels._gradient import differentiable
-from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
+from s3net_kernels._gradient import make_differentiable
+from s3net_kernels._native import call, choose_scratch_dtype, convert, supports, unavailable
 from s3net_kernels.batch_norm import xla
+from s3net_kernels.operands import BatchNorm
 
 __all__ = ["batch_norm", "supports", "unavailable"]
 
@@ -22,38 +19,29 @@ _BLOCK_ROWS = 2048
 """Rows that are summed in one go: ``kNormBlockRows`` of the library."""
 
 
-def supports(x: Array, scale: Array, bias: Array, *, epsilon: float) -> str | None:
-    """Serves every valid call on the CPU."""
-    return unsupported(x, scale, bias)
-
-
-def batch_norm(x: Array, scale: Array, bias: Array, *, epsilon: float) -> Array:
+def batch_norm(o: BatchNorm) -> Array:
     """See ``api.batch_norm``."""
-    kind = compute_dtype(x, scale, bias)
-    rows = x.astype(storage_dtype(x, kind)).reshape(-1, x.shape[-1])
-    y = _norm(epsilon)(rows, scale.astype(kind), bias.astype(kind))
-    return y.reshape(x.shape).astype(x.dtype)
+    rows = convert(o.replace(x=o.x.reshape(-1, o.x.shape[-1])))
+    return _normalise(rows).reshape(o.x.shape).astype(o.x.dtype)
 
 
-@functools.cache
-def _norm(epsilon: float) -> Callable[..., Array]:
-    def value(x: Array, scale: Array, bias: Array, save: bool):
-        kind, channels = scale.dtype, scale.shape
-        results = [(x.shape, x.dtype), (channels, kind), (channels, kind), _partials(x, 3, kind)]
-        y, mean, rstd, _ = call("norm_forward", results, x, scale, bias, epsilon=epsilon)
-        return y, (mean, rstd)
-
-    return differentiable(functools.partial(xla.batch_norm, epsilon=epsilon), value, _gradients)
+def _compute(o: BatchNorm, *, save: bool):
+    kind, channels = o.scale.dtype, o.scale.shape
+    results = [(o.x.shape, o.x.dtype), (channels, kind), (channels, kind), _partials(o.x, 3, kind)]
+    y, mean, rstd, _ = call("norm_forward", results, o.x, o.scale, o.bias, epsilon=o.epsilon)
+    return y, (mean, rstd)
 
 
 def _partials(x: Array, sums: int, kind) -> tuple[tuple[int, int, int], jnp.dtype]:
-    return (-(-x.shape[0] // _BLOCK_ROWS), sums, x.shape[1]), scratch_dtype(kind)
+    return (-(-x.shape[0] // _BLOCK_ROWS), sums, x.shape[1]), choose_scratch_dtype(kind)
 
 
-def _gradients(inputs: tuple[Array, ...], statistics: tuple[Array, Array], dy: Array):
-    x, scale, _bias = inputs
-    kind, channels = scale.dtype, scale.shape
-    results = [(x.shape, x.dtype), (channels, kind), (channels, kind), _partials(x, 2, kind)]
-    operands = (x, scale, *statistics, dy.astype(x.dtype))
+def _compute_gradients(o: BatchNorm, statistics: tuple[Array, Array], dy: Array) -> BatchNorm:
+    kind, channels = o.scale.dtype, o.scale.shape
+    results = [(o.x.shape, o.x.dtype), (channels, kind), (channels, kind), _partials(o.x, 2, kind)]
+    operands = (o.x, o.scale, *statistics, dy.astype(o.x.dtype))
     dx, dscale, dbias, _ = call("norm_backward", results, *operands)
-    return dx, dscale, dbias
+    return o.replace(x=dx, scale=dscale, bias=dbias)
+
+
+_normalise = make_differentiable(xla.batch_norm, _compute, _compute_gradients)

@@ -14,9 +14,20 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import block, ceil_div, launch, load, portion, power_of_two, store
-from s3net_kernels._statistics import put_together, store_part
-from s3net_kernels._tuning import Blocks, Problem, choose
+from s3net_kernels._pallas import (
+    Blocks,
+    Problem,
+    block,
+    ceil_div,
+    choose,
+    combine_parts,
+    launch,
+    load,
+    portion,
+    round_to_power,
+    store,
+    store_part,
+)
 
 __all__ = ["candidates", "heuristic", "statistics", "sums"]
 
@@ -27,11 +38,11 @@ _MOST_TILES = 16
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
-    channels = min(power_of_two(problem.channels), 64)
+    channels = min(round_to_power(problem.channels), 64)
     # As many values as fit into the registers of a thread many times over.
-    rows = min(power_of_two(problem.width), max(2048 // channels, 1))
+    rows = min(round_to_power(problem.width), max(2048 // channels, 1))
     programs = problem.images * ceil_div(problem.width, rows) * ceil_div(problem.channels, channels)
-    tiles = min(max(power_of_two(programs // _PROGRAMS), 1), _MOST_TILES)
+    tiles = min(max(round_to_power(programs // _PROGRAMS), 1), _MOST_TILES)
     return {"rows": rows, "channels": channels, "tiles": tiles, "num_warps": 4}
 
 
@@ -72,12 +83,12 @@ class _Call:
             name=name,
         )
 
-    def here(self) -> tuple[Any, Any, tuple[Array, Array]]:
+    def locate(self) -> tuple[Any, Any, tuple[Array, Array]]:
         """This program's image, part and channels."""
         lanes = portion(pl.program_id(1), self.blocks["channels"], self.channels)
         return pl.program_id(2), pl.program_id(0), lanes
 
-    def some_rows(self, part: Any, n: Any) -> tuple[Array, Array]:
+    def take_rows(self, part: Any, n: Any) -> tuple[Array, Array]:
         """The rows of tile n of a part, and which of them exist."""
         return portion(part * self.tiles + n, self.blocks["rows"], self.rows)
 
@@ -90,14 +101,14 @@ def statistics(x: Array, *, blocks: Blocks | None = None) -> tuple[Array, Array]
     """Mean and biased variance, (N, C) float32, of the rows of (N, rows, C)."""
     call = _Call("statistics", x, blocks)
     partial = call.run(_statistics_kernel, x, name="norm_statistics")
-    return put_together(partial, call.rows, call.tiles * call.blocks["rows"])
+    return combine_parts(partial, call.rows, call.tiles * call.blocks["rows"])
 
 
 def _statistics_kernel(x, out, *, call: _Call):
-    image, part, lanes = call.here()
+    image, part, lanes = call.locate()
 
     def tile(n):
-        rows = call.some_rows(part, n)
+        rows = call.take_rows(part, n)
         index, mask = block((image,), rows, lanes)
         return load(x, index, mask), mask
 
@@ -127,11 +138,11 @@ def sums(x: Array, dy: Array, mean: Array, *, blocks: Blocks | None = None) -> A
 
 
 def _sums_kernel(x, dy, mean, out, *, call: _Call):
-    image, part, lanes = call.here()
+    image, part, lanes = call.locate()
     middle = load(mean, (image, lanes[0]), lanes[1])[None, :]
 
     def add(n, sums):
-        index, mask = block((image,), call.some_rows(part, n), lanes)
+        index, mask = block((image,), call.take_rows(part, n), lanes)
         # Zero outside, whatever is subtracted from x there.
         slope = load(dy, index, mask)
         return sums[0] + slope, sums[1] + slope * (load(x, index, mask) - middle)

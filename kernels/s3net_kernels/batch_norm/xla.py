@@ -7,23 +7,20 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels.operands import BatchNorm
 
-__all__ = ["batch_norm", "supports"]
-
-
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
+__all__ = ["batch_norm"]
 
 
-def batch_norm(x: Array, scale: Array, bias: Array, *, epsilon: float) -> Array:
+def batch_norm(o: BatchNorm) -> Array:
     """See ``api.batch_norm``."""
-    kind = compute_dtype(x, scale, bias)
-    mean, rstd = _statistics(x.astype(kind), epsilon)
-    y = (x.astype(kind) - mean) * (rstd * scale.astype(kind)) + bias.astype(kind)
-    return y.astype(x.dtype)
+    kind = compute_dtype(o)
+    mean, rstd = _sum_statistics(o.x.astype(kind), o.epsilon)
+    y = (o.x.astype(kind) - mean) * (rstd * o.scale.astype(kind)) + o.bias.astype(kind)
+    return y.astype(o.x.dtype)
 
 
-def _statistics(x: Array, epsilon: float) -> tuple[Array, Array]:
+def _sum_statistics(x: Array, epsilon: float) -> tuple[Array, Array]:
     axes = tuple(range(x.ndim - 1))
     count = max(x.size // max(x.shape[-1], 1), 1)  # without a row, zeros instead of NaN
     mean = jnp.sum(x, axes) / count

@@ -5,8 +5,9 @@ from __future__ import annotations
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_boundary, need_pixels, need_rank
+from s3net_kernels._check import require, require_boundary, require_pixels, require_rank, to_float
 from s3net_kernels._dispatch import dispatch
+from s3net_kernels.operands import BilinearSample
 
 __all__ = ["bilinear_sample"]
 
@@ -42,14 +43,14 @@ def bilinear_sample(
       UnsupportedError: the named implementation declines.
     """
     name = "bilinear_sample"
-    x, coords = as_float(name, "x", x), as_float(name, "coords", coords)
-    need_rank(name, "x", x, "N, H, W, C")
-    need_rank(name, "coords", coords, "N, Ho, Wo, 2")
-    need(
+    x, coords = to_float(name, "x", x), to_float(name, "coords", coords)
+    require_rank(name, "x", x, "N, H, W, C")
+    require_rank(name, "coords", coords, "N, Ho, Wo, 2")
+    require(
         coords.shape[0] == x.shape[0] and coords.shape[3] == 2,
         f"{name}: coords has shape {coords.shape}, it must be ({x.shape[0]}, Ho, Wo, 2): a (y, x) "
         "for every output pixel of every image of x.",
     )
-    need_pixels(name, x)
-    need_boundary(name, boundary)
-    return dispatch(name, implementation, x, coords, boundary=boundary)
+    require_pixels(name, x)
+    require_boundary(name, boundary)
+    return dispatch(name, implementation, BilinearSample(x, coords, boundary=boundary))

@@ -6,60 +6,58 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._batching import fold_images
 from s3net_kernels._config import settings
-from s3net_kernels._gather_sum import gather_sum
-from s3net_kernels._gradient import with_gradient_of
-from s3net_kernels._pallas import decline, unavailable
-from s3net_kernels._residuals import owning
+from s3net_kernels._gradient import use_gradient
+from s3net_kernels._pallas import fold_images, gather_sum, supports, unavailable
+from s3net_kernels._residuals import keep_copies
 from s3net_kernels.bilinear_sample import pallas_kernels as kernels
 from s3net_kernels.bilinear_sample import xla
+from s3net_kernels.operands import BilinearSample
 
 __all__ = ["bilinear_sample", "supports", "unavailable"]
 
 
-def supports(x: Array, coords: Array, *, boundary: str) -> str | None:
-    """Declines float64 and empty arrays."""
-    return decline(x, coords)
-
-
-def bilinear_sample(x: Array, coords: Array, *, boundary: str) -> Array:
+def bilinear_sample(o: BilinearSample) -> Array:
     """See ``api.bilinear_sample``."""
-    return _sample(x, coords.astype(jnp.float32), boundary)
+    return _sample(o.replace(coords=o.coords.astype(jnp.float32)))
 
 
-def _value(x: Array, coords: Array, boundary: str) -> Array:
+@jax.custom_vjp
+def _sample(o: BilinearSample) -> Array:
     def run(_: int, x: Array, coords: Array) -> Array:
-        return kernels.forward(x, coords, boundary=boundary)
+        return kernels.forward(x, coords, boundary=o.boundary)
 
-    return fold_images(run, 1, (True, True), x, coords)
-
-
-_sample = jax.custom_vjp(_value, nondiff_argnums=(2,))
+    return fold_images(run, 1, (True, True), o.x, o.coords)
 
 
-def _forward(x: Array, coords: Array, boundary: str):
-    return _sample(x, coords, boundary), (x, coords)
+def _forward(o: BilinearSample):
+    return _sample(o), o
 
 
-def _backward(boundary: str, saved: tuple[Array, Array], g: Array):
+def _backward(o: BilinearSample, g: Array):
+    return (use_gradient(_compute_plain_gradients, _compute_gradients)(o, g),)
+
+
+def _compute_gradients(o: BilinearSample, g: Array) -> BilinearSample:
+    """Compute the gradients of image and coordinates by kernels."""
+
     def run(_: int, x: Array, coords: Array, g: Array) -> tuple[Array, Array]:
         scatter = not settings().deterministic
-        dx, dcoords = kernels.backward(x, coords, g, boundary=boundary, scatter=scatter)
+        dx, dcoords = kernels.backward(x, coords, g, boundary=o.boundary, scatter=scatter)
         if dx is None:
             images, channels = x.shape[0], x.shape[3]
             y, z = (coords[..., axis].reshape(images, -1) for axis in (0, 1))
             values = g.reshape(images, -1, channels)
-            dx = gather_sum(y, z, None, values, (x.shape[1], x.shape[2]), boundary=boundary)
+            dx = gather_sum(y, z, None, values, (x.shape[1], x.shape[2]), boundary=o.boundary)
         return dx.astype(x.dtype), dcoords
 
-    def kernel(*args: Array) -> tuple[Array, Array]:
-        return fold_images(run, 1, (True, True, True), *args)
-
-    def plain(x: Array, coords: Array, g: Array):
-        return jax.vjp(lambda *a: xla.bilinear_sample(*a, boundary=boundary), x, coords)[1](g)
-
-    return with_gradient_of(plain, kernel)(*saved, g)
+    dx, dcoords = fold_images(run, 1, (True, True, True), o.x, o.coords, g)
+    return o.replace(x=dx, coords=dcoords)
 
 
-_sample.defvjp(owning(_forward), _backward)
+def _compute_plain_gradients(o: BilinearSample, g: Array) -> BilinearSample:
+    """Compute the same in plain JAX, to be differentiated again."""
+    return jax.vjp(xla.bilinear_sample, o)[1](g)[0]
+
+
+_sample.defvjp(keep_copies(_forward), _backward)

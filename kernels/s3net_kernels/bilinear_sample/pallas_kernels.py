@@ -9,33 +9,35 @@ import jax.numpy as jnp
 from jax import Array
 from jax.experimental import pallas as pl
 
-from s3net_kernels._bilinear import Corner, corners
+from s3net_kernels._bilinear import Corner, find_corners
 from s3net_kernels._pallas import (
+    Blocks,
+    Problem,
     add_at,
     ceil_div,
+    choose,
     launch,
     load,
-    power_of_two,
+    make_zeros_for_sums,
+    round_to_power,
     store,
-    zeros_for_sums,
 )
-from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["backward", "blend", "candidates", "forward", "heuristic"]
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
-    channels = min(power_of_two(problem.channels), 64)
+    channels = min(round_to_power(problem.channels), 64)
     # Backward holds four addresses of each element where it adds atomically.
     most = 1024 if problem.kernel.endswith("backward") else 2048
-    pixels = min(power_of_two(problem.height * problem.width), most // channels)
+    pixels = min(round_to_power(problem.height * problem.width), most // channels)
     return {"pixels": pixels, "channels": channels, "num_warps": 4}
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of both kernels worth measuring."""
-    most = power_of_two(problem.channels)
+    most = round_to_power(problem.channels)
     return [
         {"pixels": pixels, "channels": channels, "num_warps": warps}
         for channels in {min(most, 16), min(most, 32), min(most, 64), min(most, 128)}
@@ -60,7 +62,7 @@ def _problem(direction: str, x: Array, coords: Array) -> Problem:
     return Problem(name, x.dtype.name, x.shape[0], height, width, x.shape[3])
 
 
-def _flat(x: Array, coords: Array) -> tuple[Array, Array]:
+def _flatten(x: Array, coords: Array) -> tuple[Array, Array]:
     batch, height, width, channels = x.shape
     return x.reshape(batch * height * width, channels), coords.reshape(batch, -1, 2)
 
@@ -79,7 +81,7 @@ def forward(x: Array, coords: Array, *, boundary: str, blocks: Blocks | None = N
     )
     grid = (ceil_div(pixels, span[0]), ceil_div(channels, span[1]), images)
     out = jax.ShapeDtypeStruct((images, pixels, channels), x.dtype)
-    y = launch(kernel, out, grid, blocks, *_flat(x, coords), name="bilinear_forward")
+    y = launch(kernel, out, grid, blocks, *_flatten(x, coords), name="bilinear_forward")
     return y.reshape(images, out_height, out_width, channels)
 
 
@@ -90,7 +92,7 @@ def _forward_kernel(rows, coords, out, *, extent, span, boundary):
     image, exists = pl.program_id(2), pixel < pixels
     y, x = (load(coords, (image, pixel, axis), exists) for axis in (0, 1))
     mask = exists[:, None] & (lanes < channels)[None, :]
-    value = blend(rows, corners(image, y, x, (height, width), boundary), None, lanes, mask)
+    value = blend(rows, find_corners(image, y, x, (height, width), boundary), None, lanes, mask)
     store(out, (image, pixel[:, None], lanes[None, :]), value, mask)
 
 
@@ -117,12 +119,12 @@ def backward(
         boundary=boundary,
         scatter=scatter,
     )
-    rows, flat = _flat(x, coords)
+    rows, flat = _flatten(x, coords)
     args = [rows, flat, g.reshape(images, pixels, channels)]
     out = [jax.ShapeDtypeStruct(flat.shape, jnp.float32)]
     if scatter:
         # Sums of bfloat16 would be at the edge of what the dtype allows.
-        args.append(zeros_for_sums(rows.shape, g))
+        args.append(make_zeros_for_sums(rows.shape, g))
         out.append(jax.ShapeDtypeStruct(rows.shape, jnp.float32))
     grid = (ceil_div(pixels, span[0]), images)
     aliases = {3: 1} if scatter else {}
@@ -136,7 +138,7 @@ def _backward_kernel(rows, coords, g, *refs, extent, span, boundary, scatter):
     pixel = pl.program_id(0) * span[0] + jnp.arange(span[0], dtype=jnp.int32)
     image, exists = pl.program_id(1), pixel < pixels
     y, x = (load(coords, (image, pixel, axis), exists) for axis in (0, 1))
-    around = corners(image, y, x, (height, width), boundary)
+    around = find_corners(image, y, x, (height, width), boundary)
     dy = dz = jnp.zeros(span[:1], jnp.float32)
     for chunk in range(ceil_div(channels, span[1])):
         lanes = chunk * span[1] + jnp.arange(span[1], dtype=jnp.int32)

@@ -6,27 +6,24 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels.operands import BilinearSample
 
-__all__ = ["bilinear_sample", "supports"]
-
-
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
+__all__ = ["bilinear_sample"]
 
 
-def bilinear_sample(x: Array, coords: Array, *, boundary: str, dtype=None) -> Array:
+def bilinear_sample(o: BilinearSample, dtype=None) -> Array:
     """See ``api.bilinear_sample``: sums the four neighbours, one after the other.
 
     ``dtype`` replaces the one to compute values in; coordinates keep theirs.
     """
-    kind = compute_dtype(x, coords)
+    x, coords, kind = o.x, o.coords, compute_dtype(o)
     batch, height, width, _ = x.shape
     y, z = coords[..., 0].astype(kind), coords[..., 1].astype(kind)
     value_kind = dtype or kind
     image = jnp.arange(batch)[:, None, None]
     out = jnp.zeros((*y.shape, x.shape[3]), value_kind)
-    for p, wy, in_y in _sides(y, height, boundary):
-        for q, wx, in_x in _sides(z, width, boundary):
+    for p, wy, in_y in _sides(y, height, o.boundary):
+        for q, wx, in_x in _sides(z, width, o.boundary):
             value = x[image, p, q].astype(value_kind)
             # Outside there is no pixel: another one's NaN must not come in by 0 · NaN.
             value = jnp.where((in_y & in_x)[..., None], value, 0)

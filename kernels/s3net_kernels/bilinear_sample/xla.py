@@ -2,59 +2,50 @@
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._bilinear import Corner, add_rows, corner_rows, corners, interpolate
+from s3net_kernels._bilinear import Corner, add_rows, find_corners, interpolate, take_rows
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._residuals import owning
+from s3net_kernels._residuals import keep_copies
+from s3net_kernels.operands import BilinearSample
 
-__all__ = ["bilinear_sample", "supports"]
-
-
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
+__all__ = ["bilinear_sample"]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _sample(x: Array, coords: Array, boundary: str) -> Array:
-    kind = compute_dtype(x, coords)
-    rows, around = _prepare(x, coords.astype(kind), boundary)
-    return interpolate(rows, around, kind).astype(x.dtype)
-
-
-def _prepare(x: Array, coords: Array, boundary: str) -> tuple[Array, tuple[Corner, ...]]:
-    """The images as (N·H·W, C) rows, and the corners of every coordinate."""
-    batch, height, width, channels = x.shape
-    image = jnp.arange(batch, dtype=jnp.int32)[:, None, None]
-    around = corners(image, coords[..., 0], coords[..., 1], (height, width), boundary)
-    return x.reshape(batch * height * width, channels), around
-
-
-def _sample_fwd(x: Array, coords: Array, boundary: str):
-    return _sample(x, coords, boundary), (x, coords)
-
-
-def _sample_bwd(boundary: str, saved: tuple[Array, Array], g: Array):
-    x, coords = saved
-    kind = compute_dtype(x, coords)
-    rows, around = _prepare(x, coords.astype(kind), boundary)
-    g = g.astype(kind)
-    dy = dz = jnp.zeros((), kind)
-    for corner in around:
-        product = jnp.sum(corner_rows(rows, corner).astype(kind) * g, -1)
-        product = jnp.where(corner.inside, product, 0)
-        dy, dz = dy + product * corner.dy, dz + product * corner.dx
-    dx = add_rows(jnp.zeros(rows.shape, kind), around, g).reshape(x.shape)
-    return dx.astype(x.dtype), jnp.stack([dy, dz], -1).astype(coords.dtype)
-
-
-_sample.defvjp(owning(_sample_fwd), _sample_bwd)
-
-
-def bilinear_sample(x: Array, coords: Array, *, boundary: str) -> Array:
+@jax.custom_vjp
+def bilinear_sample(o: BilinearSample) -> Array:
     """See ``api.bilinear_sample``."""
-    return _sample(x, coords, boundary)
+    kind = compute_dtype(o)
+    return interpolate(*_prepare(o, kind), kind).astype(o.x.dtype)
+
+
+def _prepare(o: BilinearSample, kind) -> tuple[Array, tuple[Corner, ...]]:
+    """Flatten the images to (N·H·W, C) rows, and find the corners of every coordinate."""
+    batch, height, width, channels = o.x.shape
+    image = jnp.arange(batch, dtype=jnp.int32)[:, None, None]
+    y, x = (o.coords[..., axis].astype(kind) for axis in (0, 1))
+    around = find_corners(image, y, x, (height, width), o.boundary)
+    return o.x.reshape(batch * height * width, channels), around
+
+
+def _forward(o: BilinearSample):
+    return bilinear_sample(o), o
+
+
+def _backward(o: BilinearSample, g: Array):
+    kind = compute_dtype(o)
+    rows, around = _prepare(o, kind)
+    g = g.astype(kind)
+    dy = dx = jnp.zeros((), kind)
+    for corner in around:
+        product = jnp.sum(take_rows(rows, corner).astype(kind) * g, -1)
+        product = jnp.where(corner.inside, product, 0)
+        dy, dx = dy + product * corner.dy, dx + product * corner.dx
+    image = add_rows(jnp.zeros(rows.shape, kind), around, g).reshape(o.x.shape)
+    coords = jnp.stack([dy, dx], -1)
+    return (o.replace(x=image.astype(o.x.dtype), coords=coords.astype(o.coords.dtype)),)
+
+
+bilinear_sample.defvjp(keep_copies(_forward), _backward)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_kernel, need_pixels, need_rank
+from s3net_kernels._check import require, require_kernel, require_pixels, require_rank, to_float
 from s3net_kernels._dispatch import dispatch
+from s3net_kernels.operands import Conv2d
 
 __all__ = ["conv2d"]
 
@@ -39,22 +40,22 @@ def conv2d(
       UnsupportedError: the named implementation declines.
     """
     name = "conv2d"
-    x, w = as_float(name, "x", x), as_float(name, "w", w)
-    need_rank(name, "x", x, "N, H, W, Cin")
-    need_pixels(name, x)
-    need_rank(name, "w", w, "kh, kw, Cin, Cout")
+    x, w = to_float(name, "x", x), to_float(name, "w", w)
+    require_rank(name, "x", x, "N, H, W, Cin")
+    require_pixels(name, x)
+    require_rank(name, "w", w, "kh, kw, Cin, Cout")
     kh, kw, channels, features = w.shape
-    need_kernel(name, "w", (kh, kw))
-    need(
+    require_kernel(name, "w", (kh, kw))
+    require(
         channels == x.shape[3],
         f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
         "axis must equal the last of x.",
     )
     if b is not None:
-        b = as_float(name, "b", b)
-        need(
+        b = to_float(name, "b", b)
+        require(
             b.shape == (features,),
             f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
             "output channel.",
         )
-    return dispatch(name, implementation, x, w, b)
+    return dispatch(name, implementation, Conv2d(x, w, b))

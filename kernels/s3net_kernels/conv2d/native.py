@@ -1,4 +1,4 @@
-"""Dense convolution on the CPU: patches gathered into the cache; see ``kernels/csrc/conv``.
+"""Dense convolution on the CPU: patches gathered into the cache; see ``kernels/csrc/conv2d``.
 
 The library takes and gives kernels with their columns first. The gradients by x and by the kernel
 are separate calls: a program that needs one of them does not compute the other.
@@ -11,19 +11,19 @@ from collections.abc import Callable
 
 from jax import Array
 
-from s3net_kernels._check import compute_dtype
-from s3net_kernels._gradient import differentiable
+from s3net_kernels._gradient import make_differentiable
 from s3net_kernels._native import (
     call,
-    packed_columns,
-    reduced,
-    scratch_dtype,
-    storage_dtype,
+    choose_scratch_dtype,
+    convert,
+    count_packed_columns,
+    rounds_factors,
+    supports,
     unavailable,
-    unsupported,
 )
 from s3net_kernels._varying import zeros
 from s3net_kernels.conv2d import xla
+from s3net_kernels.operands import Conv2d
 
 __all__ = ["conv2d", "supports", "unavailable"]
 
@@ -31,46 +31,37 @@ _BAND_ROWS = 8
 """Rows whose weight gradient is summed in one go: ``kConvBandRows`` of the library."""
 
 
-def supports(x: Array, w: Array, b: Array | None) -> str | None:
-    """Serves every valid call on the CPU."""
-    return unsupported(x, w, b)
-
-
-def conv2d(x: Array, w: Array, b: Array | None) -> Array:
+def conv2d(o: Conv2d) -> Array:
     """See ``api.conv2d``."""
-    kind = compute_dtype(x, w, b)
-    bias = zeros((w.shape[3],), kind, x) if b is None else b.astype(kind)
-    y = _conv(reduced())(x.astype(storage_dtype(x, kind)), w.astype(kind), bias)
-    return y.astype(x.dtype)
+    return _make_convolution(rounds_factors())(convert(o)).astype(o.x.dtype)
 
 
 @functools.cache
-def _conv(low: int) -> Callable[..., Array]:
-    def value(x: Array, w: Array, b: Array, save: bool):
-        return _convolved(low, x, w, b), ()
+def _make_convolution(low: bool) -> Callable[[Conv2d], Array]:
+    def value(o: Conv2d, *, save: bool):
+        return _convolve(low, o.x, o.w, o.b), ()
 
-    return differentiable(xla.conv2d, value, functools.partial(_gradients, low))
+    return make_differentiable(xla.conv2d, value, functools.partial(_compute_gradients, low))
 
 
-def _convolved(low: int, x: Array, w: Array, b: Array) -> Array:
+def _convolve(low: bool, x: Array, w: Array, b: Array | None) -> Array:
     kh, kw, channels, features = w.shape
-    packed = (kh * kw * channels, packed_columns(features))
-    results = [((*x.shape[:3], features), x.dtype), (packed, scratch_dtype(w.dtype))]
+    packed = (kh * kw * channels, count_packed_columns(features))
+    results = [((*x.shape[:3], features), x.dtype), (packed, choose_scratch_dtype(w.dtype))]
     return call("conv_forward", results, x, w.swapaxes(0, 1), b, reduced=low)[0]
 
 
-def _gradients(low: int, inputs: tuple[Array, ...], _kept: tuple[()], dy: Array):
-    x, w, _b = inputs
-    kh, kw, channels, features = w.shape
-    dy = dy.astype(x.dtype)
-    turned = w[::-1, ::-1].swapaxes(2, 3)
-    dx = _convolved(low, dy, turned, zeros((channels,), w.dtype, w))
-    bands = -(-x.shape[1] // _BAND_ROWS)
-    partials = (x.shape[0], bands, kh * kw * channels + 1, features)
+def _compute_gradients(low: bool, o: Conv2d, _kept: tuple[()], dy: Array) -> Conv2d:
+    kh, kw, channels, features = o.w.shape
+    dy = dy.astype(o.x.dtype)
+    turned = o.w[::-1, ::-1].swapaxes(2, 3)
+    dx = _convolve(low, dy, turned, zeros((channels,), o.w.dtype, o.w))
+    bands = -(-o.x.shape[1] // _BAND_ROWS)
+    partials = (o.x.shape[0], bands, kh * kw * channels + 1, features)
     results = [
-        ((kw, kh, channels, features), w.dtype),
-        ((features,), w.dtype),
-        (partials, scratch_dtype(w.dtype)),
+        ((kw, kh, channels, features), o.w.dtype),
+        ((features,), o.w.dtype),
+        (partials, choose_scratch_dtype(o.w.dtype)),
     ]
-    dw, db, _ = call("conv_weight_gradient", results, x, dy, reduced=low)
-    return dx, dw.swapaxes(0, 1), db
+    dw, db, _ = call("conv_weight_gradient", results, o.x, dy, reduced=low)
+    return o.replace(x=dx, w=dw.swapaxes(0, 1), b=db)

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._batching import fold_images
-from s3net_kernels._gradient import with_gradient_of
-from s3net_kernels._pallas import decline, unavailable
-from s3net_kernels._residuals import owning
+from s3net_kernels import _pallas
+from s3net_kernels._gradient import use_gradient
+from s3net_kernels._pallas import add_group_axis, fold_images, unavailable
+from s3net_kernels._residuals import keep_copies
 from s3net_kernels.conv2d import pallas_kernels as kernels
 from s3net_kernels.conv2d import xla
+from s3net_kernels.operands import Conv2d
 
 __all__ = ["conv2d", "supports", "unavailable"]
 
@@ -19,47 +20,42 @@ MOST_TAPS = 49
 """Largest kernel: each tap loads the image again, if mostly from the cache."""
 
 
-def supports(x: Array, w: Array, b: Array | None) -> str | None:
+def supports(o: Conv2d) -> str | None:
     """Declines float64, empty arrays and very large kernels."""
-    if w.shape[0] * w.shape[1] > MOST_TAPS:
-        return f"it takes kernels of up to {MOST_TAPS} taps, not {w.shape[0]}×{w.shape[1]}"
-    return decline(x, w, b)
-
-
-def conv2d(x: Array, w: Array, b: Array | None) -> Array:
-    """See ``api.conv2d``."""
-    return _conv(x, w, b)
+    kh, kw = o.w.shape[:2]
+    if kh * kw > MOST_TAPS:
+        return f"it takes kernels of up to {MOST_TAPS} taps, not {kh}×{kw}"
+    return _pallas.supports(o)
 
 
 @jax.custom_vjp
-def _conv(x: Array, w: Array, b: Array | None) -> Array:
-    return _correlate(x, w, b)
+def conv2d(o: Conv2d) -> Array:
+    """See ``api.conv2d``."""
+    return _correlate(o.x, o.w, o.b)
 
 
-def _forward(x: Array, w: Array, b: Array | None):
+def _forward(o: Conv2d):
     # Of the bias only its dtype is needed, which a residual can't be: keep an empty part.
-    return _conv(x, w, b), (x, w, None if b is None else b[:0])
+    return conv2d(o), o if o.b is None else o.replace(b=o.b[:0])
 
 
-def _backward(saved: tuple[Array, Array, Array | None], g: Array):
-    x, w, b = saved
-    dx, dw, db = with_gradient_of(_plain_gradients, _gradients)(x, w, g)
-    return dx, dw, None if b is None else db.astype(b.dtype)
+def _backward(o: Conv2d, g: Array):
+    dx, dw, db = use_gradient(_compute_plain_gradients, _compute_gradients)(o.x, o.w, g)
+    return (o.replace(x=dx, w=dw, b=None if o.b is None else db.astype(o.b.dtype)),)
 
 
-_conv.defvjp(owning(_forward), _backward)
+conv2d.defvjp(keep_copies(_forward), _backward)
 
 
 def _correlate(x: Array, w: Array, b: Array | None) -> Array:
-    def run(_: int, x: Array, w: Array, b: Array | None = None) -> Array:
+    def run(_: int, x: Array, w: Array, b: Array | None) -> Array:
         return kernels.correlate(x, w, b)
 
-    parameters = [w[None], *([] if b is None else [b[None]])]
-    return fold_images(run, 1, (True, *[False] * len(parameters)), x, *parameters)
+    return fold_images(run, 1, (True, False, False), x, w[None], add_group_axis(b))
 
 
-def _gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
-    """(dx, dw, db), by kernels; db float32."""
+def _compute_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
+    """Compute (dx, dw, db) by kernels; db float32."""
 
     def run(groups: int, x: Array, g: Array) -> tuple[Array, Array]:
         return kernels.weight_grad(groups, x, g, size=(w.shape[0], w.shape[1]))
@@ -69,7 +65,7 @@ def _gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
     return dx.astype(x.dtype), dw[0].astype(w.dtype), db[0]
 
 
-def _plain_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
-    """The same in plain JAX, to be differentiated again."""
-    gradients = jax.vjp(lambda x, w: xla.conv2d(x, w, None), x, w)[1](g)
-    return *gradients, jnp.sum(g, (0, 1, 2), jnp.float32)
+def _compute_plain_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
+    """Compute the same in plain JAX, to be differentiated again."""
+    (found,) = jax.vjp(xla.conv2d, Conv2d(x, w))[1](g)
+    return found.x, found.w, jnp.sum(g, (0, 1, 2), jnp.float32)

@@ -21,16 +21,18 @@ from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import (
     LEAST_SIDE,
+    Blocks,
+    Problem,
     ceil_div,
+    choose,
     launch,
     load,
     matmul,
     portion,
-    power_of_two,
+    round_to_power,
     split,
     store,
 )
-from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["candidates", "correlate", "heuristic", "weight_grad"]
 
@@ -47,13 +49,13 @@ def heuristic(problem: Problem) -> dict[str, int]:
     forward = problem.kernel.endswith("correlate")
     # The weight gradient's sums leave few registers for its tile.
     most = 128 if forward else 32 if problem.dtype == "float32" else 64
-    rows = min(power_of_two(problem.height), 8)
-    columns = min(power_of_two(problem.width), most // rows)
+    rows = min(round_to_power(problem.height), 8)
+    columns = min(round_to_power(problem.width), most // rows)
     blocks = {
         "pixels": max(LEAST_SIDE, rows * columns),
         "rows": rows,
-        "channels": max(LEAST_SIDE, min(power_of_two(_lanes(problem)), 64)),
-        "features": max(LEAST_SIDE, min(power_of_two(problem.features), 64)),
+        "channels": max(LEAST_SIDE, min(round_to_power(_lanes(problem)), 64)),
+        "features": max(LEAST_SIDE, min(round_to_power(problem.features), 64)),
         "num_warps": 8,
         # The asynchronous copies of more stages pass the first level cache by, where most
         # values of a tile lie already, from the taps before.
@@ -62,7 +64,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
     if forward:
         return blocks
     call = _Call(problem, 1, blocks)
-    blocks["slices"] = power_of_two(min(call.slices, call.taps))
+    blocks["slices"] = round_to_power(min(call.slices, call.taps))
     while blocks["slices"] > 1 and _sums(problem, blocks) > _SUMS:
         blocks["slices"] //= 2
     return {**blocks, "tiles": _tiles(problem, blocks, _PROGRAMS)}
@@ -108,7 +110,7 @@ def _sums(problem: Problem, blocks: Blocks) -> int:
     return slices * blocks["channels"] * blocks["features"] // (32 * blocks["num_warps"])
 
 
-def _even(count: int, most: int) -> int:
+def _divide_evenly(count: int, most: int) -> int:
     """Size of the fewest even parts of ``count`` things, of ``most`` each at most."""
     return ceil_div(count, ceil_div(count, most))
 
@@ -117,7 +119,7 @@ def _tiles(problem: Problem, blocks: Blocks, programs: int) -> int:
     """Pixel tiles for each of about ``programs`` programs of the weight gradient."""
     call = _Call(problem, 1, blocks)
     parts = max(programs // (problem.images * call.slice_groups * call.feature_tiles), 1)
-    return power_of_two(ceil_div(call.pixel_tiles, parts))
+    return round_to_power(ceil_div(call.pixel_tiles, parts))
 
 
 class _Tile(NamedTuple):
@@ -154,7 +156,7 @@ class _Call:
         self.together = self.channels < LEAST_SIDE
         chunks = ceil_div(_lanes(problem), blocks["channels"])
         self.slices = chunks if self.together else chunks * self.taps
-        self.slices_at_once = _even(self.slices, blocks.get("slices", 1))
+        self.slices_at_once = _divide_evenly(self.slices, blocks.get("slices", 1))
         self.slice_groups = ceil_div(self.slices, self.slices_at_once)
         self.feature_tiles = ceil_div(self.features, blocks["features"])
         self.columns = blocks["pixels"] // blocks["rows"]
@@ -188,7 +190,7 @@ class _Call:
         lanes = chunk * count + lanes
         return _Slice(tap * self.channels + lanes, lanes < self.channels, tap, lanes)
 
-    def shifted(self, x: Any, image: Any, tile: _Tile, part: _Slice) -> Array:
+    def load_shifted(self, x: Any, image: Any, tile: _Tile, part: _Slice) -> Array:
         """(pixels, rows of the slice) of an image, where the taps of the slice look."""
         i, j = split(part.tap, self.kw)
         if self.together:
@@ -197,9 +199,9 @@ class _Call:
         column = tile.column[:, None] + (j - self.kw // 2)
         inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
         index = (image, row * self.width + column, part.lanes[None, :])
-        return self.masked(x, index, inside & tile.exist[:, None] & part.exist[None, :])
+        return self.load_masked(x, index, inside & tile.exist[:, None] & part.exist[None, :])
 
-    def masked(self, ref: Any, index: tuple[Any, ...], mask: Array) -> Array:
+    def load_masked(self, ref: Any, index: tuple[Any, ...], mask: Array) -> Array:
         """A factor of a matrix product."""
         return load(ref, index, mask).astype(self.kind)
 
@@ -232,8 +234,8 @@ def _correlate_kernel(x, w, *refs, call: _Call, bias: bool):
     def step(n, total):
         part = call.slice(n)
         index = (group, part.rows[:, None], outs[None, :])
-        weights = call.masked(w, index, part.exist[:, None] & present[None, :])
-        return total + matmul(call.shifted(x, image, tile, part), weights, (1, 0))
+        weights = call.load_masked(w, index, part.exist[:, None] & present[None, :])
+        return total + matmul(call.load_shifted(x, image, tile, part), weights, (1, 0))
 
     start = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
     if bias:
@@ -288,7 +290,7 @@ def _weight_grad_kernel(x, g, out, bias, *, call: _Call, parts: int):
         values = load(g, index, tile.exist[:, None] & present[None, :])
         part_of_g = values.astype(call.kind)
         totals = [
-            total + matmul(call.shifted(x, image, tile, s), part_of_g, (0, 0))
+            total + matmul(call.load_shifted(x, image, tile, s), part_of_g, (0, 0))
             for total, s in zip(totals, slices, strict=True)
         ]
         return totals, of_g + jnp.sum(values, 0)

@@ -6,17 +6,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels.operands import Conv2d
 
-__all__ = ["conv2d", "supports"]
-
-
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
+__all__ = ["conv2d"]
 
 
-def conv2d(x: Array, w: Array, b: Array | None, *, dtype=None) -> Array:
+def conv2d(o: Conv2d, dtype=None) -> Array:
     """See ``api.conv2d``: pads with zeros and sums tap by tap, in ``dtype``."""
-    kind = dtype or compute_dtype(x, w, b)
+    x, w, b, kind = o.x, o.w, o.b, dtype or compute_dtype(o)
     (kh, kw, _, features), (height, width) = w.shape, x.shape[1:3]
     around = ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0))
     padded = jnp.pad(x.astype(kind), around)

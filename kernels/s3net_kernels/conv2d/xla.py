@@ -10,17 +10,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels.operands import Conv2d
 
-__all__ = ["conv2d", "supports"]
-
-
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
+__all__ = ["conv2d"]
 
 
-def conv2d(x: Array, w: Array, b: Array | None) -> Array:
+def conv2d(o: Conv2d) -> Array:
     """See ``api.conv2d``."""
-    kind = compute_dtype(x, w, b)
+    x, w, b, kind = o.x, o.w, o.b, compute_dtype(o)
     (kh, kw, channels, features), (height, width) = w.shape, x.shape[1:3]
     around = ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0))
     # Widened first: the gradient by x is a sum over taps, which must not be rounded tap by tap.

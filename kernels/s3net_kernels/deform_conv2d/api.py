@@ -6,8 +6,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, need, need_kernel, need_pixels, need_rank
+from s3net_kernels._check import require, require_kernel, require_pixels, require_rank, to_float
 from s3net_kernels._dispatch import dispatch
+from s3net_kernels.operands import DeformConv2d
 
 __all__ = ["deform_conv2d"]
 
@@ -49,14 +50,14 @@ def deform_conv2d(
       UnsupportedError: the named implementation declines.
     """
     name = "deform_conv2d"
-    x, w = as_float(name, "x", x), as_float(name, "w", w)
-    offset = as_float(name, "offset", offset)
-    need_rank(name, "x", x, "N, H, W, Cin")
-    need_pixels(name, x)
-    need_rank(name, "w", w, "kh, kw, Cin, Cout")
+    x, w = to_float(name, "x", x), to_float(name, "w", w)
+    offset = to_float(name, "offset", offset)
+    require_rank(name, "x", x, "N, H, W, Cin")
+    require_pixels(name, x)
+    require_rank(name, "w", w, "kh, kw, Cin, Cout")
     kh, kw, channels, features = w.shape
-    need_kernel(name, "w", (kh, kw))
-    need(
+    require_kernel(name, "w", (kh, kw))
+    require(
         channels == x.shape[3],
         f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
         "axis must equal the last of x.",
@@ -64,22 +65,22 @@ def deform_conv2d(
     pixels = x.shape[:3]
     # In the dtype of the offsets: ones must not widen what is computed.
     mask = (
-        jnp.ones((*pixels, kh * kw), offset.dtype) if mask is None else as_float(name, "mask", mask)
+        jnp.ones((*pixels, kh * kw), offset.dtype) if mask is None else to_float(name, "mask", mask)
     )
     for label, array, count, meaning in (
         ("offset", offset, 2 * kh * kw, f"(dy, dx) for each of the {kh}×{kw} taps"),
         ("mask", mask, kh * kw, f"a factor for each of the {kh}×{kw} taps"),
     ):
-        need(
+        require(
             array.shape == (*pixels, count),
             f"{name}: {label} has shape {array.shape}, it must be {(*pixels, count)}: {meaning} at "
             "every pixel of x.",
         )
     if b is not None:
-        b = as_float(name, "b", b)
-        need(
+        b = to_float(name, "b", b)
+        require(
             b.shape == (features,),
             f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
             "output channel.",
         )
-    return dispatch(name, implementation, x, offset, mask, w, b)
+    return dispatch(name, implementation, DeformConv2d(x, offset, mask, w, b))

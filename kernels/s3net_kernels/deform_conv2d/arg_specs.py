@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3net_kernels._arg_specs import Arg, ArgSpec
+from s3net_kernels.testing import Arg, ArgSpec
 
 __all__ = ["BENCHMARKS", "SPECS", "spec"]
 

@@ -13,9 +13,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, matmul, split, store
-from s3net_kernels._tuning import Blocks
-from s3net_kernels.deform_conv2d.pallas_call import Call, Cell, by_tap, weighted
+from s3net_kernels._pallas import Blocks, ceil_div, launch, load, matmul, split, store
+from s3net_kernels.deform_conv2d.pallas_call import Call, Cell, flatten_taps, weigh
 from s3net_kernels.deform_conv2d.pallas_kernels import SUMS, weight_grad
 
 __all__ = ["backward"]
@@ -46,7 +45,7 @@ def backward(
     maps = (call.images, call.pixels)
     out = [jax.ShapeDtypeStruct((*maps, k * taps), jnp.float32) for k in (2, 1)]
     # Weights in the dtype they are multiplied in are half as much to read.
-    args = call.rows(x), planes, call.flat(g), by_tap(w).astype(call.kind)
+    args = call.rows(x), planes, call.flatten(g), flatten_taps(w).astype(call.kind)
     if held:
         shape = (call.images * parts, taps, call.features, call.channels)
         out.append(jax.ShapeDtypeStruct(shape, jnp.float32))
@@ -95,7 +94,7 @@ def _backward_kernel(rows, planes, g, w, doffset, dmask, *dw, call: Call, parts:
             # not that of each of the samples.
             columns = jnp.sum(columns[:, :, None], 2)
             products = [p + jnp.sum(s * columns, 1) for p, s in zip(products, samples, strict=True)]
-            value = weighted(samples, shares)
+            value = weigh(samples, shares)
             if sums:
                 for m, part_of_g in enumerate(cotangents):
                     more = matmul(part_of_g, value.astype(call.kind), (0, 0))

@@ -8,10 +8,19 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._pallas import LEAST_SIDE, ceil_div, load, portion, power_of_two, split
-from s3net_kernels._tuning import Blocks, Problem, choose
+from s3net_kernels._pallas import (
+    LEAST_SIDE,
+    Blocks,
+    Problem,
+    ceil_div,
+    choose,
+    load,
+    portion,
+    round_to_power,
+    split,
+)
 
-__all__ = ["Call", "Cell", "Place", "by_tap", "candidates", "heuristic", "weighted"]
+__all__ = ["Call", "Cell", "Place", "candidates", "flatten_taps", "heuristic", "weigh"]
 
 
 _MOST_TILES = 32
@@ -23,8 +32,8 @@ among them. Each writes sums as large as the weights of its taps."""
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of every kernel where none are measured."""
     kernel = problem.kernel.rpartition(".")[2]
-    channels = max(LEAST_SIDE, power_of_two(problem.channels))
-    features = max(LEAST_SIDE, power_of_two(problem.features))
+    channels = max(LEAST_SIDE, round_to_power(problem.channels))
+    features = max(LEAST_SIDE, round_to_power(problem.features))
     # Where a pixel samples is found once for all portions of what is sampled, by as many threads
     # as a portion takes: small ones, few threads that do the same.
     gathers = kernel == "input_grad"
@@ -40,7 +49,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
         "pixels": pixels,
         "channels": min(channels, 64 if gathers else 32),
         "features": min(features, 32 if gathers else 64),
-        "tiles": max(2, min(power_of_two(programs // _PROGRAMS), _MOST_TILES)),
+        "tiles": max(2, min(round_to_power(programs // _PROGRAMS), _MOST_TILES)),
         "num_warps": 8 if wide else 4,
         "num_stages": 1,
     }
@@ -52,7 +61,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
     summed = problem.kernel.endswith(("weight_grad", "backward"))
     gathers = problem.kernel.endswith("input_grad")
     sampled, count = ("features", problem.features) if gathers else ("channels", problem.channels)
-    most = max(LEAST_SIDE, power_of_two(count))
+    most = max(LEAST_SIDE, round_to_power(count))
     return [
         {**base, "pixels": p, sampled: c, "tiles": t, "num_warps": warps, "num_stages": stages}
         for p in sorted({base["pixels"], 32, 64, 128})
@@ -115,10 +124,10 @@ class Cell(NamedTuple):
 
     def blend(self, images: Any, lanes: tuple[Array, Array], scale: Array) -> Array:
         """(P, C) interpolated values times ``scale``."""
-        return weighted(self.samples(images, lanes), self.shares(scale))
+        return weigh(self.samples(images, lanes), self.shares(scale))
 
 
-def weighted(samples: list[Array], shares: tuple[Array, ...]) -> Array:
+def weigh(samples: list[Array], shares: tuple[Array, ...]) -> Array:
     """Σ of the (P, C) samples times their (P,) shares."""
     total = jnp.zeros(samples[0].shape, jnp.float32)
     for sample, share in zip(samples, shares, strict=True):
@@ -150,7 +159,7 @@ class Call:
         self.pixel_tiles = ceil_div(self.pixels, self.blocks["pixels"])
         self.per_group = self.images // self.groups
 
-    def flat(self, array: Array) -> Array:
+    def flatten(self, array: Array) -> Array:
         """(N, H, W, ...) as (N, H·W, ...)."""
         return array.reshape(self.images, self.pixels, array.shape[3])
 
@@ -203,6 +212,6 @@ class Call:
         return load(w, index, lanes[1][:, None] & outs[1][None, :]).astype(self.kind)
 
 
-def by_tap(w: Array) -> Array:
+def flatten_taps(w: Array) -> Array:
     """(G, kh, kw, Cin, Cout) as (G, kh·kw, Cin, Cout)."""
     return w.reshape(w.shape[0], w.shape[1] * w.shape[2], *w.shape[3:])

@@ -17,12 +17,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import launch, load, matmul, split, store, sum_dtype
-from s3net_kernels._tuning import Blocks
-from s3net_kernels.deform_conv2d.pallas_call import Call, by_tap
+from s3net_kernels._pallas import Blocks, choose_sum_dtype, launch, load, matmul, split, store
+from s3net_kernels.deform_conv2d.pallas_call import Call, flatten_taps
 from s3net_kernels.deform_conv2d.pallas_planes import Planes
 
-__all__ = ["Reach", "input_grad", "reach_of", "window"]
+__all__ = ["Reach", "find_reach", "input_grad", "window"]
 
 _RARE = 1 / 64
 """Share of a tap's samples that are not worth a larger window."""
@@ -38,7 +37,7 @@ class Reach(NamedTuple):
     """(N,) int32: 1 where more than a few samples of a tap lie beyond its window."""
 
 
-def reach_of(planes: Planes) -> Reach:
+def find_reach(planes: Planes) -> Reach:
     """The windows of every tap, and the images that windows don't serve."""
     images, _, pixels = planes.values.shape
     share = planes.near.sum(1).reshape(images, 2, -1, 2) / pixels
@@ -60,25 +59,25 @@ def input_grad(
     *,
     blocks: Blocks | None = None,
 ) -> Array:
-    """dx (N, H, W, Cin) but for samples beyond the windows, dtype of ``sum_dtype``.
+    """dx (N, H, W, Cin) but for samples beyond the windows, dtype of ``choose_sum_dtype``.
 
     Args:
       x: shape and dtype only.
       planes, w: as in ``pallas_kernels.forward``.
       g: (N, H, W, Cout) cotangent.
-      reach: see :func:`reach_of`.
+      reach: see :func:`find_reach`.
       scattered: (N, H, W, Cin) float32, dx of the images that are far.
       blocks: block sizes; by default chosen.
     """
     call = Call("input_grad", x, w.shape, blocks)
     dx = launch(
         functools.partial(_input_grad_kernel, call=call),
-        jax.ShapeDtypeStruct((call.images * call.pixels, call.channels), sum_dtype(x.dtype)),
+        jax.ShapeDtypeStruct((call.images * call.pixels, call.channels), choose_sum_dtype(x.dtype)),
         (call.pixel_tiles, call.chunks, call.images),
         call.blocks,
         planes,
-        call.flat(g),
-        by_tap(w).astype(call.kind),
+        call.flatten(g),
+        flatten_taps(w).astype(call.kind),
         *reach,
         call.rows(scattered),
         name="deform_input_grad",
@@ -102,8 +101,8 @@ def _input_grad_kernel(planes, g, w, windows, far, scattered, dx, *, call: Call)
         first_row, last_row, first_column, last_column = window(windows, image, t)
         i, j = split(t, call.kw)
 
-        def from_row(down, sums):
-            def from_column(right, sums):
+        def add_row(down, sums):
+            def add_column(right, sums):
                 # The pixel whose tap, without offset, lies that far from this one.
                 at = row - i + call.kh // 2 - down, column - j + call.kw // 2 - right
                 inside = exists & (at[0] >= 0) & (at[0] < call.height)
@@ -120,12 +119,12 @@ def _input_grad_kernel(planes, g, w, windows, far, scattered, dx, *, call: Call)
                     found.append(total + some * share[:, None])
                 return found
 
-            return lax.fori_loop(first_column, last_column + 1, from_column, sums)
+            return lax.fori_loop(first_column, last_column + 1, add_column, sums)
 
         # The cotangents of the tap's samples, as much of each as reaches the pixel.
         zero = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
         zeros = [zero] * len(features)
-        gathered = lax.fori_loop(first_row, last_row + 1, from_row, zeros)
+        gathered = lax.fori_loop(first_row, last_row + 1, add_row, zeros)
         for some, outs in zip(gathered, features, strict=True):
             matrix = call.matrix(w, group, t, lanes, outs)
             total = total + matmul(some.astype(call.kind), matrix, (1, 1))

@@ -15,9 +15,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, matmul, split, store
-from s3net_kernels._tuning import Blocks
-from s3net_kernels.deform_conv2d.pallas_call import Call, by_tap
+from s3net_kernels._pallas import Blocks, ceil_div, launch, load, matmul, split, store
+from s3net_kernels.deform_conv2d.pallas_call import Call, flatten_taps
 
 __all__ = ["SUMS", "forward", "weight_grad"]
 
@@ -41,7 +40,7 @@ def forward(
     kernel = functools.partial(_forward_kernel, call=call, bias=b is not None)
     grid = (call.pixel_tiles, call.feature_tiles, call.images)
     out = jax.ShapeDtypeStruct((call.images, call.pixels, call.features), x.dtype)
-    args = [call.rows(x), planes, by_tap(w), *([] if b is None else [b])]
+    args = [call.rows(x), planes, flatten_taps(w), *([] if b is None else [b])]
     y = launch(kernel, out, grid, call.blocks, *args, name="deform_forward")
     return y.reshape(*x.shape[:3], call.features)
 
@@ -95,7 +94,7 @@ def weight_grad(
         call.blocks,
         call.rows(x),
         planes,
-        call.flat(g),
+        call.flatten(g),
         name="deform_weight_grad",
     )
     return partial.sum(1).reshape(shape)

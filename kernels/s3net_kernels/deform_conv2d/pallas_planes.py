@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import block, ceil_div, launch, load, portion, power_of_two, store
+from s3net_kernels._pallas import block, ceil_div, launch, load, portion, round_to_power, store
 
 __all__ = ["Planes", "to_planes"]
 
@@ -37,7 +37,7 @@ def to_planes(offset: Array, mask: Array) -> Planes:
     """Planes of (N, H, W, 2·kh·kw) offsets and (N, H, W, kh·kw) masks, both float32."""
     images, height, width, taps = mask.shape
     pixels = height * width
-    size = min(power_of_two(pixels), max(_VALUES // power_of_two(2 * taps), 16))
+    size = min(round_to_power(pixels), max(_VALUES // round_to_power(2 * taps), 16))
     parts = ceil_div(pixels, size)
     shapes = (images, 3 * taps, pixels), (images, parts, 2, 2 * taps)
     planes = launch(
@@ -55,7 +55,7 @@ def _kernel(offset, mask, planes, near, *, taps: int, pixels: int, size: int):
     part, image = pl.program_id(0), pl.program_id(1)
     some = portion(part, size, pixels)
     for ref, first, count in ((offset, 0, 2 * taps), (mask, 2 * taps, taps)):
-        channels = jnp.arange(power_of_two(count), dtype=jnp.int32)
+        channels = jnp.arange(round_to_power(count), dtype=jnp.int32)
         here, exist = block((image,), some, (channels, channels < count))
         values = load(ref, here, exist)
         store(planes, (image, first + channels[None, :], some[0][:, None]), values, exist)

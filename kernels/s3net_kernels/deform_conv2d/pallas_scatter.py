@@ -16,18 +16,18 @@ from jax import Array, lax
 from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import (
+    Blocks,
     add_at,
     ceil_div,
     launch,
     load,
     matmul,
     portion,
-    power_of_two,
+    round_to_power,
     split,
     store,
 )
-from s3net_kernels._tuning import Blocks
-from s3net_kernels.deform_conv2d.pallas_call import Call, Cell, Place, by_tap
+from s3net_kernels.deform_conv2d.pallas_call import Call, Cell, Place, flatten_taps
 from s3net_kernels.deform_conv2d.pallas_input_grad import Reach, window
 
 __all__ = ["add_outliers", "scatter_far"]
@@ -70,8 +70,8 @@ def _scatter(
         (call.pixel_tiles, call.images),
         call.blocks,
         planes,
-        call.flat(g),
-        by_tap(w).astype(call.kind),
+        call.flatten(g),
+        flatten_taps(w).astype(call.kind),
         *reach,
         rows,
         name="deform_outliers" if outliers else "deform_scatter",
@@ -117,22 +117,22 @@ def _scatter_kernel(planes, g, w, windows, is_far, before, dx, *, call: Call, ou
         return
 
     # All taps at once, to see whether there is anything to do: mostly there is not.
-    taps, each = call.kh * call.kw, jnp.arange(power_of_two(call.kh * call.kw), dtype=jnp.int32)
+    taps, each = call.kh * call.kw, jnp.arange(round_to_power(call.kh * call.kw), dtype=jnp.int32)
     some = exists[None, :] & (each < taps)[:, None] & ~far
     ends = (lax.full_like(image, n) for n in range(4))
     bounds = [load(windows, (image, each, end), each < taps)[:, None] for end in ends]
     place = call.place(planes, image, pixel[None, :], some, each[:, None])
-    found = _beyond(call.cell(image, place, some), place, bounds)
+    found = _find_beyond(call.cell(image, place, some), place, bounds)
 
-    @pl.when(_any(found))
+    @pl.when(_has_any(found))
     def add_some():
         def tap(t, _):
             place = call.place(planes, image, pixel, exists, t)
             cell = call.cell(image, place, exists)
-            found = _beyond(cell, place, window(windows, image, t))
+            found = _find_beyond(cell, place, window(windows, image, t))
 
             # Mostly it is one of them.
-            @pl.when(_any(found))
+            @pl.when(_has_any(found))
             def add():
                 add_tap(t, cell, found)
 
@@ -141,13 +141,13 @@ def _scatter_kernel(planes, g, w, windows, is_far, before, dx, *, call: Call, ou
         lax.fori_loop(0, taps, tap, 0)
 
 
-def _any(shares: list[tuple[Array, Array]]) -> Array:
+def _has_any(shares: list[tuple[Array, Array]]) -> Array:
     """Whether there is one to add, as a scalar."""
     wanted = functools.reduce(jnp.logical_or, (wanted for _, wanted in shares))
     return jnp.max(wanted.astype(jnp.int32)) > 0
 
 
-def _beyond(cell: Cell, place: Place, bounds: list[Array]) -> list[tuple[Array, Array]]:
+def _find_beyond(cell: Cell, place: Place, bounds: list[Array]) -> list[tuple[Array, Array]]:
     """The shares of a tap's pixels, and which lie in the image, but beyond the window."""
     sides = []
     for n, (position, base) in enumerate(((place.y, place.row), (place.x, place.column))):

@@ -5,36 +5,32 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array, lax
 
-from s3net_kernels._bilinear import pixel_grid
+from s3net_kernels._bilinear import make_pixel_grid
 from s3net_kernels._check import compute_dtype
 from s3net_kernels._varying import zeros
 from s3net_kernels.bilinear_sample.reference import bilinear_sample
+from s3net_kernels.operands import BilinearSample, DeformConv2d
 
-__all__ = ["deform_conv2d", "supports"]
-
-
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
+__all__ = ["deform_conv2d"]
 
 
-def deform_conv2d(
-    x: Array, offset: Array, mask: Array, w: Array, b: Array | None, *, dtype=None
-) -> Array:
+def deform_conv2d(o: DeformConv2d, dtype=None) -> Array:
     """See ``api.deform_conv2d``: tap by tap, samples, weighs and multiplies.
 
     ``dtype`` replaces the one to compute values in; coordinates keep theirs.
     """
-    wide = compute_dtype(x, offset, mask, w, b)
+    x, offset, mask, w, b = o.x, o.offset, o.mask, o.w, o.b
+    wide = compute_dtype(o)
     kind = dtype or wide
     kh, kw, channels, features = w.shape
     image = x.shape[:3]
-    rows, columns = pixel_grid(x.shape[1], x.shape[2], wide)
+    rows, columns = make_pixel_grid(x.shape[1], x.shape[2], wide)
     centre = jnp.stack(jnp.broadcast_arrays(rows - kh // 2, columns - kw // 2), -1)
 
     def tap(y: Array, one: tuple[Array, Array, Array, Array]):
         place, shift, factor, weight = one
         coords = centre + place + shift
-        value = bilinear_sample(x.astype(kind), coords, boundary="zeros", dtype=kind)
+        value = bilinear_sample(BilinearSample(x.astype(kind), coords), dtype=kind)
         value = value * factor[..., None]
         return y + jnp.matmul(value, weight, precision=lax.Precision.HIGHEST), None
 

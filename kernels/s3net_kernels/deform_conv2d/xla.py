@@ -14,40 +14,44 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from s3net_kernels._bilinear import Corner, add_rows, corner_rows, corners, interpolate, pixel_grid
+from s3net_kernels._bilinear import (
+    Corner,
+    add_rows,
+    find_corners,
+    interpolate,
+    make_pixel_grid,
+    take_rows,
+)
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._dispatch import platform_of
-from s3net_kernels._residuals import owning
+from s3net_kernels._platform import find_platform
+from s3net_kernels._residuals import keep_copies
 from s3net_kernels._varying import zeros
+from s3net_kernels.operands import DeformConv2d
 
-__all__ = ["deform_conv2d", "supports"]
+__all__ = ["deform_conv2d"]
 
 _PIXELS = {"cpu": 1024}
 """Pixels of a chunk: on the CPU what the cache holds; elsewhere enough to fill the device."""
 
 
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
-
-
-def deform_conv2d(x: Array, offset: Array, mask: Array, w: Array, b: Array | None) -> Array:
+def deform_conv2d(o: DeformConv2d) -> Array:
     """See ``api.deform_conv2d``."""
-    kind = compute_dtype(x, offset, mask, w, b)
-    y = _deform(x, offset.astype(kind), mask.astype(kind), w.astype(kind))
-    return (y if b is None else y + b.astype(kind)).astype(x.dtype)
+    kind = compute_dtype(o)
+    y = _deform(o.x, o.offset.astype(kind), o.mask.astype(kind), o.w.astype(kind))
+    return (y if o.b is None else y + o.b.astype(kind)).astype(o.x.dtype)
 
 
 @jax.custom_vjp
 def _deform(x: Array, offset: Array, mask: Array, w: Array) -> Array:
     """Without bias, in the dtype of ``w``."""
-    rows, offset, mask = _by_pixel(x), _by_pixel(offset), _by_pixel(mask)
-    kernel = _by_tap(w)
+    rows, offset, mask = _flatten_pixels(x), _flatten_pixels(offset), _flatten_pixels(mask)
+    kernel = _flatten_taps(w)
 
     def chunk(_: None, pixel: Array, offset: Array, mask: Array):
-        around = _taps(pixel, offset, x.shape, w.shape)
-        return None, _flat(interpolate(rows, around, w.dtype, mask)) @ kernel
+        around = _find_taps(pixel, offset, x.shape, w.shape)
+        return None, _flatten_columns(interpolate(rows, around, w.dtype, mask)) @ kernel
 
-    _, y = _in_chunks(chunk, None, offset, mask)
+    _, y = _map_chunks(chunk, None, offset, mask)
     return y.reshape(*x.shape[:3], w.shape[3])
 
 
@@ -57,17 +61,17 @@ def _deform_fwd(x: Array, offset: Array, mask: Array, w: Array):
 
 def _deform_bwd(saved: tuple[Array, Array, Array, Array], g: Array):
     x, offset, mask, w = saved
-    rows, kernel = _by_pixel(x), _by_tap(w)
+    rows, kernel = _flatten_pixels(x), _flatten_taps(w)
 
     def chunk(sums: tuple[Array, Array], pixel: Array, offset: Array, mask: Array, g: Array):
         drows, dkernel = sums
-        around = _taps(pixel, offset, x.shape, w.shape)
+        around = _find_taps(pixel, offset, x.shape, w.shape)
         columns = interpolate(rows, around, w.dtype, mask)
-        dkernel = dkernel + _flat(columns).T @ g
+        dkernel = dkernel + _flatten_columns(columns).T @ g
         dcolumns = (g @ kernel.T).reshape(columns.shape)
         dmask = dy = dx = jnp.zeros((), w.dtype)
         for corner in around:
-            product = jnp.sum(corner_rows(rows, corner).astype(w.dtype) * dcolumns, -1)
+            product = jnp.sum(take_rows(rows, corner).astype(w.dtype) * dcolumns, -1)
             product = jnp.where(corner.inside, product, 0)
             dmask = dmask + product * corner.weight
             dy, dx = dy + product * corner.dy, dx + product * corner.dx
@@ -76,34 +80,34 @@ def _deform_bwd(saved: tuple[Array, Array, Array, Array], g: Array):
         return (drows, dkernel), (doffset, dmask)
 
     start = (zeros(rows.shape, w.dtype, g), zeros(kernel.shape, w.dtype, g))
-    pixelwise = (_by_pixel(offset), _by_pixel(mask), _by_pixel(g))
-    (drows, dkernel), (doffset, dmask) = _in_chunks(chunk, start, *pixelwise)
+    pixelwise = (_flatten_pixels(offset), _flatten_pixels(mask), _flatten_pixels(g))
+    (drows, dkernel), (doffset, dmask) = _map_chunks(chunk, start, *pixelwise)
     dx = drows.reshape(x.shape).astype(x.dtype)
     return dx, doffset.reshape(offset.shape), dmask.reshape(mask.shape), dkernel.reshape(w.shape)
 
 
-_deform.defvjp(owning(_deform_fwd), _deform_bwd)
+_deform.defvjp(keep_copies(_deform_fwd), _deform_bwd)
 
 
-def _taps(pixel: Array, offset: Array, shape: tuple, kernel: tuple) -> tuple[Corner, ...]:
+def _find_taps(pixel: Array, offset: Array, shape: tuple, kernel: tuple) -> tuple[Corner, ...]:
     """Corners of every tap of every pixel, each (P, kh·kw), for offsets (P, 2·kh·kw)."""
     (_, height, width, _), (kh, kw, _, _) = shape, kernel
     kind = offset.dtype
     image, place = pixel // (height * width), pixel % (height * width)
-    i, j = (side.reshape(-1) for side in jnp.broadcast_arrays(*pixel_grid(kh, kw, kind)))
+    i, j = (side.reshape(-1) for side in jnp.broadcast_arrays(*make_pixel_grid(kh, kw, kind)))
     y = (place // width)[:, None].astype(kind) + (i - kh // 2) + offset[:, 0::2]
     x = (place % width)[:, None].astype(kind) + (j - kw // 2) + offset[:, 1::2]
-    return corners(image[:, None], y, x, (height, width))
+    return find_corners(image[:, None], y, x, (height, width))
 
 
-def _in_chunks(body: Callable[..., tuple[Any, Any]], carry: Any, *arrays: Array):
+def _map_chunks(body: Callable[..., tuple[Any, Any]], carry: Any, *arrays: Array):
     """``carry, out = body(carry, pixel, *parts)`` over chunks of the arrays' first axis.
 
     ``pixel`` is the int32 index of each of the chunk's pixels. Returns the last carry, and the
     outputs put together.
     """
     pixels = arrays[0].shape[0]
-    length = min(_PIXELS.get(platform_of(), 1 << 16), max(pixels, 1))
+    length = min(_PIXELS.get(find_platform(), 1 << 16), max(pixels, 1))
     whole, rest = divmod(pixels, length)
     outputs = []
     if whole == 1:
@@ -127,19 +131,19 @@ def _in_chunks(body: Callable[..., tuple[Any, Any]], carry: Any, *arrays: Array)
     return carry, jax.tree.map(lambda *a: jnp.concatenate(a), *outputs)
 
 
-def _by_pixel(a: Array) -> Array:
+def _flatten_pixels(a: Array) -> Array:
     """(N, H, W, C) as (N·H·W, C)."""
     batch, height, width, channels = a.shape
     return a.reshape(batch * height * width, channels)
 
 
-def _by_tap(w: Array) -> Array:
+def _flatten_taps(w: Array) -> Array:
     """(kh, kw, Cin, Cout) as (kh·kw·Cin, Cout)."""
     kh, kw, channels, features = w.shape
     return w.reshape(kh * kw * channels, features)
 
 
-def _flat(columns: Array) -> Array:
+def _flatten_columns(columns: Array) -> Array:
     """(P, kh·kw, C) as (P, kh·kw·C)."""
     pixels, taps, channels = columns.shape
     return columns.reshape(pixels, taps * channels)

@@ -6,16 +6,17 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from s3net_kernels._check import (
-    as_float,
-    as_positive_int,
-    need,
-    need_kernel,
-    need_pixels,
-    need_rank,
+    require,
+    require_kernel,
+    require_pixels,
+    require_rank,
+    to_float,
+    to_positive_int,
 )
 from s3net_kernels._dispatch import dispatch
+from s3net_kernels.operands import DepthwiseConv2d
 
-__all__ = ["check_branch", "depthwise_conv2d", "within"]
+__all__ = ["check_branch", "depthwise_conv2d", "limit_dilation"]
 
 
 def depthwise_conv2d(
@@ -47,16 +48,16 @@ def depthwise_conv2d(
       UnsupportedError: the named implementation declines.
     """
     name = "depthwise_conv2d"
-    x, w = as_float(name, "x", x), as_float(name, "w", w)
-    need_rank(name, "x", x, "N, H, W, C")
-    need_pixels(name, x)
+    x, w = to_float(name, "x", x), to_float(name, "w", w)
+    require_rank(name, "x", x, "N, H, W, C")
+    require_pixels(name, x)
     b = check_branch(name, x, w, b)
-    dilation = within(x, as_positive_int(name, "dilation", dilation))
-    return dispatch(name, implementation, x, w, b, dilation=dilation)
+    dilation = limit_dilation(x, to_positive_int(name, "dilation", dilation))
+    return dispatch(name, implementation, DepthwiseConv2d(x, w, b, dilation=dilation))
 
 
-def within(x: Array, dilation: int) -> int:
-    """A dilation no larger than the image, beyond which all are alike: the centre tap is left."""
+def limit_dilation(x: Array, dilation: int) -> int:
+    """Limit a dilation to the image, beyond which all are alike: only the centre tap counts."""
     return min(dilation, max(x.shape[1:3]))
 
 
@@ -64,18 +65,18 @@ def check_branch(
     operator: str, x: Array, w: Array, b: ArrayLike | None, suffix: str = ""
 ) -> Array | None:
     """Check one depthwise convolution of ``x``; returns its bias as an array, or None."""
-    need_rank(operator, f"w{suffix}", w, "kh, kw, C")
-    need_kernel(operator, f"w{suffix}", (w.shape[0], w.shape[1]))
+    require_rank(operator, f"w{suffix}", w, "kh, kw, C")
+    require_kernel(operator, f"w{suffix}", (w.shape[0], w.shape[1]))
     channels = x.shape[-1]
-    need(
+    require(
         w.shape[2] == channels,
         f"{operator}: x has {channels} channels, w{suffix} of shape {w.shape} has {w.shape[2]}: "
         "its last axis must equal that of x.",
     )
     if b is None:
         return None
-    bias = as_float(operator, f"b{suffix}", b)
-    need(
+    bias = to_float(operator, f"b{suffix}", b)
+    require(
         bias.shape == (channels,),
         f"{operator}: b{suffix} has shape {bias.shape}, it must be ({channels},): one number per "
         "channel of x.",

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels._residuals import owning
+from s3net_kernels._residuals import keep_copies
 
-__all__ = ["Correlate", "WeightGrad", "differentiable"]
+__all__ = ["Correlate", "WeightGrad", "make_differentiable"]
 
 Correlate = Callable[[Array, Array, Array | None, int], Array]
 """(x, w, b, dilation) -> the convolution of x, in the dtype of x."""
@@ -25,8 +25,10 @@ WeightGrad = Callable[[Array, Array, tuple[int, ...], int], Array]
 widest dtype of the two, at least float32."""
 
 
-def differentiable(correlate: Correlate, weight_grad: WeightGrad) -> tuple[Correlate, WeightGrad]:
-    """Both functions with custom gradients, in reverse mode, of every order."""
+def make_differentiable(
+    correlate: Correlate, weight_grad: WeightGrad
+) -> tuple[Correlate, WeightGrad]:
+    """Give both functions custom gradients, in reverse mode, of every order."""
     convolution = jax.custom_vjp(correlate, nondiff_argnums=(3,))
     reduction = jax.custom_vjp(weight_grad, nondiff_argnums=(2, 3))
 
@@ -49,6 +51,6 @@ def differentiable(correlate: Correlate, weight_grad: WeightGrad) -> tuple[Corre
         dx = convolution(g, v[::-1, ::-1], None, dilation).astype(x.dtype)
         return dx, convolution(x, v, None, dilation).astype(g.dtype)
 
-    convolution.defvjp(owning(convolution_fwd), convolution_bwd)
-    reduction.defvjp(owning(reduction_fwd), reduction_bwd)
+    convolution.defvjp(keep_copies(convolution_fwd), convolution_bwd)
+    reduction.defvjp(keep_copies(reduction_fwd), reduction_bwd)
     return convolution, reduction

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from jax import Array
 
-from s3net_kernels._batching import fold_images
-from s3net_kernels._pallas import decline, unavailable
+from s3net_kernels import _pallas
+from s3net_kernels._pallas import add_group_axis, fold_images, unavailable
 from s3net_kernels.depthwise_conv2d import pallas_kernels as kernels
-from s3net_kernels.depthwise_conv2d.gradient import differentiable
+from s3net_kernels.depthwise_conv2d.gradient import make_differentiable
+from s3net_kernels.operands import DepthwiseConv2d
 
 __all__ = ["correlate", "depthwise_conv2d", "supports", "unavailable", "weight_and_bias_grad"]
 
@@ -15,37 +16,35 @@ MOST_TAPS = 15
 """Largest side of a kernel: its rows are held in registers."""
 
 
-def supports(x: Array, w: Array, b: Array | None, *, dilation: int) -> str | None:
+def supports(o: DepthwiseConv2d) -> str | None:
     """Declines float64, empty arrays and very large kernels."""
-    if max(w.shape[:2]) > MOST_TAPS:
-        return f"it takes kernels of up to {MOST_TAPS}×{MOST_TAPS}, not {w.shape[0]}×{w.shape[1]}"
-    return decline(x, w, b)
+    kh, kw = o.w.shape[:2]
+    if max(kh, kw) > MOST_TAPS:
+        return f"it takes kernels of up to {MOST_TAPS}×{MOST_TAPS}, not {kh}×{kw}"
+    return _pallas.supports(o)
 
 
-def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> Array:
+def depthwise_conv2d(o: DepthwiseConv2d) -> Array:
     """See ``api.depthwise_conv2d``."""
-    return _convolution(x, w, b, dilation)
+    return _convolve(o.x, o.w, o.b, o.dilation)
 
 
 def correlate(
     x: Array, w: Array, b: Array | None, dilation: int, plus: Array | None = None
 ) -> Array:
-    """The convolution, by a kernel, plus another array; it has no gradient."""
+    """Convolve by a kernel, and add another array; it has no gradient."""
 
-    def run(_: int, x: Array, w: Array, *rest: Array) -> Array:
-        bias, added = (rest[0] if b is not None else None), (rest[-1] if plus is not None else None)
-        return kernels.correlate(x, w, bias, dilation=dilation, plus=added)
+    def run(_: int, x: Array, w: Array, b: Array | None, plus: Array | None) -> Array:
+        return kernels.correlate(x, w, b, dilation=dilation, plus=plus)
 
-    args = [(x, True), (w[None], False)]
-    args += [] if b is None else [(b[None], False)]
-    args += [] if plus is None else [(plus, True)]
-    return fold_images(run, 1, tuple(i for _, i in args), *(a for a, _ in args))
+    args = (x, w[None], add_group_axis(b), plus)
+    return fold_images(run, 1, (True, False, False, True), *args)
 
 
 def weight_and_bias_grad(
     x: Array, g: Array, size: tuple[int, ...], dilation: int
 ) -> tuple[Array, Array]:
-    """Gradients of kernel and bias, float32, by a kernel; they have no gradient."""
+    """Compute the gradients of kernel and bias, float32, by a kernel; they have no gradient."""
 
     def run(groups: int, x: Array, g: Array) -> tuple[Array, Array]:
         return kernels.weight_grad(groups, x, g, size=(size[0], size[1]), dilation=dilation)
@@ -62,4 +61,4 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
     return weight_and_bias_grad(x, g, size, dilation)[0]
 
 
-_convolution, _ = differentiable(_correlate, _weight_grad)
+_convolve, _ = make_differentiable(_correlate, _weight_grad)

@@ -16,8 +16,17 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, split, store
-from s3net_kernels._tuning import Blocks, Problem, choose
+from s3net_kernels._pallas import (
+    Blocks,
+    Problem,
+    ceil_div,
+    choose,
+    launch,
+    load,
+    round_to_power,
+    split,
+    store,
+)
 
 __all__ = [
     "correlate",
@@ -33,22 +42,22 @@ def correlate_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`correlate` where none are measured."""
     # With distant taps, more rows and fewer channels: what a tile reads beside its own is less.
     far = problem.dilation > 1
-    channels = min(power_of_two(problem.channels), 32 if far else 64)
-    columns = max(min(power_of_two(problem.width), (512 if far else 2048) // channels), 1)
+    channels = min(round_to_power(problem.channels), 32 if far else 64)
+    columns = max(min(round_to_power(problem.width), (512 if far else 2048) // channels), 1)
     rows = 1 if problem.size[0] == 1 else 8 if far else 4
     return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
 
 
 def correlate_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`correlate` worth measuring."""
-    most = power_of_two(problem.channels)
+    most = round_to_power(problem.channels)
     return [
         {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
         for channels in {min(most, 32), min(most, 64)}
         for columns in (8, 16, 32)
         for rows in (4, 8)
         for warps in (2, 4, 8)
-        if columns <= power_of_two(problem.width)
+        if columns <= round_to_power(problem.width)
         # Sums of a thread: more would not stay in registers, fewer would idle.
         and 16 <= columns * channels * rows // (32 * warps) <= 64
     ]
@@ -125,14 +134,14 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
     if b is not None:
         start = start + load(b, (group, lanes), inside)[None, :]
 
-    def there(t, channel):
+    def locate(t, channel):
         """Index of row t of the tile, and which of it exists."""
         row = top + t * dilation
         mask = ((columns < width) & (row < height))[:, None] & inside[None, :]
         return (image, row, columns[:, None], channel + lanes[None, :]), mask
 
     # What is added comes first: at the end, nothing would be done while it is on its way.
-    starts = [start + load(before, *there(t, 0)) if plus else start for t in range(rows)]
+    starts = [start + load(before, *locate(t, 0)) if plus else start for t in range(rows)]
 
     def column_of_taps(j, sums):
         sums, column = list(sums), columns + (j - kw // 2) * dilation
@@ -148,7 +157,7 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
 
     sums = lax.fori_loop(0, kw, column_of_taps, tuple(starts))
     for t in range(rows):
-        index, mask = there(t, first[1])
+        index, mask = locate(t, first[1])
         store(out, index, sums[t], mask)
 
 
@@ -162,21 +171,21 @@ def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Arra
 
 def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`weight_grad` where none are measured."""
-    channels = min(power_of_two(problem.channels), 64)
-    columns = max(min(power_of_two(problem.width), 256 // channels), 1)
+    channels = min(round_to_power(problem.channels), 64)
+    columns = max(min(round_to_power(problem.width), 256 // channels), 1)
     rows = 64 if problem.images < 8 else 256
     return {"columns": columns, "channels": channels, "rows": rows, "num_warps": 4}
 
 
 def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`weight_grad` worth measuring."""
-    channels = min(power_of_two(problem.channels), 64)
+    channels = min(round_to_power(problem.channels), 64)
     return [
         {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
         for columns in (4, 8, 16)
         for rows in ((32, 64, 128) if problem.images < 8 else (64, 128, 256))
         for warps in (2, 4, 8)
-        if columns <= power_of_two(problem.width)
+        if columns <= round_to_power(problem.width)
         # Values of a tile that a thread holds, for each of up to kh·kw taps.
         and 1 <= max(columns * channels // (32 * warps), 1) <= 4
     ]
@@ -257,25 +266,25 @@ def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, 
     shifted = [columns + (j - kw // 2) * dilation for j in shifts]
     valid = [(c >= 0) & (c < width) for c in shifted]
 
-    def row_of(ref, n, column, exists, channel):
+    def load_row(ref, n, column, exists, channel):
         """Row n of those with this phase, zero outside the image."""
         row = phase + n * dilation
         mask = exists[:, None] & inside[None, :] & ((row >= 0) & (row < height))
         return load(ref, (image, row, column[:, None], channel[None, :]), mask, widen=False)
 
     row_of_g = functools.partial(
-        row_of, g, column=columns, exists=columns < width, channel=first + lanes
+        load_row, g, column=columns, exists=columns < width, channel=first + lanes
     )
 
-    def rows_of_step(n):
-        values = [row_of(x, start + n, c, v, lanes) for c, v in zip(shifted, valid, strict=True)]
+    def load_rows(n):
+        values = [load_row(x, start + n, c, v, lanes) for c, v in zip(shifted, valid, strict=True)]
         return row_of_g(start + n + kh // 2), *values
 
     def step(n, carry):
         sums, total, recent, coming = carry
         newest, *values = (value.astype(jnp.float32) for value in coming)
         # On their way while this step's are summed.
-        following = rows_of_step(n + 1)
+        following = load_rows(n + 1)
         # Tap i multiplies row s of x with row s + kh//2 − i of g.
         met, new = (newest, *recent), []
         for j, value in enumerate(values):
@@ -284,7 +293,7 @@ def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, 
 
     zero = jnp.zeros(span[:2], jnp.float32)
     recent = [row_of_g(start - 1 + kh // 2 - i).astype(jnp.float32) for i in range(kh - 1)]
-    carry = ((zero,) * (kh * taps), zero, tuple(recent), rows_of_step(0))
+    carry = ((zero,) * (kh * taps), zero, tuple(recent), load_rows(0))
     sums, total, *_ = lax.fori_loop(0, span[2], step, carry)
     column_tiles = ceil_div(width, span[0])
     tile, _ = split(pl.program_id(0), ceil_div(channels, span[1]))

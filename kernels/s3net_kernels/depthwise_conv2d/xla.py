@@ -11,23 +11,20 @@ import numpy as np
 from jax import Array, lax
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._dispatch import platform_of
+from s3net_kernels._platform import find_platform
 from s3net_kernels._varying import zeros
-from s3net_kernels.depthwise_conv2d.gradient import differentiable
+from s3net_kernels.depthwise_conv2d.gradient import make_differentiable
+from s3net_kernels.operands import DepthwiseConv2d
 
-__all__ = ["depthwise_conv2d", "supports"]
+__all__ = ["depthwise_conv2d"]
 
 _ROWS = 16
 """Rows of a block of the weight gradient: a block stays in the cache for all the taps."""
 
 
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
-
-
-def depthwise_conv2d(x: Array, w: Array, b: Array | None, *, dilation: int) -> Array:
+def depthwise_conv2d(o: DepthwiseConv2d) -> Array:
     """See ``api.depthwise_conv2d``."""
-    return _convolution(x, w, b, dilation)
+    return _convolve(o.x, o.w, o.b, o.dilation)
 
 
 def _correlate(x: Array, w: Array, b: Array | None, dilation: int) -> Array:
@@ -65,7 +62,7 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
         return lax.fori_loop(0, len(rows), kernel_row, dw)
 
     # Elsewhere than on the CPU, the fewest turns of a loop are best.
-    length = min(_ROWS, height) if platform_of() == "cpu" else height
+    length = min(_ROWS, height) if find_platform() == "cpu" else height
     whole, rest = divmod(height, length)
     dw = zeros((len(rows), len(columns), channels), kind, x, g)
     dw = lax.fori_loop(0, whole, lambda n, dw: block(dw, n * length, length), dw)
@@ -77,7 +74,7 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
     return jnp.pad(dw, ((top, below), (left, right), (0, 0)))
 
 
-_convolution, _ = differentiable(_correlate, _weight_grad)
+_convolve, _ = make_differentiable(_correlate, _weight_grad)
 
 
 def _pad(x: Array, size: tuple[int, ...], dilation: int):

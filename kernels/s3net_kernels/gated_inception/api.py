@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, as_positive_int, need, need_pixels, need_rank
+from s3net_kernels._check import require, require_pixels, require_rank, to_float, to_positive_int
 from s3net_kernels._dispatch import dispatch
-from s3net_kernels.depthwise_conv2d.api import check_branch, within
-from s3net_kernels.linear.api import check_precision, widened
+from s3net_kernels.depthwise_conv2d.api import check_branch, limit_dilation
+from s3net_kernels.linear.api import check_precision, widen
+from s3net_kernels.operands import GatedInception
 
 __all__ = ["gated_inception"]
 
@@ -55,46 +56,45 @@ def gated_inception(
       UnsupportedError: the named implementation declines.
     """
     name = "gated_inception"
-    x = as_float(name, "x", x)
-    need_rank(name, "x", x, "N, H, W, C")
-    need_pixels(name, x)
-    need(
+    x = to_float(name, "x", x)
+    require_rank(name, "x", x, "N, H, W, C")
+    require_pixels(name, x)
+    require(
         len(weights) == len(biases) == len(dilations) >= 1,
         f"{name}: there are {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
         "dilations: each branch needs one of each, and there must be a branch.",
     )
     channels = x.shape[3]
-    kernel = as_float(name, "local_w", local_w)
-    shift = check_branch(name, x, kernel, as_float(name, "local_b", local_b), " (local)")
-    branches = [as_float(name, f"w[{r}]", w) for r, w in enumerate(weights)]
+    kernel = to_float(name, "local_w", local_w)
+    shift = check_branch(name, x, kernel, to_float(name, "local_b", local_b), " (local)")
+    branches = [to_float(name, f"w[{r}]", w) for r, w in enumerate(weights)]
     shifts = [
-        check_branch(name, x, w, as_float(name, f"b[{r}]", b), f"[{r}]")
+        check_branch(name, x, w, to_float(name, f"b[{r}]", b), f"[{r}]")
         for r, (w, b) in enumerate(zip(branches, biases, strict=True))
     ]
     dilations = tuple(
-        within(x, as_positive_int(name, f"dilation[{r}]", d)) for r, d in enumerate(dilations)
+        limit_dilation(x, to_positive_int(name, f"dilation[{r}]", d))
+        for r, d in enumerate(dilations)
     )
-    mixer, offset = as_float(name, "mix_w", mix_w), as_float(name, "mix_b", mix_b)
+    mixer, offset = to_float(name, "mix_w", mix_w), to_float(name, "mix_b", mix_b)
     for label, array, shape in (
         ("mix_w", mixer, (len(branches) * channels, channels)),
         ("mix_b", offset, (channels,)),
     ):
-        need(
+        require(
             array.shape == shape,
             f"{name}: {label} has shape {array.shape}, it must be {shape} for {len(branches)} "
             f"branches of {channels} channels.",
         )
     if residual is not None:
-        residual = as_float(name, "residual", residual)
-        need(
+        residual = to_float(name, "residual", residual)
+        require(
             residual.shape == x.shape,
             f"{name}: residual has shape {residual.shape}, it must be that of x, {x.shape}.",
         )
     check_precision(name, precision)
-    y = dispatch(
-        name,
-        implementation,
-        widened(x, residual),
+    operands = GatedInception(
+        widen(x, residual),
         kernel,
         shift,
         tuple(branches),
@@ -105,4 +105,4 @@ def gated_inception(
         dilations=dilations,
         precision=precision,
     )
-    return y.astype(x.dtype)
+    return dispatch(name, implementation, operands).astype(x.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3net_kernels._arg_specs import Arg, ArgSpec
+from s3net_kernels.testing import Arg, ArgSpec
 
 __all__ = ["BENCHMARKS", "SPECS", "spec"]
 
@@ -42,7 +42,7 @@ SPECS = (
     spec((1, 19, 23, 16), 3),
     spec((1, 40, 12, 64), residual=True),
     spec((1, 5, 6, 20), 1, (3, 5), (2, 1)),
-    spec((1, 34, 210, 3), 3, (7,), (3,)),  # of several parts, see kernels/csrc/inception
+    spec((1, 34, 210, 3), 3, (7,), (3,)),  # of several parts, see kernels/csrc/inception_depthwise
     spec((1, 16, 16, 16), dtype="bfloat16"),
 )
 

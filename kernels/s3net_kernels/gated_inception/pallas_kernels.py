@@ -16,19 +16,21 @@ from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import (
     LEAST_SIDE,
+    Blocks,
+    Problem,
     block,
-    buffers,
     ceil_div,
+    choose,
+    count_buffers,
     launch,
     load,
     matmul,
     portion,
-    power_of_two,
+    round_to_power,
     shared_memory,
     split,
     store,
 )
-from s3net_kernels._tuning import Blocks, Problem, choose
 
 __all__ = ["backward", "candidates", "fits", "forward", "heuristic", "shared"]
 
@@ -42,7 +44,7 @@ _SCRATCH = 4096
 
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
-    channels = max(LEAST_SIDE, min(power_of_two(problem.channels), 64))
+    channels = max(LEAST_SIDE, min(round_to_power(problem.channels), 64))
     # Wide sums of backward fill the registers: with more rows, they would be spilled.
     sizes = ((64, 2), (64, 1), (32, 1), (16, 1)) if problem.features <= 64 else ((16, 1),)
     for pixels, stages in sizes:
@@ -50,7 +52,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
         blocks = {
             "pixels": pixels,
             "channels": channels,
-            "tiles": min(power_of_two(programs // _PROGRAMS), 16),
+            "tiles": min(round_to_power(programs // _PROGRAMS), 16),
             "num_warps": 4,
             "num_stages": stages,
         }
@@ -62,9 +64,9 @@ def heuristic(problem: Problem) -> dict[str, int]:
 def shared(problem: Problem, blocks: Blocks) -> int:
     """Bytes of shared memory that both kernels need, at most."""
     pixels, stages = blocks["pixels"], blocks["num_stages"]
-    chunk, copies = blocks["channels"], buffers(stages)
+    chunk, copies = blocks["channels"], count_buffers(stages)
     inputs = ceil_div(problem.channels, chunk) * chunk
-    outputs = max(LEAST_SIDE, power_of_two(problem.features))
+    outputs = max(LEAST_SIDE, round_to_power(problem.features))
     mixed = inputs * outputs + copies * pixels * inputs + (stages > 1) * pixels * outputs
     product = chunk * outputs + copies * pixels * (chunk + 2 * outputs) + pixels * outputs
     return max(mixed, product) * (4 if problem.dtype == "float32" else 2) + _SCRATCH
@@ -114,9 +116,9 @@ class _Call:
         self.tiles = min(self.blocks["tiles"], row_tiles)
         self.parts = ceil_div(row_tiles, self.tiles)
         self.per_group = self.images // w.shape[0]
-        self.width = max(LEAST_SIDE, power_of_two(self.features))
+        self.width = max(LEAST_SIDE, round_to_power(self.features))
 
-    def some_rows(self, tile: Any) -> tuple[Array, Array]:
+    def take_rows(self, tile: Any) -> tuple[Array, Array]:
         """The rows of a tile, and which of them exist."""
         return portion(tile, self.blocks["pixels"], self.rows)
 
@@ -139,7 +141,7 @@ class _Call:
         blocks = [block((image,), rows, self.lanes(n)) for n in range(self.chunks)]
         return [load(branches, *of_chunk).astype(self.kind) for of_chunk in blocks]
 
-    def mixed(self, values: list[Array], weights: list[Array], bias: Array) -> Array:
+    def mix(self, values: list[Array], weights: list[Array], bias: Array) -> Array:
         """(pixels, width): what the gate multiplies x with."""
         total = jnp.zeros((self.blocks["pixels"], self.width), jnp.float32)
         for value, matrix in zip(values, weights, strict=True):
@@ -185,8 +187,8 @@ def _forward_kernel(x, branches, w, b, *refs, call: _Call):
     bias = load(b, (group, outs[0]), outs[1])[None, :]
 
     def row_tile(n, _):
-        rows = call.some_rows(part * call.tiles + n)
-        mixed = call.mixed(call.values(branches, image, rows), weights, bias)
+        rows = call.take_rows(part * call.tiles + n)
+        mixed = call.mix(call.values(branches, image, rows), weights, bias)
         here, exist = block((image,), rows, outs)
         y = load(x, here, exist) * mixed
         if residual is not None:
@@ -252,9 +254,9 @@ def _backward_kernel(x, branches, w, b, g, dx, dbranches, partial, *, call: _Cal
         weights, bias = call.matrices(w, group), load(b, (group, outs[0]), outs[1])[None, :]
 
         def row_tile(n, _):
-            rows = call.some_rows(part * call.tiles + n)
+            rows = call.take_rows(part * call.tiles + n)
             here, exist = block((image,), rows, outs)
-            mixed = call.mixed(call.values(branches, image, rows), weights, bias)
+            mixed = call.mix(call.values(branches, image, rows), weights, bias)
             store(dx, here, load(g, here, exist) * mixed, exist)
             return 0
 
@@ -267,7 +269,7 @@ def _backward_kernel(x, branches, w, b, g, dx, dbranches, partial, *, call: _Cal
 
         def row_tile(n, sums):
             dw, db = sums
-            rows = call.some_rows(part * call.tiles + n)
+            rows = call.take_rows(part * call.tiles + n)
             here, exist = block((image,), rows, outs)
             dmixed = load(g, here, exist) * load(x, here, exist)
             db, dmixed = db + jnp.sum(dmixed, 0), dmixed.astype(call.kind)

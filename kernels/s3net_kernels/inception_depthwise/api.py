@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_float, as_positive_int, need, need_pixels, need_rank
+from s3net_kernels._check import require, require_pixels, require_rank, to_float, to_positive_int
 from s3net_kernels._dispatch import dispatch
-from s3net_kernels.depthwise_conv2d.api import check_branch, within
+from s3net_kernels.depthwise_conv2d.api import check_branch, limit_dilation
+from s3net_kernels.operands import InceptionDepthwise
 
 __all__ = ["inception_depthwise"]
 
@@ -43,29 +44,24 @@ def inception_depthwise(
       UnsupportedError: the named implementation declines.
     """
     name = "inception_depthwise"
-    x = as_float(name, "x", x)
-    need_rank(name, "x", x, "N, H, W, C")
-    need_pixels(name, x)
-    need(
+    x = to_float(name, "x", x)
+    require_rank(name, "x", x, "N, H, W, C")
+    require_pixels(name, x)
+    require(
         len(weights) == len(biases) == len(dilations) >= 1,
         f"{name}: there are {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
         "dilations: each branch needs one of each, and there must be a branch.",
     )
     kernels, shifts = [], []
     for r, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        kernel = as_float(name, f"w[{r}]", w)
+        kernel = to_float(name, f"w[{r}]", w)
         bias = check_branch(name, x, kernel, b, f"[{r}]")
-        need(bias is not None, f"{name}: b[{r}] is None: give zeros of shape ({x.shape[3]},).")
+        require(bias is not None, f"{name}: b[{r}] is None: give zeros of shape ({x.shape[3]},).")
         kernels.append(kernel)
         shifts.append(bias)
     dilations = tuple(
-        within(x, as_positive_int(name, f"dilation[{r}]", d)) for r, d in enumerate(dilations)
+        limit_dilation(x, to_positive_int(name, f"dilation[{r}]", d))
+        for r, d in enumerate(dilations)
     )
-    return dispatch(
-        name,
-        implementation,
-        x,
-        tuple(kernels),
-        tuple(shifts),
-        dilations=dilations,
-    )
+    operands = InceptionDepthwise(x, tuple(kernels), tuple(shifts), dilations=dilations)
+    return dispatch(name, implementation, operands)

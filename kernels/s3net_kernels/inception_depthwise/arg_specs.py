@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3net_kernels._arg_specs import Arg, ArgSpec
+from s3net_kernels.testing import Arg, ArgSpec
 
 __all__ = ["BENCHMARKS", "SPECS", "spec"]
 
@@ -32,7 +32,7 @@ SPECS = (
     spec((1, 19, 23, 16)),
     spec((1, 8, 12, 64)),
     spec((1, 5, 6, 192), (3, 5), (2, 1)),
-    spec((1, 10, 210, 3), (7,), (3,)),  # of several parts, see kernels/csrc/inception
+    spec((1, 10, 210, 3), (7,), (3,)),  # of several parts, see kernels/csrc/inception_depthwise
     spec((1, 16, 16, 16), dtype="bfloat16"),
 )
 

@@ -6,23 +6,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels.depthwise_conv2d.reference import depthwise_conv2d
+from s3net_kernels.operands import InceptionDepthwise
 
-__all__ = ["inception_depthwise", "supports"]
-
-
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
+__all__ = ["inception_depthwise"]
 
 
-def inception_depthwise(
-    x: Array,
-    weights: tuple[Array, ...],
-    biases: tuple[Array, ...],
-    *,
-    dilations: tuple[int, ...],
-    dtype=None,
-) -> Array:
+def inception_depthwise(o: InceptionDepthwise, dtype=None) -> Array:
     """See ``api.inception_depthwise``."""
-    branches = zip(weights, biases, dilations, strict=True)
-    maps = [depthwise_conv2d(x, w, b, dilation=d, dtype=dtype) for w, b, d in branches]
-    return jnp.concatenate(maps, -1)
+    return jnp.concatenate([depthwise_conv2d(branch, dtype) for branch in o.branches()], -1)

@@ -8,10 +8,11 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_flag, as_float, need, need_choice
+from s3net_kernels._check import require, require_choice, to_flag, to_float
 from s3net_kernels._dispatch import dispatch
+from s3net_kernels.operands import Linear
 
-__all__ = ["check_precision", "linear", "widened"]
+__all__ = ["check_precision", "linear", "widen"]
 
 
 @overload
@@ -76,41 +77,41 @@ def linear(
       UnsupportedError: the named implementation declines.
     """
     name = "linear"
-    x, w = as_float(name, "x", x), as_float(name, "w", w)
-    need(x.ndim >= 1, f"{name}: x is a number, it must be (..., K).")
-    need(
+    x, w = to_float(name, "x", x), to_float(name, "w", w)
+    require(x.ndim >= 1, f"{name}: x is a number, it must be (..., K).")
+    require(
         w.ndim == 2 and w.shape[0] == x.shape[-1],
         f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
     )
     outputs = w.shape[1]
     if b is not None:
-        b = as_float(name, "b", b)
-        need(
+        b = to_float(name, "b", b)
+        require(
             b.shape == (outputs,),
             f"{name}: b has shape {b.shape}, it must be ({outputs},): one number per output.",
         )
     if residual is not None:
-        residual = as_float(name, "residual", residual)
-        need(
+        residual = to_float(name, "residual", residual)
+        require(
             residual.shape == (*x.shape[:-1], outputs),
             f"{name}: residual has shape {residual.shape}, it must be that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
-    need_choice(name, "activation", activation, (None, "gelu"))
+    require_choice(name, "activation", activation, (None, "gelu"))
     check_precision(name, precision)
-    through = as_flag(name, "through", through)
+    through = to_flag(name, "through", through)
     options = {"activation": activation, "precision": precision, "through": through}
-    found = dispatch(name, implementation, widened(x, residual), w, b, residual, **options)
+    found = dispatch(name, implementation, Linear(widen(x, residual), w, b, residual, **options))
     return jax.tree.map(lambda a: a.astype(x.dtype), found)
 
 
-def widened(x: Array, residual: Array | None) -> Array:
-    """``x``, in the dtype of a residual that is wider: implementations add in that of x."""
+def widen(x: Array, residual: Array | None) -> Array:
+    """Convert ``x`` to the dtype of a wider residual: implementations add in the dtype of x."""
     if residual is None or residual.dtype.itemsize <= x.dtype.itemsize:
         return x
     return x.astype(residual.dtype)
 
 
 def check_precision(operator: str, precision: str | None) -> None:
-    """``precision`` is one of the two there are."""
-    need_choice(operator, "precision", precision, (None, "bfloat16"))
+    """Raise ValueError unless ``precision`` is one of the two there are."""
+    require_choice(operator, "precision", precision, (None, "bfloat16"))

@@ -5,25 +5,22 @@ See ``kernels/csrc/linear``. With an activation, forward keeps its derivative fo
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from jax import Array
 
-from s3net_kernels._check import compute_dtype
-from s3net_kernels._gradient import differentiable
+from s3net_kernels._gradient import make_differentiable
 from s3net_kernels._native import (
     call,
-    packed_columns,
-    reduced,
-    scratch_dtype,
-    storage_dtype,
+    choose_scratch_dtype,
+    convert,
+    count_packed_columns,
+    supports,
     unavailable,
-    unsupported,
 )
 from s3net_kernels._varying import zeros
 from s3net_kernels.linear import xla
+from s3net_kernels.operands import Linear
 
 __all__ = ["linear", "supports", "unavailable"]
 
@@ -31,95 +28,47 @@ _BLOCK_ROWS = 2048
 """Rows whose weight gradient is summed in one go: ``kLinearBlockRows`` of the library."""
 
 
-def supports(
-    x: Array,
-    w: Array,
-    b: Array | None,
-    residual: Array | None,
-    *,
-    activation: str | None,
-    precision: str | None,
-    through: bool,
-) -> str | None:
-    """Serves every valid call on the CPU."""
-    return unsupported(x, w, b, residual)
-
-
-def linear(
-    x: Array,
-    w: Array,
-    b: Array | None,
-    residual: Array | None,
-    *,
-    activation: str | None,
-    precision: str | None,
-    through: bool,
-) -> Array | tuple[Array, Array]:
+def linear(o: Linear) -> Array | tuple[Array, Array]:
     """See ``api.linear``."""
-    kind = compute_dtype(x, w, b, residual)
-    storage = storage_dtype(x, kind)
-    outputs = w.shape[1]
-    bias = zeros((outputs,), kind, x) if b is None else b.astype(kind)
-    rows = x.astype(storage).reshape(-1, x.shape[-1])
-    shape = (0 if residual is None else rows.shape[0], outputs)
-    added = zeros(shape, storage, x) if residual is None else residual.astype(storage)
-    options = _Options(activation == "gelu", residual is not None, reduced(precision), through)
-    found = _linear(options)(rows, w.astype(kind), bias, added.reshape(shape))
-    y, same = found if through else (found, rows)
-    y = y.reshape(*x.shape[:-1], outputs).astype(x.dtype)
-    return (y, same.reshape(x.shape).astype(x.dtype)) if through else y
+    inputs, outputs = o.w.shape
+    residual = None if o.residual is None else o.residual.reshape(-1, outputs)
+    rows = convert(o.replace(x=o.x.reshape(-1, inputs), residual=residual))
+    found = _linear(rows)
+    y, same = found if o.through else (found, rows.x)
+    y = y.reshape(*o.x.shape[:-1], outputs).astype(o.x.dtype)
+    return (y, same.reshape(o.x.shape).astype(o.x.dtype)) if o.through else y
 
 
-class _Options(NamedTuple):
-    gelu: bool
-    residual: bool
-    reduced: int
-    through: bool
-
-
-@functools.cache
-def _linear(options: _Options) -> Callable[..., Any]:
-    def plain(x: Array, w: Array, b: Array, residual: Array):
-        return xla.linear(
-            x,
-            w,
-            b,
-            residual if options.residual else None,
-            activation="gelu" if options.gelu else None,
-            precision="bfloat16" if options.reduced else None,
-            through=options.through,
-        )
-
-    value = functools.partial(_value, options)
-    return differentiable(plain, value, functools.partial(_gradients, options))
-
-
-def _value(options: _Options, x: Array, w: Array, b: Array, residual: Array, *, save: bool):
-    """With the activation's slope, if there is one."""
-    (rows, inputs), outputs = x.shape, w.shape[1]
+def _compute(o: Linear, *, save: bool):
+    """Compute the result, and the slope of the activation if there is one."""
+    (rows, inputs), outputs, gelu = o.x.shape, o.w.shape[1], o.activation == "gelu"
     results = [
-        ((rows, outputs), x.dtype),
-        ((rows if save and options.gelu else 0, outputs), x.dtype),
-        ((inputs, packed_columns(outputs)), scratch_dtype(w.dtype)),
+        ((rows, outputs), o.x.dtype),
+        ((rows if save and gelu else 0, outputs), o.x.dtype),
+        ((inputs, count_packed_columns(outputs)), choose_scratch_dtype(o.w.dtype)),
     ]
-    attributes = {"gelu": int(options.gelu), "reduced": options.reduced}
-    y, slope, _ = call("linear_forward", results, x, w, b, residual, **attributes)
-    return ((y, x) if options.through else y), slope
+    added = zeros((0, outputs), o.x.dtype, o.x) if o.residual is None else o.residual
+    attributes = {"gelu": gelu, "reduced": o.precision is not None}
+    y, slope, _ = call("linear_forward", results, o.x, o.w, o.b, added, **attributes)
+    return ((y, o.x) if o.through else y), slope
 
 
-def _gradients(options: _Options, given: tuple[Array, ...], slope: Array, cotangents: Any):
-    x, w, _b, _residual = given
-    dy, other = cotangents if options.through else (cotangents, x[:0])
+def _compute_gradients(o: Linear, slope: Array, cotangents: Any) -> Linear:
+    x, w = o.x, o.w
+    dy, other = cotangents if o.through else (cotangents, x[:0])
     (rows, inputs), outputs = x.shape, w.shape[1]
-    scratch = scratch_dtype(w.dtype)
+    scratch = choose_scratch_dtype(w.dtype)
     results = [
         (x.shape, x.dtype),
         (w.shape, w.dtype),
         ((outputs,), w.dtype),
-        ((outputs, packed_columns(inputs)), scratch),
+        ((outputs, count_packed_columns(inputs)), scratch),
         ((-(-rows // _BLOCK_ROWS), inputs + 1, outputs), scratch),
     ]
     dy = dy.astype(x.dtype)
     operands = x, w, slope, dy, other.astype(x.dtype)
-    dx, dw, db, *_ = call("linear_backward", results, *operands, reduced=options.reduced)
-    return dx, dw, db, dy if options.residual else dy[:0]
+    dx, dw, db, *_ = call("linear_backward", results, *operands, reduced=o.precision is not None)
+    return o.replace(x=dx, w=dw, b=db, residual=None if o.residual is None else dy)
+
+
+_linear = make_differentiable(xla.linear, _compute, _compute_gradients)

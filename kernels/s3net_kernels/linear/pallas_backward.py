@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import block, launch, load, matmul, split, store
-from s3net_kernels._tuning import Blocks
-from s3net_kernels.linear.pallas_kernels import Call, normal, optional
+from s3net_kernels._pallas import Blocks, block, launch, load, matmul, split, store
+from s3net_kernels.linear.pallas_kernels import Call, fill_optional, normal
 
 __all__ = ["backward"]
 
@@ -86,18 +85,18 @@ def _backward_kernel(
     bias: bool,
     keep: bool,
 ):
-    b, other, y, factors, dx, partial, *kept = optional(refs, present)
+    b, other, y, factors, dx, partial, *kept = fill_optional(refs, present)
     part, chunk = split(pl.program_id(0), call.chunks)
     image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
     lanes, tiles = call.lanes(chunk), range(call.feature_tiles)
     held = [call.matrix(w, group, chunk, tile) for tile in tiles]
     start = [call.bias(b, group, tile) for tile in tiles] if gelu else []
 
-    def factors_of(tile):
+    def load_factors(tile):
         outs, exist = call.outs(tile)
         return [load(factors, (image, n, outs), exist)[None, :] for n in range(4)]
 
-    of_tiles = [factors_of(tile) for tile in tiles] if factors is not None else []
+    of_tiles = [load_factors(tile) for tile in tiles] if factors is not None else []
 
     def slope(rows, value, tile):
         """Derivative of the activation, out of all channels."""
@@ -113,7 +112,7 @@ def _backward_kernel(
         return below + z * density
 
     def row_tile(n, sums):
-        rows = call.some_rows(part * call.tiles + n)
+        rows = call.take_rows(part * call.tiles + n)
         here, exist = block((image,), rows, lanes)
         value = load(x, here, exist).astype(call.kind)
         total = jnp.zeros(exist.shape, jnp.float32)

@@ -19,20 +19,23 @@ from jax.experimental import pallas as pl
 
 from s3net_kernels._pallas import (
     LEAST_SIDE,
+    Blocks,
+    Problem,
     block,
     ceil_div,
+    choose,
+    combine_parts,
     launch,
     load,
     matmul,
     portion,
-    power_of_two,
+    round_to_power,
     split,
     store,
+    store_part,
 )
-from s3net_kernels._statistics import put_together, store_part
-from s3net_kernels._tuning import Blocks, Problem, choose
 
-__all__ = ["Call", "candidates", "forward", "heuristic", "normal", "optional"]
+__all__ = ["Call", "candidates", "fill_optional", "forward", "heuristic", "normal"]
 
 _HELD = 192 * 64
 """Weights that the forward kernel keeps from one tile of rows to the next, at most."""
@@ -48,11 +51,11 @@ _SHARED = 160 * 1024
 def heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of both kernels where none are measured."""
     direction = "backward" if problem.kernel.endswith("backward") else "forward"
-    channels = max(LEAST_SIDE, min(power_of_two(problem.channels), 64))
-    features = max(LEAST_SIDE, min(power_of_two(problem.features), 64))
+    channels = max(LEAST_SIDE, min(round_to_power(problem.channels), 64))
+    features = max(LEAST_SIDE, min(round_to_power(problem.features), 64))
     if direction == "backward":
         width = ceil_div(problem.features, features) * features
-        channels = max(LEAST_SIDE, min(channels, power_of_two(_SUMS // width)))
+        channels = max(LEAST_SIDE, min(channels, round_to_power(_SUMS // width)))
     chunks = ceil_div(problem.channels, channels)
     several = chunks > 1 or (direction == "backward" and problem.features > features)
     # Through the activation, all blocks are multiplied once more: of many rows, registers of many
@@ -64,7 +67,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
         "pixels": pixels,
         "channels": channels,
         "features": features,
-        "tiles": min(power_of_two(programs // _PROGRAMS[direction]), _MOST_TILES[direction]),
+        "tiles": min(round_to_power(programs // _PROGRAMS[direction]), _MOST_TILES[direction]),
         "num_warps": 8 if several and direction == "forward" else 4,
         # Pipelines hold all blocks of a tile in shared memory, several times.
         "num_stages": 1 if several or problem.kernel.endswith(".backward") else 3,
@@ -90,7 +93,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
     ]
 
 
-def optional(refs: tuple[Any, ...], present: tuple[bool, ...]) -> list[Any]:
+def fill_optional(refs: tuple[Any, ...], present: tuple[bool, ...]) -> list[Any]:
     """``refs`` with None for the leading ones that are not present."""
     found = iter(refs)
     return [*(next(found) if there else None for there in present), *found]
@@ -129,7 +132,7 @@ class Call:
         self.parts = ceil_div(row_tiles, self.tiles)
         self.per_group = self.images // w.shape[0]
 
-    def some_rows(self, tile: Any) -> tuple[Array, Array]:
+    def take_rows(self, tile: Any) -> tuple[Array, Array]:
         """The rows of a tile, and which of them exist."""
         return portion(tile, self.blocks["pixels"], self.rows)
 
@@ -210,13 +213,13 @@ def forward(
     )
     if not statistics:
         return y
-    return y, *put_together(partial[0], call.rows, call.tiles * call.blocks["pixels"])
+    return y, *combine_parts(partial[0], call.rows, call.tiles * call.blocks["pixels"])
 
 
 def _forward_kernel(
     x, w, *refs, call: Call, gelu: bool, present: tuple[bool, bool], statistics: bool
 ):
-    b, residual, out, *partial = optional(refs, present)
+    b, residual, out, *partial = fill_optional(refs, present)
     part, tile = split(pl.program_id(0), call.feature_tiles)
     image, (group, _) = pl.program_id(1), split(pl.program_id(1), call.per_group)
     outs, start = call.outs(tile), call.bias(b, group, tile)
@@ -225,7 +228,7 @@ def _forward_kernel(
     held = [call.matrix(w, group, chunk, tile) for chunk in range(call.chunks if again else 0)]
 
     def row_tile(n, sums):
-        rows = call.some_rows(part * call.tiles + n)
+        rows = call.take_rows(part * call.tiles + n)
         total = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
         for chunk in range(call.chunks):
             value = load(x, *block((image,), rows, call.lanes(chunk))).astype(call.kind)

@@ -8,9 +8,10 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_flag, as_float, as_not_negative, need
+from s3net_kernels._check import require, to_flag, to_float, to_not_negative
 from s3net_kernels._dispatch import dispatch
-from s3net_kernels.linear.api import check_precision, widened
+from s3net_kernels.linear.api import check_precision, widen
+from s3net_kernels.operands import LinearNorm
 
 __all__ = ["linear_norm"]
 
@@ -87,36 +88,36 @@ def linear_norm(
     """
     name = "linear_norm"
     x, w, scale, bias = (
-        as_float(name, label, value)
+        to_float(name, label, value)
         for label, value in (("x", x), ("w", w), ("scale", scale), ("bias", bias))
     )
-    b = None if b is None else as_float(name, "b", b)
-    need(
+    b = None if b is None else to_float(name, "b", b)
+    require(
         x.ndim >= 2,
         f"{name}: x has shape {x.shape}, it must be (..., K) with at least one axis of rows.",
     )
-    need(
+    require(
         w.ndim == 2 and w.shape[0] == x.shape[-1],
         f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
     )
     outputs = w.shape[1]
     for label, array in (("b", b), ("scale", scale), ("bias", bias)):
         shape = (outputs,) if array is None else array.shape
-        need(
+        require(
             shape == (outputs,),
             f"{name}: {label} has shape {shape}, it must be ({outputs},): one number per output.",
         )
     if residual is not None:
-        residual = as_float(name, "residual", residual)
-        need(
+        residual = to_float(name, "residual", residual)
+        require(
             residual.shape == (*x.shape[:-1], outputs),
             f"{name}: residual has shape {residual.shape}, it must be that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
-    epsilon = as_not_negative(name, "epsilon", epsilon)
-    through = as_flag(name, "through", through)
+    epsilon = to_not_negative(name, "epsilon", epsilon)
+    through = to_flag(name, "through", through)
     check_precision(name, precision)
     options = {"epsilon": epsilon, "precision": precision, "through": through}
-    wide = widened(x, residual)
-    found = dispatch(name, implementation, wide, w, b, residual, scale, bias, **options)
+    operands = LinearNorm(widen(x, residual), w, b, residual, scale, bias, **options)
+    found = dispatch(name, implementation, operands)
     return jax.tree.map(lambda a: a.astype(x.dtype), found)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from s3net_kernels._check import as_flag, as_float, need, need_pixels, need_rank
+from s3net_kernels import operands
+from s3net_kernels._check import require, require_pixels, require_rank, to_flag, to_float
 from s3net_kernels._dispatch import dispatch
 
 __all__ = ["SoftmaxLosses", "softmax_losses"]
@@ -59,11 +60,11 @@ def softmax_losses(
       UnsupportedError: the named implementation declines.
     """
     name = "softmax_losses"
-    logits = as_float(name, "logits", logits)
-    spatial = as_flag(name, "spatial", spatial)
-    need_rank(name, "logits", logits, "N, H, W, K")
-    need_pixels(name, logits)
-    need(logits.shape[3] > 0, f"{name}: logits of shape {logits.shape} have no class.")
+    logits = to_float(name, "logits", logits)
+    spatial = to_flag(name, "spatial", spatial)
+    require_rank(name, "logits", logits, "N, H, W, K")
+    require_pixels(name, logits)
+    require(logits.shape[3] > 0, f"{name}: logits of shape {logits.shape} have no class.")
     maps = logits.shape[:3]
     if labels is not None:
         labels = jnp.asarray(labels)
@@ -74,15 +75,16 @@ def softmax_losses(
             labels = labels if labels.dtype == jnp.uint64 else jnp.clip(labels, -1)
         labels = labels.astype(jnp.int32)
     if weight is not None:
-        weight = as_float(name, "weight", weight)
+        weight = to_float(name, "weight", weight)
     for label, array in (("labels", labels), ("weight", weight)):
-        need(
+        require(
             array is None or array.shape == maps,
             f"{name}: {label} has shape {None if array is None else array.shape}, it must be "
             f"{maps}: one number per pixel.",
         )
-    need(
+    require(
         not spatial or min(maps[1:]) >= 2,
         f"{name}: edges need at least 2 pixels a side; logits have shape {logits.shape}.",
     )
-    return SoftmaxLosses(*dispatch(name, implementation, logits, labels, weight, spatial=spatial))
+    given = operands.SoftmaxLosses(logits, labels, weight, spatial=spatial)
+    return SoftmaxLosses(*dispatch(name, implementation, given))

@@ -1,21 +1,25 @@
 """Losses of a softmax map on the CPU: one pass forward, one backward, in C++.
 
-See ``kernels/csrc/losses``. Nothing but the labels is kept for backward.
+See ``kernels/csrc/softmax_losses``. Nothing but the labels is kept for backward.
 """
 
 from __future__ import annotations
-
-import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
-from s3net_kernels._gradient import differentiable
-from s3net_kernels._native import call, scratch_dtype, storage_dtype, unavailable, unsupported
+from s3net_kernels._gradient import make_differentiable
+from s3net_kernels._native import (
+    call,
+    choose_scratch_dtype,
+    choose_storage_dtype,
+    supports,
+    unavailable,
+)
 from s3net_kernels._varying import zeros
+from s3net_kernels.operands import SoftmaxLosses
 from s3net_kernels.softmax_losses import xla
 
 __all__ = ["softmax_losses", "supports", "unavailable"]
@@ -24,56 +28,46 @@ _BAND_ROWS = 32
 """Rows that are summed in one go: ``kLossesBandRows`` of the library."""
 
 
-def supports(
-    logits: Array, labels: Array | None, weight: Array | None, *, spatial: bool
-) -> str | None:
-    """Serves every valid call on the CPU."""
-    return unsupported(logits, labels, weight)
-
-
-def softmax_losses(
-    logits: Array, labels: Array | None, weight: Array | None, *, spatial: bool
-) -> tuple[Array, Array, Array]:
+def softmax_losses(o: SoftmaxLosses) -> tuple[Array, Array, Array]:
     """See ``api.softmax_losses``."""
-    kind = compute_dtype(logits)
-    none = (0, *logits.shape[1:3])
-    given = zeros(none, jnp.int32, logits) if labels is None else labels
-    weights = zeros(none, kind, logits) if weight is None else weight.astype(kind)
-    weights = jax.lax.stop_gradient(weights)
-    z = logits.astype(storage_dtype(logits, kind))
-    sums, used = _losses(labels is not None, weight is not None, spatial)(z, given, weights)
+    kind = compute_dtype(o.logits)
+    weight = None if o.weight is None else jax.lax.stop_gradient(o.weight.astype(kind))
+    logits = o.logits.astype(choose_storage_dtype(o.logits, kind))
+    sums, used = _sum_losses(o.replace(logits=logits, weight=weight))
     return sums[0], sums[1], used
 
 
-@functools.cache
-def _losses(given: bool, weighted: bool, spatial: bool) -> Callable[..., tuple[Array, Array]]:
-    """(sums, labels) of (logits, labels, weight); the last two are empty if there are none."""
-
-    def plain(z: Array, labels: Array, weight: Array):
-        *sums, used = xla.softmax_losses(
-            z, labels if given else None, weight if weighted else None, spatial=spatial
-        )
-        return jnp.stack(sums), used
-
-    def value(z: Array, labels: Array, weight: Array, save: bool):
-        images, height, width, _ = z.shape
-        results = [
-            ((2,), weight.dtype),
-            ((images, height, width), jnp.int32),
-            ((images, -(-height // _BAND_ROWS), 2), scratch_dtype(weight.dtype)),
-        ]
-        sums, used, _ = call("losses_forward", results, z, labels, weight, spatial=int(spatial))
-        return (sums, used), used
-
-    return differentiable(plain, value, functools.partial(_gradients, spatial))
+def _apply_plain(o: SoftmaxLosses) -> tuple[Array, Array]:
+    *sums, used = xla.softmax_losses(o)
+    return jnp.stack(sums), used
 
 
-def _gradients(
-    spatial: bool, inputs: tuple[Array, ...], used: Array, cotangents: tuple[Array, None]
-):
-    z, _, weight = inputs
+def _compute(o: SoftmaxLosses, *, save: bool):
+    """Compute (sums, labels), and the labels for backward."""
+    z, kind = o.logits, compute_dtype(o.logits)
+    none = (0, *z.shape[1:3])
+    labels = zeros(none, jnp.int32, z) if o.labels is None else o.labels
+    weight = zeros(none, kind, z) if o.weight is None else o.weight
+    images, height, width, _ = z.shape
+    results = [
+        ((2,), kind),
+        ((images, height, width), jnp.int32),
+        ((images, -(-height // _BAND_ROWS), 2), choose_scratch_dtype(kind)),
+    ]
+    sums, used, _ = call("losses_forward", results, z, labels, weight, spatial=o.spatial)
+    return (sums, used), used
+
+
+def _compute_gradients(
+    o: SoftmaxLosses, used: Array, cotangents: tuple[Array, None]
+) -> SoftmaxLosses:
+    z, kind = o.logits, compute_dtype(o.logits)
     scale, _ = cotangents
-    results = [(z.shape, z.dtype)]
-    operands = (z, used, weight, scale.astype(weight.dtype))
-    (dz,) = call("losses_backward", results, *operands, spatial=int(spatial))
-    return dz, None, zeros(weight.shape, weight.dtype, z)
+    weight = zeros((0, *z.shape[1:3]), kind, z) if o.weight is None else o.weight
+    operands = (z, used, weight, scale.astype(kind))
+    (dz,) = call("losses_backward", [(z.shape, z.dtype)], *operands, spatial=o.spatial)
+    none = None if o.weight is None else zeros(weight.shape, kind, z)
+    return o.replace(logits=dz, labels=None, weight=none)
+
+
+_sum_losses = make_differentiable(_apply_plain, _compute, _compute_gradients)

@@ -15,8 +15,16 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.experimental import pallas as pl
 
-from s3net_kernels._pallas import ceil_div, launch, load, power_of_two, store
-from s3net_kernels._tuning import Blocks, Problem, choose
+from s3net_kernels._pallas import (
+    Blocks,
+    Problem,
+    ceil_div,
+    choose,
+    launch,
+    load,
+    round_to_power,
+    store,
+)
 
 __all__ = [
     "backward",
@@ -35,27 +43,27 @@ _MIDDLE = 62
 
 def normalise_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`normalise` where none are measured."""
-    classes = power_of_two(problem.channels)
-    pixels = min(power_of_two(problem.height * problem.width), max(2048 // classes, 1))
+    classes = round_to_power(problem.channels)
+    pixels = min(round_to_power(problem.height * problem.width), max(2048 // classes, 1))
     return {"pixels": pixels, "num_warps": 4}
 
 
 def normalise_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`normalise` worth measuring."""
-    classes = power_of_two(problem.channels)
+    classes = round_to_power(problem.channels)
     return [
         {"pixels": pixels, "num_warps": warps}
         for pixels in (4, 8, 16, 32, 64, 128, 256)
         for warps in (1, 2, 4, 8)
-        if pixels <= power_of_two(problem.height * problem.width)
+        if pixels <= round_to_power(problem.height * problem.width)
         and 1 <= pixels * classes // (32 * warps) <= 64
     ]
 
 
 def rows_heuristic(problem: Problem) -> dict[str, int]:
     """Block sizes of :func:`edges` and :func:`backward` where none are measured."""
-    classes = power_of_two(problem.channels)
-    columns = min(power_of_two(problem.width), max(1024 // classes, 1))
+    classes = round_to_power(problem.channels)
+    columns = min(round_to_power(problem.width), max(1024 // classes, 1))
     # More rows are fewer loads, but the programs of few images would not fill a GPU.
     rows = 1 if problem.kernel.endswith(".backward") else 4 if problem.images < 4 else 8
     return {"columns": columns, "rows": rows, "num_warps": 4}
@@ -63,14 +71,14 @@ def rows_heuristic(problem: Problem) -> dict[str, int]:
 
 def rows_candidates(problem: Problem) -> list[dict[str, int]]:
     """Block sizes of :func:`edges` and :func:`backward` worth measuring."""
-    classes = power_of_two(problem.channels)
+    classes = round_to_power(problem.channels)
     alone = problem.kernel.endswith(".backward")
     return [
         {"columns": columns, "rows": rows, "num_warps": warps}
         for columns in (4, 8, 16, 32, 64)
         for rows in ((1,) if alone else (2, 4, 8, 16, 32))
         for warps in (1, 2, 4, 8)
-        if columns <= power_of_two(problem.width)
+        if columns <= round_to_power(problem.width)
         # Of a tile, a thread keeps up to five values for each element.
         and 1 <= columns * classes // (32 * warps) <= (64 if alone else 16)
     ]
@@ -100,7 +108,7 @@ def normalise(
     kernel = functools.partial(
         _normalise_kernel,
         extent=(pixels, classes),
-        span=(blocks["pixels"], power_of_two(classes)),
+        span=(blocks["pixels"], round_to_power(classes)),
         given=labels is not None,
         weighted=weight is not None,
     )
@@ -155,7 +163,7 @@ def edges(
     """
     blocks = blocks or choose(_problem("edges", z), rows_heuristic)
     images, height, width, classes = z.shape
-    span = blocks["columns"], power_of_two(classes), min(blocks["rows"], height)
+    span = blocks["columns"], round_to_power(classes), min(blocks["rows"], height)
     tiles, steps = ceil_div(width, span[0]), ceil_div(height, span[2])
     flat = (images, height * width, classes)
     kernel = functools.partial(_edges_kernel, extent=(height, width, classes), span=span)
@@ -177,11 +185,11 @@ def _edges_kernel(z, lse, sums, *codes, extent, span):
         """Difference and smoothing of the softmax along a row, the border reflected."""
         valid, row = row <= height, _reflect(row, height)
 
-        def at(shift):
+        def load_shifted(shift):
             pixel = row * width + _reflect(columns + shift, width)
             return _softmax(z, lse, image, pixel, exists & valid, lanes, inside)
 
-        before, here, after = at(-1), at(0), at(1)
+        before, here, after = load_shifted(-1), load_shifted(0), load_shifted(1)
         return after - before, before + 2 * here + after
 
     def step(n, carry):
@@ -195,7 +203,7 @@ def _edges_kernel(z, lse, sums, *codes, extent, span):
         total = total + jnp.where(mask, value, 0)
         if codes:
             pixel = (top + n) * width + columns[:, None]
-            store(codes[0], (image, pixel, lanes), _code(slopes, apart), mask)
+            store(codes[0], (image, pixel, lanes), _encode(slopes, apart), mask)
         return (dx1, smooth1), (dx2, smooth2), total
 
     start = three_taps(top - 1), three_taps(top), jnp.zeros(span[:2], jnp.float32)
@@ -222,17 +230,17 @@ def _softmax(z, lse, image, pixel: Array, exists: Array, lanes: Array, inside: A
     return jnp.exp2(exponent * _LOG2_E)  # one instruction; exp is eight
 
 
-def _code(slopes: tuple[Array, ...], apart: tuple[Array, ...]) -> Array:
+def _encode(slopes: tuple[Array, ...], apart: tuple[Array, ...]) -> Array:
     """One number for the derivative by three slopes: cx + 5·cy + 25·cxy.
 
     As d|s| = sign(s): cx is sign(gx)·(sign(X−Y) + sign(X−XY)), and so on.
     """
-    x, y, xy = (_sign(slope, most) for slope, most in zip(slopes, (1, 5, 25), strict=True))
-    x_y, x_xy, y_xy = (_sign(difference, 1) for difference in apart)
+    x, y, xy = (_code_sign(slope, most) for slope, most in zip(slopes, (1, 5, 25), strict=True))
+    x_y, x_xy, y_xy = (_code_sign(difference, 1) for difference in apart)
     return x_y * (x - y) + x_xy * (x - xy) + y_xy * (y - xy)
 
 
-def _sign(value: Array, most: int) -> Array:
+def _code_sign(value: Array, most: int) -> Array:
     """``most`` times the sign, in fewer instructions than comparisons take.
 
     Less than that below 1e-36, where all values around are too small for their gradients to
@@ -267,7 +275,7 @@ def backward(
     flat = (images, height * width, classes)
     if codes is None:
         height, width = 1, height * width
-    span = blocks["columns"], power_of_two(classes), min(blocks["rows"], height)
+    span = blocks["columns"], round_to_power(classes), min(blocks["rows"], height)
     kernel = functools.partial(
         _backward_kernel,
         extent=(height, width, classes),
@@ -290,7 +298,7 @@ def _backward_kernel(z, lse, labels, scale, *refs, extent, span, weighted, spati
     inside = lanes < classes
     scales = load(scale, (2 * image,)), load(scale, (2 * image + 1,))
 
-    def transposed(row):
+    def transpose(row):
         """What the pixels of a row add to the row itself and, with a sign, to its neighbours.
 
         The transpose of ``three_taps``. A pixel at the border reads its neighbour twice for a
@@ -298,13 +306,17 @@ def _backward_kernel(z, lse, labels, scale, *refs, extent, span, weighted, spati
         """
         valid = (row >= 0) & (row < height)
 
-        def at(shift):
+        def load_shifted(shift):
             column = columns + shift
             mask = ((column >= 0) & (column < width) & valid)[:, None] & inside
             index = (image, (row * width + column)[:, None], lanes)
-            return _decoded(load(refs[-2], index, mask))
+            return _decode(load(refs[-2], index, mask))
 
-        (x0, y0, xy0), (_, y1, _), (x2, y2, xy2) = at(-1), at(0), at(1)
+        (x0, y0, xy0), (_, y1, _), (x2, y2, xy2) = (
+            load_shifted(-1),
+            load_shifted(0),
+            load_shifted(1),
+        )
         before, after = (_times(columns + shift, width)[:, None] for shift in (-1, 1))
         return x0 - x2, before * y0 + 2 * y1 + after * y2 + xy0 - xy2
 
@@ -319,7 +331,7 @@ def _backward_kernel(z, lse, labels, scale, *refs, extent, span, weighted, spati
         slope = p * factor[:, None] - jnp.where(chosen, factor[:, None], 0)
         if spatial:
             (x0, y0), (x1, y1) = carry
-            x2, y2 = transposed(row + 1)
+            x2, y2 = transpose(row + 1)
             before, after = (_times(row + shift, height) for shift in (-1, 1))
             dp = (before * x0 + 2 * x1 + after * x2 + y0 - y2).astype(jnp.float32)
             slope = slope + scales[1] * (p * (dp - jnp.sum(p * dp, 1)[:, None]))
@@ -327,12 +339,12 @@ def _backward_kernel(z, lse, labels, scale, *refs, extent, span, weighted, spati
         store(refs[-1], (image, pixel[:, None], lanes), slope, exists[:, None] & inside)
         return carry
 
-    start = (transposed(top - 1), transposed(top)) if spatial else ()
+    start = (transpose(top - 1), transpose(top)) if spatial else ()
     lax.fori_loop(0, rows, step, start)
 
 
-def _decoded(code: Array) -> tuple[Array, Array, Array]:
-    """(cx, cy, cxy) of :func:`_code`, int32."""
+def _decode(code: Array) -> tuple[Array, Array, Array]:
+    """(cx, cy, cxy) of :func:`_encode`, int32."""
     code = code.astype(jnp.int32) + _MIDDLE
     fifth, rest = (code * 205) >> 10, (code * 41) >> 10  # a fifth and a 25th, exact below 125
     return code - 5 * fifth - 2, fifth - 5 * rest - 2, rest - 2

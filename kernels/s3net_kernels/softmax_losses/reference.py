@@ -7,29 +7,24 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_kernels._check import compute_dtype
+from s3net_kernels.operands import SoftmaxLosses
 
-__all__ = ["softmax_losses", "supports"]
+__all__ = ["softmax_losses"]
 
 _DIFFERENCE, _SMOOTH = (-1, 0, 1), (1, 2, 1)
 
 
-def supports(*args, **kwargs) -> str | None:
-    """Serves every valid call."""
-
-
-def softmax_losses(
-    logits: Array, labels: Array | None, weight: Array | None, *, spatial: bool, dtype=None
-) -> tuple[Array, Array, Array]:
+def softmax_losses(o: SoftmaxLosses, dtype=None) -> tuple[Array, Array, Array]:
     """See ``api.softmax_losses``; in ``dtype``."""
-    z = logits.astype(dtype or compute_dtype(logits))
-    labels = jnp.argmax(z, -1).astype(jnp.int32) if labels is None else labels
+    z = o.logits.astype(dtype or compute_dtype(o.logits))
+    labels = jnp.argmax(z, -1).astype(jnp.int32) if o.labels is None else o.labels
     # A choice, not a product: zero times a logit of −inf would be NaN.
     chosen = labels[..., None] == jnp.arange(z.shape[-1])
     per_pixel = jax.nn.logsumexp(z, axis=-1) - jnp.sum(jnp.where(chosen, z, 0), -1)
-    if weight is not None:
-        per_pixel = per_pixel * jax.lax.stop_gradient(weight).astype(z.dtype)
+    if o.weight is not None:
+        per_pixel = per_pixel * jax.lax.stop_gradient(o.weight).astype(z.dtype)
     edges = jnp.zeros((), z.dtype)
-    if spatial:
+    if o.spatial:
         p = jax.nn.softmax(z, -1)
         x, y = _filter(p, _SMOOTH, _DIFFERENCE), _filter(p, _DIFFERENCE, _SMOOTH)
         xy = _filter(p, _DIFFERENCE, _DIFFERENCE)

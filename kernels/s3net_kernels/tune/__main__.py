@@ -17,7 +17,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from s3net_kernels import _tuning, config
+from s3net_kernels import config
+from s3net_kernels._pallas import tuning
 from s3net_kernels.tune.facts import facts
 from s3net_kernels.tune.kernels import KERNELS
 from s3net_kernels.tune.problems import problems
@@ -34,11 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     # JAX otherwise takes most of the GPU's memory, and other processes could not measure.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    device = "interpret" if args.interpret else _tuning.device_name()
+    device = "interpret" if args.interpret else tuning.find_device()
     if device is None:
         print("No GPU found. Pass --interpret to test the tuner without one.", file=sys.stderr)
         return 1
-    path = _tuning.table_path(device, args.folder)
+    path = tuning.locate_table(device, args.folder)
     table = _read(path)
     wanted = problems(args.size, args.channels, tuple(args.images), tuple(args.dtype))
     wanted = [p for p in wanted if not args.kernel or p.kernel in args.kernel]
@@ -60,12 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
             table["entries"][problem.key] = entry
             table |= {
                 "device": device,
-                "compute_capability": None if args.interpret else _tuning.compute_capability(),
+                "compute_capability": None if args.interpret else tuning.find_capability(),
                 "metadata": facts("python -m s3net_kernels.tune " + " ".join(arguments)),
             }
             _write(path, table)
             print(f"{problem.key}: {_describe(entry)}", flush=True)
-    _tuning.forget()
+    tuning.clear_tables()
     return int(failures > 0)
 
 
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--folder",
         type=Path,
-        default=_tuning.user_folder(),
+        default=tuning.find_user_folder(),
         help="folder of the table (default: $S3NET_KERNELS_TUNED, or the user's cache folder)",
     )
     parser.add_argument(

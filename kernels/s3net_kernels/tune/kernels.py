@@ -9,8 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_kernels import _gather_sum as gather
-from s3net_kernels._tuning import Problem
+from s3net_kernels._pallas import Problem
+from s3net_kernels._pallas import gathering as gather
 from s3net_kernels.batch_norm import pallas_kernels as norm
 from s3net_kernels.bilinear_sample import pallas_kernels as bilinear
 from s3net_kernels.conv2d import pallas_kernels as conv
@@ -48,7 +48,7 @@ def _linear_forward(gelu: bool) -> Kernel:
     return Kernel(
         linear.heuristic,
         linear.candidates,
-        arrays.linear,
+        arrays.make_linear,
         lambda p, blocks: (
             lambda x, w, b: linear.forward(x, w, b, None, gelu=gelu, narrow=False, blocks=blocks)
         ),
@@ -59,7 +59,7 @@ def _linear_backward(gelu: bool) -> Kernel:
     return Kernel(
         linear.heuristic,
         linear.candidates,
-        arrays.linear_backward,
+        arrays.make_linear_backward,
         lambda p, blocks: (
             lambda x, w, b, g: linear_backward(
                 p.images, x, w, b, g, None, gelu=gelu, narrow=False, blocks=blocks
@@ -72,7 +72,7 @@ KERNELS: dict[str, Kernel] = {
     "depthwise_conv2d.correlate": Kernel(
         depthwise.correlate_heuristic,
         depthwise.correlate_candidates,
-        lambda p: (arrays.image(p), arrays.normal(p.images, *p.size, p.channels, seed=1)),
+        lambda p: (arrays.make_image(p), arrays.draw_normal(p.images, *p.size, p.channels, seed=1)),
         lambda p, blocks: (
             lambda x, w: depthwise.correlate(x, w, None, dilation=p.dilation, blocks=blocks)
         ),
@@ -80,7 +80,7 @@ KERNELS: dict[str, Kernel] = {
     "depthwise_conv2d.weight_grad": Kernel(
         depthwise.weight_grad_heuristic,
         depthwise.weight_grad_candidates,
-        lambda p: (arrays.image(p), arrays.image(p, 1)),
+        lambda p: (arrays.make_image(p), arrays.make_image(p, 1)),
         lambda p, blocks: (
             lambda x, g: depthwise.weight_grad(
                 p.images, x, g, size=p.size, dilation=p.dilation, blocks=blocks
@@ -90,13 +90,13 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.forward": Kernel(
         deform_call.heuristic,
         deform_call.candidates,
-        lambda p: arrays.deformed(p)[:3],
+        lambda p: arrays.make_deform(p)[:3],
         lambda p, blocks: lambda x, planes, w: deform.forward(x, planes, w, None, blocks=blocks),
     ),
     "deform_conv2d.backward": Kernel(
         deform_call.heuristic,
         deform_call.candidates,
-        arrays.deformed,
+        arrays.make_deform,
         lambda p, blocks: (
             lambda x, planes, w, g: deform_backward(p.images, x, planes, w, g, blocks=blocks)
         ),
@@ -105,7 +105,7 @@ KERNELS: dict[str, Kernel] = {
         deform_call.heuristic,
         deform_call.candidates,
         lambda p: (
-            *arrays.deformed_with_reach(p),
+            *arrays.make_deform_with_reach(p),
             jnp.zeros((p.images, p.height, p.width, p.channels)),
         ),
         lambda p, blocks: (
@@ -117,7 +117,7 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.outliers": Kernel(
         deform_call.heuristic,
         deform_call.candidates,
-        arrays.deformed_with_reach,
+        arrays.make_deform_with_reach,
         lambda p, blocks: (
             lambda x, planes, w, g, *reach: add_outliers(
                 x, planes, w, g, Reach(*reach), blocks=blocks
@@ -127,7 +127,7 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.scatter": Kernel(
         deform_call.heuristic,
         deform_call.candidates,
-        arrays.deformed_with_reach,
+        arrays.make_deform_with_reach,
         lambda p, blocks: (
             lambda x, planes, w, g, windows, far: scatter_far(
                 x, planes, w, g, Reach(windows, jnp.ones_like(far)), blocks=blocks
@@ -137,7 +137,11 @@ KERNELS: dict[str, Kernel] = {
     "deform_conv2d.weight_grad": Kernel(
         deform_call.heuristic,
         deform_call.candidates,
-        lambda p: (arrays.image(p), arrays.deform_planes(p).values, arrays.features(p)),
+        lambda p: (
+            arrays.make_image(p),
+            arrays.make_deform_planes(p).values,
+            arrays.make_features(p),
+        ),
         lambda p, blocks: (
             lambda x, planes, g: deform.weight_grad(
                 p.images, x, planes, g, size=p.size, blocks=blocks
@@ -147,7 +151,7 @@ KERNELS: dict[str, Kernel] = {
     "gated_inception.forward": Kernel(
         gated.heuristic,
         gated.candidates,
-        arrays.gated,
+        arrays.make_gated,
         lambda p, blocks: (
             lambda x, branches, w, b, residual: gated.forward(
                 x, branches, w, b, residual, narrow=False, blocks=blocks
@@ -157,7 +161,7 @@ KERNELS: dict[str, Kernel] = {
     "gated_inception.backward": Kernel(
         gated.heuristic,
         gated.candidates,
-        arrays.gated,
+        arrays.make_gated,
         lambda p, blocks: (
             lambda x, branches, w, b, g: gated.backward(
                 p.images, x, branches, w, b, g, narrow=False, blocks=blocks
@@ -171,43 +175,43 @@ KERNELS: dict[str, Kernel] = {
     "batch_norm.statistics": Kernel(
         norm.heuristic,
         norm.candidates,
-        lambda p: (arrays.rows(arrays.image(p)),),
+        lambda p: (arrays.flatten(arrays.make_image(p)),),
         lambda p, blocks: lambda x: norm.statistics(x, blocks=blocks),
     ),
     "batch_norm.sums": Kernel(
         norm.heuristic,
         norm.candidates,
-        arrays.norm_backward,
+        arrays.make_norm_backward,
         lambda p, blocks: lambda x, dy, mean: norm.sums(x, dy, mean, blocks=blocks),
     ),
     "conv2d.correlate": Kernel(
         conv.heuristic,
         conv.candidates,
-        lambda p: (arrays.image(p), arrays.weights(p), arrays.bias(p)),
+        lambda p: (arrays.make_image(p), arrays.make_weights(p), arrays.make_bias(p)),
         lambda p, blocks: lambda x, w, b: conv.correlate(x, w, b, blocks=blocks),
     ),
     "conv2d.weight_grad": Kernel(
         conv.heuristic,
         conv.candidates,
-        lambda p: (arrays.image(p), arrays.features(p)),
+        lambda p: (arrays.make_image(p), arrays.make_features(p)),
         lambda p, blocks: lambda x, g: conv.weight_grad(p.images, x, g, size=p.size, blocks=blocks),
     ),
     "softmax_losses.normalise": Kernel(
         losses.normalise_heuristic,
         losses.normalise_candidates,
-        lambda p: (arrays.image(p),),
+        lambda p: (arrays.make_image(p),),
         lambda p, blocks: lambda z: losses.normalise(z, None, None, blocks=blocks),
     ),
     "softmax_losses.edges": Kernel(
         losses.rows_heuristic,
         losses.rows_candidates,
-        arrays.logsumexp,
+        arrays.make_logsumexp,
         lambda p, blocks: lambda z, lse: losses.edges(z, lse, codes=True, blocks=blocks),
     ),
     "softmax_losses.edges_backward": Kernel(
         losses.rows_heuristic,
         losses.rows_candidates,
-        arrays.losses,
+        arrays.make_losses,
         lambda p, blocks: (
             lambda z, lse, labels, codes, scale: losses.backward(
                 z, lse, labels, None, codes, scale, blocks=blocks
@@ -217,7 +221,7 @@ KERNELS: dict[str, Kernel] = {
     "softmax_losses.backward": Kernel(
         losses.rows_heuristic,
         losses.rows_candidates,
-        arrays.losses,
+        arrays.make_losses,
         lambda p, blocks: (
             lambda z, lse, labels, codes, scale: losses.backward(
                 z, lse, labels, None, None, scale, blocks=blocks
@@ -227,7 +231,7 @@ KERNELS: dict[str, Kernel] = {
     "bilinear_sample.forward": Kernel(
         bilinear.heuristic,
         bilinear.candidates,
-        lambda p: (arrays.image(p), arrays.coords(p)),
+        lambda p: (arrays.make_image(p), arrays.make_coords(p)),
         lambda p, blocks: (
             lambda x, coords: bilinear.forward(x, coords, boundary="edge", blocks=blocks)
         ),
@@ -235,7 +239,7 @@ KERNELS: dict[str, Kernel] = {
     "bilinear_sample.backward": Kernel(
         bilinear.heuristic,
         bilinear.candidates,
-        lambda p: (arrays.image(p), arrays.coords(p), arrays.image(p, 1)),
+        lambda p: (arrays.make_image(p), arrays.make_coords(p), arrays.make_image(p, 1)),
         lambda p, blocks: (
             lambda x, coords, g: bilinear.backward(
                 x, coords, g, boundary="edge", scatter=True, blocks=blocks
@@ -245,7 +249,7 @@ KERNELS: dict[str, Kernel] = {
     "bilinear_sample.gather_sum": Kernel(
         gather.heuristic,
         gather.candidates,
-        arrays.gathered,
+        arrays.make_gathered,
         lambda p, blocks: (
             lambda y, x, values: gather.gather_sum(
                 y, x, None, values, (p.height, p.width), blocks=blocks

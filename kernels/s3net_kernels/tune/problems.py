@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3net_kernels._tuning import Problem
+from s3net_kernels._pallas import Problem
 
 __all__ = ["problems"]
 

@@ -21,9 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from s3net_kernels import _tuning
-from s3net_kernels._tolerance import tolerance
-from s3net_kernels._tuning import Problem
+from s3net_kernels._pallas import Problem, tuning
+from s3net_kernels.testing import tolerance
 from s3net_kernels.tune.kernels import KERNELS
 from s3net_kernels.tune.profile import kernels_of
 
@@ -40,7 +39,7 @@ _HOPELESS = 2.0
 """A candidate that is that much slower than the best at its first timing gets no second one."""
 
 
-def compiled(
+def compile_all(
     problem: Problem, several: Sequence[Blocks], arrays: tuple[Any, ...]
 ) -> list[Callable[..., Any] | None]:
     """The kernel with each of several ``blocks``, compiled side by side; None if it can't be."""
@@ -52,28 +51,28 @@ def compiled(
             function = jax.jit(KERNELS[problem.kernel].call(problem, blocks))
             return pool.submit(function.lower(*arrays).compile)
 
-        begun = [_or_none(blocks, lambda b=blocks: begin(b)) for blocks in several]
-        return [f and _or_none(b, f.result) for b, f in zip(several, begun, strict=True)]
+        begun = [_try(blocks, lambda b=blocks: begin(b)) for blocks in several]
+        return [f and _try(b, f.result) for b, f in zip(several, begun, strict=True)]
 
 
-def seconds_of(
+def measure_seconds(
     blocks: Blocks, function: Callable[..., Any], arrays: tuple[Any, ...], best: float
 ) -> float:
     """Seconds of a call, compiled with ``blocks``; infinity if it can't be run."""
 
     def measure() -> float:
-        first = _time(function, arrays, 1)
+        first = _time_calls(function, arrays, 1)
         if first > _HOPELESS * best:
             return first
         count = max(1, min(50, int(0.02 / first)))
         if first < _SHORT and _on_gpu():
             # Nothing, where the profiler sees no kernels.
-            on_device = _device_time(function, arrays, count)
+            on_device = _time_on_device(function, arrays, count)
             if on_device > 0:
                 return on_device
-        return statistics.median(_time(function, arrays, count) for _ in range(5))
+        return statistics.median(_time_calls(function, arrays, count) for _ in range(5))
 
-    found = _or_none(blocks, measure)
+    found = _try(blocks, measure)
     return float("inf") if found is None else found
 
 
@@ -83,13 +82,15 @@ def differs(actual: Any, expected: Any, problem: Problem) -> bool:
     limit = min(tolerance(problem.dtype, problem.height * problem.width), tolerance("bfloat16"))
     pairs = zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)
     # A NaN is not within the limit either.
-    return not all(a.shape == e.shape and float(_apart(a, e)) <= limit for a, e in pairs)
+    return not all(a.shape == e.shape and float(_measure_distance(a, e)) <= limit for a, e in pairs)
 
 
 @jax.jit
-def _apart(actual: Any, expected: Any) -> jax.Array:
-    """As :func:`s3net_kernels._tolerance.relative_error`, on the device: results are large. Of
-    integers, labels and signs, the share that differs."""
+def _measure_distance(actual: Any, expected: Any) -> jax.Array:
+    """Compute :func:`s3net_kernels.testing.relative_error` on the device: results are large.
+
+    Of integers, which are labels and signs, it is the share that differs.
+    """
     if jnp.issubdtype(actual.dtype, jnp.integer):
         return jnp.mean(actual != expected, dtype=jnp.float32)
     a, e = (jnp.asarray(array, jnp.float32) for array in (actual, expected))
@@ -101,7 +102,7 @@ def _on_gpu() -> bool:
     return jax.default_backend() == "gpu"
 
 
-def _or_none(blocks: Blocks, run: Callable[[], _R]) -> _R | None:
+def _try(blocks: Blocks, run: Callable[[], _R]) -> _R | None:
     try:
         return run()
     except Exception as error:
@@ -110,7 +111,7 @@ def _or_none(blocks: Blocks, run: Callable[[], _R]) -> _R | None:
         return None
 
 
-def _device_time(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> float:
+def _time_on_device(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> float:
     """Seconds of a call that its kernels take, as the profiler sees them: launching a short one
     from Python takes longer than it does."""
 
@@ -120,7 +121,7 @@ def _device_time(function: Callable[..., Any], arrays: tuple[Any, ...], count: i
     return sum(kernels_of(run)[0].values()) / count
 
 
-def _busy(functions: Sequence[Callable[..., Any] | None], arrays: tuple[Any, ...]) -> None:
+def _keep_busy(functions: Sequence[Callable[..., Any] | None], arrays: tuple[Any, ...]) -> None:
     """Calls for a while: a GPU that waited for a compiler has let its clocks sink."""
     end = time.perf_counter() + _BUSY
     for function in filter(None, functions):
@@ -130,7 +131,7 @@ def _busy(functions: Sequence[Callable[..., Any] | None], arrays: tuple[Any, ...
                 jax.block_until_ready(function(*arrays))
 
 
-def _time(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> float:
+def _time_calls(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> float:
     jax.block_until_ready(function(*arrays))
     start = time.perf_counter()
     for _ in range(count):
@@ -156,7 +157,7 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
     random.Random(0).shuffle(others)
     # However short the run is, what it finds is not slower than what it replaces; and what is good
     # for other sizes comes before the rest.
-    used, alike = _tuning.in_use(problem), _tuning.measured(problem)
+    used, alike = tuning.look_up(problem), tuning.list_measured(problem)
     others.sort(key=lambda c: 0 if c == used else 1 if c in alike else 2)
     candidates = [heuristic, *others][:most]
     start, best, chosen, tried = time.perf_counter(), float("inf"), heuristic, 0
@@ -167,12 +168,12 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
     for batch in batches:
         if tried and time.perf_counter() - start > limit:
             break
-        functions = compiled(problem, batch, arrays)
-        _busy(functions, arrays)
+        functions = compile_all(problem, batch, arrays)
+        _keep_busy(functions, arrays)
         for blocks, function in zip(batch, functions, strict=True):
             seconds = float("inf")
             if function is not None:
-                seconds = seconds_of(blocks, function, arrays, best)
+                seconds = measure_seconds(blocks, function, arrays, best)
             tried += 1
             if blocks is heuristic:
                 baseline, first = seconds, function
@@ -189,9 +190,9 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
         raise RuntimeError(f"No block sizes work for {problem.key}.")
     if first is not None and chosen is not heuristic and np.isfinite(baseline):
         # Once more, right after each other: the device may have become faster in between.
-        _busy([fastest], arrays)
-        best = seconds_of(chosen, fastest, arrays, float("inf"))
-        baseline = seconds_of(heuristic, first, arrays, float("inf"))
+        _keep_busy([fastest], arrays)
+        best = measure_seconds(chosen, fastest, arrays, float("inf"))
+        baseline = measure_seconds(heuristic, first, arrays, float("inf"))
         if baseline <= best:
             best, chosen = baseline, heuristic
     return {

@@ -1,0 +1,105 @@
+"""Masked access to memory inside a kernel, and the arithmetic of indices and blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from s3net_kernels._config import settings
+from s3net_kernels._pallas.atomic import atomic_add
+from s3net_kernels._pallas.backend import plt
+
+__all__ = ["add_at", "block", "load", "make_zeros_for_sums", "matmul", "portion", "split", "store"]
+
+
+def load(
+    ref: Any, index: tuple[Any, ...], mask: Array | None = None, *, widen: bool = True
+) -> Array:
+    """``ref[index]``, zero where ``mask`` is false; indices broadcast.
+
+    Floats become float32, if ``widen``: what is loaded long before it is used should not be, as
+    converting waits for it.
+    """
+    index, shape = _broadcast(index)
+    if mask is None:
+        value = plt.load(ref.at[index])
+    else:
+        value = plt.load(ref.at[index], mask=jnp.broadcast_to(mask, shape), other=0)
+    return value.astype(jnp.float32) if widen and _is_float(value) else value
+
+
+def _is_float(array: Array) -> bool:
+    return jnp.issubdtype(array.dtype, jnp.floating)
+
+
+def store(ref: Any, index: tuple[Any, ...], value: Array, mask: Array | None = None) -> None:
+    """``ref[index] = value`` where ``mask`` is true, in the dtype of ``ref``."""
+    index, shape = _broadcast(index)
+    mask = None if mask is None else jnp.broadcast_to(mask, shape)
+    plt.store(ref.at[index], jnp.broadcast_to(value, shape).astype(ref.dtype), mask=mask)
+
+
+def add_at(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -> None:
+    """``ref[index] += value`` where ``mask`` is true, atomically, repeated indices included."""
+    index, shape = _broadcast(index)
+    mask = jnp.broadcast_to(mask, shape)
+    value = jnp.broadcast_to(value, shape).astype(ref.dtype)
+    if settings().interpret:
+        # Interpret mode's own atomic addition takes no mask and loses repeated indices.
+        inside = tuple(jnp.where(mask, i, 0) for i in index)
+        ref[...] = ref[...].at[inside].add(jnp.where(mask, value, 0))
+    else:
+        atomic_add(ref, index, value, mask)
+
+
+def portion(number: Any, size: int, limit: int) -> tuple[Array, Array]:
+    """The indices of portion ``number`` of so many, and which of them are below ``limit``."""
+    indices = number * size + jnp.arange(size, dtype=jnp.int32)
+    return indices, indices < limit
+
+
+def block(
+    lead: tuple[Any, ...], rows: tuple[Array, Array], columns: tuple[Array, Array]
+) -> tuple[tuple[Any, ...], Array]:
+    """Index of a block of a matrix, and which of its elements exist.
+
+    Args:
+      lead: the indices before the matrix' own.
+      rows, columns: the numbers of both, and which of them exist.
+    """
+    index = (*lead, rows[0][:, None], columns[0][None, :])
+    return index, rows[1][:, None] & columns[1][None, :]
+
+
+def matmul(a: Array, b: Array, contract: tuple[int, int]) -> Array:
+    """Product of two blocks over one axis of each, summed in float32."""
+    dimensions = (((contract[0],), (contract[1],)), ((), ()))
+    return lax.dot_general(a, b, dimensions, preferred_element_type=jnp.float32)
+
+
+def make_zeros_for_sums(shape: tuple[int, ...], after: Array) -> Array:
+    """float32 zeros to add into, written anew whenever ``after`` is computed.
+
+    Plain zeros would be made once, before a loop or for several kernels, and copied for each use:
+    reading them costs as much as writing them. No number is above infinity, but XLA does not
+    know that it is a zero that it has been asked for.
+    """
+    some = after[(0,) * after.ndim]
+    return jnp.broadcast_to((some > jnp.inf).astype(jnp.float32), shape)
+
+
+def _broadcast(index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    shape = jnp.broadcast_shapes(*(jnp.shape(i) for i in index))
+    # A scalar stays one: the compiler sees then that it is the same for all.
+    full = tuple(i if jnp.ndim(i) == 0 else jnp.broadcast_to(i, shape) for i in index)
+    return full, shape
+
+
+def split(index: Array, size: int) -> tuple[Array, Array]:
+    """Quotient and remainder of non-negative indices by ``size``."""
+    if size == 1:
+        return index, lax.full_like(index, 0)
+    divisor = lax.full_like(index, size)
+    return lax.div(index, divisor), lax.rem(index, divisor)

@@ -1,0 +1,193 @@
+"""Block sizes of the Pallas kernels: from a measured table of the device, or a heuristic.
+
+A table is a JSON file ``tuned/<device>.json`` with an entry for each measured :class:`Problem`.
+A call takes the entry of its own problem, else that of the nearest one in number of pixels and
+images, a factor of eight away at most, with everything else equal, else the kernel's heuristic.
+What the device's own table lacks, those of other devices of its compute capability give.
+Tables are read from the folder named by ``S3NET_KERNELS_TUNED`` (default: the user's cache folder),
+where ``python -m s3net_kernels.tune`` writes them, then from those shipped with the package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from s3net_kernels._config import settings
+from s3net_kernels._pallas.device import round_to_power, shared_memory
+
+__all__ = [
+    "FOLDER",
+    "Blocks",
+    "Problem",
+    "choose",
+    "clear_tables",
+    "find_capability",
+    "find_device",
+    "find_user_folder",
+    "list_measured",
+    "locate_table",
+    "look_up",
+]
+
+Blocks = Mapping[str, int]
+"""Sizes by name; ``num_warps`` and ``num_stages`` concern the launch, the others the kernel."""
+
+FOLDER = Path(__file__).parents[1] / "tuned"
+_FAR = 3
+"""Logarithm of the factor that a problem may be smaller or larger than the one measured."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What the best block sizes of a kernel depend on."""
+
+    kernel: str
+    """``<operator>.<direction>``."""
+    dtype: str
+    """Of the image."""
+    images: int
+    """Images of one launch, those of every ``vmap`` around it included."""
+    height: int
+    width: int
+    channels: int
+    features: int = 0
+    """Output channels, where they are not the input's."""
+    size: tuple[int, int] = (1, 1)
+    """(kh, kw)."""
+    dilation: int = 1
+
+    @property
+    def family(self) -> str:
+        """Everything but the number of pixels and images; channels up to a power of two."""
+        channels, features = round_to_power(self.channels), round_to_power(self.features)
+        size = f"k{self.size[0]}x{self.size[1]} d{self.dilation}"
+        return f"{self.kernel} {size} c{channels} f{features} {self.dtype}"
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Logarithms of the number of pixels of an image, and of images, rounded up."""
+        pixels = self.height * self.width
+        return (pixels - 1).bit_length(), (max(self.images, 1) - 1).bit_length()
+
+    @property
+    def key(self) -> str:
+        """Name of the problem's class in a table."""
+        pixels, images = self.extent
+        return f"{self.family} p{1 << pixels} n{1 << images}"
+
+
+def find_device() -> str | None:
+    """Find the kind of the first GPU; None where there is none."""
+    try:
+        return jax.devices("gpu")[0].device_kind
+    except RuntimeError:
+        return None
+
+
+def find_capability() -> str | None:
+    """Find the compute capability of the first GPU, as ``"9.0"``; None where there is none."""
+    try:
+        return getattr(jax.devices("gpu")[0], "compute_capability", None)
+    except RuntimeError:
+        return None
+
+
+def locate_table(device: str, folder: Path = FOLDER) -> Path:
+    """Return the path of the table of a kind of device."""
+    return folder / f"{re.sub(r'[^a-z0-9]+', '_', device.lower()).strip('_')}.json"
+
+
+def find_user_folder() -> Path:
+    """Return the folder of the tables measured on this machine.
+
+    That is ``$S3NET_KERNELS_TUNED``, or ``s3net-jax/tuned`` in the user's cache folder.
+    """
+    named = os.environ.get("S3NET_KERNELS_TUNED")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "s3net-jax" / "tuned"
+
+
+@functools.cache
+def _read_tables(device: str) -> dict[str, dict[str, int]]:
+    """Read the block sizes by key; empty without a readable table."""
+    folders = [find_user_folder(), FOLDER]
+    capability = find_capability()
+    found: dict[str, dict[str, int]] = {}
+    for path in (p for folder in folders for p in sorted(folder.glob("*.json"))):
+        table = _read(path)
+        if capability is not None and table.get("compute_capability") == capability:
+            found = _take_blocks(table) | found
+    own = next((p for p in (locate_table(device, f) for f in folders) if p.is_file()), None)
+    return found if own is None else found | _take_blocks(_read(own))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _take_blocks(table: dict[str, Any]) -> dict[str, dict[str, int]]:
+    return {key: entry["blocks"] for key, entry in table["entries"].items()}
+
+
+def clear_tables() -> None:
+    """Read the tables again at the next call. Compiled programs keep their block sizes."""
+    _read_tables.cache_clear()
+
+
+def choose(
+    problem: Problem,
+    heuristic: Callable[[Problem], dict[str, int]],
+    shared: Callable[[Problem, Blocks], int] | None = None,
+) -> dict[str, int]:
+    """Choose block sizes for ``problem``: measured ones where there are any, else the heuristic's.
+
+    ``shared`` computes the bytes of shared memory that block sizes need: those measured on a
+    problem of other channels may not fit.
+    """
+    default = heuristic(problem)
+    found = look_up(problem)
+    if found is None or not set(default) <= set(found):
+        return default
+    if shared is not None and shared(problem, found) > shared_memory():
+        return default
+    return {name: int(found[name]) for name in default}
+
+
+def look_up(problem: Problem) -> Blocks | None:
+    """Look up what the tables have for ``problem`` on this device, or None."""
+    device = find_device() if settings().tuned else None
+    return find_nearest(problem, _read_tables(device)) if device else None
+
+
+def list_measured(problem: Problem) -> list[Blocks]:
+    """List what the tables have for problems like ``problem`` of any size, on this device."""
+    device = find_device()
+    table = _read_tables(device) if device else {}
+    return [blocks for key, blocks in table.items() if key.startswith(f"{problem.family} p")]
+
+
+def find_nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:
+    """Find the entry of the family nearest in pixels and images, or None if none is near."""
+    best, distance = None, math.inf
+    for key, blocks in table.items():
+        match = re.fullmatch(r"(.*) p(\d+) n(\d+)", key)
+        if match is None or match[1] != problem.family:
+            continue
+        pixels, images = problem.extent
+        gaps = abs(math.log2(int(match[2])) - pixels), abs(math.log2(int(match[3])) - images)
+        # What fills a GPU with many images leaves most of it idle with one.
+        if max(gaps) <= _FAR and sum(gaps) < distance:
+            best, distance = blocks, sum(gaps)
+    return best
