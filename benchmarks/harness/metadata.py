@@ -69,7 +69,7 @@ def _machine() -> dict[str, Any]:
     if cpu_model():
         family, model = cpu_model()
         machine["processor"] += f" (family {family}, model {model})"
-    return machine
+    return {**machine}
 
 
 def _commit() -> str:

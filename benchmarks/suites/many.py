@@ -46,7 +46,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import InputError
 from s3net_jax.fitting import fit, fit_batch, grid
 from s3net_jax.io import prepare, read
-from s3net_jax.run.inputs import discover
+from s3net_jax.run import discover
 
 __all__ = ["main"]
 

@@ -12,6 +12,7 @@ from s3net_jax.report.document import document, links, section, tiles
 from s3net_jax.report.gallery import Picture, gallery, switches
 from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.tables import interval, pairs, table
+from s3net_jax.schema import ComparisonRecord, EvaluationSummary
 
 __all__ = ["page"]
 
@@ -34,7 +35,7 @@ _HEADS = {
 
 def page(
     title: str,
-    summary: dict[str, Any],
+    summary: EvaluationSummary,
     blind: dict[str, list[float]],
     pictures: Sequence[Picture],
     best: Sequence[Closeup] = (),
@@ -81,7 +82,7 @@ def page(
     return document(title, parts, script=SCRIPT)
 
 
-def _configuration(summary: dict[str, Any]) -> Markup:
+def _configuration(summary: EvaluationSummary) -> Markup:
     run = {
         "preset": summary["config"]["preset"],
         "digest": summary["config_digest"],
@@ -92,7 +93,7 @@ def _configuration(summary: dict[str, Any]) -> Markup:
     return join([pairs(run, "run"), pairs(sections), pairs(summary["versions"], "versions")])
 
 
-def _introduction(summary: dict[str, Any]) -> list[Markup]:
+def _introduction(summary: EvaluationSummary) -> list[Markup]:
     ours = summary["methods"].get(summary["reference"])
     if ours is None:
         return [element("p", "No image could be segmented.")]
@@ -116,7 +117,7 @@ def _introduction(summary: dict[str, Any]) -> list[Markup]:
     ]
 
 
-def _protocols(summary: dict[str, Any]) -> Markup:
+def _protocols(summary: EvaluationSummary) -> Markup:
     items = [
         element("li", element("b", name), f": {what}.")
         for name, what in summary["protocols"].items()
@@ -134,7 +135,7 @@ def _protocols(summary: dict[str, Any]) -> Markup:
     )
 
 
-def _dsc_table(summary: dict[str, Any]) -> Markup:
+def _dsc_table(summary: EvaluationSummary) -> Markup:
     names = sorted(summary["protocols"], key=lambda name: name != "blind")
     methods = summary["methods"]
     rows = [
@@ -154,7 +155,7 @@ def _dsc_table(summary: dict[str, Any]) -> Markup:
     )
 
 
-def _metric_table(summary: dict[str, Any]) -> Markup:
+def _metric_table(summary: EvaluationSummary) -> Markup:
     methods = summary["methods"]
     rows = [
         [method, *(interval(found["protocols"]["blind"][metric]) for metric in _METRICS)]
@@ -168,11 +169,11 @@ def _metric_table(summary: dict[str, Any]) -> Markup:
     )
 
 
-def _place(methods: dict[str, Any], summary: dict[str, Any]) -> list[int]:
+def _place(methods: dict[str, Any], summary: EvaluationSummary) -> list[int]:
     return [n for n, method in enumerate(methods) if method == summary["reference"]]
 
 
-def _comparisons(summary: dict[str, Any]) -> list[Markup]:
+def _comparisons(summary: EvaluationSummary) -> list[Markup]:
     found = summary["comparisons"]
     reach = max(max(abs(one["low"]), abs(one["high"])) for one in found.values()) or 1.0
     rows = [
@@ -193,9 +194,9 @@ def _comparisons(summary: dict[str, Any]) -> list[Markup]:
     return [section("Against the others, image by image", shown, about=about)]
 
 
-def _difference(found: dict[str, float], reach: float) -> Markup:
+def _difference(found: ComparisonRecord, reach: float) -> Markup:
     """The interval as a bar around zero; in colour where it leaves zero out."""
-    low, mean, high = (50 + 48 * found[name] / reach for name in ("low", "mean", "high"))
+    low, mean, high = (50 + 48 * x / reach for x in (found["low"], found["mean"], found["high"]))
     kind = "better" if found["low"] > 0 else "worse" if found["high"] < 0 else ""
     return element(
         "svg",
