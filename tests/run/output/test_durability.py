@@ -57,6 +57,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(write, "_alive", lambda process: False)  # this one has "died" before
     for slow in ("versions", "devices", "implementations"):
         monkeypatch.setattr(summary, slow, dict)
+    monkeypatch.setattr(summary, "find_commit", lambda: None)
     small = PilImage.new("RGB", (8, 8))
     monkeypatch.setattr(files, "overlay", lambda *_: small)  # takes no time to draw
     for n, name in enumerate(NAMES):
