@@ -20,7 +20,17 @@ from typing import (
 
 from s3net_jax.errors import RecordError
 
-__all__ = ["RecordError", "Rule", "conform", "parse_json", "shorten", "show_name"]
+__all__ = [
+    "Count",
+    "Number",
+    "RecordError",
+    "Rule",
+    "Seconds",
+    "conform",
+    "parse_json",
+    "shorten",
+    "show_name",
+]
 
 _SHOWN = 60  # characters of a wrong value that a sentence shows
 
@@ -30,6 +40,14 @@ class Rule(NamedTuple):
 
     meaning: str
     holds: Callable[[Any], object]
+
+
+# 2⁶³: what other readers of JSON can hold.
+Count = Annotated[int, Rule("a whole number of at least 0", lambda value: 0 <= value < 2**63)]
+Number = Annotated[float, Rule("a finite number", math.isfinite)]
+Seconds = Annotated[
+    float, Rule("a number of at least 0", lambda value: math.isfinite(value) and value >= 0)
+]
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -10,16 +10,34 @@ optional.
 # Without "from __future__ import annotations", which hides Required from TypedDict in Python 3.11.
 
 import json
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, Required, TypedDict
 
-from s3net_jax.conform import Rule, conform, parse_json, shorten, show_name
+from s3net_jax.conform import (
+    Count,
+    Number,
+    Rule,
+    Seconds,
+    conform,
+    parse_json,
+    shorten,
+    show_name,
+)
 from s3net_jax.errors import RecordError, reason_of
 from s3net_jax.io import read_regular, write_text
+from s3net_jax.summaries import (
+    ComparisonRecord,
+    EvaluationSummary,
+    GridRow,
+    GridSummary,
+    MeanRecord,
+    MethodRecord,
+    TuningRow,
+    TuningSummary,
+)
 
 __all__ = [
     "RESULT_KINDS",
@@ -79,12 +97,6 @@ def is_result_name(name: str) -> bool:
     return bool(_RESULT.fullmatch(name)) and _is_plain(name)
 
 
-# 2⁶³: what other readers of JSON can hold.
-_Count = Annotated[int, Rule("a whole number of at least 0", lambda value: 0 <= value < 2**63)]
-_Number = Annotated[float, Rule("a finite number", math.isfinite)]
-_Seconds = Annotated[
-    float, Rule("a number of at least 0", lambda value: math.isfinite(value) and value >= 0)
-]
 _Digest = Annotated[
     str, Rule("a SHA-256 (64 hexadecimal digits)", re.compile("[0-9a-f]{64}").fullmatch)
 ]
@@ -95,7 +107,7 @@ ResultName = Annotated[str, Rule("the file name of a result, without folders", i
 class FileRecord(TypedDict):
     """One file of a result, as it was written."""
 
-    size: _Count
+    size: Count
     sha256: _Digest
 
 
@@ -110,21 +122,21 @@ class ResultRecord(TypedDict, total=False):
     stem: Required[_Stem]
     input: str
     config: str
-    seed: _Count
-    seeds: _Count
+    seed: Count
+    seeds: Count
     sha256: _Digest | None
-    width: _Count
-    height: _Count
-    depth: _Count
-    pieces: _Count
-    steps: _Count
-    labels: _Count
-    target: list[_Count]
-    area: _Count
-    area_fraction: _Number
-    loss: _Number | None
-    seconds: _Seconds
-    agreement: _Number
+    width: Count
+    height: Count
+    depth: Count
+    pieces: Count
+    steps: Count
+    labels: Count
+    target: list[Count]
+    area: Count
+    area_fraction: Number
+    loss: Number | None
+    seconds: Seconds
+    agreement: Number
     notes: list[str]
     outputs: dict[str, ResultName]
     files: dict[ResultName, FileRecord]
@@ -179,7 +191,7 @@ class ScoreRecord(TypedDict):
 
     stem: str
     sha256: _Digest
-    dsc: dict[str, list[_Number]]
+    dsc: dict[str, list[Number]]
 
 
 class DeviceRecord(TypedDict):
@@ -197,7 +209,7 @@ class EngineRecord(TypedDict, total=False):
 
     engine: str
     batch: int | str
-    workers: _Count
+    workers: Count
     worker_device: str
 
 
@@ -206,19 +218,19 @@ class RunRecord(EngineRecord, total=False):
 
     status: str
     started: str
-    seconds: _Seconds
-    done: _Count
-    skipped: _Count
-    failed: _Count
+    seconds: Seconds
+    done: Count
+    skipped: Count
+    failed: Count
     failures: list[str]
     notes: list[str]
-    images_per_minute: _Number | None
-    seconds_first_image: _Number | None
-    seconds_median_later: _Number | None
-    seed: _Count
-    seeds: _Count
-    process: _Count
-    processes: _Count
+    images_per_minute: Number | None
+    seconds_first_image: Number | None
+    seconds_median_later: Number | None
+    seed: Count
+    seeds: Count
+    process: Count
+    processes: Count
     config_digest: Required[str]
     config: dict[str, Any]
     versions: dict[str, str]
@@ -235,145 +247,17 @@ class ExperimentRecord(TypedDict):
     parts: dict[str, Any]
 
 
-class MeanRecord(TypedDict):
-    """A mean over images with its bootstrap 95 % interval."""
-
-    mean: _Number
-    low: _Number
-    high: _Number
-    count: NotRequired[_Count]
-
-
-class ComparisonRecord(MeanRecord):
-    """A mean difference over images, with the two-sided p value of Wilcoxon's test."""
-
-    p_value: _Number
-
-
-class MethodRecord(TypedDict):
-    """One method in a summary: ``protocols`` holds protocol → metric → mean."""
-
-    images: _Count
-    seconds: _Seconds
-    protocols: dict[str, dict[str, MeanRecord]]
-
-
-class EvaluationSummary(TypedDict):
-    """``summary.json`` of an evaluation.
-
-    ``comparisons`` holds method → blind DSC of ``reference`` minus its own.
-    """
-
-    methods: dict[str, MethodRecord]
-    reference: str
-    comparisons: dict[str, ComparisonRecord]
-    protocols: dict[str, str]
-    config: dict[str, Any]
-    config_digest: str
-    seed: _Count
-    seeds: _Count
-    failed: _Count
-    failures: NotRequired[list[str]]
-    versions: dict[str, str]
-    commit: NotRequired[str | None]
-
-
-class GridRow(TypedDict, total=False):
-    """One row of a table of an ablation or a comparison.
-
-    ``paper`` holds metric → figure; ``report`` is the evaluation's folder, or null. What follows
-    is there if the row has been computed; ``difference`` is null for the reference itself.
-    """
-
-    method: Required[str]
-    paper: Required[dict[str, _Number]]
-    report: Required[str | None]
-    images: _Count
-    seconds: _Seconds
-    protocols: dict[str, dict[str, MeanRecord]]
-    difference: ComparisonRecord | None
-
-
-class _DoneRecord(TypedDict):
-    done: _Count
-    of: _Count
-
-
-class _FitSettings(TypedDict):
-    seeds: _Count
-    config: dict[str, Any]
-
-
-class GridSummary(TypedDict):
-    """``summary.json`` of an ablation or a comparison: ``data`` holds data set → rows."""
-
-    kind: str
-    title: str
-    reference: str
-    seed: _Count
-    evaluations: _DoneRecord
-    failed: _Count
-    protocols: dict[str, str]
-    data: dict[str, list[GridRow]]
-    methods: dict[str, _FitSettings]
-    versions: dict[str, str]
-    commit: NotRequired[str | None]
-
-
-class TuningRow(TypedDict):
-    """One setting of a search: its numbers, what a user types for it, its mean DSC per protocol,
-    and its blind DSC minus that of the base."""
-
-    setting: dict[str, _Number]
-    steps: _Count
-    options: str
-    protocols: dict[str, MeanRecord]
-    difference: ComparisonRecord
-
-
-class TuningSummary(TypedDict):
-    """``summary.json`` of a search.
-
-    ``base`` is the configuration before the search; ``best`` lists each setting once, with the
-    number of steps that is best for it. ``left_out`` is the mean blind DSC of images whose setting
-    and steps the other images have chosen; null for one image. ``means`` (protocol → settings ×
-    steps) goes into ``table.csv`` instead of the file. ``curves`` are the blind means of the base
-    and the best setting after each step; ``effects`` holds what is varied → value → the highest
-    mean among the settings with this value.
-    """
-
-    kind: str
-    title: str
-    preset: str
-    images: _DoneRecord
-    settings: _Count
-    steps: list[_Count]
-    seed: _Count
-    seeds: _Count
-    base: TuningRow
-    best: list[TuningRow]
-    left_out: MeanRecord | None
-    curves: dict[str, list[_Number]]
-    effects: dict[str, dict[str, _Number]]
-    means: NotRequired[dict[str, list[list[float]]]]
-    protocols: dict[str, str]
-    data: list[str]
-    config: dict[str, Any]
-    versions: dict[str, str]
-    commit: NotRequired[str | None]
-
-
 class FitHistory(TypedDict):
     """How one fit went: a number for each step; null where it was not finite."""
 
-    piece: _Count
-    seed: _Count
-    steps: _Count
-    loss: list[_Number | None]
-    ce: list[_Number | None]
-    affine: list[_Number | None]
-    spatial: list[_Number | None]
-    labels: list[_Number | None]
+    piece: Count
+    seed: Count
+    steps: Count
+    loss: list[Number | None]
+    ce: list[Number | None]
+    affine: list[Number | None]
+    spatial: list[Number | None]
+    labels: list[Number | None]
 
 
 class HistoryRecord(TypedDict):

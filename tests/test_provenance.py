@@ -10,7 +10,7 @@ import pytest
 from s3net_jax import provenance
 
 
-def make_commit(folder: Path) -> str:
+def make_commit(folder: Path, message: str = "x") -> str:
     """Make a repository with one commit; return its name."""
 
     def git(*words: str) -> str:
@@ -20,7 +20,7 @@ def make_commit(folder: Path) -> str:
 
     folder.mkdir(exist_ok=True)
     git("init")
-    git("commit", "--allow-empty", "--message", "x")
+    git("commit", "--allow-empty", "--message", message)
     return git("rev-parse", "HEAD")
 
 
@@ -43,7 +43,7 @@ def test_the_commit_of_a_checkout(
     commit = make_commit(checkout)
     (checkout / "pyproject.toml").write_text('[project]\nname = "s3net-jax"\n')
     assert find_commit() == commit
-    other = make_commit(tmp_path / "other")
+    other = make_commit(tmp_path / "other", "y")
     monkeypatch.chdir(tmp_path / "other")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
     assert find_commit() == commit != other, "never that of the working folder"
