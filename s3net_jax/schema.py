@@ -194,7 +194,7 @@ class ScoreRecord(TypedDict):
     dsc: dict[str, list[Number]]
 
 
-class DeviceRecord(TypedDict):
+class DeviceRecord(TypedDict, total=False):
     """The machine of a run: ``devices`` in ``run.json``."""
 
     system: str

@@ -65,11 +65,11 @@ def _finite(value: Any) -> Any:
 
 
 def _machine() -> dict[str, Any]:
-    machine = devices()
+    machine: dict[str, Any] = {**devices()}
     if cpu_model():
         family, model = cpu_model()
         machine["processor"] += f" (family {family}, model {model})"
-    return {**machine}
+    return machine
 
 
 def _commit() -> str:

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     own_process = argv is None
     words = list(sys.argv[1:] if argv is None else argv)
     with guard_streams(own_process) as streams, heed_signals(own_process):
-        return streams.code(_run_words(words, own_process))
+        return streams.choose_code(_run_words(words, own_process))
 
 
 def _run_words(words: list[str], own_process: bool) -> int:

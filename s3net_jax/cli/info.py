@@ -23,16 +23,16 @@ def run_info(args: argparse.Namespace) -> int:
 def describe(as_json: bool) -> str:
     """Describe versions, devices, implementations of the operators, and presets."""
     presets = {name: (make.__doc__ or "").strip() for name, make in PRESETS.items()}
+    machine: dict[str, Any] = {**devices()}
     content = {
         "versions": versions(),
-        "devices": devices(),
+        "devices": machine,
         "cpu_kernels": cpu_kernels(),
         "implementations": implementations(),
         "presets": presets,
     }
     if as_json:
         return json.dumps(content, ensure_ascii=False)
-    machine = content["devices"]
     lines = ["Versions", *_format_table(content["versions"])]
     lines += ["", "Machine"]
     lines += _format_table({**machine, "devices": ", ".join(machine["devices"])})
