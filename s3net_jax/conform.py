@@ -10,6 +10,7 @@ from typing import (
     Annotated,
     Any,
     NamedTuple,
+    NotRequired,
     Required,
     get_args,
     get_origin,
@@ -19,7 +20,17 @@ from typing import (
 
 from s3net_jax.errors import RecordError
 
-__all__ = ["RecordError", "Rule", "conform", "parse_json", "shorten", "show_name"]
+__all__ = [
+    "Count",
+    "Number",
+    "RecordError",
+    "Rule",
+    "Seconds",
+    "conform",
+    "parse_json",
+    "shorten",
+    "show_name",
+]
 
 _SHOWN = 60  # characters of a wrong value that a sentence shows
 
@@ -31,6 +42,14 @@ class Rule(NamedTuple):
     holds: Callable[[Any], object]
 
 
+# 2⁶³: what other readers of JSON can hold.
+Count = Annotated[int, Rule("a whole number of at least 0", lambda value: 0 <= value < 2**63)]
+Number = Annotated[float, Rule("a finite number", math.isfinite)]
+Seconds = Annotated[
+    float, Rule("a number of at least 0", lambda value: math.isfinite(value) and value >= 0)
+]
+
+
 def parse_json(content: bytes | str) -> Any:
     """Parse strict JSON: no NaN or infinity, no key twice, nothing too deep or too long to hold.
 
@@ -40,7 +59,10 @@ def parse_json(content: bytes | str) -> Any:
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
         return json.loads(
-            text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite
+            text,
+            object_pairs_hook=_build_object,
+            parse_constant=_refuse_constant,
+            parse_float=_parse_finite,
         )
     except RecordError:
         raise
@@ -54,7 +76,7 @@ def parse_json(content: bytes | str) -> Any:
         raise RecordError("it holds a number with too many digits") from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -63,11 +85,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise RecordError(f"it holds {name}, which is not a number")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise RecordError(f"it holds {shorten(text)}, which is too large for a number")
@@ -80,7 +102,7 @@ def conform(value: Any, kind: Any, place: str, meaning: str = "") -> None:
     Args:
       value: parsed JSON.
       kind: TypedDict, ``list[...]``, ``dict[str, ...]``, ``X | None``, a plain type, or one of
-        these with a rule (``Annotated``).
+        these with a rule (``Annotated``); or a union of plain types.
       place: names that lead to the value, with dots; empty for the whole.
       meaning: what is expected there, if a rule says it better than the type.
 
@@ -97,7 +119,7 @@ def conform(value: Any, kind: Any, place: str, meaning: str = "") -> None:
         base, rule = arguments
         conform(value, base, place, rule.meaning)
         if not rule.holds(value):
-            raise _unexpected(value, place, rule.meaning)
+            raise _make_error(value, place, rule.meaning)
     elif origin is list:
         _expect(value, list, place, meaning)
         for number, item in enumerate(value):
@@ -110,13 +132,16 @@ def conform(value: Any, kind: Any, place: str, meaning: str = "") -> None:
     elif type(None) in arguments:  # X | None
         if value is not None:
             conform(value, arguments[0], place, meaning)
+    elif arguments:  # int | str
+        if type(value) not in arguments:
+            raise _make_error(value, place, " or ".join(_WORDS[one] for one in arguments))
     else:
         _expect(value, kind, place, meaning)
 
 
 def _conform_object(value: Any, kind: Any, place: str) -> None:
     _expect(value, dict, place)
-    hints = _hints(kind)
+    hints = _read_hints(kind)
     for name in kind.__required_keys__:
         if name not in value:
             raise RecordError(f"{f'{place} has' if place else 'it has'} no {name}")
@@ -125,11 +150,11 @@ def _conform_object(value: Any, kind: Any, place: str) -> None:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _read_hints(kind: Any) -> dict[str, Any]:
     """Field → type, without the marks of TypedDict."""
     found = get_type_hints(kind, include_extras=True)
     return {
-        name: get_args(hint)[0] if get_origin(hint) is Required else hint
+        name: get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
         for name, hint in found.items()
     }
 
@@ -148,12 +173,12 @@ _WORDS = {
 def _expect(value: Any, kind: type, place: str, meaning: str = "") -> None:
     fitting = (int, float) if kind is float else kind
     if not isinstance(value, fitting) or (isinstance(value, bool) and kind is not bool):
-        raise _unexpected(value, place, meaning or _WORDS[kind])
+        raise _make_error(value, place, meaning or _WORDS[kind])
     if kind is float and isinstance(value, int) and abs(value) >= 2**1023:
-        raise _unexpected(value, place, "a finite number")  # float() can't hold it
+        raise _make_error(value, place, "a finite number")  # float() can't hold it
 
 
-def _unexpected(value: Any, place: str, meaning: str) -> RecordError:
+def _make_error(value: Any, place: str, meaning: str) -> RecordError:
     shown = _WORDS[type(value)] if isinstance(value, (list, dict)) else shorten(value)
     return RecordError(f"{place or 'it'} is {shown}, where {meaning} is expected")
 

@@ -1,16 +1,31 @@
-"""What a result was made with: versions, devices, implementations. Every record takes it here."""
+"""What a result was made with: versions, commit, devices, implementations, for every record."""
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+from functools import cache
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from s3net_jax.jax_setup import platform as platform_used
 from s3net_jax.parallel import usable_cores
 
-__all__ = ["cpu_kernels", "devices", "implementations", "package_version", "versions"]
+if TYPE_CHECKING:
+    from s3net_jax.schema import DeviceRecord
 
+__all__ = [
+    "cpu_kernels",
+    "devices",
+    "find_commit",
+    "implementations",
+    "package_version",
+    "versions",
+]
+
+_CHECKOUT = Path(__file__).parents[1]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 
 
@@ -36,7 +51,35 @@ def versions() -> dict[str, str]:
     return found
 
 
-def devices() -> dict[str, Any]:
+@cache
+def find_commit() -> str | None:
+    """Return the commit of the checkout that this package is run from.
+
+    None for an installed package, even where the folder it is installed in, or the user's working
+    folder, belongs to another repository; and where git does not answer.
+    """
+    if not ((_CHECKOUT / ".git").exists() and _is_own_project(_CHECKOUT / "pyproject.toml")):
+        return None
+    # A hook of another repository sets GIT_DIR and the like, which would point git there.
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    command = ["git", "-C", str(_CHECKOUT), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.decode("ascii", "replace").strip() if found.returncode == 0 else None
+
+
+def _is_own_project(path: Path) -> bool:
+    try:
+        return 'name = "s3net-jax"' in path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def devices() -> DeviceRecord:
     """The processor, its usable threads, the platform JAX uses and its devices."""
     import jax
 

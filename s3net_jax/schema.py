@@ -1,39 +1,75 @@
-"""Typed records: what s3net's own files may hold, checked when they are read.
+"""Typed records of s3net's own files: written from these types, and checked against them when read.
 
-``results.jsonl``, ``scores.jsonl``, ``run.json``, ``experiment.json`` and ``STEM.history.json`` may
-have been edited, damaged, or made by somebody else. The types below say what each may hold;
-:func:`conform` checks a value against them. Fields that they don't name are kept and ignored, so
-that files of later versions can be read.
+``results.jsonl``, ``scores.jsonl``, ``run.json``, ``summary.json``, ``experiment.json`` and
+``STEM.history.json`` may have been edited, damaged, or made by another program.
+:func:`conform` checks a value against the types below. Fields that they do not name are kept and
+ignored, so files of later versions can be read; fields that earlier versions did not write are
+optional.
 """
 
 # Without "from __future__ import annotations", which hides Required from TypedDict in Python 3.11.
 
-import math
+import json
 import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Required, TypedDict
+from typing import Annotated, Any, NotRequired, Required, TypedDict
 
-from s3net_jax.conform import Rule, conform, parse_json, shorten, show_name
+from s3net_jax.conform import (
+    Count,
+    Number,
+    Rule,
+    Seconds,
+    conform,
+    parse_json,
+    shorten,
+    show_name,
+)
 from s3net_jax.errors import RecordError, reason_of
-from s3net_jax.io.regular import read_regular
+from s3net_jax.io import read_regular, write_text
+from s3net_jax.summaries import (
+    ComparisonRecord,
+    EvaluationSummary,
+    GridRow,
+    GridSummary,
+    MeanRecord,
+    MethodRecord,
+    TuningRow,
+    TuningSummary,
+)
 
 __all__ = [
     "RESULT_KINDS",
+    "ComparisonRecord",
+    "DeviceRecord",
+    "EngineRecord",
+    "EvaluationSummary",
     "ExperimentRecord",
+    "FailedRecord",
     "FileRecord",
+    "FinishedRecord",
+    "FitHistory",
+    "GridRow",
+    "GridSummary",
     "HistoryRecord",
+    "MeanRecord",
+    "MethodRecord",
     "RecordError",
     "ResultName",
     "ResultRecord",
     "RunRecord",
     "ScoreRecord",
+    "TuningRow",
+    "TuningSummary",
     "check_result",
     "check_score",
     "conform",
+    "encode_lines",
     "is_result_name",
     "parse_json",
     "read_json",
+    "write_json",
 ]
 
 RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "seg", "history", "steps")
@@ -61,12 +97,6 @@ def is_result_name(name: str) -> bool:
     return bool(_RESULT.fullmatch(name)) and _is_plain(name)
 
 
-# 2⁶³: what other readers of JSON can hold.
-_Count = Annotated[int, Rule("a whole number of at least 0", lambda value: 0 <= value < 2**63)]
-_Number = Annotated[float, Rule("a finite number", math.isfinite)]
-_Seconds = Annotated[
-    float, Rule("a number of at least 0", lambda value: math.isfinite(value) and value >= 0)
-]
 _Digest = Annotated[
     str, Rule("a SHA-256 (64 hexadecimal digits)", re.compile("[0-9a-f]{64}").fullmatch)
 ]
@@ -77,12 +107,12 @@ ResultName = Annotated[str, Rule("the file name of a result, without folders", i
 class FileRecord(TypedDict):
     """One file of a result, as it was written."""
 
-    size: _Count
+    size: Count
     sha256: _Digest
 
 
 class ResultRecord(TypedDict, total=False):
-    """One line of ``results.jsonl``: a result, or with ``error`` a failure.
+    """One line of ``results.jsonl`` as it is read: a result, or with ``error`` a failure.
 
     ``sha256`` is the digest of the input's bytes that were segmented; null was written by earlier
     versions for inputs that had vanished. ``files`` (file name → size and digest) is missing from
@@ -92,44 +122,121 @@ class ResultRecord(TypedDict, total=False):
     stem: Required[_Stem]
     input: str
     config: str
-    seed: _Count
-    seeds: _Count
+    seed: Count
+    seeds: Count
     sha256: _Digest | None
-    width: _Count
-    height: _Count
-    depth: _Count
-    pieces: _Count
-    steps: _Count
-    labels: _Count
-    target: list[_Count]
-    area: _Count
-    area_fraction: _Number
-    loss: _Number | None
-    seconds: _Seconds
-    agreement: _Number
+    width: Count
+    height: Count
+    depth: Count
+    pieces: Count
+    steps: Count
+    labels: Count
+    target: list[Count]
+    area: Count
+    area_fraction: Number
+    loss: Number | None
+    seconds: Seconds
+    agreement: Number
     notes: list[str]
     outputs: dict[str, ResultName]
     files: dict[ResultName, FileRecord]
     error: str
 
 
-class ScoreRecord(TypedDict, total=False):
+class FinishedRecord(TypedDict):
+    """One line of ``results.jsonl`` as it is written for a result.
+
+    ``steps`` is the median, ``loss`` the mean over pieces and seeds, ``seconds`` their sum.
+    ``pieces`` is there if there are several, ``depth`` for a volume, ``agreement`` (mean fraction
+    of seeds that agree with the consensus) for several seeds.
+    """
+
+    stem: str
+    input: str
+    config: str
+    seed: int
+    seeds: int
+    sha256: str
+    width: int
+    height: int
+    depth: NotRequired[int]
+    pieces: NotRequired[int]
+    steps: int
+    labels: int
+    target: list[int]
+    area: int
+    area_fraction: float
+    loss: float | None
+    seconds: float
+    notes: list[str]
+    agreement: NotRequired[float]
+    outputs: dict[str, str]
+    files: dict[str, FileRecord]
+
+
+class FailedRecord(TypedDict):
+    """One line of ``results.jsonl`` as it is written for a failure."""
+
+    stem: str
+    input: str
+    config: str
+    seed: int
+    seeds: int
+    error: str
+
+
+class ScoreRecord(TypedDict):
     """One line of ``scores.jsonl``: DSC of one image, seed and setting. ``stem`` is a key, and
     names no file."""
 
-    stem: Required[str]
-    sha256: Required[_Digest]
-    dsc: Required[dict[str, list[_Number]]]
+    stem: str
+    sha256: _Digest
+    dsc: dict[str, list[Number]]
 
 
-class RunRecord(TypedDict, total=False):
-    """``run.json``: the fields that are read again."""
+class DeviceRecord(TypedDict, total=False):
+    """The machine of a run: ``devices`` in ``run.json``."""
+
+    system: str
+    processor: str
+    threads: int
+    backend: str
+    devices: list[str]
+
+
+class EngineRecord(TypedDict, total=False):
+    """The engine of a run, in ``run.json``; ``workers`` and what they run on, where it has any."""
+
+    engine: str
+    batch: int | str
+    workers: Count
+    worker_device: str
+
+
+class RunRecord(EngineRecord, total=False):
+    """``run.json``. ``commit`` is that of the checkout the package ran from, or null."""
 
     status: str
-    done: _Count
-    skipped: _Count
+    started: str
+    seconds: Seconds
+    done: Count
+    skipped: Count
+    failed: Count
+    failures: list[str]
+    notes: list[str]
+    images_per_minute: Number | None
+    seconds_first_image: Number | None
+    seconds_median_later: Number | None
+    seed: Count
+    seeds: Count
+    process: Count
+    processes: Count
     config_digest: Required[str]
     config: dict[str, Any]
+    versions: dict[str, str]
+    commit: str | None
+    devices: DeviceRecord
+    implementations: dict[str, list[str]]
 
 
 class ExperimentRecord(TypedDict):
@@ -140,25 +247,27 @@ class ExperimentRecord(TypedDict):
     parts: dict[str, Any]
 
 
-class _FitHistory(TypedDict):
-    piece: _Count
-    seed: _Count
-    steps: _Count
-    loss: list[_Number | None]
-    ce: list[_Number | None]
-    affine: list[_Number | None]
-    spatial: list[_Number | None]
-    labels: list[_Number | None]
+class FitHistory(TypedDict):
+    """How one fit went: a number for each step; null where it was not finite."""
+
+    piece: Count
+    seed: Count
+    steps: Count
+    loss: list[Number | None]
+    ce: list[Number | None]
+    affine: list[Number | None]
+    spatial: list[Number | None]
+    labels: list[Number | None]
 
 
 class HistoryRecord(TypedDict):
     """``STEM.history.json``."""
 
-    fits: list[_FitHistory]
+    fits: list[FitHistory]
 
 
-def check_result(record: Any) -> None:
-    """Check a line of ``results.jsonl``: types, and that its files are those of its stem.
+def check_result(record: Any) -> ResultRecord:
+    """Check a line of ``results.jsonl`` and return it: types, and that its files are its stem's.
 
     Raises:
       RecordError: what is wrong.
@@ -175,11 +284,13 @@ def check_result(record: Any) -> None:
     for name in record.get("files", {}):
         if name not in outputs.values():
             raise RecordError(f"files names {shorten(name)}, which is not among its outputs")
+    return record
 
 
-def check_score(record: Any) -> None:
-    """Check a line of ``scores.jsonl``; raises :class:`RecordError`."""
+def check_score(record: Any) -> ScoreRecord:
+    """Check a line of ``scores.jsonl`` and return it; raises :class:`RecordError`."""
     conform(record, ScoreRecord, "")
+    return record
 
 
 def read_json(path: Path, kind: Any) -> Any:
@@ -194,3 +305,20 @@ def read_json(path: Path, kind: Any) -> Any:
         raise RecordError(f"it can't be read: {reason_of(error)}") from None
     conform(value, kind, "")
     return value
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a record as JSON that a person can read, atomically.
+
+    Raises:
+      OutputError: it can't be written.
+    """
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def encode_lines(records: Iterable[Mapping[str, object]]) -> bytes:
+    """Encode records as lines of JSON.
+
+    In ASCII: file names may hold what is not UTF-8, and other ends of lines.
+    """
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()

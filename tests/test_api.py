@@ -12,7 +12,6 @@ from PIL import Image as PilImage
 
 import s3net_jax as s3
 from s3net_jax.cli.display import QuietDisplay
-from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, segment_inputs
 from tests.fakes import install_fit
 
@@ -47,7 +46,7 @@ def test_windows_and_tiles_as_the_command_has_them(
     PilImage.fromarray(picture().astype(np.int32)).save(path)
     engine = LocalEngine(config, batch=2)
     out = tmp_path / "out"
-    segment_inputs([path], out, config, engine=engine, draw=overlay, listener=QuietDisplay())
+    segment_inputs([path], out, config, engine=engine, listener=QuietDisplay())
     labels = np.asarray(PilImage.open(out / "a.labels.png"))
     mask = np.asarray(PilImage.open(out / "a.mask.png")) > 0
     for result in (segment(path, config=config), batch([picture()], config=config)[0][0]):

@@ -65,7 +65,7 @@ def _finite(value: Any) -> Any:
 
 
 def _machine() -> dict[str, Any]:
-    machine = devices()
+    machine: dict[str, Any] = {**devices()}
     if cpu_model():
         family, model = cpu_model()
         machine["processor"] += f" (family {family}, model {model})"

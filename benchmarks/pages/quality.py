@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.experiments.tables import cells, interval, markdown
+from s3net_jax.experiments.tables import format_interval, format_markdown, make_cells
 
 __all__ = ["PAGE", "quality_page", "readme_quality"]
 
@@ -37,7 +37,7 @@ def quality_page() -> str:
         parts[-1] += f"seed {summary['seed']} ([summary](quality/{path.name})). "
         parts[-1] += f"Difference: *{summary['reference']}* minus the row, blind, paired.\n"
         for name, rows in summary["data"].items():
-            parts.append(f"**{name}**\n\n{markdown(*cells(rows))}")
+            parts.append(f"**{name}**\n\n{format_markdown(*make_cells(rows))}")
     return "\n".join(parts)
 
 
@@ -52,8 +52,8 @@ def readme_quality() -> str:
     rows = []
     for method, shown in _ROWS.items():
         found = [methods.get(method) for methods in data.values()]
-        blind = [row and interval(row["protocols"]["blind"]["dsc"]) for row in found]
+        blind = [row and format_interval(row["protocols"]["blind"]["dsc"]) for row in found]
         rows.append(
             [shown, *(text or "" for text in blind), f"{data['lung_ct'][method]['seconds']:.2f}"]
         )
-    return markdown(["method", *sizes, "seconds"], rows)
+    return format_markdown(["method", *sizes, "seconds"], rows)

@@ -45,7 +45,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import InputError
 from s3net_jax.fitting import fit, fit_batch, grid
 from s3net_jax.io import prepare, read
-from s3net_jax.run.inputs import discover
+from s3net_jax.run import discover
 from s3net_kernels.testing import interleave, ratio, summarise
 
 __all__ = ["main"]

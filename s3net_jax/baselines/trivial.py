@@ -9,9 +9,16 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.io.colors import LUMA
-from s3net_jax.masks import choose_target, clean, compact_labels, fill_holes, vignette
-from s3net_jax.masks.shapes import disc, part_weights
+from s3net_jax.io import LUMA
+from s3net_jax.masks import (
+    choose_target,
+    clean,
+    compact_labels,
+    disc,
+    fill_holes,
+    part_weights,
+    vignette,
+)
 
 __all__ = [
     "Prediction",

@@ -36,16 +36,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The arguments by name, ``command`` among them; raises :class:`UsageError`.
+    """Parse arguments into names, ``command`` among them; raises :class:`UsageError`.
 
     ``--help`` and ``--version`` print and raise SystemExit.
     """
-    parser, commands = _parser()
+    parser, commands = _make_parser()
     if not argv:
         argv = ["--help"]
     if not argv[0].startswith("-") and argv[0] not in commands:
         raise UsageError(f"There is no command {argv[0]!r}.{nearest(argv[0], list(commands))}")
-    args, unknown = parser.parse_known_args(_joined(argv))  # --help and --version end here
+    args, unknown = parser.parse_known_args(_join_window(argv))  # --help and --version end here
     if argv[0].startswith("-"):
         raise UsageError(f"{argv[0]} stands before the command: s3net COMMAND {argv[0]} ….")
     if unknown:
@@ -57,8 +57,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return args
 
 
-def _joined(argv: list[str]) -> list[str]:
-    """``--window -300,-100`` as one word: argparse takes the number for an option."""
+def _join_window(argv: list[str]) -> list[str]:
+    """Join ``--window -300,-100`` to one word: argparse takes the number for an option."""
     joined: list[str] = []
     for word in argv:
         if joined and joined[-1] == "--window" and re.match(r"-[\d.]", word):
@@ -68,7 +68,7 @@ def _joined(argv: list[str]) -> list[str]:
     return joined
 
 
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = _Parser(
         prog="s3net",
         description="Segment images without labels, by fitting S3-Net to each one.",
@@ -88,9 +88,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             **more,
         )
 
-    demo = add("demo", "segment a real picture that needs no download", parents=[_settings("fast")])
+    demo = add(
+        "demo", "segment a real picture that needs no download", parents=[_make_settings("fast")]
+    )
     demo.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
-    segment = add("segment", "segment images and volumes", parents=[_settings("paper")])
+    segment = add("segment", "segment images and volumes", parents=[_make_settings("paper")])
     segment.add_argument(
         "inputs",
         nargs="*",
@@ -103,13 +105,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         action="store_true",
         help="replace results that are there already; interrupted, it goes on without this option",
     )
-    _images(segment)
-    _limits(segment)
-    _many(segment)
+    _add_image_options(segment)
+    _add_limits(segment)
+    _add_many(segment)
     evaluate = add(
         "evaluate",
         "segment images with ground truth, and score the results",
-        parents=[_settings("paper")],
+        parents=[_make_settings("paper")],
     )
     group = evaluate.add_argument_group("data")
     group.add_argument("--images", metavar="DIR", help="images, or a data set as it is unpacked")
@@ -135,11 +137,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     evaluate.add_argument(
         "--overwrite", action="store_true", help="replace results that are there already"
     )
-    _images(evaluate)
-    _limits(evaluate)
-    _many(evaluate)
+    _add_image_options(evaluate)
+    _add_limits(evaluate)
+    _add_many(evaluate)
     experiments = {
-        name: _experiment(add(name, text, parents=[_output(live=name != "tune")]), name == "tune")
+        name: _add_experiment(
+            add(name, text, parents=[_make_output(live=name != "tune")]), name == "tune"
+        )
         for name, text in (
             ("ablate", "evaluate variants of one configuration, from an experiment file"),
             ("compare", "evaluate methods and baselines on data sets, from an experiment file"),
@@ -181,8 +185,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     }
 
 
-def _images(parser: argparse.ArgumentParser) -> None:
-    """Options on what is read."""
+def _add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options on what is read."""
     group = parser.add_argument_group("images")
     group.add_argument(
         "--window",
@@ -197,8 +201,8 @@ def _images(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _limits(parser: argparse.ArgumentParser) -> None:
-    """Options on what a file may unpack to."""
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options on what a file may unpack to."""
     group = parser.add_argument_group("limits on one file (docs/safety.md); K, M and G multiply")
     group.add_argument(
         "--max-pixels",
@@ -213,8 +217,8 @@ def _limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-pages", metavar="N", help="pages or frames of a file (default: 4000)")
 
 
-def _experiment(parser: argparse.ArgumentParser, batched_alone: bool) -> argparse.ArgumentParser:
-    """Options of an experiment; ``batched_alone``: its fits are no engine's."""
+def _add_experiment(parser: argparse.ArgumentParser, is_search: bool) -> argparse.ArgumentParser:
+    """Add the options of an experiment; a search does not use the engines."""
     parser.add_argument(
         "file", nargs="?", metavar="FILE", help="the experiment, as experiments/*.toml"
     )
@@ -237,19 +241,19 @@ def _experiment(parser: argparse.ArgumentParser, batched_alone: bool) -> argpars
         "--seeds",
         metavar="N",
         help="fits of each image; their "
-        + ("figures are averaged" if batched_alone else "consensus is evaluated"),
+        + ("figures are averaged" if is_search else "consensus is evaluated"),
     )
-    _sets(group, "a field of every configuration")
-    _limits(parser)
+    _add_sets(group, "a field of every configuration")
+    _add_limits(parser)
     group = parser.add_argument_group("many at once")
-    _batch(group)
-    if not batched_alone:
-        _engine(group)
+    _add_batch(group)
+    if not is_search:
+        _add_engine(group)
     return parser
 
 
-def _many(parser: argparse.ArgumentParser) -> None:
-    """Options on how many are fitted, and where."""
+def _add_many(parser: argparse.ArgumentParser) -> None:
+    """Add the options on how many are fitted, and where."""
     group = parser.add_argument_group("many at once")
     group.add_argument(
         "--seeds",
@@ -257,11 +261,11 @@ def _many(parser: argparse.ArgumentParser) -> None:
         default="1",
         help="fit each image N times, with seeds from --seed on, and take the consensus",
     )
-    _batch(group)
-    _engine(group)
+    _add_batch(group)
+    _add_engine(group)
 
 
-def _sets(group: argparse._ArgumentGroup, what: str) -> None:
+def _add_sets(group: argparse._ArgumentGroup, what: str) -> None:
     group.add_argument(
         "--set",
         metavar="FIELD=VALUE",
@@ -272,7 +276,7 @@ def _sets(group: argparse._ArgumentGroup, what: str) -> None:
     )
 
 
-def _batch(group: argparse._ArgumentGroup) -> None:
+def _add_batch(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--batch",
         metavar="N",
@@ -281,7 +285,7 @@ def _batch(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _engine(group: argparse._ArgumentGroup) -> None:
+def _add_engine(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--engine",
         metavar="NAME",
@@ -301,9 +305,9 @@ def _engine(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _settings(default_preset: str) -> argparse.ArgumentParser:
-    """The options that ``demo`` and ``segment`` share."""
-    shared = argparse.ArgumentParser(add_help=False, parents=[_output()])
+def _make_settings(default_preset: str) -> argparse.ArgumentParser:
+    """Make the options that ``demo``, ``segment`` and ``evaluate`` share."""
+    shared = argparse.ArgumentParser(add_help=False, parents=[_make_output()])
     group = shared.add_argument_group("configuration")
     group.add_argument(
         "--preset",
@@ -311,15 +315,15 @@ def _settings(default_preset: str) -> argparse.ArgumentParser:
         default=default_preset,
         help=f"{', '.join(PRESETS)} (default: {default_preset})",
     )
-    _sets(group, "change a field of the preset")
+    _add_sets(group, "change a field of the preset")
     group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
     group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
     group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
     return shared
 
 
-def _output(live: bool = True) -> argparse.ArgumentParser:
-    """The options on what is printed; ``live``: a terminal is shown more than plain lines."""
+def _make_output(live: bool = True) -> argparse.ArgumentParser:
+    """Make the options on what is printed; ``live``: a terminal shows more than plain lines."""
     shared = argparse.ArgumentParser(add_help=False)
     group = shared.add_argument_group("output")
     group.add_argument("--quiet", action="store_true", help="print failures only")

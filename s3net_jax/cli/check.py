@@ -8,14 +8,14 @@ import json
 from s3net_jax.errors import UsageError
 from s3net_jax.text import one_line
 
-__all__ = ["run_check_command"]
+__all__ = ["run_check"]
 
 
-def run_check_command(args: argparse.Namespace) -> int:
-    """``s3net check``: 0 if everything is whole, 1 if something is missing or damaged."""
+def run_check(args: argparse.Namespace) -> int:
+    """Run ``s3net check``: 0 if everything is whole, 1 if something is missing or damaged."""
     if not args.folder:
         raise UsageError("Name the output folder to check: s3net check DIR.")
-    from s3net_jax.evaluate.check import check_folder
+    from s3net_jax.evaluate import check_folder
 
     found = check_folder(args.folder)
     for path, problem in found.files.items():
@@ -27,11 +27,11 @@ def run_check_command(args: argparse.Namespace) -> int:
         counts = {name: getattr(found, name) for name in ("results", "damaged", "failed")}
         _emit({"event": "checked", "out": args.folder, **counts, "undigested": found.undigested})
     elif not args.quiet:
-        print(one_line(_summary(args.folder, found.results, found.damaged, len(found.files))))
+        print(one_line(_summarise(args.folder, found.results, found.damaged, len(found.files))))
         if found.undigested:
             print(
-                f"{_count(found.undigested)} of earlier versions have no digests: only whether "
-                "their files can be read was checked."
+                f"{_format_count(found.undigested)} of earlier versions have no digests: only "
+                "whether their files can be read was checked."
             )
         if found.failed:
             count = "1 input" if found.failed == 1 else f"{found.failed} inputs"
@@ -39,17 +39,17 @@ def run_check_command(args: argparse.Namespace) -> int:
     return 1 if found.files else 0
 
 
-def _summary(folder: str, results: int, damaged: int, files: int) -> str:
+def _summarise(folder: str, results: int, damaged: int, files: int) -> str:
     if not files:
-        return f"{folder}: {_count(results)} checked, all whole."
+        return f"{folder}: {_format_count(results)} checked, all whole."
     damage = "1 file is" if files == 1 else f"{files} files are"
     return (
-        f"{folder}: {_count(results)} checked, {damaged} damaged ({damage} missing or wrong). To "
-        "repair, repeat the command that wrote them, without --overwrite."
+        f"{folder}: {_format_count(results)} checked, {damaged} damaged ({damage} missing or "
+        "wrong). To repair, repeat the command that wrote them, without --overwrite."
     )
 
 
-def _count(results: int) -> str:
+def _format_count(results: int) -> str:
     return "1 result" if results == 1 else f"{results} results"
 
 

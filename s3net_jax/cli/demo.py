@@ -1,7 +1,8 @@
-"""The picture that ``s3net demo`` segments; it comes with scikit-image."""
+"""The command ``demo``, and the picture that it segments, which comes with scikit-image."""
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 from pathlib import Path
@@ -9,22 +10,40 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.errors import OutputError
-from s3net_jax.io import make_folder, write_picture
-from s3net_jax.io.regular import read_regular
-from s3net_jax.run.output.log import ResultLog
+from s3net_jax.cli.segment import segment_paths
+from s3net_jax.cli.session import parse_seed, read_config
+from s3net_jax.errors import OutputError, UsageError
+from s3net_jax.io import make_folder, read_regular, write_picture
+from s3net_jax.run import ResultLog, Source, plan_files
+from s3net_jax.text import one_line
 
-__all__ = ["DESCRIPTION", "write_demo_picture"]
+__all__ = ["run_demo", "write_demo_picture"]
 
 _NAME = "glands.png"
-DESCRIPTION = (
+_DESCRIPTION = (
     "colonic glands, stained brown for the protein FHL2 on blue-stained tissue (from "
     "scikit-image; Center for Microscopy and Molecular Imaging, no known copyright restrictions)."
 )
 
 
+def run_demo(args: argparse.Namespace) -> int:
+    """Run ``s3net demo``: write the picture, segment it, and say where the overlay is."""
+    if not args.out:
+        raise UsageError("Say where the results go: --out DIR.")
+    config, seed = read_config(args), parse_seed(args.seed)
+    path = write_demo_picture(args.out)
+    is_talking = not (args.quiet or args.json)
+    if is_talking:
+        print(f"{one_line(str(path))}: {_DESCRIPTION}")
+    code = segment_paths(args, [str(path)], config, seed, overwrite=True)
+    if code == 0 and is_talking:
+        overlay = plan_files(path.parent, Source(path, path.stem)).locate("overlay")
+        print(f"Look at {one_line(str(overlay))}: the picture, its clusters, the target's outline.")
+    return code
+
+
 def write_demo_picture(out: str | Path) -> Path:
-    """Writes the picture into ``out`` and returns its path.
+    """Write the picture into ``out`` and return its path.
 
     Raises:
       OutputError: ``out`` can't be written, or holds another picture of that name, or results of
@@ -34,24 +53,24 @@ def write_demo_picture(out: str | Path) -> Path:
 
     folder = make_folder(out)
     path, pixels = folder / _NAME, data.immunohistochemistry()
-    known = _holds(path, pixels)
+    known = _is_demo_picture(path, pixels)
     if os.path.lexists(path) and not known:
-        raise _elsewhere(f"{path} exists and is not the demo's picture")
+        raise _make_error(f"{path} exists and is not the demo's picture")
     log = ResultLog(folder / "results.jsonl")
-    inputs = {os.path.abspath(str(record.get("input"))) for record in log.records()}
+    inputs = {os.path.abspath(str(record.get("input"))) for record in log.list_records()}
     if inputs - {os.path.abspath(path)}:
-        raise _elsewhere(f"{out} holds results of other pictures")
+        raise _make_error(f"{out} holds results of other pictures")
     if not inputs:  # nothing, unless a demo was killed before its result was there
         ours = log.unfinished | ({"run.json"} if known else set())
         for other in (folder / "run.json", *sorted(folder.glob(f"{path.stem}.*"))):
             if other != path and os.path.lexists(other) and other.name not in ours:
-                raise _elsewhere(f"{other} exists and is not of a demo")
+                raise _make_error(f"{other} exists and is not of a demo")
     if not known:
         write_picture(path, PilImage.fromarray(pixels))
     return path
 
 
-def _holds(path: Path, pixels: np.ndarray) -> bool:
+def _is_demo_picture(path: Path, pixels: np.ndarray) -> bool:
     try:
         with PilImage.open(io.BytesIO(read_regular(path)), formats=("PNG",)) as picture:
             return picture.size == pixels.shape[1::-1] and np.array_equal(
@@ -61,5 +80,5 @@ def _holds(path: Path, pixels: np.ndarray) -> bool:
         return False
 
 
-def _elsewhere(reason: str) -> OutputError:
+def _make_error(reason: str) -> OutputError:
     return OutputError(f"{reason}: choose another output folder with --out.")

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from s3net_jax.config import Config
 from s3net_jax.run import Source, Summary
+from s3net_jax.schema import FailedRecord, FinishedRecord, ResultRecord
 from s3net_jax.text import json_line, one_line
 
-__all__ = ["JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "duration", "summary_line"]
-
-Record = dict[str, Any]
+__all__ = [
+    "JsonDisplay",
+    "LiveDisplay",
+    "PlainDisplay",
+    "QuietDisplay",
+    "format_duration",
+    "format_summary",
+]
 
 
 class QuietDisplay:
     """Failures on stderr, nothing else."""
 
-    step: Callable[[int, Record], None] | None = None
+    step: Callable[[int, dict[str, Any]], None] | None = None
 
     def begin(self, count: int) -> None:
         self.count = count
@@ -27,13 +33,13 @@ class QuietDisplay:
     def start(self, index: int, source: Source) -> None:
         pass
 
-    def done(self, index: int, record: Record) -> None:
+    def done(self, index: int, record: FinishedRecord) -> None:
         pass
 
-    def failed(self, index: int, record: Record) -> None:
+    def failed(self, index: int, record: FailedRecord) -> None:
         _print(f"s3net: {record['error']}", error=True)
 
-    def skipped(self, index: int, record: Record) -> None:
+    def skipped(self, index: int, record: ResultRecord) -> None:
         pass
 
     def say(self, text: str) -> None:
@@ -65,7 +71,7 @@ class PlainDisplay(QuietDisplay):
         super().begin(count)
         print(self._heading, flush=True)
 
-    def done(self, index: int, record: Record) -> None:
+    def done(self, index: int, record: FinishedRecord) -> None:
         clusters = "1 cluster" if record["labels"] == 1 else f"{record['labels']} clusters"
         target = f"target {100 * record['area_fraction']:.1f} %" if record["area"] else "no target"
         size = f"{record['width']}×{record['height']}"
@@ -76,30 +82,30 @@ class PlainDisplay(QuietDisplay):
         self._say(
             index,
             f"{record['input']}: {clusters}, {target} of {size}, {agreed}{record['steps']} steps, "
-            f"{duration(record['seconds'])}",
+            f"{format_duration(record['seconds'])}",
         )
         for note in record["notes"]:
-            _print(f"{self._number(index, blank=True)} note: {note}", error=True)
+            _print(f"{self._format_number(index, blank=True)} note: {note}", error=True)
 
-    def failed(self, index: int, record: Record) -> None:
-        _print(f"{self._number(index)} FAILED: {record['error']}", error=True)
+    def failed(self, index: int, record: FailedRecord) -> None:
+        _print(f"{self._format_number(index)} FAILED: {record['error']}", error=True)
 
-    def skipped(self, index: int, record: Record) -> None:
+    def skipped(self, index: int, record: ResultRecord) -> None:
         self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
 
     def say(self, text: str) -> None:
         _print(f"note: {text}", error=True)
 
     def finish(self, summary: Summary) -> None:
-        _print(summary_line(summary))
+        _print(format_summary(summary))
         if self.count > 1:  # where many lines went by
             for sentence in summary.failures:
                 _print(f"  failed: {sentence}", error=True)
 
     def _say(self, index: int, text: str) -> None:
-        _print(f"{self._number(index)} {text}")
+        _print(f"{self._format_number(index)} {text}")
 
-    def _number(self, index: int, blank: bool = False) -> str:
+    def _format_number(self, index: int, blank: bool = False) -> str:
         width = len(str(self.count))
         text = f"[{index + 1:>{width}}/{self.count}]"
         return " " * len(text) if blank else text
@@ -114,7 +120,7 @@ class LiveDisplay(PlainDisplay):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         super().__init__(config, seed, seeds)
-        self.step: Callable[[int, Record], None] | None = self._step
+        self.step: Callable[[int, dict[str, Any]], None] | None = self._show_step
         self._steps = config.fit.steps
         self._done = self._failed = self._skipped = self._opened = 0
         self._progress = Progress(
@@ -141,24 +147,24 @@ class LiveDisplay(PlainDisplay):
         self._opened += 1
         if self._opened == 1:
             self._progress.update(self._one, state="compiling")
-        self._count()
+        self._show_counts()
 
-    def done(self, index: int, record: Record) -> None:
+    def done(self, index: int, record: FinishedRecord) -> None:
         self._done += 1
         super().done(index, record)
-        self._count()
+        self._show_counts()
 
-    def failed(self, index: int, record: Record) -> None:
+    def failed(self, index: int, record: FailedRecord) -> None:
         self._failed += 1
         super().failed(index, record)
-        self._count()
+        self._show_counts()
 
-    def skipped(self, index: int, record: Record) -> None:
+    def skipped(self, index: int, record: ResultRecord) -> None:
         self._skipped += 1
         super().skipped(index, record)
-        self._count()
+        self._show_counts()
 
-    def _count(self) -> None:
+    def _show_counts(self) -> None:
         over = self._done + self._failed + self._skipped
         running = self._opened - self._done - self._failed
         seconds = time.monotonic() - self._began
@@ -167,10 +173,10 @@ class LiveDisplay(PlainDisplay):
         worked = self._done + self._failed
         if self._done:
             state += f", {60 * self._done / seconds:.1f} a minute"
-            state += f", {duration(seconds / worked * (self.count - over))} left"
+            state += f", {format_duration(seconds / worked * (self.count - over))} left"
         self._progress.update(self._all, completed=over, state=state)
 
-    def _step(self, step: int, record: Record) -> None:
+    def _show_step(self, step: int, record: dict[str, Any]) -> None:
         state = f"{record['running']} at once  step {step}/{self._steps}  "
         state += f"{record['labels']:2d} labels  loss {record['loss']:.3f}"
         self._progress.update(self._one, completed=step, state=state)
@@ -182,13 +188,13 @@ class LiveDisplay(PlainDisplay):
 class JsonDisplay(QuietDisplay):
     """One JSON object a line on stdout; ``event`` says what it is."""
 
-    def done(self, index: int, record: Record) -> None:
+    def done(self, index: int, record: FinishedRecord) -> None:
         self._emit("done", record)
 
-    def failed(self, index: int, record: Record) -> None:
+    def failed(self, index: int, record: FailedRecord) -> None:
         self._emit("failed", record)
 
-    def skipped(self, index: int, record: Record) -> None:
+    def skipped(self, index: int, record: ResultRecord) -> None:
         self._emit("skipped", record)
 
     def say(self, text: str) -> None:
@@ -198,7 +204,7 @@ class JsonDisplay(QuietDisplay):
         counts = {"done": summary.done, "skipped": summary.skipped, "failed": summary.failed}
         self._emit("finished", {"out": str(summary.out), **counts, "seconds": summary.seconds})
 
-    def _emit(self, event: str, content: Record) -> None:
+    def _emit(self, event: str, content: Mapping[str, object]) -> None:
         print(json_line({"event": event, **content}), flush=True)
 
 
@@ -206,16 +212,16 @@ def _print(text: str, error: bool = False) -> None:
     print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def summary_line(summary: Summary) -> str:
-    """``3 done, 1 failed in 41.2 s; results in out``."""
+def format_summary(summary: Summary) -> str:
+    """Format counts: ``3 done, 1 failed in 41.2 s; results in out``."""
     counts = [f"{summary.done} done"]
     counts += [f"{summary.skipped} kept"] if summary.skipped else []
     counts += [f"{summary.failed} failed"] if summary.failed else []
-    return f"{', '.join(counts)} in {duration(summary.seconds)}; results in {summary.out}"
+    return f"{', '.join(counts)} in {format_duration(summary.seconds)}; results in {summary.out}"
 
 
-def duration(seconds: float) -> str:
-    """``4.2 s``, ``2 min 05 s``, ``1 h 02 min``."""
+def format_duration(seconds: float) -> str:
+    """Format a time: ``4.2 s``, ``2 min 05 s``, ``1 h 02 min``."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

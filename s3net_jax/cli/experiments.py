@@ -7,60 +7,63 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.cli.session import attended, count_of, in_worker, seed_of
+from s3net_jax.cli.session import open_session, parse_count, parse_seed, run_in_thread
 from s3net_jax.config import parse_overrides
 from s3net_jax.errors import UsageError
 from s3net_jax.jax_setup import load_jax
 from s3net_jax.text import json_line, one_line
 
-__all__ = ["run_grid_command", "run_tune_command"]
+__all__ = ["run_grid_file", "run_tuning_file"]
 
 _KINDS = {"ablate": "ablation", "compare": "comparison", "tune": "tuning"}
 
 
-def run_grid_command(args: argparse.Namespace) -> int:
-    """``s3net ablate`` and ``s3net compare``."""
-    options = _options(args)
+def run_grid_file(args: argparse.Namespace) -> int:
+    """Run ``s3net ablate`` and ``s3net compare``."""
+    options = _read_options(args)
     from dataclasses import replace
 
-    from s3net_jax.experiments import read_grid, relocated, run_grid
-    from s3net_jax.report import overlay
+    from s3net_jax.experiments import read_grid, relocate, run_grid
 
     grid = read_grid(Path(args.file), _KINDS[args.command], **options)
-    grid = replace(grid, data=relocated(grid.data, args.data, _limit(args)))
+    grid = replace(grid, data=relocate(grid.data, args.data, _read_limit(args)))
     found = run_grid(
         grid,
         args.out,
-        attend=lambda config, seed, seeds: attended(args, config, seed, seeds),
-        draw=overlay,
+        attend=lambda config, seed, seeds: open_session(args, config, seed, seeds),
         overwrite=args.overwrite,
-        say=_say(args),
+        say=_choose_say(args),
     )
     scores = {key: found.summary[key] for key in ("reference", "data")}
-    _end(args, found.folder, found.text, found.failed, scores)
+    _print_tables(args, found.folder, found.text, found.failed, scores)
     return 1 if found.failed else 0
 
 
-def run_tune_command(args: argparse.Namespace) -> int:
-    """``s3net tune``."""
-    options = _options(args)
+def run_tuning_file(args: argparse.Namespace) -> int:
+    """Run ``s3net tune``."""
+    options = _read_options(args)
     from dataclasses import replace
 
-    from s3net_jax.experiments import read_tuning, relocated, run_tuning
+    from s3net_jax.experiments import read_tuning, relocate, run_tuning
 
     tuning = read_tuning(Path(args.file), **options)
-    tuning = replace(tuning, data=relocated(tuning.data, args.data, _limit(args)))
-    batch = None if args.batch == "auto" else count_of(args.batch, "--batch")
+    tuning = replace(tuning, data=relocate(tuning.data, args.data, _read_limit(args)))
+    batch = None if args.batch == "auto" else parse_count(args.batch, "--batch")
     found = run_tuning(
-        tuning, args.out, batch=batch, call=in_worker, overwrite=args.overwrite, say=_say(args)
+        tuning,
+        args.out,
+        batch=batch,
+        call=run_in_thread,
+        overwrite=args.overwrite,
+        say=_choose_say(args),
     )
     scores = {key: found.summary[key] for key in ("base", "best", "left_out")}
-    _end(args, found.folder, found.text, 0, scores)
+    _print_tables(args, found.folder, found.text, 0, scores)
     return 0
 
 
-def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """What of the command line takes the place of the file's words."""
+def _read_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Read the options that take precedence over the experiment file."""
     if not args.file:
         raise UsageError(f"Name the experiment: s3net {args.command} experiments/NAME.toml.")
     if not args.out:
@@ -68,16 +71,16 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     load_jax("s3net_jax.run", "s3net_jax.fitting")
     return {
         "overrides": parse_overrides(args.sets),
-        "seed": None if args.seed is None else seed_of(args.seed),
-        "seeds": None if args.seeds is None else count_of(args.seeds, "--seeds"),
+        "seed": None if args.seed is None else parse_seed(args.seed),
+        "seeds": None if args.seeds is None else parse_count(args.seeds, "--seeds"),
     }
 
 
-def _limit(args: argparse.Namespace) -> int | None:
-    return None if args.limit is None else count_of(args.limit, "--limit")
+def _read_limit(args: argparse.Namespace) -> int | None:
+    return None if args.limit is None else parse_count(args.limit, "--limit")
 
 
-def _say(args: argparse.Namespace) -> Callable[[str], None]:
+def _choose_say(args: argparse.Namespace) -> Callable[[str], None]:
     if args.quiet:
         return lambda text: None
     if args.json:
@@ -85,10 +88,10 @@ def _say(args: argparse.Namespace) -> Callable[[str], None]:
     return lambda text: print(f"== {one_line(text)}", flush=True)
 
 
-def _end(
+def _print_tables(
     args: argparse.Namespace, folder: Path, text: str, failed: int, scores: dict[str, Any]
 ) -> None:
-    """The tables: as text, or for a program as ``scores``."""
+    """Print the tables: as text, or for a program as ``scores``."""
     if args.json:
         event = {"event": "tables", "out": str(folder), "failed": failed, **scores}
         print(json_line(event), flush=True)

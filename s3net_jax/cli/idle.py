@@ -7,34 +7,34 @@ from typing import Any
 
 from s3net_jax.config import Config
 
-__all__ = ["idle_settings"]
+__all__ = ["find_idle_settings"]
 
 
-def idle_settings(config: Config, changes: Mapping[str, Any]) -> list[str]:
-    """A sentence for each changed field that ``config`` does not read.
+def find_idle_settings(config: Config, changes: Mapping[str, Any]) -> list[str]:
+    """Make a sentence for each changed field that ``config`` does not read.
 
     Args:
       config: the whole configuration, with the changes made.
       changes: nested dict of the changed fields, as ``Config.replace`` takes it.
     """
     found = []
-    for name in _names(changes):
-        reason = _reason(config, name)
+    for name in _list_names(changes):
+        reason = _find_reason(config, name)
         if reason is not None:
             found.append(f"{name} has no effect with {reason}.")
     return found
 
 
-def _names(changes: Mapping[str, Any], path: str = "") -> list[str]:
+def _list_names(changes: Mapping[str, Any], path: str = "") -> list[str]:
     found: list[str] = []
     for name, value in changes.items():
         inner = isinstance(value, Mapping)
-        found += _names(value, f"{path}{name}.") if inner else [f"{path}{name}"]
+        found += _list_names(value, f"{path}{name}.") if inner else [f"{path}{name}"]
     return found
 
 
-def _reason(config: Config, name: str) -> str | None:
-    """The setting because of which ``name`` is not read, or None if it is read."""
+def _find_reason(config: Config, name: str) -> str | None:
+    """Find the setting because of which ``name`` is not read; None if it is read."""
     model, fit, segment = config.model, config.fit, config.segment
     if name == "input.overlap" and config.input.tile == 0:
         return "input.tile=0"

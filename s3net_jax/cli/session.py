@@ -1,4 +1,4 @@
-"""What surrounds a run of the command: its display, its engine, a worker that can be interrupted.
+"""What surrounds a run of the command: configuration, display, engine, interruptible thread.
 
 Heavy packages are imported only when they are needed.
 """
@@ -13,30 +13,77 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from s3net_jax.cli.arguments import ENGINES
-from s3net_jax.cli.idle import idle_settings
+from s3net_jax.cli.idle import find_idle_settings
 from s3net_jax.config import Config, parse_overrides
 from s3net_jax.errors import UsageError, nearest
+from s3net_jax.jax_setup import load_jax
+from s3net_jax.presets import preset
 
 if TYPE_CHECKING:
     from s3net_jax.cli.display import QuietDisplay
     from s3net_jax.run import Engine
 
-__all__ = ["WORKER", "attended", "count_of", "in_worker", "seed_of"]
+__all__ = [
+    "WORKER",
+    "open_session",
+    "parse_count",
+    "parse_seed",
+    "read_config",
+    "run_in_thread",
+]
 
 T = TypeVar("T")
 WORKER = "s3net-worker"
 """Name of the thread that computes."""
 
 
+def read_config(args: argparse.Namespace) -> Config:
+    """Read the configuration that ``args`` ask for: the preset, then what options change.
+
+    Raises:
+      ConfigError: there is no such preset or field, or a value it can't take.
+    """
+    config = preset(args.preset).replace(**parse_overrides(args.sets))
+    if args.size is not None:
+        config = config.replace(input={"size": args.size})
+    if args.target is not None:
+        config = config.replace(segment={"target": args.target})
+    for option in ("window", "axis", "tile"):
+        if getattr(args, option, None) is not None:
+            config = config.replace(input={option: getattr(args, option)})
+    load_jax("s3net_jax.run", "s3net_jax.fitting")
+    from s3net_jax.io import parse_window
+    from s3net_jax.masks import check_target
+
+    check_target(config.segment.target)
+    parse_window(config.input.window)
+    return config
+
+
+def parse_seed(text: str) -> int:
+    """Parse a seed as typed; raise :class:`UsageError`."""
+    if not (text.isascii() and text.isdecimal() and int(text) < 2**32):
+        raise UsageError(f"The seed {text!r} is not a whole number from 0 to {2**32 - 1}.")
+    return int(text)
+
+
+def parse_count(text: str, option: str) -> int:
+    """Parse a number of things as typed for ``option``; raise :class:`UsageError`."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 10_000):
+        more = " or auto" if option == "--batch" else ""
+        raise UsageError(f"{option} {text!r} is not a whole number from 1 to 10000{more}.")
+    return int(text)
+
+
 @contextmanager
-def attended(
+def open_session(
     args: argparse.Namespace, config: Config, seed: int, seeds: int
 ) -> Iterator[tuple[Engine, QuietDisplay]]:
-    """The engine and the display that ``args`` ask for, closed at the end."""
-    display = _display(args, config, seed, seeds)
-    for sentence in idle_settings(config, parse_overrides(getattr(args, "sets", []))):
+    """Open the engine and the display that ``args`` ask for, and close them at the end."""
+    display = _make_display(args, config, seed, seeds)
+    for sentence in find_idle_settings(config, parse_overrides(getattr(args, "sets", []))):
         display.say(sentence)
-    engine = _engine(args, config, display.say)
+    engine = _make_engine(args, config, display.say)
     try:
         yield engine, display
     finally:
@@ -44,16 +91,9 @@ def attended(
         engine.close()
 
 
-def seed_of(text: str) -> int:
-    """A seed as typed; raises :class:`UsageError`."""
-    if not (text.isascii() and text.isdecimal() and int(text) < 2**32):
-        raise UsageError(f"The seed {text!r} is not a whole number from 0 to {2**32 - 1}.")
-    return int(text)
-
-
-def _engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]) -> Engine:
+def _make_engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]) -> Engine:
     text = getattr(args, "batch", "auto")
-    batch = None if text == "auto" else count_of(text, "--batch")
+    batch = None if text == "auto" else parse_count(text, "--batch")
     name = getattr(args, "engine", "local")
     if name not in ENGINES:
         raise UsageError(f"There is no engine {name!r}.{nearest(name, ENGINES)}")
@@ -61,31 +101,23 @@ def _engine(args: argparse.Namespace, config: Config, say: Callable[[str], None]
         if getattr(args, option, None) is not None and name != of:
             raise UsageError(f"--{option.replace('_', '-')} is for --engine {of}.")
     if name == "ray":
-        from s3net_jax.run.engines.ray import RayEngine
+        from s3net_jax.run.engines import RayEngine
 
         return RayEngine(config, batch=batch, address=args.ray_address, say=say)
     if name == "processes":
-        from s3net_jax.run.engines.processes import ProcessEngine
+        from s3net_jax.run.engines import ProcessEngine
 
-        workers = None if args.workers is None else count_of(args.workers, "--workers")
+        workers = None if args.workers is None else parse_count(args.workers, "--workers")
         return ProcessEngine(config, workers=workers, batch=batch, say=say)
     from s3net_jax.run import LocalEngine
     from s3net_kernels import keep_memory
 
     if args.own_process:
         keep_memory()
-    return LocalEngine(config, batch=batch, call=in_worker, say=say)
+    return LocalEngine(config, batch=batch, call=run_in_thread, say=say)
 
 
-def count_of(text: str, option: str) -> int:
-    """A number of things as typed for ``option``; raises :class:`UsageError`."""
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 10_000):
-        more = " or auto" if option == "--batch" else ""
-        raise UsageError(f"{option} {text!r} is not a whole number from 1 to 10000{more}.")
-    return int(text)
-
-
-def _display(args: argparse.Namespace, config: Config, seed: int, seeds: int) -> QuietDisplay:
+def _make_display(args: argparse.Namespace, config: Config, seed: int, seeds: int) -> QuietDisplay:
     from s3net_jax.cli import display as displays
 
     if args.json:
@@ -97,8 +129,8 @@ def _display(args: argparse.Namespace, config: Config, seed: int, seeds: int) ->
     return displays.PlainDisplay(config, seed, seeds)
 
 
-def in_worker(compute: Callable[[], T]) -> T:
-    """``compute()`` in another thread, so that Ctrl-C is heard while compiled code runs."""
+def run_in_thread(compute: Callable[[], T]) -> T:
+    """Run ``compute`` in another thread, so that Ctrl-C is heard while compiled code runs."""
     results: list[T] = []
     errors: list[BaseException] = []
     finished = threading.Event()
@@ -111,7 +143,7 @@ def in_worker(compute: Callable[[], T]) -> T:
         finally:
             finished.set()
 
-    thread = _started(work)
+    thread = _start_thread(work)
     while not finished.wait(0.1):  # interrupting Thread.join would mark the thread as stopped
         pass
     thread.join()
@@ -120,9 +152,9 @@ def in_worker(compute: Callable[[], T]) -> T:
     return results[0]
 
 
-def _started(work: Callable[[], None]) -> threading.Thread:
-    """A thread with a large stack, because compilers recurse deeply; with an ordinary one where
-    memory is short. Raises MemoryError if there can be none."""
+def _start_thread(work: Callable[[], None]) -> threading.Thread:
+    """Start a thread with a large stack, because compilers recurse deeply; with an ordinary one
+    where memory is short. Raises MemoryError if there can be none."""
     for size in (64 << 20, 0):
         before = threading.stack_size(size)
         thread = threading.Thread(target=work, name=WORKER, daemon=True)

@@ -56,7 +56,7 @@ class Outlet:
             try:
                 method(*text)
             except UnicodeEncodeError as error:
-                method(*(_in_alphabet(one, error.encoding) for one in text))
+                method(*(_escape_foreign(one, error.encoding) for one in text))
         except (OSError, ValueError) as error:
             self.error = error
 
@@ -64,8 +64,8 @@ class Outlet:
         return getattr(self._stream, name)
 
 
-def _in_alphabet(text: str, encoding: str) -> str:
-    """``text`` with escapes for what ``encoding`` does not hold."""
+def _escape_foreign(text: str, encoding: str) -> str:
+    """Replace what ``encoding`` does not hold in ``text`` by escapes."""
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -75,8 +75,8 @@ class Streams(NamedTuple):
     out: Outlet
     err: Outlet
 
-    def code(self, code: int) -> int:
-        """The exit code of a command that would end with ``code``.
+    def choose_code(self, code: int) -> int:
+        """Choose the exit code of a command that would end with ``code``.
 
         One whose output nobody took has not done all that it was asked for: 141, as if SIGPIPE
         had ended it, or 1 with a sentence. What it wrote into files is there.
@@ -102,7 +102,7 @@ def _is_closed_pipe(error: Exception) -> bool:
 
 @contextlib.contextmanager
 def guard_streams(own_process: bool) -> Iterator[Streams]:
-    """Puts outlets in the place of ``sys.stdout`` and ``sys.stderr``.
+    """Put outlets in the place of ``sys.stdout`` and ``sys.stderr``.
 
     Args:
       own_process: the process ends with the command, so its file descriptors are ours.
@@ -125,7 +125,7 @@ def guard_streams(own_process: bool) -> Iterator[Streams]:
 
 
 def _fill_gaps() -> None:
-    """Opens the null device for standard handles that are closed: the next file to be opened would
+    """Open the null device for standard handles that are closed: the next file to be opened would
     get their number, and what a library prints would end up in it."""
     for number in (0, 1, 2):
         try:
@@ -140,7 +140,7 @@ def _fill_gaps() -> None:
 
 
 def _silence(stream: Any) -> None:
-    """What is still in the stream's buffer would make Python complain when it ends."""
+    """Discard what is still in the stream's buffer: Python would complain when it ends."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

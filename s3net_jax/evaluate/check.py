@@ -1,4 +1,4 @@
-"""Whether everything that a folder says is done is there and whole."""
+"""Check that everything that a folder says is done is there and whole."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from typing import Any
 
 from s3net_jax.errors import ConfigError, InputError, OutputError, RecordError, reason_of
 from s3net_jax.evaluate.scores import read_scores
-from s3net_jax.run.arrays import read_array
-from s3net_jax.run.output.damage import Damage, find_damage
-from s3net_jax.run.output.history import read_history
-from s3net_jax.run.output.log import read_log
-from s3net_jax.schema import ExperimentRecord, RunRecord, check_score, read_json
+from s3net_jax.run import Damage, find_damage, read_array, read_history, read_log
+from s3net_jax.schema import (
+    EvaluationSummary,
+    ExperimentRecord,
+    GridSummary,
+    ResultRecord,
+    RunRecord,
+    TuningSummary,
+    check_score,
+    read_json,
+)
 
 __all__ = ["Checked", "check_folder"]
 
@@ -73,7 +79,7 @@ def check_folder(folder: str | os.PathLike[str]) -> Checked:
 
 
 def _walk(folder: Path, found: Checked) -> Iterator[tuple[Path, list[str]]]:
-    """Folders, and the names of what is in them; links to folders are not followed."""
+    """Yield folders and the names of what is in them; links to folders are not followed."""
 
     def fail(error: OSError) -> None:
         found.files[Path(error.filename)] = f"can't be read ({reason_of(error)})"
@@ -94,7 +100,7 @@ def _check_results(folder: Path, found: Checked) -> None:
         problems = {folder / one.name: one.problem for one in find_damage(folder, record)}
         if not record.get("files"):
             found.undigested += 1
-            for one in _unreadable(folder, record):
+            for one in _find_unreadable(folder, record):
                 problems.setdefault(folder / one.name, one.problem)
         if not record.get("outputs"):
             problems[folder / stem] = "is said to be done, but no file is named"
@@ -118,8 +124,8 @@ def _check_count(folder: Path, results: int, found: Checked) -> None:
         )
 
 
-def _unreadable(folder: Path, record: dict[str, Any]) -> Iterator[Damage]:
-    """What can be seen without digests: files that can't be read."""
+def _find_unreadable(folder: Path, record: ResultRecord) -> Iterator[Damage]:
+    """Find files that can't be read: what can be seen without digests."""
     readers: dict[str, Callable[[Path], object]] = {"history": read_history, "seg": os.stat}
     for kind, name in record.get("outputs", {}).items():
         try:
@@ -136,8 +142,10 @@ def _check_tables(place: Path, names: list[str], found: Checked) -> None:
     is_evaluation = (place / "predictions" / "results.jsonl").exists()
     if "experiment.json" in names:
         kinds["experiment.json"] = ExperimentRecord
-    if is_evaluation or "experiment.json" in names:
-        kinds["summary.json"] = dict[str, Any]
+        is_search = "scores.jsonl" in names
+        kinds["summary.json"] = TuningSummary if is_search else GridSummary
+    elif is_evaluation:
+        kinds["summary.json"] = EvaluationSummary
     for name, kind in kinds.items():
         if name in names:
             try:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3net_jax.errors import ConfigError, InputError, nearest
-from s3net_jax.run.inputs import SUFFIXES, Kind, discover
+from s3net_jax.run import SUFFIXES, Kind, discover
 
-__all__ = ["DATASETS", "Pair", "pairs_of"]
+__all__ = ["DATASETS", "Pair", "find_pairs"]
 
 _MASK_ENDINGS = ("_mask", "_lesion", "_segmentation", "_Segmentation", "_seg", "_gt")
 _NAMED = 10  # files that a sentence names at most
@@ -37,10 +37,10 @@ class Pair:
     kind: Kind = "image"
 
 
-def pairs_of(
+def find_pairs(
     dataset: str, images: Path, masks: Path | None, limit: int | None = None
 ) -> list[Pair]:
-    """The pairs of a data set, in the order of their names.
+    """Find the pairs of a data set, in the order of their names.
 
     Args:
       dataset: a name in :data:`DATASETS`.
@@ -61,17 +61,17 @@ def pairs_of(
     for folder in (images, masks if dataset == "folder" else None):
         if folder is not None and not os.path.isdir(folder):  # False for any odd name
             raise ConfigError(f"{folder} is not a folder.")
-    return _named(DATASETS[dataset](images, masks)[:limit])
+    return _name_pairs(DATASETS[dataset](images, masks)[:limit])
 
 
-def _named(found: list[tuple[Path, Path]]) -> list[Pair]:
-    """Images and ground truths under the names that the images' results have."""
+def _name_pairs(found: list[tuple[Path, Path]]) -> list[Pair]:
+    """Put images and ground truths under the names that the images' results have."""
     truths = dict(found)
     sources = discover(truths)
     return [Pair(s.stem, s.path, truths[s.path], s.kind) for s in sources]
 
 
-def _folder(images: Path, masks: Path | None) -> _Found:
+def _find_folder(images: Path, masks: Path | None) -> _Found:
     """Equal stems in two folders; masks may end in _mask, _lesion, _segmentation, _seg, _gt."""
     assert masks is not None
     if images.resolve() == masks.resolve():
@@ -88,18 +88,18 @@ def _folder(images: Path, masks: Path | None) -> _Found:
         for path in masks.iterdir()
         if path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
     )
-    return _paired(sorted(s.path for s in sources), truths, f"{masks}", "")
+    return _match_stems(sorted(s.path for s in sources), truths, f"{masks}", "")
 
 
-def _ph2(root: Path, masks: Path | None) -> _Found:
+def _find_ph2(root: Path, masks: Path | None) -> _Found:
     """PH²: ``IMD*/IMD*_Dermoscopic_Image/*.bmp`` and ``IMD*/IMD*_lesion/*.bmp``."""
     source = "PH² is obtained from https://www.fc.up.pt/addi/ph2%20database.html"
     images = sorted(root.glob("**/IMD*_Dermoscopic_Image/IMD*.bmp"))
     truths = sorted(root.glob("**/IMD*_lesion/IMD*_lesion.bmp"))
-    return _paired(images, truths, f"{root}", source, 200)
+    return _match_stems(images, truths, f"{root}", source, 200)
 
 
-def _lung_ct(root: Path, masks: Path | None) -> _Found:
+def _find_lung_ct(root: Path, masks: Path | None) -> _Found:
     """The Kaggle lung set: ``2d_images`` and ``2d_masks`` (TIFF in HU), or ``3d_images`` with
     ``IMG_*`` and ``MASK_*`` (NIfTI)."""
     source = (
@@ -107,67 +107,67 @@ def _lung_ct(root: Path, masks: Path | None) -> _Found:
     )
     flat = sorted(root.glob("**/2d_images/*.tif"))
     if flat:
-        return _paired(flat, sorted(root.glob("**/2d_masks/*.tif")), f"{root}", source)
+        return _match_stems(flat, sorted(root.glob("**/2d_masks/*.tif")), f"{root}", source)
     images = sorted(root.glob("**/IMG_*.nii*"))
     truths: dict[str, list[Path]] = {}
     for path in sorted(root.glob("**/MASK_*.nii*")):
-        truths.setdefault(re.sub("^MASK", "IMG", _stem(path)), []).append(path)
-    return _joined(images, truths, f"{root}", source)
+        truths.setdefault(re.sub("^MASK", "IMG", _get_stem(path)), []).append(path)
+    return _join_truths(images, truths, f"{root}", source)
 
 
-def _isic(root: Path, masks: Path | None) -> _Found:
+def _find_isic(root: Path, masks: Path | None) -> _Found:
     """ISIC 2016, 2017, 2018: ``ISIC_*.jpg`` and ``ISIC_*_segmentation.png``, in any folders."""
     source = "ISIC's data are obtained from https://challenge.isic-archive.com/data/"
     images = [p for p in sorted(root.glob("**/ISIC_*.jpg")) if "_superpixels" not in p.name]
     truths = sorted(root.glob("**/ISIC_*_[sS]egmentation.png"))
-    return _paired(images, truths, f"{root}", source)
+    return _match_stems(images, truths, f"{root}", source)
 
 
 DATASETS: dict[str, Callable[[Path, Path | None], _Found]] = {
-    "folder": _folder,
-    "ph2": _ph2,
-    "lung-ct": _lung_ct,
-    "isic": _isic,
+    "folder": _find_folder,
+    "ph2": _find_ph2,
+    "lung-ct": _find_lung_ct,
+    "isic": _find_isic,
 }
 
 
-def _stem(path: Path) -> str:
+def _get_stem(path: Path) -> str:
     return re.sub(r"\.nii(\.gz)?$|\.[^.]+$", "", path.name)
 
 
-def _paired(
+def _match_stems(
     images: list[Path], truths: list[Path], place: str, source: str, expected: int = 0
 ) -> _Found:
     """Equal stems; of an image without one, the stem with an ending of :data:`_MASK_ENDINGS`."""
     equal: dict[str, list[Path]] = {}
     longer: dict[str, list[Path]] = {}
     for path in truths:
-        stem = _stem(path)
+        stem = _get_stem(path)
         equal.setdefault(stem, []).append(path)
         for ending in _MASK_ENDINGS:
             if stem.endswith(ending):
                 longer.setdefault(stem.removesuffix(ending), []).append(path)
-    return _joined(images, {**longer, **equal}, place, source, expected)
+    return _join_truths(images, {**longer, **equal}, place, source, expected)
 
 
-def _joined(
+def _join_truths(
     images: list[Path], truths: dict[str, list[Path]], place: str, source: str, expected: int = 0
 ) -> _Found:
     where = f"; {source}" if source else ""
     if not images:
         raise ConfigError(f"{place} holds no image of this data set{where}.")
-    found = {path: _closest(path, truths.get(_stem(path), [])) for path in images}
+    found = {path: _choose_closest(path, truths.get(_get_stem(path), [])) for path in images}
     missing = [path.name for path, fitting in found.items() if not fitting]
     if missing:
         raise InputError(
             f"{place} holds no ground truth for {len(missing)} of {len(images)} images "
-            f"({_listed(missing)}){where}."
+            f"({_join_names(missing)}){where}."
         )
     several = [fitting for fitting in found.values() if len(fitting) > 1]
     if several:
         raise InputError(
             f"{place} holds several ground truths for {len(several)} of {len(images)} images "
-            f"({_listed([f'{a} and {b}' for a, b, *_ in several])}): leave one of each there."
+            f"({_join_names([f'{a} and {b}' for a, b, *_ in several])}): leave one of each there."
         )
     if len(images) < expected:
         raise InputError(
@@ -176,11 +176,11 @@ def _joined(
     return [(path, fitting[0]) for path, fitting in found.items()]
 
 
-def _closest(image: Path, truths: list[Path]) -> list[Path]:
+def _choose_closest(image: Path, truths: list[Path]) -> list[Path]:
     """Those of the image's very name, if there are any: ``a.png`` and ``a.jpg`` are two images."""
     return [path for path in truths if path.name == image.name] or truths
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     rest = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.io.nifti.header import load_nifti, place_nifti
-from s3net_jax.io.nifti.voxels import check_header
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io import check_header, load_nifti, place_nifti, quiet
 
 __all__ = ["Grid", "brought", "grid_of_nifti", "said"]
 

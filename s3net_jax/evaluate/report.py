@@ -1,4 +1,4 @@
-"""The pictures that an evaluation's page shows, and where they come from."""
+"""The page of an evaluation, and the pictures that it shows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.run import Evaluation
-from s3net_jax.evaluate.truth import grid_of_image, read_truth
+from s3net_jax.evaluate.truth import read_grid, read_truth
 from s3net_jax.io import parse_window, read, read_film, write_text
-from s3net_jax.report import Closeup, Picture
-from s3net_jax.report.page import page
-from s3net_jax.run.arrays import read_result
-from s3net_jax.run.cases import VolumeCase, open_case
-from s3net_jax.run.inputs import Source
-from s3net_jax.run.output.history import read_history
+from s3net_jax.report import Closeup, Picture, page
+from s3net_jax.run import Source, VolumeCase, open_case, read_history, read_result
 
 __all__ = ["write_report"]
 
@@ -28,7 +24,7 @@ _FIRST = "blind"  # the protocol that the page sorts by
 
 
 def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
-    """``report.html`` in the evaluation's folder; returns its path.
+    """Write ``report.html`` into the evaluation's folder and return its path.
 
     Of a volume it shows one slice, that with most of the ground truth. A page of 200 images has
     less than ten megabytes.
@@ -41,7 +37,8 @@ def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
             dsc.setdefault(score.image, {})[score.protocol] = value
         if score.protocol == "blind":
             blind.setdefault(score.method, []).append(value)
-    shown = [_closeup(found, pair, _sorted(dsc[pair.stem])) for pair in pairs if pair.stem in dsc]
+    scored = [pair for pair in pairs if pair.stem in dsc]
+    shown = [_make_closeup(found, pair, _put_first(dsc[pair.stem])) for pair in scored]
     ranked = sorted(shown, key=lambda one: -one.picture.scores[_FIRST])
     some = min(_EXTREMES, (len(ranked) + 1) // 2)
     best, worst = ranked[:some], ranked[some:][::-1][:_EXTREMES]
@@ -52,7 +49,7 @@ def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
     return path
 
 
-def _sorted(scores: dict[str, float]) -> dict[str, float]:
+def _put_first(scores: dict[str, float]) -> dict[str, float]:
     return {_FIRST: scores[_FIRST], **scores}
 
 
@@ -69,24 +66,24 @@ class _Pixels:
     remark: str
 
 
-def _closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Closeup:
+def _make_closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Closeup:
     record = found.records[str(pair.image)]
     folder = found.folder / "predictions"
-    names: dict[str, str] = record["outputs"]
+    names = record.get("outputs", {})
     volume = pair.kind != "image"
 
     @lru_cache(maxsize=1 if volume else 0)  # a slice is small, but its volume takes long to read
-    def pixels() -> _Pixels:
+    def read_pixels() -> _Pixels:
         maps = {kind: folder / name for kind, name in names.items()}
         config = Config().replace(**found.summary["config"])
-        return _slice_of(pair, maps, config) if volume else _picture_of(pair, maps, config)
+        return _read_slice(pair, maps, config) if volume else _read_picture(pair, maps, config)
 
-    def agreement() -> np.ndarray:
-        share = pixels().agreement
+    def read_agreement() -> np.ndarray:
+        share = read_pixels().agreement
         assert share is not None
         return share
 
-    def histories() -> list[dict[str, Any]]:
+    def read_histories() -> list[dict[str, Any]]:
         fits = read_history(folder / names["history"])
         middle = fits[len(fits) // 2]["piece"]
         return [fit for fit in fits if fit["piece"] == middle]
@@ -94,47 +91,47 @@ def _closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Closeup
     return Closeup(
         Picture(
             pair.stem,
-            lambda: pixels().image,
-            lambda: pixels().mask,
-            lambda: pixels().truth,
+            lambda: read_pixels().image,
+            lambda: read_pixels().mask,
+            lambda: read_pixels().truth,
             scores,
-            pixels().remark if volume else "",
+            read_pixels().remark if volume else "",
         ),
-        lambda: pixels().labels,
-        agreement if "agreement" in names else None,
+        lambda: read_pixels().labels,
+        read_agreement if "agreement" in names else None,
         (lambda: read_film(folder / names["steps"])) if "steps" in names else None,
-        histories if "history" in names else None,
+        read_histories if "history" in names else None,
     )
 
 
-def _picture_of(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
-    truth = read_truth(pair.truth, grid_of_image(pair))
+def _read_picture(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
+    truth = read_truth(pair.truth, read_grid(pair))
     labels, mask = (read_result(maps[kind], truth.shape) for kind in ("labels", "mask"))
     share = read_result(maps["agreement"], truth.shape) / 255 if "agreement" in maps else None
     image = read(pair.image, parse_window(config.input.window))
     return _Pixels(image.rgb8(), labels, mask > 0, truth, share, "")
 
 
-def _slice_of(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
+def _read_slice(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
     """Of the slices that show more than one value, that with most of the ground truth."""
     case = open_case(Source(pair.image, pair.stem, None, pair.kind), config)
     assert isinstance(case, VolumeCase)
-    truth = case.view.of(read_truth(pair.truth, grid_of_image(pair)))
+    truth = case.view.of(read_truth(pair.truth, read_grid(pair)))
     shown = [n for n in range(len(case)) if case.piece(n) is not None]
     n = max(shown, key=lambda n: int(truth[n].sum()))
     piece = case.piece(n)
     assert piece is not None
 
-    def slice_of(kind: str) -> np.ndarray:
+    def read_part(kind: str) -> np.ndarray:
         # A view would keep the volume in memory.
         found = read_result(maps[kind], case.view.volume.shape)
         return case.view.of(found)[n].copy()
 
-    share = slice_of("agreement") if "agreement" in maps else None
+    share = read_part("agreement") if "agreement" in maps else None
     return _Pixels(
         piece.rgb8(),
-        slice_of("labels"),
-        slice_of("mask") > 0,
+        read_part("labels"),
+        read_part("mask") > 0,
         truth[n].copy(),
         share / 255 if share is not None and pair.kind == "stack" else share,
         f"slice {n + 1} of {len(case)}",

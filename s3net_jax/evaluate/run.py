@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError
@@ -21,14 +19,19 @@ from s3net_jax.evaluate.scores import (
     write_scores,
 )
 from s3net_jax.evaluate.truth import check_truths
-from s3net_jax.io import make_folder, parse_window, remove_leftovers, write_text
-from s3net_jax.io.write import make_subfolder
-from s3net_jax.provenance import versions
-from s3net_jax.run import Engine, Listener, Share, Summary, discover, segment_inputs
-from s3net_jax.run.output.damage import find_damage
-from s3net_jax.run.output.files import Draw
-from s3net_jax.run.output.log import ResultLog
-from s3net_jax.run.output.naming import known_names
+from s3net_jax.io import make_folder, make_subfolder, parse_window, remove_leftovers
+from s3net_jax.provenance import find_commit, versions
+from s3net_jax.run import (
+    Engine,
+    Listener,
+    ResultLog,
+    Summary,
+    discover,
+    find_damage,
+    restore_names,
+    segment_inputs,
+)
+from s3net_jax.schema import EvaluationSummary, ResultRecord, write_json
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -39,19 +42,19 @@ class Evaluation:
 
     Attributes:
       run: how the segmentation went.
-      method: the name of what was evaluated.
-      scores: of it and of the baselines.
-      summary: see :func:`summarise`.
-      folder: with the predictions in ``predictions/``.
+      method: name of the method that was evaluated.
+      scores: scores of the method and of the baselines.
+      summary: what ``summary.json`` holds.
+      folder: output folder, with the predictions in ``predictions/``.
       records: image path → line of ``results.jsonl``.
     """
 
     run: Summary
     method: str
     scores: list[Score]
-    summary: dict[str, Any]
+    summary: EvaluationSummary
     folder: Path
-    records: dict[str, dict[str, Any]]
+    records: dict[str, ResultRecord]
 
 
 def evaluate(
@@ -60,7 +63,6 @@ def evaluate(
     config: Config,
     *,
     engine: Engine,
-    draw: Draw,
     listener: Listener,
     seed: int = 0,
     seeds: int = 1,
@@ -70,17 +72,17 @@ def evaluate(
     baselines: list[Score] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
-    """Segments and scores a data set.
+    """Segment and score a data set.
 
-    Before anything is segmented every ground truth is checked (:func:`check_truths`); otherwise
-    it is read by the scoring alone. Writes
-    ``predictions/`` as :func:`segment_inputs` does (so a rerun goes on where it stopped),
-    ``metrics.csv`` (a row for each method, image and protocol) and ``summary.json``.
+    Every ground truth is checked before anything is segmented (:func:`check_truths`); beyond that
+    only the scoring reads it. Writes ``predictions/`` as :func:`segment_inputs` does (so a repeated
+    command resumes), ``metrics.csv`` (a row for each method, image and protocol) and
+    ``summary.json``.
 
     Args:
-      pairs: of the data set; see :func:`pairs_of`.
+      pairs: the data set; see :func:`find_pairs`.
       out: output folder.
-      config, engine, draw, listener, seed, seeds, overwrite: see :func:`segment_inputs`.
+      config, engine, listener, seed, seeds, overwrite: see :func:`segment_inputs`.
       against: the ``metrics.csv`` of another evaluation (or its folder): its method joins the
         table, and is compared image by image.
       method: what the tables call this configuration; None: after its preset.
@@ -93,7 +95,7 @@ def evaluate(
       ConfigError: ``against`` is no table of scores, or has none of these images; and see
         :func:`segment_inputs`, as for OutputError.
     """
-    other = None if against is None else _other(against, {pair.stem for pair in pairs})
+    other = None if against is None else _read_other(against, {pair.stem for pair in pairs})
     check_truths(pairs)
     folder = make_folder(out)
     remove_leftovers(folder)
@@ -104,15 +106,13 @@ def evaluate(
         predictions,
         config,
         engine=engine,
-        draw=draw,
         listener=listener,
         seed=seed,
         seeds=seeds,
         overwrite=overwrite,
-        share=Share(0, 1),
     )
     log = ResultLog(predictions / "results.jsonl")
-    records = _records(log, pairs, predictions)
+    records = _find_records(log, pairs, predictions)
     if method is None:
         method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
     say("scoring")
@@ -125,8 +125,12 @@ def evaluate(
         scores += [score for score in baselines if score.image in stems]
     if other is not None:
         shared = [score for score in other if score.image in stems]
-        scores += _renamed(shared, {score.method for score in scores})
-    summary = summarise(scores, method) | {
+        scores += _rename_method(shared, {score.method for score in scores})
+    found = summarise(scores, method)
+    summary: EvaluationSummary = {
+        "methods": found["methods"],
+        "reference": found["reference"],
+        "comparisons": found["comparisons"],
         "protocols": PROTOCOLS,
         "config": config.to_dict(),
         "config_digest": config.digest,
@@ -135,18 +139,18 @@ def evaluate(
         "failed": run.failed,
         "failures": run.failures,
         "versions": versions(),
+        "commit": find_commit(),
     }
     write_scores(folder / "metrics.csv", scores)
-    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
-    write_text(folder / "summary.json", text)
+    write_json(folder / "summary.json", summary)
     return Evaluation(run, method, scores, summary, folder, records)
 
 
-def _records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, dict[str, Any]]:
-    """Image path → its finished record: the data may have been moved since. Results whose files
-    are damaged, and could not be made again, are left out: their inputs are among the failures."""
-    sources = known_names(discover(pair.image for pair in pairs), log)
-    found = {str(source.path): log.result(source.stem) for source in sources}
+def _find_records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, ResultRecord]:
+    """Find each image's record; the data may have been moved since. Results whose files are
+    damaged, and could not be made again, are left out: their inputs are among the failures."""
+    sources = restore_names(discover(pair.image for pair in pairs), log)
+    found = {str(source.path): log.find_result(source.stem) for source in sources}
     return {
         path: record
         for path, record in found.items()
@@ -154,8 +158,8 @@ def _records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, dict[
     }
 
 
-def _other(path: Path, images: set[str]) -> list[Score]:
-    """The learned method of another evaluation, what its table begins with, on these images."""
+def _read_other(path: Path, images: set[str]) -> list[Score]:
+    """Read the scores of another evaluation's own method, with which its table begins."""
     scores = read_scores(path / "metrics.csv" if path.is_dir() else path)
     found = [s for s in scores if s.method == scores[0].method and s.image in images]
     if not found:
@@ -163,7 +167,7 @@ def _other(path: Path, images: set[str]) -> list[Score]:
     return found
 
 
-def _renamed(scores: list[Score], taken: set[str]) -> list[Score]:
+def _rename_method(scores: list[Score], taken: set[str]) -> list[Score]:
     name = scores[0].method if scores else ""
     if name not in taken:
         return scores

@@ -19,10 +19,9 @@ from s3net_jax.evaluate.geometry import Grid
 from s3net_jax.evaluate.metrics import METRICS, measure
 from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
 from s3net_jax.evaluate.statistics import compare, mean_with_interval
-from s3net_jax.evaluate.truth import grid_of_image, read_truth
-from s3net_jax.io import read, write_bytes
-from s3net_jax.io.regular import read_regular
-from s3net_jax.run.arrays import read_array, read_result
+from s3net_jax.evaluate.truth import read_grid, read_truth
+from s3net_jax.io import read, read_regular, write_bytes
+from s3net_jax.run import read_array, read_result
 
 __all__ = [
     "Score",
@@ -51,7 +50,7 @@ class Score:
 
 
 def score_results(
-    method: str, pairs: Iterable[Pair], records: dict[str, dict[str, Any]], folder: Path
+    method: str, pairs: Iterable[Pair], records: Mapping[str, Mapping[str, Any]], folder: Path
 ) -> list[Score]:
     """Scores of the results that a run wrote into ``folder``.
 
@@ -69,7 +68,7 @@ def score_results(
         record = records.get(str(pair.image))
         if record is None or "error" in record:
             continue
-        truth = read_truth(pair.truth, grid_of_image(pair))
+        truth = read_truth(pair.truth, read_grid(pair))
         labels, mask = (
             read_result(folder / record["outputs"][kind], truth.shape)
             for kind in ("labels", "mask")

@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from s3net_jax.evaluate.protocols import PROTOCOLS
+from s3net_jax.schema import EvaluationSummary
 from s3net_jax.text import one_line
 
-__all__ = ["scores_of", "table_text"]
+__all__ = ["collect_scores", "table_text"]
 
 
-def scores_of(summary: dict[str, Any]) -> dict[str, Any]:
-    """What of a summary a program asks for first: every method's means, with their intervals,
+def collect_scores(summary: EvaluationSummary) -> dict[str, Any]:
+    """Select what a program asks for first: every method's means, with their intervals,
     under every protocol, and the comparisons."""
-    return {key: summary[key] for key in ("reference", "methods", "comparisons", "failed")}
+    return {
+        "reference": summary["reference"],
+        "methods": summary["methods"],
+        "comparisons": summary["comparisons"],
+        "failed": summary["failed"],
+    }
 
 
-def table_text(summary: dict[str, Any]) -> str:
+def table_text(summary: EvaluationSummary) -> str:
     """Mean DSC of every method under every protocol, with its interval, and the comparisons."""
     names = list(summary["methods"])
     shown = {name: one_line(name) for name in names}

@@ -1,4 +1,4 @@
-"""Ground truths: read, brought to where their images lie, and all checked before the first fit."""
+"""Ground truths: read, aligned with their images, and all checked before the first fit."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ from s3net_jax.errors import InputError, broken
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.foreground import foreground_of_numbers, foreground_of_picture
 from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
-from s3net_jax.io import Volume, read, read_nifti, read_stack
-from s3net_jax.io.nifti.files import is_nifti
-from s3net_jax.io.nifti.header import load_nifti
-from s3net_jax.io.read import FORMATS, check_file, check_picture, pixel_limit
-from s3net_jax.io.stack import is_stack
-from s3net_jax.io.tiff.reading import is_tiff
+from s3net_jax.io import (
+    FORMATS,
+    Volume,
+    check_file,
+    check_picture,
+    is_nifti,
+    is_stack,
+    is_tiff,
+    load_nifti,
+    pixel_limit,
+    read,
+    read_nifti,
+    read_stack,
+)
 
-__all__ = ["check_all", "check_truths", "grid_of_image", "read_truth"]
+__all__ = ["check_all", "check_truths", "read_grid", "read_truth"]
 
 _ORIENTATION = 0x0112  # EXIF
 
 
 def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
-    """A ground truth as bool on the grid of its image; see :mod:`.foreground`.
+    """Read a ground truth as bool on the grid of its image; see :mod:`.foreground`.
 
     A NIfTI mask is brought to the order and direction of its image's axes.
 
@@ -42,7 +50,7 @@ def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
     if grid is not None:
         fitting = brought(truth, own, grid)
         if fitting is None:
-            raise InputError(_apart(path, own, grid))
+            raise InputError(_explain_mismatch(path, own, grid))
         truth = fitting
     if not truth.any():
         raise InputError(f"{path} is empty: there is nothing to be found.")
@@ -50,15 +58,15 @@ def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
 
 
 def check_truths(pairs: Iterable[Pair]) -> None:
-    """Raises :class:`InputError`, which names every ground truth that can't be used.
+    """Check ground truths; raise :class:`InputError`, which names each that can't be used.
 
     An image that can't be read is nothing to this: it fails in its own turn.
     """
-    check_all([lambda pair=pair: read_truth(pair.truth, grid_of_image(pair)) for pair in pairs])
+    check_all([lambda pair=pair: read_truth(pair.truth, read_grid(pair)) for pair in pairs])
 
 
 def check_all(checks: Iterable[Callable[[], object]]) -> None:
-    """Raises one :class:`InputError` with the sentences of all checks that raise one."""
+    """Run all checks; raise one :class:`InputError` with the sentences of those that fail."""
     problems: list[str] = []
     for check in checks:
         try:
@@ -78,21 +86,21 @@ def _read(path: Path) -> tuple[Grid, np.ndarray]:
         count = math.prod(load_nifti(path).shape[3:])
         if count > 1:
             raise InputError(f"{path} holds {count} volumes: a ground truth is one.")
-        return grid_of_nifti(path), _foreground_of_volume(volume)
+        return grid_of_nifti(path), _read_foreground(volume)
     if is_stack(path):
         volume = read_stack(path)
-        return Grid(volume.shape), _foreground_of_volume(volume)
-    truth = _picture(path)
+        return Grid(volume.shape), _read_foreground(volume)
+    truth = _read_picture(path)
     return Grid(truth.shape), truth
 
 
-def _foreground_of_volume(volume: Volume) -> np.ndarray:
+def _read_foreground(volume: Volume) -> np.ndarray:
     colors = volume.voxels.ndim == 4
     values = volume.voxels.max(-1) if colors else volume.voxels
     return foreground_of_numbers(values, volume.name)
 
 
-def _picture(path: Path) -> np.ndarray:
+def _read_picture(path: Path) -> np.ndarray:
     check_file(path)
     try:
         with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
@@ -107,19 +115,19 @@ def _picture(path: Path) -> np.ndarray:
         raise broken(str(path), error) from error
 
 
-def grid_of_image(pair: Pair) -> Grid | None:
-    """The grid on which the image is segmented; None if it can't be read."""
+def read_grid(pair: Pair) -> Grid | None:
+    """Read the grid on which the image is segmented; None if the image can't be read."""
     try:
         if pair.kind == "nifti":
             return grid_of_nifti(pair.image)
         if pair.kind == "stack":
             return Grid(read_stack(pair.image).shape)
-        return Grid(_shape_of_picture(pair.image))
+        return Grid(_read_shape(pair.image))
     except Exception:  # what a broken head leads to; reading the image says what is wrong
         return None
 
 
-def _shape_of_picture(path: Path) -> tuple[int, int]:
+def _read_shape(path: Path) -> tuple[int, int]:
     """(H, W), from the file's head if EXIF does not turn the picture."""
     try:
         if is_tiff(path):  # the first page may be a thumbnail
@@ -132,7 +140,7 @@ def _shape_of_picture(path: Path) -> tuple[int, int]:
     return read(path).shape
 
 
-def _apart(path: Path, own: Grid, grid: Grid) -> str:
+def _explain_mismatch(path: Path, own: Grid, grid: Grid) -> str:
     if own.shape == grid.shape and len(own.shape) == 3:
         return (
             f"{path} lies elsewhere in space than its image, by the affine matrices of the two: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3net_jax.experiments.data import DataSet, relocated
+from s3net_jax.experiments.data import DataSet, relocate
 from s3net_jax.experiments.run import run_grid
 from s3net_jax.experiments.spec import Grid, Method, read_grid
 from s3net_jax.experiments.tuning import Tuning, read_tuning, run_tuning
@@ -14,7 +14,7 @@ __all__ = [
     "Tuning",
     "read_grid",
     "read_tuning",
-    "relocated",
+    "relocate",
     "run_grid",
     "run_tuning",
 ]

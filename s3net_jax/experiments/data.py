@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3net_jax.errors import ConfigError, InputError, nearest
-from s3net_jax.evaluate import DATASETS, Pair, pairs_of
+from s3net_jax.evaluate import DATASETS, Pair, find_pairs
 from s3net_jax.experiments.fields import Fields, check_folder_name
 
-__all__ = ["DataSet", "open_data", "read_data", "relocated"]
+__all__ = ["DataSet", "open_data", "read_data", "relocate"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class DataSet:
 
 
 def read_data(fields: Fields) -> tuple[DataSet, ...]:
-    """The tables ``[data.NAME]``."""
+    """Read the tables ``[data.NAME]``."""
     tables = fields.table("data")
     if not tables.names():
-        meant = fields.meant("data")
+        meant = fields.suggest("data")
         fields.fail(f"there is no [data.NAME]: it needs at least one data set.{meant}")
-    return tuple(_one(name, tables) for name in tables.names())
+    return tuple(_read_one(name, tables) for name in tables.names())
 
 
-def _one(name: str, tables: Fields) -> DataSet:
+def _read_one(name: str, tables: Fields) -> DataSet:
     fields = tables.table(name)
     if not name.replace("_", "").replace("-", "").isalnum():
         fields.fail("a data set's name is made of letters, digits, _ and - only.")
@@ -57,16 +57,16 @@ def _one(name: str, tables: Fields) -> DataSet:
     return DataSet(name, dataset, images, masks, limit)
 
 
-def relocated(
+def relocate(
     data: Sequence[DataSet], places: Sequence[str], limit: int | None = None
 ) -> tuple[DataSet, ...]:
-    """``data`` where a user says it lies.
+    """Set the folders of data sets to those a user gives.
 
     Args:
-      data: of the experiment file.
+      data: data sets of the experiment file.
       places: ``NAME=FOLDER`` each. A folder that holds ``images`` and ``masks`` is read as pairs
         of equal names; any other in the layout that the experiment file names.
-      limit: the first so many pairs of each alone, in place of the file's limits.
+      limit: use only the first ``limit`` pairs of each, in place of the file's limits.
 
     Raises:
       ConfigError: a text of another form, a name that the experiment does not have, or a folder
@@ -94,8 +94,8 @@ def relocated(
 
 
 def open_data(data: DataSet) -> list[Pair]:
-    """The pairs; raises :class:`ConfigError`, which says how to tell where they lie."""
+    """Find the pairs; raise :class:`ConfigError`, which says how to give their place."""
     try:
-        return pairs_of(data.dataset, data.images, data.masks, data.limit or None)
+        return find_pairs(data.dataset, data.images, data.masks, data.limit or None)
     except (ConfigError, InputError) as error:
         raise ConfigError(f"{error} Say where {data.name} is: --data {data.name}=FOLDER.") from None

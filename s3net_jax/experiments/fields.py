@@ -12,11 +12,17 @@ from typing import Any, NoReturn
 
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, nearest, reason_of
-from s3net_jax.io import parse_window
-from s3net_jax.io.regular import read_regular
+from s3net_jax.io import parse_window, read_regular
 from s3net_jax.masks import check_target
 
-__all__ = ["Fields", "check_folder_name", "check_seeds", "checked", "load", "unique"]
+__all__ = [
+    "Fields",
+    "check_folder_name",
+    "check_seeds",
+    "check_targets",
+    "check_unique",
+    "load_fields",
+]
 
 _LARGEST = 1 << 20  # bytes; the largest of experiments/ has 4 kB, and parsing is slow
 _LONGEST = 200  # bytes of a folder's name; file systems take 255
@@ -24,8 +30,8 @@ _SHOWN = 60  # characters of a wrong value that a sentence shows
 _WORDS = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
 
 
-def load(path: Path) -> Fields:
-    """The whole file as one table; raises :class:`ConfigError` if it can't be read as TOML."""
+def load_fields(path: Path) -> Fields:
+    """Read the whole file as one table; raise :class:`ConfigError` if it can't be read as TOML."""
     try:
         text = read_regular(path, follow=True)
         content = tomllib.loads(text.decode("utf-8")) if len(text) <= _LARGEST else None
@@ -46,7 +52,7 @@ class Fields:
     def __init__(self, content: dict[str, Any], file: str, trail: tuple[str, ...] = ()) -> None:
         """``trail``: the names that lead to this table from the file's own."""
         self.file = file
-        self.place = f"{file}, {_bracketed(trail)}" if trail else file
+        self.place = f"{file}, {_join_trail(trail)}" if trail else file
         self._trail = trail
         self._content = content
         self._asked: list[str] = []
@@ -69,7 +75,7 @@ class Fields:
         """A whole number of at least ``low``."""
         value = self._get(key, int, default)
         if not low <= value < 2**32:
-            self.fail(f"{key} is {_short(value)}: it must be a whole number of at least {low}.")
+            self.fail(f"{key} is {_shorten(value)}: it must be a whole number of at least {low}.")
         return value
 
     def names(self) -> list[str]:
@@ -80,7 +86,7 @@ class Fields:
         """A finite number."""
         value = self._get(key, float, None)
         if not _is_finite(value):
-            self.fail(f"{key} is {_short(value)}: it must be a finite number.")
+            self.fail(f"{key} is {_shorten(value)}: it must be a finite number.")
         return float(value)
 
     def numbers(self, key: str) -> tuple[float, ...]:
@@ -90,9 +96,9 @@ class Fields:
         wrong = any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values)
         self._asked.append(key)
         if not values or wrong or not all(map(_is_finite, values)):
-            self.fail(f"{key} is {_short(value)}: write a list of numbers, as [0, 0.3, 1].")
+            self.fail(f"{key} is {_shorten(value)}: write a list of numbers, as [0, 0.3, 1].")
         if len(set(values)) < len(values):
-            self.fail(f"{key} is {_short(value)}: it names a value twice.")
+            self.fail(f"{key} is {_shorten(value)}: it names a value twice.")
         return tuple(map(float, values))
 
     def table(self, key: str) -> Fields:
@@ -106,7 +112,7 @@ class Fields:
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             self.fail(f"{key} must be a list of tables: begin each with [[{key}]].")
         if not found:
-            self.fail(f"there is no [[{key}]]: it needs at least one.{self.meant(key)}")
+            self.fail(f"there is no [[{key}]]: it needs at least one.{self.suggest(key)}")
         return [
             Fields(item, self.file, (f"[[{key}]] number {n + 1}",)) for n, item in enumerate(found)
         ]
@@ -117,11 +123,11 @@ class Fields:
         if "preset" in changes:
             self.fail(f"{key} can't change the preset: write preset = ... beside it.")
         try:
-            return checked(config.replace(**changes))
+            return check_targets(config.replace(**changes))
         except ConfigError as error:
             self.fail(f"{key}: {error}")
 
-    def meant(self, key: str) -> str:
+    def suggest(self, key: str) -> str:
         """Of a key that is missing: which one may be it, misspelt; or nothing."""
         others = [name for name in self._content if name not in self._asked]
         close = difflib.get_close_matches(key, others, 1)
@@ -137,17 +143,17 @@ class Fields:
         self._asked.append(key)
         if key not in self._content:
             if default is None:
-                self.fail(f"{key} is missing: add {key} = {_WORDS[kind]}.{self.meant(key)}")
+                self.fail(f"{key} is missing: add {key} = {_WORDS[kind]}.{self.suggest(key)}")
             return default
         value = self._content[key]
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits or isinstance(value, bool):
-            self.fail(f"{key} is {_short(value)}: write {_WORDS[kind]}.")
+            self.fail(f"{key} is {_shorten(value)}: write {_WORDS[kind]}.")
         return value
 
 
-def checked(config: Config) -> Config:
-    """``config``; raises :class:`ConfigError` for a target or window that a run would refuse."""
+def check_targets(config: Config) -> Config:
+    """Return ``config``; raise :class:`ConfigError` for a target or window a run would refuse."""
     check_target(config.segment.target)
     parse_window(config.input.window)
     return config
@@ -163,7 +169,7 @@ def _is_finite(value: float) -> bool:
     return abs(value) < 2**1023 if isinstance(value, int) else math.isfinite(value)
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     """A value as a sentence can show it; a number may have thousands of digits."""
     try:
         text = repr(value)
@@ -172,7 +178,7 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def _bracketed(trail: tuple[str, ...]) -> str:
+def _join_trail(trail: tuple[str, ...]) -> str:
     first, *rest = trail
     if first.startswith("[["):
         return ", ".join([first, ".".join(rest)]) if rest else first
@@ -183,12 +189,12 @@ def check_folder_name(name: str, place: Fields) -> None:
     """Raise :class:`ConfigError` if ``name`` is too long for the folder that it names."""
     if len(os.fsencode(name)) > _LONGEST:
         place.fail(
-            f"the name {_short(name)} has more than {_LONGEST} bytes: folders are named after it, "
-            "so shorten it."
+            f"the name {_shorten(name)} has more than {_LONGEST} bytes: folders are named after "
+            "it, so shorten it."
         )
 
 
-def unique(names: Sequence[str], place: Fields, what: str) -> None:
+def check_unique(names: Sequence[str], place: Fields, what: str) -> None:
     """Raises :class:`ConfigError` if two of ``names`` are equal."""
     for name in names:
         if names.count(name) > 1:

@@ -1,17 +1,16 @@
-"""The folder of an experiment: begun, gone on with, or refused if it is another one's."""
+"""The folder of an experiment: begun, resumed, or refused if it is another experiment's."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from s3net_jax.errors import OutputError, RecordError
-from s3net_jax.io import make_folder, remove_leftovers, write_text
-from s3net_jax.schema import ExperimentRecord, read_json
+from s3net_jax.io import make_folder, remove_leftovers
+from s3net_jax.schema import ExperimentRecord, read_json, write_json
 
-__all__ = ["RESULTS", "begin_folder", "write_json"]
+__all__ = ["RESULTS", "begin_folder"]
 
 RESULTS = ("table.csv", "summary.json", "table.md", "report.html")
 """What every experiment writes, beside the folders of its parts."""
@@ -22,7 +21,7 @@ _NAME = "experiment.json"
 def begin_folder(
     out: Path, title: str, parts: dict[str, Any], shared: dict[str, Any], overwrite: bool
 ) -> Path:
-    """The folder, made if need be, with ``experiment.json``, which says whose it is.
+    """Begin or resume the folder, with ``experiment.json``, which says whose it is.
 
     Args:
       out: the folder.
@@ -41,7 +40,8 @@ def begin_folder(
     if not overwrite:
         _refuse(folder, found, title, parts, shared)
     known = {} if found is None else found["parts"]
-    write_json(folder / _NAME, {"title": title, "shared": shared, "parts": {**known, **parts}})
+    record: ExperimentRecord = {"title": title, "shared": shared, "parts": {**known, **parts}}
+    write_json(folder / _NAME, record)
     return folder
 
 
@@ -80,8 +80,3 @@ def _refuse(
             raise OutputError(
                 f"{folder} holds this experiment with other settings of {name!r}: {remedy}"
             )
-
-
-def write_json(path: Path, content: Any) -> None:
-    """JSON that a person can read, written whole or not at all."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -6,23 +6,26 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from s3net_jax.baselines import BASELINES
 from s3net_jax.config import Config
-from s3net_jax.evaluate import Evaluation, Pair, evaluate
-from s3net_jax.evaluate.report import write_report
-from s3net_jax.evaluate.scores import Score, score_baselines
-from s3net_jax.evaluate.truth import check_truths
+from s3net_jax.evaluate import (
+    Evaluation,
+    Pair,
+    Score,
+    check_truths,
+    evaluate,
+    score_baselines,
+    write_report,
+)
 from s3net_jax.experiments.data import open_data
 from s3net_jax.experiments.folder import begin_folder
 from s3net_jax.experiments.spec import Grid, Method
-from s3net_jax.experiments.summary import Table, summary_of, table_of
-from s3net_jax.experiments.tables import interval, tables_text, write_tables
-from s3net_jax.io import parse_window
-from s3net_jax.io.write import make_subfolder
+from s3net_jax.experiments.summary import Table, make_summary, make_table
+from s3net_jax.experiments.tables import format_interval, format_tables, write_tables
+from s3net_jax.io import make_subfolder, parse_window
 from s3net_jax.run import Engine, Listener
-from s3net_jax.run.output.files import Draw
+from s3net_jax.schema import GridSummary
 
 __all__ = ["Attend", "Found", "run_grid"]
 
@@ -43,7 +46,7 @@ class Found:
     """
 
     folder: Path
-    summary: dict[str, Any]
+    summary: GridSummary
     text: str
     failed: int
 
@@ -53,21 +56,19 @@ def run_grid(
     out: str | Path,
     *,
     attend: Attend,
-    draw: Draw,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Found:
-    """Evaluates every method on every data set.
+    """Evaluate every method on every data set.
 
     After every evaluation ``table.csv``, ``table.md``, ``summary.json`` and ``report.html`` are
-    written anew, so a run that is killed leaves the tables of what is done; begun again, it goes
-    on. The trivial baselines are computed once for each data set and stand in every table.
+    written again, so a run that is killed leaves the tables of what is done; a repeated command
+    resumes. The trivial baselines are computed once for each data set and are in every table.
 
     Args:
       grid: the experiment.
       out: output folder.
-      attend: see :data:`Attend`.
-      draw: makes the overlays.
+      attend: opens engine and listener; see :data:`Attend`.
       overwrite: replace what is there.
       say: is told what is being done.
 
@@ -81,7 +82,7 @@ def run_grid(
     folder = begin_folder(
         Path(out),
         grid.title,
-        {method.name: _identity(method) for method in grid.methods},
+        {method.name: _identify(method) for method in grid.methods},
         {"kind": grid.kind, "seed": grid.seed},
         overwrite,
     )
@@ -90,29 +91,29 @@ def run_grid(
     total, number, failed = len(data) * len(fits), 0, 0
     for name, pairs in data.items():
         say(f"baselines on {name}, {len(pairs)} images")
-        trivial, scores = _baselines(grid, pairs)
-        tables[name] = table_of(grid, name, scores)
+        trivial, scores = _score_baselines(grid, pairs)
+        tables[name] = make_table(grid, name, scores)
         for method in fits:
             number += 1
             say(f"{method.name} on {name} ({number} of {total})")
-            found = _evaluated(grid, method, name, pairs, folder, trivial, attend, draw, overwrite)
+            found = _evaluate(grid, method, name, pairs, folder, trivial, attend, overwrite)
             scores += [score for score in found.scores if score.method == method.name]
             failed += found.run.failed
-            tables[name] = table_of(grid, name, scores)
-            write_tables(folder, summary_of(grid, tables, failed), tables)
-            say(_said(found))
-    summary = summary_of(grid, tables, failed)
+            tables[name] = make_table(grid, name, scores)
+            write_tables(folder, make_summary(grid, tables, failed), tables)
+            say(_describe_run(found))
+    summary = make_summary(grid, tables, failed)
     write_tables(folder, summary, tables)
-    return Found(folder, summary, tables_text(tables), failed)
+    return Found(folder, summary, format_tables(tables), failed)
 
 
-def _identity(method: Method) -> dict[str, object]:
+def _identify(method: Method) -> dict[str, object]:
     if method.config is None:
         return {"baseline": method.predict is not None}
     return {"config": method.config.digest, "seeds": method.seeds}
 
 
-def _baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[Score]]:
+def _score_baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[Score]]:
     """Scores of the usual baselines; and of those that the experiment names, then of the usual
     ones that it does not name. They see an image through the window that all methods share."""
     named = {m.name: m.predict for m in grid.methods if m.predict is not None}
@@ -122,7 +123,7 @@ def _baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[Score]]
     return [s for s in found if s.method in BASELINES], found
 
 
-def _evaluated(
+def _evaluate(
     grid: Grid,
     method: Method,
     data: str,
@@ -130,7 +131,6 @@ def _evaluated(
     folder: Path,
     baselines: list[Score],
     attend: Attend,
-    draw: Draw,
     overwrite: bool,
 ) -> Evaluation:
     assert method.config is not None
@@ -140,7 +140,6 @@ def _evaluated(
             make_subfolder(folder, data, method.folder),
             method.config,
             engine=engine,
-            draw=draw,
             listener=listener,
             seed=grid.seed,
             seeds=method.seeds,
@@ -152,12 +151,12 @@ def _evaluated(
     return found
 
 
-def _said(found: Evaluation) -> str:
+def _describe_run(found: Evaluation) -> str:
     run = found.run
     counts = [f"{run.done} done"]
     counts += [f"{run.skipped} kept"] if run.skipped else []
     counts += [f"{run.failed} failed"] if run.failed else []
     if found.method in found.summary["methods"]:
         mean = found.summary["methods"][found.method]["protocols"]["blind"]["dsc"]
-        counts.append(f"mean blind DSC {interval(mean)}")
+        counts.append(f"mean blind DSC {format_interval(mean)}")
     return f"{found.method}: {', '.join(counts)}"

@@ -18,13 +18,13 @@ from s3net_jax.experiments.fields import (
     Fields,
     check_folder_name,
     check_seeds,
-    checked,
-    load,
-    unique,
+    check_targets,
+    check_unique,
+    load_fields,
 )
 from s3net_jax.presets import preset
 
-__all__ = ["KINDS", "Grid", "Method", "kind_of", "named_preset", "read_grid"]
+__all__ = ["KINDS", "Grid", "Method", "check_kind", "read_grid", "read_preset"]
 
 KINDS = {"ablation": "ablate", "comparison": "compare", "tuning": "tune"}
 """What a file calls itself → the command that runs it."""
@@ -78,8 +78,8 @@ class Grid:
     seed: int = 0
 
 
-def kind_of(fields: Fields, wanted: str) -> None:
-    """Raises :class:`ConfigError` unless the file is for this command."""
+def check_kind(fields: Fields, wanted: str) -> None:
+    """Raise :class:`ConfigError` unless the file is for this command."""
     kind = fields.text("kind")
     if kind not in KINDS:
         fields.fail(f"kind is {kind!r}.{nearest(kind, list(KINDS))}")
@@ -95,7 +95,7 @@ def read_grid(
     seed: int | None = None,
     seeds: int | None = None,
 ) -> Grid:
-    """The experiment in a file.
+    """Read the experiment in a file.
 
     Args:
       path: a TOML file, as ``docs/experiments.md`` describes it.
@@ -107,27 +107,27 @@ def read_grid(
     Raises:
       ConfigError: something in the file is wrong; the sentence says what and where.
     """
-    fields = load(path)
-    kind_of(fields, kind)
+    fields = load_fields(path)
+    check_kind(fields, kind)
     title = fields.text("title")
     own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
     seed = own_seed if seed is None else seed
     seeds = own_seeds if seeds is None else seeds
     data = read_data(fields)
-    base = named_preset(fields, fields.text("preset")) if kind == "ablation" else None
+    base = read_preset(fields, fields.text("preset")) if kind == "ablation" else None
     base = None if base is None else fields.apply("set", base)
     key = "variants" if kind == "ablation" else "methods"
     methods = []
     for entry in fields.tables(key):
-        method = _method(entry, base, seeds, {item.name for item in data})
+        method = _read_method(entry, base, seeds, {item.name for item in data})
         entry.finish()
         check_folder_name(method.folder, entry)
         if method.config is not None and overrides:
-            method = replace(method, config=checked(method.config.replace(**overrides)))
+            method = replace(method, config=check_targets(method.config.replace(**overrides)))
         methods.append(method)
     check_seeds(fields, seed, max(method.seeds for method in methods))
-    unique([method.name for method in methods], fields, key)
-    unique([method.folder.casefold() for method in methods], fields, f"folders of {key}")
+    check_unique([method.name for method in methods], fields, key)
+    check_unique([method.folder.casefold() for method in methods], fields, f"folders of {key}")
     for method in methods:
         if method.config is not None and method.name in BASELINES:
             fields.fail(f"{method.name!r} is a baseline's name: call the method something else.")
@@ -141,16 +141,16 @@ def read_grid(
     return Grid(kind, title, tuple(methods), data, reference, seed)
 
 
-def named_preset(fields: Fields, name: str) -> Config:
-    """The preset, or :class:`ConfigError` with the place in the file."""
+def read_preset(fields: Fields, name: str) -> Config:
+    """Read a preset by name; raise :class:`ConfigError` with the place in the file."""
     try:
         return preset(name)
     except ConfigError as error:
         fields.fail(str(error))
 
 
-def _method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> Method:
-    paper = _paper(fields, data)
+def _read_method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> Method:
+    paper = _read_paper(fields, data)
     if base is not None:
         return Method(fields.text("name"), paper, fields.apply("set", base), seeds)
     if fields.has("preset") and fields.has("baseline"):
@@ -166,7 +166,7 @@ def _method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> 
         return Method(shown, paper, predict=predict)
     if fields.has("preset"):
         name = fields.text("preset")
-        config = fields.apply("set", named_preset(fields, name))
+        config = fields.apply("set", read_preset(fields, name))
         own = fields.count("seeds", seeds)
         shown = f"s3net {name}" + (f", {own} seeds" if fields.has("seeds") else "")
         return Method(fields.text("name", shown), paper, config, own)
@@ -175,7 +175,7 @@ def _method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> 
     return Method(fields.text("name"), paper)
 
 
-def _paper(fields: Fields, data: set[str]) -> Paper:
+def _read_paper(fields: Fields, data: set[str]) -> Paper:
     tables = fields.table("paper")
     found = {}
     for name in tables.names():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from s3net_jax.evaluate import PROTOCOLS
-from s3net_jax.evaluate.scores import Score, summarise
+from s3net_jax.evaluate import PROTOCOLS, Score, summarise
 from s3net_jax.experiments.spec import Grid, Method
-from s3net_jax.provenance import versions
+from s3net_jax.provenance import find_commit, versions
+from s3net_jax.schema import GridRow, GridSummary
 
-__all__ = ["BLIND_FIRST", "Table", "summary_of", "table_of"]
+__all__ = ["BLIND_FIRST", "Table", "make_summary", "make_table"]
 
 BLIND_FIRST = ("blind", *(name for name in PROTOCOLS if name != "blind"))
 """The protocols, the one that counts first."""
@@ -18,32 +17,32 @@ BLIND_FIRST = ("blind", *(name for name in PROTOCOLS if name != "blind"))
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Of one data set.
+    """The table of one data set.
 
     Attributes:
-      data: its name.
-      rows: of each method, in the order of the experiment, then of the baselines that it does
-        not name: ``method``; ``paper``, metric → figure; ``report``, the evaluation's folder, or
-        None; and where it has been computed ``images``, ``seconds``, ``protocols`` (protocol →
-        metric → mean, low, high) and ``difference`` (of the reference's blind DSC minus its own:
-        mean, low, high, p_value; None of the reference itself).
+      data: name of the data set.
+      rows: a row for each method, in the order of the experiment, then for the baselines that it
+        does not name; ``difference`` is the reference's blind DSC minus the row's.
       blind: method → DSC of each image, blind.
     """
 
     data: str
-    rows: list[dict[str, Any]]
+    rows: list[GridRow]
     blind: dict[str, list[float]]
 
 
-def table_of(grid: Grid, data: str, scores: list[Score]) -> Table:
-    """The table of one data set; methods without scores have the paper's figures alone."""
+def make_table(grid: Grid, data: str, scores: list[Score]) -> Table:
+    """Make the table of one data set; methods without scores have only the paper's figures."""
     found = summarise(scores, grid.reference)
     names = {method.name for method in grid.methods}
     others = [Method(name, {}) for name in found["methods"] if name not in names]
-    rows = []
+    rows: list[GridRow] = []
     for method in (*grid.methods, *others):
-        row: dict[str, Any] = {"method": method.name, "paper": method.paper.get(data, {})}
-        row["report"] = f"{data}/{method.folder}" if method.config is not None else None
+        row: GridRow = {
+            "method": method.name,
+            "paper": dict(method.paper.get(data, {})),
+            "report": f"{data}/{method.folder}" if method.config is not None else None,
+        }
         if method.name in found["methods"]:
             row |= found["methods"][method.name]
             row["difference"] = found["comparisons"].get(method.name)
@@ -56,8 +55,8 @@ def table_of(grid: Grid, data: str, scores: list[Score]) -> Table:
     return Table(data, rows, blind)
 
 
-def summary_of(grid: Grid, tables: dict[str, Table], failed: int) -> dict[str, Any]:
-    """What ``summary.json`` holds: the experiment, its tables, versions."""
+def make_summary(grid: Grid, tables: dict[str, Table], failed: int) -> GridSummary:
+    """Make what ``summary.json`` holds: the experiment, its tables, versions."""
     fits = [method for method in grid.methods if method.config is not None]
     done = sum("images" in row for t in tables.values() for row in t.rows if row["report"])
     return {
@@ -75,4 +74,5 @@ def summary_of(grid: Grid, tables: dict[str, Table], failed: int) -> dict[str, A
             if method.config is not None
         },
         "versions": versions(),
+        "commit": find_commit(),
     }

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from s3net_jax.csv_text import csv_bytes
 from s3net_jax.evaluate import METRICS
-from s3net_jax.experiments.folder import write_json
 from s3net_jax.experiments.summary import BLIND_FIRST, Table
 from s3net_jax.io import write_bytes, write_text
-from s3net_jax.report.experiment import experiment_page
+from s3net_jax.report import experiment_page
+from s3net_jax.schema import GridRow, GridSummary, MeanRecord, write_json
 from s3net_jax.text import one_line
 
 __all__ = [
-    "aligned",
-    "cells",
-    "interval",
-    "markdown",
-    "signed",
-    "tables_text",
+    "align_columns",
+    "format_difference",
+    "format_interval",
+    "format_markdown",
+    "format_tables",
+    "make_cells",
     "write_tables",
 ]
 
 _PAPER = ("dsc", "hm", "xor")
 
 
-def write_tables(folder: Path, summary: dict[str, Any], tables: dict[str, Table]) -> None:
+def write_tables(folder: Path, summary: GridSummary, tables: dict[str, Table]) -> None:
     """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
-    write_bytes(folder / "table.csv", csv_bytes(_HEAD, _csv_rows(tables.values())))
-    write_text(folder / "table.md", _page(summary, tables))
+    write_bytes(folder / "table.csv", csv_bytes(_HEAD, _make_csv_rows(tables.values())))
+    write_text(folder / "table.md", _make_page(summary, tables))
     write_json(folder / "summary.json", summary)
     blind = {name: table.blind for name, table in tables.items()}
     write_text(folder / "report.html", experiment_page(summary, blind))
@@ -44,37 +43,38 @@ _HEAD = (
 )
 
 
-def _csv_rows(tables: Iterable[Table]) -> Iterable[list[str]]:
+def _make_csv_rows(tables: Iterable[Table]) -> Iterable[list[str]]:
     """A row for each data set, method and protocol; the paper's figures, and the difference to
     the reference, stand in the rows ``blind``."""
     for table in tables:
         for row in table.rows:
-            paper = [_figure(row["paper"].get(metric), 1) for metric in _PAPER]
-            if "images" not in row:
+            paper = [_format_figure(row["paper"].get(metric), 1) for metric in _PAPER]
+            protocols = row.get("protocols")
+            if protocols is None:
                 blank = [""] * (2 + 3 * len(METRICS))
                 yield [table.data, row["method"], "", *blank, *paper, "", "", "", ""]
                 continue
             for protocol in BLIND_FIRST:
-                found = row["protocols"][protocol]
+                found = protocols[protocol]
                 figures = [
-                    _figure(found[metric][part])
+                    _format_figure(found[metric][part])
                     for metric in METRICS
                     for part in ("mean", "low", "high")
                 ]
                 first = protocol == "blind"
-                other = (row["difference"] if first else None) or {}
-                apart = [_figure(other.get(part)) for part in ("mean", "low", "high")]
+                other = (row.get("difference") if first else None) or {}
+                apart = [_format_figure(other.get(part)) for part in ("mean", "low", "high")]
                 p = "" if "p_value" not in other else f"{other['p_value']:.3g}"
-                head = [table.data, row["method"], protocol, str(row["images"])]
-                head.append(f"{row['seconds']:.3f}")
+                head = [table.data, row["method"], protocol, str(row.get("images"))]
+                head.append(f"{row.get('seconds', 0):.3f}")
                 yield [*head, *figures, *(paper if first else ["", "", ""]), *apart, p]
 
 
-def _figure(value: float | None, digits: int = 3) -> str:
+def _format_figure(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _page(summary: dict[str, Any], tables: dict[str, Table]) -> str:
+def _make_page(summary: GridSummary, tables: dict[str, Table]) -> str:
     state = summary["evaluations"]
     parts = [f"# {one_line(summary['title'])}\n"]
     if state["done"] < state["of"]:
@@ -87,54 +87,55 @@ def _page(summary: dict[str, Any], tables: dict[str, Table]) -> str:
     )
     for name, table in tables.items():
         parts.append(f"## {one_line(name)}\n")
-        head, rows = cells(table.rows)
-        parts.append(markdown(head, rows))
+        head, rows = make_cells(table.rows)
+        parts.append(format_markdown(head, rows))
     return "\n".join(parts)
 
 
-def cells(found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def make_cells(found: list[GridRow]) -> tuple[list[str], list[list[str]]]:
     """Head and rows for people; the paper's columns only where it has figures."""
     shown = [m for m in _PAPER if any(m in row["paper"] for row in found)]
     head = ["method", *BLIND_FIRST, *(f"paper {metric.upper()}" for metric in shown)]
     head += ["difference", "p", "seconds", "images"]
     rows = []
     for row in found:
-        paper = [_figure(row["paper"].get(metric), 1) for metric in shown]
-        if "images" not in row:
+        paper = [_format_figure(row["paper"].get(metric), 1) for metric in shown]
+        protocols = row.get("protocols")
+        if protocols is None:
             rows.append([row["method"], *[""] * len(BLIND_FIRST), *paper, *[""] * 4])
             continue
-        means = [interval(row["protocols"][protocol]["dsc"]) for protocol in BLIND_FIRST]
-        other = row["difference"]
-        apart = ["", ""] if other is None else [signed(other), f"{other['p_value']:.2g}"]
-        more = [f"{row['seconds']:.2f}", str(row["images"])]
+        means = [format_interval(protocols[protocol]["dsc"]) for protocol in BLIND_FIRST]
+        other = row.get("difference")
+        apart = ["", ""] if other is None else [format_difference(other), f"{other['p_value']:.2g}"]
+        more = [f"{row.get('seconds', 0):.2f}", str(row.get("images"))]
         rows.append([row["method"], *means, *paper, *apart, *more])
     return head, rows
 
 
-def interval(found: dict[str, float]) -> str:
+def format_interval(found: MeanRecord) -> str:
     """``mean (low–high)``."""
     return f"{found['mean']:.1f} ({found['low']:.1f}–{found['high']:.1f})"
 
 
-def signed(found: dict[str, float]) -> str:
+def format_difference(found: MeanRecord) -> str:
     """``+mean (+low to +high)``."""
     return f"{found['mean']:+z.1f} ({found['low']:+z.1f} to {found['high']:+z.1f})"
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def format_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     shown = ([one_line(cell).replace("|", "∣") for cell in cells] for cells in lines)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in shown)
 
 
-def tables_text(tables: dict[str, Table]) -> str:
+def format_tables(tables: dict[str, Table]) -> str:
     """The tables of :func:`write_tables` for a terminal."""
-    found = ((one_line(name), cells(table.rows)) for name, table in tables.items())
-    return "\n\n".join(f"{name}\n{aligned(*shown)}" for name, shown in found)
+    found = ((one_line(name), make_cells(table.rows)) for name, table in tables.items())
+    return "\n\n".join(f"{name}\n{align_columns(*shown)}" for name, shown in found)
 
 
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for a terminal."""
     lines = [[one_line(cell) for cell in line] for line in (head, *rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(head))]

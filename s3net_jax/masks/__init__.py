@@ -15,6 +15,7 @@ from s3net_jax.masks.segments import (
     segments_of,
     segments_of_proposals,
 )
+from s3net_jax.masks.shapes import disc, part_weights
 from s3net_jax.masks.target import (
     RULES,
     Target,
@@ -38,11 +39,13 @@ __all__ = [
     "clean",
     "compact_labels",
     "consensus",
+    "disc",
     "fill_holes",
     "labels_at_size",
     "majority_labels",
     "outlined",
     "own_label",
+    "part_weights",
     "segment_logits",
     "segments_of",
     "segments_of_proposals",

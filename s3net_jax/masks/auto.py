@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.io.colors import LUMA
+from s3net_jax.io import LUMA
 from s3net_jax.masks.cleanup import clean
 
 __all__ = ["Splits", "best_clusters", "candidates", "center_weight"]

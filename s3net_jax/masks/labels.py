@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.io.resize import resize_antialias
+from s3net_jax.io import resize_antialias
 
 __all__ = ["compact_labels", "labels_at_size"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.io.colors import LUMA
+from s3net_jax.io import LUMA
 from s3net_jax.masks.auto import Splits, candidates
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.shapes import central_parts, every

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.io.image import Image
+from s3net_jax.io import Image
 from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.labels import compact_labels, labels_at_size
 from s3net_jax.masks.proposals import best_proposal

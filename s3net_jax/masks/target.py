@@ -9,7 +9,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
 from s3net_jax.errors import ConfigError, InputError, nearest
-from s3net_jax.io.colors import LUMA
+from s3net_jax.io import LUMA
 from s3net_jax.masks.auto import best_clusters, center_weight
 from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
 from s3net_jax.masks.shapes import every

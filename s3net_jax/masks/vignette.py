@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image as PilImage
 from scipy import ndimage
 
-from s3net_jax.io.colors import LUMA
+from s3net_jax.io import LUMA
 from s3net_jax.masks.cleanup import connected_regions, touching
 from s3net_jax.masks.shapes import grown
 

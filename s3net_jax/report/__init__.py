@@ -7,11 +7,14 @@ from s3net_jax.report.closeup import Closeup, closeup
 from s3net_jax.report.curves import Curve, chart, history_charts
 from s3net_jax.report.distributions import distributions
 from s3net_jax.report.document import document, link_files, links, section, tiles
+from s3net_jax.report.experiment import experiment_page
 from s3net_jax.report.film import film_strips
 from s3net_jax.report.gallery import Picture, gallery, outlined, switches
 from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.overlay import overlay
+from s3net_jax.report.page import page
 from s3net_jax.report.tables import interval, pairs, table
+from s3net_jax.report.tuning import tuning_page
 
 __all__ = [
     "SCRIPT",
@@ -24,6 +27,7 @@ __all__ = [
     "distributions",
     "document",
     "element",
+    "experiment_page",
     "film_strips",
     "gallery",
     "history_charts",
@@ -33,9 +37,11 @@ __all__ = [
     "links",
     "outlined",
     "overlay",
+    "page",
     "pairs",
     "section",
     "switches",
     "table",
     "tiles",
+    "tuning_page",
 ]

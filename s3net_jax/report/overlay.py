@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
-from s3net_jax.io.colors import LUMA, OUTLINE, cluster_colors
+from s3net_jax.io import LUMA, OUTLINE, cluster_colors
 from s3net_jax.text import drawable
 
 __all__ = ["overlay", "painted_clusters"]

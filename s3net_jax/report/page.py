@@ -12,6 +12,7 @@ from s3net_jax.report.document import document, link_files, links, section, tile
 from s3net_jax.report.gallery import Picture, gallery, switches
 from s3net_jax.report.markup import Markup, element, join
 from s3net_jax.report.tables import interval, pairs, table
+from s3net_jax.schema import ComparisonRecord, EvaluationSummary
 
 __all__ = ["page"]
 
@@ -39,7 +40,7 @@ _HEADS = {
 
 def page(
     title: str,
-    summary: dict[str, Any],
+    summary: EvaluationSummary,
     blind: dict[str, list[float]],
     pictures: Sequence[Picture],
     best: Sequence[Closeup] = (),
@@ -87,7 +88,7 @@ def page(
     return document(title, parts, script=SCRIPT)
 
 
-def _configuration(summary: dict[str, Any]) -> Markup:
+def _configuration(summary: EvaluationSummary) -> Markup:
     run = {
         "preset": summary["config"]["preset"],
         "digest": summary["config_digest"],
@@ -98,7 +99,7 @@ def _configuration(summary: dict[str, Any]) -> Markup:
     return join([pairs(run, "run"), pairs(sections), pairs(summary["versions"], "versions")])
 
 
-def _introduction(summary: dict[str, Any]) -> list[Markup]:
+def _introduction(summary: EvaluationSummary) -> list[Markup]:
     ours = summary["methods"].get(summary["reference"])
     if ours is None:
         return [element("p", "No image could be segmented.")]
@@ -122,7 +123,7 @@ def _introduction(summary: dict[str, Any]) -> list[Markup]:
     ]
 
 
-def _protocols(summary: dict[str, Any]) -> Markup:
+def _protocols(summary: EvaluationSummary) -> Markup:
     items = [
         element("li", element("b", name), f": {what}.")
         for name, what in summary["protocols"].items()
@@ -140,7 +141,7 @@ def _protocols(summary: dict[str, Any]) -> Markup:
     )
 
 
-def _dsc_table(summary: dict[str, Any]) -> Markup:
+def _dsc_table(summary: EvaluationSummary) -> Markup:
     names = sorted(summary["protocols"], key=lambda name: name != "blind")
     methods = summary["methods"]
     rows = [
@@ -160,7 +161,7 @@ def _dsc_table(summary: dict[str, Any]) -> Markup:
     )
 
 
-def _metric_table(summary: dict[str, Any]) -> Markup:
+def _metric_table(summary: EvaluationSummary) -> Markup:
     methods = summary["methods"]
     rows = [
         [method, *(interval(found["protocols"]["blind"][metric]) for metric in _METRICS)]
@@ -174,11 +175,11 @@ def _metric_table(summary: dict[str, Any]) -> Markup:
     )
 
 
-def _place(methods: dict[str, Any], summary: dict[str, Any]) -> list[int]:
+def _place(methods: dict[str, Any], summary: EvaluationSummary) -> list[int]:
     return [n for n, method in enumerate(methods) if method == summary["reference"]]
 
 
-def _comparisons(summary: dict[str, Any]) -> list[Markup]:
+def _comparisons(summary: EvaluationSummary) -> list[Markup]:
     found = summary["comparisons"]
     reach = max(max(abs(one["low"]), abs(one["high"])) for one in found.values()) or 1.0
     rows = [
@@ -199,9 +200,9 @@ def _comparisons(summary: dict[str, Any]) -> list[Markup]:
     return [section("Against the others, image by image", shown, about=about)]
 
 
-def _difference(found: dict[str, float], reach: float) -> Markup:
+def _difference(found: ComparisonRecord, reach: float) -> Markup:
     """The interval as a bar around zero; in colour where it leaves zero out."""
-    low, mean, high = (50 + 48 * found[name] / reach for name in ("low", "mean", "high"))
+    low, mean, high = (50 + 48 * x / reach for x in (found["low"], found["mean"], found["high"]))
     kind = "better" if found["low"] > 0 else "worse" if found["high"] < 0 else ""
     return element(
         "svg",

@@ -1,26 +1,53 @@
-"""Many inputs: discovery, batches, engines, results written as they finish."""
+"""Many inputs: found, cut into pieces, fitted by an engine, results written as they finish."""
 
 from __future__ import annotations
 
 from s3net_jax.errors import DivergedError
-from s3net_jax.run.distributed import Share, find_share
-from s3net_jax.run.engines.base import Engine, LocalEngine
-from s3net_jax.run.inputs import Source, discover
+from s3net_jax.run.arrays import read_array, read_result
+from s3net_jax.run.cases import VolumeCase, open_case
+from s3net_jax.run.content import Content, read_content
+from s3net_jax.run.distributed import SINGLE_PROCESS, Rank, find_rank
+from s3net_jax.run.engines import Engine, LocalEngine
+from s3net_jax.run.inputs import SUFFIXES, Kind, Source, discover
+from s3net_jax.run.memory import most_at_once
+from s3net_jax.run.output.damage import Damage, find_damage
+from s3net_jax.run.output.files import plan_files
+from s3net_jax.run.output.history import read_history
+from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
+from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.single import Segmentation, segment_image
 from s3net_jax.run.summary import Listener, Summary
 
 __all__ = [
+    "SINGLE_PROCESS",
+    "SUFFIXES",
+    "Content",
+    "Damage",
     "DivergedError",
     "Engine",
+    "Kind",
     "Listener",
     "LocalEngine",
+    "Rank",
+    "RecordLog",
+    "ResultLog",
     "Segmentation",
-    "Share",
     "Source",
     "Summary",
+    "VolumeCase",
     "discover",
-    "find_share",
+    "find_damage",
+    "find_rank",
+    "most_at_once",
+    "open_case",
+    "plan_files",
+    "read_array",
+    "read_content",
+    "read_history",
+    "read_log",
+    "read_result",
+    "restore_names",
     "segment_image",
     "segment_inputs",
 ]

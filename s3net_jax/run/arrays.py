@@ -9,10 +9,7 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.errors import InputError, reason_of
-from s3net_jax.io import read_nifti, read_stack
-from s3net_jax.io.nifti.files import is_nifti
-from s3net_jax.io.read import pixel_limit
-from s3net_jax.io.regular import open_regular
+from s3net_jax.io import is_nifti, open_regular, pixel_limit, read_nifti, read_stack
 
 __all__ = ["read_array", "read_result"]
 
@@ -34,7 +31,7 @@ def read_array(path: Path) -> np.ndarray:
     except MemoryError:
         raise InputError(f"{path} does not fit into memory.") from None
     except Exception as error:  # decoders raise whatever they like on broken data
-        raise _damaged(path, reason_of(error) if isinstance(error, OSError) else "") from None
+        raise _make_error(path, reason_of(error) if isinstance(error, OSError) else "") from None
 
 
 def read_result(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -46,11 +43,11 @@ def read_result(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     found = read_array(path)
     if found.shape != shape:
         sides = ["×".join(map(str, one)) for one in (found.shape, shape)]
-        raise _damaged(path, f"it has {sides[0]} pixels, its image {sides[1]}")
+        raise _make_error(path, f"it has {sides[0]} pixels, its image {sides[1]}")
     return found
 
 
-def _damaged(path: Path, reason: str) -> InputError:
+def _make_error(path: Path, reason: str) -> InputError:
     because = f" ({reason})" if reason else ""
     return InputError(
         f"{path} is damaged, or is not a result of its image{because}: remove it and repeat the "

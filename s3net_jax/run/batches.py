@@ -9,7 +9,7 @@ from s3net_jax.config import Config
 from s3net_jax.io import Image, prepared_shape
 from s3net_jax.run.outcome import Piece
 
-__all__ = ["Chunk", "Job", "chunks"]
+__all__ = ["Chunk", "Job", "make_chunks"]
 
 _OPEN = 4  # times a batch: pieces that may wait in half-filled batches
 
@@ -41,8 +41,8 @@ class Chunk:
         return [job.piece for job in self.jobs]
 
 
-def chunks(jobs: Iterable[Job], config: Config, size: int) -> Iterator[Chunk]:
-    """Chunks of up to ``size`` jobs, each begun as soon as it is full.
+def make_chunks(jobs: Iterable[Job], config: Config, size: int) -> Iterator[Chunk]:
+    """Group jobs into chunks of up to ``size``, each yielded as soon as it is full.
 
     Jobs of rare shapes wait until a chunk is full, the jobs end, or many wait; so few images are
     in memory at a time.

@@ -16,6 +16,7 @@ from s3net_jax.io import (
     Resolution,
     SliceView,
     Volume,
+    check_scaling,
     parse_window,
     read,
     read_dicom,
@@ -25,7 +26,6 @@ from s3net_jax.io import (
     scaled,
     turned_round,
 )
-from s3net_jax.io.volume import check_scaling
 from s3net_jax.masks import (
     LabelPool,
     Segments,
@@ -107,7 +107,7 @@ class Case(Protocol):
 
 
 def open_case(source: Source, config: Config) -> Case:
-    """Reads an input.
+    """Read an input.
 
     Raises:
       InputError: it can't be read, or can't be segmented.
@@ -115,7 +115,7 @@ def open_case(source: Source, config: Config) -> Case:
     """
     if source.problem:
         raise InputError(source.problem)
-    case = _opened(source, config, parse_window(config.input.window))
+    case = _read_case(source, config, parse_window(config.input.window))
     if source.kind in ("image", "stack"):
         case.resolution = read_resolution(source.path)
     case.notes = [*source.notes, *case.notes]
@@ -123,7 +123,7 @@ def open_case(source: Source, config: Config) -> Case:
     return case
 
 
-def _opened(source: Source, config: Config, window: tuple[float, float] | None) -> Case:
+def _read_case(source: Source, config: Config, window: tuple[float, float] | None) -> Case:
     if source.kind == "image":
         return image_case(read(source.path, window), config)
     if source.kind == "nifti":
@@ -136,7 +136,7 @@ def _opened(source: Source, config: Config, window: tuple[float, float] | None) 
 
 
 def image_case(image: Image, config: Config) -> ImageCase:
-    """A picture in one piece, or in tiles if it is larger than one."""
+    """Open a picture: in one piece, or in tiles if it is larger than one."""
     if config.input.tile and max(image.shape) > config.input.tile:
         return TiledCase(image, config)
     return ImageCase(image, config)
@@ -191,7 +191,7 @@ class TiledCase(ImageCase):
         return len(self._tiling)
 
     def piece(self, index: int) -> Image | None:
-        return _image_of(self._image.pixels[self._tiling[index]], f"a tile of {self._image.name}")
+        return _make_piece(self._image.pixels[self._tiling[index]], f"a tile of {self._image.name}")
 
     def join(
         self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
@@ -249,7 +249,7 @@ class VolumeCase:
 
     def piece(self, index: int) -> Image | None:
         assert self.volume is not None
-        return _image_of(self._slices[index], f"slice {index + 1} of {self.volume.name}")
+        return _make_piece(self._slices[index], f"slice {index + 1} of {self.volume.name}")
 
     def join(
         self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
@@ -281,13 +281,13 @@ class VolumeCase:
         else:
             target_labels = majority_labels(list(common), chosen)
             for n in range(len(self)):
-                masks[n] = self._mask(n, common[n], target_labels, targets[n] is not None)
-        common[common < 0] = 0 if pool.count == 0 else _most_frequent(common)
+                masks[n] = self._clean_slice(n, common[n], target_labels, targets[n] is not None)
+        common[common < 0] = 0 if pool.count == 0 else _find_most_frequent(common)
         labels = compact_labels(common)
-        return Segments(labels, masks, _renamed(common, labels, target_labels))
+        return Segments(labels, masks, _rename_labels(common, labels, target_labels))
 
-    def _mask(self, n: int, labels: np.ndarray, target: Labels, drawn: bool) -> np.ndarray:
-        """The target in slice ``n``; ``drawn``: its outline has been drawn anew already."""
+    def _clean_slice(self, n: int, labels: np.ndarray, target: Labels, drawn: bool) -> np.ndarray:
+        """Clean the target in slice ``n``; ``drawn``: its outline has been redrawn already."""
         raw = np.isin(labels, target)
         mask = clean(raw, self._config.segment)
         image = self.piece(n)
@@ -319,8 +319,8 @@ class VolumeCase:
         return result
 
 
-def _image_of(pixels: np.ndarray, name: str) -> Image | None:
-    """A piece; None if it shows one single colour."""
+def _make_piece(pixels: np.ndarray, name: str) -> Image | None:
+    """Make a piece of a slice; None if it shows one single colour."""
     if (pixels == pixels[0, 0]).all():
         return None
     return (
@@ -330,12 +330,12 @@ def _image_of(pixels: np.ndarray, name: str) -> Image | None:
     )
 
 
-def _most_frequent(labels: np.ndarray) -> int:
+def _find_most_frequent(labels: np.ndarray) -> int:
     return int(np.bincount(labels[labels >= 0].ravel()).argmax())
 
 
-def _renamed(old: np.ndarray, new: np.ndarray, labels: tuple[int, ...]) -> tuple[int, ...]:
-    """The numbers in ``new`` of ``labels`` in ``old``, the same partition."""
+def _rename_labels(old: np.ndarray, new: np.ndarray, labels: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the numbers in ``new`` of ``labels`` in ``old``, the same partition."""
     table = np.zeros(int(old.max()) + 1, np.int32)
     table[old.ravel()] = new.ravel()
     return tuple(sorted(int(table[label]) for label in labels))

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3net_jax.errors import InputError, reason_of
-from s3net_jax.io.read import check_file
-from s3net_jax.io.regular import open_regular
+from s3net_jax.io import check_file, open_regular
 from s3net_jax.run.inputs import Source
 
-__all__ = ["Content", "input_digest", "read_content"]
+__all__ = ["Content", "digest_input", "read_content"]
 
 # A change so soon after another one may leave a file's times as they were: file systems keep them
 # to as little as 2 s (FAT). Within this time before the digest the content is compared, not times.
@@ -55,8 +54,8 @@ class Content:
         """
         for file in self.files:
             try:
-                is_same = not file.is_recent and _stamp(os.stat(file.path)) == file.stamp
-                if is_same or _digest(file.path).digest == file.digest:
+                is_same = not file.is_recent and _read_stamp(os.stat(file.path)) == file.stamp
+                if is_same or _digest_file(file.path).digest == file.digest:
                     continue
             except FileNotFoundError:
                 raise InputError(
@@ -82,22 +81,22 @@ def read_content(source: Source) -> Content:
     Raises:
       InputError: none of its files can be opened.
     """
-    paths = _files_of(source)
+    paths = _list_files(source)
     found: list[_File] = []
     problem: OSError | None = None
     for path in paths:
         try:
-            found.append(_digest(path))
+            found.append(_digest_file(path))
         except OSError as error:
             problem = error
     if not found:
         check_file(paths[0])
         assert problem is not None
         raise InputError(f"{source.path} can't be opened: {reason_of(problem)}.")
-    return Content(_joined([file.digest for file in found]), str(source.path), tuple(found))
+    return Content(_join_digests([file.digest for file in found]), str(source.path), tuple(found))
 
 
-def input_digest(source: Source) -> str | None:
+def digest_input(source: Source) -> str | None:
     """SHA-256 of the input's content as :class:`Content` has it, or None if it can't be read."""
     try:
         return read_content(source).digest
@@ -105,13 +104,13 @@ def input_digest(source: Source) -> str | None:
         return None
 
 
-def _joined(digests: Sequence[str]) -> str:
+def _join_digests(digests: Sequence[str]) -> str:
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
-def _files_of(source: Source) -> list[Path]:
+def _list_files(source: Source) -> list[Path]:
     """Every file whose content matters: of a NIfTI pair both."""
     files = list(source.files or (source.path,))
     for suffix, other in ((".hdr", ".img"), (".img", ".hdr")):
@@ -121,18 +120,18 @@ def _files_of(source: Source) -> list[Path]:
     return files
 
 
-def _digest(path: Path) -> _File:
+def _digest_file(path: Path) -> _File:
     with os.fdopen(open_regular(path, follow=True), "rb") as file:
         now = time.time_ns()
-        before = _stamp(os.fstat(file.fileno()))
+        before = _read_stamp(os.fstat(file.fileno()))
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        after = _stamp(os.fstat(file.fileno()))
+        after = _read_stamp(os.fstat(file.fileno()))
     # A file that changes while it is digested has no content that a digest could stand for; the
     # check compares it again.
     is_recent = before != after or max(before[3:]) > now - _RECENT
     return _File(path, digest, after, is_recent)
 
 
-def _stamp(found: os.stat_result) -> _Stamp:
+def _read_stamp(found: os.stat_result) -> _Stamp:
     """What a change of the content changes; the last one can't be set back by a program."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,4 +1,4 @@
-"""Several processes, one folder: the part of the inputs that each of them does."""
+"""Several processes, one output folder: which of the inputs each process segments."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from typing import TypeVar
 
 from s3net_jax.errors import ConfigError
 
-__all__ = ["ALONE", "Share", "find_share"]
+__all__ = ["SINGLE_PROCESS", "Rank", "find_rank"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Share:
-    """Process ``index`` of ``count``."""
+class Rank:
+    """Process ``index`` (from 0) of ``count``."""
 
     index: int
     count: int
 
-    def of(self, items: Sequence[T]) -> list[T]:
-        """Every ``count``-th item, from ``index`` on: the same whatever was done before."""
+    def select(self, items: Sequence[T]) -> list[T]:
+        """Return every ``count``-th item from ``index`` on, whatever was done before."""
         return list(items[self.index :: self.count])
 
 
-ALONE = Share(0, 1)
+SINGLE_PROCESS = Rank(0, 1)
 
 
-def find_share() -> Share:
-    """This process's share, in the set-ups that ``jax.distributed`` knows.
+def find_rank() -> Rank:
+    """Find this process's rank in the set-ups that ``jax.distributed`` knows.
 
-    If the program has called ``jax.distributed.initialize``, its place among those processes.
-    Otherwise what the environment tells: Slurm (``srun`` with several tasks), Open MPI
-    (``mpirun``), or ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``. Then nothing is connected: the
-    processes share a folder and need nothing else of one another, so one that dies takes no other
-    with it. Of several on a machine with GPUs each takes its own.
+    After ``jax.distributed.initialize`` it is the rank among those processes. Otherwise the
+    environment gives it: Slurm (``srun`` with several tasks), Open MPI (``mpirun``), or
+    ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``. Those processes are not connected: they share only
+    the output folder, so the death of one does not affect the others. Of several processes on a
+    machine with GPUs each takes its own GPU.
 
     Raises:
-      ConfigError: numbers in the environment that are none.
+      ConfigError: a variable in the environment is not a number, or the rank is out of range.
     """
     import jax
 
     if jax.distributed.is_initialized():
-        return Share(jax.process_index(), jax.process_count())
+        return Rank(jax.process_index(), jax.process_count())
     for count, index, local, siblings in _VARIABLES:
         if count in os.environ and index in os.environ:
-            share = Share(_number(index), _number(count))
-            if share.index >= share.count:
+            rank = Rank(_read_number(index), _read_number(count))
+            if rank.index >= rank.count:
                 raise ConfigError(
-                    f"{index} is {share.index}, of {share.count} processes: they count from 0."
+                    f"{index} is {rank.index}, of {rank.count} processes: they count from 0."
                 )
-            if share.count > 1 and _first_number(siblings) > 1 and local in os.environ:
-                jax.config.update("jax_cuda_visible_devices", str(_number(local)))
-            return share
-    return ALONE
+            if rank.count > 1 and _read_first_number(siblings) > 1 and local in os.environ:
+                jax.config.update("jax_cuda_visible_devices", str(_read_number(local)))
+            return rank
+    return SINGLE_PROCESS
 
 
 _VARIABLES = (
@@ -72,14 +72,17 @@ _VARIABLES = (
 )
 
 
-def _number(name: str) -> int:
+def _read_number(name: str) -> int:
     text = os.environ.get(name, "")
     if not re.fullmatch("[0-9]{1,9}", text):
         raise ConfigError(f"{name} is {text!r}: it must be a whole number.")
     return int(text)
 
 
-def _first_number(name: str) -> int:
-    """Slurm writes ``2(x3),1``: two tasks on each of three machines, one on a fourth."""
+def _read_first_number(name: str) -> int:
+    """Read the first number of a variable.
+
+    Slurm writes ``2(x3),1``: two tasks on each of three machines, one on a fourth.
+    """
     digits = re.match("[0-9]{1,9}", os.environ.get(name, ""))
     return int(digits[0]) if digits else 1

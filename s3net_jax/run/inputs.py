@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from s3net_jax.errors import reason_of
-from s3net_jax.io.dicom.files import DICOM_SUFFIXES, Found, is_dicom, survey
-from s3net_jax.io.nifti.files import is_nifti
-from s3net_jax.io.stack import is_stack
-from s3net_jax.run.names import names_of
+from s3net_jax.io import DICOM_SUFFIXES, Found, is_dicom, is_nifti, is_stack, survey
+from s3net_jax.run.names import make_names
 from s3net_jax.schema import RESULT_KINDS
 
 __all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "discover"]
@@ -65,7 +63,7 @@ class _Item:
 def discover(
     inputs: Iterable[str | os.PathLike[str]], say: Callable[[str], None] | None = None
 ) -> list[Source]:
-    """The images and volumes that ``inputs`` name, in the order given, each once.
+    """Find the images and volumes that ``inputs`` name, in the order given, each once.
 
     A folder stands for the PNG, JPEG, BMP, TIFF, NIfTI and DICOM files directly in it, in
     natural order (2 before 10), without hidden files and without results of this tool. A pattern
@@ -74,7 +72,7 @@ def discover(
     pages; a DICOM file or series of several volumes (echoes, phases) is an input each. DICOM
     objects that are not images (reports, segmentations) are skipped in folders and patterns. What
     does not exist, holds nothing, or is no file (a pipe, a device), is listed with its problem.
-    For the stems see :func:`names_of`.
+    For the stems see :func:`make_names`.
 
     Args:
       inputs: files, folders, patterns.
@@ -88,15 +86,15 @@ def discover(
         known = unique.setdefault(os.path.realpath(item.path), item)
         if known.origin is not None and item.origin is None:  # named itself, too
             unique[os.path.realpath(item.path)] = replace(known, origin=None)
-    sources, skipped = _grouped(list(unique.values()))
+    sources, skipped = _group_items(list(unique.values()))
     if skipped and say is not None:
-        say(_skipping(skipped))
-    stems = names_of([_naming_path(source) for source in sources])
+        say(_describe_skipped(skipped))
+    stems = make_names([_choose_naming_path(source) for source in sources])
     return [replace(source, stem=stem) for source, stem in zip(sources, stems, strict=True)]
 
 
-def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sorts numbers inside names by value."""
+def make_natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Make a key that sorts numbers inside names by value."""
     parts = re.split(r"(\d+)", path.as_posix().casefold())
     return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
 
@@ -104,7 +102,7 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 def _expand(path: Path) -> list[_Item]:
     if os.path.isdir(path):
         try:
-            files = _files_in(path)
+            files = _list_folder(path)
         except OSError as error:
             return [_Item(path, f"{path} can't be read: {reason_of(error)}.")]
         if not files:
@@ -116,26 +114,26 @@ def _expand(path: Path) -> list[_Item]:
         problem = f"{path} is a pipe or a device: save what comes out of it as a file first."
         return [_Item(path, problem)]
     if glob.has_magic(str(path)):
-        files = _matches(str(path))
+        files = _match_pattern(str(path))
         if not files:
             return [_Item(path, f"{path} matches no file.")]
-        return [_Item(p, origin=path) for p in sorted(files, key=natural_key)]
+        return [_Item(p, origin=path) for p in sorted(files, key=make_natural_key)]
     return [_Item(path)]
 
 
-def _files_in(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     """In natural order; raises OSError."""
-    return sorted(filter(_is_input, folder.iterdir()), key=natural_key)
+    return sorted(filter(_is_input, folder.iterdir()), key=make_natural_key)
 
 
-def _matches(pattern: str) -> list[Path]:
+def _match_pattern(pattern: str) -> list[Path]:
     """Files, and what folders hold; folders that hold nothing, or can't be read, are passed over
     like any other bystander."""
     found: list[Path] = []
     for match in map(Path, glob.glob(pattern, recursive=True)):
         if os.path.isdir(match):
             with contextlib.suppress(OSError):
-                found += _files_in(match)
+                found += _list_folder(match)
         elif os.path.isfile(match) and not _is_result(match):
             found.append(match)
     return found
@@ -158,10 +156,10 @@ def _is_result(path: Path) -> bool:
     return bool(re.search(rf"\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json)$", path.name))
 
 
-def _grouped(found: list[_Item]) -> tuple[list[Source], dict[Path, str]]:
+def _group_items(found: list[_Item]) -> tuple[list[Source], dict[Path, str]]:
     """Every file with its kind, the files of a DICOM volume as one source, at the series' first
     file; and the DICOM objects that were skipped, with what they are."""
-    kinds: dict[Path, Kind] = {i.path: _kind(i.path) for i in found if i.problem is None}
+    kinds: dict[Path, Kind] = {i.path: _find_kind(i.path) for i in found if i.problem is None}
     dicom = survey(path for path, kind in kinds.items() if kind == "dicom")
     skipped: dict[Path, dict[Path, str]] = {}
     for item in found:
@@ -178,21 +176,21 @@ def _grouped(found: list[_Item]) -> tuple[list[Source], dict[Path, str]]:
                 sources.append(Source(path, "", None, "dicom", (path,)))
             elif origin not in full:  # once for all that are in there
                 full.add(origin)
-                problem = f"{origin} holds no image. {_skipping(skipped.pop(origin))}"
+                problem = f"{origin} holds no image. {_describe_skipped(skipped.pop(origin))}"
                 sources.append(Source(origin, "", problem))
         elif kinds[path] == "dicom":
-            sources += [_volume_source(volume) for volume in dicom.volumes.get(path, ())]
+            sources += [_make_source(volume) for volume in dicom.volumes.get(path, ())]
         else:
             sources.append(Source(path, "", None, kinds[path]))
     return sources, {path: what for files in skipped.values() for path, what in files.items()}
 
 
-def _volume_source(volume: Found) -> Source:
+def _make_source(volume: Found) -> Source:
     path = volume.files[0] if len(volume.files) == 1 else volume.files[0].parent
     return Source(path, "", None, "dicom", volume.files, volume.frames, volume.slug, volume.notes)
 
 
-def _skipping(files: dict[Path, str]) -> str:
+def _describe_skipped(files: dict[Path, str]) -> str:
     """Which DICOM objects were skipped, in one sentence."""
     listed = [f"{path.name} ({what})" for path, what in files.items()][:_LISTED]
     rest = len(files) - len(listed)
@@ -203,7 +201,7 @@ def _skipping(files: dict[Path, str]) -> str:
     return f"Skipped {objects}: {', '.join(listed)}{more}."
 
 
-def _kind(path: Path) -> Kind:
+def _find_kind(path: Path) -> Kind:
     if os.path.isfile(path) and is_dicom(path):
         return "dicom"
     if is_nifti(path):
@@ -211,7 +209,7 @@ def _kind(path: Path) -> Kind:
     return "stack" if is_stack(path) else "image"
 
 
-def _naming_path(source: Source) -> Path:
+def _choose_naming_path(source: Source) -> Path:
     """The path that names the results: ``scan.nii.gz`` as ``scan.gz``, a series by its folder, one
     volume of several also by what separates them."""
     path = source.path

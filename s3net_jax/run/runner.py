@@ -20,21 +20,23 @@ from s3net_jax.io import make_folder, parse_window, remove_leftovers
 from s3net_jax.jax_setup import out_of_memory
 from s3net_jax.masks import check_target
 from s3net_jax.parallel import PIXELS_HELD, usable_cores
-from s3net_jax.run.batches import Job, chunks
-from s3net_jax.run.cases import Case, open_case
-from s3net_jax.run.content import Content, read_content
-from s3net_jax.run.distributed import ALONE, Share
-from s3net_jax.run.engines.base import Engine
-from s3net_jax.run.inputs import Source, discover
+from s3net_jax.run.batches import Job, make_chunks
+from s3net_jax.run.cases import open_case
+from s3net_jax.run.content import read_content
+from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
+from s3net_jax.run.engines import Engine
+from s3net_jax.run.inputs import discover
 from s3net_jax.run.outcome import Failed, Outcome
-from s3net_jax.run.output.files import Draw
 from s3net_jax.run.output.lock import hold_folder
 from s3net_jax.run.output.log import ResultLog
-from s3net_jax.run.output.naming import known_names
-from s3net_jax.run.output.plan import Identity, Task, make_plan
-from s3net_jax.run.output.steps import shown_fits, thinned
-from s3net_jax.run.output.writer import Finisher, Fits, Key
-from s3net_jax.run.summary import Listener, Record, Summary, write_run
+from s3net_jax.run.output.naming import restore_names
+from s3net_jax.run.output.plan import Task, make_plan
+from s3net_jax.run.output.record import describe_failure
+from s3net_jax.run.output.steps import choose_fits, reduce_maps
+from s3net_jax.run.output.writer import OpenInput, ResultWriter
+from s3net_jax.run.settings import Identity, RunSettings
+from s3net_jax.run.summary import Listener, Summary, write_run
+from s3net_jax.schema import FinishedRecord, ResultRecord
 
 __all__ = ["segment_inputs"]
 
@@ -48,34 +50,32 @@ def segment_inputs(
     config: Config,
     *,
     engine: Engine,
-    draw: Draw,
     listener: Listener,
     seed: int = 0,
     seeds: int = 1,
     overwrite: bool = False,
-    share: Share = ALONE,
+    rank: Rank = SINGLE_PROCESS,
 ) -> Summary:
-    """Segments every input into ``out``; a bad input fails alone.
+    """Segment every input into ``out``; a bad input fails alone.
 
-    Writes, for each input, label map, mask, overlay, the history of its fits, and with
-    ``fit.record_labels`` the clusters through the steps (see :func:`output_paths`); and a line
-    in ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
+    For each input this writes label map, mask, overlay, the history of its fits, with
+    ``fit.record_labels`` the clusters through the steps (see :func:`plan_files`), and a line in
+    ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
     content, configuration and seeds, are left as they are, under the names they have; those
     whose files are missing or damaged are made again.
 
     Args:
       inputs: files, folders, patterns; see :func:`discover`.
       out: output folder, made if need be.
-      config: the configuration.
+      config: configuration of every fit.
       engine: does the fits.
-      draw: makes the overlay.
-      listener: is told how it goes.
-      seed: of every image, so that a result does not depend on its neighbours.
-      seeds: fits of every image, with seeds from ``seed`` on, whose consensus is the result.
-      overwrite: replace what is there: earlier results of the inputs count no more from the start,
-        and their files are replaced when their turn comes, or deleted if the input fails. If the
-        run is killed, one without ``overwrite`` goes on.
-      share: the part of the inputs that this process does.
+      listener: is told how the run goes.
+      seed: first seed of every image, so that a result does not depend on its neighbours.
+      seeds: number of fits of every image, whose consensus is the result.
+      overwrite: replace what is there: earlier results of the inputs are invalidated at the start,
+        and their files are replaced when their turn comes, or deleted if the input fails. A run
+        that was killed is resumed without ``overwrite``.
+      rank: which of the inputs this process segments.
 
     Raises:
       ConfigError: the configuration can't be used.
@@ -89,17 +89,16 @@ def segment_inputs(
     param_dtype(config.model.dtype)
     skipped: list[str] = []
     sources = discover(inputs, skipped.append)
-    folder = make_folder(out)
     identity = Identity(config.digest, seed, seeds)
-    purpose = [identity.config, identity.seed, identity.seeds, share.count]
-    with hold_folder(folder, share.index, purpose):
-        remove_leftovers(folder)
-        log = ResultLog(folder / "results.jsonl", share.index)
-        film = config.fit.record_labels
-        plan = make_plan(known_names(sources, log), folder, log, identity, overwrite, film)
-        run = _Run(share.of(plan), folder, config, identity, log, engine, draw, listener, share)
+    settings = RunSettings(make_folder(out), config, identity, overwrite, rank)
+    purpose = [identity.config, identity.seed, identity.seeds, rank.count]
+    with hold_folder(settings.folder, rank.index, purpose):
+        remove_leftovers(settings.folder)
+        log = ResultLog(settings.folder / "results.jsonl", rank.index)
+        plan = make_plan(restore_names(sources, log), settings, log)
+        run = _Run(settings, rank.select(plan), log, engine, listener)
         run.summary.notes += skipped
-        return run.go()
+        return run.segment_all()
 
 
 class _Pending(NamedTuple):
@@ -107,7 +106,7 @@ class _Pending(NamedTuple):
 
     number: int
     pixels: int
-    future: Future[Record]
+    future: Future[FinishedRecord]
 
 
 class _Run:
@@ -115,34 +114,27 @@ class _Run:
 
     def __init__(
         self,
+        settings: RunSettings,
         plan: list[Task],
-        folder: Path,
-        config: Config,
-        identity: Identity,
         log: ResultLog,
         engine: Engine,
-        draw: Draw,
         listener: Listener,
-        share: Share,
     ) -> None:
-        self.plan, self.config, self.identity = plan, config, identity
-        self.log, self.engine, self.listener, self.share = log, engine, listener, share
-        self.summary = Summary(folder)
+        self.settings, self.plan, self.log = settings, plan, log
+        self.engine, self.listener = engine, listener
+        self.summary = Summary(settings.folder)
         self.clock = time.perf_counter()
-        self.cases: dict[int, Case] = {}
-        self.contents: dict[int, Content] = {}
-        self.outcomes: dict[int, Fits] = {}
-        self.wanted: dict[int, int] = {}
-        self.filmed: dict[int, set[Key]] = {}
+        self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
-        self.finisher = Finisher(folder, config, identity, log, draw)
+        self.writer = ResultWriter(settings, log)
         # Results are made and written while the next fits go on.
-        self.writers = ThreadPoolExecutor(min(usable_cores(), _WRITERS), "s3net-results")
+        self.threads = ThreadPoolExecutor(min(usable_cores(), _WRITERS), "s3net-results")
         self.counting = threading.Lock()
         self.pending: deque[_Pending] = deque()
 
-    def go(self) -> Summary:
-        self.finisher.give_up(self.plan)
+    def segment_all(self) -> Summary:
+        """Segment what the plan says; ``run.json`` tells how it went, whatever happens."""
+        self.writer.invalidate(task for task in self.plan if task.is_replacing)
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
             self.listener.say(text)
@@ -151,8 +143,8 @@ class _Run:
         self._save_run()
         progress = self.listener.step
         try:
-            batches = chunks(self._jobs(), self.config, self.engine.size())
-            for chunk, outcomes in self.engine.run(batches, progress):
+            chunks = make_chunks(self._make_jobs(), self.settings.config, self.engine.size())
+            for chunk, outcomes in self.engine.run(chunks, progress):
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
                 self._collect(PIXELS_HELD)
@@ -163,77 +155,71 @@ class _Run:
             self._collect_at_end()
             raise
         finally:
-            self.writers.shutdown(wait=False)
+            self.threads.shutdown(wait=False)
             self.log.settle()
             self._save_run()
         return self.summary
 
     def _save_run(self) -> None:
         self.summary.seconds = round(time.perf_counter() - self.clock, 3)
-        write_run(self.summary, self.config, self.identity, self.engine, self.share)
+        write_run(self.summary, self.settings, self.engine)
 
-    def _jobs(self) -> Iterator[Job]:
-        """What is to be fitted, input by input; inputs are opened when their turn comes."""
+    def _make_jobs(self) -> Iterator[Job]:
+        """Yield what is to be fitted, input by input; each is opened when its turn comes."""
+        seeds = self.settings.identity.all_seeds
         for number, task in enumerate(self.plan):
-            if task.done:
+            if task.is_done:
                 self.summary.skipped += 1
-                self.listener.skipped(number, self.log.get(task.source.stem) or {})
+                known: ResultRecord | None = self.log.get(task.source.stem)
+                self.listener.skipped(number, known or {"stem": task.source.stem})
                 continue
             self.listener.start(number, task.source)
             try:
-                case, content = _opened(task.source, self.config)
+                opened = _open_input(task, self.settings)
             except (ConfigError, OutputError):
                 raise
             except Exception as error:  # whatever it is, the other inputs can still be done
                 self._fail(number, _explain(error, str(task.source.path)))
                 continue
-            pieces = [index for index in range(len(case)) if case.piece(index) is not None]
-            self.cases[number] = case
-            self.contents[number] = content
-            self.outcomes[number] = {}
-            self.wanted[number] = len(pieces) * self.identity.seeds
-            self.filmed[number] = shown_fits(pieces, self.identity.each)
-            for index in range(len(case)):
-                image = case.piece(index)
-                for seed in self.identity.each if image is not None else ():
-                    if number not in self.cases:  # another piece of it has failed already
+            self.opened[number] = opened
+            for index in range(len(opened.case)):
+                image = opened.case.piece(index)
+                if image is None:
+                    continue
+                for seed in seeds:
+                    if number not in self.opened:  # another piece of it has failed already
                         break
-                    assert image is not None
                     yield Job(number, index, seed, image)
 
     def _take(self, job: Job, outcome: Outcome) -> None:
-        """Keeps one outcome; the last one of an input finishes it."""
-        case = self.cases.get(job.task)
-        if case is None:
+        """Keep one outcome; the last one of an input finishes it."""
+        opened = self.opened.get(job.task)
+        if opened is None:
             return
+        case = opened.case
         if isinstance(outcome, Failed):
-            name = str(self.plan[job.task].source.path)
+            name = str(opened.task.source.path)
             where = "" if len(case) == 1 else f" ({job.image.name})"
-            self._fail(job.task, _sentence(name + where, outcome.reason))
+            self._fail(job.task, _join_reason(name + where, outcome.reason))
             return
-        mine = self.outcomes[job.task]
-        filmed = self.filmed[job.task]
-        mine[job.index, job.seed] = thinned(outcome, (job.index, job.seed) in filmed)
-        if len(mine) == self.wanted[job.task]:
-            source = self.plan[job.task].source
-            content = self.contents[job.task]
-            future = self.writers.submit(self._written, source, content, case, mine, filmed)
+        key = job.index, job.seed
+        opened.fits[key] = reduce_maps(outcome, key in opened.filmed)
+        if len(opened.fits) == opened.wanted:
+            future = self.threads.submit(self._write, opened)
             slices = 1 if case.volume is None else len(case)
             self.pending.append(_Pending(job.task, slices * math.prod(case.pixels), future))
-            self._forget(job.task)
+            del self.opened[job.task]
 
-    def _written(
-        self, source: Source, content: Content, case: Case, fits: Fits, filmed: set[Key]
-    ) -> Record:
-        """Writes and counts a result, in a thread that no signal interrupts between the two."""
-        record = self.finisher(source, content, case, fits, filmed)
+    def _write(self, opened: OpenInput) -> FinishedRecord:
+        """Write and count a result, in a thread that no signal interrupts between the two."""
+        record = self.writer.write(opened)
         with self.counting:
             self.summary.done += 1
             self.summary.times.append(record["seconds"])
         return record
 
     def _collect(self, left: int) -> None:
-        """Takes note of results that are written, in order; waits while those that are not have
+        """Take note of results that are written, in order; wait while those that are not have
         more than ``left`` pixels."""
         while self.pending:
             number, _, future = self.pending[0]
@@ -256,45 +242,41 @@ class _Run:
             self.listener.done(number, record)
 
     def _collect_at_end(self) -> None:
-        """After an interruption: what is being written is written to its end, the rest is not
-        begun."""
-        self.writers.shutdown(wait=True, cancel_futures=True)
+        """After an interruption, finish what is being written, and do not begin the rest."""
+        self.threads.shutdown(wait=True, cancel_futures=True)
         self.pending = deque(one for one in self.pending if not one.future.cancelled())
         with contextlib.suppress(OutputError):
             self._collect(0)
 
     def _fail(self, number: int, reason: str) -> None:
-        self._forget(number)
+        self.opened.pop(number, None)
         self.summary.failed += 1
         self.summary.failures.append(reason)
         task = self.plan[number]
+        record = describe_failure(task.source, self.settings.identity, reason)
         try:
-            self.finisher.fail(task, reason)
+            self.writer.write_failure(task, record)
         except OutputError:
             if self.unwritten == 0:
                 raise
-        self.listener.failed(number, self.finisher.head(task.source) | {"error": reason})
-
-    def _forget(self, number: int) -> None:
-        self.cases.pop(number, None)
-        self.contents.pop(number, None)
-        self.outcomes.pop(number, None)
-        self.wanted.pop(number, None)
-        self.filmed.pop(number, None)
+        self.listener.failed(number, record)
 
 
-def _opened(source: Source, config: Config) -> tuple[Case, Content]:
-    """An input, and the content of its files, which has not changed while they were read."""
-    if source.problem:
-        raise InputError(source.problem)
-    content = read_content(source)
-    case = open_case(source, config)
+def _open_input(task: Task, settings: RunSettings) -> OpenInput:
+    """Open an input; the content of its files has not changed while they were read."""
+    if task.source.problem:
+        raise InputError(task.source.problem)
+    content = read_content(task.source)
+    case = open_case(task.source, settings.config)
     content.check()
-    return case, content
+    seeds = settings.identity.all_seeds
+    pieces = [index for index in range(len(case)) if case.piece(index) is not None]
+    filmed = choose_fits(pieces, seeds)
+    return OpenInput(task, case, content, len(pieces) * len(seeds), filmed)
 
 
-def _sentence(name: str, reason: str) -> str:
-    """A reason that is a clause follows the name; one that is a sentence stands behind it."""
+def _join_reason(name: str, reason: str) -> str:
+    """Make one sentence of a name and a reason, which is a clause or a sentence itself."""
     return f"{name} {reason}" if reason[:1].islower() else f"{name}: {reason}"
 
 

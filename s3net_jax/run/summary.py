@@ -1,8 +1,7 @@
-"""How a run went: the count, what is told meanwhile, and ``run.json``."""
+"""How a run went: its counts, its listener, and ``run.json``."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,17 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from s3net_jax.config import Config
-from s3net_jax.io import write_bytes
-from s3net_jax.provenance import devices, implementations, versions
-from s3net_jax.run.distributed import Share
-from s3net_jax.run.engines.base import Engine
+from s3net_jax.provenance import devices, find_commit, implementations, versions
+from s3net_jax.run.engines import Engine
 from s3net_jax.run.inputs import Source
-from s3net_jax.run.output.plan import Identity
+from s3net_jax.run.settings import RunSettings
+from s3net_jax.schema import FailedRecord, FinishedRecord, ResultRecord, RunRecord, write_json
 
-__all__ = ["Listener", "Record", "Summary", "write_run"]
-
-Record = dict[str, Any]
+__all__ = ["Listener", "Summary", "write_run"]
 
 
 @dataclass
@@ -54,7 +49,7 @@ class Summary:
 class Listener(Protocol):
     """Is told how a run goes; every method may do nothing."""
 
-    step: Callable[[int, Record], None] | None
+    step: Callable[[int, dict[str, Any]], None] | None
     """Called every few steps of the batch in flight with ``loss``, ``labels``, ``running``; of
     an engine with workers elsewhere, never."""
 
@@ -64,25 +59,23 @@ class Listener(Protocol):
     def start(self, index: int, source: Source) -> None:
         """Input ``index`` (from 0) is opened."""
 
-    def done(self, index: int, record: Record) -> None:
+    def done(self, index: int, record: FinishedRecord) -> None:
         """Its results are written."""
 
-    def failed(self, index: int, record: Record) -> None:
+    def failed(self, index: int, record: FailedRecord) -> None:
         """It could not be segmented: ``record["error"]`` says why."""
 
-    def skipped(self, index: int, record: Record) -> None:
+    def skipped(self, index: int, record: ResultRecord) -> None:
         """Its results were there already."""
 
     def say(self, text: str) -> None:
         """Something about the run as a whole: a batch halved, a worker lost."""
 
 
-def write_run(
-    summary: Summary, config: Config, identity: Identity, engine: Engine, share: Share
-) -> None:
-    """``run.json``, of process N > 0 of several ``run-N.json``."""
-    times = summary.times
-    content = {
+def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
+    """Write ``run.json``, or ``run-N.json`` for process N > 0 of several."""
+    times, rank = summary.times, settings.rank
+    content: RunRecord = {
         "status": summary.status,
         "started": summary.started.isoformat(timespec="seconds"),
         "seconds": summary.seconds,
@@ -96,20 +89,20 @@ def write_run(
         else None,
         "seconds_first_image": times[0] if times else None,
         "seconds_median_later": round(float(np.median(times[1:])), 3) if times[1:] else None,
-        "seed": identity.seed,
-        "seeds": identity.seeds,
+        "seed": settings.identity.seed,
+        "seeds": settings.identity.seeds,
         **engine.describe(),
-        "process": share.index,
-        "processes": share.count,
-        "config_digest": config.digest,
-        "config": config.to_dict(),
+        "process": rank.index,
+        "processes": rank.count,
+        "config_digest": settings.config.digest,
+        "config": settings.config.to_dict(),
         "versions": versions(),
+        "commit": find_commit(),
         "devices": devices(),
         "implementations": {
             operator: [name for name, reason in reasons.items() if reason is None]
             for operator, reasons in implementations().items()
         },
     }
-    text = json.dumps(content, indent=2) + "\n"
-    name = "run.json" if share.index == 0 else f"run-{share.index}.json"
-    write_bytes(summary.out / name, text.encode())
+    name = "run.json" if rank.index == 0 else f"run-{rank.index}.json"
+    write_json(summary.out / name, content)

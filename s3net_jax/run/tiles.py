@@ -20,8 +20,8 @@ class Tiling:
 
     def __init__(self, shape: tuple[int, int], tile: int, overlap: float) -> None:
         self.shape = shape
-        rows = _spread(shape[0], tile, overlap)
-        columns = _spread(shape[1], tile, overlap)
+        rows = _place_tiles(shape[0], tile, overlap)
+        columns = _place_tiles(shape[1], tile, overlap)
         self._places = [(row, column) for row in rows for column in columns]
 
     def __len__(self) -> int:
@@ -50,16 +50,16 @@ class Tiling:
         pool = LabelPool()
         result = np.full(self.shape, -1, np.int32)
         weight = np.zeros(self.shape, np.float32)
-        for index in self._from_the_centre():
+        for index in self._order_from_centre():
             place = self._places[index]
             labels = label_maps[index]
             if labels is None:
                 labels = np.zeros(result[place].shape, np.int32)
             common = pool.add(labels, colors[place], result[place])
-            mine = _tent(labels.shape)
-            wins = mine > weight[place]
+            own = _make_weights(labels.shape)
+            wins = own > weight[place]
             result[place] = np.where(wins, common, result[place])
-            weight[place] = np.maximum(weight[place], mine)
+            weight[place] = np.maximum(weight[place], own)
         return result
 
     def blend(self, maps: Sequence[np.ndarray | None]) -> np.ndarray:
@@ -68,12 +68,12 @@ class Tiling:
         total = np.zeros(self.shape, np.float32)
         weight = np.zeros(self.shape, np.float32)
         for place, values in zip(self._places, maps, strict=True):
-            mine = _tent(total[place].shape)
-            total[place] += mine if values is None else mine * values
-            weight[place] += mine
+            own = _make_weights(total[place].shape)
+            total[place] += own if values is None else own * values
+            weight[place] += own
         return total / weight
 
-    def _from_the_centre(self) -> list[int]:
+    def _order_from_centre(self) -> list[int]:
         """Tiles by the distance of their centres from the image's, each beside an earlier one."""
         centre = np.array(self.shape) / 2
         middles = np.array(
@@ -82,7 +82,7 @@ class Tiling:
         return np.argsort(np.abs(middles - centre).sum(1), kind="stable").tolist()
 
 
-def _spread(side: int, tile: int, overlap: float) -> list[slice]:
+def _place_tiles(side: int, tile: int, overlap: float) -> list[slice]:
     if side <= tile:
         return [slice(0, side)]
     count = 1 + int(np.ceil((side - tile) / (tile * (1 - overlap))))
@@ -90,8 +90,8 @@ def _spread(side: int, tile: int, overlap: float) -> list[slice]:
     return [slice(int(start), int(start) + tile) for start in starts]
 
 
-def _tent(shape: tuple[int, ...]) -> np.ndarray:
-    """(h, w) in (0, 1]: highest in the middle, falling towards each edge."""
+def _make_weights(shape: tuple[int, ...]) -> np.ndarray:
+    """Make weights (h, w) in (0, 1]: highest in the middle, falling towards each edge."""
     row, column = (
         np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)).astype(np.float32) * 2 / n
         for n in shape

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from s3net_jax.cli.display import LiveDisplay, duration, summary_line
+from s3net_jax.cli.display import LiveDisplay, format_duration, format_summary
 from s3net_jax.presets import preset
-from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -26,14 +25,14 @@ from tests.pictures import save_lesion
         (90061, "25 h 01 min"),
     ],
 )
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+def test_format_durations(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
 def test_summary() -> None:
-    assert summary_line(Summary(Path("o"), done=2, seconds=3)) == "2 done in 3.0 s; results in o"
+    assert format_summary(Summary(Path("o"), done=2, seconds=3)) == "2 done in 3.0 s; results in o"
     summary = Summary(Path("o"), 2, 1, 3, 9.0)
-    assert summary_line(summary) == "2 done, 1 kept, 3 failed in 9.0 s; results in o"
+    assert format_summary(summary) == "2 done, 1 kept, 3 failed in 9.0 s; results in o"
 
 
 def test_the_live_display_follows_the_steps(
@@ -51,7 +50,6 @@ def test_the_live_display_follows_the_steps(
             tmp_path / "out",
             config,
             engine=LocalEngine(config),
-            draw=overlay,
             listener=display,
         )
         assert display.step is not None

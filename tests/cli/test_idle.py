@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import s3net_jax as s3
-from s3net_jax.cli.idle import idle_settings
+from s3net_jax.cli.idle import find_idle_settings
 from s3net_jax.config import parse_overrides
 
 
@@ -30,6 +30,6 @@ from s3net_jax.config import parse_overrides
 )
 def test_settings_that_nothing_reads(preset: str, sets: list[str], idle: list[str]) -> None:
     changes = parse_overrides(sets)
-    found = idle_settings(s3.preset(preset).replace(**changes), changes)
+    found = find_idle_settings(s3.preset(preset).replace(**changes), changes)
     assert len(found) == len(idle)
     assert all(sentence.startswith(start) for sentence, start in zip(found, idle, strict=True))

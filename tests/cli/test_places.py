@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from s3net_jax import cli, interruptions, jax_setup
-from s3net_jax.cli import command as command_module
+from s3net_jax.cli import info
 from s3net_jax.config import ConfigError
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -138,7 +138,7 @@ def test_every_end_is_a_sentence(
     def fail(args: Any) -> int:
         raise error
 
-    monkeypatch.setitem(command_module._COMMANDS, "info", fail)
+    monkeypatch.setattr(info, "run_info", fail)
     assert cli.main(["info"]) == code
     err = capsys.readouterr().err
     assert words in err and err.startswith("s3net: ") and err.count("\n") == 1

@@ -49,8 +49,8 @@ def test_the_code_of_a_command_whose_output_is_lost(
     with guard_streams(own_process=False) as streams:
         print("one")
         print("two", flush=True)
-        assert streams.code(0) == code
-        assert streams.code(2) == 2, "a worse end stays"
+        assert streams.choose_code(0) == code
+        assert streams.choose_code(2) == 2, "a worse end stays"
     assert err.text == words and isinstance(sys.stdout, Failing)
 
 
@@ -60,7 +60,7 @@ def test_nobody_is_told_of_lost_messages(monkeypatch: pytest.MonkeyPatch) -> Non
     with guard_streams(own_process=False) as streams:
         print("note", file=sys.stderr)
         print("result")
-        assert streams.code(0) == 0
+        assert streams.choose_code(0) == 0
     assert out.text == "result\n"
 
 
@@ -69,7 +69,7 @@ def test_no_streams_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     with guard_streams(own_process=False) as streams:
         print("result", flush=True)
-        assert streams.code(0) == 0 and not sys.stdout.isatty()
+        assert streams.choose_code(0) == 0 and not sys.stdout.isatty()
     assert sys.stdout is None
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from s3net_jax import cli
 from s3net_jax.config import ConfigError
-from s3net_jax.experiments import read_grid, read_tuning, relocated
+from s3net_jax.experiments import read_grid, read_tuning, relocate
 from s3net_jax.experiments.spec import KINDS
 from tests.experiments.files import ABLATION, COMPARISON, TUNING, write
 
@@ -143,7 +143,7 @@ def test_places_of_data() -> None:
     grid = read_grid(Path(write(COMPARISON)), "comparison")
     for folder in ("there/images", "there/masks", "empty"):
         Path(folder).mkdir(parents=True)
-    skin, other = relocated(grid.data, ["skin=there"], 4)
+    skin, other = relocate(grid.data, ["skin=there"], 4)
     assert skin.masks == Path("there/masks") and other.images == Path("other/images")
     assert skin.limit == other.limit == 4
     for text, sentence in (
@@ -152,7 +152,7 @@ def test_places_of_data() -> None:
         ("skin=empty", "does not hold the folders images and masks"),
     ):
         with pytest.raises(ConfigError, match=sentence):
-            relocated(grid.data, [text])
+            relocate(grid.data, [text])
 
 
 @pytest.mark.parametrize(

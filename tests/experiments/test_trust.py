@@ -7,15 +7,16 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from s3net_jax import cli
 from s3net_jax.evaluate import PROTOCOLS, Pair
 from s3net_jax.experiments import read_tuning
-from s3net_jax.experiments.tuning.run import _content, _is_usable
+from s3net_jax.experiments.tuning.run import _is_usable, _read_content
 from s3net_jax.io import OutputError
-from s3net_jax.run.output.log import ResultLog
+from s3net_jax.run import RecordLog
 from s3net_jax.schema import check_score
 from tests.experiments.files import ABLATION, TUNING, save_data, write
 from tests.fakes import install_fit
@@ -119,15 +120,19 @@ def test_an_experiment_that_is_no_file(capsys) -> None:
 def test_scores_are_checked_and_used_only_if_they_are_of_the_same_content() -> None:
     tuning = replace(read_tuning(Path(write(TUNING))), steps=(1, 3))
     pair = Pair("a", Path("skin/images/a.png"), Path("skin/masks/a.png"))
-    digest = _content(pair)[1]
-    good = {"stem": "skin/a x", "sha256": digest, "dsc": {name: [1.0, 2.0] for name in PROTOCOLS}}
+    digest = _read_content(pair)[1]
+    good: Any = {
+        "stem": "skin/a x",
+        "sha256": digest,
+        "dsc": {name: [1.0, 2.0] for name in PROTOCOLS},
+    }
     path = Path("scores.jsonl")
-    ResultLog(path, check=check_score).put(good)
-    assert _is_usable(ResultLog(path, check=check_score).get("skin/a x"), digest, tuning)
+    RecordLog(path, check_score).put(good)
+    assert _is_usable(RecordLog(path, check_score).get("skin/a x"), digest, tuning)
     assert not _is_usable(good | {"dsc": {name: [1.0] for name in PROTOCOLS}}, digest, tuning)
     assert not _is_usable(good | {"dsc": {"blind": [1.0, 2.0]}}, digest, tuning)
     assert not _is_usable(good, "0" * 64, tuning) and not _is_usable(None, digest, tuning)
     for bad in (7, {}, good | {"dsc": 7}, good | {"dsc": {"blind": ["1"]}}, good | {"stem": 7}):
         path.write_text(json.dumps(bad) + "\n")
         with pytest.raises(OutputError, match="line 1"):
-            ResultLog(path, check=check_score)
+            RecordLog(path, check_score)

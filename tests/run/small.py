@@ -12,7 +12,6 @@ from PIL import Image as PilImage
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.config import Config
 from s3net_jax.presets import preset
-from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from tests.fakes import brightness_fit
 
@@ -28,7 +27,6 @@ def run(tmp_path: Path, *inputs: Path, config: Config = CONFIG, **options: Any) 
         tmp_path / "out",
         config,
         engine=engine,
-        draw=overlay,
         listener=listener,
         **options,
     )

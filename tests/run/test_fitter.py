@@ -13,7 +13,7 @@ import pytest
 from s3net_jax.config import ConfigError
 from s3net_jax.io import from_array
 from s3net_jax.presets import preset
-from s3net_jax.run.batches import Job, chunks
+from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.fitter import Fitter
 from s3net_jax.run.memory import free_bytes, most_at_once
 from s3net_jax.run.outcome import Failed, Fitted, Piece
@@ -143,7 +143,7 @@ def test_chunks_are_of_one_shape_and_begin_early() -> None:
             taken.append(n)
             yield job(n, (20, 40) if n % 2 else (40, 20))
 
-    stream = chunks(jobs(), keep, 2)
+    stream = make_chunks(jobs(), keep, 2)
     first = next(stream)
     assert [j.task for j in first.jobs] == [0, 2] and taken == [0, 1, 2]
     assert [[j.task for j in c.jobs] for c in stream] == [[1, 3], [4], [5]]
@@ -162,7 +162,7 @@ def test_few_images_wait() -> None:
             worst = max(worst, waiting)
             yield job(n, shape)
 
-    for chunk in chunks(jobs(), keep, 4):
+    for chunk in make_chunks(jobs(), keep, 4):
         waiting -= len(chunk.jobs)
     assert waiting == 0 and worst <= 17
 

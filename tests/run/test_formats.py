@@ -11,7 +11,6 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax.cli.display import QuietDisplay
-from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -145,7 +144,6 @@ def test_an_input_that_vanishes_fails_alone(tmp_path: Path) -> None:
         tmp_path / "out",
         CONFIG,
         engine=LocalEngine(CONFIG, batch=1),
-        draw=overlay,
         listener=Vanishing(),
     )
     assert (summary.done, summary.failed) == (2, 1) and "not exist" in summary.failures[0]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3net_jax.run import discover
-from s3net_jax.run.names import names_of
+from s3net_jax.run.names import make_names
 
 
 @pytest.fixture
@@ -118,6 +118,6 @@ name = st.sampled_from(["x.png", "x.jpg", "X.png", "a-x.png", "b-x.png", "x-png.
 
 @given(st.lists(st.builds(lambda f, n: Path("/r", f, n), folder, name), unique=True))
 def test_stems_are_unique_whatever_the_paths(paths: list[Path]) -> None:
-    stems = names_of(paths)
+    stems = make_names(paths)
     assert len({stem.casefold() for stem in stems}) == len(paths)
     assert all(stem and "/" not in stem for stem in stems)

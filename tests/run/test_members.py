@@ -14,7 +14,6 @@ from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import from_array
 from s3net_jax.masks import consensus
-from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, segment_inputs
 from s3net_jax.run.cases import TiledCase
 from s3net_jax.run.fitter import Fitter
@@ -43,9 +42,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 def run(out: Path, inputs: list[Path], config: Config, **more) -> list[dict]:
     engine = LocalEngine(config)
-    segment_inputs(
-        inputs, out, config, engine=engine, draw=overlay, listener=QuietDisplay(), **more
-    )
+    segment_inputs(inputs, out, config, engine=engine, listener=QuietDisplay(), **more)
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 

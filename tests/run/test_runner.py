@@ -215,18 +215,18 @@ def test_few_large_results_wait_to_be_written(tmp_path: Path, monkeypatch) -> No
         save_lesion(tmp_path / f"{n}.png")
     taken, seen = [], []
 
-    class SlowFinisher(runner.Finisher):
-        def __call__(self, *args: Any) -> Any:
+    class SlowWriter(runner.ResultWriter):
+        def write(self, opened: Any) -> Any:
             time.sleep(0.05)
             seen.append(len(taken))
-            return super().__call__(*args)
+            return super().write(opened)
 
     def counted_fit(*args: Any, **options: Any) -> Any:
         taken.append(None)
         return brightness_fit(*args, **options)
 
     install_fit(monkeypatch, counted_fit)
-    monkeypatch.setattr(runner, "Finisher", SlowFinisher)
+    monkeypatch.setattr(runner, "ResultWriter", SlowWriter)
     monkeypatch.setattr(runner, "PIXELS_HELD", 2 * 48 * 64)
     assert run(tmp_path, *(tmp_path / f"{n}.png" for n in range(6))).done == 6
     # Two wait, one is about to be: the next fit begins when one of them is written.

@@ -12,7 +12,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError
 from s3net_jax.experiments.tuning.settings import Setting, hyper_of
 from s3net_jax.jax_setup import DRAWS, out_of_memory, usual_settings
-from s3net_jax.run.memory import most_at_once
+from s3net_jax.run import most_at_once
 
 __all__ = ["Call", "Maps", "SettingFitter"]
 

@@ -7,25 +7,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from s3net_jax.errors import ConfigError
-from s3net_jax.evaluate import PROTOCOLS, Pair
-from s3net_jax.evaluate.truth import check_all
+from s3net_jax.evaluate import PROTOCOLS, Pair, check_all
 from s3net_jax.experiments.data import open_data
-from s3net_jax.experiments.fields import checked
+from s3net_jax.experiments.fields import check_targets
 from s3net_jax.experiments.folder import begin_folder
 from s3net_jax.experiments.tuning.fits import Call, SettingFitter
 from s3net_jax.experiments.tuning.scores import Scorer
-from s3net_jax.experiments.tuning.settings import name_of, settings_of
+from s3net_jax.experiments.tuning.settings import list_settings, name_setting
 from s3net_jax.experiments.tuning.spec import Tuning
 from s3net_jax.experiments.tuning.summary import summarise_tuning
-from s3net_jax.experiments.tuning.tables import tuning_text, write_tables
-from s3net_jax.io.write import remove_file
-from s3net_jax.run.content import Content, read_content
-from s3net_jax.run.inputs import Source
-from s3net_jax.run.output.log import ResultLog
-from s3net_jax.schema import check_score
+from s3net_jax.experiments.tuning.tables import format_tuning, write_tables
+from s3net_jax.io import remove_file
+from s3net_jax.run import Content, RecordLog, Source, read_content
+from s3net_jax.schema import ScoreRecord, TuningSummary, check_score
 
 __all__ = ["Tuned", "run_tuning"]
 
@@ -41,7 +37,7 @@ class Tuned:
     """
 
     folder: Path
-    summary: dict[str, Any]
+    summary: TuningSummary
     text: str
 
 
@@ -54,10 +50,10 @@ def run_tuning(
     overwrite: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Tuned:
-    """Fits and scores every setting on every image.
+    """Fit and score every setting on every image.
 
-    Writes ``scores.jsonl``, a line for each image, seed and setting, at once (so a search that is
-    killed and begun again goes on); and after every image ``table.csv`` (each setting and number
+    Writes ``scores.jsonl``, a line for each image, seed and setting, at once (so a search that was
+    killed can be resumed); and after every image ``table.csv`` (each setting and number
     of steps), ``table.md`` (the best), ``summary.json`` and ``report.html``, of the images that
     are done.
 
@@ -74,7 +70,7 @@ def run_tuning(
       InputError: an image or a ground truth can't be used.
       OutputError: the folder can't be written, or holds something else.
     """
-    checked(tuning.config)
+    check_targets(tuning.config)
     images = [(data.name, pair) for data in tuning.data for pair in open_data(data)]
     for _, pair in images:
         if pair.kind != "image":
@@ -89,12 +85,12 @@ def run_tuning(
     folder = begin_folder(Path(out), tuning.title, {}, shared, overwrite)
     if overwrite:
         remove_file(folder / "scores.jsonl")
-    log = ResultLog(folder / "scores.jsonl", check=check_score)
-    settings = settings_of(tuning)
+    log = RecordLog(folder / "scores.jsonl", check_score)
+    settings = list_settings(tuning)
     seeds = range(tuning.seed, tuning.seed + tuning.seeds)
     fitter = SettingFitter(tuning.config, batch, call, say)
-    done: dict[str, list[list[dict[str, Any]]]] = {}
-    summary: dict[str, Any] = {}
+    done: dict[str, list[list[ScoreRecord]]] = {}
+    summary: TuningSummary | None = None
     for number, (data, pair) in enumerate(images):
         say(
             f"{pair.stem} of {data} ({number + 1} of {len(images)}): {len(settings)} settings, "
@@ -102,7 +98,7 @@ def run_tuning(
         )
         start = time.perf_counter()
         done[f"{data}/{pair.stem}"] = [
-            _records(tuning, fitter, log, data, pair, seed) for seed in seeds
+            _score_image(tuning, fitter, log, data, pair, seed) for seed in seeds
         ]
         seconds = time.perf_counter() - start
         summary = summarise_tuning(tuning, settings, done, len(images))
@@ -110,16 +106,22 @@ def run_tuning(
         best = summary["best"][0]
         mean = best["protocols"]["blind"]["mean"]
         say(f"done in {seconds:.0f} s; best mean blind DSC so far {mean:.1f}: {best['options']}")
-    return Tuned(folder, summary, tuning_text(summary))
+    assert summary is not None  # a data set has at least one image
+    return Tuned(folder, summary, format_tuning(summary))
 
 
-def _records(
-    tuning: Tuning, fitter: SettingFitter, log: ResultLog, data: str, pair: Pair, seed: int
-) -> list[dict[str, Any]]:
-    """A record for each setting, those computed that are not there yet."""
-    settings = settings_of(tuning)
-    content, digest = _content(pair)
-    keys = [f"{data}/{pair.stem} seed={seed} {name_of(setting)}" for setting in settings]
+def _score_image(
+    tuning: Tuning,
+    fitter: SettingFitter,
+    log: RecordLog[ScoreRecord],
+    data: str,
+    pair: Pair,
+    seed: int,
+) -> list[ScoreRecord]:
+    """Make a record for each setting; only those that are not there yet are computed."""
+    settings = list_settings(tuning)
+    content, digest = _read_content(pair)
+    keys = [f"{data}/{pair.stem} seed={seed} {name_setting(setting)}" for setting in settings]
     known = [log.get(key) for key in keys]
     missing = [n for n, found in enumerate(known) if not _is_usable(found, digest, tuning)]
     if missing:
@@ -128,20 +130,26 @@ def _records(
             one.check()
         fits = fitter(scorer.pixels, [settings[n] for n in missing], seed)
         for n, maps in zip(missing, fits, strict=True):
-            log.put({"stem": keys[n], "sha256": digest, "dsc": scorer(maps, tuning.steps)})
-    return [log.get(key) or {} for key in keys]
+            found: ScoreRecord = {
+                "stem": keys[n],
+                "sha256": digest,
+                "dsc": scorer(maps, tuning.steps),
+            }
+            log.put(found)
+            known[n] = found
+    return [record for record in known if record is not None]
 
 
-def _is_usable(record: dict[str, Any] | None, digest: str, tuning: Tuning) -> bool:
-    """Whether a line is of this content, and has a figure for each protocol and step."""
+def _is_usable(record: ScoreRecord | None, digest: str, tuning: Tuning) -> bool:
+    """Return whether a line is of this content, with a figure for each protocol and step."""
     if record is None or record["sha256"] != digest:
         return False
     figures = [record["dsc"].get(protocol, ()) for protocol in PROTOCOLS]
     return all(len(one) == len(tuning.steps) for one in figures)
 
 
-def _content(pair: Pair) -> tuple[list[Content], str]:
-    """Image and ground truth as they are now, and their digest together."""
+def _read_content(pair: Pair) -> tuple[list[Content], str]:
+    """Read image and ground truth as they are now, and their joint digest."""
     found = [read_content(Source(path, pair.stem)) for path in (pair.image, pair.truth)]
     joined = hashlib.sha256(b"".join(bytes.fromhex(one.digest) for one in found))
     return found, joined.hexdigest()

@@ -7,10 +7,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.config import Config
 from s3net_jax.errors import InputError
-from s3net_jax.evaluate import PROTOCOLS, Pair, scored_masks
-from s3net_jax.evaluate.geometry import Grid
-from s3net_jax.evaluate.metrics import dsc
-from s3net_jax.evaluate.truth import read_truth
+from s3net_jax.evaluate import PROTOCOLS, Grid, Pair, dsc, read_truth, scored_masks
 from s3net_jax.experiments.tuning.fits import Maps
 from s3net_jax.io import Image, parse_window, prepare, read
 from s3net_jax.masks import compact_labels, segments_of, target_at_size

@@ -10,8 +10,8 @@ from typing import Any
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError
 from s3net_jax.experiments.data import DataSet, read_data
-from s3net_jax.experiments.fields import Fields, check_seeds, checked, load
-from s3net_jax.experiments.spec import kind_of, named_preset
+from s3net_jax.experiments.fields import Fields, check_seeds, check_targets, load_fields
+from s3net_jax.experiments.spec import check_kind, read_preset
 
 __all__ = ["FIELDS", "Tuning", "read_tuning"]
 
@@ -59,21 +59,21 @@ def read_tuning(
     seed: int | None = None,
     seeds: int | None = None,
 ) -> Tuning:
-    """The search in a file; arguments as of :func:`s3net_jax.experiments.read_grid`.
+    """Read the search in a file; arguments as for :func:`s3net_jax.experiments.read_grid`.
 
     Raises:
       ConfigError: something in the file is wrong; the sentence says what and where.
     """
-    fields = load(path)
-    kind_of(fields, "tuning")
+    fields = load_fields(path)
+    check_kind(fields, "tuning")
     title = fields.text("title")
     own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
-    config = fields.apply("set", named_preset(fields, fields.text("preset")))
-    config = checked(config.replace(**(overrides or {})))
+    config = fields.apply("set", read_preset(fields, fields.text("preset")))
+    config = check_targets(config.replace(**(overrides or {})))
     if not fields.has("grid"):
-        fields.fail(f"there is no [grid]: it says what to vary.{fields.meant('grid')}")
-    values = _values(fields.table("grid"), config)
-    steps = _steps(fields, config.fit.steps)
+        fields.fail(f"there is no [grid]: it says what to vary.{fields.suggest('grid')}")
+    values = _read_values(fields.table("grid"), config)
+    steps = _read_steps(fields, config.fit.steps)
     data = read_data(fields)
     fields.finish()
     for name, plain in _PLAIN.items():
@@ -90,7 +90,7 @@ def read_tuning(
     return Tuning(title, config, values, steps, data, seed, seeds)
 
 
-def _values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
+def _read_values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
     values = {}
     for section in ("loss", "fit"):
         table = grid.table(section)
@@ -111,7 +111,7 @@ def _values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
     return values
 
 
-def _steps(fields: Fields, most: int) -> tuple[int, ...]:
+def _read_steps(fields: Fields, most: int) -> tuple[int, ...]:
     if not fields.has("steps"):
         return tuple(range(1, most + 1))
     found = fields.numbers("steps")

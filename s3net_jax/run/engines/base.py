@@ -1,9 +1,9 @@
-"""Who does the fits: this process, with all its devices."""
+"""What does the fits of a run: this process, with all its devices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from s3net_jax.config import Config
 from s3net_jax.jax_setup import platform
@@ -11,6 +11,7 @@ from s3net_jax.run.batches import Chunk
 from s3net_jax.run.fitter import Fitter, Progress
 from s3net_jax.run.memory import useful_at_once
 from s3net_jax.run.outcome import Outcome
+from s3net_jax.schema import EngineRecord
 
 __all__ = ["Call", "Engine", "LocalEngine"]
 
@@ -22,26 +23,26 @@ class Engine(Protocol):
     """Fits chunks, in any order."""
 
     def size(self) -> int:
-        """Fits that a chunk should have."""
+        """Return the number of fits that a chunk should have."""
         ...
 
     def run(
         self, chunks: Iterable[Chunk], progress: Progress | None
     ) -> Iterator[tuple[Chunk, list[Outcome]]]:
-        """Every chunk with its outcomes, as they come. ``chunks`` is read as work is needed."""
+        """Yield every chunk with its outcomes, as they come; read ``chunks`` as work is needed."""
         ...
 
-    def describe(self) -> dict[str, Any]:
-        """For ``run.json``."""
+    def describe(self) -> EngineRecord:
+        """Describe the engine for ``run.json``."""
         ...
 
     def close(self) -> None:
-        """Lets go of what it holds."""
+        """Release what the engine holds."""
         ...
 
 
 class LocalEngine:
-    """One chunk after another, each shared out over the local devices of its platform."""
+    """One chunk after another, each sharded across the local devices of its platform."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class LocalEngine:
             pieces = chunk.pieces
             yield chunk, self._call(lambda pieces=pieces: self._fitter(pieces, progress))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> EngineRecord:
         return {"engine": "local", "batch": self._batch or "auto"}
 
     def close(self) -> None:

@@ -9,12 +9,12 @@ from multiprocessing import spawn
 
 from s3net_jax.errors import ConfigError
 
-__all__ = ["interpreter_command"]
+__all__ = ["find_interpreter"]
 
 
-def interpreter_command() -> list[str]:
-    """The interpreter of this process, with the options that it was started with (``-O``, ``-I``,
-    ``-W``, ...).
+def find_interpreter() -> list[str]:
+    """Find the interpreter of this process, with the options that it was started with (``-O``,
+    ``-I``, ``-W``, ...).
 
     A program that embeds Python is not one itself: then the interpreter of the same installation
     is taken, or the one named by ``multiprocessing.set_executable``.
@@ -34,7 +34,7 @@ def interpreter_command() -> list[str]:
     base = getattr(sys, "_base_executable", None) or ""
     for path in (*filter(_is_python, (named, base)), *installed):
         if os.path.isfile(path) and os.access(path, os.X_OK):
-            return [path, *_options()]
+            return [path, *_list_options()]
     raise ConfigError(
         "--engine processes starts Python interpreters, and none is found here "
         f"(sys.executable is {sys.executable!r}): drop --engine."
@@ -45,7 +45,7 @@ def _is_python(path: str) -> bool:
     return os.path.basename(path).lower().startswith(("python", "pypy"))
 
 
-def _options() -> list[str]:
-    """As the standard library passes them on, where it still does so under this name."""
+def _list_options() -> list[str]:
+    """List this process's options, where the standard library still has a function for that."""
     passed_on = getattr(subprocess, "_args_from_interpreter_flags", list)
     return passed_on()

@@ -1,4 +1,4 @@
-"""Chunks handed out to workers that may die: who does what, what is tried again, what is given up.
+"""Distribute chunks over workers that may die: retry what was lost, give up what keeps failing.
 
 The workers are a :class:`Pool`'s: processes of this machine, or actors of a cluster.
 """
@@ -17,7 +17,7 @@ from s3net_jax.run.batches import Chunk
 from s3net_jax.run.fitter import Fitter
 from s3net_jax.run.outcome import Failed, Outcome, Piece
 
-__all__ = ["ONE_CORE", "Answer", "LostWorkerError", "Pool", "Worker", "handed_out"]
+__all__ = ["ONE_CORE", "Answer", "LostWorkerError", "Pool", "Worker", "distribute_chunks"]
 
 _ATTEMPTS = 3  # workers that a chunk may cost before its pieces are tried one by one
 
@@ -25,7 +25,7 @@ ONE_CORE = {"PJRT_NPROC": "1", "JAX_PLATFORMS": "cpu"}
 """Environment of a worker with one core: XLA would else start a thread for every core it sees."""
 
 Answer = tuple[list[Outcome], list[str]]
-"""Outcomes, and what is worth saying."""
+"""Outcomes, and messages for the user."""
 
 
 class Worker:
@@ -33,15 +33,15 @@ class Worker:
 
     def __init__(self, config: Config, batch: int | None) -> None:
         mend_cache()
-        self._said: list[str] = []
-        self._fitter = Fitter(config, batch, None, self._said.append)
+        self._messages: list[str] = []
+        self._fitter = Fitter(config, batch, None, self._messages.append)
 
     def fit(self, pieces: list[Piece]) -> Answer:
         """An outcome for each piece."""
         outcomes = self._fitter(pieces)
-        said = list(self._said)
-        self._said.clear()
-        return outcomes, said
+        messages = list(self._messages)
+        self._messages.clear()
+        return outcomes, messages
 
 
 class Pool(Protocol):
@@ -83,10 +83,10 @@ class _Order:
     attempts: int = 0
 
 
-def handed_out(
+def distribute_chunks(
     chunks: Iterable[Chunk], pool: Pool, say: Callable[[str], None]
 ) -> Iterator[tuple[Chunk, list[Outcome]]]:
-    """Every chunk with its outcomes, as they come. ``chunks`` is read as workers become idle.
+    """Yield every chunk with its outcomes, as they come; read ``chunks`` as workers become idle.
 
     A chunk whose worker dies goes to another one; after three deaths its pieces go one by one,
     and a piece that takes three more with it fails alone.
@@ -118,19 +118,19 @@ def handed_out(
             return
         for ticket in pool.wait(list(flying)):
             order, worker = flying.pop(ticket)
-            outcomes = _outcomes(pool, ticket, order, worker, waiting, say)
+            outcomes = _receive_outcomes(pool, ticket, order, worker, waiting, say)
             if worker in pool.workers():
                 idle.append(worker)
             if outcomes is None:
                 continue
-            mine = results.setdefault(order.chunk, {})
-            mine.update(zip(order.places, outcomes, strict=True))
-            if len(mine) == len(order.chunk.jobs):
+            known = results.setdefault(order.chunk, {})
+            known.update(zip(order.places, outcomes, strict=True))
+            if len(known) == len(order.chunk.jobs):
                 found = results.pop(order.chunk)
                 yield order.chunk, [found[n] for n in range(len(found))]
 
 
-def _outcomes(
+def _receive_outcomes(
     pool: Pool,
     ticket: Any,
     order: _Order,
@@ -138,9 +138,9 @@ def _outcomes(
     waiting: deque[_Order],
     say: Callable[[str], None],
 ) -> list[Outcome] | None:
-    """The outcomes of an order; None if it has to be done again."""
+    """Receive the outcomes of an order; None if it has to be done again."""
     try:
-        outcomes, said = pool.receive(ticket)
+        outcomes, messages = pool.receive(ticket)
     except (ConfigError, OutputError):
         raise
     except LostWorkerError as error:
@@ -158,6 +158,6 @@ def _outcomes(
     except Exception as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         return [Failed(f"failed on its worker ({first[0]}).") for _ in order.places]
-    for text in said:
+    for text in messages:
         say(text)
     return outcomes

@@ -23,12 +23,13 @@ from s3net_jax.errors import ConfigError, LostWorkerError
 from s3net_jax.io import current_limits
 from s3net_jax.jax_setup import platform
 from s3net_jax.run.batches import Chunk
-from s3net_jax.run.engines.interpreter import interpreter_command
-from s3net_jax.run.engines.pool import ONE_CORE, Answer, handed_out
+from s3net_jax.run.engines.interpreter import find_interpreter
+from s3net_jax.run.engines.pool import ONE_CORE, Answer, distribute_chunks
 from s3net_jax.run.engines.worker import READY
 from s3net_jax.run.fitter import Progress
 from s3net_jax.run.memory import processes_at_once
 from s3net_jax.run.outcome import Outcome, Piece
+from s3net_jax.schema import EngineRecord
 
 __all__ = ["ProcessEngine"]
 
@@ -56,7 +57,7 @@ class ProcessEngine:
                 "The engine processes is for processors; JAX computes on "
                 f"{platform()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
             )
-        interpreter_command()  # the reason why there can't be workers, before anything is begun
+        find_interpreter()  # the reason why there can't be workers, before anything is begun
         self._config, self._limit, self._batch, self._say = config, workers, batch, say
         self._pool: _Processes | None = None
 
@@ -73,11 +74,11 @@ class ProcessEngine:
         if self._pool is None:
             shape = first.jobs[0].image.shape
             limit = self._limit or processes_at_once(self._config, shape, self.size())
-            orders = self._config, self._batch, _settings(), current_limits()
+            orders = self._config, self._batch, _read_settings(), current_limits()
             self._pool = _Processes(limit, orders)
-        yield from handed_out(itertools.chain([first], source), self._pool, self._say)
+        yield from distribute_chunks(itertools.chain([first], source), self._pool, self._say)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> EngineRecord:
         return {
             "engine": "processes",
             "batch": self._batch or "auto",
@@ -99,7 +100,7 @@ _NUMERIC = (
 """Settings of JAX that results may depend on: a program may have made them after its start."""
 
 
-def _settings() -> dict[str, Any]:
+def _read_settings() -> dict[str, Any]:
     import jax
 
     values = ((name, getattr(jax.config, name, None)) for name in _NUMERIC)
@@ -122,9 +123,9 @@ class _Process:
     def __init__(self, arguments: tuple[Any, ...], arrived: queue.SimpleQueue[_Arrival]) -> None:
         path = [entry for entry in sys.path if isinstance(entry, str)]
         code = f"import sys; sys.path[:] = {path!a}; {_SERVE}"
-        with _signals_held():
+        with _hold_signals():
             self.process = subprocess.Popen(
-                [*interpreter_command(), "-c", code],
+                [*find_interpreter(), "-c", code],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, **ONE_CORE},
@@ -171,7 +172,7 @@ class _Process:
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
+def _hold_signals() -> Iterator[None]:
     """What starts here never sees Ctrl-C nor the end of the terminal, which go to the whole group
     of processes: it ends with the one that hands out the work."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
@@ -185,7 +186,7 @@ def _signals_held() -> Iterator[None]:
 
 
 class _Processes:
-    """The pool of :func:`handed_out`. A worker is its own ticket: it does one thing at a time."""
+    """The pool of :func:`distribute_chunks`. A worker is its own ticket: one task at once."""
 
     def __init__(self, limit: int, arguments: tuple[Any, ...]) -> None:
         self._limit, self._arguments = limit, arguments
@@ -228,7 +229,7 @@ class _Processes:
         if answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 ticket.process.wait(1.0)
-            how = _ending(ticket.process.returncode)
+            how = _describe_ending(ticket.process.returncode)
             if not self._started and (ticket.process.returncode or 0) > 0:
                 raise ConfigError(f"Worker processes do not start here ({how}): drop --engine.")
             raise LostWorkerError(how)
@@ -248,8 +249,8 @@ class _Processes:
         self._workers.clear()
 
 
-def _ending(code: int | None) -> str:
-    """How a process ended."""
+def _describe_ending(code: int | None) -> str:
+    """Describe how a process ended."""
     if code is None:
         return "it closed its pipe"
     if code < 0:

@@ -15,9 +15,10 @@ from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, LostWorkerError
 from s3net_jax.io import Limits, current_limits, set_limits
 from s3net_jax.run.batches import Chunk
-from s3net_jax.run.engines.pool import ONE_CORE, Answer, Worker, handed_out
+from s3net_jax.run.engines.pool import ONE_CORE, Answer, Worker, distribute_chunks
 from s3net_jax.run.fitter import Progress
 from s3net_jax.run.outcome import Outcome, Piece
+from s3net_jax.schema import EngineRecord
 
 __all__ = ["RayEngine"]
 
@@ -42,7 +43,7 @@ class RayEngine:
     where there is none.
 
     Actors are added while the cluster has room, so that machines may join a run; machines that
-    leave cost what was in flight on them (:func:`handed_out`).
+    leave cost what was in flight on them (:func:`distribute_chunks`).
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class RayEngine:
     def run(
         self, chunks: Iterable[Chunk], progress: Progress | None
     ) -> Iterator[tuple[Chunk, list[Outcome]]]:
-        return handed_out(chunks, self, self._say)
+        return distribute_chunks(chunks, self, self._say)
 
     def grow(self) -> list[Any]:
         """New actors for what the cluster has free, now and then."""
@@ -141,7 +142,7 @@ class RayEngine:
             self._ray.kill(worker)
         self._grown = -_GROW  # its place may be free again
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> EngineRecord:
         return {
             "engine": "ray",
             "batch": self._batch or "auto",

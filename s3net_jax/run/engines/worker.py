@@ -27,7 +27,7 @@ def serve() -> None:
     """Read (config, batch, settings of JAX, limits), then pieces; answer with :data:`READY`, then
     each time with outcomes or an exception, until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that hands out the work
-    requests, answers = _channels()
+    requests, answers = _open_channels()
     try:
         config, batch, settings, limits = pickle.load(requests)
     except EOFError:
@@ -36,12 +36,12 @@ def serve() -> None:
     arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, arrived), daemon=True).start()
     try:
-        worker = _begin(config, batch, settings)
+        worker = _make_worker(config, batch, settings)
     except Exception as error:
-        _send(ConfigError(f"A worker process can't be used: {_in_short(error)}."), answers)
+        _send(ConfigError(f"A worker process can't be used: {_shorten_error(error)}."), answers)
         return
     _send(READY, answers)
-    while _send(_answer(worker, arrived.get()), answers):
+    while _send(_fit(worker, arrived.get()), answers):
         pass
 
 
@@ -55,7 +55,7 @@ def _send(answer: Any, answers: BinaryIO) -> bool:
     return True
 
 
-def _channels() -> tuple[BinaryIO, BinaryIO]:
+def _open_channels() -> tuple[BinaryIO, BinaryIO]:
     """Standard input and output, for work and answers alone: what else is printed goes to standard
     error."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -76,7 +76,7 @@ def _listen(requests: BinaryIO, arrived: queue.SimpleQueue[Any]) -> None:
             os._exit(0)
 
 
-def _begin(config: Any, batch: int | None, settings: dict[str, Any]) -> Worker:
+def _make_worker(config: Any, batch: int | None, settings: dict[str, Any]) -> Worker:
     import jax
 
     from s3net_kernels import keep_memory
@@ -87,15 +87,15 @@ def _begin(config: Any, batch: int | None, settings: dict[str, Any]) -> Worker:
     return Worker(config, batch)
 
 
-def _answer(worker: Worker, pieces: Any) -> Any:
+def _fit(worker: Worker, pieces: Any) -> Any:
     try:
         return worker.fit(pieces)
     except (ConfigError, OutputError) as error:
         return error
     except Exception as error:  # of any kind: some can't be sent
-        return RuntimeError(_in_short(error))
+        return RuntimeError(_shorten_error(error))
 
 
-def _in_short(error: Exception) -> str:
+def _shorten_error(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first.rstrip('.')}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from s3net_jax.errors import reason_of
-from s3net_jax.io.regular import open_regular
+from s3net_jax.io import open_regular
+from s3net_jax.schema import FileRecord, ResultRecord
 
 __all__ = ["Damage", "find_damage"]
 
@@ -22,7 +22,7 @@ class Damage(NamedTuple):
     problem: str
 
 
-def find_damage(folder: Path, record: Mapping[str, Any]) -> list[Damage]:
+def find_damage(folder: Path, record: ResultRecord) -> list[Damage]:
     """Compare the files of a result with what its record says of them.
 
     Each must be a regular file in ``folder`` (not a link: s3net writes none) with the size and
@@ -36,24 +36,24 @@ def find_damage(folder: Path, record: Mapping[str, Any]) -> list[Damage]:
     files = record.get("files", {})
     found = []
     for name in record.get("outputs", {}).values():
-        problem = _problem(folder / name, files.get(name))
+        problem = _check_file(folder / name, files.get(name))
         if problem:
             found.append(Damage(name, problem))
     return found
 
 
-def _problem(path: Path, written: Mapping[str, Any] | None) -> str:
+def _check_file(path: Path, written: FileRecord | None) -> str:
     try:
         state = os.lstat(path)
         if not stat.S_ISREG(state.st_mode):
-            return _kind(state.st_mode)
+            return _name_kind(state.st_mode)
         if state.st_size == 0:
             return "is empty (0 bytes)"
         if written is None:
             return ""
         if state.st_size != written["size"]:
             return f"has {state.st_size:,} bytes, but {written['size']:,} were written"
-        if _digest(path) != written["sha256"]:
+        if _compute_digest(path) != written["sha256"]:
             return "has other contents than were written"
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
@@ -62,12 +62,12 @@ def _problem(path: Path, written: Mapping[str, Any] | None) -> str:
     return ""
 
 
-def _kind(mode: int) -> str:
+def _name_kind(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "is a folder"
     return "is a symbolic link" if stat.S_ISLNK(mode) else "is a pipe or a device"
 
 
-def _digest(path: Path) -> str:
+def _compute_digest(path: Path) -> str:
     with os.fdopen(open_regular(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

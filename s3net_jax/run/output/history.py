@@ -11,16 +11,16 @@ import numpy as np
 
 from s3net_jax.errors import InputError, RecordError
 from s3net_jax.run.outcome import Fitted
-from s3net_jax.schema import HistoryRecord, read_json
+from s3net_jax.schema import FitHistory, HistoryRecord, read_json
 
-__all__ = ["history_bytes", "read_history"]
+__all__ = ["encode_history", "read_history"]
 
 SERIES = ("loss", "ce", "affine", "spatial", "labels")
 """What is kept of every step."""
 
 
-def history_bytes(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
-    """The histories as JSON: ``{"fits": [{"piece": 0, "seed": 0, "steps": 50, "loss": [...],
+def encode_history(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
+    """Encode the histories as JSON: ``{"fits": [{"piece": 0, "seed": 0, "steps": 50, "loss": [...],
     "ce": [...], "affine": [...], "spatial": [...], "labels": [...]}, ...]}``.
 
     ``piece`` is the number of the tile or slice, from 0. Numbers have six digits; what is not
@@ -29,24 +29,29 @@ def history_bytes(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
     Args:
       fits: (piece, seed) → fit.
     """
-    lines = [
-        json.dumps(
-            {
-                "piece": piece,
-                "seed": seed,
-                "steps": fit.steps,
-                **{name: _numbers(fit.history[name]) for name in SERIES},
-            },
-            allow_nan=False,
-        )
+    records: list[FitHistory] = [
+        {
+            "piece": piece,
+            "seed": seed,
+            "steps": fit.steps,
+            "loss": _list_numbers(fit.history["loss"]),
+            "ce": _list_numbers(fit.history["ce"]),
+            "affine": _list_numbers(fit.history["affine"]),
+            "spatial": _list_numbers(fit.history["spatial"]),
+            "labels": _list_numbers(fit.history["labels"]),
+        }
         for (piece, seed), fit in sorted(fits.items())
     ]
+    lines = [json.dumps(record, allow_nan=False) for record in records]
     return ('{"fits": [\n' + ",\n".join(lines) + "\n]}\n").encode()
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The fits of a file that :func:`history_bytes` made: ``piece``, ``seed``, ``steps``, and a
-    (steps,) array for each series, with NaN where a number was not finite.
+    """Read the fits of a file that :func:`encode_history` made.
+
+    Returns:
+      For each fit ``piece``, ``seed``, ``steps``, and a (steps,) array for each series, with NaN
+      where a number was not finite.
 
     Raises:
       InputError: it is something else, or can't be read.
@@ -54,23 +59,23 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     try:
         found: HistoryRecord = read_json(path, HistoryRecord)
     except RecordError as error:
-        raise _foreign(path, str(error)) from None
+        raise _make_error(path, str(error)) from None
     fits: list[dict[str, Any]] = []
     for fit in found["fits"]:
         series = {name: np.array(fit[name], float) for name in SERIES}
         if any(len(values) != fit["steps"] for values in series.values()):
-            raise _foreign(path, "it has more or fewer numbers than steps")
+            raise _make_error(path, "it has more or fewer numbers than steps")
         fits.append({name: fit[name] for name in ("piece", "seed", "steps")} | series)
     return fits
 
 
-def _foreign(path: Path, reason: str) -> InputError:
+def _make_error(path: Path, reason: str) -> InputError:
     return InputError(
         f"{path} is not a history that s3net wrote ({reason}): remove it and repeat the command."
     )
 
 
-def _numbers(values: np.ndarray) -> list[float | int | None]:
+def _list_numbers(values: np.ndarray) -> list[float | int | None]:
     if np.issubdtype(values.dtype, np.integer):
         return [int(value) for value in values]
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]

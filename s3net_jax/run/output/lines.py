@@ -7,20 +7,18 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from s3net_jax.errors import OutputError, RecordError
-from s3net_jax.io.regular import MAX_BYTES
-from s3net_jax.io.write import sync_file
+from s3net_jax.io import MAX_BYTES, sync_file
 from s3net_jax.schema import parse_json
 
-__all__ = ["Check", "append_lines", "read_lines", "repair_end"]
+__all__ = ["append_lines", "read_lines", "repair_end"]
+
+R = TypeVar("R")
 
 _START = b'{"stem": '
 _TAIL = 1 << 16  # bytes sought for the start of the last line at first; a line has about 1 kB
-
-Check = Callable[[Any], None]
-"""Checks a parsed line; raises :class:`RecordError`."""
 
 
 def append_lines(handle: int, lines: bytes) -> None:
@@ -38,13 +36,18 @@ def append_lines(handle: int, lines: bytes) -> None:
         raise
 
 
-def read_lines(file: BinaryIO, path: Path, check: Check) -> list[dict[str, Any]]:
-    """Every line; a last one without an end counts if it is whole, and is left out if torn.
+def read_lines(file: BinaryIO, path: Path, check: Callable[[Any], R]) -> list[R]:
+    """Read every line. A last one without an end counts if it is whole, and is left out if torn.
+
+    Args:
+      file: opened file.
+      path: its path, for errors.
+      check: takes a parsed line and returns it as a record; raises :class:`RecordError`.
 
     Raises:
       OutputError: a line is none of this tool's.
     """
-    records: list[dict[str, Any]] = []
+    records: list[R] = []
     number = 0
     while line := file.readline(MAX_BYTES):
         number += 1
@@ -56,9 +59,7 @@ def read_lines(file: BinaryIO, path: Path, check: Check) -> list[dict[str, Any]]
                     break
                 line = line.rstrip(b"\0")
             if line.strip():
-                record = parse_json(line)
-                check(record)
-                records.append(record)
+                records.append(check(parse_json(line)))
         except RecordError as error:
             raise OutputError(
                 f"{path} is not a list of results of this tool (line {number}: {error}): remove "

@@ -10,17 +10,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from s3net_jax.errors import OutputError, reason_of
-from s3net_jax.io.regular import open_regular, read_regular
+from s3net_jax.io import open_regular, read_regular
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["hold_folder", "lock_file", "locked"]
+__all__ = ["hold_folder", "hold_lock", "lock_file"]
 
 _PATIENCE = 0.5  # seconds: processes that start together look at each other's locks
 _LOCK = re.compile(r"\.running-[0-9]{1,9}")
@@ -29,8 +29,8 @@ _NO_FILE = {errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO}
 
 
 @contextmanager
-def locked(handle: int) -> Iterator[None]:
-    """Keep other processes out, where the system and the file system can do that."""
+def hold_lock(handle: int) -> Iterator[None]:
+    """Hold the lock of an open file, where the system and the file system have locks."""
     if fcntl is None:
         yield
         return
@@ -107,14 +107,14 @@ def hold_folder(folder: Path, process: int, purpose: Sequence[Any]) -> Iterator[
         yield
         return
     if handle < 0:
-        raise _occupied(folder)
+        _refuse_folder(folder)
     try:
         content = json.dumps(list(purpose)).encode()
         _write_purpose(handle, content, path)
         for other in folder.glob(".running-*"):
             ours = _LOCK.fullmatch(other.name) is not None
             if ours and other != path and _is_held_for_other(other, content):
-                raise _occupied(folder)
+                _refuse_folder(folder)
         yield
     finally:
         # While it is locked: whoever opens it now finds, once it has the lock, that it is gone.
@@ -145,8 +145,8 @@ def _is_held_for_other(path: Path, content: bytes) -> bool:
     return False
 
 
-def _occupied(folder: Path) -> OutputError:
-    return OutputError(
+def _refuse_folder(folder: Path) -> NoReturn:
+    raise OutputError(
         f"Another run writes into {folder} now: wait until it ends, or choose another output "
         "folder."
     )

@@ -1,4 +1,4 @@
-"""Inputs that a folder has results of already keep the names of these."""
+"""Inputs that already have results in a folder keep the names of those results."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import dataclasses
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
-from s3net_jax.run.content import input_digest
+from s3net_jax.run.content import digest_input
 from s3net_jax.run.inputs import Source
-from s3net_jax.run.names import free_name
+from s3net_jax.run.names import take_free_name
 from s3net_jax.run.output.log import ResultLog
 
-__all__ = ["known_names"]
+__all__ = ["restore_names"]
 
 
-def known_names(sources: Sequence[Source], log: ResultLog) -> list[Source]:
-    """``sources`` under the names by which ``log`` knows them.
+def restore_names(sources: Sequence[Source], log: ResultLog) -> list[Source]:
+    """Give ``sources`` the names by which ``log`` knows them.
 
-    What an input is called depends on those beside it: two of one stem are told apart. One that
-    joins them later must not rename those that are done. An input is known by its path; or,
-    since data may be moved, by the name of its file together with its content.
+    The name of an input depends on the inputs beside it, since two of one stem are told apart. One
+    that joins them later must not rename those that are done. An input is recognised by its path;
+    or, since data may be moved, by the name of its file together with its content.
     """
-    by_path, by_file = _places(log)
+    by_path, by_file = _index_log(log)
     taken: set[str] = set()
     names: dict[int, str] = {}
 
@@ -37,32 +36,34 @@ def known_names(sources: Sequence[Source], log: ResultLog) -> list[Source]:
     for index, source in enumerate(sources):
         claim(index, by_path.get(os.path.abspath(source.path), ()))
     for index, source in enumerate(sources):
-        alike = by_file.get(_file(source.path), {})
+        alike = by_file.get(_get_file_name(source.path), {})
         if index in names or not alike:
             continue
         # Under its usual name the plan compares the content; only another name has to be proven.
-        digest = None if source.stem in alike else input_digest(source)
+        digest = None if source.stem in alike else digest_input(source)
         claim(
             index,
             [s for s, known in alike.items() if s == source.stem or (known and known == digest)],
         )
     for index, source in enumerate(sources):
         if index not in names:
-            names[index] = free_name(source.stem, taken)
+            names[index] = take_free_name(source.stem, taken)
     return [dataclasses.replace(s, stem=names[n]) for n, s in enumerate(sources)]
 
 
-def _places(log: ResultLog) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
-    """Absolute path → stems; name of a file → stem → digest of its content."""
+def _index_log(
+    log: ResultLog,
+) -> tuple[dict[str, list[str]], dict[str, dict[str, str | None]]]:
+    """Return absolute path → stems, and file name → stem → digest of the content."""
     by_path: dict[str, list[str]] = defaultdict(list)
-    by_file: dict[str, dict[str, Any]] = defaultdict(dict)
-    for record in log.records():
+    by_file: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for record in log.list_records():
         path = record.get("input")
         if isinstance(path, str):
             by_path[os.path.abspath(path)].append(record["stem"])
-            by_file[_file(path)][record["stem"]] = record.get("sha256")
+            by_file[_get_file_name(path)][record["stem"]] = record.get("sha256")
     return by_path, by_file
 
 
-def _file(path: str | os.PathLike[str]) -> str:
+def _get_file_name(path: str | os.PathLike[str]) -> str:
     return os.path.basename(os.path.abspath(path))

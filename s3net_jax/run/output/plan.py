@@ -3,99 +3,75 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from s3net_jax.errors import OutputError, RecordError, reason_of
-from s3net_jax.io.regular import read_regular
-from s3net_jax.run.content import input_digest
+from s3net_jax.io import read_regular
+from s3net_jax.run.content import digest_input
 from s3net_jax.run.inputs import Source
 from s3net_jax.run.output.damage import find_damage
-from s3net_jax.run.output.files import output_paths
+from s3net_jax.run.output.files import ResultFiles, plan_files
 from s3net_jax.run.output.log import ResultLog
+from s3net_jax.run.settings import RunSettings
 from s3net_jax.schema import RunRecord, conform, parse_json
 
-__all__ = ["Identity", "Task", "make_plan"]
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a folder's results must share: the configuration's digest, first seed, their number."""
-
-    config: str
-    seed: int
-    seeds: int = 1
-
-    @property
-    def each(self) -> range:
-        """The seeds."""
-        return range(self.seed, self.seed + self.seeds)
-
-    def fields(self) -> dict[str, Any]:
-        """As a record keeps it."""
-        return {"config": self.config, "seed": self.seed, "seeds": self.seeds}
-
-    def of(self, record: dict[str, Any]) -> bool:
-        """Whether ``record`` has this identity."""
-        found = record.get("config"), record.get("seed"), record.get("seeds", 1)
-        return found == (self.config, self.seed, self.seeds)
+__all__ = ["Task", "make_plan"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One input, and what there is of it already.
+    """One input, the files of its result, and what there is of it already.
 
     Attributes:
       source: the input.
-      done: its result is there.
-      replaces: there is a result which is given up for a new one.
-      stands: there is a result which stays if no new one comes: some of its files are missing or
+      files: files that its result may have.
+      is_done: its result is there.
+      is_replacing: there is a result that a new one replaces.
+      is_kept: there is a result that stays if no new one comes: some of its files are missing or
         damaged, or the input can't be read now.
       remark: a sentence on why it is done again, if a user should know.
     """
 
     source: Source
-    done: bool = False
-    replaces: bool = False
-    stands: bool = False
+    files: ResultFiles
+    is_done: bool = False
+    is_replacing: bool = False
+    is_kept: bool = False
     remark: str = ""
 
 
-def make_plan(
-    sources: list[Source],
-    out: Path,
-    log: ResultLog,
-    identity: Identity,
-    overwrite: bool,
-    film: bool = False,
-) -> list[Task]:
-    """What to do with each source. Nothing is overwritten unasked.
+def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) -> list[Task]:
+    """Decide what to do with each source. Nothing is overwritten unasked.
 
     A source is done if ``log`` holds a result of the same content under the same configuration
     and seeds, and all its files are there as they were written (:func:`find_damage` reads them,
-    as the inputs are read); with ``film`` that of the steps, too. With ``overwrite`` none is done,
-    and what is there is replaced, except results of inputs that can't be read.
+    as the inputs are read), with ``fit.record_labels`` that of the steps, too. With ``overwrite``
+    none is done, and what is there is replaced, except results of inputs that can't be read.
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
         results of another configuration, seed or picture, or files of unknown origin.
     """
+    folder, film = settings.folder, settings.config.fit.record_labels
+    seeds = settings.identity.seeds
+    planned = [(source, plan_files(folder, source, seeds, film)) for source in sources]
     inputs = {os.path.realpath(p) for source in sources for p in (source.path, *source.files)}
-    for source in sources:
-        for path in output_paths(out, source, identity.seeds, film).values():
+    for _, files in planned:
+        for path in map(files.locate, files.names):
             if os.path.realpath(path) in inputs:
                 raise OutputError(f"{path} is an input and a result: choose another output folder.")
-    if overwrite:
-        return [_replacing(source, log) for source in sources]
-    _refuse_foreign_run(out / "run.json", log)
-    for record in log.finished():
-        if not identity.of(record):
+    if settings.overwrite:
+        return [_plan_replacement(source, files, log) for source, files in planned]
+    _refuse_foreign_run(folder / "run.json", log)
+    for record in log.list_finished():
+        if not settings.identity.matches(record):
             raise OutputError(
-                f"{out} holds results of another configuration or seed: choose another output "
+                f"{folder} holds results of another configuration or seed: choose another output "
                 "folder, or replace them with --overwrite."
             )
-    return [_resumed(source, out, log, identity, film) for source in sources]
+    return [_plan_resumption(source, files, log) for source, files in planned]
 
 
 def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
@@ -110,7 +86,7 @@ def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
     try:
         found = parse_json(content)
     except RecordError as error:
-        if not content.strip(b"\0 \r\n") or log.records():
+        if not content.strip(b"\0 \r\n") or log.list_records():
             return  # it was cut off, in a folder that is ours: the run writes it again
         found, problem = None, str(error)
     else:
@@ -125,46 +101,46 @@ def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
     )
 
 
-def _replacing(source: Source, log: ResultLog) -> Task:
-    files = source.files or (source.path,)
-    readable = source.problem is None and all(os.access(path, os.R_OK) for path in files)
-    finished = log.result(source.stem) is not None
-    return Task(source, replaces=finished and readable, stands=finished and not readable)
+def _plan_replacement(source: Source, files: ResultFiles, log: ResultLog) -> Task:
+    paths = source.files or (source.path,)
+    is_readable = source.problem is None and all(os.access(path, os.R_OK) for path in paths)
+    has_result = log.find_result(source.stem) is not None
+    return Task(
+        source,
+        files,
+        is_replacing=has_result and is_readable,
+        is_kept=has_result and not is_readable,
+    )
 
 
-def _resumed(
-    source: Source,
-    out: Path,
-    log: ResultLog,
-    identity: Identity,
-    film: bool,
-) -> Task:
-    names = [path.name for path in output_paths(out, source, identity.seeds, film).values()]
-    ours = log.unfinished | log.files_of(source.stem)
-    foreign = [name for name in names if name not in ours and os.path.lexists(out / name)]
-    if foreign:
-        raise OutputError(
-            f"{out / foreign[0]} exists and is not from a finished run: choose another output "
-            "folder, or replace it with --overwrite."
-        )
-    record = log.result(source.stem)
+def _plan_resumption(source: Source, files: ResultFiles, log: ResultLog) -> Task:
+    folder = files.folder
+    ours = log.unfinished | log.find_files(source.stem)
+    for name in files.names.values():
+        if name not in ours and os.path.lexists(folder / name):
+            raise OutputError(
+                f"{folder / name} exists and is not from a finished run: choose another output "
+                "folder, or replace it with --overwrite."
+            )
+    record = log.find_result(source.stem)
     if record is None:
-        return Task(source)
-    known, digest = record.get("sha256"), input_digest(source)
+        return Task(source, files)
+    known, digest = record.get("sha256"), digest_input(source)
     if digest is not None and known is not None and known != digest:
         raise OutputError(
-            f"{out} holds results named {source.stem} of another picture ({record.get('input')}): "
-            "choose another output folder, or replace them with --overwrite."
+            f"{folder} holds results named {source.stem} of another picture "
+            f"({record.get('input')}): choose another output folder, or replace them with "
+            "--overwrite."
         )
-    damage = find_damage(out, record)
-    is_whole = not damage and set(names) <= set(record.get("outputs", {}).values())
-    done = is_whole and digest is not None and known is not None
+    damage = find_damage(folder, record)
+    is_whole = not damage and set(files.required) <= set(record.get("outputs", {}).values())
+    is_done = is_whole and digest is not None and known is not None
     remark = ""
     if digest is not None and damage:
-        remark = f"{out / damage[0].name} {damage[0].problem}: {source.path} is segmented again."
+        remark = f"{folder / damage[0].name} {damage[0].problem}: {source.path} is segmented again."
     elif digest is not None and known is None:
         remark = (
-            f"{out / 'results.jsonl'} does not say which content of {source.path} was segmented: "
-            "it is segmented again."
+            f"{folder / 'results.jsonl'} does not say which content of {source.path} was "
+            "segmented: it is segmented again."
         )
-    return Task(source, done=done, stands=not done, remark=remark)
+    return Task(source, files, is_done=is_done, is_kept=not is_done, remark=remark)

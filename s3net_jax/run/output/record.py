@@ -1,44 +1,64 @@
-"""One line of ``results.jsonl``."""
+"""The lines of ``results.jsonl``: of a result, and of a failure."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from s3net_jax.masks import Segments
 from s3net_jax.run.cases import Case
 from s3net_jax.run.inputs import Source
 from s3net_jax.run.outcome import Fitted
+from s3net_jax.run.output.files import Result
+from s3net_jax.run.settings import Identity
+from s3net_jax.schema import FailedRecord, FileRecord, FinishedRecord
 
-__all__ = ["describe_result"]
+__all__ = ["describe_failure", "describe_result"]
+
+
+def describe_failure(source: Source, identity: Identity, reason: str) -> FailedRecord:
+    """Make the line of an input that failed; ``reason`` is a sentence."""
+    return {
+        "stem": source.stem,
+        "input": str(source.path),
+        "config": identity.config,
+        "seed": identity.seed,
+        "seeds": identity.seeds,
+        "error": reason,
+    }
 
 
 def describe_result(
     source: Source,
+    identity: Identity,
+    digest: str,
     case: Case,
-    whole: Segments,
-    agreement: np.ndarray | None,
+    result: Result,
     fits: list[Fitted],
-    notes: list[str],
-) -> dict[str, Any]:
-    """What a user may want to know of one result, for JSON.
+) -> FinishedRecord:
+    """Make the line of a result; see :class:`FinishedRecord`. The files are still missing.
 
-    ``steps`` is the median, ``loss`` the mean over pieces and seeds, ``seconds`` their sum;
-    ``pieces`` is there if there are several, ``depth`` of a volume, ``agreement`` (mean share of
-    seeds that agree with the consensus) of several seeds.
+    Args:
+      source: the input.
+      identity: configuration and seeds.
+      digest: SHA-256 of the input's content.
+      case: the opened input.
+      result: what the fits give together.
+      fits: fits of all pieces and seeds.
     """
-    notes = [*case.notes, *notes, *whole.notes(str(source.path))]
+    whole = result.whole
     height, width = case.pixels
     losses = [float(fit.history["loss"][-1]) for fit in fits]
     loss = sum(losses) / len(losses) if losses else math.nan
-    record: dict[str, Any] = {"width": width, "height": height}
-    if case.volume is not None:
-        record["depth"] = len(case)
-    if len(case) > 1:
-        record["pieces"] = len(case)
-    record |= {
+    record: FinishedRecord = {
+        "stem": source.stem,
+        "input": str(source.path),
+        "config": identity.config,
+        "seed": identity.seed,
+        "seeds": identity.seeds,
+        "sha256": digest,
+        "width": width,
+        "height": height,
         "steps": int(np.median([fit.steps for fit in fits])),
         "labels": whole.count,
         "target": list(whole.target),
@@ -46,8 +66,14 @@ def describe_result(
         "area_fraction": round(whole.area, 6),
         "loss": loss if math.isfinite(loss) else None,
         "seconds": round(sum(fit.seconds for fit in fits), 3),
-        "notes": notes,
+        "notes": [*case.notes, *result.notes, *whole.notes(str(source.path))],
+        "outputs": dict[str, str](),
+        "files": dict[str, FileRecord](),
     }
-    if agreement is not None:
-        record["agreement"] = round(float(agreement.mean()), 4)
+    if case.volume is not None:
+        record["depth"] = len(case)
+    if len(case) > 1:
+        record["pieces"] = len(case)
+    if result.agreement is not None:
+        record["agreement"] = round(float(result.agreement.mean()), 4)
     return record

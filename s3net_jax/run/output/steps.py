@@ -1,4 +1,4 @@
-"""The clusters of a fit through its steps: which are kept, and how their colours go on."""
+"""The clusters of a fit through its steps: which are kept, and how their colours continue."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from s3net_jax.masks import Segments, align_labels
 from s3net_jax.run.cases import Case
 from s3net_jax.run.outcome import Fitted
 
-__all__ = ["chosen_steps", "film_of", "shown_fits", "thinned"]
+__all__ = ["choose_fits", "choose_steps", "make_film", "reduce_maps"]
 
 _STRIPS = 6  # seeds that a film shows at most
 _FRAMES = 10  # steps beside the result
 _SIDE = 192  # pixels of a frame's long side
 
 
-def chosen_steps(steps: int) -> list[int]:
-    """Up to ten of the steps 1..``steps``, both ends among them, closer together at the start,
+def choose_steps(steps: int) -> list[int]:
+    """Choose up to ten of the steps 1..``steps``, with both ends, closer together at the start,
     where clusters merge by halves."""
     if steps <= _FRAMES:
         return list(range(1, steps + 1))
@@ -28,34 +28,34 @@ def chosen_steps(steps: int) -> list[int]:
     return sorted({round(step) for step in 1 + (steps - 1) * share})
 
 
-def shown_fits(pieces: Sequence[int], seeds: Sequence[int]) -> set[tuple[int, int]]:
-    """The (piece, seed) that a film shows: the piece in the middle, of its seeds the first six."""
+def choose_fits(pieces: Sequence[int], seeds: Sequence[int]) -> set[tuple[int, int]]:
+    """Choose the (piece, seed) that a film shows: the first six seeds of the middle piece."""
     if not pieces:
         return set()
     return {(pieces[len(pieces) // 2], seed) for seed in seeds[:_STRIPS]}
 
 
-def thinned(fit: Fitted, keep: bool) -> Fitted:
-    """``fit`` with the label maps of the chosen steps alone, at a frame's size; without any,
-    unless ``keep``. Those of every step of every slice would fill the memory."""
+def reduce_maps(fit: Fitted, keep: bool) -> Fitted:
+    """Keep only the label maps of the chosen steps, at a frame's size; none unless ``keep``. The
+    maps of every step of every slice would fill the memory."""
     if fit.label_maps is None:
         return fit
     if not keep:
         return dataclasses.replace(fit, label_maps=None)
-    maps = fit.label_maps[np.array(chosen_steps(fit.steps)) - 1]
-    small = np.stack([_reduced(labels, fit.labels.shape) for labels in maps])
+    maps = fit.label_maps[np.array(choose_steps(fit.steps)) - 1]
+    small = np.stack([_shrink(labels, fit.labels.shape) for labels in maps])
     return dataclasses.replace(fit, label_maps=small)
 
 
-def film_of(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments) -> Film | None:
-    """A strip for each fit of one piece; None if no label maps were recorded.
+def make_film(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments) -> Film | None:
+    """Make a film with a strip for each fit; None if no label maps were recorded.
 
-    Numbers go on from frame to frame: each step's label map is aligned with the next one's
+    Numbers continue from frame to frame: each step's label map is aligned with the next one's
     (:func:`align_labels`), the last one with the fit's own result, and that with ``whole``. So
     colours are those of the overlay at the end, and lead back to what the clusters came from.
 
     Args:
-      fits: (piece, seed) → fit, as :func:`thinned` left it.
+      fits: (piece, seed) → fit, as :func:`reduce_maps` left it.
       case: the input.
       whole: its result.
     """
@@ -64,13 +64,13 @@ def film_of(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments)
         if fit.label_maps is None:
             continue
         shape = fit.labels.shape
-        result = _reduced(case.part(whole, piece), shape)
-        frames = [align_labels(_reduced(fit.labels, shape), result)]
+        result = _shrink(case.part(whole, piece), shape)
+        frames = [align_labels(_shrink(fit.labels, shape), result)]
         for earlier in fit.label_maps[::-1]:
             frames.append(align_labels(earlier, frames[-1]))
         kind = "tile" if case.volume is None else "slice"
         where = f"{kind} {piece + 1} of {len(case)}, " if len(case) > 1 else ""
-        steps = chosen_steps(fit.steps)
+        steps = choose_steps(fit.steps)
         titles = [*(f"step {step}" for step in steps), "result"]
         # A frame is smaller than the label map, and may miss its smallest clusters.
         counts = [
@@ -83,9 +83,9 @@ def film_of(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments)
     return Film(tuple(strips)) if strips else None
 
 
-def _reduced(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """``labels`` with the proportions of ``shape`` (H, W) and a long side of at most 192, by
-    nearest neighbours."""
+def _shrink(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Resample ``labels`` to the proportions of ``shape`` (H, W) and a long side of at most 192,
+    by nearest neighbours."""
     scale = min(1.0, _SIDE / max(shape))
     rows, columns = (
         ((np.arange(count) + 0.5) * n / count).astype(int)

@@ -2,129 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from s3net_jax.config import Config
-from s3net_jax.io.write import receipts, sync_folder
-from s3net_jax.masks import Segments
+from s3net_jax.io import receipts, sync_folder
 from s3net_jax.run.cases import Case
 from s3net_jax.run.content import Content
-from s3net_jax.run.inputs import Source
 from s3net_jax.run.members import agreed
 from s3net_jax.run.outcome import Fitted
-from s3net_jax.run.output.files import Draw, output_paths, remove_outdated, write_outputs
-from s3net_jax.run.output.history import history_bytes
+from s3net_jax.run.output.files import Result, remove_outdated, write_files
+from s3net_jax.run.output.history import encode_history
 from s3net_jax.run.output.log import ResultLog
-from s3net_jax.run.output.plan import Identity, Task
-from s3net_jax.run.output.record import describe_result
-from s3net_jax.run.output.steps import film_of
-from s3net_jax.run.summary import Record
+from s3net_jax.run.output.plan import Task
+from s3net_jax.run.output.record import describe_failure, describe_result
+from s3net_jax.run.output.steps import make_film
+from s3net_jax.run.settings import RunSettings
+from s3net_jax.schema import FailedRecord, FinishedRecord
 
-__all__ = ["Finisher", "Fits", "Key"]
+__all__ = ["Key", "OpenInput", "ResultWriter"]
 
 Key = tuple[int, int]
 """(piece, seed)."""
-Fits = dict[Key, Fitted]
 
 
-class Finisher:
-    """Makes and writes results. Several threads may call it at once, for different inputs."""
+@dataclass(frozen=True, eq=False)
+class OpenInput:
+    """An input that is being segmented.
 
-    def __init__(
-        self, folder: Path, config: Config, identity: Identity, log: ResultLog, draw: Draw
-    ) -> None:
-        self._folder, self._config, self._identity = folder, config, identity
-        self._log, self._draw = log, draw
+    Attributes:
+      task: the input, and the files of its result.
+      case: its pieces.
+      content: what its files held when it was read.
+      wanted: number of fits that make its result.
+      filmed: fits whose steps are shown.
+      fits: fits that are done.
+    """
 
-    def __call__(
-        self, source: Source, content: Content, case: Case, fits: Fits, filmed: Collection[Key]
-    ) -> Record:
+    task: Task
+    case: Case
+    content: Content
+    wanted: int
+    filmed: set[Key]
+    fits: dict[Key, Fitted] = field(default_factory=dict)
+
+
+class ResultWriter:
+    """Makes and writes results. Several threads may use it at once, for different inputs."""
+
+    def __init__(self, settings: RunSettings, log: ResultLog) -> None:
+        self._folder, self._identity, self._log = settings.folder, settings.identity, log
+
+    def write(self, opened: OpenInput) -> FinishedRecord:
         """Write the result of one input; return its line, which is in the log then.
 
         The line follows when files and names are on the disk, so that what it says is true after
         a power cut, too.
 
-        Args:
-          source, case: the input.
-          content: what its files held when it was read.
-          fits: fits of all its pieces and seeds.
-          filmed: those whose steps are shown.
-
         Raises:
           InputError: the input's files have changed since they were read.
           OutputError: something can't be written.
         """
-        whole, agreement, notes = self._whole(case, fits)
-        record = self.head(source) | {"sha256": content.digest}
-        names = self._names(source)
-        film = film_of({key: fits[key] for key in sorted(filmed)}, case, whole)
-        history = history_bytes(fits)
-        content.check()
-        with self._log.announced(names):
-            if self._log.result(source.stem) is not None:  # its line must not speak for new files
-                self._log.put(self._given_up(source))
-            remove_outdated(self._folder, self._log.files_of(source.stem), names)
+        task, case = opened.task, opened.case
+        source, names = task.source, task.files.names.values()
+        result = self._join_fits(opened)
+        opened.content.check()
+        with self._log.announce(names):
+            if self._log.find_result(source.stem) is not None:
+                self.invalidate([task])  # its line must not speak for new files
+            remove_outdated(self._folder, self._log.find_files(source.stem), names)
             with receipts() as files:
-                written, more = write_outputs(
-                    self._folder, source, case, whole, agreement, history, film, self._draw
-                )
+                outputs, notes = write_files(task.files, case, result)
             sync_folder(self._folder)
-            every = [*notes, *more]
-            record |= describe_result(source, case, whole, agreement, [*fits.values()], every)
-            record["outputs"] = written
-            record["files"] = {name: vars(files[name]) for name in written.values()}
+            result.notes.extend(notes)
+            fits = list(opened.fits.values())
+            digest = opened.content.digest
+            record = describe_result(source, self._identity, digest, case, result, fits)
+            record["outputs"] = outputs
+            record["files"] = {
+                name: {"size": files[name].size, "sha256": files[name].sha256}
+                for name in outputs.values()
+            }
             self._log.put(record)
         return record
 
-    def give_up(self, tasks: Iterable[Task]) -> None:
-        """Notes that the results which ``tasks`` replace count no more. So a run that is killed
-        can go on with those it has not come to; their files are there until then."""
-        given_up = [self._given_up(task.source) for task in tasks if task.replaces]
-        if given_up:
-            self._log.put(*given_up)
+    def invalidate(self, tasks: Iterable[Task]) -> None:
+        """Note that the results of ``tasks`` count no more. So a run that is killed can be resumed
+        with those it has not come to; their files are there until then."""
+        reason = "{} is to be segmented again, and has not been yet."
+        records = [
+            describe_failure(task.source, self._identity, reason.format(task.source.path))
+            for task in tasks
+        ]
+        if records:
+            self._log.put(*records)
 
-    def _given_up(self, source: Source) -> Record:
-        reason = f"{source.path} is to be segmented again, and has not been yet."
-        return self.head(source) | {"error": reason}
-
-    def fail(self, task: Task, reason: str) -> None:
-        """Notes that an input failed, unless it has a result that stands. Without one, no files
+    def write_failure(self, task: Task, record: FailedRecord) -> None:
+        """Note that an input failed, unless it has a result that is kept. Without one, no files
         are left that could be taken for its result.
 
         Raises:
           OutputError: the log can't be written.
         """
-        if task.stands and self._log.result(task.source.stem) is not None:
+        if task.is_kept and self._log.find_result(task.source.stem) is not None:
             return
-        half = self._log.unfinished.intersection(self._names(task.source))
-        remove_outdated(self._folder, self._log.files_of(task.source.stem) | half)
-        self._log.put(self.head(task.source) | {"error": reason})
+        half = self._log.unfinished.intersection(task.files.names.values())
+        remove_outdated(self._folder, self._log.find_files(task.source.stem) | half)
+        self._log.put(record)
 
-    def head(self, source: Source) -> Record:
-        """What the line of an input begins with, also of one that failed."""
-        return {"stem": source.stem, "input": str(source.path), **self._identity.fields()}
-
-    def _whole(self, case: Case, fits: Fits) -> tuple[Segments, np.ndarray | None, list[str]]:
-        """The result of one input: its pieces joined, of several seeds their consensus."""
+    def _join_fits(self, opened: OpenInput) -> Result:
+        """Join the pieces of one input; for several seeds, take their consensus first."""
+        case, fits = opened.case, opened.fits
         maps: list[np.ndarray | None] = []
         targets: list[tuple[int, ...] | None] = []
         shares: list[np.ndarray | None] = []
         for index in range(len(case)):
-            mine = [fits[index, seed] for seed in self._identity.each if (index, seed) in fits]
-            labels, target, share = agreed(mine) if mine else (None, None, None)
+            keys = [(index, seed) for seed in self._identity.all_seeds]
+            found = [fits[key] for key in keys if key in fits]
+            labels, target, share = agreed(found) if found else (None, None, None)
             maps.append(labels)
             targets.append(target)
             shares.append(share)
-        notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
         whole = case.join(maps, targets)
-        return whole, None if self._identity.seeds == 1 else case.join_shares(shares), notes
-
-    def _names(self, source: Source) -> list[str]:
-        """Of all files that its result may have."""
-        film = self._config.fit.record_labels
-        paths = output_paths(self._folder, source, self._identity.seeds, film)
-        seg = [f"{source.stem}.seg.dcm"] if source.kind == "dicom" else []
-        return [*(path.name for path in paths.values()), *seg]
+        agreement = None if self._identity.seeds == 1 else case.join_shares(shares)
+        film = make_film({key: fits[key] for key in sorted(opened.filmed)}, case, whole)
+        notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
+        return Result(whole, agreement, encode_history(fits), film, notes)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from s3net_jax.config import ConfigError
-from s3net_jax.run import Share, find_share
+from s3net_jax.run import Rank, find_rank
 from tests.run.commands import TINY, environment, save_pictures, start
 
 FOUR_DEVICES = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
@@ -168,16 +168,16 @@ def test_set_ups_are_recognised(bare: pytest.MonkeyPatch, setup: str) -> None:
     bare.setattr(jax.config, "update", remembered)
     for name, value in SETUPS[setup].items():
         bare.setenv(name, value)
-    share = find_share()
-    assert share == Share(1, 3) and share.of("abcdefg") == ["b", "e"]
+    rank = find_rank()
+    assert rank == Rank(1, 3) and rank.select("abcdefg") == ["b", "e"]
     assert seen == ([] if setup == "by hand" else [("jax_cuda_visible_devices", "1")])
 
 
 def test_a_process_alone_is_alone(bare: pytest.MonkeyPatch) -> None:
-    assert find_share() == Share(0, 1)
+    assert find_rank() == Rank(0, 1)
     bare.setenv("SLURM_NTASKS", "4")  # a batch script, outside srun
     bare.setenv("SLURM_PROCID", "0")
-    assert find_share() == Share(0, 1)
+    assert find_rank() == Rank(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_set_up_with_a_mistake_gets_a_sentence(
     bare.setenv("JAX_NUM_PROCESSES", count)
     bare.setenv("JAX_PROCESS_ID", index)
     with pytest.raises(ConfigError, match=words):
-        find_share()
+        find_rank()
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 from s3net_jax.config import ConfigError
 from s3net_jax.io import from_array
 from s3net_jax.run.batches import Chunk, Job
-from s3net_jax.run.engines.pool import Answer, LostWorkerError, handed_out
+from s3net_jax.run.engines.pool import Answer, LostWorkerError, distribute_chunks
 from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 
 IMAGE = from_array(np.arange(64, dtype=np.uint8).reshape(8, 8))
@@ -65,7 +65,7 @@ def handled(pool: Pool, *chunks: Chunk) -> tuple[dict[int, Outcome], list[str]]:
     """The outcome of each seed, and what was said."""
     said: list[str] = []
     found = {}
-    for part, outcomes in handed_out(chunks, pool, said.append):
+    for part, outcomes in distribute_chunks(chunks, pool, said.append):
         for job, outcome in zip(part.jobs, outcomes, strict=True):
             assert job.seed not in found
             found[job.seed] = outcome
@@ -96,7 +96,7 @@ def test_work_is_read_when_it_is_needed() -> None:
             read.append(n)
             yield chunk(n)
 
-    results = handed_out(source(), Pool(2, done), lambda text: None)
+    results = distribute_chunks(source(), Pool(2, done), lambda text: None)
     for n, _ in enumerate(results):
         assert len(read) <= n + 3  # two are worked on, one waits
 

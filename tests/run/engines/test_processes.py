@@ -18,7 +18,7 @@ from s3net_jax.config import ConfigError
 from s3net_jax.presets import preset
 from s3net_jax.run import memory
 from s3net_jax.run.engines import processes
-from s3net_jax.run.engines.interpreter import interpreter_command
+from s3net_jax.run.engines.interpreter import find_interpreter
 from s3net_jax.run.engines.pool import LostWorkerError
 from s3net_jax.run.engines.processes import ProcessEngine
 from tests.run.commands import TINY, environment, save_pictures, start
@@ -166,15 +166,15 @@ def test_workers_need_nothing_of_the_caller(tmp_path: Path, place: str) -> None:
 
 
 def test_the_interpreter_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert interpreter_command()[0] == sys.executable
+    assert find_interpreter()[0] == sys.executable
     monkeypatch.setattr("multiprocessing.spawn._python_exe", b"/usr/bin/blender")
-    assert "python" in Path(interpreter_command()[0]).name, "a program that embeds Python"
+    assert "python" in Path(find_interpreter()[0]).name, "a program that embeds Python"
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(ConfigError, match="none is found here"):
-        interpreter_command()
+        find_interpreter()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(ConfigError, match="a frozen program has none: drop --engine"):
-        interpreter_command()
+        find_interpreter()
 
 
 def test_workers_that_do_not_start_end_the_run(

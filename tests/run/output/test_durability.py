@@ -14,8 +14,10 @@ from PIL import Image as PilImage
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.io import OutputError, write
 from s3net_jax.run import LocalEngine, Summary, runner, segment_inputs, summary
+from s3net_jax.run.output import files
 from s3net_jax.run.output.damage import find_damage
 from s3net_jax.run.output.log import read_log
+from s3net_jax.schema import FailedRecord, FinishedRecord
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
 from tests.run.disk import CODES, Dies, Disk, Fails, KilledError, cuts, intercepted
@@ -25,13 +27,12 @@ NAMES = ("a.png", "b.png")
 
 
 def run(tmp_path: Path, listener: QuietDisplay | None = None) -> Summary:
-    """Segments two small pictures, with an overlay that takes no time to draw."""
+    """Segments two small pictures."""
     return segment_inputs(
         [tmp_path / name for name in NAMES],
         tmp_path / "out",
         CONFIG,
         engine=LocalEngine(CONFIG, batch=1),
-        draw=lambda *_: PilImage.new("RGB", (8, 8)),
         listener=listener or QuietDisplay(),
     )
 
@@ -42,10 +43,10 @@ class Told(QuietDisplay):
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
 
-    def done(self, index: int, record: dict[str, Any]) -> None:
+    def done(self, index: int, record: FinishedRecord) -> None:
         self.disk.note("said", record["stem"])
 
-    def failed(self, index: int, record: dict[str, Any]) -> None:
+    def failed(self, index: int, record: FailedRecord) -> None:
         pass
 
 
@@ -56,6 +57,9 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(write, "_alive", lambda process: False)  # this one has "died" before
     for slow in ("versions", "devices", "implementations"):
         monkeypatch.setattr(summary, slow, dict)
+    monkeypatch.setattr(summary, "find_commit", lambda: None)
+    small = PilImage.new("RGB", (8, 8))
+    monkeypatch.setattr(files, "overlay", lambda *_: small)  # takes no time to draw
     for n, name in enumerate(NAMES):
         save_lesion(tmp_path / name, seed=n, shape=(16, 20))
 
@@ -79,10 +83,10 @@ def check_said(folder: Path, said: set[str], when: str) -> None:
         assert "error" not in records.get(stem, {"error": ""}), f"{stem} is lost, {when}"
     for record in records.values():
         if "error" not in record:
-            assert len(record["files"]) == 4 and not find_damage(folder, record), when
+            assert len(record.get("files", {})) == 4 and not find_damage(folder, record), when
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     """What a run leaves, without what holds times."""
     return {
         path.name: path.read_bytes()
@@ -94,7 +98,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def check_finishes(tmp_path: Path, expected: dict[str, bytes], when: str) -> None:
     """A run without faults ends as if nothing had happened."""
     assert run(tmp_path).failed == 0, when
-    assert files(tmp_path / "out") == expected, when
+    assert read_files(tmp_path / "out") == expected, when
     check_said(tmp_path / "out", {"a", "b"}, when)
 
 
@@ -105,7 +109,7 @@ def clear(folder: Path) -> None:
 
 def fault_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Disk, dict[str, bytes]]:
     disk = watched(monkeypatch, tmp_path)
-    expected = files(tmp_path / "out")
+    expected = read_files(tmp_path / "out")
     assert len(expected) == 8
     return disk, expected
 

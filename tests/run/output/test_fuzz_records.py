@@ -25,8 +25,9 @@ from s3net_jax.io import InputError, OutputError, read_film
 from s3net_jax.run.inputs import discover
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import ResultLog
-from s3net_jax.run.output.naming import known_names
-from s3net_jax.run.output.plan import Identity, make_plan
+from s3net_jax.run.output.naming import restore_names
+from s3net_jax.run.output.plan import make_plan
+from s3net_jax.run.settings import Identity, RunSettings
 from tests.experiments.files import ABLATION, COMPARISON, TUNING
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -102,12 +103,13 @@ def out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_records_of_results_and_runs(out: Path) -> None:
-    identity = Identity(CONFIG.digest, 0)
+    config = CONFIG.replace(fit={"record_labels": True})
+    settings = RunSettings(out, config, Identity(CONFIG.digest, 0))
 
     def resume() -> None:
         log = ResultLog(out / "results.jsonl")
-        sources = known_names(discover([out.parent / "a.png"]), log)
-        for task in make_plan(sources, out, log, identity, False, True):
+        sources = restore_names(discover([out.parent / "a.png"]), log)
+        for task in make_plan(sources, settings, log):
             assert Path(task.source.stem).name == task.source.stem
         log.settle()
 

@@ -26,7 +26,7 @@ def test_the_last_line_of_a_stem_counts(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(before), "nothing is ever taken away"
     log = ResultLog(path)
     assert log.get("1") == {"stem": "1", "labels": 2} and log.get("2") is not None
-    assert log.finished() == [{"stem": "1", "labels": 2}]
+    assert log.list_finished() == [{"stem": "1", "labels": 2}]
 
 
 @pytest.mark.parametrize("name", ["a\u2028b", "n\x85l", "bad\udcff"])
@@ -75,12 +75,12 @@ def test_a_line_that_can_not_be_written_whole_leaves_no_trace(tmp_path: Path, mo
 def test_files_begun_are_known_until_they_are_finished(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     log = ResultLog(path)
-    with pytest.raises(ZeroDivisionError), log.announced(["a.mask.png"]):
+    with pytest.raises(ZeroDivisionError), log.announce(["a.mask.png"]):
         raise ZeroDivisionError
-    with log.announced(["b.mask.png"]):
+    with log.announce(["b.mask.png"]):
         pass
     assert ResultLog(path).unfinished == {"a.mask.png"}
-    with log.announced(["a.mask.png"]):
+    with log.announce(["a.mask.png"]):
         pass
     assert not ResultLog(path).unfinished and not list(tmp_path.iterdir())
 

@@ -17,11 +17,10 @@ from s3net_jax.config import Config
 from s3net_jax.fitting import fit_batch
 from s3net_jax.io import InputError, read_film
 from s3net_jax.presets import preset
-from s3net_jax.report import overlay
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import ResultLog
-from s3net_jax.run.output.steps import chosen_steps
+from s3net_jax.run.output.steps import choose_steps
 from tests.fakes import brightness_fit, install_fit
 from tests.pictures import save_lesion
 
@@ -35,7 +34,6 @@ def run(tmp_path: Path, config: Config = FILMED, **options: Any) -> Summary:
         tmp_path / "out",
         config,
         engine=LocalEngine(config, batch=1),
-        draw=overlay,
         listener=QuietDisplay(),
         **options,
     )
@@ -63,7 +61,7 @@ def test_a_history_of_every_fit(tmp_path: Path, monkeypatch) -> None:
     np.testing.assert_allclose(fits[1]["loss"], np.linspace(1, 0.5, 12), rtol=1e-5)
     assert (fits[0]["labels"] == 3).all() and not (tmp_path / "out/a.steps.png").exists()
     record = ResultLog(tmp_path / "out/results.jsonl").get("a")
-    assert record is not None and record["outputs"]["history"] == "a.history.json"
+    assert record is not None and record.get("outputs", {})["history"] == "a.history.json"
 
 
 def test_what_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
@@ -155,10 +153,10 @@ def test_other_files_are_refused(tmp_path: Path, read: Any) -> None:
             read(path)
 
 
-def test_chosen_steps() -> None:
-    assert chosen_steps(1) == [1] and chosen_steps(10) == list(range(1, 11))
+def test_choose_steps() -> None:
+    assert choose_steps(1) == [1] and choose_steps(10) == list(range(1, 11))
     for steps in (11, 17, 50, 400):
-        found = chosen_steps(steps)
+        found = choose_steps(steps)
         assert found[0] == 1 and found[-1] == steps and 5 < len(found) <= 10
 
 

@@ -17,7 +17,7 @@ from s3net_jax.io.regular import open_regular, read_regular
 from s3net_jax.run import runner
 from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.inputs import discover
-from s3net_jax.run.names import names_of
+from s3net_jax.run.names import make_names
 from s3net_jax.run.output.files import remove_outdated
 from s3net_jax.run.output.log import ResultLog, read_log
 from s3net_jax.schema import RecordError, check_result, parse_json
@@ -205,7 +205,7 @@ def test_only_results_are_deleted(tmp_path: Path) -> None:
 
 
 def test_names_are_never_folders() -> None:
-    names = names_of([Path(name) for name in ("..png", "...png", "x/...png", ".hidden", "..")])
+    names = make_names([Path(name) for name in ("..png", "...png", "x/...png", ".hidden", "..")])
     assert all(name.strip(".") and "/" not in name for name in names) and len(set(names)) == 5
 
 
@@ -218,7 +218,7 @@ def test_a_torn_end_of_zeros_is_removed(tmp_path: Path) -> None:
         path.write_bytes(whole + tail)
         complete = tail.endswith(b"}\0\0")
         assert len(read_log(path)) == 1 + complete and path.read_bytes() == whole + tail
-        assert len(ResultLog(path).records()) == 1 + complete
+        assert len(ResultLog(path).list_records()) == 1 + complete
         assert path.read_bytes() == whole + tail.rstrip(b"\0") + b"\n" if complete else whole
 
 

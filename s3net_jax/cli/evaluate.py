@@ -1,0 +1,50 @@
+"""The command ``evaluate``: from arguments to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from s3net_jax.cli.session import open_session, parse_count, parse_seed, read_config
+from s3net_jax.errors import InputError, UsageError
+from s3net_jax.text import json_line, one_line
+
+__all__ = ["run_evaluate"]
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Run ``s3net evaluate``: 0 if every image was segmented, 1 if one failed."""
+    if not args.images:
+        raise UsageError("Say where the images are: --images DIR.")
+    if not args.out:
+        raise UsageError("Say where the results go: --out DIR.")
+    limit = None if args.limit is None else parse_count(args.limit, "--limit")
+    config = read_config(args).replace(fit={"record_labels": True})  # the report shows the steps
+    seed, seeds = parse_seed(args.seed), parse_count(args.seeds, "--seeds")
+    from s3net_jax.evaluate import collect_scores, evaluate, find_pairs, table_text, write_report
+
+    masks = None if args.masks is None else Path(args.masks)
+    pairs = find_pairs(args.dataset, Path(args.images), masks, limit)
+    with open_session(args, config, seed, seeds) as (engine, display):
+        found = evaluate(
+            pairs,
+            args.out,
+            config,
+            engine=engine,
+            listener=display,
+            seed=seed,
+            seeds=seeds,
+            overwrite=args.overwrite,
+            against=None if args.against is None else Path(args.against),
+        )
+    if not found.records:
+        display.finish(found.run)
+        raise InputError("No image could be segmented, so there is nothing to score.")
+    path = write_report(found, pairs, f"{found.method} on {args.images}")
+    display.finish(found.run)
+    if args.json:
+        print(json_line({"event": "scores", "report": str(path), **collect_scores(found.summary)}))
+    elif not args.quiet:
+        print(table_text(found.summary))
+        print(f"Look at {one_line(str(path))}.")
+    return 1 if found.run.failed else 0

@@ -1,0 +1,54 @@
+"""The command ``segment``: from arguments to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from s3net_jax.cli.session import open_session, parse_count, parse_seed, read_config
+from s3net_jax.config import Config
+from s3net_jax.errors import UsageError
+
+__all__ = ["run_segment", "segment_paths"]
+
+
+def run_segment(args: argparse.Namespace) -> int:
+    """Run ``s3net segment``: 0 if every input was segmented, 1 if one failed."""
+    if not args.inputs:
+        raise UsageError("Name at least one image, folder or pattern to segment.")
+    if not all(args.inputs):
+        raise UsageError("One of the inputs is an empty word: name files, folders or patterns.")
+    if not args.out:
+        raise UsageError("Say where the results go: --out DIR.")
+    config = read_config(args)
+    return segment_paths(args, args.inputs, config, parse_seed(args.seed), args.overwrite)
+
+
+def segment_paths(
+    args: argparse.Namespace, inputs: Sequence[str], config: Config, seed: int, overwrite: bool
+) -> int:
+    """Segment ``inputs`` with the engine and display that ``args`` ask for; return the exit code.
+
+    Raises:
+      UsageError: an option can't be used, or the last seed is too large.
+    """
+    seeds = parse_count(getattr(args, "seeds", "1"), "--seeds")
+    if seed + seeds > 2**32:
+        raise UsageError(f"The last of {seeds} seeds from {seed} on is above {2**32 - 1}.")
+    from s3net_jax.run import find_rank, segment_inputs
+
+    rank = find_rank()
+    with open_session(args, config, seed, seeds) as (engine, display):
+        summary = segment_inputs(
+            inputs,
+            args.out,
+            config,
+            engine=engine,
+            listener=display,
+            seed=seed,
+            seeds=seeds,
+            overwrite=overwrite,
+            rank=rank,
+        )
+    display.finish(summary)
+    return 1 if summary.failed else 0

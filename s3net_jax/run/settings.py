@@ -1,0 +1,56 @@
+"""What holds for a whole run: its folder, configuration, seeds, and which inputs are segmented."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from s3net_jax.config import Config
+from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
+
+__all__ = ["Identity", "RunSettings"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What all results in a folder must share.
+
+    Attributes:
+      config: digest of the configuration.
+      seed: first seed.
+      seeds: number of seeds.
+    """
+
+    config: str
+    seed: int
+    seeds: int = 1
+
+    @property
+    def all_seeds(self) -> range:
+        """The seeds of every input."""
+        return range(self.seed, self.seed + self.seeds)
+
+    def matches(self, record: Mapping[str, object]) -> bool:
+        """Return whether a line of ``results.jsonl`` has this identity."""
+        found = record.get("config"), record.get("seed"), record.get("seeds", 1)
+        return found == (self.config, self.seed, self.seeds)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of one run.
+
+    Attributes:
+      folder: output folder.
+      config: configuration of every fit.
+      identity: what the results in the folder must share.
+      overwrite: replace results that are there.
+      rank: which of the inputs this process segments.
+    """
+
+    folder: Path
+    config: Config
+    identity: Identity
+    overwrite: bool = False
+    rank: Rank = SINGLE_PROCESS
