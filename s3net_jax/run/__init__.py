@@ -7,7 +7,7 @@ from s3net_jax.run.distributed import Share, find_share
 from s3net_jax.run.engines.base import Engine, LocalEngine
 from s3net_jax.run.inputs import Source, discover
 from s3net_jax.run.runner import segment_inputs
-from s3net_jax.run.single import Segmentation, segment_image
+from s3net_jax.run.segment import Segmentation, segment_images
 from s3net_jax.run.summary import Listener, Summary
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "Summary",
     "discover",
     "find_share",
-    "segment_image",
+    "segment_images",
     "segment_inputs",
 ]

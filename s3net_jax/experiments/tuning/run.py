@@ -126,7 +126,7 @@ def _records(
         scorer = Scorer(pair, tuning.config)
         for one in content:
             one.check()
-        fits = fitter(scorer.pixels, [settings[n] for n in missing], seed)
+        fits = fitter.fit(scorer.pixels, [settings[n] for n in missing], seed)
         for n, maps in zip(missing, fits, strict=True):
             log.put({"stem": keys[n], "sha256": digest, "dsc": scorer(maps, tuning.steps)})
     return [log.get(key) or {} for key in keys]

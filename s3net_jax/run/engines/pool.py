@@ -38,7 +38,7 @@ class Worker:
 
     def fit(self, pieces: list[Piece]) -> Answer:
         """An outcome for each piece."""
-        outcomes = self._fitter(pieces)
+        outcomes = self._fitter.fit(pieces)
         said = list(self._said)
         self._said.clear()
         return outcomes, said

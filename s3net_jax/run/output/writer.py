@@ -13,7 +13,7 @@ from s3net_jax.masks import Segments
 from s3net_jax.run.cases import Case
 from s3net_jax.run.content import Content
 from s3net_jax.run.inputs import Source
-from s3net_jax.run.members import agreed
+from s3net_jax.run.members import combine_seeds
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Draw, output_paths, remove_outdated, write_outputs
 from s3net_jax.run.output.history import history_bytes
@@ -114,7 +114,7 @@ class Finisher:
         shares: list[np.ndarray | None] = []
         for index in range(len(case)):
             mine = [fits[index, seed] for seed in self._identity.each if (index, seed) in fits]
-            labels, target, share = agreed(mine) if mine else (None, None, None)
+            labels, target, share = combine_seeds(mine) if mine else (None, None, None)
             maps.append(labels)
             targets.append(target)
             shares.append(share)
