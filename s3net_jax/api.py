@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from s3net_jax.config import Config, check_config
 from s3net_jax.presets import preset as named_preset
-from s3net_jax.run.single import Segmentation, segment_image
+from s3net_jax.run import Segmentation, segment_images
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,8 @@ def segment(
 ) -> Segmentation:
     """Segment one image without labels: fit S3-Net to it and clean up its clusters.
 
+    The same as :func:`segment_batch` for one image and seed.
+
     Args:
       image: a path of a picture (of a volume the command cuts slices); a PIL image; or an array
         (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255, or floating point in [0, 1]. Other
@@ -42,31 +44,30 @@ def segment(
       seed: decides initial parameters and drawn transforms; the same seed on the same device
         gives the same result.
       progress: called as ``progress(step, {"loss": ..., "labels": ...})`` after every step; of
-        several fits (``fit.members``, tiles) about every fourth, with means.
+        several fits at once (``fit.members``, tiles) about every fourth, with means. What it
+        raises ends the fit, and is raised here.
 
     Returns:
       ``labels`` (H, W) int32 and ``mask`` (H, W) bool at the image's own size, ``history`` of
       every term of the loss, ``notes`` on what a user should know (pages left out, a window that
-      was not applied, an empty mask), and more: see :class:`Segmentation`.
+      was not applied, a fit done again, an empty mask), and more: see :class:`Segmentation`.
 
     Raises:
       InputError: the image can't be read or holds nothing to segment.
       ConfigError: an unknown preset, target or window.
-      DivergedError: the optimisation left the finite numbers.
+      DivergedError: the optimisation left the finite numbers, again with a quarter of the learning
+        rate.
+      RuntimeError: the fit failed otherwise, such as out of memory.
       TypeError: an argument of another type than described, a traced array, or both ``preset`` and
         ``config``.
       ValueError: a seed that is not a whole number from 0 to 2³² − 1.
     """
-    from s3net_jax.run.cases import image_case
-    from s3net_jax.run.members import several_members
-    from s3net_jax.run.together import segment_together
+    from s3net_jax.fitting.checks import check_listener
 
     _check_seeds((seed,))
-    chosen = _config(preset, config)
-    opened = _open(image, chosen)
-    if several_members(chosen) or len(image_case(opened, chosen)) > 1:
-        return segment_together([opened], chosen, (seed,), progress)[0][0]
-    return segment_image(opened, chosen, seed=seed, progress=progress)
+    check_listener(progress)
+    chosen = _choose_config(preset, config)
+    return segment_images([_open(image, chosen)], chosen, (seed,), progress)[0][0]
 
 
 def segment_batch(
@@ -76,38 +77,36 @@ def segment_batch(
     config: Config | None = None,
     seeds: Sequence[int] = (0,),
 ) -> list[list[Segmentation]]:
-    """Segment many images with one or more seeds each, all optimised together.
+    """Segment many images with one or more seeds each, optimised in batches.
 
     Images that become network inputs of one shape share one program (with ``input.aspect``
-    ``square``, all of them); each keeps weights, statistics and early stop of its own. As many
-    are fitted at once as help and as the memory holds. A fit that diverges is done once more with
-    a quarter of the learning rate; ``notes`` then says so.
+    ``square``, all of them); each keeps its own weights, statistics and early stop. As many
+    are fitted at once as help and fit in memory. A fit that diverges is done once more with a
+    quarter of the learning rate; ``notes`` then says so.
 
     Args:
       images: each as :func:`segment` takes one; an array (N, H, W, 3) is N of them.
       preset, config: as for :func:`segment`.
-      seeds: every image is segmented once with each.
+      seeds: seeds; every image is segmented once with each.
 
     Returns:
       For every image its segmentations, in the order of ``seeds``; each is what :func:`segment`
       gives for that seed, to rounding. ``seconds`` is an equal share of the time taken together.
 
     Raises:
-      InputError, ConfigError, DivergedError: as :func:`segment`, for the first image with one.
-      RuntimeError: a fit failed otherwise, such as out of memory alone.
+      InputError, ConfigError, DivergedError, RuntimeError: as :func:`segment`, for the first image
+        with one.
       TypeError: one image or one seed in place of several, or another type than described.
       ValueError: no seeds, or one that is not a whole number from 0 to 2³² − 1.
     """
-    from s3net_jax.run.together import segment_together
-
     _check_images(images)
     if not hasattr(seeds, "__len__"):
         raise TypeError(f"seeds is {seeds!r}, where a list of seeds is expected, such as [0, 1].")
     if len(seeds) == 0:
         raise ValueError("segment_batch needs at least one seed.")
     _check_seeds(seeds)
-    chosen = _config(preset, config)
-    return segment_together([_open(image, chosen) for image in images], chosen, seeds)
+    chosen = _choose_config(preset, config)
+    return segment_images([_open(image, chosen) for image in images], chosen, seeds)
 
 
 def prepare(image: ImageLike, config: Config) -> np.ndarray:
@@ -128,7 +127,7 @@ def prepare(image: ImageLike, config: Config) -> np.ndarray:
     return prepare(_open(image, check_config(config)), config.input)
 
 
-def _config(preset: str | None, config: Config | None) -> Config:
+def _choose_config(preset: str | None, config: Config | None) -> Config:
     if config is None:
         return named_preset("paper" if preset is None else preset)
     if preset is not None:

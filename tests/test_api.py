@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from PIL import Image as PilImage
 import s3net_jax as s3
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.run import LocalEngine, segment_inputs
-from tests.fakes import install_fit
+from s3net_kernels import UnsupportedError
+from tests.fakes import brightness_fit, install_fit
 
 CONFIG = s3.preset("fast").replace(input={"size": 32}, fit={"steps": 2})
 segment: Callable[..., Any] = s3.segment
@@ -69,6 +71,82 @@ def test_notes_of_reading_are_kept(tmp_path: Path) -> None:
         assert all(part in note for part, note in zip(expected, result.notes, strict=True))
     with pytest.raises(s3.ConfigError, match="no window"):
         segment(picture(), config=CONFIG.replace(input={"window": "lungs"}))
+
+
+def test_a_listener_hears_every_step() -> None:
+    seen: list[tuple[int, int]] = []
+    segment(picture(), config=CONFIG, progress=lambda step, r: seen.append((step, r["labels"])))
+    assert seen == [(1, 3), (2, 3)]
+    with pytest.raises(TypeError, match="progress is a bool: give a function"):
+        segment(picture(), config=CONFIG, progress=True)
+
+
+def test_what_a_listener_raises_reaches_the_caller() -> None:
+    def stop(step: int, record: dict[str, Any]) -> None:
+        raise LookupError(f"step {step}")
+
+    with pytest.raises(LookupError, match="step 1"):
+        segment(picture(), config=CONFIG, progress=stop)
+
+
+def diverging(below: float) -> Any:
+    """A fit whose second loss and logits are not finite, unless its rate is below ``below``."""
+
+    def fit(key: Any, image: Any, config: s3.Config, **more: Any) -> s3.FitResult:
+        result = brightness_fit(key, image, config, **more)
+        if config.fit.learning_rate < below:
+            return result
+        losses = np.array([1.0, np.nan])
+        history = {**result.history, "loss": losses}
+        return dataclasses.replace(result, logits=result.logits * np.nan, history=history)
+
+    return fit
+
+
+def test_a_fit_that_diverges_is_done_again_gently(monkeypatch: pytest.MonkeyPatch) -> None:
+    install_fit(monkeypatch, diverging(below=0.1))
+    found = [segment(picture(), config=CONFIG), batch([picture()], config=CONFIG)[0][0]]
+    found += batch([picture(), picture()], config=CONFIG)[1]
+    for result in found:
+        (note,) = result.notes
+        assert "diverged with fit.learning_rate=0.36; this is the result with 0.09" in note
+
+
+def test_divergence_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    install_fit(monkeypatch, diverging(below=0))
+    with pytest.raises(s3.DivergedError) as caught:
+        segment(picture(), config=CONFIG)
+    assert str(caught.value) == (
+        "The optimisation diverged at step 2: lower fit.learning_rate (now 0.36); a rate of 0.09 "
+        "diverged, too."
+    )
+    with pytest.raises(s3.DivergedError, match=r"^images\[0\] with seed 7: The optimisation"):
+        batch([picture()], config=CONFIG, seeds=[7, 8])
+
+
+def test_errors_of_a_fit_are_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scarce(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    install_fit(monkeypatch, scarce)
+    with pytest.raises(RuntimeError, match=r"^The fit ran out of memory: try a smaller"):
+        segment(picture(), config=CONFIG)
+    with pytest.raises(RuntimeError, match=r"^images\[0\] with seed 0 ran out of memory"):
+        batch([picture()] * 2, config=CONFIG)
+
+    def unsupported(*_: Any, **__: Any) -> Any:
+        raise UnsupportedError("no such kernel")
+
+    install_fit(monkeypatch, unsupported)
+    with pytest.raises(s3.ConfigError, match=r"no such kernel \(model.implementation=auto\)"):
+        segment(picture(), config=CONFIG)
+
+
+def test_a_point_outside_is_found_before_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    install_fit(monkeypatch, lambda *_, **__: pytest.fail("fitted"))
+    config = CONFIG.replace(segment={"target": "point:90,0"})
+    with pytest.raises(s3.InputError, match="has 90×60 pixels: the point 90,0 lies outside"):
+        segment(picture(), config=config)
 
 
 def test_prepare_makes_what_fit_takes(tmp_path: Path) -> None:

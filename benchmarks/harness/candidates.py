@@ -16,8 +16,8 @@ import s3net_jax as s3
 from benchmarks.harness.machine import allow_tf32, has_torch, on_gpu, synchronise, torch_device
 from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.config import Config
-from s3net_jax.fitting import fit, hyperparameters, optimizer, train_step
-from s3net_jax.fitting.objective import always_turns
+from s3net_jax.fitting import StepInputs, fit, hyperparameters, optimizer, train_step
+from s3net_jax.fitting.objective import has_fixed_turns
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 from s3net_jax.ops import draw_affine
@@ -168,16 +168,19 @@ def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) ->
     def begin(key, picture):
         net = pooled(build, key) if network is S3Net else build(nnx.Rngs(params=key))
         params = nnx.state(net, nnx.Param)
-        turns = always_turns(config.loss.affine, shape)
+        turns = has_fixed_turns(config.loss.affine, shape)
         matrix = None if turns else draw_affine(jax.random.key(1), config.loss.affine, shape)
         palette = jnp.linspace(0, 1, config.model.channels)
-        return (params, optimizer(hyper).init(params)), (picture[None], matrix, palette)
+        inputs = StepInputs(picture[None], hyper, matrix, palette)
+        return (params, optimizer(hyper).init(params)), inputs
 
     # One program: a hundred small ones would stay in memory, and count as the step's.
-    state, (images, matrix, palette) = jax.jit(begin)(jax.random.key(0), image)
+    state, inputs = jax.jit(begin)(jax.random.key(0), image)
 
     def step(params, momentum):
-        return train_step(graph, params, momentum, images, hyper, config, matrix, palette)[:3]
+        # Dynamic numbers as Python floats, which cost no argument.
+        constant = dataclasses.replace(inputs, hyper=hyper)
+        return train_step(graph, params, momentum, constant, config)[:3]
 
     start = time.perf_counter()
     compiled = jax.jit(step, donate_argnums=(0, 1)).lower(*state).compile()

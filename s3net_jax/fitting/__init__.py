@@ -2,16 +2,16 @@
 
 from s3net_jax.fitting.batch import fit_batch
 from s3net_jax.fitting.fit import FitResult, fit
-from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
+from s3net_jax.fitting.hyper import Hyper, grid, hyperparameters, static_config
 from s3net_jax.fitting.initial import initial_params
-from s3net_jax.fitting.mapped import batch_bytes
-from s3net_jax.fitting.objective import objective
+from s3net_jax.fitting.objective import StepInputs, objective
+from s3net_jax.fitting.sharding import batch_bytes
 from s3net_jax.fitting.step import optimizer, train_step
-from s3net_jax.fitting.sweep import grid
 
 __all__ = [
     "FitResult",
     "Hyper",
+    "StepInputs",
     "batch_bytes",
     "fit",
     "fit_batch",

@@ -18,24 +18,30 @@ from jax.sharding import Mesh
 
 from s3net_jax.checks import check_whole
 from s3net_jax.config import Config, check_config
-from s3net_jax.fitting.arguments import (
+from s3net_jax.fitting.checks import (
     check_devices,
     check_image,
     check_listener,
+    is_traced,
     read_hyper,
     read_keys,
     read_pixels,
 )
-from s3net_jax.fitting.arrays import is_traced
-from s3net_jax.fitting.extra import ExtraLoss, read_extra
 from s3net_jax.fitting.fit import FitResult
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
-from s3net_jax.fitting.loop import FitState, Records
-from s3net_jax.fitting.mapped import advance_all, begin_all, gather, logits_of_all, mesh_of
+from s3net_jax.fitting.objective import ExtraLoss, read_extra
+from s3net_jax.fitting.sharding import (
+    advance_fits,
+    begin_fits,
+    compute_batch_logits,
+    gather_fits,
+    make_mesh,
+)
+from s3net_jax.fitting.step import FitState, Records
 from s3net_jax.jax_setup import usual_settings
 from s3net_jax.nn.layers import param_dtype
 
-__all__ = ["CHUNK", "batch_sizes", "fit_batch"]
+__all__ = ["CHUNK", "fit_batch", "list_batch_sizes"]
 
 CHUNK = 4
 """Steps between two checks of which fits have stopped, and between two reports."""
@@ -55,20 +61,20 @@ def fit_batch(
     devices: Sequence[Any] | None = None,
     progress: BatchProgress | None = None,
 ) -> FitResult:
-    """Fits to many images, seeds or settings, together; each as :func:`fit` gives it.
+    """Fit to many images, seeds or settings at once; each as :func:`fit` does.
 
     Args:
       keys: (B,) PRNG keys.
       images: (B, H, W, 3) floating point in [0, 1], or (H, W, 3), which all fits share.
-      config: static, of all.
+      config: static configuration, the same for all fits.
       hyper: dynamic numbers in place of the configuration's: floats, or (B,) arrays with one for
         each fit. See :func:`grid`.
       extra_loss: a term to add to the joint loss of each, see :func:`fit`; arrays that
         ``jax.tree_util.Partial`` binds have a leading axis of B, one for each fit.
       chunk: steps between two checks of which fits have stopped, and about the number of steps
         between two calls of ``progress``.
-      devices: of this process, over which the fits are shared out evenly, each device with
-        fits of its own (``shard_map``); None computes on the default device.
+      devices: of this process, over which the fits are distributed evenly, each device with
+        its own fits (``shard_map``); None computes on the default device.
       progress: called on the host as ``progress(step, {"loss": ..., "labels": ..., "running":
         ...})`` about every ``chunk`` steps, with means over the fits that have not stopped.
 
@@ -107,10 +113,10 @@ def fit_batch(
     static = static_config(config)
     pieces = [static.fit.steps]
     if static.fit.stop_labels > 0:
-        pieces = _chunks(static.fit.steps, chunk, static.fit.stop_after)
+        pieces = _plan_chunks(static.fit.steps, chunk, static.fit.stop_after)
     elif progress is not None:
-        pieces = _even(static.fit.steps, chunk)
-    mesh = mesh_of(check_devices(devices))
+        pieces = _split_evenly(static.fit.steps, chunk)
+    mesh = make_mesh(check_devices(devices))
     several = 1 if mesh is None else mesh.size
     numbers = np.concatenate([np.arange(count), np.full(-count % several, -1)])
     if numbers.size > count:  # every device has as many
@@ -118,37 +124,42 @@ def fit_batch(
         keys = keys[places]
         every, extra = jax.tree.map(lambda a: jnp.asarray(a)[places], (every, extra))
         images = images[places] if images.ndim == 4 else images
-    state = begin_all(keys, images, every, static, images.ndim == 4, mesh, extra)
-    return _collect(_run(state, static, pieces, numbers, mesh, progress), count, static)
+    state = begin_fits(keys, images, every, extra, static, mesh)
+    return _collect(_run_chunks(state, static, pieces, numbers, mesh, progress), count, static)
 
 
-def batch_sizes(count: int, multiple: int = 1) -> list[int]:
-    """The sizes that a batch of ``count`` may shrink to, each compiled once: a third less each,
-    but multiples of ``multiple``; up to four times that, one ``multiple`` less each."""
+def list_batch_sizes(count: int, multiple: int = 1) -> list[int]:
+    """List the sizes that a batch of ``count`` may shrink to, each compiled once.
+
+    Each is a third less, but a multiple of ``multiple``; up to four times that, one ``multiple``
+    less.
+    """
     sizes = [-(-count // multiple)]
     while sizes[-1] > 1:
         sizes.append(sizes[-1] - 1 if sizes[-1] <= 4 else sizes[-1] * 2 // 3)
     return [size * multiple for size in sizes]
 
 
-def _even(steps: int, chunk: int) -> list[int]:
-    """``steps`` in equal pieces of about ``chunk``, so that one program does them all; or with a
-    rest, where that can't be."""
+def _split_evenly(steps: int, chunk: int) -> list[int]:
+    """Split ``steps`` into equal pieces of about ``chunk``, so that one program does them all.
+
+    Where that can't be, a rest remains.
+    """
     near = sorted(range(1, steps + 1), key=lambda n: (abs(n - chunk), n))
     size = next((n for n in near if steps % n == 0 and chunk <= 2 * n and n <= 2 * chunk), chunk)
     whole, rest = divmod(steps, size)
     return [size] * whole + [rest] * (rest > 0)
 
 
-def _chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
-    """Numbers of steps: nothing stops before ``stop_after``, then every ``chunk``."""
+def _plan_chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
+    """Plan numbers of steps: nothing stops before ``stop_after``, then every ``chunk``."""
     first = min(max(stop_after, 1), steps)
     whole, rest = divmod(steps - first, chunk)
     return [first, *[chunk] * whole, *([rest] if rest else [])]
 
 
 def _check_untraced(*arguments: Any) -> None:
-    """Raises TypeError inside a transformation of JAX.
+    """Raise TypeError inside a transformation of JAX.
 
     Whether the caller is traced shows in an argument, or in what an operation on none returns.
     """
@@ -164,7 +175,7 @@ Piece = tuple[np.ndarray, Records]
 Ended = tuple[np.ndarray, FitState, Any]
 
 
-def _run(
+def _run_chunks(
     state: FitState,
     config: Config,
     pieces: list[int],
@@ -172,17 +183,17 @@ def _run(
     mesh: Mesh | None,
     progress: BatchProgress | None,
 ) -> Iterator[tuple[Piece | None, Ended | None]]:
-    """Does all steps. Yields what each piece recorded, with the fits' numbers in the batch, and
+    """Do all steps. Yield what each piece recorded, with the fits' numbers in the batch, and
     the fits that ended: their numbers, and their places in a state with its logits."""
-    sizes = batch_sizes(numbers.size, 1 if mesh is None else mesh.size)
+    sizes = list_batch_sizes(numbers.size, 1 if mesh is None else mesh.size)
     for n, count in enumerate(pieces):
-        state, records = advance_all(state, config, count, mesh)
+        state, records = advance_fits(state, config, count, mesh)
         done = np.asarray(state.done)
         kept = numbers >= 0  # the others are copies that fill the batch up
         host = jax.device_get(records)
         yield (numbers, host), None
         if progress is not None:
-            _report(progress, sum(pieces[: n + 1]), host, kept, int(np.sum(kept & ~done)))
+            _report_means(progress, sum(pieces[: n + 1]), host, kept, int(np.sum(kept & ~done)))
         last = n + 1 == len(pieces)
         ended = kept & (done | last)
         if not last and kept.sum() > ended.sum():
@@ -192,20 +203,20 @@ def _run(
                 continue
         if ended.any():
             places = np.flatnonzero(ended)
-            yield None, (numbers[places], *_finished(state, config, places, mesh))
+            yield None, (numbers[places], *_extract_results(state, config, places, mesh))
         going = np.flatnonzero(kept & ~ended)
         if last or going.size == 0:
             return
         size = min(s for s in sizes if s >= going.size)
         filled = np.concatenate([going, np.repeat(going[:1], size - going.size)])
-        state = gather(state, jnp.asarray(filled), mesh)
+        state = gather_fits(state, jnp.asarray(filled), mesh)
         numbers = np.concatenate([numbers[going], np.full(size - going.size, -1)])
 
 
-def _report(
+def _report_means(
     progress: BatchProgress, step: int, records: Records, kept: np.ndarray, running: int
 ) -> None:
-    """Means over the fits that did the last of these steps, or the one before they stopped."""
+    """Report means over the fits, of the last of these steps that each did."""
     ran = records.ran & kept[:, None]
     last = ran.any(1)
     if not last.any():
@@ -219,17 +230,17 @@ def _report(
     )
 
 
-def _finished(
+def _extract_results(
     state: FitState, config: Config, places: np.ndarray, mesh: Mesh | None
 ) -> tuple[Any, np.ndarray]:
     # All of the batch at once: another number of fits would be another program.
-    logits = np.asarray(logits_of_all(state, config, mesh))[places]
+    logits = np.asarray(compute_batch_logits(state, config, mesh))[places]
     params = jax.tree.map(lambda a: np.asarray(a)[places], state.params)
     return params, logits
 
 
 def _collect(parts: Iterator[Any], count: int, config: Config) -> FitResult:
-    """Puts pieces and ended fits together in the order of the batch."""
+    """Put pieces and ended fits together in the order of the batch."""
     steps = config.fit.steps
     history: dict[str, np.ndarray] = {}
     ran = np.zeros((count, steps), bool)

@@ -12,7 +12,7 @@ from jax import Array
 from jax.tree_util import Partial
 
 from s3net_jax.config import Config, check_config
-from s3net_jax.fitting.arguments import (
+from s3net_jax.fitting.checks import (
     check_image,
     check_listener,
     read_hyper,
@@ -20,11 +20,11 @@ from s3net_jax.fitting.arguments import (
     read_pixels,
     read_transforms,
 )
-from s3net_jax.fitting.extra import ExtraLoss, read_extra
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.initial import read_params
-from s3net_jax.fitting.loop import advance, begin, logits_of
+from s3net_jax.fitting.objective import ExtraLoss, StepInputs, read_extra
 from s3net_jax.fitting.progress import Progress, run_with_listener
+from s3net_jax.fitting.step import advance, begin, compute_logits
 from s3net_jax.jax_setup import usual_settings
 from s3net_jax.nn.layers import param_dtype
 
@@ -83,7 +83,7 @@ def fit(
     Args:
       key: PRNG key; decides initial parameters, transforms and palette.
       image: (H, W, 3) floating point in [0, 1]; :func:`s3net_jax.prepare` makes one.
-      config: static; :func:`s3net_jax.preset` gives one.
+      config: static configuration; :func:`s3net_jax.preset` gives one.
       hyper: dynamic loss weights, learning rate and momentum in place of the configuration's.
       params: starting parameters in place of random ones, a state of S3Net or a nested dict
         as :func:`s3net_jax.interop.from_torch` gives.
@@ -91,7 +91,7 @@ def fit(
         :func:`s3net_jax.ops.affine_matrix`.
       extra_loss: a term to add to the joint loss, ``(logits (H, W, K), labels (H, W) int32,
         image (H, W, 3)) -> ()``, of the main head's logits, the pseudo label and the image. The
-        program is compiled anew for each function; arrays that ``jax.tree_util.Partial`` binds
+        program is compiled again for each function; arrays that ``jax.tree_util.Partial`` binds
         to its first arguments may change without that, and be vmapped and differentiated.
       progress: called on the host as ``progress(step, {"loss": ..., "labels": ...})`` after
         every step. ``fit`` then returns after the last call, and raises what ``progress`` raises.
@@ -140,9 +140,10 @@ def _fit(
     config: Config,
     listener: Array | None,
 ) -> FitResult:
-    state = begin(key, image, hyper, config, params, transforms, extra)
+    inputs = StepInputs(image[None], hyper, extra=extra)
+    state = begin(key, inputs, config, params, transforms)
     state, records = advance(state, config, config.fit.steps, listener)
-    logits = logits_of(state, config)
+    logits = compute_logits(state, config)
     return FitResult(
         labels=jnp.argmax(logits, -1).astype(jnp.int32),
         logits=logits,

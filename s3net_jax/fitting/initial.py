@@ -1,4 +1,4 @@
-"""The parameters that a fit starts from."""
+"""What a fit draws before its first step: parameters, and the palette of the released loss."""
 
 from __future__ import annotations
 
@@ -6,36 +6,54 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from s3net_jax.config import ModelConfig
 from s3net_jax.errors import NotNumbersError
-from s3net_jax.fitting.arrays import read_numbers, to_array
+from s3net_jax.fitting.checks import convert_array, read_numbers
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 
-__all__ = ["initial_params", "read_params"]
+__all__ = ["draw_palette", "initial_params", "read_params"]
+
+# Luma of ITU-R BT.601, which OpenCV converts colours to grey by.
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def initial_params(key: Array, config: ModelConfig, shape: tuple[int, int]) -> nnx.State:
-    """The parameters a network starts from: the ``params`` of :class:`S3Net` for ``key``.
+    """Draw the parameters a network starts from: the ``params`` of :class:`S3Net` for ``key``.
 
     Args:
-      key: a PRNG key.
-      config: the network.
-      shape: (H, W) of the image; matters only for ``deform="free"``.
+      key: PRNG key.
+      config: configuration of the network.
+      shape: size of the image, (H, W); matters only for ``deform="free"``.
     """
     return nnx.state(pooled(lambda rngs: S3Net(config, shape, rngs=rngs), key), nnx.Param)
 
 
+def draw_palette(key: Array, count: int, dtype: Any) -> Array:
+    """Draw the grey values that the hard spatial loss paints label maps in.
+
+    As released they are those of ``count`` random colours, each a triple of bytes.
+    A mean of three channels spreads less than one channel: two values differ by 0.22 on average,
+    where those of U[0, 1) differ by 0.33.
+
+    Returns:
+      (count,) in [0, 1], of ``dtype``.
+    """
+    colors = jax.random.randint(key, (count, 3), 0, 256).astype(dtype)
+    return jnp.sum(colors * jnp.asarray(_LUMA, dtype), -1) / 255
+
+
 def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any:
-    """Given starting parameters as a nested dict of arrays of the network's dtypes.
+    """Convert given starting parameters to a nested dict of arrays of the network's dtypes.
 
     Args:
       params: a state of S3Net, or a nested dict; None gives None.
-      config: the network.
-      shape: (H, W) of the image.
+      config: configuration of the network.
+      shape: size of the image, (H, W).
 
     Raises:
       ValueError: other names or shapes than the network has.
@@ -44,11 +62,11 @@ def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any
     if params is None:
         return None
     given = nnx.to_pure_dict(params) if isinstance(params, nnx.State) else params
-    expected = _expected(config, shape, jax.dtypes.canonicalize_dtype(float).name)
+    expected = _describe_params(config, shape, jax.dtypes.canonicalize_dtype(float).name)
     if jax.tree.structure(given) != jax.tree.structure(expected):
         raise ValueError(
             "The starting parameters have other names than the configured network has"
-            f"{_differences(given, expected)}: make both from the same model configuration."
+            f"{_name_differences(given, expected)}: make both from the same model configuration."
         )
 
     def read(path: Any, new: Any, old: jax.ShapeDtypeStruct) -> Array:
@@ -64,20 +82,20 @@ def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any
                 f"The starting parameter {name} has the shape {tuple(numbers.shape)}, the "
                 f"configured network needs {old.shape}."
             )
-        return to_array(numbers, old.dtype)
+        return convert_array(numbers, old.dtype)
 
     return jax.tree_util.tree_map_with_path(read, given, expected)
 
 
 @cache
-def _expected(config: ModelConfig, shape: tuple[int, int], _float: str) -> Any:
-    """Shapes and dtypes of the parameters; ``_float`` is JAX's widest float, which decides too."""
+def _describe_params(config: ModelConfig, shape: tuple[int, int], _float: str) -> Any:
+    """List shapes and dtypes of the parameters; JAX's widest float, ``_float``, decides too."""
     state = jax.eval_shape(lambda: initial_params(jax.random.key(0), config, shape))
     return nnx.to_pure_dict(state)
 
 
-def _differences(given: Any, expected: Any) -> str:
-    """Names that one of two trees has alone, a few of them, in brackets."""
+def _name_differences(given: Any, expected: Any) -> str:
+    """Name what only one of two trees has, in brackets; a few names of each."""
 
     def names(tree: Any) -> dict[str, None]:
         paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]

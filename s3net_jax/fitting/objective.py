@@ -1,13 +1,20 @@
-"""The joint loss of one step (equation 7): main path, second path, three terms."""
+"""The joint loss of one step (equation 7): main path, second path, three terms, a custom one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.tree_util import Partial
 
 from s3net_jax.config import AffineConfig, LossConfig
-from s3net_jax.fitting.extra import extra_term
+from s3net_jax.errors import NotNumbersError
+from s3net_jax.fitting.checks import convert_array, read_numbers
 from s3net_jax.fitting.hyper import Hyper
 from s3net_jax.losses import (
     affine_consistency,
@@ -19,36 +26,62 @@ from s3net_jax.nn.layers import without_pallas
 from s3net_jax.ops import warp, warp_labels, warp_valid
 from s3net_kernels import softmax_losses
 
-__all__ = ["Terms", "always_turns", "objective"]
+__all__ = [
+    "ExtraLoss",
+    "StepInputs",
+    "Terms",
+    "has_fixed_turns",
+    "objective",
+    "read_extra",
+]
 
 Terms = dict[str, Array]
 
+ExtraLoss = Callable[[Array, Array, Array], Array]
+"""``(logits (H, W, K), labels (H, W) int32, image (H, W, 3)) -> ()``: of one image, the main
+head's logits, its pseudo label, and the image as the network sees it."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class StepInputs:
+    """What a step reads beside the network, which it changes; a pytree.
+
+    Attributes:
+      images: (N, H, W, 3) in [0, 1], in the parameters' dtype.
+      hyper: the dynamic numbers.
+      matrix: (2, 3), the step's transform, see :func:`s3net_jax.ops.affine_matrix`; None only
+        where :func:`has_fixed_turns`, which then avoids transforming anything.
+      palette: (K,) grey values in [0, 1]; read only by ``loss.spatial == "hard"``.
+      extra: a custom term of the loss as :func:`read_extra` returns it, or None.
+    """
+
+    images: Array
+    hyper: Hyper
+    matrix: Array | None = None
+    palette: Array | None = None
+    extra: Partial | None = None
+
 
 def objective(
-    model: S3Net,
-    images: Array,
-    hyper: Hyper,
-    config: LossConfig,
-    matrix: Array | None,
-    palette: Array,
-    extra: Any = None,
+    model: S3Net, inputs: StepInputs, config: LossConfig
 ) -> tuple[Array, tuple[Terms, Array]]:
     """L = weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S (equation 7) + extra.
 
     Args:
       model: the network.
-      images: (N, H, W, 3) in [0, 1].
-      hyper: the weights.
-      config: which form each term has.
-      matrix: (2, 3), this step's transform, see :func:`s3net_jax.ops.affine_matrix`; None only
-        where :func:`always_turns`, which then avoids transforming anything.
-      palette: (K,) grey values in [0, 1], read by ``config.spatial == "hard"``.
-      extra: a further term, see :data:`s3net_jax.fitting.extra.ExtraLoss`, or None.
+      inputs: images, weights and whatever else the terms read.
+      config: static form of each term.
 
     Returns:
       The loss, (); and the terms ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra`` where
       there is one, each (), with the pseudo label, (N, H, W) int32.
+
+    Raises:
+      ValueError: ``inputs`` lacks a matrix or palette that ``config`` needs, or the custom term
+        returns something else than one number.
     """
+    images, hyper = inputs.images, inputs.hyper
     features, entering = model.encode(images)
     second = None
     if config.affine.apply_at == "logits":  # both heads read the same features
@@ -56,38 +89,50 @@ def objective(
     logits = model.decode(features, images)
     # The pseudo label, its cross entropy and the edges, out of one pass over the logits.
     soft = config.spatial == "soft"
-    result = softmax_losses(logits, spatial=soft, implementation=_implementation(model, True))
+    result = softmax_losses(
+        logits, spatial=soft, implementation=_choose_implementation(model, True)
+    )
     labels = result.labels
     ce = result.cross_entropy / labels.size
-    spatial = result.spatial / labels.size if soft else hard_spatial_consistency(labels, palette)
-    affine = _affine_term(model, images, second, entering, labels, config.affine, matrix)
+    spatial = result.spatial / labels.size if soft else _compute_hard_spatial(labels, inputs)
+    affine = _compute_affine(model, inputs, second, entering, labels, config.affine)
 
     loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
     terms = {"ce": ce, "affine": affine, "spatial": spatial}
-    if extra is not None:
-        terms["extra"] = extra_term(extra, logits, labels, images)
+    if inputs.extra is not None:
+        terms["extra"] = _compute_extra(inputs.extra, logits, labels, images)
         loss = loss + terms["extra"]
     return loss, ({"loss": loss, **terms}, labels)
 
 
-def _affine_term(
+def _compute_hard_spatial(labels: Array, inputs: StepInputs) -> Array:
+    if inputs.palette is None:
+        raise ValueError(
+            'palette is None, but loss.spatial is "hard": give the (K,) grey values of labels.'
+        )
+    return hard_spatial_consistency(labels, inputs.palette)
+
+
+def _compute_affine(
     model: S3Net,
-    images: Array,
+    inputs: StepInputs,
     second: Array | None,
     entering: Array,
     labels: Array,
     config: AffineConfig,
-    matrix: Array | None,
 ) -> Array:
+    """Compute L_AT; ``second``: logits of the second path, if both heads read the same features;
+    ``entering``: features before the last block."""
+    images, matrix = inputs.images, inputs.matrix
     shape = (images.shape[1], images.shape[2])
-    implementation, of_losses = _implementation(model), _implementation(model, True)
+    implementation, for_losses = _choose_implementation(model), _choose_implementation(model, True)
     if matrix is None:
-        if second is None or not always_turns(config, shape):
+        if second is None or not has_fixed_turns(config, shape):
             raise ValueError(
                 "matrix is None, but this configuration transforms images: give a (2, 3) matrix."
             )
         # Of logits and labels alike: the mean over the pixels is the same without the transform.
-        return cross_entropy(second, labels, of_losses)
+        return cross_entropy(second, labels, for_losses)
     if second is not None:
         second = warp(second, matrix, implementation)
     elif config.apply_at == "features":
@@ -97,17 +142,33 @@ def _affine_term(
         moved = warp(images, matrix, implementation)
         second = model.auxiliary_logits(model.encode(moved)[0])
     valid = warp_valid(matrix, shape)
-    return affine_consistency(second, warp_labels(labels, matrix), valid, of_losses)
+    return affine_consistency(second, warp_labels(labels, matrix), valid, for_losses)
 
 
-def _implementation(model: S3Net, of_losses: bool = False) -> str | None:
+def _compute_extra(term: Any, logits: Array, labels: Array, images: Array) -> Array:
+    """Compute the mean of ``term`` over N images, (), in the images' dtype.
+
+    Raises:
+      ValueError: ``term`` returns something else than one number.
+    """
+    values = jax.vmap(lambda *one: jnp.asarray(term(*one)))(
+        logits.astype(images.dtype), labels, images
+    )
+    if values.ndim != 1:
+        raise ValueError(
+            f"extra_loss returned an array of the shape {values.shape[1:]}: it must be one number."
+        )
+    return jnp.mean(values.astype(images.dtype))
+
+
+def _choose_implementation(model: S3Net, for_losses: bool = False) -> str | None:
     name = model.config.implementation
     chosen = None if name == "auto" else name
-    return without_pallas(chosen) if of_losses else chosen
+    return without_pallas(chosen) if for_losses else chosen
 
 
-def always_turns(config: AffineConfig, shape: tuple[int, ...]) -> bool:
-    """Whether every drawn transform is the same number of quarter turns of square logits.
+def has_fixed_turns(config: AffineConfig, shape: tuple[int, ...]) -> bool:
+    """Return whether every drawn transform is the same number of quarter turns of square logits.
 
     It then moves logits and pseudo labels alike, and changes nothing.
     """
@@ -120,3 +181,45 @@ def always_turns(config: AffineConfig, shape: tuple[int, ...]) -> bool:
         and config.shear == (0, 0)
         and shape[0] == shape[1]
     )
+
+
+def read_extra(term: ExtraLoss | None, dtype: jnp.dtype) -> Partial | None:
+    """Turn ``term`` into a pytree of the arrays that ``Partial`` binds, with a static function.
+
+    The bound arrays can be vmapped and differentiated.
+
+    Args:
+      term: the function, or one with bound arrays, or None.
+      dtype: dtype given to bound Python floats, which have none themselves.
+
+    Raises:
+      TypeError: it can't be called, or binds something that is no array.
+    """
+    if term is None:
+        return None
+    if not callable(term):
+        raise TypeError(
+            f"extra_loss is {type(term).__name__}: give a function of logits, labels and image."
+        )
+    if not isinstance(term, Partial):
+        return Partial(term)
+    return jax.tree.map(lambda leaf: _read_bound(leaf, dtype), term)
+
+
+def _read_bound(leaf: Any, dtype: jnp.dtype) -> Array:
+    given = getattr(leaf, "dtype", None)
+    if given is not None and jnp.issubdtype(given, jax.dtypes.prng_key):
+        return leaf
+    if isinstance(leaf, bool) or str(given) == "bool":
+        return convert_array(leaf if isinstance(leaf, Array) else np.asarray(leaf), bool)
+    try:
+        numbers = read_numbers(leaf)
+    except NotNumbersError as error:
+        raise TypeError(
+            f"extra_loss binds {error}: jax.tree_util.Partial takes arrays and numbers; bind "
+            "anything else with functools.partial."
+        ) from None
+    scalar = isinstance(leaf, float | np.floating) or getattr(numbers, "weak_type", False)
+    if scalar and jnp.issubdtype(numbers.dtype, jnp.floating):
+        return convert_array(numbers, dtype)
+    return convert_array(numbers, jax.dtypes.canonicalize_dtype(numbers.dtype))

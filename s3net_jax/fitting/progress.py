@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from s3net_jax.fitting.arrays import is_traced
+from s3net_jax.fitting.checks import is_traced
 
 __all__ = ["Progress", "report", "run_with_listener"]
 
@@ -60,7 +60,7 @@ def report(number: Any, index: Any, record: dict[str, Any]) -> None:
 
 
 def run_with_listener(progress: Progress, run: Callable[[np.int32], Any]) -> Any:
-    """``run(number)`` while ``progress`` hears the reports that carry this number.
+    """Call ``run(number)`` while ``progress`` hears the reports that carry this number.
 
     Returns once the last report was made. While ``run`` is traced nothing has been computed yet:
     the listener then stays, as the traced program may run at any later time.

@@ -8,20 +8,22 @@ from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank, find_rank
 from s3net_jax.run.engines import Engine, LocalEngine
+from s3net_jax.run.fitter import make_key, translate_errors
 from s3net_jax.run.inputs import SUFFIXES, Kind, Source, discover
-from s3net_jax.run.memory import most_at_once
+from s3net_jax.run.memory import BatchSizes
 from s3net_jax.run.output.damage import Damage, find_damage
 from s3net_jax.run.output.files import plan_files
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
 from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.runner import segment_inputs
-from s3net_jax.run.single import Segmentation, segment_image
+from s3net_jax.run.segment import Segmentation, segment_images
 from s3net_jax.run.summary import Listener, Summary
 
 __all__ = [
     "SINGLE_PROCESS",
     "SUFFIXES",
+    "BatchSizes",
     "Content",
     "Damage",
     "DivergedError",
@@ -39,7 +41,7 @@ __all__ = [
     "discover",
     "find_damage",
     "find_rank",
-    "most_at_once",
+    "make_key",
     "open_case",
     "plan_files",
     "read_array",
@@ -48,6 +50,7 @@ __all__ = [
     "read_log",
     "read_result",
     "restore_names",
-    "segment_image",
+    "segment_images",
     "segment_inputs",
+    "translate_errors",
 ]

@@ -1,226 +1,251 @@
-"""Pieces fitted together on the devices of one process, whatever happens to some of them."""
+"""Pieces fitted together on the devices of one process; failures stay with the pieces at fault."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError, DivergedError
+from s3net_jax.errors import ConfigError
 from s3net_jax.io import prepare, prepared_shape
 from s3net_jax.jax_setup import DRAWS, out_of_memory, platform, usual_settings
 from s3net_jax.masks import compact_labels, labels_at_size
 from s3net_jax.parallel import in_threads
-from s3net_jax.run.members import as_fitted, join_members, several_members
-from s3net_jax.run.memory import most_at_once
-from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
-from s3net_jax.run.single import explain_divergence, started_infinite
+from s3net_jax.run.members import has_members, join_members, record_needed_steps
+from s3net_jax.run.memory import BatchSizes
+from s3net_jax.run.outcome import (
+    Failed,
+    Fitted,
+    Outcome,
+    Piece,
+    describe_divergence,
+    describe_failure,
+    has_infinite_start,
+)
 
-__all__ = ["Fitter"]
+if TYPE_CHECKING:
+    from jax import Array
+
+    from s3net_jax.fitting import FitResult
+
+__all__ = ["Fitter", "Progress", "make_key", "translate_errors"]
 
 GENTLER = 0.25
 """What the learning rate is multiplied by, once, after a fit that diverged."""
 
-
 Progress = Callable[[int, dict[str, Any]], None]
+"""Called as ``progress(step, {"loss": ..., "labels": ..., "running": ...})``, ``running`` being the
+number of fits at once; the first two are means over them."""
 
 
 @dataclass
 class Fitter:
-    """Fits pieces of one prepared shape, as many at once as the memory holds.
+    """Fits pieces of one prepared shape, as many at once as fit in memory.
 
-    Runs out of memory: the batch is halved, for good. Something else goes wrong: each piece by
-    itself, so that only those at fault are lost. A fit diverges: once more, with a quarter of the
-    learning rate.
+    A batch that runs out of memory is halved, for good. After any other error its pieces are
+    fitted one by one, so that only those at fault fail. A fit that diverges is done once more, with
+    a quarter of the learning rate.
 
     Attributes:
-      config: of all.
-      limit: fits at once; None: as many as fit the memory (:func:`most_at_once`).
-      devices: that share the fits; None: the default device.
-      say: is told what a user should know meanwhile.
+      config: configuration of all fits.
+      limit: number of fits at once; None: as many as help and fit in memory.
+      devices: devices that share the fits; None: the default device.
+      say: called with each message for the user.
+      single_program: whether a piece that is fitted by itself takes ``fit``, one program, which
+        reports every step; JAX can't keep a program that reports for the next process. Otherwise
+        it is a batch of one, which reports about every fourth step.
     """
 
     config: Config
     limit: int | None = None
     devices: Sequence[Any] | None = None
     say: Callable[[str], None] = lambda text: None
-    _limits: dict[tuple[int, int], int] = field(default_factory=dict)
+    single_program: bool = False
 
-    def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
-        """An outcome for each piece; raises :class:`ConfigError` if none could ever be fitted."""
+    def __post_init__(self) -> None:
+        needed = record_needed_steps(self.config)
+        self._sizes = BatchSizes(needed, self.limit, self.devices, self.say)
+
+    def fit(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
+        """Return an outcome for each piece.
+
+        Raises:
+          ConfigError: no piece can be fitted with this configuration.
+          Exception: whatever ``progress`` raised.
+        """
         platform()
+        listener = None if progress is None else _Listener(progress)
         with usual_settings():
-            return self._outcomes(pieces, progress)
+            if not has_members(self.config):
+                return self._fit_pieces(pieces, listener)
+            numbers = range(self.config.fit.members)
+            members = [replace(piece, member=n) for piece in pieces for n in numbers]
+            outcomes = self._fit_pieces(members, listener)
 
-    def _outcomes(self, pieces: Sequence[Piece], progress: Progress | None) -> list[Outcome]:
-        count = self.config.fit.members
-        if not several_members(self.config):
-            return self._all(pieces, progress)
-        every = [replace(piece, member=n) for piece in pieces for n in range(count)]
-        outcomes = self._all(every, progress)
-
-        def joined(n: int) -> Outcome:
+        def join(n: int) -> Outcome:
             start = time.perf_counter()
-            mine = outcomes[n * count : (n + 1) * count]
-            one = join_members(mine, pieces[n].image, self.config)
-            if isinstance(one, Fitted):
-                one = replace(one, seconds=one.seconds + time.perf_counter() - start)
-            return one
+            own = outcomes[n * len(numbers) : (n + 1) * len(numbers)]
+            outcome = join_members(own, pieces[n].image, self.config)
+            if isinstance(outcome, Fitted):
+                seconds = outcome.seconds + time.perf_counter() - start
+                outcome = replace(outcome, seconds=seconds)
+            return outcome
 
-        return in_threads(joined, range(len(pieces)), _pixels(pieces))
+        return in_threads(join, range(len(pieces)), _count_pixels(pieces))
 
-    def _all(self, pieces: Sequence[Piece], progress: Progress | None) -> list[Outcome]:
+    def _fit_pieces(self, pieces: Sequence[Piece], listener: _Listener | None) -> list[Outcome]:
+        """Fit in batches, each as large as fits in memory."""
         shape = prepared_shape(pieces[0].image.shape, self.config.input)
-        outcomes: list[Outcome] = []
-        while len(outcomes) < len(pieces):
-            at_once = self._at_once(shape, len(pieces))
-            part = pieces[len(outcomes) : len(outcomes) + at_once]
-            outcomes += self._carefully(list(part), shape, progress)
-        return outcomes
+        outcomes = self._sizes.fit_in_parts(
+            pieces, shape, lambda part: self._isolate_failures(part, listener)
+        )
+        return list(outcomes)
 
-    def _at_once(self, shape: tuple[int, int], wanted: int) -> int:
-        if self.limit is not None:
-            self._limits.setdefault(shape, self.limit)
-        elif wanted > 1 and shape not in self._limits:
-            self._limits[shape] = most_at_once(as_fitted(self.config), shape, wanted, self.devices)
-        return self._limits.get(shape, 1)
-
-    def _carefully(
-        self, pieces: list[Piece], shape: tuple[int, int], progress: Progress | None
-    ) -> list[Outcome]:
+    def _isolate_failures(self, pieces: list[Piece], listener: _Listener | None) -> list[Outcome]:
+        """Fit a batch; after an error other than lack of memory, its pieces one by one."""
         try:
-            return self._together(pieces, progress)
+            return self._fit_batch(pieces, listener)
         except ConfigError:
             raise
         except Exception as error:
+            if listener is not None and listener.error is error:
+                raise
             if os.environ.get("S3NET_DEBUG"):
                 traceback.print_exc()
             if len(pieces) == 1:
-                return [Failed(_reason(error))]
-            if not out_of_memory(error):
-                return [o for piece in pieces for o in self._carefully([piece], shape, progress)]
-        half = max(1, len(pieces) // 2)
-        self._limits[shape] = half
-        self.say(
-            f"{len(pieces)} fits at once do not fit into memory: going on with {half} at once."
-        )
-        outcomes: list[Outcome] = []
-        while len(outcomes) < len(pieces):
-            part = pieces[len(outcomes) : len(outcomes) + self._limits[shape]]
-            outcomes += self._carefully(part, shape, progress)
-        return outcomes
+                return [Failed(describe_failure(error))]
+            if out_of_memory(error):
+                raise
+        return [o for piece in pieces for o in self._isolate_failures([piece], listener)]
 
-    def _together(self, pieces: list[Piece], progress: Progress | None) -> list[Outcome]:
+    def _fit_batch(self, pieces: list[Piece], listener: _Listener | None) -> list[Outcome]:
+        """Fit a batch; fits that diverge once more."""
         start = time.perf_counter()
-        fits = self._fit(pieces, self.config, progress)
-        # Of several, label maps are made side by side: a GPU fits an image in less time than one
-        # core needs for that.
-        maps = in_threads(
-            lambda n: _fitted(fits, n, pieces[n]), range(len(pieces)), _pixels(pieces)
+        fits = self._run_fits(pieces, self.config, listener)
+        # Label maps are made side by side: a GPU fits an image in less time than one core needs
+        # for that.
+        found = in_threads(
+            lambda n: _read_fit(fits[n], pieces[n]), range(len(pieces)), _count_pixels(pieces)
         )
-        found: list[tuple[Fitted | None, Any]] = [
-            (fit, {k: v[n] for k, v in fits.history.items()}) for n, fit in enumerate(maps)
+        seconds = (time.perf_counter() - start) / len(pieces)
+        return [
+            self._retry_gently(piece, _read_history(fit), listener)
+            if fitted is None
+            else replace(fitted, seconds=seconds)
+            for fitted, fit, piece in zip(found, fits, pieces, strict=True)
         ]
-        each = (time.perf_counter() - start) / len(pieces)
-        outcomes: list[Outcome] = []
-        for (fit, history), piece in zip(found, pieces, strict=True):
-            if fit is None:
-                outcomes.append(self._again(piece, history, progress))
-            else:
-                outcomes.append(_with(fit, each))
-        return outcomes
 
-    def _again(self, piece: Piece, history: Any, progress: Progress | None) -> Outcome:
-        """A fit that diverged, once more and more gently."""
-        if started_infinite(history):  # no learning rate helps
-            try:
-                explain_divergence(history, self.config)
-            except DivergedError as error:
-                return Failed(str(error), True)
+    def _retry_gently(
+        self, piece: Piece, history: dict[str, np.ndarray], listener: _Listener | None
+    ) -> Outcome:
+        """Fit a piece that diverged, with ``history``, once more with a lower learning rate."""
+        reason = describe_divergence(history, self.config)
+        if has_infinite_start(history):  # no learning rate helps
+            return Failed(reason, True)
         start = time.perf_counter()
-        rate = self.config.fit.learning_rate * GENTLER
+        before = self.config.fit.learning_rate
+        rate = before * GENTLER
         gentle = self.config.replace(fit={"learning_rate": rate})
-        fits = self._fit([piece], gentle, progress)
-        fit = _fitted(fits, 0, piece)
-        if fit is None:
-            try:
-                explain_divergence({k: np.asarray(v) for k, v in history.items()}, self.config)
-            except DivergedError as error:
-                return Failed(f"{str(error).rstrip('.')}; a rate of {rate:g} diverged, too.", True)
-        assert fit is not None
+        (fit,) = self._run_fits([piece], gentle, listener)
+        fitted = _read_fit(fit, piece)
+        if fitted is None:
+            return Failed(f"{reason.rstrip('.')}; a rate of {rate:g} diverged, too.", True)
         note = (
-            f"The optimisation diverged with fit.learning_rate={self.config.fit.learning_rate:g}; "
-            f"this is the result with {rate:g}."
+            f"The optimisation diverged with fit.learning_rate={before:g}; this is the result with "
+            f"{rate:g}."
         )
-        return _with(fit, time.perf_counter() - start, (note,))
+        return replace(fitted, seconds=time.perf_counter() - start, notes=(note,))
 
-    def _fit(self, pieces: list[Piece], config: Config, progress: Progress | None) -> Any:
+    def _run_fits(
+        self, pieces: list[Piece], config: Config, listener: _Listener | None
+    ) -> list[FitResult]:
+        """Prepare the images, and fit to all of them at once."""
         import jax
 
         from s3net_jax import fitting
-        from s3net_kernels import UnsupportedError
 
+        config = record_needed_steps(config)
         different = {id(piece.image): piece.image for piece in pieces}  # many seeds share one
-        inputs = in_threads(
-            lambda image: prepare(image, config.input), different.values(), _pixels(pieces)
+        prepared = in_threads(
+            lambda image: prepare(image, config.input), different.values(), _count_pixels(pieces)
         )
-        prepared = dict(zip(different, inputs, strict=True))
-        images = jax.numpy.asarray(np.stack([prepared[id(piece.image)] for piece in pieces]))
-        keys = jax.numpy.stack([_key(piece) for piece in pieces])
-        devices = self.devices if len(pieces) > 1 else None
+        pixels = dict(zip(different, prepared, strict=True))
+        with translate_errors(config):
+            if len(pieces) == 1 and self.single_program:
+                image = jax.numpy.asarray(pixels[id(pieces[0].image)])
+                key = make_key(pieces[0].seed, pieces[0].member)
+                fit = fitting.fit(key, image, config, progress=listener)
+                return [jax.block_until_ready(fit)]
+            images = jax.numpy.asarray(np.stack([pixels[id(piece.image)] for piece in pieces]))
+            keys = jax.numpy.stack([make_key(piece.seed, piece.member) for piece in pieces])
+            devices = self.devices if len(pieces) > 1 else None
+            fits = fitting.fit_batch(keys, images, config, devices=devices, progress=listener)
+        return [jax.tree.map(lambda leaf, n=n: leaf[n], fits) for n in range(len(pieces))]
+
+
+class _Listener:
+    """Pass reports on, and keep what the listener raises apart from errors of the fit."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.error: BaseException | None = None
+
+    def __call__(self, step: int, record: dict[str, Any]) -> None:
         try:
-            return fitting.fit_batch(
-                keys, images, as_fitted(config), devices=devices, progress=progress
-            )
-        except UnsupportedError as error:
-            raise ConfigError(
-                f"{error} (model.implementation={config.model.implementation})"
-            ) from None
+            self._progress(step, {"running": 1, **record})
+        except BaseException as error:
+            self.error = error
+            raise
 
 
-def _pixels(pieces: Sequence[Piece]) -> int:
-    """Of the largest image."""
+def make_key(seed: int, member: int = 0) -> Array:
+    """Make the PRNG key of a fit: the seed's own for member 0, which is thus an ordinary fit."""
+    import jax
+
+    key = jax.random.key(seed, impl=DRAWS)
+    return jax.random.fold_in(key, member) if member else key
+
+
+@contextlib.contextmanager
+def translate_errors(config: Config) -> Iterator[None]:
+    """Raise :class:`ConfigError` where the configured implementation can't fit on this machine."""
+    from s3net_kernels import UnsupportedError
+
+    try:
+        yield
+    except UnsupportedError as error:
+        raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
+
+
+def _count_pixels(pieces: Sequence[Piece]) -> int:
+    """Count the pixels of the largest image."""
     return max(math.prod(piece.image.shape) for piece in pieces)
 
 
-def _fitted(fits: Any, n: int, piece: Piece) -> Fitted | None:
-    """Fit ``n`` of a batch; None if it diverged."""
-    logits = np.asarray(fits.logits[n])
+def _read_fit(fit: FitResult, piece: Piece) -> Fitted | None:
+    """Read the result of a fit at the image's own size; None if the fit diverged."""
+    logits = np.asarray(fit.logits)
     if not np.isfinite(logits).all():
         return None
-    steps = int(fits.steps[n])
-    history = {name: np.asarray(values[n])[:steps] for name, values in fits.history.items()}
-    maps = None if fits.label_maps is None else np.asarray(fits.label_maps[n])[:steps]
+    steps = int(fit.steps)
+    maps = None if fit.label_maps is None else _own(fit.label_maps)[:steps]
     labels = compact_labels(labels_at_size(logits, piece.image.shape))
-    return Fitted(labels, history, steps, maps, 0.0)
+    return Fitted(labels, _read_history(fit), steps, maps, 0.0)
 
 
-def _with(fit: Fitted, seconds: float, notes: tuple[str, ...] = ()) -> Fitted:
-    return replace(fit, seconds=seconds, notes=notes)
+def _read_history(fit: FitResult) -> dict[str, np.ndarray]:
+    """Read the terms of the steps that were done."""
+    return {name: _own(values)[: int(fit.steps)] for name, values in fit.history.items()}
 
 
-def _key(piece: Piece) -> Any:
-    """The seed's own key for the first member, so that one member is an ordinary fit."""
-    import jax
-
-    key = jax.random.key(piece.seed, impl=DRAWS)
-    return jax.random.fold_in(key, piece.member) if piece.member else key
-
-
-def _reason(error: Exception) -> str:
-    if out_of_memory(error):
-        return "ran out of memory: try a smaller --size or fewer model.channels."
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    first = (str(error).strip().splitlines() or [""])[0]
-    return (
-        "failed for a reason that this tool does not know "
-        f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno})."
-    )
+def _own(values: Any) -> np.ndarray:
+    """Copy ``values`` where they are a view of a device's memory, which can't be written to."""
+    return np.require(values, requirements="W")

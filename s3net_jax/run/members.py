@@ -1,4 +1,4 @@
-"""Several fits of one image with one seed, made one result."""
+"""Several fits of one image as one result: members of one seed, and seeds."""
 
 from __future__ import annotations
 
@@ -12,36 +12,44 @@ from s3net_jax.io import Image
 from s3net_jax.masks import consensus, own_label, segments_of_proposals
 from s3net_jax.run.outcome import Failed, Fitted, Outcome
 
-__all__ = ["agreed", "as_fitted", "join_members", "several_members", "uses_proposals"]
+__all__ = [
+    "combine_seeds",
+    "has_members",
+    "join_members",
+    "record_needed_steps",
+    "uses_proposals",
+]
 
 
 def uses_proposals(config: Config) -> bool:
-    """Whether the target is sought in the label maps of every step. A rule of the user's own
-    names a cluster of the result, of which there is one."""
+    """Return whether the target is sought in the label maps of every step.
+
+    A custom rule names a cluster of the result, which is the only one it can choose from.
+    """
     return config.segment.choice == "proposals" and config.segment.target == "auto"
 
 
-def as_fitted(config: Config) -> Config:
-    """``config`` as the fits need it: proposals take the label maps of every step."""
+def record_needed_steps(config: Config) -> Config:
+    """Have the fits of ``config`` record the label maps of every step, if proposals need them."""
     return config.replace(fit={"record_labels": True}) if uses_proposals(config) else config
 
 
-def several_members(config: Config) -> bool:
-    """Whether a fit alone is not yet a result."""
+def has_members(config: Config) -> bool:
+    """Return whether a result takes more than one fit, or more than its last label map."""
     return config.fit.members > 1 or uses_proposals(config)
 
 
 def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> Outcome:
-    """The result of one image's members; those that failed are left out, if others did not.
+    """Join the members of one image to one result, without those that failed, if others did not.
 
     ``history``, ``steps`` and ``label_maps`` are those of the member that the target comes from,
     or of the first.
 
     Args:
-      outcomes: of the members, in their order; with label maps of every step where
+      outcomes: outcome of each member, in order; with label maps of every step where
         :func:`uses_proposals`.
-      image: that was fitted.
-      config: of the fits.
+      image: the image that was fitted.
+      config: configuration of the fits.
     """
     fits = [outcome for outcome in outcomes if isinstance(outcome, Fitted)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
@@ -53,7 +61,7 @@ def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> O
             f"{len(failed)} of the {len(outcomes)} fits failed ({failed[0].reason.rstrip('.')})."
         )
     if uses_proposals(config):
-        found, chosen = _proposed(fits, image, config)
+        found, chosen = _choose_proposal(fits, image, config)
     else:
         labels = consensus([fit.labels for fit in fits]).labels
         found, chosen = replace(fits[0], labels=labels), 0
@@ -62,10 +70,10 @@ def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> O
     return replace(found, label_maps=maps, seconds=seconds, notes=tuple(notes))
 
 
-def agreed(
+def combine_seeds(
     fits: Sequence[Fitted],
 ) -> tuple[np.ndarray, tuple[int, ...] | None, np.ndarray | None]:
-    """What the results of several seeds say together.
+    """Combine the results of several seeds.
 
     Returns:
       Labels (H, W); the target's, if it was decided with the fits, as most of them have it; of
@@ -81,7 +89,12 @@ def agreed(
     return whole.labels, whole.target, found.agreement
 
 
-def _proposed(fits: list[Fitted], image: Image, config: Config) -> tuple[Fitted, int]:
+def _choose_proposal(fits: list[Fitted], image: Image, config: Config) -> tuple[Fitted, int]:
+    """Choose the target among the label maps of all steps of all members.
+
+    Returns:
+      The member it comes from, with labels and target, and its number.
+    """
     maps: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     members: list[int] = []

@@ -1,22 +1,28 @@
-"""How much is done at once: fits as the memory holds, measured on the compiled program;
-processes."""
+"""How much is done at once: fits that fit in memory, as measured on the compiled program, and
+processes; and batches that are halved where memory runs out after all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from s3net_jax.config import Config
 from s3net_jax.io import prepared_shape
+from s3net_jax.jax_setup import out_of_memory
 from s3net_jax.parallel import usable_cores
 
 __all__ = [
+    "BatchSizes",
+    "choose_batch_size",
+    "count_processes",
+    "find_useful_size",
     "free_bytes",
-    "most_at_once",
-    "processes_at_once",
-    "useful_at_once",
 ]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _SHARE = {"cpu": 0.5}  # of what is free: the rest of the machine lives there, too
 _SHARE_OTHERS = 0.8
@@ -25,25 +31,92 @@ _USEFUL = {"cpu": 1}  # more at once gain nothing there (benchmarks/results), an
 _USEFUL_OTHERS = 64
 
 
-def useful_at_once(devices: Sequence[Any] | None) -> int:
-    """Fits at once beyond which the devices do no more images a minute."""
+@dataclass
+class BatchSizes:
+    """How many fits are done at once, for each shape of the network's input.
+
+    Attributes:
+      config: configuration of the fits.
+      limit: number of fits at once; None: as many as help and fit in memory.
+      devices: devices that share the fits; None: the default device.
+      say: called with a message when a batch is halved.
+    """
+
+    config: Config
+    limit: int | None
+    devices: Sequence[Any] | None
+    say: Callable[[str], None]
+    _sizes: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def fit_in_parts(
+        self,
+        items: Sequence[Item],
+        shape: tuple[int, int],
+        fit: Callable[[list[Item]], list[Result]],
+        *,
+        fill: bool = False,
+    ) -> Iterator[Result]:
+        """Yield the result of each item, computed in batches.
+
+        A batch that runs out of memory is halved, and so are all later ones of this shape.
+
+        Args:
+          items: what is fitted.
+          shape: size of the network's input, (H, W).
+          fit: fits a batch, and returns a result for each item.
+          fill: whether a last, smaller batch is filled up with copies of an item: another size
+            would be another program.
+
+        Raises:
+          Exception: what ``fit`` raised, if it is not lack of memory, or the batch had one item.
+        """
+        done = 0
+        while done < len(items):
+            size = min(self._find_size(shape, len(items)), len(items))
+            part = list(items[done : done + size])
+            batch = part + part[:1] * (size - len(part)) if fill else part
+            try:
+                results = fit(batch)
+            except Exception as error:
+                if len(batch) == 1 or not out_of_memory(error):
+                    raise
+                self._halve(shape, len(batch))
+                continue
+            yield from results[: len(part)]
+            done += len(part)
+
+    def _find_size(self, shape: tuple[int, int], wanted: int) -> int:
+        if shape not in self._sizes and self.limit is not None:
+            self._sizes[shape] = self.limit
+        elif shape not in self._sizes and wanted > 1:
+            self._sizes[shape] = choose_batch_size(self.config, shape, wanted, self.devices)
+        return self._sizes.get(shape, 1)
+
+    def _halve(self, shape: tuple[int, int], count: int) -> None:
+        half = self._sizes[shape] = count // 2
+        self.say(f"{count} fits at once do not fit in memory; continuing with {half} at once.")
+
+
+def find_useful_size(devices: Sequence[Any] | None) -> int:
+    """Return the batch size beyond which the devices do no more images a minute."""
     import jax
 
     each = _USEFUL.get(jax.default_backend(), _USEFUL_OTHERS)
     return each * (1 if devices is None else len(devices))
 
 
-def most_at_once(
+def choose_batch_size(
     config: Config, shape: tuple[int, int], wanted: int, devices: Sequence[Any] | None
 ) -> int:
-    """The largest of ``wanted``, half of it, ... whose memory, as the compiler gives it for the
-    program of that size, is free on the device.
+    """Choose the largest of ``wanted``, half of it, ... whose program fits in free memory.
+
+    The memory is what the compiler measures for the program of that size.
 
     Args:
-      config: of the fits.
-      shape: (H, W) of the network's input.
-      wanted: fits at once that would be welcome.
-      devices: that share the fits, or None for the default device.
+      config: configuration of the fits.
+      shape: size of the network's input, (H, W).
+      wanted: largest number of fits at once, 1 or more.
+      devices: devices that share the fits, or None for the default device.
     """
     import jax
 
@@ -54,7 +127,7 @@ def most_at_once(
     budget = free_bytes(device) * _SHARE.get(device.platform, _SHARE_OTHERS)
     if device.platform == "cpu":
         budget /= several  # simulated devices share one memory
-    count = min(wanted, useful_at_once(devices))
+    count = min(wanted, find_useful_size(devices))
     while count > 1:
         if batch_bytes(config, shape, -(-count // several)) <= budget:
             return count
@@ -62,16 +135,16 @@ def most_at_once(
     return 1
 
 
-def processes_at_once(config: Config, shape: tuple[int, int], each: int) -> int:
-    """Processes that fit images on a core each, as the memory holds; at least one.
+def count_processes(config: Config, shape: tuple[int, int], each: int) -> int:
+    """Count the processes with one core each that fit in memory; at least one.
 
     Estimated, because no program is compiled where they are started: what Python, JAX and the
     programs take, and feature maps of a fit (peaks in ``benchmarks/results`` are below it).
 
     Args:
-      config: of the fits.
-      shape: (H, W) of an image.
-      each: fits at once in each process.
+      config: configuration of the fits.
+      shape: size of an image, (H, W).
+      each: number of fits at once in each process.
     """
     import jax
 
@@ -83,15 +156,15 @@ def processes_at_once(config: Config, shape: tuple[int, int], each: int) -> int:
 
 
 def free_bytes(device: Any) -> float:
-    """Memory that ``device`` has left; infinite where nobody tells."""
+    """Measure the memory that ``device`` has left; infinite where it is unknown."""
     stats = None if device.platform == "cpu" else device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    found = [_available(), _cgroup_left()]
+    found = [_measure_machine(), _measure_container()]
     return min(value for value in found if value is not None) if any(found) else float("inf")
 
 
-def _available() -> float | None:
+def _measure_machine() -> float | None:
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:
@@ -105,8 +178,8 @@ def _available() -> float | None:
         return None
 
 
-def _cgroup_left() -> float | None:
-    """What a container's limit leaves."""
+def _measure_container() -> float | None:
+    """Measure what a container's limit leaves; None without a limit."""
     try:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
             limit = file.read().strip()

@@ -1,14 +1,27 @@
-"""What is fitted, and what comes of it."""
+"""What is fitted, and what comes of it: a result, or the reason why there is none."""
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from s3net_jax.config import Config
 from s3net_jax.io import Image
+from s3net_jax.jax_setup import out_of_memory
 
-__all__ = ["Failed", "Fitted", "Outcome", "Piece"]
+__all__ = [
+    "Failed",
+    "Fitted",
+    "Outcome",
+    "Piece",
+    "describe_divergence",
+    "describe_failure",
+    "has_infinite_start",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +40,7 @@ class Fitted:
     Attributes:
       labels: (H, W) int32 at the image's own size, 0..L−1 by decreasing area.
       history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays.
-      steps: done.
+      steps: number of steps done.
       label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
       seconds: an equal share of the time taken together.
       notes: sentences a user should know.
@@ -48,7 +61,7 @@ class Failed:
     """A fit that did not.
 
     Attributes:
-      reason: why, as a clause that follows the input's name, or a sentence.
+      reason: why; a sentence if it diverged, else a clause that follows the input's name.
       diverged: whether the optimisation left the finite numbers.
     """
 
@@ -57,3 +70,36 @@ class Failed:
 
 
 Outcome = Fitted | Failed
+
+
+def has_infinite_start(history: Mapping[str, np.ndarray]) -> bool:
+    """Return whether the first loss, which precedes the first update, is NaN or infinite."""
+    return not np.isfinite(np.asarray(history["loss"])[:1]).all()
+
+
+def describe_divergence(history: Mapping[str, np.ndarray], config: Config) -> str:
+    """Describe when a fit with this history left the finite numbers, and what helps."""
+    if has_infinite_start(history):
+        return (
+            "The loss is not finite before the first update, whatever the learning rate: check "
+            "the image and the starting parameters for NaN, infinite or huge values, and the "
+            "loss weights (loss.weight_...)."
+        )
+    finite = np.isfinite(history["loss"])
+    when = f"at step {int(np.argmin(finite)) + 1}" if not finite.all() else "in its last step"
+    return (
+        f"The optimisation diverged {when}: lower fit.learning_rate "
+        f"(now {config.fit.learning_rate:g})."
+    )
+
+
+def describe_failure(error: Exception) -> str:
+    """Describe an error of a fit, as a clause that follows the input's name."""
+    if out_of_memory(error):
+        return "ran out of memory: try a smaller --size or fewer model.channels."
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    first = (str(error).strip().splitlines() or [""])[0]
+    return (
+        "failed for a reason that this tool does not know "
+        f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno})."
+    )

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from benchmarks.harness.stock_flax import StockS3Net
-from s3net_jax.fitting import hyperparameters, objective
+from s3net_jax.fitting import StepInputs, hyperparameters, objective
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import pooled
 from s3net_jax.presets import preset
@@ -43,7 +43,7 @@ def test_same_network(name):
         np.testing.assert_allclose(a, b, atol=2e-4)
 
     def loss(net: S3Net) -> jax.Array:
-        arguments = (hyperparameters(whole), whole.loss, jnp.eye(2, 3), jnp.linspace(0, 1, 6))
-        return objective(net, image, *arguments)[0]
+        inputs = StepInputs(image, hyperparameters(whole), jnp.eye(2, 3), jnp.linspace(0, 1, 6))
+        return objective(net, inputs, whole.loss)[0]
 
     np.testing.assert_allclose(jax.jit(loss)(ours), jax.jit(loss)(stock), rtol=1e-4)

@@ -82,7 +82,7 @@ def test_labels_after_every_step_are_those_of_fits_with_so_many_steps(
     )
     setting = dict(zip(FIELDS, (1.2, 0.3, 0.3, 0.1, 0.9), strict=True))
     config = configure(config, setting, 5)
-    (maps,) = SettingFitter(config)(picture, [setting], seed=3)
+    (maps,) = SettingFitter(config).fit(picture, [setting], seed=3)
     assert len(maps) == 5
     for steps in (2, 5):
         single = fit(jax.random.key(3), jnp.asarray(picture), config.replace(fit={"steps": steps}))
@@ -142,7 +142,7 @@ def test_what_no_image_can_be_scored_with_is_told_before_the_first_fit(capsys) -
 
 def test_a_search_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     save_data("skin")
-    whole, computed, stop = fits_module._fit, 0, 3
+    whole, computed, stop = fits_module._fit_settings, 0, 3
 
     def counted(*arguments: Any) -> Any:
         nonlocal computed
@@ -151,7 +151,7 @@ def test_a_search_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, 
             raise KeyboardInterrupt
         return whole(*arguments)
 
-    monkeypatch.setattr(fits_module, "_fit", counted)
+    monkeypatch.setattr(fits_module, "_fit_settings", counted)
     assert run("--batch", "2") == 130
     log = Path("out/scores.jsonl").read_bytes()
     assert len(log.splitlines()) == 4
@@ -173,7 +173,7 @@ def test_a_search_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, 
 
 def test_batches_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     save_data("skin", "a")
-    whole, sizes = fits_module._fit, []
+    whole, sizes = fits_module._fit_settings, []
 
     def scarce(pixels: Any, settings: Any, *more: Any) -> Any:
         sizes.append(len(settings))
@@ -181,9 +181,9 @@ def test_batches_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPatch, caps
             raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return whole(pixels, settings, *more)
 
-    monkeypatch.setattr(fits_module, "_fit", scarce)
+    monkeypatch.setattr(fits_module, "_fit_settings", scarce)
     assert run("--batch", "6") == 0
-    assert sizes == [6, 3, 3] and "going on with 3" in capsys.readouterr().out
+    assert sizes == [6, 3, 3] and "continuing with 3" in capsys.readouterr().out
 
 
 def test_a_choice_is_checked_on_what_it_has_not_seen() -> None:

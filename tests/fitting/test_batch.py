@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 
 import s3net_jax as s3
 from s3net_jax.fitting import fit, fit_batch, grid
-from s3net_jax.fitting.batch import _chunks, batch_sizes
+from s3net_jax.fitting.batch import _plan_chunks, list_batch_sizes
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -90,15 +90,15 @@ def test_a_grid_of_settings_is_one_program(images):
 
 
 def test_chunks_make_up_all_steps():
-    assert _chunks(50, 4, 6) == [6, *[4] * 11]
-    assert _chunks(10, 3, 2) == [2, 3, 3, 2]
-    assert _chunks(4, 3, 6) == [4]
-    assert _chunks(5, 1, 0) == [1, 1, 1, 1, 1]
+    assert _plan_chunks(50, 4, 6) == [6, *[4] * 11]
+    assert _plan_chunks(10, 3, 2) == [2, 3, 3, 2]
+    assert _plan_chunks(4, 3, 6) == [4]
+    assert _plan_chunks(5, 1, 0) == [1, 1, 1, 1, 1]
 
 
 def test_sizes_shrink_to_one():
-    assert batch_sizes(1) == [1]
-    assert batch_sizes(64) == [64, 42, 28, 18, 12, 8, 5, 3, 2, 1]
+    assert list_batch_sizes(1) == [1]
+    assert list_batch_sizes(64) == [64, 42, 28, 18, 12, 8, 5, 3, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ from jax.tree_util import Partial
 
 import s3net_jax as s3
 from s3net_jax.config import Config
-from s3net_jax.fitting import fit, hyperparameters, initial_params, objective, static_config
+from s3net_jax.fitting import (
+    StepInputs,
+    fit,
+    hyperparameters,
+    initial_params,
+    objective,
+    static_config,
+)
 from s3net_jax.ops import affine_matrix
 
 KEY = jax.random.key(3)
@@ -189,11 +196,11 @@ class TestAffineTerm:
         )
         loss = config.loss.__class__(spatial=config.loss.spatial, affine=affine)
         weights = hyperparameters(config.replace(loss={"weight_ce": 0, "weight_spatial": 0}))
-        images = image.astype(float)[None]
+        inputs = StepInputs(image.astype(float)[None], weights, matrix, jnp.linspace(0, 1, 8))
 
         def term(params):
             net = nnx.merge(graph, params)
-            return objective(net, images, weights, loss, matrix, jnp.linspace(0, 1, 8))[0]
+            return objective(net, inputs, loss)[0]
 
         value, gradient = jax.value_and_grad(term)(params)
         return float(value), to_numpy(gradient)

@@ -10,8 +10,8 @@ import pytest
 
 import s3net_jax as s3
 from s3net_jax.fitting import fit
-from s3net_jax.fitting import loop as fit_loop
-from s3net_jax.fitting.palette import grey_palette
+from s3net_jax.fitting import step as fit_steps
+from s3net_jax.fitting.initial import draw_palette
 from s3net_jax.losses import hard_spatial_consistency
 
 KEY = jax.random.key(0)
@@ -25,7 +25,7 @@ def released_greys(count: int) -> np.ndarray:
 
 
 def test_has_the_distribution_of_the_released_one() -> None:
-    ours = np.sort(grey_palette(KEY, 100_000, np.float32))
+    ours = np.sort(draw_palette(KEY, 100_000, np.float32))
     theirs = np.sort(released_greys(100_000))
     # Quantiles of 1e5 draws scatter by 0.001; OpenCV rounds greys to 1/255. Those of U[0, 1)
     # differ from both by up to 0.13.
@@ -36,7 +36,7 @@ def test_the_mean_loss_is_the_released_one_and_not_half_as_much_again() -> None:
     labels = jax.random.randint(jax.random.key(1), (24, 24), 0, 64)
     loss = jax.jit(jax.vmap(lambda palette: hard_spatial_consistency(labels, palette)))
     draws = 300
-    ours = loss(jax.vmap(lambda k: grey_palette(k, 64, np.float32))(jax.random.split(KEY, draws)))
+    ours = loss(jax.vmap(lambda k: draw_palette(k, 64, np.float32))(jax.random.split(KEY, draws)))
     theirs = loss(released_greys(draws * 64).reshape(draws, 64).astype(np.float32))
     uniform = loss(jax.random.uniform(KEY, (draws, 64)))
     # The loss of one palette scatters by some 10 %: the mean of 300 by 0.6 %.
@@ -54,7 +54,7 @@ def test_it_changes_what_is_reported_and_nothing_else(monkeypatch: pytest.Monkey
     def uniform(key, count, dtype):
         return jax.random.uniform(key, (count,), dtype)
 
-    monkeypatch.setattr(fit_loop, "grey_palette", uniform)
+    monkeypatch.setattr(fit_steps, "draw_palette", uniform)
     jax.clear_caches()
     before = fit(KEY, image, config)
     jax.clear_caches()

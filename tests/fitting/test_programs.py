@@ -145,10 +145,11 @@ def test_each_way_of_calling_gives_the_same_result() -> None:
 
 
 def test_a_batch_takes_any_key_and_image_by_the_same_programs() -> None:
-    mapped: Any = sys.modules["s3net_jax.fitting.mapped"]
+    mapped: Any = sys.modules["s3net_jax.fitting.sharding"]
     keys = jax.random.split(KEY, 2)
     raw = jax.random.key_data(keys)
-    mapped.begin_all.clear_cache()
+    mapped.begin_fits.clear_cache()
+    mapped.advance_fits.clear_cache()
     results = [
         fit_batch(given, image, CONFIG, hyper=numbers)
         for given, image, numbers in [
@@ -158,5 +159,19 @@ def test_a_batch_takes_any_key_and_image_by_the_same_programs() -> None:
             ([*keys], IMAGE.tolist(), hyper(np.float32)),
         ]
     ]
-    assert mapped.begin_all._cache_size() == 1
+    assert mapped.begin_fits._cache_size() == 1
+    assert mapped.advance_fits._cache_size() == 1
     np.testing.assert_array_equal(results[0].logits, results[1].logits)
+
+
+def test_a_batch_takes_any_listener_by_the_same_programs() -> None:
+    """A listener is called on the host, so none is part of a program."""
+    mapped: Any = sys.modules["s3net_jax.fitting.sharding"]
+    programs = [mapped.begin_fits, mapped.advance_fits, mapped.compute_batch_logits]
+    for program in programs:
+        program.clear_cache()
+    seen: list[int] = []
+    for listener in (None, lambda step, _: seen.append(step), lambda step, _: seen.append(-step)):
+        fit_batch(jax.random.split(KEY, 2), IMAGE, CONFIG, progress=listener)
+    assert seen == [1, -1]
+    assert [program._cache_size() for program in programs] == [1, 1, 1]

@@ -13,7 +13,7 @@ from flax import nnx
 
 from benchmarks.torch_reference import Trainer
 from s3net_jax.config import Config
-from s3net_jax.fitting import hyperparameters, initial_params, objective
+from s3net_jax.fitting import StepInputs, hyperparameters, initial_params, objective
 from s3net_jax.interop import from_torch, to_torch
 from s3net_jax.nn import S3Net
 
@@ -91,9 +91,8 @@ def of_jax(p: Problem) -> Arrays:
 
         def loss_of(params: Any):
             model = nnx.merge(graph, nnx.State(params))
-            return objective(
-                model, images, hyperparameters(p.config), p.config.loss, matrix, palette
-            )
+            inputs = StepInputs(images, hyperparameters(p.config), matrix, palette)
+            return objective(model, inputs, p.config.loss)
 
         @jax.jit
         def run(params: Any):

@@ -13,7 +13,7 @@ from benchmarks.torch_reference import fit as torch_fit
 from benchmarks.torch_reference.warp import affine_matrix
 from s3net_jax import fitting
 from s3net_jax.config import Config
-from s3net_jax.fitting.palette import grey_palette
+from s3net_jax.fitting.initial import draw_palette
 from s3net_jax.interop import from_torch, to_torch
 from s3net_jax.presets import preset
 from tests.parity.sides import largest_errors, problem
@@ -45,7 +45,7 @@ def _both(config: Config):
     with jax.enable_x64(dtype == "float64"):
         key = jax.random.key(KEY)
         # The palette is the third of a fit's random numbers.
-        palette = grey_palette(jax.random.split(key, 3)[2], config.model.channels, dtype)
+        palette = draw_palette(jax.random.split(key, 3)[2], config.model.channels, dtype)
         result = fitting.fit(
             key,
             jnp.asarray(p.image, dtype),

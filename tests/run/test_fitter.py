@@ -15,7 +15,7 @@ from s3net_jax.io import from_array
 from s3net_jax.presets import preset
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.fitter import Fitter
-from s3net_jax.run.memory import free_bytes, most_at_once
+from s3net_jax.run.memory import BatchSizes, choose_batch_size, free_bytes
 from s3net_jax.run.outcome import Failed, Fitted, Piece
 from s3net_kernels import UnsupportedError
 from tests.fakes import brightness_fit, install_fit, one_by_one
@@ -32,7 +32,7 @@ def pieces(count: int) -> list[Piece]:
 
 
 def batches(monkeypatch: pytest.MonkeyPatch, act: Any) -> list[int]:
-    """Installs a fit_batch that calls ``act(count, images)`` first; returns the sizes it saw."""
+    """Install fits that call ``act(count, images)`` first; return the sizes of batches they saw."""
     sizes: list[int] = []
     install_fit(monkeypatch)
     together = one_by_one(brightness_fit)
@@ -42,7 +42,13 @@ def batches(monkeypatch: pytest.MonkeyPatch, act: Any) -> list[int]:
         act(len(keys), images)
         return together(keys, images, config, **more)
 
+    def fit(key: Any, image: Any, config: Any, **more: Any) -> Any:
+        sizes.append(1)
+        act(1, [image])
+        return brightness_fit(key, image, config, **more)
+
     monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit_batch", fit_batch)
+    monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit", fit)
     return sizes
 
 
@@ -54,18 +60,49 @@ def test_out_of_memory_halves_and_says_so(monkeypatch) -> None:
     sizes = batches(monkeypatch, act)
     said: list[str] = []
     fitter = Fitter(CONFIG, limit=7, say=said.append)
-    outcomes = fitter(pieces(9))
+    outcomes = fitter.fit(pieces(9))
     assert all(isinstance(o, Fitted) for o in outcomes) and len(outcomes) == 9
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1]
-    assert said[0].startswith("7 fits at once do not fit into memory: going on with 3")
+    assert said[0].startswith("7 fits at once do not fit in memory; continuing with 3")
     sizes.clear()
-    fitter(pieces(2))
+    fitter.fit(pieces(2))
     assert max(sizes) == 1, "what was learned is kept"
+
+
+def test_sizes_are_halved_by_shape_and_batches_filled_up() -> None:
+    seen: list[tuple[int, list[int]]] = []
+
+    def fit(limit: int, part: list[int]) -> list[int]:
+        seen.append((limit, part))
+        if len(part) > limit:
+            raise MemoryError
+        return [-n for n in part]
+
+    sizes = BatchSizes(CONFIG, 4, None, lambda text: None)
+    results = sizes.fit_in_parts(range(5), (32, 32), lambda part: fit(3, part), fill=True)
+    assert next(results) == 0 and len(seen) == 2, "results come batch by batch"
+    assert list(results) == [-1, -2, -3, -4]
+    assert [part for _, part in seen] == [[0, 1, 2, 3], [0, 1], [2, 3], [4, 4]]
+    other = list(sizes.fit_in_parts(range(4), (32, 16), lambda part: fit(4, part)))
+    assert other == [0, -1, -2, -3] and seen[-1][1] == [0, 1, 2, 3]
+    with pytest.raises(MemoryError):
+        list(sizes.fit_in_parts([7], (32, 32), lambda part: fit(0, part)))
+
+
+def test_what_a_listener_raises_is_no_failure_of_the_fit(monkeypatch) -> None:
+    install_fit(monkeypatch)
+
+    def stop(step: int, record: dict[str, Any]) -> None:
+        raise KeyError(f"step {step} of {record['running']}")
+
+    for count, single in ((1, True), (1, False), (2, False)):
+        with pytest.raises(KeyError, match=f"step 1 of {count}"):
+            Fitter(CONFIG, limit=2, single_program=single).fit(pieces(count), stop)
 
 
 def test_one_alone_that_does_not_fit_fails_alone(monkeypatch) -> None:
     batches(monkeypatch, lambda count, images: (_ for _ in ()).throw(MemoryError()))
-    outcomes = Fitter(CONFIG, limit=2)(pieces(2))
+    outcomes = Fitter(CONFIG, limit=2).fit(pieces(2))
     assert all(isinstance(o, Failed) and "ran out of memory" in o.reason for o in outcomes)
 
 
@@ -77,7 +114,7 @@ def test_a_poisonous_piece_fails_alone(monkeypatch) -> None:
             raise ValueError("poison")
 
     sizes = batches(monkeypatch, act)
-    outcomes = Fitter(CONFIG, limit=4)(pieces(4))
+    outcomes = Fitter(CONFIG, limit=4).fit(pieces(4))
     assert [isinstance(o, Fitted) for o in outcomes] == [True, True, False, True]
     assert isinstance(outcomes[2], Failed) and "ValueError: poison" in outcomes[2].reason
     assert sizes == [4, 1, 1, 1, 1]
@@ -89,14 +126,14 @@ def test_what_no_piece_could_do_is_an_error(monkeypatch) -> None:
 
     batches(monkeypatch, act)
     with pytest.raises(ConfigError, match=r"no such thing \(model.implementation=auto\)"):
-        Fitter(CONFIG, limit=2)(pieces(2))
+        Fitter(CONFIG, limit=2).fit(pieces(2))
 
 
 def test_the_same_as_the_api_gives() -> None:
     import s3net_jax as s3
 
     config = CONFIG.replace(model={"channels": 6})
-    outcomes = Fitter(config)([Piece(image(), 0), Piece(image(), 5), Piece(image(1), 0)])
+    outcomes = Fitter(config).fit([Piece(image(), 0), Piece(image(), 5), Piece(image(1), 0)])
     (first, second), (third, _) = s3.segment_batch(
         [image().pixels, image(1).pixels], config=config, seeds=[0, 5]
     )
@@ -113,11 +150,11 @@ def test_memory_decides_how_many(monkeypatch) -> None:
     monkeypatch.setattr(
         sys.modules["s3net_jax.fitting"], "batch_bytes", lambda c, s, count: count * 100
     )
-    monkeypatch.setattr(capacity, "useful_at_once", lambda devices: 4)
+    monkeypatch.setattr(capacity, "find_useful_size", lambda devices: 4)
     found = []
     for free in (1e9, 650, 300, 10):
         monkeypatch.setattr(capacity, "free_bytes", lambda device, free=free: free)
-        found.append(most_at_once(CONFIG, (32, 32), 4, None))
+        found.append(choose_batch_size(CONFIG, (32, 32), 4, None))
     assert found == [4, 2, 1, 1]
 
 
@@ -178,7 +215,7 @@ def test_a_loss_that_is_never_finite_is_not_the_learning_rate(monkeypatch) -> No
         return dataclasses.replace(fits, logits=fits.logits * np.nan, history=history)
 
     monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit_batch", infinite)
-    (outcome,) = Fitter(CONFIG)(pieces(1))
+    (outcome,) = Fitter(CONFIG).fit(pieces(1))
     assert isinstance(outcome, Failed) and outcome.diverged and len(sizes) == 1
     assert "before the first update" in outcome.reason
     assert "learning_rate" not in outcome.reason and "loss weights" in outcome.reason

@@ -17,7 +17,7 @@ from s3net_jax.masks import consensus
 from s3net_jax.run import LocalEngine, segment_inputs
 from s3net_jax.run.cases import TiledCase
 from s3net_jax.run.fitter import Fitter
-from s3net_jax.run.members import agreed, join_members
+from s3net_jax.run.members import combine_seeds, join_members
 from s3net_jax.run.outcome import Failed, Fitted, Piece
 from tests.pictures import save_lesion
 
@@ -48,8 +48,8 @@ def run(out: Path, inputs: list[Path], config: Config, **more) -> list[dict]:
 
 def test_the_first_member_is_the_ordinary_fit(tmp_path) -> None:
     image = from_array(pixels(tmp_path)[0])
-    single = Fitter(CONFIG)([Piece(image, 5)])[0]
-    members = [Fitter(CONFIG)([Piece(image, 5, n)])[0] for n in range(3)]
+    single = Fitter(CONFIG).fit([Piece(image, 5)])[0]
+    members = [Fitter(CONFIG).fit([Piece(image, 5, n)])[0] for n in range(3)]
     assert isinstance(single, Fitted) and all(isinstance(m, Fitted) for m in members)
     assert np.array_equal(single.labels, members[0].labels)  # pyright: ignore
     losses = {float(m.history["loss"][0]) for m in members}  # pyright: ignore
@@ -59,8 +59,8 @@ def test_the_first_member_is_the_ordinary_fit(tmp_path) -> None:
 def test_without_proposals_the_members_agree(tmp_path) -> None:
     image = from_array(pixels(tmp_path)[0])
     several = CONFIG.replace(fit={"members": 3})
-    together = Fitter(several)([Piece(image, 5)])[0]
-    each = [Fitter(CONFIG)([Piece(image, 5, n)])[0] for n in range(3)]
+    together = Fitter(several).fit([Piece(image, 5)])[0]
+    each = [Fitter(CONFIG).fit([Piece(image, 5, n)])[0] for n in range(3)]
     assert isinstance(together, Fitted) and together.target is None
     expected = consensus([m.labels for m in each if isinstance(m, Fitted)]).labels
     assert np.array_equal(together.labels, expected)
@@ -144,15 +144,15 @@ def test_members_that_fail_are_told() -> None:
     assert isinstance(lost, Failed) and lost.reason == "a."
 
 
-def test_agreed_takes_the_majority_of_targets() -> None:
+def test_seeds_combine_to_the_majority_of_targets() -> None:
     maps = [np.zeros((8, 8), np.int32) for _ in range(3)]
     for n, one in enumerate(maps):
         one[2:5, n : n + 4] = 1
     fits = [Fitted(one, {}, 1, None, 0, (), (1,)) for one in maps]
-    labels, target, share = agreed(fits)
+    labels, target, share = combine_seeds(fits)
     assert target is not None and share is not None
     assert np.array_equal(np.isin(labels, target), np.mean(maps, 0) > 0.5)
-    assert agreed(fits[:1]) == (fits[0].labels, (1,), None)
+    assert combine_seeds(fits[:1]) == (fits[0].labels, (1,), None)
 
 
 def test_a_rule_of_the_users_own_takes_a_cluster_of_the_result(tmp_path) -> None:

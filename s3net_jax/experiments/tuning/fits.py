@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError
-from s3net_jax.experiments.tuning.settings import Setting, hyper_of
-from s3net_jax.jax_setup import DRAWS, out_of_memory, usual_settings
-from s3net_jax.run import most_at_once
+from s3net_jax.experiments.tuning.settings import Setting
+from s3net_jax.experiments.tuning.spec import FIELDS
+from s3net_jax.jax_setup import usual_settings
+from s3net_jax.run import BatchSizes, make_key, translate_errors
+
+if TYPE_CHECKING:
+    from s3net_jax.fitting import FitResult, Hyper
 
 __all__ = ["Call", "Maps", "SettingFitter"]
 
@@ -25,76 +28,73 @@ Maps = list[np.ndarray | None]
 
 @dataclass
 class SettingFitter:
-    """Fits images under many settings, as many at once as the memory holds.
+    """Fits images under many settings, as many at once as fit in memory.
 
     Attributes:
-      config: of all; every fit does ``fit.steps`` steps.
-      limit: fits at once; None: as many as help, and fit the memory.
-      call: see :data:`Call`.
-      say: is told of a batch that had to be halved.
+      config: configuration of all fits; every fit does ``fit.steps`` steps.
+      limit: number of fits at once; None: as many as help and fit in memory.
+      call: runs each batch, see :data:`Call`.
+      say: called with a message when a batch is halved.
     """
 
     config: Config
     limit: int | None = None
     call: Call = lambda compute: compute()
     say: Callable[[str], None] = lambda text: None
-    _sizes: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def __call__(
-        self, pixels: np.ndarray, settings: Sequence[Setting], seed: int
-    ) -> Iterator[Maps]:
-        """The maps of each setting in turn.
+    def __post_init__(self) -> None:
+        self._config = self.config.replace(fit={"record_labels": True})
+        self._sizes = BatchSizes(self._config, self.limit, None, self.say)
+
+    def fit(self, pixels: np.ndarray, settings: Sequence[Setting], seed: int) -> Iterator[Maps]:
+        """Yield the maps of each setting in turn.
 
         Args:
           pixels: (h, w, 3) float32 in [0, 1], the network's input.
-          settings: any number.
-          seed: of every fit.
+          settings: any number of settings.
+          seed: seed of every fit.
 
         Raises:
-          ConfigError: an implementation that can't serve.
+          ConfigError: the configured implementation can't fit on this machine.
         """
-        config = self.config.replace(fit={"record_labels": True})
+
+        def fit_part(part: list[Setting]) -> list[Maps]:
+            return self.call(lambda: _fit_settings(pixels, part, seed, self._config))
+
         shape = pixels.shape[0], pixels.shape[1]
-        size = self._sizes.get(shape) or min(
-            len(settings), self.limit or most_at_once(config, shape, len(settings), None)
-        )
-        done = 0
-        while done < len(settings):
-            part = list(settings[done : done + size])
-            # A last batch that is smaller would be another program.
-            filled = part + part[:1] * (size - len(part))
-            try:
-                fits = self.call(lambda filled=filled: _fit(pixels, filled, seed, config))
-            except Exception as error:
-                if size == 1 or not out_of_memory(error):
-                    raise
-                size = size // 2
-                self.say(f"{len(filled)} fits at once do not fit into memory: going on with {size}")
-                continue
-            self._sizes[shape] = size
-            for n in range(len(part)):
-                yield _maps(fits, n)
-            done += len(part)
+        return self._sizes.fit_in_parts(settings, shape, fit_part, fill=True)
 
 
-def _fit(pixels: np.ndarray, settings: list[Setting], seed: int, config: Config) -> Any:
+def _fit_settings(
+    pixels: np.ndarray, settings: list[Setting], seed: int, config: Config
+) -> list[Maps]:
     import jax
 
     from s3net_jax import fitting
-    from s3net_kernels import UnsupportedError
 
-    try:
-        with usual_settings():
-            keys = jax.numpy.stack([jax.random.key(seed, impl=DRAWS)] * len(settings))
-            images = jax.numpy.asarray(pixels)
-            return fitting.fit_batch(keys, images, config, hyper=hyper_of(settings))
-    except UnsupportedError as error:
-        raise ConfigError(f"{error} (model.implementation={config.model.implementation})") from None
+    with usual_settings(), translate_errors(config):
+        keys = jax.numpy.stack([make_key(seed)] * len(settings))
+        images = jax.numpy.asarray(pixels)
+        fits = fitting.fit_batch(keys, images, config, hyper=_stack_settings(settings))
+    return [_read_maps(fits, n) for n in range(len(settings))]
 
 
-def _maps(fits: Any, n: int) -> Maps:
-    """Fit ``n`` of a batch. What step i + 1 records belongs to the network after i steps: so
-    after n < ``steps`` steps it is record n, and at the end the trained network."""
+def _stack_settings(settings: Sequence[Setting]) -> Hyper:
+    """Stack the dynamic numbers of a batch, (B,) floating point each."""
+    import jax.numpy as jnp
+
+    from s3net_jax.fitting import Hyper
+
+    return Hyper(**{name: jnp.asarray([s[name] for s in settings], float) for name in FIELDS})
+
+
+def _read_maps(fits: FitResult, n: int) -> Maps:
+    """Read the label maps of fit ``n`` of a batch.
+
+    What step i + 1 records belongs to the network after i steps: so after n < ``steps`` steps it
+    is record n, and at the end the trained network.
+    """
+    assert fits.label_maps is not None
     done, total = int(fits.steps[n]), fits.label_maps.shape[1]
     losses = np.asarray(fits.history["loss"][n])
     end = np.asarray(fits.labels[n]) if np.isfinite(fits.logits[n]).all() else None

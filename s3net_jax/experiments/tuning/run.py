@@ -128,7 +128,7 @@ def _score_image(
         scorer = Scorer(pair, tuning.config)
         for one in content:
             one.check()
-        fits = fitter(scorer.pixels, [settings[n] for n in missing], seed)
+        fits = fitter.fit(scorer.pixels, [settings[n] for n in missing], seed)
         for n, maps in zip(missing, fits, strict=True):
             found: ScoreRecord = {
                 "stem": keys[n],

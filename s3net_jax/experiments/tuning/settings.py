@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from s3net_jax.config import Config
 from s3net_jax.experiments.tuning.spec import FIELDS, Tuning
 from s3net_jax.presets import preset
 
-if TYPE_CHECKING:
-    from s3net_jax.fitting import Hyper
-
-__all__ = ["Setting", "configure", "format_options", "hyper_of", "list_settings", "name_setting"]
+__all__ = ["Setting", "configure", "format_options", "list_settings", "name_setting"]
 
 Setting = Mapping[str, float]
 """A number for each name in :data:`FIELDS`."""
@@ -34,15 +30,6 @@ def list_settings(tuning: Tuning) -> list[Setting]:
 def _round_number(value: float) -> float:
     """As a person wrote it: 0.3, not the float32 beside it."""
     return float(f"{float(value):.6g}")
-
-
-def hyper_of(settings: Sequence[Setting]) -> Hyper:
-    """The dynamic numbers of a batch, (B,) floating point each."""
-    import jax.numpy as jnp
-
-    from s3net_jax.fitting import Hyper
-
-    return Hyper(**{name: jnp.asarray([s[name] for s in settings], float) for name in FIELDS})
 
 
 def name_setting(setting: Setting) -> str:

@@ -9,7 +9,7 @@ from s3net_jax.config import Config
 from s3net_jax.jax_setup import platform
 from s3net_jax.run.batches import Chunk
 from s3net_jax.run.fitter import Fitter, Progress
-from s3net_jax.run.memory import useful_at_once
+from s3net_jax.run.memory import find_useful_size
 from s3net_jax.run.outcome import Outcome
 from s3net_jax.schema import EngineRecord
 
@@ -67,14 +67,14 @@ class LocalEngine:
         self._fitter = Fitter(config, batch, self._devices, say)
 
     def size(self) -> int:
-        return self._batch or useful_at_once(self._devices)
+        return self._batch or find_useful_size(self._devices)
 
     def run(
         self, chunks: Iterable[Chunk], progress: Progress | None
     ) -> Iterator[tuple[Chunk, list[Outcome]]]:
         for chunk in chunks:
             pieces = chunk.pieces
-            yield chunk, self._call(lambda pieces=pieces: self._fitter(pieces, progress))
+            yield chunk, self._call(lambda pieces=pieces: self._fitter.fit(pieces, progress))
 
     def describe(self) -> EngineRecord:
         return {"engine": "local", "batch": self._batch or "auto"}

@@ -38,7 +38,7 @@ class Worker:
 
     def fit(self, pieces: list[Piece]) -> Answer:
         """An outcome for each piece."""
-        outcomes = self._fitter(pieces)
+        outcomes = self._fitter.fit(pieces)
         messages = list(self._messages)
         self._messages.clear()
         return outcomes, messages

@@ -27,7 +27,7 @@ from s3net_jax.run.engines.interpreter import find_interpreter
 from s3net_jax.run.engines.pool import ONE_CORE, Answer, distribute_chunks
 from s3net_jax.run.engines.worker import READY
 from s3net_jax.run.fitter import Progress
-from s3net_jax.run.memory import processes_at_once
+from s3net_jax.run.memory import count_processes
 from s3net_jax.run.outcome import Outcome, Piece
 from s3net_jax.schema import EngineRecord
 
@@ -73,7 +73,7 @@ class ProcessEngine:
             return
         if self._pool is None:
             shape = first.jobs[0].image.shape
-            limit = self._limit or processes_at_once(self._config, shape, self.size())
+            limit = self._limit or count_processes(self._config, shape, self.size())
             orders = self._config, self._batch, _read_settings(), current_limits()
             self._pool = _Processes(limit, orders)
         yield from distribute_chunks(itertools.chain([first], source), self._pool, self._say)

@@ -10,7 +10,7 @@ import numpy as np
 from s3net_jax.io import receipts, sync_folder
 from s3net_jax.run.cases import Case
 from s3net_jax.run.content import Content
-from s3net_jax.run.members import agreed
+from s3net_jax.run.members import combine_seeds
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Result, remove_outdated, write_files
 from s3net_jax.run.output.history import encode_history
@@ -120,7 +120,7 @@ class ResultWriter:
         for index in range(len(case)):
             keys = [(index, seed) for seed in self._identity.all_seeds]
             found = [fits[key] for key in keys if key in fits]
-            labels, target, share = agreed(found) if found else (None, None, None)
+            labels, target, share = combine_seeds(found) if found else (None, None, None)
             maps.append(labels)
             targets.append(target)
             shares.append(share)

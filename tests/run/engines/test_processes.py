@@ -116,15 +116,15 @@ def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     free = 64 << 30
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
     config = preset("paper")
-    several = memory.processes_at_once(config, (256, 256), 1)
+    several = memory.count_processes(config, (256, 256), 1)
     # The peak of such a fit is in benchmarks/results: below 900 MiB.
     assert 64 * 0.5 / 2 < several < 64 * 0.5 / 0.85
-    assert memory.processes_at_once(config, (256, 256), 4) < several
-    assert several < memory.processes_at_once(preset("fast"), (256, 256), 1) <= 64
+    assert memory.count_processes(config, (256, 256), 4) < several
+    assert several < memory.count_processes(preset("fast"), (256, 256), 1) <= 64
     free = 1 << 20
-    assert memory.processes_at_once(config, (256, 256), 1) == 1
+    assert memory.count_processes(config, (256, 256), 1) == 1
     free = float("inf")
-    assert memory.processes_at_once(config, (256, 256), 1) == 64
+    assert memory.count_processes(config, (256, 256), 1) == 64
 
 
 def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:

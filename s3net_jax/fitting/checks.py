@@ -1,4 +1,9 @@
-"""Check what :func:`fit` and :func:`fit_batch` are given before anything is compiled."""
+"""Check what :func:`fit` and :func:`fit_batch` are given, and convert it, before compilation.
+
+``jax.jit`` compiles a program for every dtype, weak type, device commitment and form of key that
+it is given. Here every way of giving the same numbers becomes the same array first. Nothing is
+computed on the device for that, so nothing is compiled.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +15,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from s3net_jax.errors import NotNumbersError
-from s3net_jax.fitting.arrays import as_key, read_numbers, to_array
 from s3net_jax.fitting.hyper import Hyper
 
 __all__ = [
     "check_devices",
     "check_image",
     "check_listener",
+    "convert_array",
+    "is_traced",
     "read_hyper",
     "read_keys",
+    "read_numbers",
     "read_pixels",
     "read_transforms",
 ]
@@ -29,7 +37,7 @@ _HELP = "s3net_jax.prepare(image, config) makes the network's input of any image
 
 
 def read_pixels(image: Any, dtype: jnp.dtype) -> Array:
-    """``image`` as an array of ``dtype``; raises TypeError unless it is floating point."""
+    """Convert ``image`` to ``dtype``; raise TypeError unless it is floating point."""
     try:
         pixels = read_numbers(image)
     except NotNumbersError as error:
@@ -43,11 +51,11 @@ def read_pixels(image: Any, dtype: jnp.dtype) -> Array:
             f"fit takes arrays of floating point in [0, 1]; the image given is {pixels.dtype}: "
             f"{_HELP}."
         )
-    return to_array(pixels, dtype)
+    return convert_array(pixels, dtype)
 
 
 def check_image(shape: tuple[int, ...]) -> None:
-    """Raises ValueError unless ``shape`` is (H, W, 3), H and W at least 8."""
+    """Raise ValueError unless ``shape`` is (H, W, 3), H and W at least 8."""
     if len(shape) != 3 or shape[-1] != 3:
         raise ValueError(f"fit takes an image (H, W, 3); the shape given is {shape}.")
     if min(shape[:2]) < 8:
@@ -55,26 +63,26 @@ def check_image(shape: tuple[int, ...]) -> None:
 
 
 def read_keys(key: Any) -> Array:
-    """``key`` as typed PRNG keys, () or (B,) …; raises TypeError for anything else."""
+    """Convert ``key`` to typed PRNG keys, () or (B,) …; raise TypeError for anything else."""
     dtype, shape = getattr(key, "dtype", None), tuple(getattr(key, "shape", ()))
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        return as_key(key)
+        return _convert_key(key)
     # Of jax.random.PRNGKey: raw numbers, as many as JAX's default kind of key has.
     words = jax.eval_shape(jax.random.PRNGKey, 0).shape
     if dtype == jnp.uint32 and shape[-1:] == words:
-        return as_key(key)
+        return _convert_key(key)
     given = repr(key) if isinstance(key, int) else f"a {type(key).__name__}"
     given = given if dtype is None else f"an array of {dtype} {shape}"
     raise TypeError(f"The key is {given}: give a PRNG key, such as jax.random.key(0).")
 
 
 def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
-    """The numbers of ``hyper`` as arrays of ``dtype``, which they must not widen.
+    """Convert the numbers of ``hyper`` to arrays of ``dtype``, which they must not widen.
 
     Args:
-      hyper: a Hyper.
-      dtype: of the parameters.
-      count: None for a single fit, with () numbers; else numbers become (count,).
+      hyper: the dynamic numbers, a :class:`Hyper`.
+      dtype: dtype of the parameters.
+      count: number of fits, each with its number, (count,); None for a single fit and ().
 
     Raises:
       TypeError: it is no Hyper, or one of its fields no number.
@@ -107,14 +115,19 @@ def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
             )
         if count is not None and isinstance(numbers, np.ndarray):
             numbers = np.broadcast_to(numbers, (count,))
-        array = to_array(numbers, dtype)
+        array = convert_array(numbers, dtype)
         return array if count is None else jnp.broadcast_to(array, (count,))
 
     return Hyper(**{field.name: read(field.name) for field in dataclasses.fields(Hyper)})
 
 
 def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | None:
-    """(steps, 2, 3) matrices of ``dtype``, or None; raises TypeError or ValueError."""
+    """Convert ``transforms`` to (steps, 2, 3) of ``dtype``, unless None.
+
+    Raises:
+      TypeError: they are no numbers.
+      ValueError: they have another shape.
+    """
     if transforms is None:
         return None
     try:
@@ -129,11 +142,11 @@ def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | No
             f"transforms has the shape {tuple(matrices.shape)}; for {steps} steps it "
             f"must be ({steps}, 2, 3)."
         )
-    return to_array(matrices, dtype)
+    return convert_array(matrices, dtype)
 
 
 def check_listener(progress: Any) -> None:
-    """Raises TypeError unless ``progress`` is None or can be called."""
+    """Raise TypeError unless ``progress`` is None or can be called."""
     if progress is not None and not callable(progress):
         raise TypeError(
             f"progress is a {type(progress).__name__}: give a function of the step and its record."
@@ -141,7 +154,7 @@ def check_listener(progress: Any) -> None:
 
 
 def check_devices(devices: Any) -> Sequence[Any] | None:
-    """Devices to distribute fits over; raises ValueError unless they are some, each once."""
+    """List devices to distribute fits over; raise ValueError unless each is named once."""
     if devices is None:
         return None
     given = [*devices] if hasattr(devices, "__iter__") and not isinstance(devices, str) else []
@@ -152,3 +165,66 @@ def check_devices(devices: Any) -> Sequence[Any] | None:
     if len(set(given)) < len(given):
         raise ValueError("devices names a device more than once.")
     return given
+
+
+def is_traced(*trees: Any) -> bool:
+    """Return whether any leaf of ``trees`` is traced by a transformation of JAX."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def read_numbers(value: Any) -> Array | np.ndarray:
+    """Return ``value`` as it is if it is traced or on a device, anything else as NumPy's.
+
+    Raises:
+      NotNumbersError: it holds no real numbers (booleans count as none).
+    """
+    given = value
+    if not isinstance(value, Array) and hasattr(value, "__jax_array__"):
+        value = value.__jax_array__()
+    if not isinstance(value, Array):
+        try:
+            value = jnp.asarray(value) if is_traced(value) else np.asarray(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise NotNumbersError(f"a {type(given).__name__}") from None
+        if value.dtype.kind in "OSUMm":
+            raise NotNumbersError(f"a {type(given).__name__}")
+    dtype = value.dtype
+    if not (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)):
+        raise NotNumbersError(str(dtype))
+    return value
+
+
+def convert_array(value: Array | np.ndarray, dtype: Any) -> Array:
+    """Convert ``value`` to ``dtype``, without sharing memory that the caller can write to.
+
+    The array is never weakly typed, nor committed to a device that is the default one anyway.
+    """
+    dtype = jnp.dtype(dtype)
+    if isinstance(value, Tracer):
+        return jnp.asarray(value, dtype)
+    if not isinstance(value, Array):
+        return jnp.asarray(np.array(value, dtype, order="C"))
+    if value.dtype == dtype and not value.weak_type and not _is_committed_to_default(value):
+        return value
+    if value.committed and not _is_committed_to_default(value):
+        return jax.device_put(value.astype(dtype), value.sharding)
+    return jnp.asarray(np.array(value, dtype, order="C"))
+
+
+def _convert_key(key: Any) -> Array:
+    """Convert checked keys to typed ones: raw keys are of JAX's default kind."""
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if isinstance(key, Tracer) or not _is_committed_to_default(key):
+            return key
+        data = convert_array(jax.random.key_data(key), jnp.uint32)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
+    return jax.random.wrap_key_data(convert_array(key, jnp.uint32))
+
+
+def _is_committed_to_default(array: Array) -> bool:
+    if not array.committed or len(array.devices()) != 1:
+        return False
+    default: Any = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    if default is None or isinstance(default, str):
+        default = jax.local_devices(backend=default)[0]
+    return array.devices() == {default}

@@ -1,0 +1,110 @@
+"""The pieces of a fit (:mod:`.step`) over a batch, on one device or sharded across several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import Partial
+
+from s3net_jax.config import Config
+from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
+from s3net_jax.fitting.objective import StepInputs
+from s3net_jax.fitting.step import FitState, Records, advance, begin, compute_logits
+from s3net_jax.nn.layers import param_dtype
+
+__all__ = [
+    "advance_fits",
+    "batch_bytes",
+    "begin_fits",
+    "compute_batch_logits",
+    "gather_fits",
+    "make_mesh",
+]
+
+_AXIS = "fits"
+
+
+def make_mesh(devices: Sequence[Any] | None) -> Mesh | None:
+    """Make the mesh that a batch is sharded across; None leaves it on the default device."""
+    return None if devices is None else Mesh(np.array(devices), (_AXIS,))
+
+
+def _map_fits(function: Callable[..., Any], mesh: Mesh | None) -> Any:
+    """Map ``function`` of one fit over a batch.
+
+    With a mesh every device maps its own share: the compiler can't partition the kernels' calls.
+    """
+    mapped = jax.vmap(function)
+    if mesh is None:
+        return mapped
+    split = PartitionSpec(_AXIS)
+    return jax.shard_map(mapped, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+
+
+@partial(jax.jit, static_argnames=("config", "mesh"))
+def begin_fits(
+    keys: Array,
+    images: Array,
+    hyper: Hyper,
+    extra: Partial | None,
+    config: Config,
+    mesh: Mesh | None,
+) -> FitState:
+    """Begin every fit (:func:`begin`): images are (B, H, W, 3), or (H, W, 3), which all share."""
+
+    def begin_fit(key: Array, image: Array, numbers: Hyper, extra: Partial | None) -> FitState:
+        return begin(key, StepInputs(image[None], numbers, extra=extra), config)
+
+    images = jnp.broadcast_to(images, (keys.shape[0], *images.shape[-3:]))
+    return _map_fits(begin_fit, mesh)(keys, images, hyper, extra)
+
+
+# The old state's memory is the new one's.
+@partial(jax.jit, static_argnames=("config", "count", "mesh"), donate_argnums=0)
+def advance_fits(
+    state: FitState, config: Config, count: int, mesh: Mesh | None
+) -> tuple[FitState, Records]:
+    """Do ``count`` steps of every fit (:func:`advance`)."""
+    return _map_fits(lambda fit: advance(fit, config, count), mesh)(state)
+
+
+@partial(jax.jit, static_argnames=("config", "mesh"))
+def compute_batch_logits(state: FitState, config: Config, mesh: Mesh | None) -> Array:
+    """Compute the logits of every fit, (B, H, W, K)."""
+    return _map_fits(lambda fit: compute_logits(fit, config), mesh)(state)
+
+
+@partial(jax.jit, static_argnames="mesh")
+def gather_fits(state: FitState, places: Array, mesh: Mesh | None) -> FitState:
+    """Take the fits at ``places`` (N,), sharded again."""
+    taken = jax.tree.map(lambda a: a[places], state)
+    if mesh is None:
+        return taken
+    return jax.lax.with_sharding_constraint(taken, NamedSharding(mesh, PartitionSpec(_AXIS)))
+
+
+def batch_bytes(config: Config, shape: tuple[int, int], count: int) -> int:
+    """Measure the memory that ``count`` fits of (H, W) images need at once on a device.
+
+    Its compiler tells, for one step, in bytes; nothing is computed.
+    """
+    static, hyper = static_config(config), hyperparameters(config)
+
+    def begin_some(key: Array) -> FitState:
+        every = jax.tree.map(lambda v: jnp.full(count, v, param_dtype(config.model.dtype)), hyper)
+        return begin_fits(jax.random.split(key, count), images, every, None, static, None)
+
+    images = jnp.zeros((count, *shape, 3))
+    state = jax.eval_shape(begin_some, jax.random.key(0))
+    found = advance_fits.lower(state, static, 1, None).compile().memory_analysis()
+    if found is None:  # a platform that does not tell: about a hundred maps of features
+        return count * shape[0] * shape[1] * config.model.channels * 4 * 100
+    sizes = (found.temp_size_in_bytes, found.argument_size_in_bytes, found.output_size_in_bytes)
+    return int(sum(sizes) - found.alias_size_in_bytes)
