@@ -57,8 +57,9 @@ class LabelPool:
             from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
 
             score = self._overlap(labels, known, count) + self._likeness(sums, areas)
+            score[areas == 0] = 0  # a label without pixels looks black, and would take a partner
             for row, column in zip(*linear_sum_assignment(score, maximize=True), strict=True):
-                if score[row, column] >= _ENOUGH and areas[row]:
+                if score[row, column] >= _ENOUGH:
                     new[row] = column
         for label in np.flatnonzero((new < 0) & (areas > 0)):
             new[label] = len(self._counts)
