@@ -44,12 +44,9 @@ class LabelPool:
           (H, W) int32.
         """
         count = int(labels.max()) + 1
-        areas = np.bincount(labels.ravel(), minlength=count)
+        areas = np.bincount(labels.ravel())
         sums = np.stack(
-            [
-                np.bincount(labels.ravel(), colors[..., c].ravel(), minlength=count)
-                for c in range(colors.shape[-1])
-            ],
+            [np.bincount(labels.ravel(), colors[..., c].ravel()) for c in range(colors.shape[-1])],
             -1,
         )
         new = np.full(count, -1, np.int32)

@@ -119,6 +119,9 @@ def test_opacity_is_a_matter_of_its_upper_half() -> None:
     np.testing.assert_array_equal(foreground_of_picture(other, "m"), HALF)
     levels = palette(LABELS + 1, (9, 9, 9), (0, 0, 0), (255, 255, 255), (200, 200, 200))
     np.testing.assert_array_equal(foreground_of_picture(levels, "m"), HALF)
+    right = np.where(np.arange(16) == 15, 0, 255)  # clear at one side: a picture all the same
+    clear = colors(grey(255), grey(255), grey(255), np.broadcast_to(right, HALF.shape))
+    np.testing.assert_array_equal(foreground_of_picture(clear, "m"), HALF)
     edges = palette(1 + HALF, (0, 0, 0), (90, 90, 90), (255, 255, 255))
     np.testing.assert_array_equal(foreground_of_picture(edges, "m"), HALF)
 

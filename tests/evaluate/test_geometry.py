@@ -60,7 +60,9 @@ def test_corners_may_be_a_tenth_of_a_voxel_off(off: float, is_near: bool) -> Non
     moved[1, 3] += 2 * off
     scaled[2, 2] *= 1 + off / (SHAPE[2] - 1)
     sheared[0, 1] += 2 * off / (SHAPE[1] - 1)
-    for affine in (moved, scaled, sheared):
+    near_end = scaled.copy()  # equal at the far end
+    near_end[2, 2], near_end[2, 3] = 2 - 2 * off / (SHAPE[2] - 1), 2 * off
+    for affine in (moved, scaled, sheared, near_end):
         assert (brought(VALUES, Grid(SHAPE, affine), grid) is not None) == is_near
 
 

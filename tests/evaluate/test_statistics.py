@@ -38,8 +38,9 @@ def test_the_interval_is_that_of_ten_thousand_resamples() -> None:
     means = np.sort(values[picks].mean(1))
     found = mean_with_interval(values)
     assert (found.mean, found.count) == (pytest.approx(values.mean()), 17)
-    # Between the 250th and the 251st on either side.
-    assert means[249] <= found.low <= means[250] and means[9749] <= found.high <= means[9750]
+    # A part of the way from the 250th to the 251st, on either side.
+    assert found.low == pytest.approx(means[249] + 0.975 * (means[250] - means[249]), rel=1e-12)
+    assert found.high == pytest.approx(means[9749] + 0.025 * (means[9750] - means[9749]), rel=1e-12)
 
 
 def test_p_values_and_the_sign_of_a_difference() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from PIL import Image as PilImage
 from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
+from s3net_jax.masks import boundary
 from s3net_jax.masks.boundary import (
     _blurred,
     _closed,
@@ -123,7 +127,51 @@ def test_holes() -> None:
 
 
 def test_nothing_of_nothing() -> None:
-    assert not redraw(shaded(ellipse(70, 95, 35, 45)), NOTHING, NOTHING, CONFIG, True).any()
+    found = redraw(shaded(ellipse(70, 95, 35, 45)), NOTHING, NOTHING, CONFIG, True)
+    assert found.shape == SHAPE and not found.any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "fine", "opened", "closed"),
+    [((350, 700), (256, 512), 3, 8), ((60, 40), (60, 40), 1, 1), ((301, 111), (301, 111), 2, 5)],
+)
+def test_scales_of_a_redrawn_boundary(monkeypatch, shape, fine, opened, closed) -> None:
+    """Means on a grid of 128 pixels, six times at most; the decision on 512 pixels, smoothed at
+    two scales; discs of 0.5 and 1.6 % of the long side."""
+    truth = ellipse(shape[0] / 2, shape[1] / 2, shape[0] / 3, shape[1] / 3, shape)
+    image = shaded(truth)
+    radii, grids, scales = [], [], []
+
+    def spy(name: str, note: Callable[..., None]) -> None:
+        real = getattr(boundary, name)
+
+        def called(*arguments):
+            note(*arguments)
+            return real(*arguments)
+
+        monkeypatch.setattr(boundary, name, called)
+
+    spy("_kept", lambda *arguments: radii.append(arguments[3]))
+    spy("_closed", lambda mask, radius, fill: radii.append((radius, fill)))
+    spy("_local_means", lambda pixels, inside, counted: grids.append(pixels))
+    spy("_quotient", lambda pictures, means, colors: scales.append(pictures))
+    found = redraw(image, truth, np.zeros(shape, bool), CONFIG, central=True)
+    assert found.shape == shape
+    *rounds, last, end = radii
+    assert 1 <= len(rounds) <= 6 and set(rounds) == {1} and len(grids) == len(rounds)
+    assert last == opened and end == (closed, True)
+
+    def resized(size: tuple[int, int]) -> np.ndarray:
+        picture = PilImage.fromarray(image).resize(size[::-1], PilImage.Resampling.BOX)
+        return np.asarray(picture).astype(np.float32) / 255
+
+    coarse = ndimage.gaussian_filter(resized((128, 128)), (1, 1, 0))
+    np.testing.assert_allclose(grids[0], coarse, rtol=1e-5)
+    assert len(scales[-1]) == 2
+    for pixels, share in zip(scales[-1], (0.001, 0.004), strict=True):
+        sigma = share * max(fine)
+        expected = ndimage.gaussian_filter(resized(fine), (sigma, sigma, 0))
+        np.testing.assert_allclose(pixels, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(9, 12), (40, 33), (700, 900)])

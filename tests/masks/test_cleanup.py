@@ -75,6 +75,11 @@ def test_masks_of_every_kind_at_once() -> None:
     assert clean(np.zeros((0, 9, 9), bool), SegmentConfig()).shape == (0, 9, 9)
 
 
+@given(masks, configs)
+def test_something_of_a_mask_is_left(mask: np.ndarray, config: SegmentConfig) -> None:
+    assert (clean(mask, config) & mask).any() == mask.any()
+
+
 @given(masks)
 def test_everything_off_changes_nothing(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(clean(mask, NOTHING), mask)

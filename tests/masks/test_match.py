@@ -183,6 +183,13 @@ def test_clusters_are_one_up_to_a_difference_of_colour(apart: float, count: int,
     assert pool.count == count
 
 
+def test_clusters_of_one_pixel_have_its_colour() -> None:
+    pool = LabelPool()
+    for count in (10, 1):
+        pool.add(*flat(0.5, count))
+    assert pool.count == 1
+
+
 def test_the_colour_of_a_cluster_is_the_mean_of_all_its_pixels() -> None:
     pool = LabelPool()
     pool.add(*flat(0.5, 10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image as PilImage
 from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
@@ -84,12 +85,23 @@ def test_label_maps_of_any_size() -> None:
     assert dice(found.mask, large[1::3, 1::3] == 1) > 0.98
 
 
+@pytest.mark.parametrize(("shape", "small"), [((128, 30), (128, 30)), ((129, 30), (64, 15))])
+def test_label_maps_are_reduced_to_128_pixels_a_side(shape, small) -> None:
+    labels = np.zeros(shape, int)
+    labels[40:80, 10:20] = 1
+    image = np.repeat(np.where(labels, 60, 190).astype(np.uint8)[..., None], 3, -1)
+    found = best_proposal([labels], image, CONFIG)
+    assert found is not None and found.mask.shape == small
+
+
 def test_one_cluster_alone_is_no_proposal() -> None:
     image, _ = scene()
     assert best_proposal([np.zeros((SIDE, SIDE), int)], image, CONFIG) is None
     blank = np.zeros((SIDE, SIDE), int)
-    segments, place = segments_of_proposals([blank], [blank], from_array(image), CONFIG)
+    results = [blank, blank + 1]
+    segments, place = segments_of_proposals([blank] * 2, results, from_array(image), CONFIG)
     assert not segments.mask.any() and segments.target == () and place == 0
+    assert segments.labels is blank and segments.mask.shape == blank.shape
 
 
 def test_the_target_gets_a_label_of_its_own() -> None:
@@ -220,11 +232,15 @@ def test_the_target_at_another_size_keeps_its_place() -> None:
     maps, picture = [noise(0)[:, :64], labels], from_array(large)
     segments, place = segments_of_proposals(maps, [result] * 2, picture, CONFIG)
     assert place == 1 and segments.mask.shape == (288, 192)
-    expected = np.kron(labels, np.ones((3, 3))) > 0
-    assert dice(segments.mask, expected) > 0.98 and segments.area == segments.mask.mean()
+    whole = np.kron(labels, np.ones((3, 3))) > 0
+    drawn_larger = PilImage.fromarray(labels.astype(np.uint8) * 255).resize(
+        (192, 288), PilImage.Resampling.BILINEAR
+    )
+    np.testing.assert_array_equal(segments.mask, np.asarray(drawn_larger) > 127)
+    assert dice(segments.mask, whole) > 0.98 and segments.area == segments.mask.mean()
     drawn = SegmentConfig(boundary="local")
     local, _ = segments_of_proposals([labels], [result], picture, drawn)
-    assert (local.mask != segments.mask).any() and dice(local.mask, expected) > 0.98
+    assert (local.mask != segments.mask).any() and dice(local.mask, whole) > 0.98
     same, _ = segments_of_proposals([labels], [labels], from_array(wide), CONFIG)
     np.testing.assert_array_equal(same.mask, labels > 0)
 

@@ -218,7 +218,7 @@ def test_small_clusters_are_neither_dark_nor_bright(side: int, is_dark: bool) ->
     """Under 0.5 % of the image: 46 of 9216 pixels."""
     labels = np.zeros((SIDE, SIDE), int)
     labels[20:60, 20:60] = 1
-    labels[30 : 30 + side, 30 : 30 + side] = 2
+    labels[30:37, 30 : 30 + side] = 2
     config = SegmentConfig(target="dark")
     assert choose_target(labels, painted(labels, [200, 90, 20]), config).labels == (1 + is_dark,)
     bright = SegmentConfig(target="bright")
@@ -226,8 +226,8 @@ def test_small_clusters_are_neither_dark_nor_bright(side: int, is_dark: bool) ->
 
 
 def test_a_level_is_that_of_the_cleaned_cluster() -> None:
-    """Of three clusters the first has black air at the border, the second is darker inside; where
-    the clean-up leaves nothing of a cluster, the whole of it counts, and equal ones go by label."""
+    """Of three clusters the first has black air at the border, the second is darker inside; equal
+    ones go by label, and where all are at the border it is no reason against any of them."""
     labels = np.full((SIDE, SIDE), 2)
     labels[:, :20] = labels[40:60, 30:50] = 0
     labels[40:60, 60:80] = 1

@@ -131,7 +131,8 @@ def test_frame_lines_of_every_width(side: int, widest: int) -> None:
     """Up to 3 % of the short side or eight pixels, and an eighth of it."""
     corners = np.where(np.abs(np.arange(side) - (side - 1) / 2) > 0.25 * side, 5, 150)
     for line in (1, widest, widest + 1):
-        luminance = np.minimum.outer(corners, corners) * 1.0
+        # As wide again as high: the short side counts.
+        luminance = np.minimum.outer(corners, corners.repeat(2)) * 1.0
         luminance[:line] = luminance[-line:] = 255
         luminance[:, :line] = luminance[:, -line:] = 255
         assert _frame_lines(luminance) == ((line,) * 4 if line <= widest else (0,) * 4)
@@ -181,10 +182,13 @@ def test_what_hides_a_dark_corner() -> None:
         assert is_hidden(79, 158, rows, columns) and not is_hidden(79, 157, rows, columns)
         assert not is_hidden(80, 200, rows, columns)
         assert is_hidden(10, 40, rows, columns) and not is_hidden(10, 39, rows, columns)
-    # Two lines: the lighter counts; behind them the median of one percent of the side.
+    # Two lines: the lighter counts, whatever crosses it; behind them the median of one percent.
     corner = np.full((300, 200), 20.0)
-    corner[0], corner[1] = 30, 90
-    assert _is_hidden(corner, 2, 0, 200.0)
+    corner[0], corner[1] = 30, 45
+    corner[1, 0] = corner[1, 2] = 4
+    assert not _is_hidden(corner, 2, 0, 200.0) and not _is_hidden(corner.T, 0, 2, 200.0)
+    corner[1, 2] = 45
+    assert _is_hidden(corner, 2, 0, 200.0) and _is_hidden(corner.T, 0, 2, 200.0)
     corner[3:6, 0:3] = [[20, 90, 20], [90, 20, 90], [20, 90, 20]]
     assert _is_hidden(corner, 2, 0, 200.0)
     corner[3, 0] = 90
@@ -194,12 +198,18 @@ def test_what_hides_a_dark_corner() -> None:
 
 def test_lines_belong_to_what_they_surround() -> None:
     """Also where skin reaches them; judged a pixel and a hundredth of the side behind them."""
-    image = scene(300, 4)
+    image = scene(350, 4)
     found = vignette(image)
+    edges = PilImage.fromarray(found.astype(np.uint8) * 255).resize(
+        (90, 90), PilImage.Resampling.BOX
+    )
+    np.testing.assert_array_equal(
+        resized_vignette(image, smaller(image, 90)), np.asarray(edges) > 127
+    )
     np.testing.assert_array_equal(found[:4], np.repeat(found[4:5], 4, 0))
     np.testing.assert_array_equal(found[:, -4:], np.repeat(found[:, -5:-4], 4, 1))
     assert found[0, 0] and not found[0, 150]
-    for gap, is_found in ((2, True), (3, False)):
+    for gap, is_found in ((3, True), (4, False)):
         mixed = image.copy()
         mixed[4:100, 4 : 4 + gap] = mixed[4 : 4 + gap, 4:100] = 110
         mixed[4:100:2, 4 : 4 + gap] = mixed[4 : 4 + gap, 4:100:2] = 190  # uneven: no line
