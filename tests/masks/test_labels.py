@@ -72,10 +72,8 @@ def test_another_size_is_the_argmax_of_the_resized_softmax(shape: tuple[int, int
     softmax = np.exp(logits - logits.max(-1, keepdims=True))
     softmax /= softmax.sum(-1, keepdims=True)
     planes = [
-        PilImage.fromarray(softmax[..., k].astype(np.float32)).resize(
-            shape[::-1], PilImage.Resampling.BILINEAR
-        )
-        for k in range(5)
+        np.asarray(plane.resize((shape[1], shape[0]), PilImage.Resampling.BILINEAR))
+        for plane in map(PilImage.fromarray, np.moveaxis(softmax, -1, 0).astype(np.float32))
     ]
     found = labels_at_size(logits, shape)
     np.testing.assert_array_equal(found, np.argmax(np.stack(planes, -1), -1))

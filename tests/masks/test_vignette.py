@@ -200,12 +200,9 @@ def test_lines_belong_to_what_they_surround() -> None:
     """Also where skin reaches them; judged a pixel and a hundredth of the side behind them."""
     image = scene(350, 4)
     found = vignette(image)
-    edges = PilImage.fromarray(found.astype(np.uint8) * 255).resize(
-        (90, 90), PilImage.Resampling.BOX
-    )
-    np.testing.assert_array_equal(
-        resized_vignette(image, smaller(image, 90)), np.asarray(edges) > 127
-    )
+    edges = PilImage.fromarray(found.astype(np.uint8) * 255)
+    edges = np.asarray(edges.resize((90, 90), PilImage.Resampling.BOX)) > 127
+    np.testing.assert_array_equal(resized_vignette(image, smaller(image, 90)), edges)
     np.testing.assert_array_equal(found[:4], np.repeat(found[4:5], 4, 0))
     np.testing.assert_array_equal(found[:, -4:], np.repeat(found[:, -5:-4], 4, 1))
     assert found[0, 0] and not found[0, 150]

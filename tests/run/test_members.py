@@ -169,6 +169,9 @@ def test_half_of_the_fits_are_no_majority() -> None:
     expected = np.zeros((8, 8), bool)
     expected[2:6, :4] = True  # the fifth column is in two of four
     assert np.array_equal(np.isin(labels, target), expected)
+    more = [*fits, Fitted(maps[2], {}, 1, None, 0, (), (1,))]
+    labels, target, _ = agreed(more)
+    assert target is not None and np.isin(labels, target)[2, 4], "three of five are one"
     undecided = Fitted(maps[0], {}, 1, None, 0, (), None)
     labels, target, _ = agreed([undecided, *fits[1:]])
     assert target is not None
