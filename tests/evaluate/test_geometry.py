@@ -91,6 +91,8 @@ def test_a_nifti_file_of_one_slice_is_a_volume(tmp_path: Path) -> None:
     path = tmp_path / "m.nii.gz"
     nib.save(nib.Nifti1Image(np.ones((4, 5), np.uint8), OBLIQUE), path)
     assert grid_of_nifti(path).shape == (4, 5, 1)
+    nib.save(nib.Nifti1Image(np.ones(4, np.uint8), OBLIQUE), path)
+    assert grid_of_nifti(path).shape == (4, 1, 1)
     nib.save(nib.Nifti1Image(np.ones((4, 5, 6, 2), np.uint8), OBLIQUE), path)
     found = grid_of_nifti(path)
     assert found.shape == (4, 5, 6)

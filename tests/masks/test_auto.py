@@ -42,6 +42,15 @@ def test_score(share, ignored):
     np.testing.assert_allclose(found, expected, 1e-5)
 
 
+def test_score_of_a_single_pixel() -> None:
+    pixels = np.random.default_rng(0).random((5, 6, 3)).astype(np.float32)
+    mask = np.zeros((5, 6), bool)
+    mask[0, 1] = True
+    nothing = np.zeros((2, 5, 6), bool)
+    found = Splits(pixels).scores(np.stack((mask, ~mask)), nothing)
+    np.testing.assert_allclose(found, [slow(m, nothing[0], pixels) for m in (mask, ~mask)], 1e-5)
+
+
 def test_candidates_are_single_clusters_and_ranges_of_level() -> None:
     labels = np.array([[10, 20, 30, 40], [10, 20, 30, 40]])
     luminance = np.array([[0.5, 0.1, 0.9, 0.3], [0.6, 0.2, 0.8, 0.4]])

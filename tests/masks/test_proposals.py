@@ -241,6 +241,13 @@ def test_the_target_at_another_size_keeps_its_place() -> None:
     drawn = SegmentConfig(boundary="local")
     local, _ = segments_of_proposals([labels], [result], picture, drawn)
     assert (local.mask != segments.mask).any() and dice(local.mask, whole) > 0.98
+    odd = np.asarray(PilImage.fromarray(wide).resize((267, 400)))
+    result = np.zeros(odd.shape[:2], np.int32)
+    levels = PilImage.fromarray(labels.astype(np.uint8) * 255)
+    levels = np.asarray(levels.resize((267, 400), PilImage.Resampling.BILINEAR))
+    half, _ = segments_of_proposals([labels], [result], from_array(odd), CONFIG)
+    np.testing.assert_array_equal(half.mask, levels >= 128)
+    assert {127, 128} <= set(levels.flat)
     same, _ = segments_of_proposals([labels], [labels], from_array(wide), CONFIG)
     np.testing.assert_array_equal(same.mask, labels > 0)
 
