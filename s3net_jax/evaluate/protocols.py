@@ -47,7 +47,5 @@ def scored_masks(
 
 def _reduced(mask: np.ndarray) -> np.ndarray:
     """Nearest neighbours at 256×256."""
-    rows, columns = (
-        np.minimum((np.arange(_SIDE) + 0.5) * n / _SIDE, n - 1).astype(int) for n in mask.shape[:2]
-    )
+    rows, columns = (((np.arange(_SIDE) + 0.5) * n / _SIDE).astype(int) for n in mask.shape[:2])
     return mask[rows][:, columns]

@@ -44,12 +44,9 @@ class LabelPool:
           (H, W) int32.
         """
         count = int(labels.max()) + 1
-        areas = np.bincount(labels.ravel(), minlength=count)
+        areas = np.bincount(labels.ravel())
         sums = np.stack(
-            [
-                np.bincount(labels.ravel(), colors[..., c].ravel(), minlength=count)
-                for c in range(colors.shape[-1])
-            ],
+            [np.bincount(labels.ravel(), colors[..., c].ravel()) for c in range(colors.shape[-1])],
             -1,
         )
         new = np.full(count, -1, np.int32)
@@ -57,8 +54,9 @@ class LabelPool:
             from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
 
             score = self._overlap(labels, known, count) + self._likeness(sums, areas)
+            score[areas == 0] = 0  # a label without pixels looks black, and would take a partner
             for row, column in zip(*linear_sum_assignment(score, maximize=True), strict=True):
-                if score[row, column] >= _ENOUGH and areas[row]:
+                if score[row, column] >= _ENOUGH:
                     new[row] = column
         for label in np.flatnonzero((new < 0) & (areas > 0)):
             new[label] = len(self._counts)

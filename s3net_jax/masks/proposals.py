@@ -88,7 +88,7 @@ def best_proposal(
         for bits in found:
             indices.setdefault(bits, index)
     proposals = [(index, bits) for bits, index in indices.items()]
-    count = max(1, _TOGETHER // first.size)
+    count = _TOGETHER // first.size
     portions = [proposals[n : n + count] for n in range(0, len(proposals), count)]
     best = max(in_threads(best_of, portions, first.size), key=lambda one: one.score, default=None)
     return best and replace(best, mask=central_parts(best.mask, _CENTRAL))

@@ -159,8 +159,7 @@ def _extreme(labels: np.ndarray, image: np.ndarray, config: SegmentConfig, brigh
         unfit = cluster.mean() < _SUBSTANTIAL or (
             config.drop_border and not np.any(mask & ~border_regions(mask))
         )
-        inner = cluster & mask
-        level = float(luminance[inner].mean()) if inner.any() else float(luminance[cluster].mean())
+        level = float(luminance[cluster & mask].mean())  # the clean-up leaves some of it
         ranked.append((bool(unfit), -level if bright else level, int(value)))
     return min(ranked)[2]
 

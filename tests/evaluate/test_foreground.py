@@ -80,3 +80,55 @@ def test_numbers() -> None:
     assert foreground_of_numbers(np.ones((3, 3), np.uint8), "m").all()
     with pytest.raises(InputError, match="m has the labels 1 to 3 and nowhere 0"):
         foreground_of_numbers(LABELS + 1, "m")
+
+
+def test_the_upper_half_of_eight_and_of_sixteen_bits() -> None:
+    for kind, half in ((np.uint8, 127), (np.uint16, 32767)):
+        values = np.array([[0, half, half + 1, 2 * half + 1]], kind)
+        np.testing.assert_array_equal(foreground_of_numbers(values, "m"), [[0, 0, 1, 1]])
+        # Without the upper half they are labels; so are all whole numbers of other kinds.
+        np.testing.assert_array_equal(foreground_of_numbers(values[:, :2], "m"), [[0, 1]])
+    large = np.array([[0, 3, 2**32 - 1]], np.uint32)
+    np.testing.assert_array_equal(foreground_of_numbers(large, "m"), [[0, 1, 1]])
+
+
+def test_fractions_above_half_of_the_largest() -> None:
+    values = np.array([[0.1, 0.35, 0.7, 0.36]])
+    np.testing.assert_array_equal(foreground_of_numbers(values, "m"), [[0, 0, 1, 1]])
+    assert foreground_of_numbers(np.zeros((0, 3)), "m").shape == (0, 3)
+
+
+def test_pictures_of_more_bits() -> None:
+    for mode, values in (("I", LABELS * 70_000), ("F", HALF * 0.9 + 0.05 * LEFT)):
+        picture = PilImage.fromarray(values.astype(np.int32 if mode == "I" else np.float32))
+        assert picture.mode == mode
+        np.testing.assert_array_equal(foreground_of_picture(picture, "m"), HALF)
+
+
+def test_opacity_is_a_matter_of_its_upper_half() -> None:
+    """What is shown in several colours is read as a picture on a black ground, and a palette of
+    greys by its levels, not by its entries."""
+    edge = np.where(HALF, 255, 127)
+    np.testing.assert_array_equal(
+        foreground_of_picture(colors(grey(9), grey(9), grey(9), np.where(HALF, 128, 127)), "m"),
+        HALF,
+    )
+    shown = colors(grey(200) * LEFT + grey(220) * ~LEFT, CLEAR, grey(0, 255), edge)
+    np.testing.assert_array_equal(foreground_of_picture(shown, "m"), HALF)
+    other = colors(np.where(LEFT, 10, 20), CLEAR, CLEAR, edge)
+    np.testing.assert_array_equal(foreground_of_picture(other, "m"), HALF)
+    levels = palette(LABELS + 1, (9, 9, 9), (0, 0, 0), (255, 255, 255), (200, 200, 200))
+    np.testing.assert_array_equal(foreground_of_picture(levels, "m"), HALF)
+    right = np.where(np.arange(16) == 15, 0, 255)  # clear at one side: a picture all the same
+    clear = colors(grey(255), grey(255), grey(255), np.broadcast_to(right, HALF.shape))
+    np.testing.assert_array_equal(foreground_of_picture(clear, "m"), HALF)
+    edges = palette(1 + HALF, (0, 0, 0), (90, 90, 90), (255, 255, 255))
+    np.testing.assert_array_equal(foreground_of_picture(edges, "m"), HALF)
+
+
+def test_palettes_of_colours() -> None:
+    """Black is the background wherever it stands; a colour may have one channel only."""
+    last = palette(2 - HALF.astype(int), (1, 2, 3), (0, 0, 90), (0, 0, 0))
+    np.testing.assert_array_equal(foreground_of_picture(last, "m"), HALF)
+    first = palette(LABELS, (0, 0, 90), (0, 70, 0), (60, 0, 0))
+    np.testing.assert_array_equal(foreground_of_picture(first, "m"), HALF)

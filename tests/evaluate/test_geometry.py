@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s3net_jax.evaluate.geometry import Grid, brought
+from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
 from s3net_jax.evaluate.truth import read_truth
 from s3net_jax.io import InputError
 from tests.volumes import OBLIQUE
@@ -52,6 +52,53 @@ def test_other_grids() -> None:
     assert brought(VALUES, Grid((5, 4, 6)), HERE) is None
 
 
+@pytest.mark.parametrize(("off", "is_near"), [(0.099, True), (0.101, False), (-0.101, False)])
+def test_corners_may_be_a_tenth_of_a_voxel_off(off: float, is_near: bool) -> None:
+    """Also the far ones alone, where the grids differ by a scale or a shear."""
+    grid = Grid(SHAPE, np.diag([2.0, 2, 2, 1]))
+    moved, scaled, sheared = (np.diag([2.0, 2, 2, 1]) for _ in range(3))
+    moved[1, 3] += 2 * off
+    scaled[2, 2] *= 1 + off / (SHAPE[2] - 1)
+    sheared[0, 1] += 2 * off / (SHAPE[1] - 1)
+    near_end = scaled.copy()  # equal at the far end
+    near_end[2, 2], near_end[2, 3] = 2 - 2 * off / (SHAPE[2] - 1), 2 * off
+    for affine in (moved, scaled, sheared, near_end):
+        assert (brought(VALUES, Grid(SHAPE, affine), grid) is not None) == is_near
+
+
+def test_axes_that_lie_between_those_of_the_other_grid() -> None:
+    """Turned by 45 degrees, of half or twice the step, or all along one axis."""
+    half = np.sqrt(0.5)
+    turned = np.array([[half, -half, 0, 0], [half, half, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    flat = np.diag([1.0, 1, 1, 1])
+    flat[:2, 1] = (1, 0.2)
+    wanted = Grid((1, 1, 1), np.eye(4))
+    for affine in (turned, flat, flat.T, np.diag([0.4, 1, 1, 1]), np.diag([2.0, 1, 1, 1])):
+        assert brought(np.zeros((1, 1, 1)), Grid((1, 1, 1), affine), wanted) is None
+
+
+def test_grids_in_words() -> None:
+    assert said(Grid((480, 640))) == "a picture of 640×480 pixels"
+    assert said(Grid((7, 40, 48))) == "a volume of 7×40×48 voxels"
+    affine = np.diag([0.7, 0.7, 3, 1])
+    affine[:3, 3] = 50
+    affine[3, :3] = 9  # never, but no part of the sides
+    assert said(Grid((512, 512, 90), affine)) == "a volume of 512×512×90 voxels of 0.7×0.7×3 mm"
+
+
+def test_a_nifti_file_of_one_slice_is_a_volume(tmp_path: Path) -> None:
+    nib = pytest.importorskip("nibabel")
+    path = tmp_path / "m.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((4, 5), np.uint8), OBLIQUE), path)
+    assert grid_of_nifti(path).shape == (4, 5, 1)
+    nib.save(nib.Nifti1Image(np.ones(4, np.uint8), OBLIQUE), path)
+    assert grid_of_nifti(path).shape == (4, 1, 1)
+    nib.save(nib.Nifti1Image(np.ones((4, 5, 6, 2), np.uint8), OBLIQUE), path)
+    found = grid_of_nifti(path)
+    assert found.shape == (4, 5, 6)
+    np.testing.assert_allclose(np.asarray(found.affine), OBLIQUE, atol=1e-4)
+
+
 def test_sentences(tmp_path: Path) -> None:
     nib = pytest.importorskip("nibabel")
     truth = (VALUES > 60).astype(np.uint8)
@@ -64,8 +111,8 @@ def test_sentences(tmp_path: Path) -> None:
         return str(raised.value)
 
     assert "elsewhere in space" in refused(truth, np.eye(4))
-    said = refused(truth[:3], OBLIQUE)
-    assert "a volume of 3×5×6 voxels of 0.907×1.83×3.02 mm, its image a volume of 4×5×6" in said
+    sentence = refused(truth[:3], OBLIQUE)
+    assert "a volume of 3×5×6 voxels of 0.907×1.83×3.02 mm, its image a volume of 4×5×6" in sentence
     assert "a picture of 5×4 pixels" in refused(truth, OBLIQUE, Grid((4, 5)))
     assert "holds 2 volumes" in refused(np.stack([truth, truth], -1), OBLIQUE)
     assert "is empty" in refused(truth * 0, OBLIQUE)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image as PilImage
 
 from s3net_jax.masks import compact_labels, labels_at_size
 
@@ -55,3 +56,32 @@ def test_clusters_that_win_nowhere_stay_out() -> None:
     logits = np.zeros((4, 4, 3))
     logits[:, :2, 0], logits[:, 2:, 2], logits[..., 1] = 1, 1, 0.95
     assert set(np.unique(labels_at_size(logits, (32, 32)))) == {0, 2}
+
+
+def test_clusters_of_equal_area_are_numbered_by_their_first_pixel() -> None:
+    labels = np.array([[7, 3, 3, 3], [5, 7, 9, 5], [0, 9, 9, 0]])
+    expected = [[2, 0, 0, 0], [3, 2, 1, 3], [4, 1, 1, 4]]
+    np.testing.assert_array_equal(compact_labels(labels), expected)
+    np.testing.assert_array_equal(compact_labels(np.array([[5, -3], [-3, 5]])), [[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize("shape", [(23, 31), (5, 4), (8, 20)])
+def test_another_size_is_the_argmax_of_the_resized_softmax(shape: tuple[int, int]) -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (8, 10, 5)) + 1e4
+    logits[..., 3] -= 200  # wins nowhere
+    softmax = np.exp(logits - logits.max(-1, keepdims=True))
+    softmax /= softmax.sum(-1, keepdims=True)
+    planes = [
+        np.asarray(plane.resize((shape[1], shape[0]), PilImage.Resampling.BILINEAR))
+        for plane in map(PilImage.fromarray, np.moveaxis(softmax, -1, 0).astype(np.float32))
+    ]
+    found = labels_at_size(logits, shape)
+    np.testing.assert_array_equal(found, np.argmax(np.stack(planes, -1), -1))
+    assert found.dtype == np.int32
+
+
+def test_the_first_of_equal_clusters_wins() -> None:
+    logits = np.zeros((1, 2, 2))
+    logits[0, 0, 1] = logits[0, 1, 0] = 1
+    np.testing.assert_array_equal(labels_at_size(logits, (1, 3)), [[1, 0, 0]])
+    np.testing.assert_array_equal(labels_at_size(np.zeros((2, 2, 3)), (2, 2)), np.zeros((2, 2)))

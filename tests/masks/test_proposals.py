@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image as PilImage
 from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io import from_array
 from s3net_jax.masks import own_label, segments_of, segments_of_proposals, vignette
+from s3net_jax.masks.auto import Splits
 from s3net_jax.masks.proposals import best_proposal
 from s3net_jax.masks.shapes import central_parts, disc, grown, part_weights
 
@@ -83,12 +85,23 @@ def test_label_maps_of_any_size() -> None:
     assert dice(found.mask, large[1::3, 1::3] == 1) > 0.98
 
 
+@pytest.mark.parametrize(("shape", "small"), [((128, 30), (128, 30)), ((129, 30), (64, 15))])
+def test_label_maps_are_reduced_to_128_pixels_a_side(shape, small) -> None:
+    labels = np.zeros(shape, int)
+    labels[40:80, 10:20] = 1
+    image = np.repeat(np.where(labels, 60, 190).astype(np.uint8)[..., None], 3, -1)
+    found = best_proposal([labels], image, CONFIG)
+    assert found is not None and found.mask.shape == small
+
+
 def test_one_cluster_alone_is_no_proposal() -> None:
     image, _ = scene()
     assert best_proposal([np.zeros((SIDE, SIDE), int)], image, CONFIG) is None
     blank = np.zeros((SIDE, SIDE), int)
-    segments, place = segments_of_proposals([blank], [blank], from_array(image), CONFIG)
+    results = [blank, blank + 1]
+    segments, place = segments_of_proposals([blank] * 2, results, from_array(image), CONFIG)
     assert not segments.mask.any() and segments.target == () and place == 0
+    assert segments.labels is blank and segments.mask.shape == blank.shape
 
 
 def test_the_target_gets_a_label_of_its_own() -> None:
@@ -171,3 +184,87 @@ def test_proposals_of_a_picture_thinner_than_a_step() -> None:
     image[labels > 0] = 60
     found = best_proposal([labels], image, CONFIG)
     assert found is not None and found.mask.shape == (1, 128)
+
+
+@pytest.mark.parametrize(("width", "is_target"), [(4, False), (5, True)])
+def test_groups_under_a_five_hundredth_of_the_image_are_no_target(width: int, is_target) -> None:
+    """18.4 of 9216 pixels: four times four are too few, four times five are enough."""
+    image = np.full((SIDE, SIDE, 3), 190, np.uint8)
+    labels = np.zeros((SIDE, SIDE), int)
+    labels[46:50, 46 : 46 + width] = 1
+    image[labels > 0] = 60
+    found = best_proposal([labels], image, CONFIG)
+    assert found is not None and found.mask[48, 48] and found.mask[0, 0] != is_target
+
+
+@pytest.mark.parametrize(("radius", "stays"), [(6.6, True), (5.4, False)])
+def test_parts_of_a_proposal_weigh_a_third_of_the_main_one(radius: float, stays: bool) -> None:
+    """√area · exp(−2 d²): 0.33 and 0.27 of the disc in the middle."""
+    truth = circle(47.5, 47.5, 10) | circle(47.5, 75.5, radius)
+    _, weights = part_weights(truth)
+    assert weights.min() / weights.max() == pytest.approx(0.33 if stays else 0.27, abs=0.01)
+    image = np.repeat(np.where(truth, 60, 190).astype(np.uint8)[..., None], 3, -1)
+    found = best_proposal([truth.astype(int)], image, CONFIG)
+    assert found is not None and found.mask[48, 48] and found.mask[48, 75] == stays
+
+
+def test_what_is_cleaned_away_counts_for_neither_side() -> None:
+    """Air around a body is of the lungs' colour and in their cluster: it is ignored, and the
+    score is that of the lungs in the body."""
+    body, lungs = circle(48, 48, 40), circle(48, 32, 10) | circle(48, 64, 10)
+    grey = np.where(body & ~lungs, 150, 60)
+    image = np.repeat(grey.astype(np.uint8)[..., None], 3, -1)
+    found = best_proposal([(grey < 100).astype(int)], image, CONFIG)
+    assert found is not None
+    np.testing.assert_array_equal(found.mask, lungs)
+    np.testing.assert_array_equal(found.ignored, ~body)
+    score = Splits(image.astype(np.float32) / 255).scores(lungs[None], ~body[None])[0]
+    assert found.score == pytest.approx(score) and score > 0.4
+
+
+def test_the_target_at_another_size_keeps_its_place() -> None:
+    """Drawn by the clusters, at the size of the label maps, then enlarged."""
+    image, truth = scene()
+    wide = image[:, 10:74]  # 96×64 pixels
+    labels = truth[:, 10:74].astype(int)
+    large = np.kron(wide, np.ones((3, 3, 1), np.uint8))
+    result = np.zeros(large.shape[:2], np.int32)
+    maps, picture = [noise(0)[:, :64], labels], from_array(large)
+    segments, place = segments_of_proposals(maps, [result] * 2, picture, CONFIG)
+    assert place == 1 and segments.mask.shape == (288, 192)
+    whole = np.kron(labels, np.ones((3, 3))) > 0
+    drawn_larger = PilImage.fromarray(labels.astype(np.uint8) * 255).resize(
+        (192, 288), PilImage.Resampling.BILINEAR
+    )
+    np.testing.assert_array_equal(segments.mask, np.asarray(drawn_larger) > 127)
+    assert dice(segments.mask, whole) > 0.98 and segments.area == segments.mask.mean()
+    drawn = SegmentConfig(boundary="local")
+    local, _ = segments_of_proposals([labels], [result], picture, drawn)
+    assert (local.mask != segments.mask).any() and dice(local.mask, whole) > 0.98
+    odd = np.asarray(PilImage.fromarray(wide).resize((267, 400)))
+    result = np.zeros(odd.shape[:2], np.int32)
+    levels = PilImage.fromarray(labels.astype(np.uint8) * 255)
+    levels = np.asarray(levels.resize((267, 400), PilImage.Resampling.BILINEAR))
+    half, _ = segments_of_proposals([labels], [result], from_array(odd), CONFIG)
+    np.testing.assert_array_equal(half.mask, levels >= 128)
+    assert {127, 128} <= set(levels.flat)
+    same, _ = segments_of_proposals([labels], [labels], from_array(wide), CONFIG)
+    np.testing.assert_array_equal(same.mask, labels > 0)
+
+
+def test_only_an_automatic_target_keeps_its_central_parts_alone() -> None:
+    """A rule of the user's own takes what its clusters cover, and no part besides."""
+    truth = circle(46, 50, 20) | circle(10, 10, 6)
+    image = np.repeat(np.where(truth, 80, 190).astype(np.uint8)[..., None], 3, -1)
+    labels = truth.astype(np.int32)
+    found = {
+        rule: segments_of(labels, from_array(image), SegmentConfig(target=rule, boundary="local"))
+        for rule in ("auto", "dark")
+    }
+    assert not found["auto"].mask[10, 10] and found["dark"].mask[10, 10]
+    assert all(one.mask[46, 50] and not one.notes("x") for one in found.values())
+    blank = np.zeros_like(labels)
+    empty = segments_of(blank, from_array(image), SegmentConfig(boundary="local"))
+    assert empty.target == () and not empty.mask.any() and empty.count == 1
+    (note,) = empty.notes("cat.png")
+    assert note.startswith("cat.png ended as one single cluster")

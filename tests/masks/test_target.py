@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as PilImage
 
 from s3net_jax.config import ConfigError, SegmentConfig
 from s3net_jax.io import InputError, from_array
-from s3net_jax.masks import check_target, choose_target, compact_labels, segment_logits
+from s3net_jax.masks import (
+    check_point,
+    check_target,
+    choose_target,
+    compact_labels,
+    segment_logits,
+    target_at_size,
+)
+from s3net_jax.masks.target import _reduced
 
 SIDE = 96
 
@@ -170,3 +179,105 @@ def test_pictures_thinner_than_a_step(shape: tuple[int, int], target: str) -> No
     labels[2000:4000, 6:10] = 1
     image = painted(labels, [200, 60])
     assert choose_target(labels, image, SegmentConfig(target=target)).mask.shape == shape
+
+
+def test_a_point_at_another_size() -> None:
+    """The pixel that holds the middle of the one asked for."""
+    for place, expected in (("0,0", "0,0"), ("99,49", "19,19"), ("4,2", "0,1"), ("5,7", "1,3")):
+        found = target_at_size(f"point:{place}", (50, 100), (20, 20), "x")
+        assert found == f"point:{expected}"
+    assert target_at_size("point:1,2", (3, 2), (30, 20), "x") == "point:15,25"
+    assert target_at_size("dark", (50, 100), (20, 20), "x") == "dark"
+    with pytest.raises(InputError, match="x has 100×50 pixels: the point 3,50 lies outside"):
+        target_at_size("point:3,50", (50, 100), (20, 20), "x")
+
+
+def test_points_at_the_edges() -> None:
+    check_point("point:9,4", (5, 10), "x")
+    check_point("auto", (5, 10), "x")
+    for place in ("10,4", "9,5"):
+        with pytest.raises(InputError, match=f"the point {place} lies outside"):
+            check_point(f"point:{place}", (5, 10), "x")
+    assert check_target("point: 3 , 4") == ("point", (3, 4))
+    assert check_target("auto") == ("auto", None)
+
+
+def test_a_point_takes_nothing_of_its_cluster_elsewhere() -> None:
+    labels = np.zeros((9, 9), int)
+    labels[1:4, 1:4] = labels[5:8, 5:8] = 3
+    labels[6, 6] = 0
+    image = painted(labels, [10, 20, 30, 40])
+    target = choose_target(labels, image, SegmentConfig(target="point:5,5"))
+    assert target.labels == (3,) and target.mask.sum() == 9 and target.mask[6, 6]
+    edge = choose_target(labels, image, SegmentConfig(target="point:6,6", drop_border=True))
+    assert edge.labels == (0,) and edge.mask.sum() == 1
+
+
+@pytest.mark.parametrize(("side", "is_dark"), [(6, False), (7, True)])
+def test_small_clusters_are_neither_dark_nor_bright(side: int, is_dark: bool) -> None:
+    """Under 0.5 % of the image: 46 of 9216 pixels."""
+    labels = np.zeros((SIDE, SIDE), int)
+    labels[20:60, 20:60] = 1
+    labels[30:37, 30 : 30 + side] = 2
+    config = SegmentConfig(target="dark")
+    assert choose_target(labels, painted(labels, [200, 90, 20]), config).labels == (1 + is_dark,)
+    bright = SegmentConfig(target="bright")
+    assert choose_target(labels, painted(labels, [20, 90, 200]), bright).labels == (1 + is_dark,)
+
+
+def test_a_level_is_that_of_the_cleaned_cluster() -> None:
+    """Of three clusters the first has black air at the border, the second is darker inside; equal
+    ones go by label, and where all are at the border it is no reason against any of them."""
+    labels = np.full((SIDE, SIDE), 2)
+    labels[:, :20] = labels[40:60, 30:50] = 0
+    labels[40:60, 60:80] = 1
+    image = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    image[:, :20], image[40:60, 30:50], image[40:60, 60:80] = 0, 90, 60
+    dark = SegmentConfig(target="dark")
+    assert choose_target(labels, image, dark).labels == (1,)
+    image[40:60, 60:80] = 100
+    assert choose_target(labels, image, dark).labels == (0,)
+    image[40:60, 60:80] = 90
+    assert choose_target(labels, image, dark).labels == (0,)
+    assert choose_target(np.array([1, 0, 2])[labels], image, dark).labels == (0,)
+    stripes = np.repeat([[5, 4, 3]], 32, 1).repeat(96, 0)
+    image = np.array([0, 0, 0, 90, 30, 60], np.uint8)[stripes][..., None].repeat(3, -1)
+    assert choose_target(stripes, image, dark).labels == (4,)
+
+
+@pytest.mark.parametrize(("radius", "is_inner"), [(10.5, False), (12, True)])
+def test_the_centre_is_a_gaussian_of_a_tenth_of_the_side(radius: float, is_inner: bool) -> None:
+    """Half of it lies within 1.18 of its deviation, 11.3 pixels."""
+    labels = disc(47.5, 47.5, radius).astype(int)
+    target = choose_target(labels, painted(labels, [9, 9]), SegmentConfig(target="center"))
+    assert target.labels == (int(is_inner),)
+
+
+def test_the_background_has_most_of_the_border_pixels() -> None:
+    """Each counted once, corners too; of equal ones it is the first."""
+    labels = np.ones((6, 6), int)
+    labels[0, :] = labels[1:5, 0] = 2  # ten of the twenty pixels at the border
+    labels[2:4, 2:4] = 7
+    everything = SegmentConfig(target="all", drop_border=False)
+    image = painted(labels, [9] * 8)
+    assert choose_target(labels, image, everything).labels == (2, 7)
+    labels[5, 0] = 2
+    assert choose_target(labels, image, everything).labels == (1, 7)
+    for place in ((5, 2), (0, 2), (2, 0), (2, 5)):
+        other = np.full((6, 6), 3)
+        other[0, :3] = other[-1, 3:] = other[:3, 0] = other[3:, -1] = 4  # ten again
+        assert choose_target(other, image, everything).labels == (4,)
+        other[place] = 7 - other[place]
+        assert choose_target(other, image, everything).labels == (3 if other[place] == 4 else 4,)
+
+
+@pytest.mark.parametrize(("shape", "small"), [((256, 9), (256, 9)), ((257, 20), (128, 10))])
+def test_the_choice_is_made_on_256_pixels_a_side(shape, small) -> None:
+    labels = np.arange(shape[0] * shape[1]).reshape(shape)
+    picture = np.repeat((labels % 251).astype(np.uint8)[..., None], 3, -1)
+    found, image = _reduced(labels, picture)
+    assert found.shape == image.shape[:2] == small and image.dtype == np.uint8
+    if small != shape:
+        np.testing.assert_array_equal(found, labels[1::2, 1::2])
+        expected = PilImage.fromarray(picture).resize((10, 128), PilImage.Resampling.BOX)
+        np.testing.assert_array_equal(image, expected)

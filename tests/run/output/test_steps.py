@@ -160,6 +160,13 @@ def test_choose_steps() -> None:
         assert found[0] == 1 and found[-1] == steps and 5 < len(found) <= 10
 
 
+def test_chosen_steps_are_closer_together_at_the_start() -> None:
+    """The n-th of ten at (n / 9)^2.5 of the way; those that fall together are one."""
+    assert chosen_steps(11) == [1, 2, 3, 5, 6, 8, 11]
+    assert chosen_steps(50) == [1, 2, 4, 7, 12, 19, 27, 38, 50]
+    assert chosen_steps(400) == [1, 3, 10, 27, 54, 93, 146, 214, 298, 400]
+
+
 def test_recording_changes_neither_the_digest_nor_a_bit() -> None:
     config = CONFIG.replace(model={"channels": 8}, fit={"steps": 3})
     recorded = config.replace(fit={"record_labels": True})
