@@ -11,6 +11,7 @@ import pytest
 
 from s3net_jax.config import Config
 from s3net_jax.fitting import fit, hyperparameters
+from tests.fitting.fading import fading_config, fading_image
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -18,19 +19,8 @@ STEPS, FEW, AFTER = 10, 5, 6
 KEYS = 8
 
 
-def config(**fit: Any) -> Config:
-    """A network whose labels fade from 8 to some 3 within ten steps, at rates and by chance."""
-    return Config().replace(
-        model={"channels": 8, "blocks": 1, "block": "conv", "deform": "none", "dtype": "float64"},
-        loss={"affine": {"apply_at": "logits"}},
-        fit={"steps": STEPS, "learning_rate": 0.3, "record_labels": True, **fit},
-    )
-
-
-def blocks() -> np.ndarray:
-    """(12, 12, 3): squares of one colour each, and noise."""
-    coarse = np.kron(np.random.default_rng(0).random((4, 4, 3)), np.ones((3, 3, 1)))
-    return 0.8 * coarse + 0.1 * np.random.default_rng(1).random((12, 12, 3))
+def config(**changes: Any) -> Config:
+    return fading_config(**{"steps": STEPS, "record_labels": True, **changes})
 
 
 def term(logits: Any, labels: Any, image: Any) -> Any:
@@ -41,11 +31,13 @@ def term(logits: Any, labels: Any, image: Any) -> Any:
 def fits() -> list[tuple[Any, Any]]:
     """Each fit to its end, and stopped."""
     with jax.enable_x64(True):
-        image, keys = jnp.asarray(blocks()), jax.random.split(jax.random.key(0), KEYS)
+        image, keys = fading_image(), jax.random.split(jax.random.key(0), KEYS)
         stopping = config(stop_labels=FEW, stop_after=AFTER)
-        return [
-            tuple(fit(key, image, c, extra_loss=term) for c in (config(), stopping)) for key in keys
-        ]
+        found = []
+        for key in keys:
+            whole = fit(key, image, config(), extra_loss=term)
+            found.append((whole, fit(key, image, stopping, extra_loss=term)))
+        return found
 
 
 def stop_step(labels: np.ndarray) -> int:
@@ -86,7 +78,7 @@ def test_what_was_done_before_is_kept_and_the_rest_is_blank(fits: list[tuple[Any
 @pytest.mark.parametrize(("after", "steps"), [(1, 1), (STEPS, STEPS), (STEPS + 1, STEPS)])
 def test_a_stop_that_is_always_wanted_comes_exactly_when_allowed(after: int, steps: int) -> None:
     always = config(stop_labels=8, stop_after=after, record_labels=False)
-    result = fit(jax.random.key(0), jnp.asarray(blocks()), always)
+    result = fit(jax.random.key(0), fading_image(), always)
     assert int(result.steps) == steps
     assert np.sum(np.isfinite(result.history["loss"])) == steps
     assert hyperparameters(always) == hyperparameters(config())

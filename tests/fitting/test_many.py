@@ -9,26 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from s3net_jax.config import Config
 from s3net_jax.fitting import fit, fit_batch, grid, hyperparameters
+from tests.fitting.fading import fading_config, fading_image
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 Record = tuple[int, dict[str, Any]]
-
-
-def config(**fit: Any) -> Config:
-    return Config().replace(
-        model={"channels": 8, "blocks": 1, "block": "conv", "deform": "none", "dtype": "float64"},
-        loss={"affine": {"apply_at": "logits"}},
-        fit={"learning_rate": 0.3, **fit},
-    )
-
-
-def blocks() -> np.ndarray:
-    """(12, 12, 3): squares of one colour each, and noise."""
-    coarse = np.kron(np.random.default_rng(0).random((4, 4, 3)), np.ones((3, 3, 1)))
-    return 0.8 * coarse + 0.1 * np.random.default_rng(1).random((12, 12, 3))
 
 
 def listen(records: list[Record]) -> Any:
@@ -52,7 +38,9 @@ def test_without_stops_reports_come_in_equal_pieces_about_a_chunk_long(
 ) -> None:
     seen: list[Record] = []
     keys = jax.random.split(jax.random.key(0), 2)
-    result = fit_batch(keys, blocks(), config(steps=steps), chunk=chunk, progress=listen(seen))
+    result = fit_batch(
+        keys, fading_image(), fading_config(steps=steps), chunk=chunk, progress=listen(seen)
+    )
     assert [step for step, _ in seen] == reported
     for step, record in seen:
         assert record["loss"] == pytest.approx(float(result.history["loss"][:, step - 1].mean()))
@@ -75,9 +63,9 @@ def test_with_stops_the_first_report_is_where_a_fit_may_stop(
 ) -> None:
     seen: list[Record] = []
     # One label is never left: nothing stops.
-    stopping = config(steps=7, stop_labels=1, stop_after=after, learning_rate=0.01)
+    stopping = fading_config(steps=7, stop_labels=1, stop_after=after, learning_rate=0.01)
     keys = jax.random.split(jax.random.key(0), 2)
-    result = fit_batch(keys, blocks(), stopping, chunk=chunk, progress=listen(seen))
+    result = fit_batch(keys, fading_image(), stopping, chunk=chunk, progress=listen(seen))
     assert [step for step, _ in seen] == reported
     np.testing.assert_array_equal(result.steps, [7, 7])
 
@@ -100,17 +88,23 @@ def eight() -> dict[str, Any]:
         return jnp.zeros(())
 
     with jax.enable_x64(True):
-        chosen = config(steps=10, stop_labels=5, stop_after=6, record_labels=True)
+        chosen = fading_config(steps=10, stop_labels=5, stop_after=6, record_labels=True)
         keys = jax.random.split(jax.random.key(0), len(RATES))
         hyper = grid(chosen, learning_rate=RATES)
         batch = fit_batch(
-            keys, blocks(), chosen, hyper=hyper, extra_loss=count, chunk=1, progress=listen(seen)
+            keys,
+            fading_image(),
+            chosen,
+            hyper=hyper,
+            extra_loss=count,
+            chunk=1,
+            progress=listen(seen),
         )
         jax.effects_barrier()
         singles = [
             fit(
                 key,
-                jnp.asarray(blocks()),
+                fading_image(),
                 chosen,
                 hyper=hyperparameters(chosen.replace(fit={"learning_rate": rate})),
                 extra_loss=quiet,
@@ -155,8 +149,9 @@ def test_reports_are_of_the_fits_that_run(eight: dict[str, Any]) -> None:
 
 
 def test_one_named_device_computes_what_the_default_does() -> None:
-    keys, chosen = jax.random.split(jax.random.key(1), 3), config(steps=2)
-    images = np.stack([blocks(), blocks()[::-1], blocks() ** 2])
+    keys, chosen = jax.random.split(jax.random.key(1), 3), fading_config(steps=2)
+    image = fading_image()
+    images = jnp.stack([image, image[::-1], image**2])
     plain = fit_batch(keys, images, chosen)
     placed = fit_batch(keys, images, chosen, devices=jax.devices()[:1])
     np.testing.assert_allclose(placed.logits, plain.logits, atol=1e-12)

@@ -13,8 +13,7 @@ from flax import nnx
 from jax import Array
 from jax.scipy.ndimage import map_coordinates
 
-import s3net_jax as s3
-from s3net_jax.config import Config, LossConfig, ModelConfig
+from s3net_jax.config import AffineConfig, Config, LossConfig, ModelConfig
 from s3net_jax.fitting import fit, initial_params
 from s3net_jax.nn import S3Net
 from s3net_jax.ops import draw_affine
@@ -119,12 +118,9 @@ def slow_fit(key: Array, image: Array, config: Config) -> tuple[Any, dict[str, l
     params = initial_params(key_init, config.model, shape)
     colors = np.asarray(jax.random.randint(key_palette, (config.model.channels, 3), 0, 256))
     palette = jnp.asarray(colors @ [0.299, 0.587, 0.114] / 255)
-    affine = {"apply_at": config.loss.affine.apply_at}
-    gradient_of = slow_gradient(
-        config.model,
-        LossConfig(spatial=config.loss.spatial, affine=s3.AffineConfig(**affine)),
-        shape,
-    )
+    affine = AffineConfig(apply_at=config.loss.affine.apply_at)
+    loss = LossConfig(spatial=config.loss.spatial, affine=affine)
+    gradient_of = slow_gradient(config.model, loss, shape)
     velocity = jax.tree.map(jnp.zeros_like, params)
     history: dict[str, list[Any]] = {}
     for step in range(config.fit.steps):

@@ -38,14 +38,14 @@ def pixel_costs() -> np.ndarray:
 def test_few_valid_pixels_are_averaged_over_their_number(count: int) -> None:
     valid = np.zeros(LABELS.shape, bool)
     valid.flat[[5, 40, 61][:count]] = True
-    value = losses.affine_consistency(*(jnp.asarray(a) for a in (LOGITS, LABELS, valid)))
+    value = losses.affine_consistency(jnp.asarray(LOGITS), jnp.asarray(LABELS), jnp.asarray(valid))
     np.testing.assert_allclose(value, pixel_costs()[valid].mean(), rtol=1e-12)
 
 
 @pytest.mark.usefixtures("x64")
 def test_each_map_may_have_valid_pixels_of_its_own() -> None:
     valid = RANDOM.random(LABELS.shape) < np.array([0.1, 0.5, 0.9])[:, None, None]
-    value = losses.affine_consistency(*(jnp.asarray(a) for a in (LOGITS, LABELS, valid)))
+    value = losses.affine_consistency(jnp.asarray(LOGITS), jnp.asarray(LABELS), jnp.asarray(valid))
     np.testing.assert_allclose(value, pixel_costs()[valid].mean(), rtol=1e-12)
 
 
