@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from s3net_jax.run.engines import processes
 from s3net_jax.run.engines.interpreter import interpreter_command
 from s3net_jax.run.engines.pool import LostWorkerError
 from s3net_jax.run.engines.processes import ProcessEngine
+from tests.processes import HANG, wait_until
 from tests.run.commands import TINY, environment, save_pictures, start
 
 pytestmark = pytest.mark.skipif(
@@ -43,13 +43,6 @@ def children(parent: int) -> list[int]:
     return sorted(found)
 
 
-def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()
-
-
 def alive(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
@@ -67,30 +60,29 @@ def labels(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "out").glob("*.labels.png")}
 
 
-# Half a second a picture: when the first results are there, each worker is in the middle of a fit.
-SLOW = ["--set", "fit.steps=400"]
-
-
-def begun(folder: Path, count: int, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """A run that has two workers and some results, and has not ended."""
+def stopped_run(folder: Path, count: int) -> tuple[subprocess.Popen[str], int, int]:
+    """Start a run of which one worker stands still in the middle of its work, and the other one has
+    done the rest: it can't end, however late one looks. Both workers' process numbers, the one that
+    stands still first."""
     save_pictures(folder / "in", count)
-    process = start(folder, "--engine", "processes", "--workers", "2", *arguments)
-    assert until(lambda: process.poll() is not None or written(folder) >= 2)
+    process = start(folder, "--engine", "processes", "--workers", "2")
+    assert wait_until(lambda: process.poll() is not None or len(children(process.pid)) == 2)
+    still, other = children(process.pid)  # each is given a picture as soon as it starts
+    os.kill(still, signal.SIGSTOP)
+    assert wait_until(lambda: process.poll() is not None or written(folder) == count - 1)
     assert process.poll() is None, process.communicate()
-    found = children(process.pid)
-    assert len(found) == 2
-    return process, found
+    return process, still, other
 
 
 def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
-    count = 10
+    count = 6
     save_pictures(tmp_path / "one/in", count)
-    one = start(tmp_path / "one", *SLOW)
-    out, err = one.communicate(timeout=300)
+    one = start(tmp_path / "one")
+    out, err = one.communicate(timeout=HANG)
     assert one.returncode == 0, out + err
-    process, workers = begun(tmp_path / "two", count, *SLOW)
+    process, *workers = stopped_run(tmp_path / "two", count)
     os.kill(workers[0], signal.SIGKILL)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, out + err
     assert labels(tmp_path / "two") == labels(tmp_path / "one")
     assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
@@ -101,11 +93,13 @@ def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
-    process, workers = begun(tmp_path, 10, *SLOW)
+    process, *workers = stopped_run(tmp_path, 4)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode != 0 and "Traceback" not in err
-    assert until(lambda: not any(map(alive, workers)), 30)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(workers[0], signal.SIGCONT)
+    assert wait_until(lambda: not any(map(alive, workers)))
     if number == signal.SIGTERM:
         run = json.loads((tmp_path / "out/run.json").read_text())
         assert (run["status"], run["done"]) == ("interrupted", written(tmp_path))
@@ -193,7 +187,7 @@ def test_a_worker_that_died_while_it_was_idle_is_noticed() -> None:
     pool = processes._Processes(1, (preset("fast"), None, {}))
     (worker,) = pool.grow()
     worker.process.kill()
-    assert until(lambda: worker.dead, 30)
+    assert wait_until(lambda: worker.dead)
     assert pool.wait([]) == []  # nobody waits for it
     ticket = pool.send(worker, [])
     assert pool.wait([ticket]) == [ticket]
