@@ -107,7 +107,7 @@ def test_dynamic_numbers_do_not_recompile(image):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("mode", ["reverse", "forward"])
+@pytest.mark.parametrize("mode", [pytest.param("reverse", marks=pytest.mark.slow), "forward"])
 def test_the_whole_fit_can_be_differentiated(image, mode):
     # Gradients of their own, as all implementations but the reference have, are reverse mode's.
     implementation = {"reverse": "auto", "forward": "reference"}[mode]

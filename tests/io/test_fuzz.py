@@ -19,6 +19,7 @@ from tests.run.commands import ROOT, environment
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
 def test_mutated_files(tmp_path: Path, seed: int) -> None:
     for package in ("nibabel", "pydicom", "openjpeg", "jpeg_ls", "imagecodecs"):
         pytest.importorskip(package)

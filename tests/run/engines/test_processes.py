@@ -60,45 +60,51 @@ def labels(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "out").glob("*.labels.png")}
 
 
-def stopped_run(folder: Path, count: int) -> tuple[subprocess.Popen[str], int, int]:
-    """Start a run of which one worker stands still in the middle of its work, and the other one has
-    done the rest: it can't end, however late one looks. Both workers' process numbers, the one that
-    stands still first."""
+def two_workers(folder: Path, count: int) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start a run that has two workers, of which the first stands still: each is given a picture
+    as soon as it starts, so that the run can't end, however late one looks."""
     save_pictures(folder / "in", count)
     process = start(folder, "--engine", "processes", "--workers", "2")
     assert wait_until(lambda: process.poll() is not None or len(children(process.pid)) == 2)
-    still, other = children(process.pid)  # each is given a picture as soon as it starts
-    os.kill(still, signal.SIGSTOP)
-    assert wait_until(lambda: process.poll() is not None or written(folder) == count - 1)
     assert process.poll() is None, process.communicate()
-    return process, still, other
+    found = children(process.pid)
+    os.kill(found[0], signal.SIGSTOP)
+    return process, found
 
 
-def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
+def test_the_results_of_one_process_though_a_worker_is_killed(
+    tmp_path: Path, expected: dict[str, bytes]
+) -> None:
     count = 6
-    save_pictures(tmp_path / "one/in", count)
-    one = start(tmp_path / "one")
-    out, err = one.communicate(timeout=HANG)
-    assert one.returncode == 0, out + err
-    process, *workers = stopped_run(tmp_path / "two", count)
+    process, workers = two_workers(tmp_path, count)
+    os.kill(workers[1], signal.SIGSTOP)  # only a new worker can take the work of the lost one
     os.kill(workers[0], signal.SIGKILL)
+    assert wait_until(lambda: process.poll() is not None or written(tmp_path) == count - 1)
+    os.kill(workers[1], signal.SIGCONT)
     out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, out + err
-    assert labels(tmp_path / "two") == labels(tmp_path / "one")
+    found = labels(tmp_path)
+    assert len(found) == count and found == {name: expected[name] for name in found}
     assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
-    run = json.loads((tmp_path / "two/out/run.json").read_text())
+    run = json.loads((tmp_path / "out/run.json").read_text())
     assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, count, 0)
     assert not any(map(alive, workers))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
-    process, *workers = stopped_run(tmp_path, 4)
+    count = 4
+    process, workers = two_workers(tmp_path, count)
+    # In the middle of the work of one, when the other one has done the rest.
+    assert wait_until(lambda: process.poll() is not None or written(tmp_path) == count - 1)
     process.send_signal(number)
-    _, err = process.communicate(timeout=HANG)
-    assert process.returncode != 0 and "Traceback" not in err
+    process.wait(HANG)
     with contextlib.suppress(ProcessLookupError):
         os.kill(workers[0], signal.SIGCONT)
+    _, err = process.communicate(timeout=HANG)  # workers have its standard error, too
+    assert process.returncode != 0 and "Traceback" not in err
     assert wait_until(lambda: not any(map(alive, workers)))
     if number == signal.SIGTERM:
         run = json.loads((tmp_path / "out/run.json").read_text())
@@ -139,7 +145,9 @@ sys.exit(codes[0])
 """
 
 
-@pytest.mark.parametrize("place", ["standard input", "script without a guard"])
+@pytest.mark.parametrize(
+    "place", [pytest.param("standard input", marks=pytest.mark.slow), "script without a guard"]
+)
 def test_workers_need_nothing_of_the_caller(tmp_path: Path, place: str) -> None:
     """Of its main module they run nothing; it may not even be there. In a thread, too."""
     save_pictures(tmp_path / "in", 1)

@@ -59,7 +59,7 @@ def finished(folder: Path) -> int:
     return len(log.read_bytes().splitlines()) if log.exists() else 0
 
 
-@pytest.mark.parametrize("batch", ["1", "3"])
+@pytest.mark.parametrize("batch", [pytest.param("1", marks=pytest.mark.slow), "3"])
 def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
     moments = random.Random(int(batch))
     cache = tmp_path / "cache"
@@ -97,7 +97,9 @@ def check_whole(folder: Path, when: str) -> None:
         assert read_history(path), f"{path.name} {when}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
     if signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip(f"started by a shell that has its background jobs ignore {number.name}")
@@ -113,6 +115,7 @@ def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Sig
         assert all((tmp_path / "out" / name).exists() for name in line["outputs"].values())
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_what_did_not_fit(tmp_path: Path) -> None:
     """A file system of a few pictures' size; later there is room again."""
     save_pictures(tmp_path / "in", 8)
