@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax import cli
-from tests.fakes import install_fit
+from tests.fakes import install_fit, resample_less
 from tests.pictures import save_lesion
 
 SMALL = ["--quiet", "--preset", "fast", "--size", "32", "--set", "fit.steps=3"]
@@ -21,6 +21,7 @@ EVALUATE = ["evaluate", "--images", "images", "--masks", "masks", "--out", "scor
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
+    resample_less(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S3NET_CACHE", "off")
     Path("masks").mkdir()

@@ -18,7 +18,7 @@ from s3net_jax.io import OutputError
 from s3net_jax.run.output.log import ResultLog
 from s3net_jax.schema import check_score
 from tests.experiments.files import ABLATION, TUNING, save_data, write
-from tests.fakes import install_fit
+from tests.fakes import install_fit, resample_less
 
 BIG = "1" + "0" * 400
 UNNAMED = ABLATION.replace('reference = "both"\n', "")
@@ -27,6 +27,7 @@ UNNAMED = ABLATION.replace('reference = "both"\n', "")
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
+    resample_less(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S3NET_CACHE", "off")
     save_data("skin")
