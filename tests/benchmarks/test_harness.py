@@ -18,8 +18,11 @@ def test_candidates_take_turns_after_warming_up():
 def test_slow_candidates_are_repeated_less_often(monkeypatch, limit_s, rounds):
     taken = []  # a clock that only the candidates move on
     monkeypatch.setattr("time.perf_counter", lambda: sum(taken))
-    candidates = {"slow": lambda: taken.append(0.02), "fast": lambda: taken.append(0.001)}
-    seconds = interleave(candidates, repeats=5, limit_s=limit_s)
+    seconds = interleave(
+        {"slow": lambda: taken.append(0.02), "fast": lambda: taken.append(0.001)},
+        repeats=5,
+        limit_s=limit_s,
+    )
     assert len(seconds["slow"]) == rounds
     assert len(seconds["fast"]) == (5 if limit_s else 3)
 

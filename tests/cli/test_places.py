@@ -80,6 +80,7 @@ def test_a_full_disk_behind_standard_output_and_settings_that_forbid(tmp_path: P
 
 
 @pytest.mark.skipif(os.name == "nt", reason="handles are closed by a shell")
+@pytest.mark.slow
 def test_closed_streams_do_not_stop_the_work(tmp_path: Path) -> None:
     save_pictures(tmp_path / "in", 1)
 

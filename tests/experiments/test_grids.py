@@ -123,6 +123,7 @@ def test_an_experiment_goes_on_where_it_was_stopped(capsys, monkeypatch) -> None
     assert summary()["evaluations"] == {"done": 2, "of": 2}
 
 
+@pytest.mark.slow
 def test_folders_of_others_are_refused(capsys) -> None:
     assert run("ablate", ABLATION) == 0
     added = ABLATION.replace("[data.skin]", '[[variants]]\nname = "dark"\n[data.skin]')

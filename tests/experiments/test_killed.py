@@ -18,10 +18,8 @@ from tests.processes import HANG
 from tests.run.commands import environment
 
 
-@pytest.mark.parametrize(
-    ("command", "text"),
-    [pytest.param("ablate", ABLATION, marks=pytest.mark.slow), ("tune", TUNING)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "text"), [("ablate", ABLATION), ("tune", TUNING)])
 def test_a_killed_experiment_ends_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, text: str
 ) -> None:

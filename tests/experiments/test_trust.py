@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.experiments.files import ABLATION, TUNING, save_data, write
 from tests.fakes import install_fit, resample_less
 
 BIG = "1" + "0" * 400
+slow = partial(pytest.param, marks=pytest.mark.slow)
 UNNAMED = ABLATION.replace('reference = "both"\n', "")
 
 
@@ -64,7 +66,9 @@ def test_odd_files_are_one_sentence(capsys, text: str, words: str) -> None:
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("name", ["../../../victim", "/victim", "..", "a\\u0000b", "a\\nb"])
+@pytest.mark.parametrize(
+    "name", ["../../../victim", *(slow(name) for name in ("/victim", "..", "a\\u0000b", "a\\nb"))]
+)
 def test_names_of_methods_stay_in_the_folder(name: str) -> None:
     write(UNNAMED.replace('name = "both"', f'name = "{name}"'))
     assert ablate() == 0
@@ -77,11 +81,11 @@ def test_names_of_methods_stay_in_the_folder(name: str) -> None:
     "make",
     [
         os.mkfifo,
-        Path.mkdir,
-        lambda path: path.symlink_to("nowhere"),
-        lambda path: path.write_bytes(b"\xff"),
-        lambda path: path.write_text("[]"),
-        lambda path: path.write_text("[" * 100_000),
+        slow(Path.mkdir),
+        slow(lambda path: path.symlink_to("nowhere")),
+        slow(lambda path: path.write_bytes(b"\xff")),
+        slow(lambda path: path.write_text("[]")),
+        slow(lambda path: path.write_text("[" * 100_000)),
         lambda path: path.write_text('{"title": "terms", "shared": {}, "parts": 7}'),
     ],
 )

@@ -135,6 +135,7 @@ def toward(marks, logits, labels, image):
     return -jnp.sum(jnp.where(marks >= 0, chosen[..., 0], 0))
 
 
+@pytest.mark.slow
 def test_extra_losses_with_arrays_of_their_own(images):
     chosen = config("released", stop_labels=5, stop_after=2, steps=6)
     random = np.random.default_rng(1)
