@@ -56,6 +56,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
 
 
 @pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.slow
 def test_bombs_do_no_harm(report: dict[str, dict[str, Any]], name: str) -> None:
     found = report[name]
     assert found["result"] == ("opened" if name in OPENED else "refused"), found
@@ -64,6 +65,7 @@ def test_bombs_do_no_harm(report: dict[str, dict[str, Any]], name: str) -> None:
     assert found["seconds"] < 60, found
 
 
+@pytest.mark.slow
 def test_memory_is_measured_file_by_file(report: dict[str, dict[str, Any]]) -> None:
     before = peak_mib()
     block = np.ones(100 << 20, np.uint8)

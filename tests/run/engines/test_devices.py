@@ -67,6 +67,7 @@ def first(expected: dict[str, bytes], count: int) -> dict[str, bytes]:
     return {name: expected[name] for name in sorted(expected)[:count]}
 
 
+@pytest.mark.slow
 def test_the_command_uses_all_devices(tmp_path: Path, expected: dict[str, bytes]) -> None:
     save_pictures(tmp_path / "in", 6)
     process = start(tmp_path, "--batch", "6", XLA_FLAGS=FOUR_DEVICES)
