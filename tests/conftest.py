@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import tempfile
 
 import jax
 import numpy as np
@@ -24,6 +26,15 @@ settings.register_profile(
     "s3net", deadline=None, max_examples=25, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("s3net")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder in which commands that tests start keep their compiled programs (see
+    `tests.run.commands.environment`): not the user's own. All workers of xdist inherit it."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="s3net-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["S3NET_TEST_CACHE"] = folder
 
 
 def pytest_collection_finish() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from s3net_jax import parallel
 from s3net_jax.parallel import PIXELS_HELD, in_threads, usable_cores
+from tests.processes import HANG
 
 
 def test_threads_do_what_one_does_and_fewer_of_large_images(monkeypatch) -> None:
@@ -20,13 +20,14 @@ def test_threads_do_what_one_does_and_fewer_of_large_images(monkeypatch) -> None
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.02)
+        if n < meeting.parties:  # the first of every thread wait for each other
+            meeting.wait(HANG)
         with lock:
             running -= 1
         return 2 * n
 
     for pixels, threads in ((100, 3), (PIXELS_HELD // 2, 2), (PIXELS_HELD, 1)):
-        most = 0
+        most, meeting = 0, threading.Barrier(threads)
         assert in_threads(double, range(9), pixels) == [2 * n for n in range(9)]
         assert most == threads
     assert in_threads(double, [], 100) == []

@@ -79,6 +79,7 @@ def test_a_check_of_calls_that_all_are_declined_fails(monkeypatch, written, caps
     assert ended.value.code == 1 and "no call was served" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_several_processes_measure_the_same(written, capsys):
     """Whatever PyTorch adds: here it is left out, in processes of their own it is not."""
     found = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.processes import HANG, wait_until
 
 RUN = """
 import sys
@@ -35,12 +36,8 @@ def test_a_signal_ends_the_point_s_processes_too(tmp_path):
     )
     script.chmod(0o755)
     with subprocess.Popen([sys.executable, "-c", RUN.format(str(script))]) as process:
-        while not said.exists() and process.poll() is None:
-            time.sleep(0.1)
+        assert wait_until(lambda: said.exists() or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(HANG) == 128 + signal.SIGTERM
     pids = [int(word) for word in said.read_text().split()]
-    end = time.monotonic() + 10
-    while any(map(_runs, pids)) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert len(pids) == 2 and not any(map(_runs, pids))
+    assert len(pids) == 2 and wait_until(lambda: not any(map(_runs, pids)))

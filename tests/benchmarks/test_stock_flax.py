@@ -15,7 +15,7 @@ from s3net_jax.nn.draws import pooled
 from s3net_jax.presets import preset
 
 
-@pytest.mark.parametrize("name", ["paper", "released"])
+@pytest.mark.parametrize("name", [pytest.param("paper", marks=pytest.mark.slow), "released"])
 def test_same_network(name):
     whole = preset(name).replace(model={"channels": 6, "implementation": "xla"})
     config = whole.model

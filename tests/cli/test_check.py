@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax import cli
-from tests.fakes import install_fit
+from tests.fakes import install_fit, resample_less
 from tests.pictures import save_lesion
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 SMALL = ["--quiet", "--preset", "fast", "--size", "32", "--set", "fit.steps=3"]
 SEGMENT = ["segment", "images", "--out", "out", *SMALL]
 EVALUATE = ["evaluate", "--images", "images", "--masks", "masks", "--out", "scores", *SMALL]
@@ -21,6 +23,7 @@ EVALUATE = ["evaluate", "--images", "images", "--masks", "masks", "--out", "scor
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
+    resample_less(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S3NET_CACHE", "off")
     Path("masks").mkdir()
@@ -99,7 +102,9 @@ def test_an_evaluation(capsys) -> None:
     assert without_seconds(Path("scores/metrics.csv").read_text()) == without_seconds(table)
 
 
-@pytest.mark.parametrize("kind", ["labels.png", "mask.png", "history.json", "steps.png"])
+@pytest.mark.parametrize(
+    "kind", ["labels.png", slow("mask.png"), slow("history.json"), slow("steps.png")]
+)
 def test_an_evaluation_of_damaged_results_without_digests_is_one_sentence(
     capsys, kind: str
 ) -> None:

@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
-import time
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import pytest
 
 from s3net_jax import cli, interruptions, jax_setup
 from s3net_jax.cli import info
+from s3net_jax.cli.session import WORKER
 from s3net_jax.config import ConfigError
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
+from tests.processes import HANG
 from tests.run.commands import TINY, environment, save_pictures
 
 SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--out", "out"]
@@ -78,6 +80,7 @@ def test_a_full_disk_behind_standard_output_and_settings_that_forbid(tmp_path: P
 
 
 @pytest.mark.skipif(os.name == "nt", reason="handles are closed by a shell")
+@pytest.mark.slow
 def test_closed_streams_do_not_stop_the_work(tmp_path: Path) -> None:
     save_pictures(tmp_path / "in", 1)
 
@@ -192,9 +195,11 @@ def test_a_damaged_program_is_compiled_again(
 def test_signals_end_in_order(
     monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path, number: signal.Signals
 ) -> None:
+    over = threading.Event()
+
     def interrupted(*_: Any, **__: Any) -> None:
         os.kill(os.getpid(), number)
-        time.sleep(1)
+        over.wait(HANG)
 
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
@@ -202,10 +207,13 @@ def test_signals_end_in_order(
     monkeypatch.setenv("S3NET_CACHE", "off")
     save_lesion(tmp_path / "a.png")
     code = cli.main(["segment", "a.png", *SMALL])
+    over.set()
+    for thread in threading.enumerate():
+        if thread.name == WORKER:
+            thread.join(HANG)
     assert code == 128 + number and "Interrupted; what was finished" in capsys.readouterr().err
     # A program that calls the command outlives Ctrl-C.
     assert ended == ([] if number == signal.SIGINT else [128 + number])
-    time.sleep(1)
 
 
 def test_the_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

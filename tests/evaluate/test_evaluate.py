@@ -16,7 +16,7 @@ from s3net_jax.baselines import BASELINES
 from s3net_jax.evaluate import METRICS, PROTOCOLS, measure
 from s3net_jax.evaluate.scores import Score, read_array, read_scores, write_scores
 from s3net_jax.io import write_stack
-from tests.fakes import install_fit
+from tests.fakes import install_fit, resample_less
 from tests.pictures import save_lesion
 from tests.report.reading import read_page
 from tests.volumes import OBLIQUE, ball, save_nifti
@@ -28,6 +28,7 @@ SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3"]
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
+    resample_less(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S3NET_CACHE", "off")
     Path("masks").mkdir()

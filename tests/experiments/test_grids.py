@@ -14,12 +14,13 @@ from s3net_jax import cli
 from s3net_jax.baselines import BASELINES
 from s3net_jax.evaluate import scores
 from tests.experiments.files import ABLATION, COMPARISON, save_data, write
-from tests.fakes import brightness_fit, install_fit
+from tests.fakes import brightness_fit, install_fit, resample_less
 
 
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
+    resample_less(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S3NET_CACHE", "off")
     save_data("skin")
@@ -122,6 +123,7 @@ def test_an_experiment_goes_on_where_it_was_stopped(capsys, monkeypatch) -> None
     assert summary()["evaluations"] == {"done": 2, "of": 2}
 
 
+@pytest.mark.slow
 def test_folders_of_others_are_refused(capsys) -> None:
     assert run("ablate", ABLATION) == 0
     added = ABLATION.replace("[data.skin]", '[[variants]]\nname = "dark"\n[data.skin]')

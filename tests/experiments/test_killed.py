@@ -8,15 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.ending import ending_command
 from tests.experiments.files import ABLATION, TUNING, save_data, write
+from tests.processes import HANG
 from tests.run.commands import environment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "text"), [("ablate", ABLATION), ("tune", TUNING)])
 def test_a_killed_experiment_ends_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, text: str
@@ -26,30 +28,21 @@ def test_a_killed_experiment_ends_as_if_nothing_had_happened(
     write(text)
     variables = environment(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "cache"))
 
-    def start(out: str) -> subprocess.Popen[str]:
+    def run(out: str, killed: bool = False) -> subprocess.CompletedProcess[str]:
         arguments = [command, "experiment.toml", "--out", out, "--batch", "2"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "s3net_jax", *arguments],
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        words = [sys.executable, "-m", "s3net_jax", *arguments]
+        if killed:
+            words = ending_command(signal.SIGKILL, *arguments, lines=2)
+        return subprocess.run(words, env=variables, capture_output=True, text=True, timeout=HANG)
 
     def lines() -> int:
         logs = [*Path("killed").rglob("results.jsonl"), *Path("killed").glob("scores.jsonl")]
         return sum(log.read_bytes().count(b"\n") for log in logs)
 
-    process = start("killed")
-    while process.poll() is None and lines() < 2:
-        time.sleep(0.005)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL and lines() >= 2
+    assert run("killed", killed=True).returncode == -signal.SIGKILL and lines() >= 2
     for out in ("killed", "whole"):
-        process = start(out)
-        _, err = process.communicate(timeout=600)
-        assert process.returncode == 0, err
+        found = run(out)
+        assert found.returncode == 0, found.stderr
     for name in ("table.md", "table.csv", "summary.json"):
         killed, whole = (_without_times(Path(out, name)) for out in ("killed", "whole"))
         assert killed == whole, name

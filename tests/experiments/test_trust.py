@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,17 @@ from s3net_jax.io import OutputError
 from s3net_jax.run import RecordLog
 from s3net_jax.schema import check_score
 from tests.experiments.files import ABLATION, TUNING, save_data, write
-from tests.fakes import install_fit
+from tests.fakes import install_fit, resample_less
 
 BIG = "1" + "0" * 400
+slow = partial(pytest.param, marks=pytest.mark.slow)
 UNNAMED = ABLATION.replace('reference = "both"\n', "")
 
 
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
+    resample_less(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S3NET_CACHE", "off")
     save_data("skin")
@@ -64,7 +67,9 @@ def test_odd_files_are_one_sentence(capsys, text: str, words: str) -> None:
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("name", ["../../../victim", "/victim", "..", "a\\u0000b", "a\\nb"])
+@pytest.mark.parametrize(
+    "name", ["../../../victim", *(slow(name) for name in ("/victim", "..", "a\\u0000b", "a\\nb"))]
+)
 def test_names_of_methods_stay_in_the_folder(name: str) -> None:
     write(UNNAMED.replace('name = "both"', f'name = "{name}"'))
     assert ablate() == 0
@@ -77,11 +82,11 @@ def test_names_of_methods_stay_in_the_folder(name: str) -> None:
     "make",
     [
         os.mkfifo,
-        Path.mkdir,
-        lambda path: path.symlink_to("nowhere"),
-        lambda path: path.write_bytes(b"\xff"),
-        lambda path: path.write_text("[]"),
-        lambda path: path.write_text("[" * 100_000),
+        slow(Path.mkdir),
+        slow(lambda path: path.symlink_to("nowhere")),
+        slow(lambda path: path.write_bytes(b"\xff")),
+        slow(lambda path: path.write_text("[]")),
+        slow(lambda path: path.write_text("[" * 100_000)),
         lambda path: path.write_text('{"title": "terms", "shared": {}, "parts": 7}'),
     ],
 )

@@ -48,7 +48,7 @@ def assert_same(batch, singles):
         )
 
 
-@pytest.mark.parametrize("preset", ["paper", "released"])
+@pytest.mark.parametrize("preset", [pytest.param("paper", marks=pytest.mark.slow), "released"])
 def test_images_of_their_own(images, preset):
     chosen = config(preset, stop_labels=0, record_labels=True)
     batch = fit_batch(keys(5), images, chosen)
@@ -56,7 +56,9 @@ def test_images_of_their_own(images, preset):
     assert_same(batch, singles)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 20])
+@pytest.mark.parametrize(
+    "chunk", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(20, marks=pytest.mark.slow)]
+)
 def test_early_stops_at_different_steps(images, chunk):
     chosen = config("released", stop_labels=5, stop_after=2, record_labels=True, steps=10)
     batch = fit_batch(keys(5), images, chosen, chunk=chunk)
@@ -133,6 +135,7 @@ def toward(marks, logits, labels, image):
     return -jnp.sum(jnp.where(marks >= 0, chosen[..., 0], 0))
 
 
+@pytest.mark.slow
 def test_extra_losses_with_arrays_of_their_own(images):
     chosen = config("released", stop_labels=5, stop_after=2, steps=6)
     random = np.random.default_rng(1)
@@ -154,6 +157,7 @@ def test_an_extra_loss_binds_an_array_for_each_fit(images):
         fit_batch(keys(5), images, config(), extra_loss=Partial(toward, marks))
 
 
+@pytest.mark.slow
 def test_float32_in_a_program_of_64_bits(images):
     """The dynamic numbers must not widen what they are multiplied with."""
     chosen = config(steps=2).replace(model={"dtype": "float32"})

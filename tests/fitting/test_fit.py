@@ -79,6 +79,7 @@ def test_early_stop_is_the_result_of_as_many_steps(image):
     np.testing.assert_allclose(stopped.logits, short.logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_no_stop_before_its_time_and_none_without_being_asked(image):
     assert int(fit(KEY, image, small(fit={"stop_labels": 8, "stop_after": 7})).steps) == 6
     assert int(fit(KEY, image, small(fit={"stop_labels": 0, "stop_after": 1})).steps) == 6
@@ -114,7 +115,7 @@ def test_dynamic_numbers_do_not_recompile(image):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("mode", ["reverse", "forward"])
+@pytest.mark.parametrize("mode", [pytest.param("reverse", marks=pytest.mark.slow), "forward"])
 def test_the_whole_fit_can_be_differentiated(image, mode):
     # Gradients of their own, as all implementations but the reference have, are reverse mode's.
     implementation = {"reverse": "auto", "forward": "reference"}[mode]
@@ -147,6 +148,7 @@ def test_progress_reports_every_step_with_the_numbers_of_the_history(image):
         assert record["loss"] == pytest.approx(float(result.history["loss"][step - 1]))
 
 
+@pytest.mark.slow
 def test_bfloat16_activations_stay_near_float32(image):
     single = fit(KEY, image, small(fit={"steps": 1}))
     half = fit(KEY, image, small(fit={"steps": 1}, model={"dtype": "bfloat16"}))
@@ -205,6 +207,7 @@ class TestAffineTerm:
         value, gradient = jax.value_and_grad(term)(params)
         return float(value), to_numpy(gradient)
 
+    @pytest.mark.slow
     def test_of_paper_changes_with_the_transform_in_value_and_gradient(self, image):
         still, gradient_still = self.loss_and_gradient(image, "paper", 0.0)
         turned, gradient_turned = self.loss_and_gradient(image, "paper", 90.0)
@@ -225,6 +228,7 @@ def to_numpy(tree) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
+@pytest.mark.slow
 def test_products_of_bfloat16(image):
     """The setting reaches the kernels: other roundings, nearly the same first loss."""
     from s3net_kernels import _native
@@ -258,6 +262,7 @@ class TestExtraLoss:
         without = given(0.5, plain.logits, plain.labels, image)
         assert given(0.5, result.logits, result.labels, image) < without - 0.1
 
+    @pytest.mark.slow
     def test_bound_arrays_can_change_and_be_mapped_without_compiling_anew(self, image):
         compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
         config = small(fit={"steps": 2})

@@ -44,6 +44,7 @@ def test_the_mean_loss_is_the_released_one_and_not_half_as_much_again() -> None:
     np.testing.assert_allclose(uniform.mean() / theirs.mean(), 1.5, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_it_changes_what_is_reported_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     config = s3.preset("released").replace(
         model={"channels": 4, "blocks": 1}, fit={"steps": 3, "stop_labels": 0}

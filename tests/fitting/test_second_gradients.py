@@ -49,6 +49,7 @@ def test_of_a_scan_of_gradient_steps(implementation: str, remat: bool) -> None:
 
 
 @pytest.mark.parametrize("implementation", KERNELS)
+@pytest.mark.slow
 def test_of_a_fit_can_be_traced(implementation: str) -> None:
     """Only traced, as compiling it takes minutes: that is where the rules of gradients meet.
 

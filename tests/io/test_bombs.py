@@ -23,6 +23,7 @@ from s3net_jax.run.inputs import discover
 from tests.io.bombs import BOMBS, CAP, many_pages
 from tests.io.dicom_bombs import jpeg2000
 from tests.io.fuzz_formats import forget_peak, peak_mib
+from tests.processes import HANG
 from tests.run.commands import ROOT, environment
 from tests.volumes import save_dicom, save_nifti
 
@@ -48,21 +49,23 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
         list(pool.map(make, range(len(BOMBS)), BOMBS))
     done = subprocess.run(
         [sys.executable, "-m", "tests.io.bombs", str(folder)],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=600,
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=HANG,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return {r["name"]: r for r in map(json.loads, done.stdout.splitlines())}
 
 
 @pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.slow
 def test_bombs_do_no_harm(report: dict[str, dict[str, Any]], name: str) -> None:
     found = report[name]
     assert found["result"] == ("opened" if name in OPENED else "refused"), found
     assert found["peak_mib"] < CAP, found
-    # Limits count work, not time; this is far above what any takes.
+    # Limits count work, not time; this is far above the processor time that any takes.
     assert found["seconds"] < 60, found
 
 
+@pytest.mark.slow
 def test_memory_is_measured_file_by_file(report: dict[str, dict[str, Any]]) -> None:
     before = peak_mib()
     block = np.ones(100 << 20, np.uint8)

@@ -14,16 +14,18 @@ from pathlib import Path
 import pytest
 
 from tests.io.bombs import CAP
+from tests.processes import HANG
 from tests.run.commands import ROOT, environment
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
 def test_mutated_files(tmp_path: Path, seed: int) -> None:
     for package in ("nibabel", "pydicom", "openjpeg", "jpeg_ls", "imagecodecs"):
         pytest.importorskip(package)
     command = [sys.executable, "-m", "tests.io.fuzz_formats", str(tmp_path / "f"), "250", str(seed)]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=600
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=HANG
     )
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout.splitlines()[-1])

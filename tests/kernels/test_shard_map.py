@@ -16,6 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 from s3net_kernels import OPERATORS
 from s3net_kernels.testing import ArgSpec
 from tests.kernels import base
+from tests.processes import HANG
 
 NAMES = ("reference", "xla", "native")
 
@@ -90,7 +91,7 @@ for operator in ("depthwise_conv2d", "deform_conv2d", "linear"):
 def test_parameters_get_the_sum_over_two_devices():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
     environment = os.environ | {"XLA_FLAGS": flags}
-    subprocess.run([sys.executable, "-c", _TWO], env=environment, check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", _TWO], env=environment, check=True, timeout=HANG)
 
 
 @pytest.mark.parametrize("implementation", ("xla", "native"))

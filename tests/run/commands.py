@@ -17,9 +17,13 @@ TINY = ["--preset", "fast", "--size", "32", "--set", "model.channels=4", "--set"
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Of a child process that finds the same packages as this one."""
+    """Build the environment of a child process: it finds the same packages as this one, and the
+    programs that others have compiled in this session."""
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", **more}
+    own = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
+    if "S3NET_TEST_CACHE" in os.environ:
+        own["XDG_CACHE_HOME"] = os.environ["S3NET_TEST_CACHE"]
+    return {**os.environ, **own, **more}
 
 
 def save_pictures(folder: Path, count: int) -> None:

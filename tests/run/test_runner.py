@@ -14,6 +14,7 @@ from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import OutputError
 from tests.fakes import brightness_fit, install_fit
 from tests.pictures import save_lesion
+from tests.processes import HANG
 from tests.run.small import CONFIG, lines, picture, run, run_json
 
 
@@ -101,7 +102,7 @@ def test_results_are_written_while_the_next_fit_goes_on(tmp_path: Path, monkeypa
 
     def waiting_fit(*args: Any, **options: Any) -> Any:
         """Ends when the results of those before it are there."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANG
         while time.monotonic() < deadline:
             written = log.read_bytes().count(b"\n") if log.exists() else 0
             if written >= len(seen):

@@ -8,14 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from s3net_jax.config import ConfigError
+from s3net_jax.parallel import usable_cores
 from s3net_jax.run import Rank, find_rank
+from tests.processes import HANG, find_port, wait_until
 from tests.run.commands import TINY, environment, save_pictures, start
 
 FOUR_DEVICES = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
@@ -44,6 +45,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_four_simulated_devices_give_the_results_of_one(tmp_path: Path) -> None:
     variables = environment(XLA_FLAGS=FOUR_DEVICES)
     done = subprocess.run(
@@ -60,26 +62,23 @@ def records(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "out/results.jsonl").read_text().splitlines()]
 
 
-def alone(folder: Path, count: int) -> dict[str, bytes]:
-    save_pictures(folder / "in", count)
-    process = start(folder)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, out + err
-    return results(folder)
+def first(expected: dict[str, bytes], count: int) -> dict[str, bytes]:
+    """The label maps of the first pictures."""
+    return {name: expected[name] for name in sorted(expected)[:count]}
 
 
-def test_the_command_uses_all_devices(tmp_path: Path) -> None:
-    expected = alone(tmp_path / "one", 6)
-    save_pictures(tmp_path / "four" / "in", 6)
-    process = start(tmp_path / "four", "--batch", "6", XLA_FLAGS=FOUR_DEVICES)
-    _, err = process.communicate(timeout=300)
+@pytest.mark.slow
+def test_the_command_uses_all_devices(tmp_path: Path, expected: dict[str, bytes]) -> None:
+    save_pictures(tmp_path / "in", 6)
+    process = start(tmp_path, "--batch", "6", XLA_FLAGS=FOUR_DEVICES)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, err
-    assert results(tmp_path / "four") == expected
+    assert results(tmp_path) == first(expected, 6)
 
 
 def shared_by_two(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
     """Both end well, and wrote 7 results together: 4 and 3."""
-    said = [process.communicate(timeout=300) for process in processes]
+    said = [process.communicate(timeout=HANG) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert len(records(folder)) == 7
     for n, name in enumerate(("run.json", "run-1.json")):
@@ -87,14 +86,11 @@ def shared_by_two(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
         assert (run["process"], run["processes"], run["done"]) == (n, 2, 4 - n)
 
 
-def test_two_processes_share_a_folder(tmp_path: Path) -> None:
-    expected = alone(tmp_path / "one", 7)
-    save_pictures(tmp_path / "two" / "in", 7)
-    processes = [
-        start(tmp_path / "two", JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(n)) for n in range(2)
-    ]
-    shared_by_two(tmp_path / "two", processes)
-    assert results(tmp_path / "two") == expected
+def test_two_processes_share_a_folder(tmp_path: Path, expected: dict[str, bytes]) -> None:
+    save_pictures(tmp_path / "in", 7)
+    processes = [start(tmp_path, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(n)) for n in range(2)]
+    shared_by_two(tmp_path, processes)
+    assert results(tmp_path) == first(expected, 7)
 
 
 _CONNECTED = """
@@ -106,16 +102,14 @@ sys.exit(cli.main(["segment", "in", "--out", "out", *sys.argv[3:]]))
 """
 
 
-def test_two_processes_under_jax_distributed(tmp_path: Path) -> None:
-    expected = alone(tmp_path / "one", 7)
-    save_pictures(tmp_path / "two" / "in", 7)
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        address = f"localhost:{probe.getsockname()[1]}"
+@pytest.mark.slow
+def test_two_processes_under_jax_distributed(tmp_path: Path, expected: dict[str, bytes]) -> None:
+    save_pictures(tmp_path / "in", 7)
+    address = f"localhost:{find_port()}"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", _CONNECTED, address, str(n), *TINY],
-            cwd=tmp_path / "two",
+            cwd=tmp_path,
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -123,8 +117,8 @@ def test_two_processes_under_jax_distributed(tmp_path: Path) -> None:
         )
         for n in range(2)
     ]
-    shared_by_two(tmp_path / "two", processes)
-    assert results(tmp_path / "two") == expected
+    shared_by_two(tmp_path, processes)
+    assert results(tmp_path) == first(expected, 7)
 
 
 @pytest.fixture
@@ -194,41 +188,49 @@ def test_a_set_up_with_a_mistake_gets_a_sentence(
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:
-    """Process numbers of the Ray actors of a run, that it started itself."""
-    found = []
+    """Find the process numbers of the Ray actors of a run: grandchildren of its process. Other runs
+    on this machine may have actors, too."""
+    parents, actors = {}, []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
+                state = (entry / "stat").read_text().rpartition(")")[2].split()
                 title = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
+            parents[int(entry.name)] = int(state[1])
             if title.startswith(b"ray::_Actor"):
-                found.append(int(entry.name))
-    return found
+                actors.append(int(entry.name))
+    return [actor for actor in actors if parents.get(parents[actor]) == process.pid]
 
 
-def test_a_local_ray_cluster(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_local_ray_cluster(tmp_path: Path, expected: dict[str, bytes]) -> None:
     """The same label maps as without, though one worker is killed on the way."""
     pytest.importorskip("ray")
-    expected = alone(tmp_path / "one", 24)
-    save_pictures(tmp_path / "ray" / "in", 24)
-    process = start(tmp_path / "ray", "--engine", "ray", "--batch", "2", RAY_ADDRESS="")
-    log = tmp_path / "ray/out/results.jsonl"
-    killed = None
-    deadline = time.monotonic() + 240
-    while process.poll() is None and killed is None and time.monotonic() < deadline:
-        if log.exists() and len(log.read_bytes().splitlines()) >= 2:
-            victims = workers(process)
-            if victims:
-                killed = victims[0]
-                os.kill(killed, signal.SIGKILL)
-        time.sleep(0.01)
-    out, err = process.communicate(timeout=300)
+    count, batch = 12, 2
+    save_pictures(tmp_path / "in", count)
+    process = start(tmp_path, "--engine", "ray", "--batch", str(batch), RAY_ADDRESS="")
+    log = tmp_path / "out/results.jsonl"
+    assert wait_until(lambda: process.poll() is not None or workers(process) != [])
+    assert process.poll() is None, process.communicate()
+    victim = workers(process)[0]
+    # It stands still with its batch, and the run can't end, until the others have done the rest.
+    os.kill(victim, signal.SIGSTOP)
+    rest = count - batch if usable_cores() > 1 else 0
+    assert wait_until(
+        lambda: (
+            process.poll() is not None
+            or (len(log.read_bytes().splitlines()) if log.exists() else 0) >= rest
+        )
+    )
+    os.kill(victim, signal.SIGKILL)
+    out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, out + err
-    assert results(tmp_path / "ray") == expected
-    assert killed is not None and "a worker was lost" in err and "Traceback" not in err
-    run = json.loads((tmp_path / "ray/out/run.json").read_text())
-    assert (run["engine"], run["done"], run["failed"]) == ("ray", 24, 0)
+    assert results(tmp_path) == first(expected, count)
+    assert "a worker was lost" in err and "Traceback" not in err
+    run = json.loads((tmp_path / "out/run.json").read_text())
+    assert (run["engine"], run["done"], run["failed"]) == ("ray", count, 0)
 
 
 def test_an_address_where_nobody_listens_gets_a_sentence_at_once() -> None:
@@ -236,11 +238,11 @@ def test_an_address_where_nobody_listens_gets_a_sentence_at_once() -> None:
     from s3net_jax.presets import preset
     from s3net_jax.run.engines.ray import RayEngine
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    with pytest.raises(ConfigError, match=f"There is no Ray cluster at {address}"):
-        RayEngine(preset("fast"), address=address)
+    with socket.socket() as silent:  # nobody else can have the port meanwhile
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=f"There is no Ray cluster at {address}"):
+            RayEngine(preset("fast"), address=address)
 
 
 def test_without_ray_a_sentence_says_what_to_install(tmp_path: Path) -> None:

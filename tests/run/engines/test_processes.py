@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from s3net_jax.run.engines import processes
 from s3net_jax.run.engines.interpreter import find_interpreter
 from s3net_jax.run.engines.pool import LostWorkerError
 from s3net_jax.run.engines.processes import ProcessEngine
+from tests.processes import HANG, wait_until
 from tests.run.commands import TINY, environment, save_pictures, start
 
 pytestmark = pytest.mark.skipif(
@@ -43,13 +43,6 @@ def children(parent: int) -> list[int]:
     return sorted(found)
 
 
-def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()
-
-
 def alive(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
@@ -67,45 +60,52 @@ def labels(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "out").glob("*.labels.png")}
 
 
-# Half a second a picture: when the first results are there, each worker is in the middle of a fit.
-SLOW = ["--set", "fit.steps=400"]
-
-
-def begun(folder: Path, count: int, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """A run that has two workers and some results, and has not ended."""
+def two_workers(folder: Path, count: int) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start a run that has two workers, of which the first stands still: each is given a picture
+    as soon as it starts, so that the run can't end, however late one looks."""
     save_pictures(folder / "in", count)
-    process = start(folder, "--engine", "processes", "--workers", "2", *arguments)
-    assert until(lambda: process.poll() is not None or written(folder) >= 2)
+    process = start(folder, "--engine", "processes", "--workers", "2")
+    assert wait_until(lambda: process.poll() is not None or len(children(process.pid)) == 2)
     assert process.poll() is None, process.communicate()
     found = children(process.pid)
-    assert len(found) == 2
+    os.kill(found[0], signal.SIGSTOP)
     return process, found
 
 
-def test_the_results_of_one_process_though_a_worker_is_killed(tmp_path: Path) -> None:
-    count = 10
-    save_pictures(tmp_path / "one/in", count)
-    one = start(tmp_path / "one", *SLOW)
-    out, err = one.communicate(timeout=300)
-    assert one.returncode == 0, out + err
-    process, workers = begun(tmp_path / "two", count, *SLOW)
+def test_the_results_of_one_process_though_a_worker_is_killed(
+    tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    count = 6
+    process, workers = two_workers(tmp_path, count)
+    os.kill(workers[1], signal.SIGSTOP)  # only a new worker can take the work of the lost one
     os.kill(workers[0], signal.SIGKILL)
-    out, err = process.communicate(timeout=300)
+    assert wait_until(lambda: process.poll() is not None or written(tmp_path) == count - 1)
+    os.kill(workers[1], signal.SIGCONT)
+    out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, out + err
-    assert labels(tmp_path / "two") == labels(tmp_path / "one")
+    found = labels(tmp_path)
+    assert len(found) == count and found == {name: expected[name] for name in found}
     assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
-    run = json.loads((tmp_path / "two/out/run.json").read_text())
+    run = json.loads((tmp_path / "out/run.json").read_text())
     assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, count, 0)
     assert not any(map(alive, workers))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
-    process, workers = begun(tmp_path, 10, *SLOW)
+    count = 4
+    process, workers = two_workers(tmp_path, count)
+    # In the middle of the work of one, when the other one has done the rest.
+    assert wait_until(lambda: process.poll() is not None or written(tmp_path) == count - 1)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    process.wait(HANG)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(workers[0], signal.SIGCONT)
+    _, err = process.communicate(timeout=HANG)  # workers have its standard error, too
     assert process.returncode != 0 and "Traceback" not in err
-    assert until(lambda: not any(map(alive, workers)), 30)
+    assert wait_until(lambda: not any(map(alive, workers)))
     if number == signal.SIGTERM:
         run = json.loads((tmp_path / "out/run.json").read_text())
         assert (run["status"], run["done"]) == ("interrupted", written(tmp_path))
@@ -145,7 +145,9 @@ sys.exit(codes[0])
 """
 
 
-@pytest.mark.parametrize("place", ["standard input", "script without a guard"])
+@pytest.mark.parametrize(
+    "place", [pytest.param("standard input", marks=pytest.mark.slow), "script without a guard"]
+)
 def test_workers_need_nothing_of_the_caller(tmp_path: Path, place: str) -> None:
     """Of its main module they run nothing; it may not even be there. In a thread, too."""
     save_pictures(tmp_path / "in", 1)
@@ -193,7 +195,7 @@ def test_a_worker_that_died_while_it_was_idle_is_noticed() -> None:
     pool = processes._Processes(1, (preset("fast"), None, {}))
     (worker,) = pool.grow()
     worker.process.kill()
-    assert until(lambda: worker.dead, 30)
+    assert wait_until(lambda: worker.dead)
     assert pool.wait([]) == []  # nobody waits for it
     ticket = pool.send(worker, [])
     assert pool.wait([ticket]) == [ticket]

@@ -124,7 +124,9 @@ def test_killed_before_every_operation(monkeypatch: pytest.MonkeyPatch, tmp_path
         check_finishes(tmp_path, expected, f"killed before {number}")
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(
+    "code", [CODES[0], *(pytest.param(code, marks=pytest.mark.slow) for code in CODES[1:])]
+)
 def test_an_error_of_every_operation(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int | None
 ) -> None:

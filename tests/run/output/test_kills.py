@@ -1,6 +1,6 @@
 """Runs that are killed at any moment and begun again end as if nothing had happened.
 
-``S3NET_TEST_KILLS=50 pytest tests/run/test_kills.py`` kills as often as that.
+``S3NET_TEST_KILLS=50 pytest tests/run/output/test_kills.py`` kills as often as that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +17,19 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax.run.output.history import read_history
-from tests.run.commands import save_pictures, start
+from tests.ending import ending_command
+from tests.processes import HANG
+from tests.run.commands import TINY, environment, save_pictures, start
 
 KILLS = int(os.environ.get("S3NET_TEST_KILLS", "1"))
 IMAGES = 60 if KILLS >= 20 else 12
+EVENTS = 9  # an image is read, and has four results: each is opened and renamed
 
 
 def finish(folder: Path, *arguments: str, cache: Path) -> dict[str, bytes]:
     """Runs to the end; the results' files."""
     process = start(folder, *arguments, JAX_COMPILATION_CACHE_DIR=str(cache))
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, out + err
     assert "Traceback" not in err
     return {
@@ -37,12 +39,27 @@ def finish(folder: Path, *arguments: str, cache: Path) -> dict[str, bytes]:
     }
 
 
+def start_ending(
+    folder: Path, number: signal.Signals, *arguments: str, cache: str = "", **moment: int
+) -> subprocess.Popen[str]:
+    """Start a run that sends itself a signal; `moment` as in `ending_command`."""
+    words = ["segment", "in", "--out", "out", *TINY, *arguments]
+    return subprocess.Popen(
+        ending_command(number, *words, **moment),
+        cwd=folder,
+        env=environment(JAX_COMPILATION_CACHE_DIR=cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def finished(folder: Path) -> int:
     log = folder / "out/results.jsonl"
     return len(log.read_bytes().splitlines()) if log.exists() else 0
 
 
-@pytest.mark.parametrize("batch", ["1", "3"])
+@pytest.mark.parametrize("batch", [pytest.param("1", marks=pytest.mark.slow), "3"])
 def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
     moments = random.Random(int(batch))
     cache = tmp_path / "cache"
@@ -52,20 +69,17 @@ def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
     folder = tmp_path / "killed"
     progress = 0
     for n in range(KILLS):
-        process = start(folder, "--batch", batch, JAX_COMPILATION_CACHE_DIR=str(cache))
-        # Some die while Python starts, most while results are written.
-        target = finished(folder) + moments.randrange(max(1, 2 * IMAGES // (KILLS + 1)))
-        deadline = time.monotonic() + moments.uniform(0.2, 12)
-        while process.poll() is None and time.monotonic() < deadline:
-            if finished(folder) > target:
-                time.sleep(moments.uniform(0, 0.1))
-                break
-            time.sleep(0.002)
-        process.kill()  # nothing if it has ended by itself
-        process.communicate()
+        # Some die while inputs are read, most while results are written. The process counts for
+        # itself: one that is watched may have ended before it is killed.
+        most = EVENTS * min(IMAGES - finished(folder), max(1, 2 * IMAGES // (KILLS + 1)))
+        moment = moments.randrange(1, most + 1) if most else 1
+        process = start_ending(
+            folder, signal.SIGKILL, "--batch", batch, cache=str(cache), operations=moment
+        )
+        process.communicate(timeout=HANG)
         progress += process.returncode == -signal.SIGKILL
         check_whole(folder, f"after kill {n + 1}")
-    assert progress >= (KILLS + 1) // 2, "most kills must hit a run that is alive"
+    assert progress == KILLS
     found = finish(folder, "--batch", batch, cache=cache)
     assert found.keys() == expected.keys() and len(found) == 4 * IMAGES
     for name, content in expected.items():
@@ -83,16 +97,15 @@ def check_whole(folder: Path, when: str) -> None:
         assert read_history(path), f"{path.name} {when}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
     if signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip(f"started by a shell that has its background jobs ignore {number.name}")
     save_pictures(tmp_path / "in", 30)
-    process = start(tmp_path, "--batch", "3", "--set", "fit.steps=300")
-    while process.poll() is None and finished(tmp_path) < 3:
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    process = start_ending(tmp_path, number, "--batch", "3", "--set", "fit.steps=300", lines=3)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == (130 if number == signal.SIGINT else 143)
     assert err.splitlines()[-1] == "s3net: Interrupted; what was finished is kept."
     assert all(line.lstrip().startswith("note: ") for line in err.splitlines()[:-1])
@@ -102,6 +115,7 @@ def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Sig
         assert all((tmp_path / "out" / name).exists() for name in line["outputs"].values())
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_what_did_not_fit(tmp_path: Path) -> None:
     """A file system of a few pictures' size; later there is room again."""
     save_pictures(tmp_path / "in", 8)
@@ -111,14 +125,14 @@ def test_a_full_disk_costs_what_did_not_fit(tmp_path: Path) -> None:
         pytest.skip("no rights to mount a small file system")
     try:
         process = start(tmp_path)
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=HANG)
         assert process.returncode == 2 and "no space left" in err and "Traceback" not in err
         check_whole(tmp_path, "on a full disk")
         done = finished(tmp_path)
         grow = ["mount", "-o", "remount,size=20m", str(tmp_path / "out")]
         subprocess.run(grow, check=True, capture_output=True)
         process = start(tmp_path)
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=HANG)
         assert process.returncode == 0, err
         assert finished(tmp_path) >= 8 > done >= 1
     finally:

@@ -1,0 +1,105 @@
+"""The Python examples of docstrings and pages run, and give what they say.
+
+Presets are small here: an example is checked for its names and what it passes, not for its masks.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import s3net_jax as s3
+import s3net_kernels
+from s3net_jax.presets import PRESETS
+from tests.pictures import save_lesion
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = [Path(package.__path__[0]) for package in (s3, s3net_kernels)]
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "docs/**/*.md", "kernels/*.md", "benchmarks/*.md")
+    for page in ROOT.glob(pattern)
+    if "```python" in page.read_text()
+)
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LITERAL = re.compile(r"::\n\n((?:(?: {4,}.*)?\n)+)")
+
+
+def modules() -> Iterator[tuple[str, str]]:
+    """Name and text of every module of the packages."""
+    for package in PACKAGES:
+        for path in sorted(package.rglob("*.py")):
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path.read_text()
+
+
+def literal_blocks(source: str) -> list[str]:
+    """The blocks after `::` in the docstrings of a module."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+    texts = (ast.get_docstring(node) or "" for node in nodes)
+    return [textwrap.dedent(block) for text in texts for block in _LITERAL.findall(text + "\n")]
+
+
+MODULES = dict(modules())
+TESTED = [name for name, text in MODULES.items() if ">>> " in text]
+LITERAL = {name: blocks for name, text in MODULES.items() if (blocks := literal_blocks(text))}
+
+
+@pytest.mark.parametrize("name", TESTED)
+def test_docstrings_say_what_python_prints(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted > 0 and found.failed == 0
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """What a reader of an example has: pictures, and the variables that examples begin with."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "a.png", "b.jpg", "mosaic.tif"):
+        save_lesion(tmp_path / name)
+    for name, full in list(PRESETS.items()):
+        small = full().replace(input={"size": 16}, model={"channels": 4, "blocks": 1})
+        monkeypatch.setitem(PRESETS, name, lambda small=small: small)
+    config = s3.preset("paper").replace(fit={"steps": 2})
+    image = s3.prepare("photo.jpg", config)
+    params = s3.fitting.initial_params(jax.random.key(0), config.model, image.shape[:2])
+    return {
+        "jax": jax,
+        "jnp": jnp,
+        "np": np,
+        "s3": s3,
+        "config": config,
+        "image": image,
+        "f": lambda x: 2 * x,
+        "x": jnp.ones(3),
+        "state_dict": s3.interop.to_torch(params),
+    }
+
+
+def run_blocks(blocks: list[str], names: dict[str, Any], where: str) -> None:
+    """Run blocks one after the other, as a reader would in one session."""
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"{where}, example {number + 1}", "exec"), names)
+
+
+@pytest.mark.parametrize("name", LITERAL)
+def test_blocks_of_docstrings_run(name: str, names: dict[str, Any]) -> None:
+    run_blocks(LITERAL[name], names, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_of_pages_run(page: Path, names: dict[str, Any]) -> None:
+    run_blocks(_BLOCK.findall(page.read_text()), names, page.name)
