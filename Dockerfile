@@ -1,12 +1,12 @@
 # The command in a container.
 #
 #   docker build -t s3net-jax .
-#   docker run --rm -v "$PWD:/data" s3net-jax segment photo.jpg --out results
+#   docker run --rm --user "$(id -u)" -v "$PWD:/data" s3net-jax segment photo.jpg --out results
 #
 # For NVIDIA GPUs (the CUDA libraries come with JAX's wheels; the host needs only the driver):
 #
 #   docker build -t s3net-jax:cuda --build-arg EXTRAS=medical,cuda13 .
-#   docker run --rm --gpus all -v "$PWD:/data" s3net-jax:cuda info
+#   docker run --rm --gpus all --user "$(id -u)" -v "$PWD:/data" s3net-jax:cuda info
 ARG PYTHON=3.12
 
 FROM python:${PYTHON}-slim AS build

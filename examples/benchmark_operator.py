@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,7 @@ from s3net_kernels import depthwise_conv2d, implementations
 KERNEL, DILATION = 7, 3  # the largest branch of S3-Net's attention
 
 
-def make_ours(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], object]:
+def make_ours(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
     """Return a function that computes value and gradients with JAX and waits for them."""
 
     def loss(x: jax.Array, w: jax.Array, b: jax.Array) -> jax.Array:
@@ -35,7 +36,7 @@ def make_ours(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], objec
     return lambda: jax.block_until_ready(step(*arrays))
 
 
-def make_torch(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], object]:
+def make_torch(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], Any]:
     """Return a function that computes the same with PyTorch, on the GPU if there is one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # NHWC to NCHW, and (k, k, C) to PyTorch's (C, 1, k, k).
@@ -43,9 +44,11 @@ def make_torch(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], obje
     kernel = torch.from_numpy(np.ascontiguousarray(w.transpose(2, 0, 1)[:, None])).to(device)
     tensors = [t.requires_grad_() for t in (image, kernel, torch.from_numpy(b).to(device))]
 
-    def step() -> object:
+    def step() -> Any:
+        image, kernel, bias = tensors
+        reach = DILATION * (KERNEL // 2)
         y = torch.nn.functional.conv2d(
-            *tensors, padding=DILATION * (KERNEL // 2), dilation=DILATION, groups=x.shape[-1]
+            image, kernel, bias, padding=reach, dilation=DILATION, groups=x.shape[-1]
         )
         loss = (y**2).sum()
         gradients = torch.autograd.grad(loss, tensors)
@@ -58,7 +61,7 @@ def make_torch(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> Callable[[], obje
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse the options, time both sides and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, default=128, help="side of the image in pixels")
     parser.add_argument("--channels", type=int, default=32, help="number of channels")
     parser.add_argument("--repeats", type=int, default=9, help="number of timings of each side")

@@ -20,7 +20,7 @@ import s3net_jax as s3
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse the options, fit on one device and on all, compare, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--devices", type=int, default=2, help="CPU devices to simulate")
     parser.add_argument("--images", type=int, default=4, help="number of pictures to draw")
     parser.add_argument("--steps", type=int, default=6, help="steps of every fit")

@@ -82,10 +82,8 @@ def draw_ct_volume(
     )
 
     def ellipsoid(center: tuple[float, float, float], radii: tuple[float, float, float]):
-        return (
-            sum(((axis - c) / r) ** 2 for axis, c, r in zip((z, y, x), center, radii, strict=True))
-            < 1
-        )
+        terms = [((axis - c) / r) ** 2 for axis, c, r in zip((z, y, x), center, radii, strict=True)]
+        return np.sum(terms, axis=0) < 1
 
     values = np.full(z.shape, -1000.0)
     values[(y / 0.72) ** 2 + (x / 0.92) ** 2 < 1] = -100  # fat
