@@ -28,7 +28,7 @@ _COPIES = {
     "examples/README.md": "examples/scripts.md",
 }
 """Document of the repository → page of the site."""
-_INSTEAD = {"README.md": "index.md", "kernels/README.md": "kernels.md", "benchmarks/results": ""}
+_INSTEAD = {"README.md": "index.md", "kernels/README.md": "kernels.md"}
 """Document of the repository → page that says the same, if any."""
 _LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 _CODE = re.compile(r"(^```.*?^```|`[^`\n]+`(?!\]\())", re.MULTILINE | re.DOTALL)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,11 @@ def test_every_public_name_is_documented(package):
         and not re.search(rf"^::: {package.__name__}\.(?:[\w.]+\.)?{name}$", pages, re.MULTILINE)
     ]
     assert missing == []
+
+
+def test_citation_names_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_pictures_are_small():
