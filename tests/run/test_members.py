@@ -161,20 +161,20 @@ def test_half_of_the_fits_are_no_majority() -> None:
     for n, one in enumerate(maps):
         one[2:6, : 3 + n] = 1
     fits = [Fitted(one, {}, 1, None, 0, (), (1,)) for one in maps]
-    labels, target, _ = agreed(fits)
+    labels, target, _ = combine_seeds(fits)
     assert target is not None
     expected = np.zeros((8, 8), bool)
     expected[2:6, :4] = True  # the fifth column is in two of four
     assert np.array_equal(np.isin(labels, target), expected)
     more = [*fits, Fitted(maps[2], {}, 1, None, 0, (), (1,))]
-    labels, target, _ = agreed(more)
+    labels, target, _ = combine_seeds(more)
     assert target is not None and np.isin(labels, target)[2, 4], "three of five are one"
     undecided = Fitted(maps[0], {}, 1, None, 0, (), None)
-    labels, target, _ = agreed([undecided, *fits[1:]])
+    labels, target, _ = combine_seeds([undecided, *fits[1:]])
     assert target is not None
     expected[2:6, :5] = True  # and now in two of three
     assert np.array_equal(np.isin(labels, target), expected)
-    assert agreed([undecided, undecided])[1] is None
+    assert combine_seeds([undecided, undecided])[1] is None
 
 
 def test_a_rule_of_the_users_own_takes_a_cluster_of_the_result(tmp_path) -> None:

@@ -162,9 +162,9 @@ def test_choose_steps() -> None:
 
 def test_chosen_steps_are_closer_together_at_the_start() -> None:
     """The n-th of ten at (n / 9)^2.5 of the way; those that fall together are one."""
-    assert chosen_steps(11) == [1, 2, 3, 5, 6, 8, 11]
-    assert chosen_steps(50) == [1, 2, 4, 7, 12, 19, 27, 38, 50]
-    assert chosen_steps(400) == [1, 3, 10, 27, 54, 93, 146, 214, 298, 400]
+    assert choose_steps(11) == [1, 2, 3, 5, 6, 8, 11]
+    assert choose_steps(50) == [1, 2, 4, 7, 12, 19, 27, 38, 50]
+    assert choose_steps(400) == [1, 3, 10, 27, 54, 93, 146, 214, 298, 400]
 
 
 def test_recording_changes_neither_the_digest_nor_a_bit() -> None:
