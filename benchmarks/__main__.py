@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.suites import SUITES, listing, run
+from benchmarks.suites import SUITES, list_suites, run
 
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0, or 2 where no suite of that name is there."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"{__doc__}\n\n{listing()}")
+        print(f"{__doc__}\n\n{list_suites()}")
         return 0
     if arguments[0] not in SUITES:
         print(f"There is no suite {arguments[0]!r}: take {', '.join(SUITES)}.", file=sys.stderr)

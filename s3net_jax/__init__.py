@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
     from s3net_jax.masks import Consensus, consensus
     from s3net_jax.presets import PRESETS, preset
-    from s3net_jax.provenance import package_version
+    from s3net_jax.provenance import get_package_version
 
-    __version__ = package_version()
+    __version__ = get_package_version()
 
 _HOMES = {
     "AffineConfig": "config",
@@ -97,9 +97,9 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"s3net_jax.{name}")
     elif name == "__version__":
-        from s3net_jax.provenance import package_version
+        from s3net_jax.provenance import get_package_version
 
-        value = package_version()
+        value = get_package_version()
     else:
         raise AttributeError(f"module 's3net_jax' has no attribute {name!r}")
     globals()[name] = value

@@ -139,9 +139,9 @@ def _choose_config(preset: str | None, config: Config | None) -> Config:
 
 
 def _open(image: Any, config: Config) -> Image:
-    from s3net_jax.io import as_image, parse_window
+    from s3net_jax.io import parse_window, to_image
 
-    return as_image(image, parse_window(config.input.window))
+    return to_image(image, parse_window(config.input.window))
 
 
 def _check_images(images: Any) -> None:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from s3net_jax.errors import nearest
+from s3net_jax.errors import suggest_nearest
 
 __all__ = ["check_choice", "check_size", "check_sizes", "check_whole"]
 
@@ -17,7 +17,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str | None]) -> Any:
         if value in choices:
             return value
         words = [choice if isinstance(choice, str) else "None" for choice in choices]
-        raise ValueError(f"{name} can't be {value!r}.{nearest(str(value), words)}")
+        raise ValueError(f"{name} can't be {value!r}.{suggest_nearest(str(value), words)}")
     given = f"{value!r} ({type(value).__name__})"
     shown = ", ".join(repr(choice) for choice in choices)
     raise TypeError(f"{name} can't be {given}: it takes one of {shown}.")

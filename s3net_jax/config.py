@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from s3net_jax.errors import ConfigError, nearest
+from s3net_jax.errors import ConfigError, suggest_nearest
 
 __all__ = [
     "AffineConfig",
@@ -243,19 +243,19 @@ def parse_overrides(items: list[str] | tuple[str, ...]) -> dict[str, Any]:
 
 
 @cache
-def _hints(section: type) -> dict[str, Any]:
+def _get_hints(section: type) -> dict[str, Any]:
     return get_type_hints(section)
 
 
 def _replace(section: Any, changes: Mapping[str, Any], path: str) -> Any:
-    hints = _hints(type(section))
+    hints = _get_hints(type(section))
     new = {}
     for name, value in changes.items():
         full = f"{path}{name}"
         if name not in hints:
             names = [f"{path}{n}" for n in hints if n != "preset"]
             inner = [f"{n}.{name}" for n in names if hasattr(getattr(section, n, None), name)]
-            hint = f" Did you mean {' or '.join(inner)}?" if inner else nearest(full, names)
+            hint = f" Did you mean {' or '.join(inner)}?" if inner else suggest_nearest(full, names)
             raise ConfigError(f"There is no field {full!r} in the configuration.{hint}")
         old = getattr(section, name)
         if dataclasses.is_dataclass(old):
@@ -276,7 +276,9 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
                 choices = [str(c) for c in get_args(hint)]
-                raise ConfigError(f"{name} can't be {value!r}.{nearest(str(value), choices)}")
+                raise ConfigError(
+                    f"{name} can't be {value!r}.{suggest_nearest(str(value), choices)}"
+                )
             return value
         if hint is bool:
             words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -302,16 +304,16 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{name} can't be {value!r}: it takes {_kind(hint)}.") from None
+        raise ConfigError(f"{name} can't be {value!r}: it takes {_describe_type(hint)}.") from None
 
 
-def _kind(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     return getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
 
 
 def _check_types(section: Any, path: str) -> None:
     """What :func:`_replace` converts has its type; what was built by hand may not."""
-    for name, hint in _hints(type(section)).items():
+    for name, hint in _get_hints(type(section)).items():
         value, full = getattr(section, name), f"{path}{name}"
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, hint):  # pyright: ignore[reportArgumentType]
@@ -323,7 +325,7 @@ def _check_types(section: Any, path: str) -> None:
             continue
         exact = tuple if get_origin(hint) is tuple else int if hint is int else None
         if _convert(value, hint, full) != value or (exact and not isinstance(value, exact)):
-            raise ConfigError(f"{full} can't be {value!r}: it takes {_kind(hint)}.")
+            raise ConfigError(f"{full} can't be {value!r}: it takes {_describe_type(hint)}.")
 
 
 def _validate(c: Config) -> None:

@@ -17,9 +17,9 @@ __all__ = [
     "OutputError",
     "RecordError",
     "UsageError",
-    "broken",
-    "nearest",
-    "reason_of",
+    "get_reason",
+    "make_broken_error",
+    "suggest_nearest",
 ]
 
 
@@ -69,7 +69,7 @@ class NotNumbersError(TypeError):
     """A value that is no array of numbers."""
 
 
-def nearest(word: str, names: Sequence[str]) -> str:
+def suggest_nearest(word: str, names: Sequence[str]) -> str:
     """Return ``" Did you mean a or b?"`` for the names close to ``word``, or list all of them."""
     # 0.4 still finds "relased" and swapped letters, and seldom names that have nothing in common.
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.4)
@@ -78,12 +78,12 @@ def nearest(word: str, names: Sequence[str]) -> str:
     return f" Known: {', '.join(names)}."
 
 
-def reason_of(error: OSError) -> str:
+def get_reason(error: OSError) -> str:
     """Return why the system refused something, as the end of a sentence: ``permission denied``."""
     return (error.strerror or type(error).__name__).lower()
 
 
-def broken(name: str, error: Exception) -> InputError:
+def make_broken_error(name: str, error: Exception) -> InputError:
     """Return the error for a file on which its decoder failed with ``error``."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     detail = lines[0].strip().rstrip(".")[:200] or type(error).__name__

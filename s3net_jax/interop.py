@@ -19,88 +19,98 @@ __all__ = ["from_torch", "to_torch"]
 _Convert = Callable[[np.ndarray], np.ndarray]
 
 
-def _dense(a: np.ndarray) -> np.ndarray:
+def _convert_dense(a: np.ndarray) -> np.ndarray:
     return a.transpose(2, 3, 1, 0)
 
 
-def _dense_back(a: np.ndarray) -> np.ndarray:
+def _restore_dense(a: np.ndarray) -> np.ndarray:
     return a.transpose(3, 2, 0, 1)
 
 
-def _depthwise(a: np.ndarray) -> np.ndarray:
+def _convert_depthwise(a: np.ndarray) -> np.ndarray:
     return a[:, 0].transpose(1, 2, 0)
 
 
-def _depthwise_back(a: np.ndarray) -> np.ndarray:
+def _restore_depthwise(a: np.ndarray) -> np.ndarray:
     return a.transpose(2, 0, 1)[:, None]
 
 
-def _pointwise(a: np.ndarray) -> np.ndarray:
+def _convert_pointwise(a: np.ndarray) -> np.ndarray:
     return a[:, :, 0, 0].T
 
 
-def _pointwise_back(a: np.ndarray) -> np.ndarray:
+def _restore_pointwise(a: np.ndarray) -> np.ndarray:
     return a.T[:, :, None, None]
 
 
-def _linear(a: np.ndarray) -> np.ndarray:
+def _convert_linear(a: np.ndarray) -> np.ndarray:
     return a.T
 
 
-def _maps(a: np.ndarray) -> np.ndarray:
+def _convert_maps(a: np.ndarray) -> np.ndarray:
     return a.transpose(0, 2, 3, 1)
 
 
-def _maps_back(a: np.ndarray) -> np.ndarray:
+def _restore_maps(a: np.ndarray) -> np.ndarray:
     return a.transpose(0, 3, 1, 2)
 
 
-def _same(a: np.ndarray) -> np.ndarray:
+def _keep(a: np.ndarray) -> np.ndarray:
     return a
 
 
 # (PyTorch module, our module, how its weight changes, and back); {i}, {r} are indices.
 _Module = tuple[str, str, _Convert, _Convert]
 _MODULES: list[_Module] = [
-    ("conv1", "stem", _dense, _dense_back),
-    ("bn1", "stem_norm", _same, _same),
-    ("conv2.{i}.proj_1x1_1", "blocks.{i}.project_in", _pointwise, _pointwise_back),
-    ("conv2.{i}.spatial_gating.conv0", "blocks.{i}.attention.local", _depthwise, _depthwise_back),
+    ("conv1", "stem", _convert_dense, _restore_dense),
+    ("bn1", "stem_norm", _keep, _keep),
+    ("conv2.{i}.proj_1x1_1", "blocks.{i}.project_in", _convert_pointwise, _restore_pointwise),
+    (
+        "conv2.{i}.spatial_gating.conv0",
+        "blocks.{i}.attention.local",
+        _convert_depthwise,
+        _restore_depthwise,
+    ),
     (
         "conv2.{i}.spatial_gating.spatial_convs.{r}",
         "blocks.{i}.attention.branches.{r}",
-        _depthwise,
-        _depthwise_back,
+        _convert_depthwise,
+        _restore_depthwise,
     ),
-    ("conv2.{i}.spatial_gating.conv1", "blocks.{i}.attention.mix", _pointwise, _pointwise_back),
-    ("conv2.{i}.proj_1x1_2", "blocks.{i}.project_out", _pointwise, _pointwise_back),
-    ("conv2.{i}", "blocks.{i}", _dense, _dense_back),
-    ("bn2.{i}", "block_norms.{i}", _same, _same),
-    ("convdeform.predict", "deform.predict", _dense, _dense_back),
-    ("convdeform", "deform", _dense, _dense_back),
-    ("bn3", "deform_norm", _same, _same),
-    ("conv3", "head", _pointwise, _pointwise_back),
-    ("bn4", "head_norm", _same, _same),
-    ("conv_aux", "auxiliary", _pointwise, _pointwise_back),
-    ("bn_aux", "auxiliary_norm", _same, _same),
-    ("map", "color.map", _linear, _linear),
-    ("cf", "color.head", _pointwise, _pointwise_back),
-    ("bf", "color.norm", _same, _same),
+    (
+        "conv2.{i}.spatial_gating.conv1",
+        "blocks.{i}.attention.mix",
+        _convert_pointwise,
+        _restore_pointwise,
+    ),
+    ("conv2.{i}.proj_1x1_2", "blocks.{i}.project_out", _convert_pointwise, _restore_pointwise),
+    ("conv2.{i}", "blocks.{i}", _convert_dense, _restore_dense),
+    ("bn2.{i}", "block_norms.{i}", _keep, _keep),
+    ("convdeform.predict", "deform.predict", _convert_dense, _restore_dense),
+    ("convdeform", "deform", _convert_dense, _restore_dense),
+    ("bn3", "deform_norm", _keep, _keep),
+    ("conv3", "head", _convert_pointwise, _restore_pointwise),
+    ("bn4", "head_norm", _keep, _keep),
+    ("conv_aux", "auxiliary", _convert_pointwise, _restore_pointwise),
+    ("bn_aux", "auxiliary_norm", _keep, _keep),
+    ("map", "color.map", _convert_linear, _convert_linear),
+    ("cf", "color.head", _convert_pointwise, _restore_pointwise),
+    ("bf", "color.norm", _keep, _keep),
 ]
 # What each layout is in PyTorch; a number is that number.
 _LAYOUTS: dict[_Convert, tuple[str | int, ...]] = {
-    _dense: ("out", "in", "kh", "kw"),
-    _depthwise: ("C", 1, "kh", "kw"),
-    _pointwise: ("out", "in", 1, 1),
-    _linear: ("out", "in"),
-    _maps: (1, "C", "H", "W"),
-    _same: ("C",),
+    _convert_dense: ("out", "in", "kh", "kw"),
+    _convert_depthwise: ("C", 1, "kh", "kw"),
+    _convert_pointwise: ("out", "in", 1, 1),
+    _convert_linear: ("out", "in"),
+    _convert_maps: (1, "C", "H", "W"),
+    _keep: ("C",),
 }
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 _FREE, _DEFORM = ("offset", "mask"), "convdeform"
 
 
-def _pattern(template: str) -> re.Pattern[str]:
+def _compile_pattern(template: str) -> re.Pattern[str]:
     text = re.escape(template).replace(r"\{i\}", r"(?P<i>\d+)").replace(r"\{r\}", r"(?P<r>\d+)")
     return re.compile(text + "$")
 
@@ -141,11 +151,11 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
                 "model's own state dict, without wrapper prefixes such as 'module.'."
             )
         (_, our_name, convert, _), indices = found
-        array = _as_numpy(name, value)
-        change = _maps if leaf in _FREE else convert if leaf == "weight" else _same
+        array = _to_numpy(name, value)
+        change = _convert_maps if leaf in _FREE else convert if leaf == "weight" else _keep
         _check_layout(name, array.shape, _LAYOUTS[change])
         array = change(array)
-        normalisation = convert is _same
+        normalisation = convert is _keep
         ours = {"weight": "scale" if normalisation else "kernel"}.get(leaf, leaf)
         node: dict[Any, Any] = tree
         for part in our_name.format(**indices).split("."):
@@ -155,7 +165,7 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _as_numpy(name: str, value: Any) -> np.ndarray:
+def _to_numpy(name: str, value: Any) -> np.ndarray:
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu()
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value
@@ -213,7 +223,7 @@ def _find(module: str, by: int) -> tuple[_Module, dict[str, str]] | None:
     """The entry whose PyTorch name (``by`` 0) or own name (1) is ``module``, and its indices."""
     for entry in _MODULES:
         template = entry[0] if by == 0 else entry[1]
-        match = _pattern(template).match(module)
+        match = _compile_pattern(template).match(module)
         if match:
             return entry, match.groupdict()
     return None
@@ -227,7 +237,7 @@ def _to_torch(module: str, leaf: str, value: Any) -> tuple[str, np.ndarray]:
     # A copy, always: the transposes below are views, and writing to one must not reach the source.
     array = np.array(value)
     if leaf in _FREE:
-        array = _maps_back(array)
+        array = _restore_maps(array)
     elif leaf == "kernel":
         array = back(array)
     weight = {"kernel": "weight", "scale": "weight"}.get(leaf, leaf)

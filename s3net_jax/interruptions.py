@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-__all__ = ["Interrupted", "end_at_once", "exit_code", "heed_signals", "loading_modules"]
+__all__ = ["Interrupted", "defer_signals", "end_at_once", "get_exit_code", "heed_signals"]
 
 # Ctrl-C; what a scheduler sends; what a terminal sends that is closed. Windows has no SIGHUP.
 _ENDING = tuple(
@@ -27,7 +27,7 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-def exit_code(error: KeyboardInterrupt) -> int:
+def get_exit_code(error: KeyboardInterrupt) -> int:
     """As a shell reports a process that the signal killed: 130, 143 or 129."""
     return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
 
@@ -85,7 +85,7 @@ def heed_signals(own_process: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def loading_modules() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """While large modules are imported, signals raise nothing: compiled ones are not prepared for
     an exception, and some end the process with a crash. A process of its own, which has not begun
     anything, ends at once; elsewhere the exception is raised when the block ends."""
@@ -107,7 +107,7 @@ class _State:
     """Whether a signal has come already.
 
     Attributes:
-      loading: see :func:`loading_modules`.
+      loading: see :func:`defer_signals`.
       waiting: a signal that came meanwhile.
     """
 

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from s3net_jax.errors import ConfigError
-from s3net_jax.interruptions import loading_modules
+from s3net_jax.interruptions import defer_signals
 
 __all__ = [
     "DRAWS",
     "check_limits",
     "choose_cache",
+    "get_platform",
+    "is_out_of_memory",
     "load_jax",
     "mend_cache",
-    "out_of_memory",
-    "platform",
-    "usual_settings",
+    "use_default_settings",
 ]
 
 DRAWS = "threefry2x32"
@@ -59,7 +59,7 @@ def choose_cache() -> str | None:
     """Sets ``JAX_COMPILATION_CACHE_DIR``, where compiled programs are kept between runs, unless the
     user has set it or there is no place. Returns a sentence if they can't be kept."""
     given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    folder = given or _cache_folder()
+    folder = given or _find_cache_folder()
     if folder is None:
         return "compiled programs are not kept: there is no home folder (set XDG_CACHE_HOME)."
     if "://" in folder:  # a bucket
@@ -77,7 +77,7 @@ def choose_cache() -> str | None:
     return None
 
 
-def _cache_folder() -> str | None:
+def _find_cache_folder() -> str | None:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     # Without HOME and without an entry among the users the tilde stays.
     return os.path.join(base, "s3net-jax") if os.path.isabs(base) else None
@@ -91,19 +91,19 @@ def load_jax(*modules: str) -> None:
       ConfigError: JAX does not understand a variable of the environment, or is not installed.
     """
     try:
-        with loading_modules():
+        with defer_signals():
             for name in ("jax", *modules):
                 importlib.import_module(name)
     except Exception as error:
-        if out_of_memory(error):
-            raise MemoryError(_in_short(error)) from None
+        if is_out_of_memory(error):
+            raise MemoryError(_shorten_error(error)) from None
         raise ConfigError(
-            f"JAX, or what is built on it, can't be imported: {_in_short(error)}."
+            f"JAX, or what is built on it, can't be imported: {_shorten_error(error)}."
         ) from error
     mend_cache()
 
 
-def platform() -> str:
+def get_platform() -> str:
     """What JAX computes on: ``cpu``, ``gpu``, ``tpu``.
 
     Raises:
@@ -114,10 +114,10 @@ def platform() -> str:
     try:
         return jax.default_backend()
     except Exception as error:
-        if out_of_memory(error):
-            raise MemoryError(_in_short(error)) from None
+        if is_out_of_memory(error):
+            raise MemoryError(_shorten_error(error)) from None
         wanted = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
-        reason = _in_short(error) if str(error) else "there is no such device"
+        reason = _shorten_error(error) if str(error) else "there is no such device"
         raise ConfigError(
             f"JAX can't compute with JAX_PLATFORMS={wanted or ''}: {reason}. Unset it, or set it "
             "to cpu."
@@ -125,7 +125,7 @@ def platform() -> str:
 
 
 @contextlib.contextmanager
-def usual_settings() -> Iterator[None]:
+def use_default_settings() -> Iterator[None]:
     """Within the block JAX has its own defaults where a program's settings would only forbid ways
     of writing (broadcasting, promotion, moving arrays to the device, one key for several terms), or
     draw other numbers from the same seed."""
@@ -174,7 +174,7 @@ def _delete(key: str) -> None:
             os.unlink(os.path.join(folder, f"{key}{ending}"))
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether the machine, a device or a limit of the process had no more memory."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(
@@ -190,6 +190,6 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _in_short(error: Exception) -> str:
+def _shorten_error(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")

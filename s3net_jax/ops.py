@@ -80,7 +80,7 @@ def warp(image: Array, matrix: Array, implementation: str | None = None) -> Arra
 def warp_labels(labels: Array, matrix: Array) -> Array:
     """The transformed (N, H, W) integer label map, nearest neighbour, clamped to the edge."""
     height, width = labels.shape[-2:]
-    y, x = _source(matrix, height, width)
+    y, x = _compute_source(matrix, height, width)
     row = jnp.clip(jnp.round(y), 0, height - 1).astype(jnp.int32)
     column = jnp.clip(jnp.round(x), 0, width - 1).astype(jnp.int32)
     return labels[..., row, column]
@@ -89,13 +89,13 @@ def warp_labels(labels: Array, matrix: Array) -> Array:
 def warp_valid(matrix: Array, shape: tuple[int, int]) -> Array:
     """(H, W) bool: the pixels of a transformed image that come from inside the image."""
     height, width = shape
-    y, x = _source(matrix, height, width)
+    y, x = _compute_source(matrix, height, width)
     inside_y = (y >= -_INSIDE) & (y <= height - 1 + _INSIDE)
     inside_x = (x >= -_INSIDE) & (x <= width - 1 + _INSIDE)
     return inside_y & inside_x
 
 
-def _source(matrix: Array, height: int, width: int) -> tuple[Array, Array]:
+def _compute_source(matrix: Array, height: int, width: int) -> tuple[Array, Array]:
     """(H, W) source coordinates y and x, counted from the image's first pixel."""
     cy, cx = (height - 1) / 2, (width - 1) / 2
     y = (jnp.arange(height, dtype=matrix.dtype) - cy)[:, None]

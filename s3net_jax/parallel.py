@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["PIXELS_HELD", "in_threads", "usable_cores"]
+__all__ = ["PIXELS_HELD", "count_usable_cores", "map_in_threads"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -18,7 +18,7 @@ PIXELS_HELD = 1 << 26
 _thread = threading.local()
 
 
-def usable_cores() -> int:
+def count_usable_cores() -> int:
     """Processor cores, as the system counts them, that this process may use; no more than
     ``PJRT_NPROC``, by which XLA is told the same."""
     affinity = getattr(os, "sched_getaffinity", None)
@@ -27,17 +27,17 @@ def usable_cores() -> int:
     return min(cores, int(told)) if told.isascii() and told.isdecimal() and int(told) else cores
 
 
-def in_threads(function: Callable[[A], B], items: Collection[A], pixels: int) -> list[B]:
+def map_in_threads(function: Callable[[A], B], items: Collection[A], pixels: int) -> list[B]:
     """``function`` of every item, on several cores; for what lets other threads run meanwhile.
     Within one of these threads, one item after the other: the cores are busy already.
 
     ``pixels``: of an item's image; of large ones fewer are worked on at once."""
-    threads = min(usable_cores(), len(items), PIXELS_HELD // max(pixels, 1))
+    threads = min(count_usable_cores(), len(items), PIXELS_HELD // max(pixels, 1))
     if threads < 2 or getattr(_thread, "one_of_many", False):
         return [function(item) for item in items]
-    with ThreadPoolExecutor(threads, initializer=_begin) as pool:
+    with ThreadPoolExecutor(threads, initializer=_mark_thread) as pool:
         return list(pool.map(function, items))
 
 
-def _begin() -> None:
+def _mark_thread() -> None:
     _thread.one_of_many = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError, nearest
+from s3net_jax.errors import ConfigError, suggest_nearest
 
 __all__ = ["PRESETS", "preset"]
 
@@ -79,5 +79,5 @@ def preset(name: str) -> Config:
         hint = ": pass it as config=" if isinstance(name, Config) else ""
         raise TypeError(f"preset is a {type(name).__name__}, where a name is expected{hint}.")
     if name not in PRESETS:
-        raise ConfigError(f"There is no preset {name!r}.{nearest(name, list(PRESETS))}")
+        raise ConfigError(f"There is no preset {name!r}.{suggest_nearest(name, list(PRESETS))}")
     return PRESETS[name]()

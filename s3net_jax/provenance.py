@@ -10,26 +10,26 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3net_jax.jax_setup import platform as platform_used
-from s3net_jax.parallel import usable_cores
+from s3net_jax.jax_setup import get_platform as platform_used
+from s3net_jax.parallel import count_usable_cores
 
 if TYPE_CHECKING:
     from s3net_jax.schema import DeviceRecord
 
 __all__ = [
-    "cpu_kernels",
-    "devices",
+    "collect_versions",
+    "describe_cpu_kernels",
+    "describe_devices",
     "find_commit",
-    "implementations",
-    "package_version",
-    "versions",
+    "get_package_version",
+    "list_implementations",
 ]
 
 _CHECKOUT = Path(__file__).parents[1]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 
 
-def package_version() -> str:
+def get_package_version() -> str:
     """Return the version of s3net-jax from its installed metadata.
 
     A checkout that runs without being installed (``PYTHONPATH``) has none: ``0+unknown``.
@@ -40,9 +40,9 @@ def package_version() -> str:
         return "0+unknown"
 
 
-def versions() -> dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """Return package → version, Python's own and this package's included."""
-    found = {"s3net-jax": package_version(), "python": platform.python_version()}
+    found = {"s3net-jax": get_package_version(), "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -79,20 +79,20 @@ def _is_own_project(path: Path) -> bool:
         return False
 
 
-def devices() -> DeviceRecord:
+def describe_devices() -> DeviceRecord:
     """The processor, its usable threads, the platform JAX uses and its devices."""
     import jax
 
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "threads": usable_cores(),
+        "processor": _find_processor(),
+        "threads": count_usable_cores(),
         "backend": platform_used(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
     }
 
 
-def cpu_kernels() -> str:
+def describe_cpu_kernels() -> str:
     """What the compiled CPU kernels run on, in words."""
     try:
         from s3net_kernels import _native
@@ -105,7 +105,7 @@ def cpu_kernels() -> str:
         return f"none ({type(error).__name__}: {error})"
 
 
-def implementations() -> dict[str, dict[str, str | None]]:
+def list_implementations() -> dict[str, dict[str, str | None]]:
     """Operator → implementation → None, or why it is not available."""
     try:
         import s3net_kernels
@@ -115,7 +115,7 @@ def implementations() -> dict[str, dict[str, str | None]]:
         return {"s3net_kernels": {"any": f"it can't be loaded ({type(error).__name__}: {error})"}}
 
 
-def _processor() -> str:
+def _find_processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:

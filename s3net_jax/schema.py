@@ -26,7 +26,7 @@ from s3net_jax.conform import (
     shorten,
     show_name,
 )
-from s3net_jax.errors import RecordError, reason_of
+from s3net_jax.errors import RecordError, get_reason
 from s3net_jax.io import read_regular, write_text
 from s3net_jax.summaries import (
     ComparisonRecord,
@@ -302,7 +302,7 @@ def read_json(path: Path, kind: Any) -> Any:
     try:
         value = parse_json(read_regular(path))
     except OSError as error:
-        raise RecordError(f"it can't be read: {reason_of(error)}") from None
+        raise RecordError(f"it can't be read: {get_reason(error)}") from None
     conform(value, kind, "")
     return value
 

@@ -12,7 +12,14 @@ import json
 import re
 import unicodedata
 
-__all__ = ["drawable", "encoded", "escaped", "json_line", "one_line", "unescaped"]
+__all__ = [
+    "encode",
+    "escape",
+    "escape_unseen",
+    "format_json_line",
+    "replace_undrawable",
+    "unescape",
+]
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONG = {short: char for char, short in _SHORT.items()}
@@ -33,24 +40,24 @@ _BLANK = frozenset("\u034f\u115f\u1160\u3164\uffa0")
 _ESCAPE = re.compile(r"\\(\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
-def one_line(text: str) -> str:
+def escape_unseen(text: str) -> str:
     """``text`` with every character that has no look of its own as a backslash escape."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_code(char) if _is_unseen(char) else char for char in text)
+    return "".join(_escape_char(char) if _is_unseen(char) else char for char in text)
 
 
-def escaped(text: str) -> str:
-    """:func:`one_line`, with backslashes doubled, so that :func:`unescaped` gives back ``text``."""
-    return one_line(text.replace("\\", "\\\\"))
+def escape(text: str) -> str:
+    """Escape as :func:`escape_unseen`, with backslashes doubled, for :func:`unescape`."""
+    return escape_unseen(text.replace("\\", "\\\\"))
 
 
-def unescaped(text: str) -> str:
-    """What :func:`escaped` was given."""
-    return _ESCAPE.sub(_decoded, text) if "\\" in text else text
+def unescape(text: str) -> str:
+    """What :func:`escape` was given."""
+    return _ESCAPE.sub(_unescape_match, text) if "\\" in text else text
 
 
-def encoded(text: str) -> bytes:
+def encode(text: str) -> bytes:
     """``text`` as UTF-8, for a file; lone surrogates become ``\\udcef``.
 
     In JSON this is the surrogate's own escape: what is read is what was written.
@@ -58,13 +65,13 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def json_line(content: object) -> str:
+def format_json_line(content: object) -> str:
     """``content`` as JSON in one line, in ASCII: whatever the alphabet of a stream or a locale, a
     program reads what was meant."""
     return json.dumps(content)
 
 
-def drawable(text: str) -> str:
+def replace_undrawable(text: str) -> str:
     """``text`` with ``?`` for all that Pillow's own font can't show in one line."""
     ascii_only = text.encode("ascii", "replace").decode()
     return "".join(char if char.isprintable() else "?" for char in ascii_only)
@@ -74,14 +81,14 @@ def _is_unseen(char: str) -> bool:
     return char in _BLANK or (unicodedata.category(char) in _UNSEEN and char not in _SPELLED)
 
 
-def _code(char: str) -> str:
+def _escape_char(char: str) -> str:
     number = ord(char)
     if number < 0x100:
         return _SHORT.get(char, f"\\x{number:02x}")
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def _decoded(found: re.Match[str]) -> str:
+def _unescape_match(found: re.Match[str]) -> str:
     code = found[1]
     if code == "\\":
         return code

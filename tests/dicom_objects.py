@@ -110,17 +110,17 @@ def save_frames(
     data = new_object(**{"sop_class": ENHANCED_MR, "InstanceNumber": 1, **elements})
     if pixels is None:
         pixels = np.arange(len(each) * 256, dtype=np.uint16).reshape(-1, 16, 16)
-    data.PerFrameFunctionalGroupsSequence = [_groups(frame) for frame in each]
+    data.PerFrameFunctionalGroupsSequence = [_make_groups(frame) for frame in each]
     defaults = {
         "PlaneOrientationSequence": {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
         "PixelMeasuresSequence": {"PixelSpacing": [1, 1], "SliceThickness": 2},
     }
-    data.SharedFunctionalGroupsSequence = [_groups({**defaults, **(shared or {})})]
+    data.SharedFunctionalGroupsSequence = [_make_groups({**defaults, **(shared or {})})]
     _describe_pixels(data, pixels)
     return save_object(path, data)
 
 
-def _groups(groups: Groups) -> Any:
+def _make_groups(groups: Groups) -> Any:
     from pydicom.dataset import Dataset
 
     found = Dataset()

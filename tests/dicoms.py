@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DIRECTIONS", "SOP", "Scene", "group", "save_frames", "save_series"]
+__all__ = ["DIRECTIONS", "SOP", "Scene", "make_group", "save_frames", "save_series"]
 
 SOP = {
     "ct": "1.2.840.10008.5.1.4.1.1.2",
@@ -89,7 +89,7 @@ class Scene:
         return (values + 1024).astype(np.uint16)
 
 
-def group(**elements: Any) -> list[Any]:
+def make_group(**elements: Any) -> list[Any]:
     """A sequence of one item."""
     from pydicom import Dataset
 
@@ -99,7 +99,7 @@ def group(**elements: Any) -> list[Any]:
     return [item]
 
 
-def _common(kind: str, modality: str, scene: Scene, pixels: np.ndarray, **same: Any) -> Any:
+def _build_common(kind: str, modality: str, scene: Scene, pixels: np.ndarray, **same: Any) -> Any:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
@@ -122,7 +122,7 @@ def _common(kind: str, modality: str, scene: Scene, pixels: np.ndarray, **same: 
     return data
 
 
-def _numbers(values: Any) -> list[str]:
+def _format_numbers(values: Any) -> list[str]:
     from pydicom.valuerep import format_number_as_ds
 
     return [format_number_as_ds(float(value)) for value in np.ravel(values)]
@@ -137,12 +137,12 @@ def save_series(folder: Path, scene: Scene, **elements: Any) -> list[Path]:
     same = {name: generate_uid() for name in names}
     paths = []
     for n, pixels in enumerate(scene.stored):
-        data = _common("ct", "CT", scene, pixels, **same)
+        data = _build_common("ct", "CT", scene, pixels, **same)
         data.InstanceNumber = n + 1
         data.RescaleSlope, data.RescaleIntercept = 1, -1024
-        data.PixelSpacing, data.SliceThickness = _numbers(scene.spacing), "2.5"
-        data.ImageOrientationPatient = _numbers(scene.axes)
-        data.ImagePositionPatient = _numbers(scene.positions[n])
+        data.PixelSpacing, data.SliceThickness = _format_numbers(scene.spacing), "2.5"
+        data.ImageOrientationPatient = _format_numbers(scene.axes)
+        data.ImagePositionPatient = _format_numbers(scene.positions[n])
         for name, value in elements.items():
             setattr(data, name, value)
         path = folder / f"IM{n + 1:03d}.dcm"
@@ -179,20 +179,20 @@ def save_frames(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     same = {k: v for k, v in elements.items() if k.endswith("UID")}
-    data = _common(kind, modality, scene, scene.stored, **same)
+    data = _build_common(kind, modality, scene, scene.stored, **same)
     data.NumberOfFrames, data.InstanceNumber = len(scene.places), 1
     data.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     if grouped:
-        measures = group(PixelSpacing=_numbers(scene.spacing), SliceThickness="2.5")
-        direction = group(ImageOrientationPatient=_numbers(scene.axes))
-        rescale = group(RescaleSlope=1, RescaleIntercept=-1024, RescaleType="HU")
+        measures = make_group(PixelSpacing=_format_numbers(scene.spacing), SliceThickness="2.5")
+        direction = make_group(ImageOrientationPatient=_format_numbers(scene.axes))
+        rescale = make_group(RescaleSlope=1, RescaleIntercept=-1024, RescaleType="HU")
         shared, frames = Dataset(), []
         shared.PixelValueTransformationSequence = rescale
         if not per_frame:
             shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = measures, direction
         for position in scene.positions:
             frame = Dataset()
-            frame.PlanePositionSequence = group(ImagePositionPatient=_numbers(position))
+            frame.PlanePositionSequence = make_group(ImagePositionPatient=_format_numbers(position))
             if per_frame:
                 frame.PixelMeasuresSequence, frame.PlaneOrientationSequence = measures, direction
             frames.append(frame)

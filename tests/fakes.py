@@ -13,10 +13,10 @@ import pytest
 from s3net_jax.config import Config
 from s3net_jax.fitting import FitResult
 
-__all__ = ["brightness_fit", "install_fit", "one_by_one", "resample_less"]
+__all__ = ["fit_brightness", "install_fit", "make_fit_batch", "resample_less"]
 
 
-def brightness_fit(
+def fit_brightness(
     key: Any, image: Any, config: Config, *, progress: Any = None, **_: Any
 ) -> FitResult:
     """Like ``fit``, but its clusters are three ranges of brightness."""
@@ -40,27 +40,27 @@ def brightness_fit(
     )
 
 
-def one_by_one(fit: Any) -> Any:
+def make_fit_batch(fit: Any) -> Any:
     """A ``fit_batch`` that calls ``fit`` for each image."""
 
     def fit_batch(keys: Any, images: Any, config: Config, *, progress: Any = None, **_: Any) -> Any:
-        def told(step: int, record: dict[str, Any]) -> None:
+        def tell(step: int, record: dict[str, Any]) -> None:
             if progress is not None:
                 progress(step, {**record, "running": len(keys)})
 
-        singles = [fit(k, i, config, progress=told) for k, i in zip(keys, images, strict=True)]
+        singles = [fit(k, i, config, progress=tell) for k, i in zip(keys, images, strict=True)]
         return jax.tree.map(lambda *each: np.stack(each), *singles)
 
     return fit_batch
 
 
-def install_fit(monkeypatch: pytest.MonkeyPatch, fit: Any = brightness_fit) -> None:
+def install_fit(monkeypatch: pytest.MonkeyPatch, fit: Any = fit_brightness) -> None:
     """Puts ``fit`` in the place of the real one, until the test ends."""
     import s3net_jax.fitting  # noqa: F401 (only then is it in sys.modules)
 
     fitting = sys.modules["s3net_jax.fitting"]
     monkeypatch.setattr(fitting, "fit", fit)
-    monkeypatch.setattr(fitting, "fit_batch", one_by_one(fit))
+    monkeypatch.setattr(fitting, "fit_batch", make_fit_batch(fit))
     monkeypatch.setattr(fitting, "batch_bytes", lambda *_: 1)
 
 

@@ -15,7 +15,7 @@ import s3net_jax as s3
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.run import LocalEngine, segment_inputs
 from s3net_kernels import UnsupportedError
-from tests.fakes import brightness_fit, install_fit
+from tests.fakes import fit_brightness, install_fit
 
 CONFIG = s3.preset("fast").replace(input={"size": 32}, fit={"steps": 2})
 segment: Callable[..., Any] = s3.segment
@@ -93,7 +93,7 @@ def diverging(below: float) -> Any:
     """A fit whose second loss and logits are not finite, unless its rate is below ``below``."""
 
     def fit(key: Any, image: Any, config: s3.Config, **more: Any) -> s3.FitResult:
-        result = brightness_fit(key, image, config, **more)
+        result = fit_brightness(key, image, config, **more)
         if config.fit.learning_rate < below:
             return result
         losses = np.array([1.0, np.nan])

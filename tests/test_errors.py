@@ -40,16 +40,16 @@ def test_the_public_face_lists_its_names_only():
 
 
 def test_near_names_are_proposed():
-    assert errors.nearest("relased", ["released", "best"]) == " Did you mean released?"
-    assert errors.nearest("xyz", ["released", "best"]) == " Known: released, best."
+    assert errors.suggest_nearest("relased", ["released", "best"]) == " Did you mean released?"
+    assert errors.suggest_nearest("xyz", ["released", "best"]) == " Known: released, best."
 
 
 def test_the_version_is_that_of_the_installed_metadata(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: {"s3net-jax": "1.2.3"}[name])
-    assert provenance.package_version() == "1.2.3"
+    assert provenance.get_package_version() == "1.2.3"
 
-    def missing(name):
+    def fail(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(metadata, "version", missing)
-    assert provenance.package_version() == "0+unknown"
+    monkeypatch.setattr(metadata, "version", fail)
+    assert provenance.get_package_version() == "0+unknown"

@@ -21,9 +21,10 @@ FLOORS = [
     {"api", "experiments"},
     {"evaluate"},
     {"baselines", "run"},
-    {"fitting", "report", "masks", "schema"},
+    {"fitting", "masks", "report"},
+    {"schema"},
     {"io"},
-    {"nn", "ops", "presets", "provenance"},
+    {"nn", "ops", "presets", "provenance", "summaries"},
     {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
     {"errors", "interruptions", "parallel", "text"},
 ]

@@ -7,8 +7,15 @@ import os
 
 import pytest
 
-from s3net_jax.csv_text import csv_bytes, csv_rows
-from s3net_jax.text import drawable, encoded, escaped, json_line, one_line, unescaped
+from s3net_jax.csv_text import format_csv, parse_csv
+from s3net_jax.text import (
+    encode,
+    escape,
+    escape_unseen,
+    format_json_line,
+    replace_undrawable,
+    unescape,
+)
 
 LATIN1 = os.fsdecode(b"na\xefve")
 NAMES = [
@@ -49,22 +56,22 @@ NAMES = [
     ],
 )
 def test_what_cannot_be_seen_is_escaped(text: str, shown: str) -> None:
-    assert one_line(text) == shown
+    assert escape_unseen(text) == shown
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_way_out_and_back(name: str) -> None:
-    assert unescaped(escaped(name)) == name
-    assert json.loads(encoded(json.dumps(name, ensure_ascii=False))) == name
-    assert json.loads(json_line(name)) == name and json_line(name).isascii()
-    content = csv_bytes(["image", "score"], [[name, "-0.5"], ["x", "1e-3"]])
-    assert csv_rows(content) == [{"image": name, "score": "-0.5"}, {"image": "x", "score": "1e-3"}]
+    assert unescape(escape(name)) == name
+    assert json.loads(encode(json.dumps(name, ensure_ascii=False))) == name
+    assert json.loads(format_json_line(name)) == name and format_json_line(name).isascii()
+    content = format_csv(["image", "score"], [[name, "-0.5"], ["x", "1e-3"]])
+    assert parse_csv(content) == [{"image": name, "score": "-0.5"}, {"image": "x", "score": "1e-3"}]
     assert len(content.decode().splitlines()) == 3, "a cell is in one line"
 
 
 def test_no_cell_is_a_formula_and_numbers_stay() -> None:
     cells = ["=1", "+1", "-1", "-0.5", "+1e-3", "@a", "-a", "\t=1", "=\x1b", "-inf", "1-2", " =1"]
-    text = csv_bytes(["n"], [[cell] for cell in cells]).decode()
+    text = format_csv(["n"], [[cell] for cell in cells]).decode()
     assert text.splitlines()[1:] == [
         *("'=1", "+1", "-1", "-0.5", "+1e-3", "'@a", "'-a", "\\t=1", "'=\\x1b", "'-inf", "1-2"),
         "' =1",
@@ -74,13 +81,13 @@ def test_no_cell_is_a_formula_and_numbers_stay() -> None:
 @pytest.mark.parametrize("content", [b"a,b\n1\n", b"a\n\xff\n", b'a\n"x\n'])
 def test_what_is_no_csv_of_ours(content: bytes) -> None:
     with pytest.raises(ValueError):
-        csv_rows(content)
+        parse_csv(content)
 
 
 def test_a_file_that_a_spreadsheet_has_saved() -> None:
-    assert csv_rows(b"\xef\xbb\xbfa,b\r\n1,2\r\n") == [{"a": "1", "b": "2"}]
-    assert csv_rows(b"") == []
+    assert parse_csv(b"\xef\xbb\xbfa,b\r\n1,2\r\n") == [{"a": "1", "b": "2"}]
+    assert parse_csv(b"") == []
 
 
 def test_pictures_show_ascii() -> None:
-    assert drawable(f"{LATIN1} ü\n\x7f") == "na?ve ???"
+    assert replace_undrawable(f"{LATIN1} ü\n\x7f") == "na?ve ???"

@@ -13,13 +13,19 @@ import numpy as np
 from flax import nnx
 
 import s3net_jax as s3
-from benchmarks.harness.machine import allow_tf32, has_torch, on_gpu, synchronise, torch_device
+from benchmarks.harness.machine import (
+    allow_tf32,
+    get_torch_device,
+    has_torch,
+    is_on_gpu,
+    synchronise,
+)
 from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.config import Config
 from s3net_jax.fitting import StepInputs, fit, hyperparameters, optimizer, train_step
 from s3net_jax.fitting.objective import has_fixed_turns
 from s3net_jax.nn import S3Net
-from s3net_jax.nn.draws import pooled
+from s3net_jax.nn.draws import build_from_pool
 from s3net_jax.ops import draw_affine
 
 if TYPE_CHECKING:
@@ -38,9 +44,9 @@ __all__ = [
     "XLA",
     "Candidate",
     "build",
-    "fit_candidates",
-    "picture",
-    "step_candidates",
+    "draw_picture",
+    "list_fit_candidates",
+    "list_step_candidates",
 ]
 
 Run = Callable[[], object]
@@ -72,7 +78,7 @@ class Candidate:
 
     Attributes:
       suite: ``step``, ``fit`` or ``loop``, the steps of a fit called one after the other.
-      name: of the implementation, see :func:`step_candidates` and :func:`fit_candidates`.
+      name: of the implementation, see :func:`list_step_candidates` and :func:`list_fit_candidates`.
       preset, size, channels, dtype: the configuration.
       steps: of a fit or loop.
       images: that a fit does at once.
@@ -102,60 +108,62 @@ class Candidate:
         return self.name == STOCK or (self.suite != "step" and self.steps >= _MANY_STEPS)
 
 
-def step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
+def list_step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
     """Name to candidate: one step of ours, stock Flax's (in float32) and PyTorch's."""
     # Stock Flax computes in float32 whatever the dtype: beside bfloat16 it is no comparison.
     stock = [STOCK] if dtype == "float32" else []
-    names = [*_ours(dtype), *stock, *_torch()]
-    if not on_gpu():
+    names = [*_list_ours(dtype), *stock, *_list_torch()]
+    if not is_on_gpu():
         names += [name + KEPT for name in names if name in (OURS, EAGER)]
         names.append(f"{OURS}{XLA}")
     return {n: Candidate("step", n, preset, size, channels, dtype) for n in names}
 
 
-def fit_candidates(
+def list_fit_candidates(
     preset: str, size: int, channels: int, dtype: str, steps: int, images: Sequence[int]
 ) -> dict[str, Candidate]:
     """Name to candidate: whole fits of ours, of so many ``images`` at once, the same steps called
     one by one, and PyTorch's fit."""
     found = {}
-    for name in _ours(dtype):
+    for name in _list_ours(dtype):
         for n in images:
-            if on_gpu() and name.endswith(XLA) and n >= _TOO_MANY:
+            if is_on_gpu() and name.endswith(XLA) and n >= _TOO_MANY:
                 continue
             full = f"{name}, {n} at once" if n > 1 else name
             found[full] = Candidate("fit", name, preset, size, channels, dtype, steps, n)
-    for kept in ("",) if on_gpu() else ("", KEPT):
+    for kept in ("",) if is_on_gpu() else ("", KEPT):
         name = f"{OURS}{kept}"
         loop = Candidate("loop", name, preset, size, channels, dtype, steps)
         found[f"{OURS}{LOOP}{kept}"] = loop
-    for name in _torch():
+    for name in _list_torch():
         found[name] = Candidate("fit", name, preset, size, channels, dtype, steps)
     return found
 
 
-def _ours(dtype: str) -> list[str]:
+def _list_ours(dtype: str) -> list[str]:
     """Our implementations that are worth timing on this platform."""
-    if on_gpu():
+    if is_on_gpu():
         return [OURS, f"{OURS}{XLA}"]
     return [OURS, f"{OURS}, bfloat16 products"] if dtype == "float32" else [OURS]
 
 
-def _torch() -> list[str]:
+def _list_torch() -> list[str]:
     """PyTorch's; on a GPU, where its operators serve well, the plain network is left out."""
     if not has_torch():
         return []
-    return [EAGER, COMPILED] if on_gpu() else [EAGER, PLAIN, COMPILED]
+    return [EAGER, COMPILED] if is_on_gpu() else [EAGER, PLAIN, COMPILED]
 
 
-def picture(size: int) -> np.ndarray:
+def draw_picture(size: int) -> np.ndarray:
     """(size, size, 3) float32 in [0, 1]: smooth random colours, the same every time."""
     random = np.random.default_rng(0)
     coarse = random.random((8, 8, 3)).astype(np.float32)
     return np.asarray(jax.image.resize(jnp.asarray(coarse), (size, size, 3), "cubic").clip(0, 1))
 
 
-def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) -> tuple[Run, float]:
+def _build_step(
+    config: Config, image: np.ndarray, network: type[S3Net] = S3Net
+) -> tuple[Run, float]:
     """A function that does one step and waits for it, and the seconds its compilation took."""
     shape = (image.shape[0], image.shape[1])
 
@@ -166,7 +174,7 @@ def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) ->
     hyper = hyperparameters(config)
 
     def begin(key, picture):
-        net = pooled(build, key) if network is S3Net else build(nnx.Rngs(params=key))
+        net = build_from_pool(build, key) if network is S3Net else build(nnx.Rngs(params=key))
         params = nnx.state(net, nnx.Param)
         turns = has_fixed_turns(config.loss.affine, shape)
         matrix = None if turns else draw_affine(jax.random.key(1), config.loss.affine, shape)
@@ -194,18 +202,18 @@ def _step_of(config: Config, image: np.ndarray, network: type[S3Net] = S3Net) ->
     return run, seconds
 
 
-def _trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
+def _build_trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
     """The PyTorch reference, eager, plain or compiled."""
     from benchmarks import torch_reference as reference
 
     allow_tf32()
     options = reference.PLAIN if name == PLAIN else reference.Options(compile=name == COMPILED)
-    return reference.Trainer(image, config, device=torch_device(), options=options)
+    return reference.Trainer(image, config, device=get_torch_device(), options=options)
 
 
-def _torch_step(config: Config, image: np.ndarray, name: str) -> tuple[Run, float]:
-    """As :func:`_step_of`, of PyTorch."""
-    trainer = _trainer(config, image, name)
+def _build_torch_step(config: Config, image: np.ndarray, name: str) -> tuple[Run, float]:
+    """As :func:`_build_step`, of PyTorch."""
+    trainer = _build_trainer(config, image, name)
 
     def run() -> None:
         trainer.step()
@@ -221,7 +229,7 @@ def build(candidate: Candidate) -> tuple[Run, float]:
     """What it does when called, and the seconds its compilation took (0: at the first call)."""
     c = candidate
     name = c.name.removesuffix(KEPT)
-    image = picture(c.size)
+    image = draw_picture(c.size)
     config = s3.preset(c.preset).replace(
         input={"size": c.size},
         model={"channels": c.channels, "dtype": c.dtype, **_MODELS.get(name, {})},
@@ -233,16 +241,18 @@ def build(candidate: Candidate) -> tuple[Run, float]:
         # What another preset left would make this one another program than alone in a process.
         torch._dynamo.reset()
     if c.suite == "fit":
-        return _torch_fit(config, image, name) if c.torch else _fit(config, image, c.images), 0
+        return _build_torch_fit(config, image, name) if c.torch else _build_fit(
+            config, image, c.images
+        ), 0
     if c.torch:
-        return _torch_step(config, image, name)
-    run, seconds = _step_of(config, image, StockS3Net if name == STOCK else S3Net)
+        return _build_torch_step(config, image, name)
+    run, seconds = _build_step(config, image, StockS3Net if name == STOCK else S3Net)
     if c.suite == "loop":
         return lambda: [run() for _ in range(c.steps)], seconds
     return run, seconds
 
 
-def _fit(config: Config, image: np.ndarray, images: int) -> Run:
+def _build_fit(config: Config, image: np.ndarray, images: int) -> Run:
     """Fits ``images`` copies of an image from keys of their own, vmapped if several."""
     keys = jax.random.split(jax.random.key(0), images)
     array = jnp.asarray(image)
@@ -252,9 +262,9 @@ def _fit(config: Config, image: np.ndarray, images: int) -> Run:
     return lambda: jax.block_until_ready(many(keys))
 
 
-def _torch_fit(config: Config, image: np.ndarray, name: str) -> Run:
+def _build_torch_fit(config: Config, image: np.ndarray, name: str) -> Run:
     def run() -> object:
-        trainer = _trainer(config, image, name)
+        trainer = _build_trainer(config, image, name)
         for _ in range(config.fit.steps):
             trainer.step()
         synchronise()

@@ -18,21 +18,21 @@ from s3net_kernels._native import instruction_set
 
 __all__ = [
     "allow_tf32",
-    "cpu_model",
+    "build_result_name",
+    "get_torch_device",
     "has_torch",
     "hold_little_memory",
-    "on_gpu",
-    "peak_of_this_process",
-    "place",
-    "result_name",
+    "is_on_gpu",
+    "measure_peak",
+    "name_place",
+    "read_cpu_model",
     "synchronise",
-    "tf32",
-    "torch_device",
+    "use_tf32",
 ]
 
 
 @cache
-def on_gpu() -> bool:
+def is_on_gpu() -> bool:
     """Whether JAX computes on a GPU."""
     return jax.default_backend() in ("gpu", "cuda", "rocm")
 
@@ -43,7 +43,7 @@ def has_torch() -> bool:
     if importlib.util.find_spec("torch") is None:
         print("PyTorch is not installed: it is left out.", file=sys.stderr)
         return False
-    if on_gpu():
+    if is_on_gpu():
         import torch
 
         if not torch.cuda.is_available():
@@ -52,19 +52,19 @@ def has_torch() -> bool:
     return True
 
 
-def torch_device() -> str:
+def get_torch_device() -> str:
     """PyTorch's name of the device that JAX computes on."""
-    return "cuda" if on_gpu() else "cpu"
+    return "cuda" if is_on_gpu() else "cpu"
 
 
 def allow_tf32() -> None:
     """Let PyTorch multiply float32 matrices in TF32 on a GPU, as ours does there: for timing."""
-    if on_gpu():
+    if is_on_gpu():
         _set_tf32(True, True)
 
 
 @contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
+def use_tf32(allowed: bool) -> Iterator[None]:
     """PyTorch's products and convolutions in TF32 or not, and afterwards as before: for
     comparing values."""
     import torch
@@ -86,14 +86,14 @@ def _set_tf32(matmul: Any, cudnn: Any) -> None:
 
 def synchronise() -> None:
     """Wait until PyTorch's work is done."""
-    if on_gpu():
+    if is_on_gpu():
         import torch
 
         torch.cuda.synchronize()
 
 
 @cache
-def cpu_model() -> tuple[str, ...]:
+def read_cpu_model() -> tuple[str, ...]:
     """Family and model of an x86 processor; nothing where the system does not tell.
 
     Virtual machines often hide the name: ``AMD EPYC`` is a processor of 2017 or one twice as fast.
@@ -108,17 +108,17 @@ def cpu_model() -> tuple[str, ...]:
 
 
 @cache
-def place() -> str:
+def name_place() -> str:
     """What result files are named by: the kind of GPU, or the CPU's vectors, family and model
     (``avx512-6-143``)."""
-    if not on_gpu():
-        return "-".join([instruction_set() or "cpu", *cpu_model()])
+    if not is_on_gpu():
+        return "-".join([instruction_set() or "cpu", *read_cpu_model()])
     return re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
 
 
-def result_name(*parts: Any) -> str:
-    """Name of a result file: the parts, and the :func:`place` it was measured at."""
-    return "-".join([*map(str, parts), place()])
+def build_result_name(*parts: Any) -> str:
+    """Name of a result file: the parts, and the :func:`name_place` it was measured at."""
+    return "-".join([*map(str, parts), name_place()])
 
 
 def hold_little_memory() -> None:
@@ -126,9 +126,9 @@ def hold_little_memory() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def peak_of_this_process() -> float:
+def measure_peak() -> float:
     """MiB: resident memory at its peak on a CPU; on a GPU what the frameworks allocated there."""
-    if on_gpu():
+    if is_on_gpu():
         used = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
         if "torch" in sys.modules:
             import torch

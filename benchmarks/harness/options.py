@@ -11,14 +11,14 @@ from pathlib import Path
 
 from benchmarks.harness import metadata
 
-__all__ = ["DTYPES", "Parser", "as_typed", "positive", "same"]
+__all__ = ["DTYPES", "Parser", "is_usual", "modernise_command", "parse_positive"]
 
 DTYPES = ("float32", "bfloat16")
 _NOT_THE_WORK = ("--overwrite", "--json")
 """Options without which a command would have measured the same."""
 
 
-def positive(text: str) -> int:
+def parse_positive(text: str) -> int:
     """A whole number of at least 1."""
     try:
         number = int(text)
@@ -29,7 +29,7 @@ def positive(text: str) -> int:
     return number
 
 
-def same(asked: Iterable[object] | None, usual: Iterable[object]) -> bool:
+def is_usual(asked: Iterable[object] | None, usual: Iterable[object]) -> bool:
     """Whether an option names what is taken without it, in any order."""
     return asked is None or set(asked) == set(usual)
 
@@ -87,8 +87,8 @@ class Parser(argparse.ArgumentParser):
         path = folder / f"{name}.json"
         if not narrowed or overwrite or not path.is_file():
             return
-        before = _command_of(path)
-        if _work(before) != _work(self.command(arguments)):
+        before = _read_command(path)
+        if _list_work_words(before) != _list_work_words(self.command(arguments)):
             self.error(
                 f"{os.path.relpath(path)} is of another command ({before}), and this one measures "
                 "less than all: give --overwrite to replace it, or another folder by "
@@ -96,17 +96,17 @@ class Parser(argparse.ArgumentParser):
             )
 
 
-def as_typed(command: str) -> str:
+def modernise_command(command: str) -> str:
     """Return a result file's command as it is typed today: older files name the suite's module."""
     return command.replace("python -m benchmarks.", "python -m benchmarks ", 1)
 
 
-def _command_of(path: Path) -> str:
+def _read_command(path: Path) -> str:
     try:
         return json.loads(path.read_text(encoding="utf-8"))["metadata"]["command"]
     except (ValueError, KeyError, TypeError):
         return "unknown"
 
 
-def _work(command: str) -> list[str]:
-    return [word for word in as_typed(command).split() if word not in _NOT_THE_WORK]
+def _list_work_words(command: str) -> list[str]:
+    return [word for word in modernise_command(command).split() if word not in _NOT_THE_WORK]

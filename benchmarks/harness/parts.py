@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from benchmarks.harness.machine import on_gpu
+from benchmarks.harness.machine import is_on_gpu
 from s3net_kernels import (
     affine_warp,
     batch_norm,
@@ -24,24 +24,24 @@ from s3net_kernels import (
 )
 from s3net_kernels.testing import Timing, make_timer, summarise, take_turns
 
-__all__ = ["part_timings"]
+__all__ = ["time_parts"]
 
 
-def part_timings(size: int, channels: int, repeats: int) -> dict[str, Timing]:
+def time_parts(size: int, channels: int, repeats: int) -> dict[str, Timing]:
     """Seconds of forward and backward of every part on one image, best implementations; on a
     GPU in plain JAX too, where that is not the best."""
     candidates = {
-        name: _forward_and_backward(function, arguments)
-        for name, (function, arguments) in _parts(size, channels, None).items()
+        name: _build_timer(function, arguments)
+        for name, (function, arguments) in _build_parts(size, channels, None).items()
     }
-    if on_gpu():
-        for name, (function, arguments) in _parts(size, channels, "xla").items():
-            candidates[f"{name}, XLA only"] = _forward_and_backward(function, arguments)
+    if is_on_gpu():
+        for name, (function, arguments) in _build_parts(size, channels, "xla").items():
+            candidates[f"{name}, XLA only"] = _build_timer(function, arguments)
     seconds = take_turns(candidates, repeats=repeats)
     return {name: summarise(values) for name, values in seconds.items()}
 
 
-def _forward_and_backward(function: Callable[..., Array], arguments: tuple) -> Callable[[], float]:
+def _build_timer(function: Callable[..., Array], arguments: tuple) -> Callable[[], float]:
     def scalar(arguments, weight):
         return jnp.vdot(function(*arguments), weight)
 
@@ -51,7 +51,7 @@ def _forward_and_backward(function: Callable[..., Array], arguments: tuple) -> C
     return make_timer(lambda: compiled(arguments, weight), jax.block_until_ready)
 
 
-def _parts(
+def _build_parts(
     size: int, c: int, implementation: str | None = None
 ) -> dict[str, tuple[Callable[..., Array], tuple]]:
     random = np.random.default_rng(0)
@@ -65,33 +65,36 @@ def _parts(
     offset, mask = normal(1, size, size, 18), normal(1, size, size, 9)
     matrix = jnp.array([[0.9, 0.2, 3.0], [-0.2, 0.9, -5.0]])
 
-    def by(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    def build_part(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         return functools.partial(function, implementation=implementation, **options)
 
-    def gated(x: Array, local: Array, mix: Array, *w: Array) -> Array:
-        run = by(gated_inception, dilations=(1, 2, 3))
+    def run_gated(x: Array, local: Array, mix: Array, *w: Array) -> Array:
+        run = build_part(gated_inception, dilations=(1, 2, 3))
         return run(x, local, biases[0], w, biases, mix, biases[0], x)
 
     def cross_entropy(x: Array) -> Array:
-        return by(softmax_losses)(x).cross_entropy[None]
+        return build_part(softmax_losses)(x).cross_entropy[None]
 
     def edges(x: Array) -> Array:
-        return jnp.stack(by(softmax_losses, spatial=True)(x)[:2])
+        return jnp.stack(build_part(softmax_losses, spatial=True)(x)[:2])
 
     products = {"1×1 convolution, XLA's product alone": (jnp.matmul, (x, normal(c, c)))}
     return {
-        "depthwise 5×5": (by(depthwise_conv2d), (x, normal(5, 5, c), normal(c))),
-        "gated inception": (gated, (x, normal(5, 5, c), normal(3 * c, c), *kernels)),
-        "deformable 3×3": (by(deform_conv2d), (x, offset, mask, normal(3, 3, c, c))),
-        "affine warp": (lambda x: by(affine_warp, boundary="edge")(x, matrix), (x,)),
-        "3×3 convolution to offsets and mask": (by(conv2d), (x, normal(3, 3, c, 27), normal(27))),
-        "1×1 convolution": (by(linear), (x, normal(c, c), normal(c))),
+        "depthwise 5×5": (build_part(depthwise_conv2d), (x, normal(5, 5, c), normal(c))),
+        "gated inception": (run_gated, (x, normal(5, 5, c), normal(3 * c, c), *kernels)),
+        "deformable 3×3": (build_part(deform_conv2d), (x, offset, mask, normal(3, 3, c, c))),
+        "affine warp": (lambda x: build_part(affine_warp, boundary="edge")(x, matrix), (x,)),
+        "3×3 convolution to offsets and mask": (
+            build_part(conv2d),
+            (x, normal(3, 3, c, 27), normal(27)),
+        ),
+        "1×1 convolution": (build_part(linear), (x, normal(c, c), normal(c))),
         **({} if implementation else products),
         "1×1 convolution and GELU": (
-            by(linear, activation="gelu"),
+            build_part(linear, activation="gelu"),
             (x, normal(c, c), normal(c)),
         ),
-        "batch normalisation": (by(batch_norm), (x, normal(c), normal(c))),
+        "batch normalisation": (build_part(batch_norm), (x, normal(c), normal(c))),
         "cross entropy": (cross_entropy, (x,)),
         "cross entropy and soft spatial loss": (edges, (x,)),
     }

@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 
 import s3net_jax as s3
-from benchmarks.harness.machine import allow_tf32, has_torch, synchronise, torch_device
+from benchmarks.harness.machine import allow_tf32, get_torch_device, has_torch, synchronise
 from s3net_jax.config import Config
 from s3net_kernels.testing import make_timer, take_turns
 
-__all__ = ["product_seconds", "product_shapes"]
+__all__ = ["count_product_shapes", "time_products"]
 
 Shape = tuple[int, int, int]
 
 
-def product_shapes(config: Config, size: int) -> Counter[Shape]:
+def count_product_shapes(config: Config, size: int) -> Counter[Shape]:
     """(pixels, inputs, outputs) of the forward products of a step, and how often each comes."""
     m, pixels = config.model, size * size
     k, branches = m.channels, len(m.kernel_sizes)
@@ -36,7 +36,7 @@ def product_shapes(config: Config, size: int) -> Counter[Shape]:
     return Counter((pixels, i, o) for i, o in found)
 
 
-def product_seconds(
+def time_products(
     preset: str, size: int, channels: int, dtype: str, repeats: int
 ) -> dict[str, Any]:
     """Seconds of all products of a step, forward and both backward, one after the other.
@@ -47,12 +47,12 @@ def product_seconds(
       ``median_s``: their sum; ``gflop``: their work; ``shapes``: a row for each shape.
     """
     config = s3.preset(preset).replace(model={"channels": channels})
-    counts = product_shapes(config, size)
+    counts = count_product_shapes(config, size)
     calls: dict[str, Any] = {}
     for shape in counts:
-        calls.update(_of_jax(shape, dtype))
+        calls.update(_build_jax_product(shape, dtype))
         if has_torch():
-            calls.update(_of_torch(shape, dtype))
+            calls.update(_build_torch_product(shape, dtype))
     seconds = take_turns(calls, repeats=repeats)
     rows, total, work = [], 0.0, 0.0
     for shape, count in counts.items():
@@ -69,7 +69,7 @@ def product_seconds(
     return {"median_s": total, "gflop": work, "shapes": rows}
 
 
-def _of_jax(shape: Shape, dtype: str) -> dict[str, Any]:
+def _build_jax_product(shape: Shape, dtype: str) -> dict[str, Any]:
     pixels, inputs, outputs = shape
     x, w = jnp.ones((pixels, inputs), dtype), jnp.ones((inputs, outputs), dtype)
     g = jnp.ones((pixels, outputs), dtype)
@@ -78,12 +78,12 @@ def _of_jax(shape: Shape, dtype: str) -> dict[str, Any]:
     return {f"jax {shape}": make_timer(lambda: run(x, w, g), jax.block_until_ready)}
 
 
-def _of_torch(shape: Shape, dtype: str) -> dict[str, Any]:
+def _build_torch_product(shape: Shape, dtype: str) -> dict[str, Any]:
     import torch
 
     allow_tf32()
     pixels, inputs, outputs = shape
-    kind = {"dtype": getattr(torch, dtype), "device": torch_device()}
+    kind = {"dtype": getattr(torch, dtype), "device": get_torch_device()}
     x, w = torch.ones((pixels, inputs), **kind), torch.ones((inputs, outputs), **kind)
     g = torch.ones((pixels, outputs), **kind)
     y, dx, dw = torch.empty_like(g), torch.empty_like(x), torch.empty_like(w)

@@ -9,16 +9,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.harness.machine import has_torch, on_gpu, synchronise, torch_device
+from benchmarks.harness.machine import get_torch_device, has_torch, is_on_gpu, synchronise
 from s3net_kernels.testing import ArgSpec, interleave
 
-__all__ = ["attainable_seconds", "ceilings", "traffic", "work"]
+__all__ = ["compute_attainable_seconds", "count_traffic", "count_work", "measure_ceilings"]
 
 _INTERPOLATION = 8
 """Operations of blending four corners, per sample and channel."""
 
 
-def work(spec: ArgSpec, backward: bool) -> float:
+def count_work(spec: ArgSpec, backward: bool) -> float:
     """Floating point operations of a call, multiplications and additions apart.
 
     Backward is counted as twice the forward pass, which holds for products (by the input and by
@@ -52,33 +52,36 @@ def work(spec: ArgSpec, backward: bool) -> float:
     return float(pixels * each * (3 if backward else 1))
 
 
-def traffic(spec: ArgSpec, dtype: str, backward: bool) -> float:
+def count_traffic(spec: ArgSpec, dtype: str, backward: bool) -> float:
     """Bytes a call must move at least: inputs read and results written once in each direction.
 
     Backward reads the inputs and the cotangent and writes a gradient for every input.
     """
     x, *others = spec.make_shapes(dtype)
-    out = jax.eval_shape(_value(spec), x, *others)
+    out = jax.eval_shape(_evaluate(spec), x, *others)
     inputs = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves((x, *others)))
     output = out.size * out.dtype.itemsize
     return float(inputs + output + (2 * inputs + output if backward else 0))
 
 
-def _value(spec: ArgSpec) -> Any:
+def _evaluate(spec: ArgSpec) -> Any:
     from s3net_kernels.testing import make_function
 
     return make_function(spec, "xla")
 
 
-def attainable_seconds(
+def compute_attainable_seconds(
     spec: ArgSpec, dtype: str, backward: bool, limits: dict[str, float]
 ) -> float:
     """The roofline: the longer of computing at the best product's rate and moving at a copy's."""
     rate = limits[f"flops_{dtype}"]
-    return max(work(spec, backward) / rate, traffic(spec, dtype, backward) / limits["bytes_per_s"])
+    return max(
+        count_work(spec, backward) / rate,
+        count_traffic(spec, dtype, backward) / limits["bytes_per_s"],
+    )
 
 
-def ceilings(dtypes: Iterable[str], repeats: int, quick: bool = False) -> dict[str, float]:
+def measure_ceilings(dtypes: Iterable[str], repeats: int, quick: bool = False) -> dict[str, float]:
     """FLOP/s of a square matrix product by dtype, and bytes/s of a copy: the best of both
     frameworks, each measured now.
 
@@ -87,12 +90,12 @@ def ceilings(dtypes: Iterable[str], repeats: int, quick: bool = False) -> dict[s
       repeats: timed calls of each.
       quick: small arrays, for trying the benchmark itself.
     """
-    side = 256 if quick else 8192 if on_gpu() else 2048
-    count = 2**16 if quick else 2**28 if on_gpu() else 2**25
+    side = 256 if quick else 8192 if is_on_gpu() else 2048
+    count = 2**16 if quick else 2**28 if is_on_gpu() else 2**25
     calls, sizes = {}, {}
     for kind in dtypes:
-        calls.update(_products(kind, side))
-    calls.update(_copies(count))
+        calls.update(_build_products(kind, side))
+    calls.update(_build_copies(count))
     seconds = interleave(calls, repeats=repeats, warm=2)
     best = {name: min(values) for name, values in seconds.items()}
     for name, value in best.items():
@@ -102,14 +105,14 @@ def ceilings(dtypes: Iterable[str], repeats: int, quick: bool = False) -> dict[s
     return sizes
 
 
-def _products(kind: str, side: int) -> dict[str, Any]:
+def _build_products(kind: str, side: int) -> dict[str, Any]:
     a = jnp.ones((side, side), kind)
     product = jax.jit(jnp.matmul)
     calls = {f"flops_{kind} jax": lambda: jax.block_until_ready(product(a, a))}
     if has_torch():
         import torch
 
-        b = torch.ones((side, side), dtype=getattr(torch, kind), device=torch_device())
+        b = torch.ones((side, side), dtype=getattr(torch, kind), device=get_torch_device())
         out = torch.empty_like(b)
 
         def multiply() -> None:
@@ -120,7 +123,7 @@ def _products(kind: str, side: int) -> dict[str, Any]:
     return calls
 
 
-def _copies(count: int) -> dict[str, Any]:
+def _build_copies(count: int) -> dict[str, Any]:
     state = [jnp.zeros(count, jnp.float32)]
     # In place: fresh memory would cost page faults on a CPU.
     move = jax.jit(lambda x: x + 1, donate_argnums=0)
@@ -132,7 +135,7 @@ def _copies(count: int) -> dict[str, Any]:
     if has_torch():
         import torch
 
-        source = torch.zeros(count, device=torch_device())
+        source = torch.zeros(count, device=get_torch_device())
         target = torch.zeros_like(source)
 
         def copy() -> None:

@@ -17,7 +17,7 @@ from s3net_jax.nn import BatchNorm, S3Net
 __all__ = ["StockS3Net"]
 
 
-def _conv(inputs: int, outputs: int, size: int, rngs: nnx.Rngs, **options) -> nnx.Conv:
+def _build_conv(inputs: int, outputs: int, size: int, rngs: nnx.Rngs, **options) -> nnx.Conv:
     return nnx.Conv(inputs, outputs, (size, size), padding="SAME", rngs=rngs, **options)
 
 
@@ -25,14 +25,14 @@ class _Block(nnx.Module):
     def __init__(self, c: ModelConfig, rngs: nnx.Rngs):
         k = c.channels
         self.residual = c.residual
-        self.project_in = _conv(k, k, 1, rngs)
-        self.local = _conv(k, k, c.local_kernel, rngs, feature_group_count=k)
+        self.project_in = _build_conv(k, k, 1, rngs)
+        self.local = _build_conv(k, k, c.local_kernel, rngs, feature_group_count=k)
         self.branches = nnx.List(
-            _conv(k, k, size, rngs, feature_group_count=k, kernel_dilation=d)
+            _build_conv(k, k, size, rngs, feature_group_count=k, kernel_dilation=d)
             for size, d in zip(c.kernel_sizes, c.dilations, strict=True)
         )
-        self.mix = _conv(len(c.kernel_sizes) * k, k, 1, rngs)
-        self.project_out = _conv(k, k, 1, rngs)
+        self.mix = _build_conv(len(c.kernel_sizes) * k, k, 1, rngs)
+        self.project_out = _build_conv(k, k, 1, rngs)
 
     def __call__(self, x: Array) -> Array:
         f = jax.nn.gelu(self.project_in(x), approximate=False)
@@ -52,7 +52,7 @@ class _Deform(nnx.Module):
         self.kernel = nnx.Param(jax.random.normal(rngs.params(), (size, size, k, k)) / (k * size))
         predict = offset = mask = None
         if c.deform == "predicted":
-            predict = _conv(k, 3 * self.taps, size, rngs)
+            predict = _build_conv(k, 3 * self.taps, size, rngs)
         else:
             offset = nnx.Param(jax.random.uniform(rngs.params(), (1, *shape, 2 * self.taps)))
             mask = nnx.Param(jax.random.uniform(rngs.params(), (1, *shape, self.taps)))
@@ -104,12 +104,12 @@ class StockS3Net(S3Net):
         def norm() -> BatchNorm:
             return BatchNorm(k, implementation="xla")
 
-        self.stem, self.stem_norm = _conv(3, k, 3, rngs), norm()
+        self.stem, self.stem_norm = _build_conv(3, k, 3, rngs), norm()
         self.blocks = nnx.List(_Block(config, rngs) for _ in range(config.blocks))
         self.block_norms = nnx.List(norm() for _ in range(config.blocks))
         self.deform, self.deform_norm = _Deform(config, shape, rngs), norm()
-        self.head, self.head_norm = _conv(k, k, 1, rngs), norm()
-        self.auxiliary, self.auxiliary_norm = _conv(k, k, 1, rngs), norm()
+        self.head, self.head_norm = _build_conv(k, k, 1, rngs), norm()
+        self.auxiliary, self.auxiliary_norm = _build_conv(k, k, 1, rngs), norm()
         self.color = None
 
     def auxiliary_through(self, features: Array) -> tuple[Array, Array]:

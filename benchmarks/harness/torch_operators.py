@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness.machine import torch_device
-from benchmarks.torch_reference.deform import channel_groups, deform_conv2d
-from benchmarks.torch_reference.depthwise import batched_depthwise_conv2d
+from benchmarks.harness.machine import get_torch_device
+from benchmarks.torch_reference.deform import count_channel_groups, deform_conv2d
+from benchmarks.torch_reference.depthwise import convolve_depthwise
 from benchmarks.torch_reference.losses import spatial_loss
 from s3net_kernels.testing import ArgSpec
 
-__all__ = ["TorchCall", "torch_call"]
+__all__ = ["TorchCall", "build_torch_call"]
 
 # Axes of an argument in PyTorch's order; how many axes of one follow the first.
 _IMAGE, _DEPTHWISE, _DENSE = (0, 3, 1, 2), (2, 0, 1), (3, 2, 0, 1)
@@ -59,14 +59,14 @@ class TorchCall:
 
     def cotangent(self, array: np.ndarray) -> Tensor:
         """A cotangent of the result, given in JAX's layout."""
-        return _moved(array, _IMAGE if self.image else None)
+        return _move_axes(array, _IMAGE if self.image else None)
 
     def value_and_gradients(self, cotangent: Tensor) -> list[Tensor]:
         """The result and the gradient of every leaf, in PyTorch's layout."""
         value = self.value()
         return [value, *torch.autograd.grad(value, self.leaves, cotangent)]
 
-    def in_jax_layout(self, results: list[Tensor]) -> list[np.ndarray]:
+    def to_jax_layout(self, results: list[Tensor]) -> list[np.ndarray]:
         """What :meth:`value_and_gradients` gave, in JAX's layout and float64."""
         value, *gradients = (r.detach().double().cpu().numpy() for r in results)
         back = [value.transpose(0, 2, 3, 1) if self.image else value]
@@ -79,7 +79,7 @@ class TorchCall:
         return back
 
 
-def torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
+def build_torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
     """The call of ``spec`` on ``args``, or None where the reference has nothing like it.
 
     Args:
@@ -105,13 +105,13 @@ def torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
     for n, (array, order) in enumerate(zip(flat, axes, strict=True)):
         kind = torch.bfloat16 if low and (n == 0 or not wide) else None
         planes = spec.operator == "deform_conv2d" and n in (1, 2)
-        leaves.append(_moved(array, order, kind, planes).requires_grad_())
+        leaves.append(_move_axes(array, order, kind, planes).requires_grad_())
     function = _FUNCTIONS[spec.operator](spec, flat)
     image = spec.operator not in ("linear", "batch_norm", "linear_norm", "softmax_losses")
     return TorchCall(function, leaves, axes, image)
 
 
-def _moved(
+def _move_axes(
     array: Any, axes: tuple[int, ...] | None, kind: Any = None, planes: bool = False
 ) -> Tensor:
     array = np.asarray(array)
@@ -125,47 +125,51 @@ def _moved(
         layout = torch.channels_last if image else torch.contiguous_format
         tensor = tensor.contiguous(memory_format=layout)
     dtype = kind or (torch.bfloat16 if low else tensor.dtype)
-    return tensor.to(device=torch_device(), dtype=dtype).detach()
+    return tensor.to(device=get_torch_device(), dtype=dtype).detach()
 
 
-def _depthwise(x: Tensor, w: Tensor, b: Tensor | None, dilation: int) -> Tensor:
+def _convolve_depthwise(x: Tensor, w: Tensor, b: Tensor | None, dilation: int) -> Tensor:
     kh, kw = w.shape[2:]
     # The faster route on a CPU, for what it serves; see torch_reference/README.md.
     if x.device.type == "cpu" and b is not None and kh == kw > 3:
-        return batched_depthwise_conv2d(x, w, b, dilation)
+        return convolve_depthwise(x, w, b, dilation)
     padding = (dilation * (kh // 2), dilation * (kw // 2))
     return F.conv2d(x, w, b, padding=padding, dilation=dilation, groups=x.shape[1])
 
 
-def _of_depthwise(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_depthwise(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     dilation = spec.options["dilation"]
-    return lambda x, w, b=None: _depthwise(x, w, b, dilation)
+    return lambda x, w, b=None: _convolve_depthwise(x, w, b, dilation)
 
 
-def _branches(x: Tensor, parameters: tuple[Tensor, ...], dilations: tuple[int, ...]) -> Tensor:
+def _run_branches(x: Tensor, parameters: tuple[Tensor, ...], dilations: tuple[int, ...]) -> Tensor:
     n = len(dilations)
     weights, biases = parameters[:n], parameters[n:]
-    return torch.cat([_depthwise(x, *p) for p in zip(weights, biases, dilations, strict=True)], 1)
+    return torch.cat(
+        [_convolve_depthwise(x, *p) for p in zip(weights, biases, dilations, strict=True)], 1
+    )
 
 
-def _of_inception(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
-    return lambda x, *parameters: _branches(x, parameters, spec.options["dilations"])
+def _build_inception(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+    return lambda x, *parameters: _run_branches(x, parameters, spec.options["dilations"])
 
 
-def _of_gated(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_gated(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     dilations = spec.options["dilations"]
     n = len(dilations)
 
-    def gated(x: Tensor, local_w: Tensor, local_b: Tensor, *rest: Tensor) -> Tensor:
-        local = _depthwise(x, local_w, local_b, 1)
+    def run_gated(x: Tensor, local_w: Tensor, local_b: Tensor, *rest: Tensor) -> Tensor:
+        local = _convolve_depthwise(x, local_w, local_b, 1)
         mix_w, mix_b, *residual = rest[2 * n :]
-        y = x * F.conv2d(_branches(local, rest[: 2 * n], dilations), mix_w[..., None, None], mix_b)
+        y = x * F.conv2d(
+            _run_branches(local, rest[: 2 * n], dilations), mix_w[..., None, None], mix_b
+        )
         return y + residual[0] if residual else y
 
-    return gated
+    return run_gated
 
 
-def _of_deform(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_deform(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     def deform(x: Tensor, offset: Tensor, mask: Tensor, w: Tensor, *b: Tensor) -> Tensor:
         y = deform_conv2d(x.to(w.dtype), offset, mask, w)
         return (y + b[0][:, None, None] if b else y).to(x.dtype)
@@ -175,7 +179,7 @@ def _of_deform(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
 
 def _sample(x: Tensor, y: Tensor, across: Tensor, boundary: str) -> Tensor:
     """x at (N, Ho, Wo) coordinates, in pixels."""
-    (n, c, h, w), groups = x.shape, channel_groups(x)
+    (n, c, h, w), groups = x.shape, count_channel_groups(x)
     grid = torch.stack(((2 * across + 1) / w - 1, (2 * y + 1) / h - 1), -1)
     places = grid[:, None].expand(n, groups, -1, -1, -1).flatten(0, 1)
     maps = x.to(grid.dtype).reshape(n * groups, c // groups, h, w)
@@ -184,12 +188,12 @@ def _sample(x: Tensor, y: Tensor, across: Tensor, boundary: str) -> Tensor:
     return moved.reshape(n, c, *grid.shape[1:3]).to(x.dtype)
 
 
-def _of_sample(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_sample(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     boundary = spec.options["boundary"]
     return lambda x, coords: _sample(x, coords[..., 0], coords[..., 1], boundary)
 
 
-def _of_warp(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_warp(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     def warp(x: Tensor, matrix: Tensor) -> Tensor:
         h, w = x.shape[2:]
         cy, cx = (h - 1) / 2, (w - 1) / 2
@@ -202,7 +206,7 @@ def _of_warp(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     return warp
 
 
-def _of_linear(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_linear(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     bias, residual = spec.args[2] is not None, spec.args[3] is not None
     gelu = spec.options["activation"] == "gelu"
 
@@ -214,7 +218,7 @@ def _of_linear(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     return linear
 
 
-def _of_batch_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_batch_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     channels, epsilon = flat[0].shape[-1], spec.options["epsilon"]
 
     def norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
@@ -228,8 +232,8 @@ def _of_batch_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     return norm
 
 
-def _of_linear_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
-    normalise = _of_batch_norm(spec, [np.empty((1, flat[1].shape[1]))])
+def _build_linear_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+    normalise = _build_batch_norm(spec, [np.empty((1, flat[1].shape[1]))])
 
     def linear_norm(x: Tensor, w: Tensor, *rest: Tensor) -> Tensor:
         z = F.linear(x, w)
@@ -238,12 +242,12 @@ def _of_linear_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     return linear_norm
 
 
-def _of_conv(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_conv(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     padding = (spec.args[1].shape[0] // 2, spec.args[1].shape[1] // 2)
     return lambda x, w, b=None: F.conv2d(x, w, b, padding=padding)
 
 
-def _of_losses(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
+def _build_losses(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     def losses(logits: Tensor) -> Tensor:
         wide = logits.float() if logits.dtype == torch.bfloat16 else logits
         log_probability = F.log_softmax(wide, -1).flatten(0, 2)
@@ -258,15 +262,15 @@ def _of_losses(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
 
 
 _FUNCTIONS: dict[str, Callable[[ArgSpec, list[Any]], Callable[..., Tensor]]] = {
-    "depthwise_conv2d": _of_depthwise,
-    "inception_depthwise": _of_inception,
-    "gated_inception": _of_gated,
-    "deform_conv2d": _of_deform,
-    "bilinear_sample": _of_sample,
-    "affine_warp": _of_warp,
-    "linear": _of_linear,
-    "batch_norm": _of_batch_norm,
-    "linear_norm": _of_linear_norm,
-    "conv2d": _of_conv,
-    "softmax_losses": _of_losses,
+    "depthwise_conv2d": _build_depthwise,
+    "inception_depthwise": _build_inception,
+    "gated_inception": _build_gated,
+    "deform_conv2d": _build_deform,
+    "bilinear_sample": _build_sample,
+    "affine_warp": _build_warp,
+    "linear": _build_linear,
+    "batch_norm": _build_batch_norm,
+    "linear_norm": _build_linear_norm,
+    "conv2d": _build_conv,
+    "softmax_losses": _build_losses,
 }

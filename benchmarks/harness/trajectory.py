@@ -8,18 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.harness.machine import has_torch, torch_device
+from benchmarks.harness.machine import get_torch_device, has_torch
 from s3net_jax import fitting
 from s3net_jax.config import Config
 from s3net_jax.interop import from_torch, to_torch
 from s3net_jax.ops import draw_affine
 
-__all__ = ["trajectories"]
+__all__ = ["compare_trajectories"]
 
 _KEY = 3
 
 
-def trajectories(config: Config, size: int, dtypes: tuple[str, ...]) -> list[dict[str, Any]]:
+def compare_trajectories(
+    config: Config, size: int, dtypes: tuple[str, ...]
+) -> list[dict[str, Any]]:
     """How far every fit is from ours in float64, step by step.
 
     All start from the same parameters and take the same transforms and palette.
@@ -34,15 +36,15 @@ def trajectories(config: Config, size: int, dtypes: tuple[str, ...]) -> list[dic
       ``labels``, the share of pixels whose label is the same, at each step. (The hard spatial
       loss depends on a random palette, which is another one in float64.)
     """
-    image, state, transforms = _problem(config, size)
+    image, state, transforms = _build_problem(config, size)
     config = config.replace(fit={"stop_labels": 0, "record_labels": True})
-    true = _ours(config, "float64", image, state, transforms, "auto")
+    true = _run_ours(config, "float64", image, state, transforms, "auto")
     rows = []
     for dtype in dtypes:
-        fits = {"s3net-jax": _ours(config, dtype, image, state, transforms, None)}
-        fits["s3net-jax, XLA only"] = _ours(config, dtype, image, state, transforms, "xla")
+        fits = {"s3net-jax": _run_ours(config, dtype, image, state, transforms, None)}
+        fits["s3net-jax, XLA only"] = _run_ours(config, dtype, image, state, transforms, "xla")
         if has_torch():
-            fits["torch"] = _theirs(config, dtype, image, state, transforms)
+            fits["torch"] = _run_theirs(config, dtype, image, state, transforms)
         for name, (loss, labels) in fits.items():
             rows.append(
                 {
@@ -55,7 +57,9 @@ def trajectories(config: Config, size: int, dtypes: tuple[str, ...]) -> list[dic
     return rows
 
 
-def _problem(config: Config, size: int) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+def _build_problem(
+    config: Config, size: int
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
     random = np.random.default_rng(0)
     y, x = np.mgrid[:size, :size] / size
     disc = (y - 0.45) ** 2 + (x - 0.4) ** 2 < 0.0625
@@ -72,7 +76,7 @@ def _problem(config: Config, size: int) -> tuple[np.ndarray, dict[str, np.ndarra
         return image, state, np.stack(draws)
 
 
-def _ours(
+def _run_ours(
     config: Config, dtype: str, image: Any, state: Any, transforms: Any, implementation: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
     double = dtype == "float64"
@@ -93,7 +97,7 @@ def _ours(
         return np.asarray(result.history["ce"], np.float64), np.asarray(result.label_maps)
 
 
-def _theirs(
+def _run_theirs(
     config: Config, dtype: str, image: Any, state: Any, transforms: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     from benchmarks.torch_reference import fit
@@ -107,7 +111,7 @@ def _theirs(
         state=state,
         transforms=list(transforms),
         palette=palette,
-        device=torch_device(),
+        device=get_torch_device(),
     )
     assert result.label_maps is not None
     return np.asarray(result.history["ce"], np.float64), result.label_maps

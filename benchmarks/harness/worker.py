@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import jax
 
 from benchmarks.harness.candidates import KEPT, OURS, Candidate, build
-from benchmarks.harness.machine import hold_little_memory, on_gpu, peak_of_this_process
+from benchmarks.harness.machine import hold_little_memory, is_on_gpu, measure_peak
 from s3net_kernels import keep_memory
 from s3net_kernels.testing import describe_error, interleave, take_turns
 
@@ -69,7 +69,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
-            env=_environment(candidate),
+            env=_build_environment(candidate),
         )
         try:
             self.compile_s = self._answer()
@@ -115,10 +115,10 @@ class Worker:
         raise RuntimeError(said[-1] if said and code > 0 else f"ended with exit code {code}")
 
 
-def _environment(candidate: Candidate) -> dict[str, str]:
+def _build_environment(candidate: Candidate) -> dict[str, str]:
     """Without the programs that earlier runs left: compile times of a step are shown. On a GPU they
     are needed again, by the process that takes the turns: gpu.sh gives each piece a new folder."""
-    if candidate.suite != "step" or on_gpu():
+    if candidate.suite != "step" or is_on_gpu():
         return dict(os.environ)
     off = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
     return {**os.environ, **off}
@@ -138,7 +138,7 @@ def measure(candidates: Mapping[str, Candidate], repeats: int, limit_s: float = 
       repeats: timed calls of each, after one that is not.
       limit_s: as of :func:`s3net_kernels.testing.timing.take_turns`.
     """
-    take = _in_one_process if on_gpu() else _in_processes
+    take = _measure_in_one_process if is_on_gpu() else _measure_in_processes
     found = take(candidates, repeats, limit_s)
     for name, why in found.left_out.items():
         print(f"Left out: {name}: {why}", file=sys.stderr)
@@ -170,50 +170,54 @@ def end_without_ours(content: Mapping[str, Any]) -> None:
         sys.exit(f"{OURS} or every candidate failed for {', '.join(failed)}: see above.")
 
 
-def _in_processes(candidates: Mapping[str, Candidate], repeats: int, limit_s: float) -> Found:
+def _measure_in_processes(
+    candidates: Mapping[str, Candidate], repeats: int, limit_s: float
+) -> Found:
     left_out: dict[str, str] = {}
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for name, candidate in candidates.items():
-            with _leaving_out(name, left_out):
-                workers[name] = _warm(stack, candidate)
+            with _note_failure(name, left_out):
+                workers[name] = _start_warm(stack, candidate)
         calls = {name: worker.call for name, worker in workers.items()}
         seconds = take_turns(calls, repeats=repeats, warm=0, limit_s=limit_s, left_out=left_out)
         measured: dict[str, Measured] = {}
         for name, taken in seconds.items():
-            with _leaving_out(name, left_out):
+            with _note_failure(name, left_out):
                 peak = workers[name].peak()
                 measured[name] = Measured(taken, workers[name].compile_s, peak)
     return Found(measured, left_out)
 
 
-def _warm(stack: ExitStack, candidate: Candidate) -> Worker:
+def _start_warm(stack: ExitStack, candidate: Candidate) -> Worker:
     worker = stack.enter_context(Worker(candidate))
     worker.call()
     return worker
 
 
-def _in_one_process(candidates: Mapping[str, Candidate], repeats: int, limit_s: float) -> Found:
+def _measure_in_one_process(
+    candidates: Mapping[str, Candidate], repeats: int, limit_s: float
+) -> Found:
     left_out: dict[str, str] = {}
     alone: dict[str, tuple[float, float]] = {}
 
-    def once(name: str) -> None:
-        with _leaving_out(name, left_out):
-            alone[name] = _alone(candidates[name])
+    def call_once(name: str) -> None:
+        with _note_failure(name, left_out):
+            alone[name] = _measure_alone(candidates[name])
 
     # Before this process takes memory, which it would not give back. Threads only wait here.
     with ThreadPoolExecutor(_PROCESSES) as pool:
-        list(pool.map(once, candidates))
+        list(pool.map(call_once, candidates))
     runs: dict[str, Callable[[], object]] = {}
     for name in candidates:
         if name in alone:
-            with _leaving_out(name, left_out):
+            with _note_failure(name, left_out):
                 runs[name] = build(candidates[name])[0]
     seconds = interleave(runs, repeats=repeats, limit_s=limit_s, left_out=left_out)
     return Found({name: Measured(s, *alone[name]) for name, s in seconds.items()}, left_out)
 
 
-def _alone(candidate: Candidate) -> tuple[float, float]:
+def _measure_alone(candidate: Candidate) -> tuple[float, float]:
     """Seconds of its compilation, and its peak memory."""
     with Worker(candidate) as worker:
         worker.call()
@@ -221,7 +225,7 @@ def _alone(candidate: Candidate) -> tuple[float, float]:
 
 
 @contextmanager
-def _leaving_out(name: str, left_out: dict[str, str]) -> Iterator[None]:
+def _note_failure(name: str, left_out: dict[str, str]) -> Iterator[None]:
     """What fails inside is noted, and nothing else ends."""
     try:
         yield
@@ -243,12 +247,12 @@ def _serve(candidate: Candidate) -> None:
     jax.devices()
     if candidate.torch:
         import torch  # noqa: F401
-    idle = peak_of_this_process()
+    idle = measure_peak()
     run, seconds = build(candidate)
     answer(seconds)
     for line in sys.stdin:
         if line.strip() == "peak":
-            answer(peak_of_this_process() - idle)
+            answer(measure_peak() - idle)
             continue
         if not candidate.long:
             run()

@@ -10,24 +10,29 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.pages.marked import replaced
+from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.quality import PAGE as QUALITY
-from benchmarks.pages.quality import quality_page, readme_quality
-from benchmarks.pages.suite_pages import FOLDER, read_results, readme_figures, suite_pages
+from benchmarks.pages.quality import build_quality_page, build_readme_quality
+from benchmarks.pages.suite_pages import (
+    FOLDER,
+    build_readme_figures,
+    build_suite_pages,
+    read_results,
+)
 
-__all__ = ["README", "documents", "main"]
+__all__ = ["README", "build_documents", "main"]
 
 README = Path(__file__).parents[2] / "README.md"
 
 
-def documents() -> dict[Path, str]:
+def build_documents() -> dict[Path, str]:
     """Return the text of every page that holds figures, by path."""
     results = read_results()
-    readme = replaced(README.read_text(), "figures", readme_figures(results))
+    readme = replace_marked(README.read_text(), "figures", build_readme_figures(results))
     return {
-        README: replaced(readme, "quality", readme_quality()),
-        QUALITY: replaced(QUALITY.read_text(), "figures", quality_page()),
-        **suite_pages(results),
+        README: replace_marked(readme, "quality", build_readme_quality()),
+        QUALITY: replace_marked(QUALITY.read_text(), "figures", build_quality_page()),
+        **build_suite_pages(results),
     }
 
 
@@ -40,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--check", action="store_true", help="change nothing")
     args = parser.parse_args(arguments)
-    pages = documents()
+    pages = build_documents()
     if args.check:
         differing = [p for p, text in pages.items() if not p.is_file() or p.read_text() != text]
         for path in differing:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["replaced"]
+__all__ = ["replace_marked"]
 
 
-def replaced(text: str, name: str, body: str) -> str:
+def replace_marked(text: str, name: str, body: str) -> str:
     """``text`` with ``body`` between ``<!-- NAME: start -->`` and ``<!-- NAME: end -->``.
 
     Raises:

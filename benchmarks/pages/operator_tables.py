@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.pages.tables import Content, machine_of, table, times
+from benchmarks.pages.tables import Content, describe_machine, format_table, format_times
 
-__all__ = ["numerics_table", "ops_table"]
+__all__ = ["build_numerics_table", "build_ops_table"]
 
 
-def ops_table(content: Content) -> str:
+def build_ops_table(content: Content) -> str:
     """Every operator, call, dtype and direction."""
     limits = content["ceilings"]
     products = " and ".join(
@@ -16,7 +16,7 @@ def ops_table(content: Content) -> str:
         if name.startswith("flops_")
     )
     text = (
-        f"Operators alone on {machine_of(content)}. Ceilings of the same run: "
+        f"Operators alone on {describe_machine(content)}. Ceilings of the same run: "
         f"{products} (square matrix product), "
         f"{limits['bytes_per_s'] / 1e9:.1f} GB/s (copy). The share of the roofline is the time "
         "that the ceilings would allow over the time taken; fused calls are charged their least "
@@ -35,21 +35,21 @@ def ops_table(content: Content) -> str:
             f"{row['gflop_per_s']:.1f}",
             f"{row['gb_per_s']:.1f}",
             f"{100 * row['share_of_roofline']:.0f} %",
-            times(row, "torch"),
+            format_times(row, "torch"),
         ]
         for row in content["rows"]
     ]
-    return text + table(head, rows)
+    return text + format_table(head, rows)
 
 
-def numerics_table(content: Content) -> str:
+def build_numerics_table(content: Content) -> str:
     """Errors of operators and of trajectories, as far as they were measured."""
-    parts = [_operator_errors(content)] if content["operators"] else []
-    parts += [_trajectories(content)] if content["trajectories"] else []
-    return f"On {machine_of(content)}.\n\n" + "\n".join(parts)
+    parts = [_build_operator_errors(content)] if content["operators"] else []
+    parts += [_build_trajectories(content)] if content["trajectories"] else []
+    return f"On {describe_machine(content)}.\n\n" + "\n".join(parts)
 
 
-def _operator_errors(content: Content) -> str:
+def _build_operator_errors(content: Content) -> str:
     text = (
         "Largest errors against float64, relative to the largest value, over all argument specs. "
         "What is allowed: a few units in the last place times the square root of the terms "
@@ -63,20 +63,20 @@ def _operator_errors(content: Content) -> str:
             row["dtype"],
             row["implementation"],
             str(row["calls"]),
-            _error(row["value"]),
-            _error(row["gradient"]),
-            _error(row["share_of_tolerance"], ".0%").replace("%", " %"),
+            _format_error(row["value"]),
+            _format_error(row["gradient"]),
+            _format_error(row["share_of_tolerance"], ".0%").replace("%", " %"),
         ]
         for row in content["operators"]
     ]
-    return text + table(head, rows)
+    return text + format_table(head, rows)
 
 
-def _error(value: float | None, form: str = ".1e") -> str:
+def _format_error(value: float | None, form: str = ".1e") -> str:
     return "not finite" if value is None else format(value, form)
 
 
-def _trajectories(content: Content) -> str:
+def _build_trajectories(content: Content) -> str:
     size, channels = content["size"], content["channels"]
     text = (
         f"A whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 "
@@ -96,9 +96,9 @@ def _trajectories(content: Content) -> str:
                         row["implementation"],
                         row["dtype"],
                         str(mark + 1),
-                        _error(row["cross_entropy"][mark]),
+                        _format_error(row["cross_entropy"][mark]),
                         f"{100 * row['labels'][mark]:.1f} %",
                     ]
                 )
     head = ["preset", "implementation", "dtype", "step", "cross entropy differs by", "same labels"]
-    return text + table(head, rows)
+    return text + format_table(head, rows)

@@ -33,21 +33,21 @@ def save_plot(content: Content, path: Path) -> None:
     path.write_text(re.sub(r" +\n", "\n", path.read_text()))
 
 
-def _color(name: str, n: int) -> str:
+def _choose_color(name: str, n: int) -> str:
     return _COLORS.get(name, _OTHERS[n % len(_OTHERS)])
 
 
-def _subplots(count: int, width: float = 4.2, height: float = 3.2):
+def _make_subplots(count: int, width: float = 4.2, height: float = 3.2):
     import matplotlib.pyplot as plt
 
     return plt.subplots(1, count, figsize=(width * count, height), squeeze=False)
 
 
-def _bars(axes: Any, rows: Content, key: str, label: str) -> None:
+def _draw_bars(axes: Any, rows: Content, key: str, label: str) -> None:
     names = list(rows)
     for n, name in enumerate(names):
         value = rows[name][key]
-        axes.barh(n, value, color=_color(name, n))
+        axes.barh(n, value, color=_choose_color(name, n))
         axes.text(value, n, f" {value:.3g}", va="center")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -55,10 +55,10 @@ def _bars(axes: Any, rows: Content, key: str, label: str) -> None:
     axes.margins(x=0.15)
 
 
-def _steps(content: Content) -> Any:
-    figure, axes = _subplots(len(content["presets"]), 5)
+def _plot_steps(content: Content) -> Any:
+    figure, axes = _make_subplots(len(content["presets"]), 5)
     for (preset, rows), axis in zip(content["presets"].items(), axes[0], strict=True):
-        _bars(axis, rows, "median_s", "seconds a step")
+        _draw_bars(axis, rows, "median_s", "seconds a step")
         axis.set_title(preset, pad=16)
         if preset in content["products"]:
             floor = content["products"][preset]["median_s"]
@@ -68,16 +68,16 @@ def _steps(content: Content) -> Any:
     return figure
 
 
-def _fits(content: Content) -> Any:
-    figure, axes = _subplots(len(content["presets"]), 5)
+def _plot_fits(content: Content) -> Any:
+    figure, axes = _make_subplots(len(content["presets"]), 5)
     for (preset, rows), axis in zip(content["presets"].items(), axes[0], strict=True):
-        _bars(axis, rows, "images_per_minute", "images a minute (50 steps)")
+        _draw_bars(axis, rows, "images_per_minute", "images a minute (50 steps)")
         axis.set_title(preset)
     figure.tight_layout()
     return figure
 
 
-def _ops(content: Content) -> Any:
+def _plot_ops(content: Content) -> Any:
     """Times faster than PyTorch of each call's best implementation, forward and backward."""
     best: dict[str, float] = {}
     for row in content["rows"]:
@@ -85,7 +85,7 @@ def _ops(content: Content) -> Any:
         if faster and row["direction"] != "forward" and row["dtype"] == "float32":
             name = f"{row['operator']} {row['call']}"
             best[name] = max(best.get(name, 0), faster["median"])
-    figure, axes = _subplots(1, 7, 0.8 + 0.24 * len(best))
+    figure, axes = _make_subplots(1, 7, 0.8 + 0.24 * len(best))
     axis = axes[0][0]
     for n, (_name, value) in enumerate(best.items()):
         axis.barh(n, value, color="#1b6ca8" if value >= 1 else "#c8553d")
@@ -98,17 +98,17 @@ def _ops(content: Content) -> Any:
     return figure
 
 
-def _numerics(content: Content) -> Any:
+def _plot_numerics(content: Content) -> Any:
     found = content["trajectories"]
     if not found:
-        return _shares(content)
-    figure, axes = _subplots(len(found))
+        return _plot_shares(content)
+    figure, axes = _make_subplots(len(found))
     for (preset, rows), axis in zip(found.items(), axes[0], strict=True):
         for n, row in enumerate(rows):
             style = "-" if row["dtype"] == "float32" else ":"
             name = f"{row['implementation']}, {row['dtype']}"
             labels = [100 * share for share in row["labels"]]
-            color = _color(row["implementation"], n)
+            color = _choose_color(row["implementation"], n)
             axis.plot(range(1, len(labels) + 1), labels, style, color=color, label=name)
         axis.set_title(preset)
         axis.set_xlabel("step")
@@ -118,9 +118,9 @@ def _numerics(content: Content) -> Any:
     return figure
 
 
-def _shares(content: Content) -> Any:
+def _plot_shares(content: Content) -> Any:
     rows = [r for r in content["operators"] if r["implementation"] != "torch"]
-    figure, axes = _subplots(1, 7, 0.4 + 0.16 * len(rows))
+    figure, axes = _make_subplots(1, 7, 0.4 + 0.16 * len(rows))
     names = [f"{r['operator']}, {r['dtype']}, {r['implementation']}" for r in rows]
     axes[0][0].barh(names[::-1], [100 * (r["share_of_tolerance"] or 0) for r in rows[::-1]])
     axes[0][0].tick_params(labelsize=6)
@@ -129,21 +129,21 @@ def _shares(content: Content) -> Any:
     return figure
 
 
-def _many(content: Content) -> Any:
+def _plot_many(content: Content) -> Any:
     groups = {content["source"]: content["images"]}
     if content["processes"]:
         groups["the command"] = content["processes"]["rows"]
-    figure, axes = _subplots(len(groups), 5, 2)
+    figure, axes = _make_subplots(len(groups), 5, 2)
     for (title, rows), axis in zip(groups.items(), axes[0], strict=True):
-        _bars(axis, rows, "images_per_minute", "images a minute")
+        _draw_bars(axis, rows, "images_per_minute", "images a minute")
         axis.set_title(title, loc="left")
     figure.tight_layout()
     return figure
 
 
-def _scaling(content: Content) -> Any:
+def _plot_scaling(content: Content) -> Any:
     along = list(dict.fromkeys(row["axis"] for row in content["rows"]))
-    figure, axes = _subplots(len(along), 3.6)
+    figure, axes = _make_subplots(len(along), 3.6)
     for axis_name, axis in zip(along, axes[0], strict=True):
         rows = [r for r in content["rows"] if r["axis"] == axis_name and "candidates" in r]
         names = list(dict.fromkeys(n for r in rows for n in r["candidates"]))
@@ -153,7 +153,7 @@ def _scaling(content: Content) -> Any:
                 for r in rows
                 if name in r["candidates"]
             ]
-            axis.loglog(*zip(*points, strict=True), "o-", color=_color(name, n), label=name)
+            axis.loglog(*zip(*points, strict=True), "o-", color=_choose_color(name, n), label=name)
         values = sorted({r[axis_name] for r in rows})
         axis.set_xticks(values, [str(v) for v in values])
         axis.minorticks_off()
@@ -165,10 +165,10 @@ def _scaling(content: Content) -> Any:
 
 
 PLOTS: dict[str, Callable[[Content], Any]] = {
-    "ops": _ops,
-    "step": _steps,
-    "fit": _fits,
-    "many": _many,
-    "numerics": _numerics,
-    "scaling": _scaling,
+    "ops": _plot_ops,
+    "step": _plot_steps,
+    "fit": _plot_fits,
+    "many": _plot_many,
+    "numerics": _plot_numerics,
+    "scaling": _plot_scaling,
 }

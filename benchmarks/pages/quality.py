@@ -8,7 +8,7 @@ from typing import Any
 
 from s3net_jax.experiments.tables import format_interval, format_markdown, make_cells
 
-__all__ = ["PAGE", "quality_page", "readme_quality"]
+__all__ = ["PAGE", "build_quality_page", "build_readme_quality"]
 
 _ROOT = Path(__file__).parents[2]
 PAGE, SUMMARIES = _ROOT / "docs/quality.md", _ROOT / "docs/quality"
@@ -28,7 +28,7 @@ _ROWS = {
 """Method → what the README calls it."""
 
 
-def quality_page() -> str:
+def build_quality_page() -> str:
     """Return the tables of ``docs/quality.md``, from ``docs/quality/*.json``."""
     parts = []
     for path in sorted(SUMMARIES.glob("*.json")):
@@ -41,7 +41,7 @@ def quality_page() -> str:
     return "\n".join(parts)
 
 
-def readme_quality() -> str:
+def build_readme_quality() -> str:
     """Return the README's table: blind figures of a few methods, and their seconds on lungs."""
     data: dict[str, dict[str, Any]] = {}
     for stem in _SHORT:

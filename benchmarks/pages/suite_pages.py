@@ -6,11 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.options import as_typed
+from benchmarks.harness.options import modernise_command
 from benchmarks.pages import operator_tables, summaries, tables
-from benchmarks.pages.summary import summary
+from benchmarks.pages.summary import build_summary
 
-__all__ = ["FOLDER", "INDEX", "RESULTS", "read_results", "readme_figures", "suite_pages"]
+__all__ = [
+    "FOLDER",
+    "INDEX",
+    "RESULTS",
+    "build_readme_figures",
+    "build_suite_pages",
+    "read_results",
+]
 
 Content = dict[str, Any]
 
@@ -19,12 +26,16 @@ RESULTS = _ROOT / "benchmarks/results"
 INDEX, FOLDER = _ROOT / "docs/benchmarks.md", _ROOT / "docs/benchmarks"
 
 _SECTIONS = {
-    "step": ("One optimisation step", summaries.summarise_steps, tables.step_table),
-    "fit": ("Whole fits", summaries.summarise_fits, tables.fit_table),
-    "many": ("Many images, sweeps, processes", summaries.summarise_many, tables.many_table),
-    "scaling": ("Sizes, images, channels", summaries.summarise_scaling, tables.scaling_table),
-    "ops": ("Operators", summaries.summarise_operators, operator_tables.ops_table),
-    "numerics": ("Rounding errors", summaries.summarise_errors, operator_tables.numerics_table),
+    "step": ("One optimisation step", summaries.summarise_steps, tables.build_step_table),
+    "fit": ("Whole fits", summaries.summarise_fits, tables.build_fit_table),
+    "many": ("Many images, sweeps, processes", summaries.summarise_many, tables.build_many_table),
+    "scaling": ("Sizes, images, channels", summaries.summarise_scaling, tables.build_scaling_table),
+    "ops": ("Operators", summaries.summarise_operators, operator_tables.build_ops_table),
+    "numerics": (
+        "Rounding errors",
+        summaries.summarise_errors,
+        operator_tables.build_numerics_table,
+    ),
 }
 """Suite → title, summary of all its result files, table of one result file."""
 
@@ -36,26 +47,26 @@ def read_results() -> dict[str, Content]:
     return dict(sorted(results.items(), key=lambda item: order.index(item[1]["suite"])))
 
 
-def readme_figures(results: dict[str, Content]) -> str:
+def build_readme_figures(results: dict[str, Content]) -> str:
     """Return the tables of steps and fits at 256×256 with 64 channels, over all machines."""
     steps, fits = (
         [content for name, content in results.items() if name.startswith(f"{suite}-256-64-")]
         for suite in ("step", "fit")
     )
-    return summary(steps, fits)
+    return build_summary(steps, fits)
 
 
-def suite_pages(results: dict[str, Content]) -> dict[Path, str]:
+def build_suite_pages(results: dict[str, Content]) -> dict[Path, str]:
     """Return the text of the index and of every suite's page, by path."""
-    pages = {INDEX: _index(results)}
+    pages = {INDEX: _build_index(results)}
     for suite, (title, summarise, detail) in _SECTIONS.items():
         contents = {name: c for name, c in results.items() if c["suite"] == suite}
         if contents:
-            pages[FOLDER / f"{suite}.md"] = _page(title, summarise, detail, contents)
+            pages[FOLDER / f"{suite}.md"] = _build_page(title, summarise, detail, contents)
     return pages
 
 
-def _index(results: dict[str, Content]) -> str:
+def _build_index(results: dict[str, Content]) -> str:
     lines = [
         "# Benchmarks",
         "",
@@ -68,13 +79,13 @@ def _index(results: dict[str, Content]) -> str:
     ]
     for suite, (title, *_) in _SECTIONS.items():
         found = [c for c in results.values() if c["suite"] == suite]
-        machines = list(dict.fromkeys(map(tables.short_machine, found)))
+        machines = list(dict.fromkeys(map(tables.name_machine, found)))
         lines.append(f"| [{title}](benchmarks/{suite}.md) | `{suite}` | {'; '.join(machines)} |")
-    lines += ["", "## Steps and fits on all machines", "", readme_figures(results)]
+    lines += ["", "## Steps and fits on all machines", "", build_readme_figures(results)]
     return "\n".join(lines)
 
 
-def _page(title: str, summarise: Any, detail: Any, contents: dict[str, Content]) -> str:
+def _build_page(title: str, summarise: Any, detail: Any, contents: dict[str, Content]) -> str:
     lines = [
         f"# {title}",
         "",
@@ -87,9 +98,9 @@ def _page(title: str, summarise: Any, detail: Any, contents: dict[str, Content])
     for name, content in contents.items():
         meta = content["metadata"]
         lines += [
-            f"## {tables.short_machine(content)}: `{name}`",
+            f"## {tables.name_machine(content)}: `{name}`",
             "",
-            f"`{as_typed(meta['command'])}`, {meta['date'][:10]}, commit {meta['commit']}",
+            f"`{modernise_command(meta['command'])}`, {meta['date'][:10]}, commit {meta['commit']}",
             f"([result](../../benchmarks/results/{name}.json)).",
             "",
             f"![{title}]({name}.svg)",

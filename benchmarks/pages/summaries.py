@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from benchmarks.harness.candidates import OURS
-from benchmarks.pages.summary import fit_rows, step_rows
-from benchmarks.pages.tables import Content, short_machine, table
+from benchmarks.pages.summary import build_fit_rows, build_step_rows
+from benchmarks.pages.tables import Content, format_table, name_machine
 
 __all__ = [
     "summarise_errors",
@@ -25,12 +25,12 @@ _KERNELS = ("native", "pallas")
 
 def summarise_steps(contents: Sequence[Content]) -> str:
     """Return our rows of every machine, as ratios to PyTorch and stock Flax."""
-    return step_rows(contents, short_machine)
+    return build_step_rows(contents, name_machine)
 
 
 def summarise_fits(contents: Sequence[Content]) -> str:
     """Return our rows of every machine, as ratios to PyTorch."""
-    return fit_rows(contents, short_machine)
+    return build_fit_rows(contents, name_machine)
 
 
 def summarise_many(contents: Sequence[Content]) -> str:
@@ -38,7 +38,7 @@ def summarise_many(contents: Sequence[Content]) -> str:
     names = list(dict.fromkeys(name for c in contents for name in c["images"]))
     rows = [
         [
-            short_machine(content),
+            name_machine(content),
             *(
                 f"{content['images'][n]['images_per_minute']:.1f}" if n in content["images"] else ""
                 for n in names
@@ -46,7 +46,7 @@ def summarise_many(contents: Sequence[Content]) -> str:
         ]
         for content in contents
     ]
-    return "Images a minute:\n\n" + table(["machine", *names], rows)
+    return "Images a minute:\n\n" + format_table(["machine", *names], rows)
 
 
 def summarise_scaling(contents: Sequence[Content]) -> str:
@@ -58,9 +58,9 @@ def summarise_scaling(contents: Sequence[Content]) -> str:
             found = row.get("candidates", {}).get(OURS, {}).get("times_faster_than_torch")
             if found:
                 ratios[row["axis"]].append(found["median"])
-        rows += [[short_machine(content), axis, _span(r)] for axis, r in ratios.items()]
+        rows += [[name_machine(content), axis, _format_span(r)] for axis, r in ratios.items()]
     head = ["machine", "varied", "times faster than PyTorch (lowest to highest)"]
-    return table(head, rows)
+    return format_table(head, rows)
 
 
 def summarise_operators(contents: Sequence[Content]) -> str:
@@ -79,10 +79,12 @@ def summarise_operators(contents: Sequence[Content]) -> str:
             mean = math.exp(sum(map(math.log, found)) / len(found))
             losses = sum(ratio < 1 for ratio in found)
             text_of_losses = f"; {losses} of {len(found)}" if losses else ""
-            cells[operator][short_machine(content)] = f"{mean:.2f} ({_span(found)}){text_of_losses}"
-    machines = list(dict.fromkeys(map(short_machine, contents)))
+            cells[operator][name_machine(content)] = (
+                f"{mean:.2f} ({_format_span(found)}){text_of_losses}"
+            )
+    machines = list(dict.fromkeys(map(name_machine, contents)))
     rows = [[f"`{o}`", *(found.get(m, "") for m in machines)] for o, found in cells.items()]
-    return text + table(["operator", *machines], rows)
+    return text + format_table(["operator", *machines], rows)
 
 
 def summarise_errors(contents: Sequence[Content]) -> str:
@@ -97,13 +99,13 @@ def summarise_errors(contents: Sequence[Content]) -> str:
         for (dtype, implementation), found in shares.items():
             share, operator = max(found)
             text = f"{100 * share:.0f} % (`{operator}`)" if math.isfinite(share) else "not finite"
-            rows.append([short_machine(content), dtype, implementation, text])
+            rows.append([name_machine(content), dtype, implementation, text])
     text = (
         "The largest error of any operator, value or gradient, as a share of what is allowed.\n\n"
     )
-    return text + table(["machine", "dtype", "implementation", "largest share"], rows)
+    return text + format_table(["machine", "dtype", "implementation", "largest share"], rows)
 
 
-def _span(values: Sequence[float]) -> str:
+def _format_span(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
-    "fit_table",
-    "machine_of",
-    "many_table",
-    "scaling_table",
-    "short_machine",
-    "step_table",
-    "table",
-    "text_of_seconds",
-    "times",
+    "build_fit_table",
+    "build_many_table",
+    "build_scaling_table",
+    "build_step_table",
+    "describe_machine",
+    "format_seconds",
+    "format_table",
+    "format_times",
+    "name_machine",
 ]
 
 Content = dict[str, Any]
 
 
-def machine_of(content: Content) -> str:
+def describe_machine(content: Content) -> str:
     """What a result was measured on, in words."""
     machine, versions = content["metadata"]["machine"], content["metadata"]["versions"]
     if machine["backend"] == "cpu":
@@ -31,7 +31,7 @@ def machine_of(content: Content) -> str:
     return f"{where} (jax {versions['jax']}, {beside}Python {versions['python']}, commit {commit})"
 
 
-def short_machine(content: Content) -> str:
+def name_machine(content: Content) -> str:
     """Return the processor or GPU that a result was measured on."""
     machine = content["metadata"]["machine"]
     if machine["backend"] == "cpu":
@@ -39,39 +39,39 @@ def short_machine(content: Content) -> str:
     return machine["devices"][0].partition(" ")[2]
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
+def format_table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
-def times(row: Content, other: str) -> str:
+def format_times(row: Content, other: str) -> str:
     """A ratio with its quartiles."""
     found = row.get(f"times_faster_than_{other}")
     return f"{found['median']:.2f} ({found['q1']:.2f}–{found['q3']:.2f})" if found else ""
 
 
-def text_of_seconds(value: float) -> str:
+def format_seconds(value: float) -> str:
     """With three decimals, of short times with three digits."""
     return f"{value:.3f}" if value >= 0.1 else f"{value:.3g}"
 
 
-def _kind(content: Content) -> str:
+def _describe_kind(content: Content) -> str:
     return content.get("dtype", "float32")
 
 
-def _repeats(content: Content) -> str:
+def _describe_repeats(content: Content) -> str:
     found = {row["repeats"] for rows in content["presets"].values() for row in rows.values()}
     few, many = min(found), max(found)
     return f"{few}" if few == many else f"{few} (slow ones) to {many}"
 
 
-def step_table(content: Content) -> str:
+def build_step_table(content: Content) -> str:
     """Steps, and the parts of a step."""
     text = (
         f"One optimisation step at {content['size']}×{content['size']}, {content['channels']} "
-        f"channels, {_kind(content)}, on {machine_of(content)}; median and quartiles of "
-        f"{_repeats(content)} interleaved repeats:\n\n"
+        f"channels, {_describe_kind(content)}, on {describe_machine(content)}; median and "
+        f"quartiles of {_describe_repeats(content)} interleaved repeats:\n\n"
     )
     head = ["preset", "implementation", "seconds a step", "times faster than PyTorch"]
     head += ["than plain PyTorch", "than `torch.compile`", "than stock Flax", "compile (s)"]
@@ -83,17 +83,17 @@ def step_table(content: Content) -> str:
                 [
                     f"`{preset}`",
                     name,
-                    f"{text_of_seconds(row['median_s'])} ({text_of_seconds(row['q1_s'])}"
-                    f"–{text_of_seconds(row['q3_s'])})",
-                    times(row, "torch"),
-                    times(row, "torch_plain"),
-                    times(row, "torch_compile"),
-                    times(row, "stock_flax"),
+                    f"{format_seconds(row['median_s'])} ({format_seconds(row['q1_s'])}"
+                    f"–{format_seconds(row['q3_s'])})",
+                    format_times(row, "torch"),
+                    format_times(row, "torch_plain"),
+                    format_times(row, "torch_compile"),
+                    format_times(row, "stock_flax"),
                     f"{row['compile_s']:.1f}",
                     f"{row['peak_mib']:.0f}",
                 ]
             )
-    text += table(head, rows) + _left_out(content)
+    text += format_table(head, rows) + _list_left_out(content)
     for preset, products in content["products"].items():
         taken = [
             f"{content['presets'][preset][name]['median_s'] / products['median_s']:.2f} ({name})"
@@ -105,7 +105,7 @@ def step_table(content: Content) -> str:
         eager = content["presets"][preset].get("torch eager")
         text += (
             f"\nThe matrix products of a `{preset}` step alone, each by the faster framework: "
-            f"{text_of_seconds(products['median_s'])} s for {products['gflop']:.0f} GFLOP; "
+            f"{format_seconds(products['median_s'])} s for {products['gflop']:.0f} GFLOP; "
             "our whole step takes "
             f"{' or '.join(taken)} times as long."
         )
@@ -120,14 +120,16 @@ def step_table(content: Content) -> str:
         [n, f"{1e3 * r['median_s']:.2f} ({1e3 * r['q1_s']:.2f}–{1e3 * r['q3_s']:.2f})"]
         for n, r in content["parts"].items()
     ]
-    return text + table(["part", "milliseconds"], parts)
+    return text + format_table(["part", "milliseconds"], parts)
 
 
-def fit_table(content: Content) -> str:
+def build_fit_table(content: Content) -> str:
     """Whole fits."""
     text = (
-        f"A whole fit, {_kind(content)}, early stops off, on {machine_of(content)} (timed over "
-        f"{content['steps']} steps; median and quartiles of {_repeats(content)} interleaved "
+        f"A whole fit, {_describe_kind(content)}, early stops off, on {describe_machine(content)} "
+        "(timed over "
+        f"{content['steps']} steps; median and quartiles of {_describe_repeats(content)} "
+        "interleaved "
         "repeats; images a minute at 50 steps):\n\n"
     )
     head = ["preset", "implementation", "seconds an image and step", "images a minute"]
@@ -147,16 +149,16 @@ def fit_table(content: Content) -> str:
             name,
             f"{row['seconds_per_image_and_step']:.4f}",
             f"{row['images_per_minute']:.2f}",
-            *(times(row, other) for other in others),
+            *(format_times(row, other) for other in others),
             f"{row['peak_mib']:.0f}",
         ]
         for preset, found in content["presets"].items()
         for name, row in found.items()
     ]
-    return text + table(head, rows) + _left_out(content)
+    return text + format_table(head, rows) + _list_left_out(content)
 
 
-def _left_out(content: Content) -> str:
+def _list_left_out(content: Content) -> str:
     """Candidates that failed, and why."""
     return "".join(
         f"\nLeft out of `{preset}`: {name}: {why}\n"
@@ -165,11 +167,11 @@ def _left_out(content: Content) -> str:
     )
 
 
-def scaling_table(content: Content) -> str:
+def build_scaling_table(content: Content) -> str:
     """Points along sizes, images and channels."""
     text = (
         f"Seconds for an image and step of `{content['preset']}` inside a fit of "
-        f"{content['steps']} steps, on {machine_of(content)}:\n\n"
+        f"{content['steps']} steps, on {describe_machine(content)}:\n\n"
     )
     names = list(dict.fromkeys(n for row in content["rows"] for n in row.get("candidates", ())))
     rows = []
@@ -186,26 +188,26 @@ def scaling_table(content: Content) -> str:
             else left_out.get(n, "")
             for n in names
         ]
-        rows.append([*start, *cells, times(found.get("s3net-jax", {}), "torch")])
+        rows.append([*start, *cells, format_times(found.get("s3net-jax", {}), "torch")])
     head = ["varied", "size", "images at once", "channels", *names, "times faster than PyTorch"]
-    return text + table(head, rows)
+    return text + format_table(head, rows)
 
 
-def many_table(content: Content) -> str:
+def build_many_table(content: Content) -> str:
     """Many images, a sweep, and processes."""
     size, channels = content["size"], content["channels"]
     rates = content["images"]
     count = next(iter(rates.values()))["images"]
     text = (
         f"{count} images ({content['source']}) at {size}×{size}, {channels} channels, preset "
-        f"`{content['preset']}`, early stops included, on {machine_of(content)}:\n\n"
+        f"`{content['preset']}`, early stops included, on {describe_machine(content)}:\n\n"
     )
     head = ["fitted", "images a minute", "steps, mean", "times faster than PyTorch"]
     rows = [
-        [n, f"{r['images_per_minute']:.2f}", f"{r['mean_steps']:.1f}", times(r, "torch")]
+        [n, f"{r['images_per_minute']:.2f}", f"{r['mean_steps']:.1f}", format_times(r, "torch")]
         for n, r in rates.items()
     ]
-    text += table(head, rows)
+    text += format_table(head, rows)
     found = content["sweep"]
     faster = found["times_faster_than_runs"]
     text += (
@@ -219,7 +221,7 @@ def many_table(content: Content) -> str:
         return text
     work = content["processes"]
     text += f"\n`{work['command']}` on {next(iter(work['rows'].values()))['images']} pictures:\n\n"
-    text += table(
+    text += format_table(
         ["processes", "images a minute"],
         [[n, f"{r['images_per_minute']:.2f}"] for n, r in work["rows"].items()],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
-__all__ = ["SUITES", "listing", "run"]
+__all__ = ["SUITES", "list_suites", "run"]
 
 SUITES = {
     "ops": "every operator by implementation, direction, shape and dtype, and its roofline",
@@ -18,7 +18,7 @@ SUITES = {
 }
 
 
-def listing() -> str:
+def list_suites() -> str:
     """A line for each suite."""
     return "\n".join(f"{name:9s} {text}" for name, text in SUITES.items())
 

@@ -24,11 +24,11 @@ from benchmarks.harness.candidates import (
     TORCH,
     USUAL,
     Candidate,
-    fit_candidates,
+    list_fit_candidates,
 )
-from benchmarks.harness.machine import hold_little_memory, on_gpu, result_name
-from benchmarks.harness.metadata import as_json, metadata, write_result
-from benchmarks.harness.options import DTYPES, Parser, positive, same
+from benchmarks.harness.machine import build_result_name, hold_little_memory, is_on_gpu
+from benchmarks.harness.metadata import collect_metadata, format_json, write_result
+from benchmarks.harness.options import DTYPES, Parser, is_usual, parse_positive
 from benchmarks.harness.worker import add_rows, end_without_ours, measure
 from s3net_jax import PRESETS
 from s3net_kernels.testing import ratio, summarise
@@ -41,17 +41,19 @@ FULL_STEPS = 50
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser("fit", __doc__)
-    parser.add_argument("--size", type=positive, default=256)
-    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--size", type=parse_positive, default=256)
+    parser.add_argument("--channels", type=parse_positive, default=64)
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--steps", type=positive, default=FULL_STEPS, help="steps of a fit, timed")
     parser.add_argument(
-        "--images", type=positive, nargs="+", help="images at once (1 4; GPU 1 8 32 64)"
+        "--steps", type=parse_positive, default=FULL_STEPS, help="steps of a fit, timed"
+    )
+    parser.add_argument(
+        "--images", type=parse_positive, nargs="+", help="images at once (1 4; GPU 1 8 32 64)"
     )
     parser.add_argument(
         "--preset", action="append", choices=PRESETS, help="default: paper and released"
     )
-    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument("--repeats", type=parse_positive, default=3)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, 2 steps, once")
     args = parser.parse_args(arguments)
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.quick:
         args.size, args.channels, args.steps, args.repeats = 24, 8, 2, 1
         args.images = args.images or [1, 2]
-    usual = [1, 8, 32, 64] if on_gpu() else [1, 4]
+    usual = [1, 8, 32, 64] if is_on_gpu() else [1, 4]
     args.images = args.images or usual
     content: dict[str, Any] = {
         "suite": "fit",
@@ -68,13 +70,15 @@ def main(arguments: list[str] | None = None) -> None:
         "dtype": args.dtype,
         "steps": args.steps,
         "presets": {},
-        "metadata": metadata(parser.command(arguments)),
+        "metadata": collect_metadata(parser.command(arguments)),
     }
-    name = result_name("fit", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
+    name = build_result_name(
+        "fit", args.size, args.channels, *[args.dtype] * (args.dtype != "float32")
+    )
     path = None
     presets = args.preset or USUAL
-    parser.check_names(args.only, _candidates(presets[0], args), TORCH)
-    whole = args.only is None and same(presets, USUAL) and same(args.images, usual)
+    parser.check_names(args.only, _list_candidates(presets[0], args), TORCH)
+    whole = args.only is None and is_usual(presets, USUAL) and is_usual(args.images, usual)
     narrowed = not args.quick and not (whole and args.steps == FULL_STEPS)
     parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     for preset in presets:
@@ -83,17 +87,19 @@ def main(arguments: list[str] | None = None) -> None:
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
     if path is not None:
-        print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+        print(format_json(content) if args.json else _format_table(content) + f"\nWritten: {path}")
     end_without_ours(content)
 
 
-def _candidates(preset: str, args: argparse.Namespace) -> dict[str, Candidate]:
-    return fit_candidates(preset, args.size, args.channels, args.dtype, args.steps, args.images)
+def _list_candidates(preset: str, args: argparse.Namespace) -> dict[str, Candidate]:
+    return list_fit_candidates(
+        preset, args.size, args.channels, args.dtype, args.steps, args.images
+    )
 
 
 def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
     """Name to row, and of candidates that failed to why."""
-    candidates = _candidates(preset, args)
+    candidates = _list_candidates(preset, args)
     candidates = {n: c for n, c in candidates.items() if n in (args.only or n)}
     found, left_out = measure(candidates, args.repeats)
     result: dict[str, Any] = {}
@@ -116,7 +122,7 @@ def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dic
     return result, left_out
 
 
-def _table(content: dict[str, Any]) -> str:
+def _format_table(content: dict[str, Any]) -> str:
     lines = [
         f"A fit of {content['steps']} steps at {content['size']}×{content['size']}, "
         f"{content['channels']} channels"

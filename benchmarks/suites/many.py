@@ -32,14 +32,14 @@ from PIL import Image as PilImage
 import s3net_jax as s3
 from benchmarks.harness.machine import (
     allow_tf32,
+    build_result_name,
+    get_torch_device,
     has_torch,
     hold_little_memory,
-    on_gpu,
-    result_name,
-    torch_device,
+    is_on_gpu,
 )
-from benchmarks.harness.metadata import as_json, metadata, write_result
-from benchmarks.harness.options import Parser, positive
+from benchmarks.harness.metadata import collect_metadata, format_json, write_result
+from benchmarks.harness.options import Parser, parse_positive
 from s3net_jax.cli.arguments import UsageError
 from s3net_jax.config import Config
 from s3net_jax.errors import InputError
@@ -61,10 +61,10 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser("many", __doc__)
     parser.add_argument("--images", metavar="DIR", help="pictures; default: made up")
-    parser.add_argument("--count", type=positive, default=8, help="of the pictures")
+    parser.add_argument("--count", type=parse_positive, default=8, help="of the pictures")
     parser.add_argument("--preset", choices=s3.PRESETS, default="released", help="of the images")
-    parser.add_argument("--batch", type=positive, default=64 if on_gpu() else 4)
-    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument("--batch", type=parse_positive, default=64 if is_on_gpu() else 4)
+    parser.add_argument("--repeats", type=parse_positive, default=3)
     parser.add_argument("--quick", action="store_true", help="tiny, once, without processes")
     args = parser.parse_args(arguments)
     hold_little_memory()
@@ -74,11 +74,11 @@ def main(arguments: list[str] | None = None) -> None:
         args.count, args.repeats, args.batch = 2, 1, 2
         tiny = {"input": {"size": 24}, "model": {"channels": 8, "blocks": 1}, "fit": {"steps": 2}}
         config, sweep = config.replace(**tiny), sweep.replace(**tiny)
-    name = _source(args).replace(" pictures", "")
-    name = result_name("many", name, *["quick"] * args.quick)
+    name = _name_source(args).replace(" pictures", "")
+    name = build_result_name("many", name, *["quick"] * args.quick)
     parser.claim(name, arguments, narrowed=False, overwrite=args.overwrite)
     try:
-        pictures = _pictures(args, config)
+        pictures = _load_pictures(args, config)
     except (UsageError, InputError) as error:
         parser.error(f"--images {args.images}: {error}")
     content: dict[str, Any] = {
@@ -86,21 +86,21 @@ def main(arguments: list[str] | None = None) -> None:
         "preset": args.preset,
         "size": config.input.size,
         "channels": config.model.channels,
-        "source": _source(args),
-        "images": _images(pictures, config, args),
-        "sweep": _sweep(pictures[0], sweep, args.repeats),
-        "processes": None if on_gpu() or args.quick else _processes(args),
-        "metadata": metadata(parser.command(arguments)),
+        "source": _name_source(args),
+        "images": _measure_images(pictures, config, args),
+        "sweep": _measure_sweep(pictures[0], sweep, args.repeats),
+        "processes": None if is_on_gpu() or args.quick else _measure_processes(args),
+        "metadata": collect_metadata(parser.command(arguments)),
     }
     path = write_result(name, content)
-    print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+    print(format_json(content) if args.json else _format_table(content) + f"\nWritten: {path}")
 
 
-def _source(args: argparse.Namespace) -> str:
+def _name_source(args: argparse.Namespace) -> str:
     return Path(args.images).parent.name if args.images else "made-up pictures"
 
 
-def _pictures(args: argparse.Namespace, config: Config) -> np.ndarray:
+def _load_pictures(args: argparse.Namespace, config: Config) -> np.ndarray:
     """(N, h, w, 3) network inputs."""
     if args.images:
         sources = discover([args.images])[: args.count]
@@ -113,35 +113,37 @@ def _pictures(args: argparse.Namespace, config: Config) -> np.ndarray:
     return np.asarray(jax.image.resize(jnp.asarray(coarse), shape, "cubic").clip(0, 1))
 
 
-def _images(pictures: np.ndarray, config: Config, args: argparse.Namespace) -> dict[str, Any]:
+def _measure_images(
+    pictures: np.ndarray, config: Config, args: argparse.Namespace
+) -> dict[str, Any]:
     keys = jax.vmap(jax.random.key)(np.zeros(len(pictures), np.uint32))
     steps: dict[str, list[int]] = {}
 
-    def singles() -> None:
+    def fit_singly() -> None:
         steps["one by one"] = [
             int(jax.block_until_ready(fit(k, jnp.asarray(i), config)).steps)
             for k, i in zip(keys, pictures, strict=True)
         ]
 
-    def together() -> None:
+    def fit_together() -> None:
         steps[batch] = []
         for start in range(0, len(pictures), args.batch):
             part = slice(start, start + args.batch)
             found = fit_batch(keys[part], jnp.asarray(pictures[part]), config)
             steps[batch] += np.asarray(found.steps).tolist()
 
-    def torch_loop() -> None:
+    def loop_in_torch() -> None:
         from benchmarks.torch_reference import fit as torch_fit
 
         steps["torch, one by one"] = [
-            torch_fit(i, config, seed=0, device=torch_device()).steps for i in pictures
+            torch_fit(i, config, seed=0, device=get_torch_device()).steps for i in pictures
         ]
 
     batch = f"batches of {args.batch}"
-    candidates: dict[str, Callable[[], object]] = {"one by one": singles, batch: together}
+    candidates: dict[str, Callable[[], object]] = {"one by one": fit_singly, batch: fit_together}
     if has_torch():
         allow_tf32()
-        candidates["torch, one by one"] = torch_loop
+        candidates["torch, one by one"] = loop_in_torch
     seconds = interleave(candidates, repeats=args.repeats)
     result: dict[str, Any] = {}
     for name, taken in seconds.items():
@@ -153,7 +155,7 @@ def _images(pictures: np.ndarray, config: Config, args: argparse.Namespace) -> d
     return result
 
 
-def _sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
+def _measure_sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
     """27 settings of the weights on one image."""
     side = config.input.size
     image = jnp.asarray(jax.image.resize(jnp.asarray(picture), (side, side, 3), "linear"))
@@ -164,17 +166,17 @@ def _sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
         dict(zip(_VALUES, row, strict=True)) for row in itertools.product(*_VALUES.values())
     ]
 
-    def program() -> None:
+    def run_program() -> None:
         fit_batch(keys, image, config, hyper=hyper)
 
-    def runs() -> None:
+    def run_each() -> None:
         for key, weights in zip(keys, settings, strict=True):
             jax.block_until_ready(fit(key, image, config.replace(loss=weights)).labels)
 
     start = time.perf_counter()
-    program()
+    run_program()
     first = time.perf_counter() - start
-    seconds = interleave({"one program": program, "a run each": runs}, repeats=repeats)
+    seconds = interleave({"one program": run_program, "a run each": run_each}, repeats=repeats)
     return {
         "settings": count,
         "size": side,
@@ -186,7 +188,7 @@ def _sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
     }
 
 
-def _processes(args: argparse.Namespace) -> dict[str, Any]:
+def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
     """The command on 2 cores: one process with one thread, with two, and two processes. One with
     a single thread has a core of its own, and no other to write its results."""
     count = 24
@@ -204,10 +206,10 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
         ways["--engine processes, 2 of them"] = (1, 2, "processes")
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for way in ways.values():  # fills the cache of programs
-            _command(folder, *way, settings)
+            _time_command(folder, *way, settings)
         for _ in range(args.repeats):
             for name, way in ways.items():
-                taken[name].append(_command(folder, *way, settings))
+                taken[name].append(_time_command(folder, *way, settings))
     rows = {
         name: {
             **summarise(seconds),
@@ -225,7 +227,9 @@ def _processes(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _command(folder: Path, processes: int, threads: int, engine: str, settings: list[str]) -> float:
+def _time_command(
+    folder: Path, processes: int, threads: int, engine: str, settings: list[str]
+) -> float:
     """Seconds of the slowest process, from after its start to its last result; the processes that
     an engine starts are started within that time."""
     more = ["--engine", engine, *(["--workers", "2"] if engine == "processes" else [])]
@@ -238,7 +242,7 @@ def _command(folder: Path, processes: int, threads: int, engine: str, settings: 
             variables |= {"JAX_NUM_PROCESSES": str(processes), "JAX_PROCESS_ID": str(n)}
         command = [sys.executable, "-m", "s3net_jax", "segment", "in", "--out", "out"]
         command += ["--overwrite", "--quiet", *more, *settings]
-        with _core(n) if threads == 1 else contextlib.nullcontext():
+        with _pin_to_core(n) if threads == 1 else contextlib.nullcontext():
             running.append(subprocess.Popen(command, cwd=folder, env=variables))
     for process in running:
         if process.wait():
@@ -248,7 +252,7 @@ def _command(folder: Path, processes: int, threads: int, engine: str, settings: 
 
 
 @contextlib.contextmanager
-def _core(n: int) -> Iterator[None]:
+def _pin_to_core(n: int) -> Iterator[None]:
     """This thread, and the processes that it starts meanwhile, on one core, where that can be
     said."""
     if not hasattr(os, "sched_setaffinity"):
@@ -262,7 +266,7 @@ def _core(n: int) -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def _table(content: dict[str, Any]) -> str:
+def _format_table(content: dict[str, Any]) -> str:
     lines = [f"{content['source']}, preset {content['preset']}: images per minute"]
     for name, row in content["images"].items():
         line = f"  {name:28s} {row['images_per_minute']:7.2f}, {row['mean_steps']:.1f} steps"

@@ -28,10 +28,16 @@ import ml_dtypes
 import numpy as np
 
 import s3net_jax as s3
-from benchmarks.harness.machine import has_torch, hold_little_memory, on_gpu, result_name, tf32
-from benchmarks.harness.metadata import as_json, metadata, write_result
-from benchmarks.harness.options import DTYPES, Parser, positive, same
-from benchmarks.harness.trajectory import trajectories
+from benchmarks.harness.machine import (
+    build_result_name,
+    has_torch,
+    hold_little_memory,
+    is_on_gpu,
+    use_tf32,
+)
+from benchmarks.harness.metadata import collect_metadata, format_json, write_result
+from benchmarks.harness.options import DTYPES, Parser, is_usual, parse_positive
+from benchmarks.harness.trajectory import compare_trajectories
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, config, implementations
 from s3net_kernels.testing import (
     EPSILON,
@@ -45,7 +51,7 @@ from s3net_kernels.testing import (
     value_and_gradients,
 )
 
-__all__ = ["main", "operator_errors"]
+__all__ = ["main", "measure_operator_errors"]
 
 _DETERMINISTIC = ", deterministic"
 """Ends the name of an implementation without atomic additions, which the default has on a GPU."""
@@ -53,29 +59,31 @@ _THREADS = min(8, os.cpu_count() or 1)
 """Calls that are measured at once: compiling them takes the time."""
 
 
-def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, dict[str, Any]]:
+def measure_operator_errors(
+    spec: ArgSpec, dtype: str, names: list[str]
+) -> dict[str, dict[str, Any]]:
     """Implementation to its errors on one call: of the value, the gradients, and as a share of
     what the dtype allows. ``"pallas, deterministic"`` is without atomic additions.
 
     In bfloat16 what is allowed is twice PyTorch's error, as far as PyTorch is there.
     """
-    args = _rounded(spec, dtype)
+    args = _round_arguments(spec, dtype)
     g = make_cotangent(spec, args)
     expected = compute_reference(spec, g, args)
     found: dict[str, list[float]] = {}
     for name in names:
         try:
-            actual = _compiled(spec, name)(g, *args)
+            actual = _compile(spec, name)(g, *args)
         except UnsupportedError:
             continue
-        found[name] = _errors(actual, expected)
+        found[name] = _compute_errors(actual, expected)
     if has_torch():
-        from benchmarks.harness.torch_operators import torch_call
+        from benchmarks.harness.torch_operators import build_torch_call
 
-        made = torch_call(spec, args)
+        made = build_torch_call(spec, args)
         if made is not None:
             results = made.value_and_gradients(made.cotangent(g))
-            found["torch"] = _errors(made.in_jax_layout(results), expected)
+            found["torch"] = _compute_errors(made.to_jax_layout(results), expected)
     limits = [tolerance(dtype, n) for n in (spec.reduced, *spec.gradient_terms)]
     if dtype == "bfloat16" and "torch" in found:
         # Where PyTorch is plainly wrong, what the dtype allows.
@@ -91,7 +99,7 @@ def operator_errors(spec: ArgSpec, dtype: str, names: list[str]) -> dict[str, di
     }
 
 
-def _compiled(spec: ArgSpec, name: str) -> Any:
+def _compile(spec: ArgSpec, name: str) -> Any:
     plain = name.removesuffix(_DETERMINISTIC)
 
     def run(*arrays: Any) -> Any:
@@ -102,28 +110,28 @@ def _compiled(spec: ArgSpec, name: str) -> Any:
     return run
 
 
-def _rounded(spec: ArgSpec, dtype: str) -> tuple[Any, ...]:
+def _round_arguments(spec: ArgSpec, dtype: str) -> tuple[Any, ...]:
     """Arguments that are exact in both frameworks, which round parameters at other places."""
     args = spec.make(dtype=dtype)
     if dtype != "bfloat16" or spec.operator in ("deform_conv2d", "bilinear_sample", "affine_warp"):
         return args
-    return (args[0], *jax.tree.map(lambda a: _through_bfloat16(a), args[1:]))
+    return (args[0], *jax.tree.map(lambda a: _round_to_bfloat16(a), args[1:]))
 
 
-def _through_bfloat16(array: np.ndarray) -> np.ndarray:
+def _round_to_bfloat16(array: np.ndarray) -> np.ndarray:
     return array.astype(ml_dtypes.bfloat16).astype(array.dtype)
 
 
-def _errors(actual: Any, expected: Any) -> list[float]:
+def _compute_errors(actual: Any, expected: Any) -> list[float]:
     """Infinite where a result is not finite: a NaN would lose every comparison."""
     errors = [
-        relative_error(np.asarray(jnp.asarray(a, jnp.float32) if _low(a) else a), e)
+        relative_error(np.asarray(jnp.asarray(a, jnp.float32) if _is_low_precision(a) else a), e)
         for a, e in zip(actual, expected, strict=True)
     ]
     return [e if math.isfinite(e) else math.inf for e in errors]
 
 
-def _low(array: Any) -> bool:
+def _is_low_precision(array: Any) -> bool:
     return array.dtype == ml_dtypes.bfloat16
 
 
@@ -131,9 +139,11 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser("numerics", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
-    parser.add_argument("--steps", type=positive, default=50, help="of the whole optimisation")
-    parser.add_argument("--size", type=positive, default=64, help="side of its image")
-    parser.add_argument("--channels", type=positive, default=16)
+    parser.add_argument(
+        "--steps", type=parse_positive, default=50, help="of the whole optimisation"
+    )
+    parser.add_argument("--size", type=parse_positive, default=64, help="side of its image")
+    parser.add_argument("--channels", type=parse_positive, default=16)
     parser.add_argument(
         "--implementation",
         choices=("auto", *IMPLEMENTATIONS),
@@ -144,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true", help="fail outside the tolerance")
     parser.add_argument(
         "--processes",
-        type=positive,
+        type=parse_positive,
         help="that measure operators at the same time (1; on a GPU one for each four CPU cores)",
     )
     parser.add_argument(
@@ -158,27 +168,31 @@ def main(arguments: list[str] | None = None) -> None:
         "trajectories": {},
         "size": args.size,
         "channels": args.channels,
-        "metadata": metadata(parser.command(arguments)),
+        "metadata": collect_metadata(parser.command(arguments)),
     }
     parts = ["numerics", *["quick"] * args.quick, *["fits"] * (args.only == "fits")]
-    name = result_name(*parts)
+    name = build_result_name(*parts)
     settings = ("steps", "size", "channels", "implementation")
     whole = all(getattr(args, s) == parser.get_default(s) for s in settings)
-    whole = whole and args.only != "operators" and same(args.operator, OPERATORS)
+    whole = whole and args.only != "operators" and is_usual(args.operator, OPERATORS)
     parser.claim(name, arguments, narrowed=not (args.quick or whole), overwrite=args.overwrite)
 
-    def done(lines: list[str]) -> None:
+    def save_and_print(lines: list[str]) -> None:
         # A run that is cut short leaves what it has measured.
         write_result(name, content)
         if not args.json:
             print(*lines, sep="\n", flush=True)
 
     if args.only != "fits":
-        done(["largest error relative to the largest value: value, gradients, share of tolerance"])
-        for rows in _operators(args.operator, args.quick, args.processes or _processes()):
+        save_and_print(
+            ["largest error relative to the largest value: value, gradients, share of tolerance"]
+        )
+        for rows in _measure_operators(
+            args.operator, args.quick, args.processes or _count_processes()
+        ):
             content["operators"] += rows
-            done([*map(_operator_line, rows)])
-    for preset in _presets(args.only, args.quick):
+            save_and_print([*map(_format_operator_line, rows)])
+    for preset in _choose_presets(args.only, args.quick):
         settings = s3.preset(preset).replace(
             model={"channels": args.channels, "implementation": args.implementation},
             fit={"steps": 3 if args.quick else args.steps},
@@ -186,23 +200,23 @@ def main(arguments: list[str] | None = None) -> None:
         size = 16 if args.quick else args.size
         dtypes = ("float32",) if args.quick else DTYPES
         # Both sides as they fit: on a GPU with products in TF32.
-        with tf32(True) if has_torch() else nullcontext():
-            fits = trajectories(settings, size, dtypes)
+        with use_tf32(True) if has_torch() else nullcontext():
+            fits = compare_trajectories(settings, size, dtypes)
         content["trajectories"][preset] = fits
         start = "cross entropy differs by, and labels agree with float64, first to last step"
-        done([f"{preset}: {start}", *map(_fit_line, fits)])
+        save_and_print([f"{preset}: {start}", *map(_format_fit_line, fits)])
     path = write_result(name, content)
-    print(as_json(content) if args.json else f"Written: {path}")
+    print(format_json(content) if args.json else f"Written: {path}")
     asked = [] if args.only == "fits" else args.operator
-    if args.check and (faults := _faults(content, asked)):
+    if args.check and (faults := _list_faults(content, asked)):
         print(*faults, sep="\n", file=sys.stderr)
         raise SystemExit(1)
 
 
-def _faults(content: dict[str, Any], operators: list[str]) -> list[str]:
+def _list_faults(content: dict[str, Any], operators: list[str]) -> list[str]:
     """What a check must not let pass, a line each: ``operators`` that this platform's own kernels
     did not serve, and errors outside the tolerance."""
-    own = "pallas" if on_gpu() else "native"
+    own = "pallas" if is_on_gpu() else "native"
     served = {(r["operator"], r["dtype"], r["implementation"]) for r in content["operators"]}
     there = implementations()
     missing = [
@@ -212,26 +226,28 @@ def _faults(content: dict[str, Any], operators: list[str]) -> list[str]:
         if (operator, dtype, own) not in served
     ]
     return missing + [
-        f"Outside its tolerance: {_operator_line(row).strip()}"
+        f"Outside its tolerance: {_format_operator_line(row).strip()}"
         for row in content["operators"]
         if row["share_of_tolerance"] > 1 and row["implementation"] != "torch"
     ]
 
 
-def _presets(only: str | None, quick: bool) -> tuple[str, ...]:
+def _choose_presets(only: str | None, quick: bool) -> tuple[str, ...]:
     if only == "operators":
         return ()
     return ("released",) if quick else ("paper", "released")
 
 
-def _processes() -> int:
+def _count_processes() -> int:
     """Compiling takes the time: on a GPU by one thread of a process, mostly, on a CPU by many."""
-    return min(4, max(1, (os.cpu_count() or 1) // 4)) if on_gpu() else 1
+    return min(4, max(1, (os.cpu_count() or 1) // 4)) if is_on_gpu() else 1
 
 
-def _operators(operators: list[str], quick: bool, processes: int) -> Iterator[list[dict[str, Any]]]:
+def _measure_operators(
+    operators: list[str], quick: bool, processes: int
+) -> Iterator[list[dict[str, Any]]]:
     """Rows of operator by operator, in order."""
-    rows = functools.partial(_rows, quick=quick)
+    rows = functools.partial(_measure_rows, quick=quick)
     if processes == 1 or len(operators) == 1:
         yield from map(rows, operators)
         return
@@ -240,7 +256,7 @@ def _operators(operators: list[str], quick: bool, processes: int) -> Iterator[li
         yield from pool.map(rows, operators)
 
 
-def _rows(operator: str, quick: bool) -> list[dict[str, Any]]:
+def _measure_rows(operator: str, quick: bool) -> list[dict[str, Any]]:
     """A row for each dtype and implementation: its largest errors over all specs."""
     hold_little_memory()
     there = implementations()[operator]
@@ -253,9 +269,9 @@ def _rows(operator: str, quick: bool) -> list[dict[str, Any]]:
     rows = []
     for dtype in DTYPES if specs and names else ():
         worst: dict[str, dict[str, Any]] = {}
-        run = functools.partial(operator_errors, dtype=dtype, names=names)
+        run = functools.partial(measure_operator_errors, dtype=dtype, names=names)
         # TF32 is another precision, not another rounding: neither side has it.
-        exact = tf32(False) if has_torch() else nullcontext()
+        exact = use_tf32(False) if has_torch() else nullcontext()
         with exact, ThreadPoolExecutor(_THREADS) as pool:
             for errors_of in pool.map(run, specs):
                 for name, errors in errors_of.items():
@@ -267,13 +283,13 @@ def _rows(operator: str, quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _operator_line(row: dict[str, Any]) -> str:
+def _format_operator_line(row: dict[str, Any]) -> str:
     start = f"{row['operator']} {row['dtype']}"
     line = f"  {start:32s} {row['implementation']:22s} {row['value']:.1e} {row['gradient']:.1e}"
     return f"{line} {100 * row['share_of_tolerance']:6.1f} % of {row['calls']} calls"
 
 
-def _fit_line(row: dict[str, Any]) -> str:
+def _format_fit_line(row: dict[str, Any]) -> str:
     losses, labels = row["cross_entropy"], row["labels"]
     marks = sorted({0, len(losses) // 4, len(losses) - 1})
     text = ", ".join(f"{losses[m]:.1e} / {100 * labels[m]:.1f} %" for m in marks)

@@ -27,14 +27,19 @@ import jax.numpy as jnp
 
 from benchmarks.harness.machine import (
     allow_tf32,
+    build_result_name,
     has_torch,
     hold_little_memory,
-    result_name,
     synchronise,
 )
-from benchmarks.harness.metadata import as_json, metadata, write_result
-from benchmarks.harness.options import DTYPES, Parser, positive, same
-from benchmarks.harness.roofline import attainable_seconds, ceilings, traffic, work
+from benchmarks.harness.metadata import collect_metadata, format_json, write_result
+from benchmarks.harness.options import DTYPES, Parser, is_usual, parse_positive
+from benchmarks.harness.roofline import (
+    compute_attainable_seconds,
+    count_traffic,
+    count_work,
+    measure_ceilings,
+)
 from s3net_kernels import OPERATORS, implementations, keep_memory
 from s3net_kernels.testing import (
     DIRECTIONS,
@@ -59,29 +64,29 @@ def specs(operator: str, quick: bool) -> tuple[ArgSpec, ...]:
     return list_specs(operator)[1:2] if quick else list_benchmarks(operator)
 
 
-def torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
+def build_torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
     """The same by PyTorch; empty where it has nothing like it."""
-    from benchmarks.harness.torch_operators import torch_call
+    from benchmarks.harness.torch_operators import build_torch_call
 
     allow_tf32()
-    made = torch_call(spec, args)
+    made = build_torch_call(spec, args)
     if made is None:
         return {}
     value = made.value()
     g = value.detach().clone().normal_()
 
-    def forward() -> None:
+    def run_forward() -> None:
         import torch
 
         with torch.no_grad():
             made.value()
 
-    def both() -> None:
+    def run_both() -> None:
         made.value_and_gradients(g)
 
     return {
         direction: make_timer(run, lambda _: synchronise())
-        for direction, run in zip(DIRECTIONS, (forward, both), strict=True)
+        for direction, run in zip(DIRECTIONS, (run_forward, run_both), strict=True)
     }
 
 
@@ -92,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--implementation", nargs="+", help="names (default: all but reference)")
     parser.add_argument("--load", metavar="MODULE", help="module that registers implementations")
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
-    parser.add_argument("--repeats", type=positive, default=7)
+    parser.add_argument("--repeats", type=parse_positive, default=7)
     parser.add_argument(
         "--limit", type=float, default=10.0, help="seconds: slow ones are repeated less often"
     )
@@ -111,27 +116,29 @@ def main(arguments: list[str] | None = None) -> None:
     keep_memory()
     if args.quick:
         args.repeats = 2
-    name = result_name("ops-quick" if args.quick else "ops")
-    whole = not (args.implementation or args.load) and same(args.dtype, DTYPES)
-    narrowed = not args.quick and not (whole and same(args.operator, OPERATORS))
+    name = build_result_name("ops-quick" if args.quick else "ops")
+    whole = not (args.implementation or args.load) and is_usual(args.dtype, DTYPES)
+    narrowed = not args.quick and not (whole and is_usual(args.operator, OPERATORS))
     parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
-    limits = ceilings(args.dtype, args.repeats, args.quick)
+    limits = measure_ceilings(args.dtype, args.repeats, args.quick)
     content: dict[str, Any] = {
         "suite": "ops",
         "ceilings": limits,
         "rows": [],
-        "metadata": metadata(parser.command(arguments)),
+        "metadata": collect_metadata(parser.command(arguments)),
     }
-    for rows in _rows(args, limits):
+    for rows in _measure_rows(args, limits):
         content["rows"] += rows
         write_result(name, content)
         if not args.json:
-            print(*map(_line, rows), sep="\n", flush=True)
+            print(*map(_format_line, rows), sep="\n", flush=True)
     path = write_result(name, content)
-    print(as_json(content) if args.json else f"Written: {path}")
+    print(format_json(content) if args.json else f"Written: {path}")
 
 
-def _rows(args: argparse.Namespace, limits: dict[str, float]) -> Iterator[list[dict[str, Any]]]:
+def _measure_rows(
+    args: argparse.Namespace, limits: dict[str, float]
+) -> Iterator[list[dict[str, Any]]]:
     """The rows of one call after the other."""
     for operator in args.operator:
         there = implementations()[operator]
@@ -155,7 +162,7 @@ def _measure(
     with jax.default_matmul_precision("bfloat16") if low else nullcontext():
         built = {name: dict(compile_calls(spec, name, args)) for name in names}
     if has_torch():
-        built["torch"] = torch_calls(spec, spec.make(dtype=dtype))
+        built["torch"] = build_torch_calls(spec, spec.make(dtype=dtype))
     rows = []
     timed = time_calls(built, repeats=options.repeats, limit_s=options.limit)
     for direction, seconds in timed:
@@ -169,9 +176,9 @@ def _measure(
                 "direction": direction,
                 "implementation": name,
                 **summary,
-                "gflop_per_s": work(spec, backward) / summary["median_s"] / 1e9,
-                "gb_per_s": traffic(spec, dtype, backward) / summary["median_s"] / 1e9,
-                "share_of_roofline": attainable_seconds(spec, dtype, backward, limits)
+                "gflop_per_s": count_work(spec, backward) / summary["median_s"] / 1e9,
+                "gb_per_s": count_traffic(spec, dtype, backward) / summary["median_s"] / 1e9,
+                "share_of_roofline": compute_attainable_seconds(spec, dtype, backward, limits)
                 / summary["median_s"],
             }
             if "torch" in seconds and name != "torch":
@@ -180,7 +187,7 @@ def _measure(
     return rows
 
 
-def _line(row: dict[str, Any]) -> str:
+def _format_line(row: dict[str, Any]) -> str:
     start = f"{row['operator']} {row['call']} {row['dtype']}, {row['direction']}"
     line = f"{start:78s} {row['implementation']:7s} {1e3 * row['median_s']:9.3f} ms"
     line += f" {row['gflop_per_s']:7.1f} GFLOP/s {row['gb_per_s']:6.1f} GB/s"

@@ -20,15 +20,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.harness.candidates import EAGER, OURS, Candidate, fit_candidates
-from benchmarks.harness.machine import hold_little_memory, on_gpu, result_name
-from benchmarks.harness.metadata import as_json, metadata, write_result
-from benchmarks.harness.options import Parser, positive, same
+from benchmarks.harness.candidates import EAGER, OURS, Candidate, list_fit_candidates
+from benchmarks.harness.machine import build_result_name, hold_little_memory, is_on_gpu
+from benchmarks.harness.metadata import collect_metadata, format_json, write_result
+from benchmarks.harness.options import Parser, is_usual, parse_positive
 from benchmarks.harness.worker import Found, measure
 from s3net_jax import PRESETS
 from s3net_kernels.testing import ratio, summarise
 
-__all__ = ["each_that_can", "main", "points"]
+__all__ = ["list_points", "main", "measure_each"]
 
 AXES: dict[str, list[int]] = {
     "size": [128, 256, 512, 1024],
@@ -37,7 +37,7 @@ AXES: dict[str, list[int]] = {
 }
 
 
-def points(
+def list_points(
     axes: list[str], base: dict[str, int], images_size: int, quick: bool
 ) -> list[dict[str, int]]:
     """One point for each value along each axis; ``axis`` names it.
@@ -64,10 +64,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = Parser("scaling", __doc__)
     parser.add_argument("--preset", choices=PRESETS, default="paper")
     parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
-    parser.add_argument("--steps", type=positive, default=3, help="of each fit")
-    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument("--steps", type=parse_positive, default=3, help="of each fit")
+    parser.add_argument("--repeats", type=parse_positive, default=3)
     parser.add_argument(
-        "--images-size", type=positive, help="where their number varies (64; GPU 256)"
+        "--images-size", type=parse_positive, help="where their number varies (64; GPU 256)"
     )
     parser.add_argument("--limit", type=float, default=1800, help="seconds for a point")
     parser.add_argument("--quick", action="store_true", help="tiny points, once")
@@ -75,11 +75,11 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     hold_little_memory()
     if args.point:
-        _first_to_go()
+        _prefer_to_be_killed()
         print(json.dumps(_measure(json.loads(args.point))))
         return
     base = {"size": 256, "images": 1, "channels": 64}
-    images_size = args.images_size or (256 if on_gpu() else 64)
+    images_size = args.images_size or (256 if is_on_gpu() else 64)
     if args.quick:
         base, images_size, args.repeats = {"size": 16, "images": 1, "channels": 4}, 16, 1
     rows: list[dict[str, Any]] = []
@@ -88,32 +88,32 @@ def main(arguments: list[str] | None = None) -> None:
         "preset": args.preset,
         "steps": args.steps,
         "rows": rows,
-        "metadata": metadata(parser.command(arguments)),
+        "metadata": collect_metadata(parser.command(arguments)),
     }
     path = None
-    name = result_name("scaling-quick" if args.quick else "scaling")
+    name = build_result_name("scaling-quick" if args.quick else "scaling")
     settings = ("preset", "steps", "images_size")
     whole = all(getattr(args, s) == parser.get_default(s) for s in settings)
-    narrowed = not (args.quick or (whole and same(args.axis, AXES)))
+    narrowed = not (args.quick or (whole and is_usual(args.axis, AXES)))
     parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
-    for point in points(args.axis, base, images_size, args.quick):
+    for point in list_points(args.axis, base, images_size, args.quick):
         settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
-        rows.append(point | _in_a_process(point | settings, args.limit))
+        rows.append(point | _measure_in_process(point | settings, args.limit))
         # Large points take many minutes: what is measured is kept if the run is stopped.
         path = write_result(name, content)
         if not args.json:
-            print(_line(rows[-1]), flush=True)
-    print(as_json(content) if args.json else f"Written: {path}")
+            print(_format_line(rows[-1]), flush=True)
+    print(format_json(content) if args.json else f"Written: {path}")
 
 
-def _first_to_go() -> None:
+def _prefer_to_be_killed() -> None:
     """Where memory runs out, the system ends this process or one that it starts, and no other."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 
 
 @contextlib.contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
+def _raise_on_sigterm() -> Iterator[None]:
     """``timeout`` ends this process by a signal: inside it is an exception, which ends the point's
     process too. That one has a session of its own, and would go on."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -123,11 +123,11 @@ def _ending_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
+def _measure_in_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.suites.scaling", "--point", json.dumps(point)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with (
-        _ending_on_sigterm(),
+        _raise_on_sigterm(),
         subprocess.Popen(command, start_new_session=True, **pipes) as process,
     ):
         try:
@@ -148,12 +148,12 @@ def _in_a_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
 
 def _measure(point: dict[str, Any]) -> dict[str, Any]:
     n, steps = point["images"], point["steps"]
-    candidates = fit_candidates(
+    candidates = list_fit_candidates(
         point["preset"], point["size"], point["channels"], "float32", steps, [n]
     )
     wanted = (OURS, EAGER)
     fits = {c.name: c for c in candidates.values() if c.suite == "fit" and c.name in wanted}
-    found, left_out = each_that_can(fits, point["repeats"])
+    found, left_out = measure_each(fits, point["repeats"])
     result = {}
     for name, (seconds, _, _) in found.items():
         each = [s / (1 if name == EAGER else n) / steps for s in seconds]
@@ -163,7 +163,7 @@ def _measure(point: dict[str, Any]) -> dict[str, Any]:
     return {"candidates": result, **({"left_out": left_out} if left_out else {})}
 
 
-def each_that_can(fits: dict[str, Candidate], repeats: int) -> Found:
+def measure_each(fits: dict[str, Candidate], repeats: int) -> Found:
     """In turns; where one of them fails, one after the other, and why some are left out."""
     found = measure(fits, repeats)
     if not found.left_out:
@@ -178,7 +178,7 @@ def each_that_can(fits: dict[str, Candidate], repeats: int) -> Found:
     return found
 
 
-def _line(row: dict[str, Any]) -> str:
+def _format_line(row: dict[str, Any]) -> str:
     start = f"{row['axis']:8s} {row['size']:5d}² {row['images']:3d} images {row['channels']:4d} ch"
     if "failed" in row:
         return f"{start}  failed: {row['failed']}"

@@ -22,13 +22,13 @@ from benchmarks.harness.candidates import (
     STOCK,
     TORCH,
     USUAL,
-    step_candidates,
+    list_step_candidates,
 )
-from benchmarks.harness.machine import hold_little_memory, result_name
-from benchmarks.harness.metadata import as_json, metadata, write_result
-from benchmarks.harness.options import DTYPES, Parser, positive, same
-from benchmarks.harness.parts import part_timings
-from benchmarks.harness.products import product_seconds
+from benchmarks.harness.machine import build_result_name, hold_little_memory
+from benchmarks.harness.metadata import collect_metadata, format_json, write_result
+from benchmarks.harness.options import DTYPES, Parser, is_usual, parse_positive
+from benchmarks.harness.parts import time_parts
+from benchmarks.harness.products import time_products
 from benchmarks.harness.worker import add_rows, end_without_ours, measure
 from s3net_jax import PRESETS
 from s3net_kernels import keep_memory
@@ -40,13 +40,13 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser("step", __doc__)
-    parser.add_argument("--size", type=positive, default=256)
-    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--size", type=parse_positive, default=256)
+    parser.add_argument("--channels", type=parse_positive, default=64)
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument(
         "--preset", action="append", choices=PRESETS, help="default: paper and released"
     )
-    parser.add_argument("--repeats", type=positive, default=7)
+    parser.add_argument("--repeats", type=parse_positive, default=7)
     parser.add_argument(
         "--limit", type=float, default=60.0, help="seconds: slow ones are repeated less often"
     )
@@ -64,33 +64,35 @@ def main(arguments: list[str] | None = None) -> None:
         "dtype": args.dtype,
         "presets": {},
         "products": {},
-        "metadata": metadata(parser.command(arguments)),
+        "metadata": collect_metadata(parser.command(arguments)),
     }
-    name = result_name("step", args.size, args.channels, *[args.dtype] * (args.dtype != "float32"))
+    name = build_result_name(
+        "step", args.size, args.channels, *[args.dtype] * (args.dtype != "float32")
+    )
     path = None
     presets = args.preset or USUAL
-    offered = step_candidates(presets[0], args.size, args.channels, args.dtype)
+    offered = list_step_candidates(presets[0], args.size, args.channels, args.dtype)
     parser.check_names(args.only, offered, TORCH)
-    narrowed = not args.quick and not (args.only is None and same(presets, USUAL))
+    narrowed = not args.quick and not (args.only is None and is_usual(presets, USUAL))
     parser.claim(name, arguments, narrowed=narrowed, overwrite=args.overwrite)
     for preset in presets:
         if not add_rows(content, preset, *_measure(preset, args)):
             continue
-        content["products"][preset] = product_seconds(
+        content["products"][preset] = time_products(
             preset, args.size, args.channels, args.dtype, args.repeats
         )
         if "parts" not in content:
-            content["parts"] = part_timings(args.size, args.channels, args.repeats)
+            content["parts"] = time_parts(args.size, args.channels, args.repeats)
         # A run that is cut short leaves what it has measured.
         path = write_result(name, content)
     if path is not None:
-        print(as_json(content) if args.json else _table(content) + f"\nWritten: {path}")
+        print(format_json(content) if args.json else _format_table(content) + f"\nWritten: {path}")
     end_without_ours(content)
 
 
 def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
     """Name to row, and of candidates that failed to why."""
-    candidates = step_candidates(preset, args.size, args.channels, args.dtype)
+    candidates = list_step_candidates(preset, args.size, args.channels, args.dtype)
     wanted = {n: c for n, c in candidates.items() if n in (args.only or n)}
     found, left_out = measure(wanted, args.repeats, args.limit)
     result: dict[str, Any] = {}
@@ -110,7 +112,7 @@ def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dic
     return result, left_out
 
 
-def _table(content: dict[str, Any]) -> str:
+def _format_table(content: dict[str, Any]) -> str:
     lines = [f"One step at {content['size']}×{content['size']}, {content['channels']} channels"]
     for preset, rows in content["presets"].items():
         lines.append(f"{preset}: seconds a step (quartiles), compile, peak memory, against torch")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from benchmarks.harness.candidates import OURS, Candidate, build
 from benchmarks.harness.machine import hold_little_memory
-from benchmarks.harness.options import DTYPES, positive
+from benchmarks.harness.options import DTYPES, parse_positive
 from s3net_jax import PRESETS
 from s3net_kernels.tune import kernels_of
 
@@ -27,14 +27,16 @@ _NAMES = {"auto": OURS, "xla": f"{OURS}, XLA only"}
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m benchmarks trace", description=__doc__)
-    parser.add_argument("--size", type=positive, default=256)
-    parser.add_argument("--channels", type=positive, default=64)
+    parser.add_argument("--size", type=parse_positive, default=256)
+    parser.add_argument("--channels", type=parse_positive, default=64)
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"])
     parser.add_argument("--preset", nargs="+", choices=PRESETS, default=["paper"])
-    parser.add_argument("--images", type=positive, nargs="+", default=[1], help="images at once")
-    parser.add_argument("--steps", type=positive, default=4)
+    parser.add_argument(
+        "--images", type=parse_positive, nargs="+", default=[1], help="images at once"
+    )
+    parser.add_argument("--steps", type=parse_positive, default=4)
     parser.add_argument("--implementation", choices=_NAMES, default="auto")
-    parser.add_argument("--most", type=positive, default=40, help="rows of a table")
+    parser.add_argument("--most", type=parse_positive, default=40, help="rows of a table")
     args = parser.parse_args(arguments)
     hold_little_memory()
     for preset in args.preset:
@@ -50,10 +52,10 @@ def main(arguments: list[str] | None = None) -> None:
                     args.steps,
                     images,
                 )
-                print(*_table(candidate, args.most), sep="\n", flush=True)
+                print(*_format_table(candidate, args.most), sep="\n", flush=True)
 
 
-def _table(candidate: Candidate, most: int) -> Iterator[str]:
+def _format_table(candidate: Candidate, most: int) -> Iterator[str]:
     run, _ = build(candidate)
     run()
     start = time.perf_counter()

@@ -10,39 +10,45 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.torch_reference.deform import sampling_grid
+from benchmarks.torch_reference.deform import build_sampling_grid
 
-__all__ = ["embedding_bag", "index_select", "one_image", "product_first", "taps_as_batch"]
+__all__ = [
+    "embedding_bag",
+    "index_select",
+    "multiply_first",
+    "sample_one_image",
+    "sample_taps_as_batch",
+]
 
 
-def one_image(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+def sample_one_image(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """One ``grid_sample`` of the whole image: it runs on one thread."""
     n, c, h, w = x.shape
     taps = mask.shape[1]
-    grid = sampling_grid(offset, weight.shape[-1]).view(n, taps * h, w, 2)
+    grid = build_sampling_grid(offset, weight.shape[-1]).view(n, taps * h, w, 2)
     columns = F.grid_sample(x, grid, align_corners=False).view(n, c, taps, h, w)
     columns = (columns * mask[:, None]).view(n, c * taps, h, w)
     return F.conv2d(columns, weight.reshape(-1, c * taps, 1, 1))
 
 
-def taps_as_batch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+def sample_taps_as_batch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """One ``grid_sample`` with the taps as the batch (of one image)."""
     _, c, h, w = x.shape
     taps = mask.shape[1]
-    grid = sampling_grid(offset, weight.shape[-1])[0]
+    grid = build_sampling_grid(offset, weight.shape[-1])[0]
     columns = F.grid_sample(x.expand(taps, -1, -1, -1), grid, align_corners=False)
     columns = (columns * mask[0, :, None]).view(1, taps * c, h, w)
     kernel = weight.permute(0, 2, 3, 1).reshape(-1, taps * c, 1, 1)
     return F.conv2d(columns, kernel)
 
 
-def product_first(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+def multiply_first(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """The matrix product before the sampling, which is linear (of one image)."""
     _, c, h, w = x.shape
     taps = mask.shape[1]
     kernel = weight.permute(2, 3, 0, 1).reshape(-1, c, 1, 1)
     products = F.conv2d(x, kernel).view(taps, -1, h, w)
-    grid = sampling_grid(offset, weight.shape[-1])[0]
+    grid = build_sampling_grid(offset, weight.shape[-1])[0]
     samples = F.grid_sample(products, grid, align_corners=False)
     return (samples * mask[0, :, None]).sum(0, keepdim=True)
 
@@ -51,36 +57,36 @@ def index_select(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Ten
     """Rows of channels gathered at the four corners of every sample (of one image)."""
     _, c, h, w = x.shape
     rows = x[0].permute(1, 2, 0).reshape(h * w, c)
-    index, share = _corners(offset, mask, weight.shape[-1])
+    index, share = _find_corners(offset, mask, weight.shape[-1])
     columns = sum(
         rows.index_select(0, index[..., k].flatten()) * share[..., k].reshape(-1, 1)
         for k in range(4)
     )
     assert isinstance(columns, Tensor)
-    return _product(columns, weight, h, w)
+    return _multiply(columns, weight, h, w)
 
 
 def embedding_bag(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """A sample as a weighted bag of four rows of channels (of one image)."""
     _, c, h, w = x.shape
     rows = x[0].permute(1, 2, 0).reshape(h * w, c)
-    index, share = _corners(offset, mask, weight.shape[-1])
+    index, share = _find_corners(offset, mask, weight.shape[-1])
     columns = F.embedding_bag(
         index.reshape(-1, 4), rows, mode="sum", per_sample_weights=share.reshape(-1, 4)
     )
-    return _product(columns, weight, h, w)
+    return _multiply(columns, weight, h, w)
 
 
-def _product(columns: Tensor, weight: Tensor, h: int, w: int) -> Tensor:
+def _multiply(columns: Tensor, weight: Tensor, h: int, w: int) -> Tensor:
     """(H·W·taps, C) columns times the kernel: (1, O, H, W)."""
     kernel = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
     return (columns.view(h * w, -1) @ kernel).view(1, h, w, -1).permute(0, 3, 1, 2)
 
 
-def _corners(offset: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _find_corners(offset: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """(H, W, taps, 4) flat indices of the corners and their shares times the mask."""
     h, w = offset.shape[-2:]
-    grid = sampling_grid(offset, size)[0].permute(1, 2, 0, 3)
+    grid = build_sampling_grid(offset, size)[0].permute(1, 2, 0, 3)
     x, y = ((grid + 1) * grid.new_tensor([w, h]) - 1).div(2).unbind(-1)
     left, top = x.floor(), y.floor()
     indices, shares = [], []

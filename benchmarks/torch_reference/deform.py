@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["DeformConv", "channel_groups", "deform_conv2d", "sampling_grid"]
+__all__ = ["DeformConv", "build_sampling_grid", "count_channel_groups", "deform_conv2d"]
 
 Method = Literal["auto", "taps", "grid_sample", "torchvision"]
 _SAMPLE: dict[str, Any] = {"mode": "bilinear", "padding_mode": "zeros", "align_corners": False}
@@ -100,13 +100,13 @@ def deform_conv2d(
             x.contiguous(), offset.contiguous(), weight, padding=weight.shape[-1] // 2,
             mask=mask.contiguous(),
         )  # fmt: skip
-    grid = sampling_grid(offset, weight.shape[-1])
+    grid = build_sampling_grid(offset, weight.shape[-1])
     if method == "taps":
         return _Taps.apply(x, grid, mask, weight)
-    return _one_call(x, grid, mask, weight)
+    return _sample_in_one_call(x, grid, mask, weight)
 
 
-def sampling_grid(offset: Tensor, size: int) -> Tensor:
+def build_sampling_grid(offset: Tensor, size: int) -> Tensor:
     """(N, k·k, H, W, 2) places to sample as ``grid_sample`` wants them, (x, y) in [−1, 1].
 
     The convention of ``align_corners=False`` serves images one pixel wide too.
@@ -120,7 +120,7 @@ def sampling_grid(offset: Tensor, size: int) -> Tensor:
     return torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), -1)
 
 
-def channel_groups(x: Tensor) -> int:
+def count_channel_groups(x: Tensor) -> int:
     """Groups of channels to pass to ``grid_sample`` as images of their own.
 
     On the CPU it runs parallel over the batch alone: one image would use one thread.
@@ -130,10 +130,10 @@ def channel_groups(x: Tensor) -> int:
     return max(g for g in range(1, wanted + 1) if c % g == 0)
 
 
-def _one_call(x: Tensor, grid: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+def _sample_in_one_call(x: Tensor, grid: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     """All taps in one ``grid_sample``, one matrix product, gradients by autograd."""
     n, c, h, w = x.shape
-    taps, groups = mask.shape[1], channel_groups(x)
+    taps, groups = mask.shape[1], count_channel_groups(x)
     places = grid.view(n, 1, taps * h, w, 2).expand(-1, groups, -1, -1, -1).flatten(0, 1)
     columns = F.grid_sample(x.reshape(n * groups, c // groups, h, w), places, **_SAMPLE)
     columns = columns.view(n, c, taps, h, w) * mask[:, None]
@@ -150,13 +150,15 @@ class _Taps(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, grid: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        groups = channel_groups(x)
+        groups = count_channel_groups(x)
         maps = x.contiguous().view(n * groups, c // groups, h, w)
         kernels = weight.permute(2, 3, 1, 0).reshape(-1, c, weight.shape[0])
         y = x.new_zeros(n, h * w, weight.shape[0])
         samples = []
         for tap, kernel in enumerate(kernels):
-            sample = F.grid_sample(maps, _places(grid, tap, groups), **_SAMPLE).view(n, c, h * w)
+            sample = F.grid_sample(maps, _select_places(grid, tap, groups), **_SAMPLE).view(
+                n, c, h * w
+            )
             scaled = sample * mask[:, tap].reshape(n, 1, -1)
             y.baddbmm_(scaled.transpose(1, 2), kernel.expand(n, -1, -1))
             samples.append(sample)
@@ -180,7 +182,13 @@ class _Taps(torch.autograd.Function):
             dmask[:, tap] = (dsample * sample).sum(1).view(n, h, w)
             dsample *= factor
             part, places = torch.ops.aten.grid_sampler_2d_backward(
-                dsample.view_as(maps), maps, _places(grid, tap, groups), 0, 0, False, [True, True]
+                dsample.view_as(maps),
+                maps,
+                _select_places(grid, tap, groups),
+                0,
+                0,
+                False,
+                [True, True],
             )
             dx += part
             dgrid[:, tap] = places.view(n, groups, h, w, 2).sum(1)
@@ -192,7 +200,7 @@ class _Taps(torch.autograd.Function):
         return dx, dgrid, dmask, dweight
 
 
-def _places(grid: Tensor, tap: int, groups: int) -> Tensor:
+def _select_places(grid: Tensor, tap: int, groups: int) -> Tensor:
     """(N·groups, H, W, 2): a tap's grid, the same for every group of channels."""
     return grid[:, tap, None].expand(-1, groups, -1, -1, -1).flatten(0, 1)
 

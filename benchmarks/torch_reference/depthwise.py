@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["DepthwiseConv2d", "batched_depthwise_conv2d"]
+__all__ = ["DepthwiseConv2d", "convolve_depthwise"]
 
 _STRIPS = 8
 
@@ -48,10 +48,10 @@ class DepthwiseConv2d(nn.Conv2d):
         if method == "native" or self.kernel_size[0] <= 3:
             return super().forward(input)
         assert self.bias is not None
-        return batched_depthwise_conv2d(input, self.weight, self.bias, self.dilation[0])
+        return convolve_depthwise(input, self.weight, self.bias, self.dilation[0])
 
 
-def batched_depthwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+def convolve_depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     """A depthwise convolution that makes a batch of one image where that is faster.
 
     With dilation d the d² phases of the image (every d-th pixel) are convolved without
@@ -89,10 +89,10 @@ class _Batched(torch.autograd.Function):
         dy = _split(grad, ctx.dilation)
         dx = F.conv2d(dy, weight.flip(2, 3), None, padding=half, groups=weight.shape[0])
         dx = _join(dx, ctx.dilation, grad.shape[2], grad.shape[3])
-        return dx, _weight_gradient(phases, dy, weight), grad.sum((0, 2, 3)), None
+        return dx, _compute_weight_gradient(phases, dy, weight), grad.sum((0, 2, 3)), None
 
 
-def _weight_gradient(x: Tensor, dy: Tensor, weight: Tensor) -> Tensor:
+def _compute_weight_gradient(x: Tensor, dy: Tensor, weight: Tensor) -> Tensor:
     """Of a convolution without dilation: (C, 1, k, k)."""
     n, c, h, w = x.shape
     half = weight.shape[-1] // 2

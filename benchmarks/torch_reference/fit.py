@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.torch_reference.losses import objective
 from benchmarks.torch_reference.model import S3Net
 from benchmarks.torch_reference.options import Options
-from benchmarks.torch_reference.warp import draw_affine, quarter_turns
+from benchmarks.torch_reference.warp import draw_affine, find_quarter_turns
 from s3net_jax.config import Config
 
 __all__ = ["FitResult", "Trainer", "fit"]
@@ -110,7 +110,7 @@ class Trainer:
           device; and the (H, W) labels. All belong to the state before the update.
         """
         affine = self.config.loss.affine
-        turned = affine.apply_at == "logits" and quarter_turns(affine, self.shape) is not None
+        turned = affine.apply_at == "logits" and find_quarter_turns(affine, self.shape) is not None
         if matrix is None and not turned:
             matrix = draw_affine(self.generator, affine, self.shape)
         if matrix is not None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.torch_reference.model import S3Net
-from benchmarks.torch_reference.warp import quarter_turns, warp, warp_labels
+from benchmarks.torch_reference.warp import find_quarter_turns, warp, warp_labels
 from s3net_jax.config import AffineConfig, LossConfig
 
 __all__ = ["affine_loss", "hard_spatial_loss", "objective", "sobel", "spatial_loss"]
@@ -33,7 +33,7 @@ def objective(
       The loss; ``ce``, ``affine``, ``spatial`` and ``loss``, detached; (N, H, W) labels.
     """
     features, entering = model.encode(images)
-    logits = _clusters_last(model.decode(features, images), images.dtype)
+    logits = _move_clusters_last(model.decode(features, images), images.dtype)
     labels = logits.detach().argmax(-1)
     log_probability = F.log_softmax(logits, -1)
     ce = F.nll_loss(log_probability.flatten(0, 2), labels.flatten())
@@ -42,7 +42,7 @@ def objective(
     else:
         assert palette is not None
         spatial = hard_spatial_loss(labels, palette)
-    affine = _affine_term(model, images, features, entering, labels, config.affine, matrix)
+    affine = _compute_affine_term(model, images, features, entering, labels, config.affine, matrix)
 
     loss = config.weight_ce * ce + config.weight_affine * affine + config.weight_spatial * spatial
     terms = {"loss": loss, "ce": ce, "affine": affine, "spatial": spatial}
@@ -104,7 +104,7 @@ def sobel(maps: Tensor) -> tuple[Tensor, ...]:
         )
 
 
-def _affine_term(
+def _compute_affine_term(
     model: S3Net,
     images: Tensor,
     features: Tensor,
@@ -116,19 +116,19 @@ def _affine_term(
     if config.apply_at == "logits":
         second = model.auxiliary_logits(features)
         if matrix is None:
-            turns = quarter_turns(config, (images.shape[2], images.shape[3])) or 0
-            second = _clusters_last(second.rot90(turns, (2, 3)), images.dtype)
+            turns = find_quarter_turns(config, (images.shape[2], images.shape[3])) or 0
+            second = _move_clusters_last(second.rot90(turns, (2, 3)), images.dtype)
             return F.cross_entropy(second.flatten(0, 2), labels.rot90(turns, (1, 2)).flatten())
-        return affine_loss(_clusters_last(warp(second, matrix), images.dtype), labels, matrix)
+        return affine_loss(_move_clusters_last(warp(second, matrix), images.dtype), labels, matrix)
     assert matrix is not None
     if config.apply_at == "features":
         moved = model.last_block(warp(entering, matrix))
     else:
         moved = model.encode(warp(images, matrix))[0]
     second = model.auxiliary_logits(moved)
-    return affine_loss(_clusters_last(second, images.dtype), labels, matrix)
+    return affine_loss(_move_clusters_last(second, images.dtype), labels, matrix)
 
 
-def _clusters_last(maps: Tensor, dtype: torch.dtype) -> Tensor:
+def _move_clusters_last(maps: Tensor, dtype: torch.dtype) -> Tensor:
     """(N, K, H, W) as (N, H, W, K): free in the channels-last format; K is then contiguous."""
     return maps.permute(0, 2, 3, 1).to(dtype)

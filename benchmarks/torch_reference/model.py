@@ -76,9 +76,9 @@ class S3Net(nn.Module):
             return AttentionBlock(config, options)
 
         self.conv1 = nn.Conv2d(3, k, 3, padding=1)
-        self.bn1 = _norm(k)
+        self.bn1 = _build_norm(k)
         self.conv2 = nn.ModuleList(block() for _ in range(config.blocks))
-        self.bn2 = nn.ModuleList(_norm(k) for _ in range(config.blocks))
+        self.bn2 = nn.ModuleList(_build_norm(k) for _ in range(config.blocks))
         self.convdeform = self.bn3 = None
         size = config.deform_kernel
         if config.deform == "conv":
@@ -93,15 +93,15 @@ class S3Net(nn.Module):
                 method=options.deform,
             )
         if self.convdeform is not None:
-            self.bn3 = _norm(k)
+            self.bn3 = _build_norm(k)
         self.conv3 = nn.Conv2d(k, k, 1)
-        self.bn4 = _norm(k)
+        self.bn4 = _build_norm(k)
         self.conv_aux = nn.Conv2d(k, k, 1)
-        self.bn_aux = _norm(k)
+        self.bn_aux = _build_norm(k)
         if config.color != "none":
             self.map = nn.Linear(3, k, bias=False)
             self.cf = nn.Conv2d(k, k, 1)
-            self.bf = _norm(k)
+            self.bf = _build_norm(k)
         self.to(memory_format=self.format)  # pyright: ignore[reportCallIssue]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,6 +146,6 @@ class S3Net(nn.Module):
         return self.bf(self.cf((factor(logits) + factor(pixels)) * score))
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
+def _build_norm(channels: int) -> nn.BatchNorm2d:
     """Batch normalisation by the statistics of the very input, always."""
     return nn.BatchNorm2d(channels, eps=1e-5, track_running_stats=False)

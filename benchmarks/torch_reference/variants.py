@@ -40,9 +40,9 @@ def deform(size: int, channels: int) -> Calls:
     functions: dict[str, Callable[..., Tensor]] = {
         "taps": partial(deform_conv2d, method="taps"),
         "grid_sample, groups of channels": partial(deform_conv2d, method="grid_sample"),
-        "grid_sample, one image": alternatives.one_image,
-        "grid_sample, taps as batch": alternatives.taps_as_batch,
-        "grid_sample after the product": alternatives.product_first,
+        "grid_sample, one image": alternatives.sample_one_image,
+        "grid_sample, taps as batch": alternatives.sample_taps_as_batch,
+        "grid_sample after the product": alternatives.multiply_first,
         "embedding_bag": alternatives.embedding_bag,
         "index_select": alternatives.index_select,
     }
@@ -52,7 +52,9 @@ def deform(size: int, channels: int) -> Calls:
         print("torchvision is not installed: its operator is left out.")
     else:
         functions["torchvision"] = partial(deform_conv2d, method="torchvision")
-    return {name: _forward_backward(partial(f, *inputs), inputs) for name, f in functions.items()}
+    return {
+        name: _build_forward_backward(partial(f, *inputs), inputs) for name, f in functions.items()
+    }
 
 
 def depthwise(size: int, channels: int) -> Calls:
@@ -68,7 +70,7 @@ def depthwise(size: int, channels: int) -> Calls:
                 x = torch.rand(1, channels, size, size).to(memory_format=memory_format)
                 leaves = [x.requires_grad_(), *layer.parameters()]
                 label = f"{kernel}x{kernel} dilation {dilation}, {method}, {name}"
-                calls[label] = _forward_backward(partial(layer, x), leaves)
+                calls[label] = _build_forward_backward(partial(layer, x), leaves)
     return calls
 
 
@@ -80,7 +82,9 @@ def step(size: int, channels: int, name: str, compiled: bool) -> Calls:
     return {n: Trainer(image, config, options=o).step for n, o in options.items()}
 
 
-def _forward_backward(function: Callable[[], Tensor], leaves: list[Tensor]) -> Callable[[], object]:
+def _build_forward_backward(
+    function: Callable[[], Tensor], leaves: list[Tensor]
+) -> Callable[[], object]:
     upstream = torch.rand_like(function())
 
     def call() -> object:

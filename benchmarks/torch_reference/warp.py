@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.torch_reference.deform import channel_groups
+from benchmarks.torch_reference.deform import count_channel_groups
 from benchmarks.torch_reference.layout import to_format
 from s3net_jax.config import AffineConfig
 
-__all__ = ["affine_matrix", "draw_affine", "quarter_turns", "warp", "warp_labels"]
+__all__ = ["affine_matrix", "draw_affine", "find_quarter_turns", "warp", "warp_labels"]
 
 _INSIDE = 1e-3
 
@@ -55,7 +55,7 @@ def draw_affine(generator: torch.Generator, config: AffineConfig, shape: tuple[i
     )
 
 
-def quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | None:
+def find_quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | None:
     """Counter-clockwise quarter turns if that is what every drawn transform is, of a square."""
     turns = config.rotation[0] / 90
     fixed = config.rotation[0] == config.rotation[1] and turns == round(turns)
@@ -66,9 +66,9 @@ def quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | None:
 def warp(image: Tensor, matrix: Tensor) -> Tensor:
     """The transformed (N, C, H, W) image, bilinear, coordinates clamped to the edge."""
     n, c, h, w = image.shape
-    y, x = _source(matrix, h, w)
+    y, x = _compute_source(matrix, h, w)
     grid = torch.stack((x * (2 / max(w - 1, 1)) - 1, y * (2 / max(h - 1, 1)) - 1), -1)
-    groups = channel_groups(image)
+    groups = count_channel_groups(image)
     places = grid.to(image.dtype).expand(n * groups, -1, -1, -1)
     maps = to_format(image, torch.contiguous_format).view(n * groups, c // groups, h, w)
     moved = F.grid_sample(maps, places, "bilinear", "border", align_corners=True)
@@ -81,14 +81,14 @@ def warp_labels(labels: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
     A pixel is valid if its source lies inside the image (to a thousandth of a pixel).
     """
     h, w = labels.shape[-2:]
-    y, x = _source(matrix, h, w)
+    y, x = _compute_source(matrix, h, w)
     inside_y = (y >= -_INSIDE) & (y <= h - 1 + _INSIDE)
     inside_x = (x >= -_INSIDE) & (x <= w - 1 + _INSIDE)
     moved = labels[:, y.round().long().clamp(0, h - 1), x.round().long().clamp(0, w - 1)]
     return moved, inside_y & inside_x
 
 
-def _source(matrix: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
+def _compute_source(matrix: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
     """(H, W) source coordinates y and x, counted from the image's first pixel."""
     cy, cx = (h - 1) / 2, (w - 1) / 2
     y = (torch.arange(h, dtype=matrix.dtype, device=matrix.device) - cy)[:, None]

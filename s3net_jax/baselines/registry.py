@@ -10,31 +10,31 @@ import numpy as np
 
 from s3net_jax.baselines.trivial import (
     Prediction,
-    classical,
-    kmeans_colors,
-    otsu_dark,
-    otsu_inner,
-    otsu_inner_part,
-    whole_image,
+    segment_by_recipe,
+    segment_kmeans_colors,
+    segment_otsu_dark,
+    segment_otsu_inner,
+    segment_otsu_inner_part,
+    take_whole_image,
 )
-from s3net_jax.baselines.without_network import without_network
-from s3net_jax.errors import ConfigError, nearest
+from s3net_jax.baselines.without_network import segment_without_network
+from s3net_jax.errors import ConfigError, suggest_nearest
 
-__all__ = ["BASELINES", "baseline"]
+__all__ = ["BASELINES", "get_baseline"]
 
 BASELINES: dict[str, Callable[[np.ndarray], Prediction]] = {
-    "whole image": whole_image,
-    "Otsu, dark": otsu_dark,
-    "Otsu, dark, inner": otsu_inner,
-    "Otsu, dark, largest inner part": otsu_inner_part,
-    "k-means on RGB": kmeans_colors,
-    "classical recipe": classical,
-    "best without a network": without_network,
+    "whole image": take_whole_image,
+    "Otsu, dark": segment_otsu_dark,
+    "Otsu, dark, inner": segment_otsu_inner,
+    "Otsu, dark, largest inner part": segment_otsu_inner_part,
+    "k-means on RGB": segment_kmeans_colors,
+    "classical recipe": segment_by_recipe,
+    "best without a network": segment_without_network,
 }
 """Name → what it makes of an image (H, W, 3) uint8."""
 
 
-def baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], Prediction]:
+def get_baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], Prediction]:
     """The baseline called ``name``, of images (H, W, 3) uint8.
 
     Args:
@@ -45,7 +45,7 @@ def baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], P
       ConfigError: an unknown baseline, one that can't be told, or less than two clusters.
     """
     if name not in BASELINES:
-        raise ConfigError(f"There is no baseline {name!r}.{nearest(name, list(BASELINES))}")
+        raise ConfigError(f"There is no baseline {name!r}.{suggest_nearest(name, list(BASELINES))}")
     predict = BASELINES[name]
     if clusters is None:
         return predict

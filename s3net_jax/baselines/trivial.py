@@ -14,22 +14,22 @@ from s3net_jax.masks import (
     choose_target,
     clean,
     compact_labels,
-    disc,
     fill_holes,
-    part_weights,
-    vignette,
+    find_vignette,
+    make_disc,
+    weigh_parts,
 )
 
 __all__ = [
     "Prediction",
-    "classical",
-    "kmeans",
-    "kmeans_colors",
-    "otsu_dark",
-    "otsu_inner",
-    "otsu_inner_part",
-    "otsu_threshold",
-    "whole_image",
+    "compute_otsu_threshold",
+    "run_kmeans",
+    "segment_by_recipe",
+    "segment_kmeans_colors",
+    "segment_otsu_dark",
+    "segment_otsu_inner",
+    "segment_otsu_inner_part",
+    "take_whole_image",
 ]
 
 _SIDE = 256  # smoothing and opening are told for images of this size
@@ -42,28 +42,28 @@ class Prediction(NamedTuple):
     mask: np.ndarray
 
 
-def whole_image(image: np.ndarray) -> Prediction:
+def take_whole_image(image: np.ndarray) -> Prediction:
     """The whole image as one cluster."""
     shape = image.shape[:2]
     return Prediction(np.zeros(shape, np.int32), np.ones(shape, bool))
 
 
-def otsu_dark(image: np.ndarray) -> Prediction:
+def segment_otsu_dark(image: np.ndarray) -> Prediction:
     """The dark side of Otsu's threshold of the luminance."""
     luminance = image @ LUMA
-    dark = luminance <= otsu_threshold(luminance)
+    dark = luminance <= compute_otsu_threshold(luminance)
     return Prediction((~dark).astype(np.int32), dark)
 
 
-def otsu_inner(image: np.ndarray) -> Prediction:
+def segment_otsu_inner(image: np.ndarray) -> Prediction:
     """The dark side without parts that touch the border, holes filled."""
-    dark = otsu_dark(image)
+    dark = segment_otsu_dark(image)
     return Prediction(dark.labels, clean(dark.mask, SegmentConfig()))
 
 
-def otsu_inner_part(image: np.ndarray) -> Prediction:
+def segment_otsu_inner_part(image: np.ndarray) -> Prediction:
     """The largest part of the dark side that does not touch the border, holes filled."""
-    inner = otsu_inner(image)
+    inner = segment_otsu_inner(image)
     regions, count = cast(tuple[np.ndarray, int], ndimage.label(inner.mask))
     if count < 2:
         return inner
@@ -72,20 +72,20 @@ def otsu_inner_part(image: np.ndarray) -> Prediction:
     return Prediction(inner.labels, regions == areas.argmax())
 
 
-def kmeans_colors(image: np.ndarray, clusters: int = 2) -> Prediction:
+def segment_kmeans_colors(image: np.ndarray, clusters: int = 2) -> Prediction:
     """k-means on the colours; the target as this tool chooses it."""
-    labels = compact_labels(kmeans(image, clusters))
+    labels = compact_labels(run_kmeans(image, clusters))
     return Prediction(labels, choose_target(labels, image, SegmentConfig()).mask)
 
 
-def kmeans(image: np.ndarray, clusters: int) -> np.ndarray:
+def run_kmeans(image: np.ndarray, clusters: int) -> np.ndarray:
     """(H, W) int32 in 0..clusters−1: k-means on the colours of (H, W, 3), always the same."""
     pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
     _, found = kmeans2(pixels, clusters, minit="++", rng=np.random.default_rng(0))
     return found.reshape(image.shape[:2])
 
 
-def classical(image: np.ndarray) -> Prediction:
+def segment_by_recipe(image: np.ndarray) -> Prediction:
     """A recipe for dermoscopy.
 
     The dermoscope's vignette (dark, connected to the corners) is left out; the blue channel is
@@ -94,23 +94,23 @@ def classical(image: np.ndarray) -> Prediction:
     distance of its centre from the image's in half sides; its holes are filled.
     """
     scale = max(image.shape[:2]) / _SIDE
-    outside = vignette(image)
+    outside = find_vignette(image)
     blue = ndimage.gaussian_filter(image[..., 2].astype(np.float64), 3 * scale)
     kept = ~outside
     if not kept.any() or np.ptp(blue[kept]) == 0:
-        return whole_image(image)
-    dark = (blue <= otsu_threshold(blue[kept])) & kept
-    opened = ndimage.binary_opening(dark, disc(round(2 * scale)))
-    mask = _best_part(opened if opened.any() else dark)
+        return take_whole_image(image)
+    dark = (blue <= compute_otsu_threshold(blue[kept])) & kept
+    opened = ndimage.binary_opening(dark, make_disc(round(2 * scale)))
+    mask = _find_best_part(opened if opened.any() else dark)
     return Prediction((~dark).astype(np.int32), fill_holes(mask))
 
 
-def _best_part(mask: np.ndarray) -> np.ndarray:
-    regions, weights = part_weights(mask)
+def _find_best_part(mask: np.ndarray) -> np.ndarray:
+    regions, weights = weigh_parts(mask)
     return regions == 1 + np.argmax(weights) if weights.size > 1 else mask
 
 
-def otsu_threshold(values: np.ndarray) -> float:
+def compute_otsu_threshold(values: np.ndarray) -> float:
     """Otsu's threshold (1979) on a histogram of 256 bins: values up to it are the lower class."""
     from skimage.filters import threshold_otsu
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.baselines.trivial import Prediction, kmeans, whole_image
-from s3net_jax.io import as_image
-from s3net_jax.masks import segments_of_proposals
+from s3net_jax.baselines.trivial import Prediction, run_kmeans, take_whole_image
+from s3net_jax.io import to_image
+from s3net_jax.masks import find_proposed_segments
 from s3net_jax.presets import preset
 
-__all__ = ["without_network"]
+__all__ = ["segment_without_network"]
 
 _CLUSTERS = (2, 3, 4, 6, 8)
 
 
-def without_network(image: np.ndarray) -> Prediction:
+def segment_without_network(image: np.ndarray) -> Prediction:
     """``best`` with k-means on the colours in place of networks: 2, 3, 4, 6 and 8 clusters at
     the networks' size are the proposals; target and boundary are chosen as ``best`` does.
 
@@ -25,7 +25,7 @@ def without_network(image: np.ndarray) -> Prediction:
     size = (config.input.size, config.input.size)
     picture = PilImage.fromarray(image)
     small = np.asarray(picture.resize(size, PilImage.Resampling.BOX))
-    maps = [kmeans(small, clusters) for clusters in _CLUSTERS]
+    maps = [run_kmeans(small, clusters) for clusters in _CLUSTERS]
     whole = [
         np.asarray(
             PilImage.fromarray(labels.astype(np.uint8)).resize(
@@ -35,7 +35,7 @@ def without_network(image: np.ndarray) -> Prediction:
         )
         for labels in maps
     ]
-    found, _ = segments_of_proposals(maps, whole, as_image(image), config.segment)
+    found, _ = find_proposed_segments(maps, whole, to_image(image), config.segment)
     if not found.target:
-        return whole_image(image)
+        return take_whole_image(image)
     return Prediction(found.labels, found.mask)

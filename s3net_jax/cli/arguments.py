@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import Any, NoReturn
 
-from s3net_jax.errors import UsageError, nearest
+from s3net_jax.errors import UsageError, suggest_nearest
 from s3net_jax.presets import PRESETS
 
 __all__ = ["ENGINES", "UsageError", "parse"]
@@ -44,7 +44,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if not argv:
         argv = ["--help"]
     if not argv[0].startswith("-") and argv[0] not in commands:
-        raise UsageError(f"There is no command {argv[0]!r}.{nearest(argv[0], list(commands))}")
+        raise UsageError(
+            f"There is no command {argv[0]!r}.{suggest_nearest(argv[0], list(commands))}"
+        )
     args, unknown = parser.parse_known_args(_join_window(argv))  # --help and --version end here
     if argv[0].startswith("-"):
         raise UsageError(f"{argv[0]} stands before the command: s3net COMMAND {argv[0]} ….")
@@ -52,7 +54,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         command = commands[args.command]
         if unknown[0].startswith("-"):
             options = [o for o in command._option_string_actions if o.startswith("--")]
-            raise UsageError(f"There is no option {unknown[0]}.{nearest(unknown[0], options)}")
+            raise UsageError(
+                f"There is no option {unknown[0]}.{suggest_nearest(unknown[0], options)}"
+            )
         raise UsageError(f"{args.command} takes no further argument {unknown[0]!r}.")
     return args
 

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-from s3net_jax.errors import UsageError, nearest
+from s3net_jax.errors import UsageError, suggest_nearest
 
 __all__ = ["run_bench"]
 
@@ -27,10 +27,10 @@ def run_bench(args: argparse.Namespace) -> int:
             "The benchmarks are not here: run s3net bench in the folder of a checkout of s3net-jax."
         ) from None
     if args.suite is None:
-        print(suites.listing())
+        print(suites.list_suites())
         return 0
     if args.suite not in suites.SUITES:
-        hint = nearest(args.suite, list(suites.SUITES))
+        hint = suggest_nearest(args.suite, list(suites.SUITES))
         raise UsageError(f"There is no suite {args.suite!r}.{hint}")
     suites.run(args.suite, args.arguments)
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from s3net_jax.errors import UsageError
-from s3net_jax.text import one_line
+from s3net_jax.text import escape_unseen
 
 __all__ = ["run_check"]
 
@@ -22,12 +22,14 @@ def run_check(args: argparse.Namespace) -> int:
         if args.json:
             _emit({"event": "damaged", "file": str(path), "problem": problem})
         else:
-            print(one_line(f"{path} {problem}."))
+            print(escape_unseen(f"{path} {problem}."))
     if args.json:
         counts = {name: getattr(found, name) for name in ("results", "damaged", "failed")}
         _emit({"event": "checked", "out": args.folder, **counts, "undigested": found.undigested})
     elif not args.quiet:
-        print(one_line(_summarise(args.folder, found.results, found.damaged, len(found.files))))
+        print(
+            escape_unseen(_summarise(args.folder, found.results, found.damaged, len(found.files)))
+        )
         if found.undigested:
             print(
                 f"{_format_count(found.undigested)} of earlier versions have no digests: only "

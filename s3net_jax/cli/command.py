@@ -21,8 +21,8 @@ from s3net_jax.cli.arguments import parse
 from s3net_jax.cli.session import WORKER
 from s3net_jax.cli.streams import guard_streams
 from s3net_jax.errors import ConfigError, InputError, OutputError, UsageError
-from s3net_jax.interruptions import exit_code, heed_signals
-from s3net_jax.text import one_line
+from s3net_jax.interruptions import get_exit_code, heed_signals
+from s3net_jax.text import escape_unseen
 
 __all__ = ["main"]
 
@@ -55,7 +55,9 @@ def _run_words(words: list[str], own_process: bool) -> int:
     except KeyboardInterrupt as error:
         again = args is not None and args.command in _RESUMABLE and args.overwrite
         # Ctrl-C in a notebook ends the command, not the notebook; SIGTERM asks for its end.
-        return _report_interruption(exit_code(error), again, own_process or exit_code(error) != 130)
+        return _report_interruption(
+            get_exit_code(error), again, own_process or get_exit_code(error) != 130
+        )
     except (UsageError, ConfigError) as error:
         return _complain(error, 2)
     except Exception as error:
@@ -82,7 +84,7 @@ def _report_error(error: Exception) -> int:
     if os.environ.get("S3NET_DEBUG"):
         traceback.print_exception(error)
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-    if jax_setup.out_of_memory(error):
+    if jax_setup.is_out_of_memory(error):
         what = f" ({first})" if first else ""
         return _complain(MemoryError(f"There is not enough memory{what}."), 1)
     if isinstance(error, OSError) and error.filename is not None:
@@ -97,9 +99,9 @@ def _report_error(error: Exception) -> int:
 
 def _complain(error: Exception, code: int) -> int:
     several = getattr(error, "reasons", ())
-    print(f"s3net: {one_line(str(error.args[0] if several else error))}", file=sys.stderr)
+    print(f"s3net: {escape_unseen(str(error.args[0] if several else error))}", file=sys.stderr)
     for reason in several:
-        print(f"  {one_line(reason)}", file=sys.stderr)
+        print(f"  {escape_unseen(reason)}", file=sys.stderr)
     return code
 
 

@@ -15,7 +15,7 @@ from s3net_jax.cli.session import parse_seed, read_config
 from s3net_jax.errors import OutputError, UsageError
 from s3net_jax.io import make_folder, read_regular, write_picture
 from s3net_jax.run import ResultLog, Source, plan_files
-from s3net_jax.text import one_line
+from s3net_jax.text import escape_unseen
 
 __all__ = ["run_demo", "write_demo_picture"]
 
@@ -34,11 +34,14 @@ def run_demo(args: argparse.Namespace) -> int:
     path = write_demo_picture(args.out)
     is_talking = not (args.quiet or args.json)
     if is_talking:
-        print(f"{one_line(str(path))}: {_DESCRIPTION}")
+        print(f"{escape_unseen(str(path))}: {_DESCRIPTION}")
     code = segment_paths(args, [str(path)], config, seed, overwrite=True)
     if code == 0 and is_talking:
         overlay = plan_files(path.parent, Source(path, path.stem)).locate("overlay")
-        print(f"Look at {one_line(str(overlay))}: the picture, its clusters, the target's outline.")
+        print(
+            f"Look at {escape_unseen(str(overlay))}: the picture, its clusters, the target's "
+            "outline."
+        )
     return code
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from s3net_jax.config import Config
 from s3net_jax.run import Source, Summary
 from s3net_jax.schema import FailedRecord, FinishedRecord, ResultRecord
-from s3net_jax.text import json_line, one_line
+from s3net_jax.text import escape_unseen, format_json_line
 
 __all__ = [
     "JsonDisplay",
@@ -205,11 +205,11 @@ class JsonDisplay(QuietDisplay):
         self._emit("finished", {"out": str(summary.out), **counts, "seconds": summary.seconds})
 
     def _emit(self, event: str, content: Mapping[str, object]) -> None:
-        print(json_line({"event": event, **content}), flush=True)
+        print(format_json_line({"event": event, **content}), flush=True)
 
 
 def _print(text: str, error: bool = False) -> None:
-    print(one_line(text), file=sys.stderr if error else sys.stdout, flush=True)
+    print(escape_unseen(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def format_summary(summary: Summary) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from s3net_jax.cli.session import open_session, parse_count, parse_seed, read_config
 from s3net_jax.errors import InputError, UsageError
-from s3net_jax.text import json_line, one_line
+from s3net_jax.text import escape_unseen, format_json_line
 
 __all__ = ["run_evaluate"]
 
@@ -21,7 +21,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     limit = None if args.limit is None else parse_count(args.limit, "--limit")
     config = read_config(args).replace(fit={"record_labels": True})  # the report shows the steps
     seed, seeds = parse_seed(args.seed), parse_count(args.seeds, "--seeds")
-    from s3net_jax.evaluate import collect_scores, evaluate, find_pairs, table_text, write_report
+    from s3net_jax.evaluate import collect_scores, evaluate, find_pairs, format_table, write_report
 
     masks = None if args.masks is None else Path(args.masks)
     pairs = find_pairs(args.dataset, Path(args.images), masks, limit)
@@ -43,8 +43,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
     path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
     if args.json:
-        print(json_line({"event": "scores", "report": str(path), **collect_scores(found.summary)}))
+        print(
+            format_json_line(
+                {"event": "scores", "report": str(path), **collect_scores(found.summary)}
+            )
+        )
     elif not args.quiet:
-        print(table_text(found.summary))
-        print(f"Look at {one_line(str(path))}.")
+        print(format_table(found.summary))
+        print(f"Look at {escape_unseen(str(path))}.")
     return 1 if found.run.failed else 0

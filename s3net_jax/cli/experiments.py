@@ -11,7 +11,7 @@ from s3net_jax.cli.session import open_session, parse_count, parse_seed, run_in_
 from s3net_jax.config import parse_overrides
 from s3net_jax.errors import UsageError
 from s3net_jax.jax_setup import load_jax
-from s3net_jax.text import json_line, one_line
+from s3net_jax.text import escape_unseen, format_json_line
 
 __all__ = ["run_grid_file", "run_tuning_file"]
 
@@ -84,8 +84,8 @@ def _choose_say(args: argparse.Namespace) -> Callable[[str], None]:
     if args.quiet:
         return lambda text: None
     if args.json:
-        return lambda text: print(json_line({"event": "part", "text": text}), flush=True)
-    return lambda text: print(f"== {one_line(text)}", flush=True)
+        return lambda text: print(format_json_line({"event": "part", "text": text}), flush=True)
+    return lambda text: print(f"== {escape_unseen(text)}", flush=True)
 
 
 def _print_tables(
@@ -94,6 +94,6 @@ def _print_tables(
     """Print the tables: as text, or for a program as ``scores``."""
     if args.json:
         event = {"event": "tables", "out": str(folder), "failed": failed, **scores}
-        print(json_line(event), flush=True)
+        print(format_json_line(event), flush=True)
     elif not args.quiet:
-        print(f"\n{text}\n\nLook at {one_line(str(folder / 'report.html'))}.", flush=True)
+        print(f"\n{text}\n\nLook at {escape_unseen(str(folder / 'report.html'))}.", flush=True)

@@ -8,7 +8,12 @@ from typing import Any
 
 from s3net_jax.jax_setup import load_jax
 from s3net_jax.presets import PRESETS, preset
-from s3net_jax.provenance import cpu_kernels, devices, implementations, versions
+from s3net_jax.provenance import (
+    collect_versions,
+    describe_cpu_kernels,
+    describe_devices,
+    list_implementations,
+)
 
 __all__ = ["describe", "describe_preset", "run_info"]
 
@@ -23,12 +28,12 @@ def run_info(args: argparse.Namespace) -> int:
 def describe(as_json: bool) -> str:
     """Describe versions, devices, implementations of the operators, and presets."""
     presets = {name: (make.__doc__ or "").strip() for name, make in PRESETS.items()}
-    machine: dict[str, Any] = {**devices()}
+    machine: dict[str, Any] = {**describe_devices()}
     content = {
-        "versions": versions(),
+        "versions": collect_versions(),
         "devices": machine,
-        "cpu_kernels": cpu_kernels(),
-        "implementations": implementations(),
+        "cpu_kernels": describe_cpu_kernels(),
+        "implementations": list_implementations(),
         "presets": presets,
     }
     if as_json:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from s3net_jax.cli.arguments import ENGINES
 from s3net_jax.cli.idle import find_idle_settings
 from s3net_jax.config import Config, parse_overrides
-from s3net_jax.errors import UsageError, nearest
+from s3net_jax.errors import UsageError, suggest_nearest
 from s3net_jax.jax_setup import load_jax
 from s3net_jax.presets import preset
 
@@ -96,7 +96,7 @@ def _make_engine(args: argparse.Namespace, config: Config, say: Callable[[str], 
     batch = None if text == "auto" else parse_count(text, "--batch")
     name = getattr(args, "engine", "local")
     if name not in ENGINES:
-        raise UsageError(f"There is no engine {name!r}.{nearest(name, ENGINES)}")
+        raise UsageError(f"There is no engine {name!r}.{suggest_nearest(name, ENGINES)}")
     for option, of in (("workers", "processes"), ("ray_address", "ray")):
         if getattr(args, option, None) is not None and name != of:
             raise UsageError(f"--{option.replace('_', '-')} is for --engine {of}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.errors import ConfigError, InputError, OutputError, RecordError, reason_of
+from s3net_jax.errors import ConfigError, InputError, OutputError, RecordError, get_reason
 from s3net_jax.evaluate.scores import read_scores
 from s3net_jax.run import Damage, find_damage, read_array, read_history, read_log
 from s3net_jax.schema import (
@@ -82,7 +82,7 @@ def _walk(folder: Path, found: Checked) -> Iterator[tuple[Path, list[str]]]:
     """Yield folders and the names of what is in them; links to folders are not followed."""
 
     def fail(error: OSError) -> None:
-        found.files[Path(error.filename)] = f"can't be read ({reason_of(error)})"
+        found.files[Path(error.filename)] = f"can't be read ({get_reason(error)})"
 
     for place, below, names in os.walk(folder, onerror=fail):
         yield Path(place), sorted([*names, *below])  # a folder may stand where a file belongs

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3net_jax.errors import ConfigError, InputError, nearest
+from s3net_jax.errors import ConfigError, InputError, suggest_nearest
 from s3net_jax.run import SUFFIXES, Kind, discover
 
 __all__ = ["DATASETS", "Pair", "find_pairs"]
@@ -55,7 +55,9 @@ def find_pairs(
         where the set is obtained.
     """
     if dataset not in DATASETS:
-        raise ConfigError(f"There is no data set {dataset!r}.{nearest(dataset, list(DATASETS))}")
+        raise ConfigError(
+            f"There is no data set {dataset!r}.{suggest_nearest(dataset, list(DATASETS))}"
+        )
     if dataset == "folder" and masks is None:
         raise ConfigError("Say where the ground truth is: --masks DIR.")
     for folder in (images, masks if dataset == "folder" else None):

@@ -7,10 +7,10 @@ from PIL import Image as PilImage
 
 from s3net_jax.errors import InputError
 
-__all__ = ["foreground_of_numbers", "foreground_of_picture"]
+__all__ = ["find_foreground", "find_picture_foreground"]
 
 
-def foreground_of_picture(picture: PilImage.Image, name: str) -> np.ndarray:
+def find_picture_foreground(picture: PilImage.Image, name: str) -> np.ndarray:
     """(H, W) bool.
 
     - Of colours the largest of the three channels counts as grey.
@@ -19,13 +19,13 @@ def foreground_of_picture(picture: PilImage.Image, name: str) -> np.ndarray:
     - Opacity is ignored where it is the same everywhere. Else what is transparent is background;
       and if all that is not shows one colour, it is the foreground whatever that colour.
 
-    Greys are read as :func:`foreground_of_numbers` does.
+    Greys are read as :func:`find_foreground` does.
 
     Raises:
-      InputError: see :func:`foreground_of_numbers`.
+      InputError: see :func:`find_foreground`.
     """
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        return foreground_of_numbers(np.asarray(picture), name)
+        return find_foreground(np.asarray(picture), name)
     if picture.has_transparency_data:
         pixels = np.asarray(picture.convert("RGBA"))
         colors, opaque = pixels[..., :3], pixels[..., 3] > 127
@@ -39,10 +39,10 @@ def foreground_of_picture(picture: PilImage.Image, name: str) -> np.ndarray:
     if picture.mode in ("P", "PA") and np.ptp(colors, axis=-1).any():
         coloured = np.asarray(colors.any(-1))
         return np.asarray(np.asarray(picture.getchannel(0)) > 0) if coloured.all() else coloured
-    return foreground_of_numbers(colors.max(-1), name)
+    return find_foreground(colors.max(-1), name)
 
 
-def foreground_of_numbers(values: np.ndarray, name: str) -> np.ndarray:
+def find_foreground(values: np.ndarray, name: str) -> np.ndarray:
     """bool, of the same shape.
 
     - 8 or 16 bits of which a pixel has the upper half (0 and 255, as a rule, with grey edges or

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.io import check_header, load_nifti, place_nifti, quiet
+from s3net_jax.io import check_header, load_nifti, place_nifti, silence_warnings
 
-__all__ = ["Grid", "brought", "grid_of_nifti", "said"]
+__all__ = ["Grid", "align_to_grid", "describe_grid", "read_nifti_grid"]
 
 _TOLERANCE = 0.1  # voxels that a corner may be off: headers are rounded
 
@@ -28,18 +28,18 @@ class Grid:
     affine: np.ndarray | None = None
 
 
-def grid_of_nifti(path: Path) -> Grid:
+def read_nifti_grid(path: Path) -> Grid:
     """From the head of a NIfTI file that can be read; of several volumes that of one. If both its
     orientation codes are 0, it has no place in space."""
     check_header(path)
-    with quiet():
+    with silence_warnings():
         image = load_nifti(path)
     x, y, z = (*image.shape, 1, 1)[:3]
     placed = any(int(image.header[code]) for code in ("sform_code", "qform_code"))
     return Grid((x, y, z), place_nifti(image, str(path))[0] if placed else None)
 
 
-def brought(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray | None:
+def align_to_grid(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray | None:
     """``values`` with axes permuted and flipped so that they lie on the grid ``wanted``.
 
     Where one of the two has no place in space, they belong together element by element.
@@ -66,14 +66,14 @@ def brought(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray | None:
     return np.transpose(values, places)[flips]
 
 
-def said(grid: Grid) -> str:
+def describe_grid(grid: Grid) -> str:
     """``a picture of 640×480 pixels`` or ``a volume of 512×512×90 voxels of 0.7×0.7×3 mm``."""
     if len(grid.shape) == 2:
         return f"a picture of {grid.shape[1]}×{grid.shape[0]} pixels"
-    return f"a volume of {'×'.join(map(str, grid.shape))} voxels{_spacing(grid)}"
+    return f"a volume of {'×'.join(map(str, grid.shape))} voxels{_describe_spacing(grid)}"
 
 
-def _spacing(grid: Grid) -> str:
+def _describe_spacing(grid: Grid) -> str:
     if grid.affine is None:
         return ""
     sides = np.linalg.norm(grid.affine[:3, :3], axis=0)

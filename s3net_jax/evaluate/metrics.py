@@ -56,8 +56,8 @@ def hd95(mask: np.ndarray, truth: np.ndarray) -> float:
     Of an empty mask: the image's diagonal.
     """
     if not mask.any():
-        return _diagonal(mask)
-    there, back = _distances(mask, truth)
+        return _measure_diagonal(mask)
+    there, back = _measure_distances(mask, truth)
     return float(np.percentile(np.concatenate([there, back]), 95))
 
 
@@ -66,25 +66,25 @@ def boundary_f(mask: np.ndarray, truth: np.ndarray) -> float:
     boundary that lie within 0.75 % of the diagonal from the other."""
     if not mask.any():
         return 0.0
-    near = _TOLERANCE * _diagonal(mask)
-    precision, recall = (float(np.mean(d <= near)) for d in _distances(mask, truth))
+    near = _TOLERANCE * _measure_diagonal(mask)
+    precision, recall = (float(np.mean(d <= near)) for d in _measure_distances(mask, truth))
     return 200 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _distances(mask: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _measure_distances(mask: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """From each boundary pixel of the mask to the truth's boundary, and the other way."""
-    first, second = _boundary(mask), _boundary(truth)
-    return _to(second)[first], _to(first)[second]
+    first, second = _find_boundary(mask), _find_boundary(truth)
+    return _measure_distance_to(second)[first], _measure_distance_to(first)[second]
 
 
-def _diagonal(mask: np.ndarray) -> float:
+def _measure_diagonal(mask: np.ndarray) -> float:
     return float(np.linalg.norm(mask.shape))
 
 
-def _boundary(mask: np.ndarray) -> np.ndarray:
+def _find_boundary(mask: np.ndarray) -> np.ndarray:
     """Pixels of the mask with a neighbour outside; the image's edge counts as outside."""
     return mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
 
 
-def _to(boundary: np.ndarray) -> np.ndarray:
+def _measure_distance_to(boundary: np.ndarray) -> np.ndarray:
     return np.asarray(ndimage.distance_transform_edt(~boundary))

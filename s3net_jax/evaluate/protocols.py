@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from s3net_jax.evaluate.metrics import dsc
 
-__all__ = ["PROTOCOLS", "scored_masks"]
+__all__ = ["PROTOCOLS", "select_scored_masks"]
 
 PROTOCOLS = {
     "released": "the cluster with the largest overlap with G, cropped by G dilated, at 256×256: "
@@ -20,7 +20,7 @@ PROTOCOLS = {
 _SIDE = 256  # at which the authors' code scores; the crop is tighter there than in large images
 
 
-def scored_masks(
+def select_scored_masks(
     labels: np.ndarray, mask: np.ndarray, truth: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Protocol → what is compared, and with what: two bool arrays of one shape.
@@ -34,7 +34,7 @@ def scored_masks(
     overlap = [int(np.sum(truth[labels == value])) for value in values]
     chosen = labels == values[int(np.argmax(overlap))]
     scores = [dsc(labels == value, truth) for value in values]
-    small, small_truth = _reduced(chosen), _reduced(truth)
+    small, small_truth = _reduce(chosen), _reduce(truth)
     plane = np.ones((5, 5) + (1,) * (truth.ndim - 2), bool)
     around = ndimage.binary_dilation(small_truth, plane, iterations=2)
     return {
@@ -45,7 +45,7 @@ def scored_masks(
     }
 
 
-def _reduced(mask: np.ndarray) -> np.ndarray:
+def _reduce(mask: np.ndarray) -> np.ndarray:
     """Nearest neighbours at 256×256."""
     rows, columns = (((np.arange(_SIDE) + 0.5) * n / _SIDE).astype(int) for n in mask.shape[:2])
     return mask[rows][:, columns]

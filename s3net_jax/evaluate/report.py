@@ -14,7 +14,7 @@ from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.run import Evaluation
 from s3net_jax.evaluate.truth import read_grid, read_truth
 from s3net_jax.io import parse_window, read, read_film, write_text
-from s3net_jax.report import Closeup, Picture, page
+from s3net_jax.report import Closeup, Picture, build_page
 from s3net_jax.run import Source, VolumeCase, open_case, read_history, read_result
 
 __all__ = ["write_report"]
@@ -43,7 +43,7 @@ def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
     some = min(_EXTREMES, (len(ranked) + 1) // 2)
     best, worst = ranked[:some], ranked[some:][::-1][:_EXTREMES]
     pictures = [one.picture for one in shown]
-    text = page(title, found.summary, blind, pictures, best, worst)
+    text = build_page(title, found.summary, blind, pictures, best, worst)
     path = found.folder / "report.html"
     write_text(path, text)
     return path
@@ -116,7 +116,7 @@ def _read_slice(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
     """Of the slices that show more than one value, that with most of the ground truth."""
     case = open_case(Source(pair.image, pair.stem, None, pair.kind), config)
     assert isinstance(case, VolumeCase)
-    truth = case.view.of(read_truth(pair.truth, read_grid(pair)))
+    truth = case.view.get_slices(read_truth(pair.truth, read_grid(pair)))
     shown = [n for n in range(len(case)) if case.piece(n) is not None]
     n = max(shown, key=lambda n: int(truth[n].sum()))
     piece = case.piece(n)
@@ -125,7 +125,7 @@ def _read_slice(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
     def read_part(kind: str) -> np.ndarray:
         # A view would keep the volume in memory.
         found = read_result(maps[kind], case.view.volume.shape)
-        return case.view.of(found)[n].copy()
+        return case.view.get_slices(found)[n].copy()
 
     share = read_part("agreement") if "agreement" in maps else None
     return _Pixels(

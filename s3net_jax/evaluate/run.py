@@ -20,7 +20,7 @@ from s3net_jax.evaluate.scores import (
 )
 from s3net_jax.evaluate.truth import check_truths
 from s3net_jax.io import make_folder, make_subfolder, parse_window, remove_leftovers
-from s3net_jax.provenance import find_commit, versions
+from s3net_jax.provenance import collect_versions, find_commit
 from s3net_jax.run import (
     Engine,
     Listener,
@@ -138,7 +138,7 @@ def evaluate(
         "seeds": seeds,
         "failed": run.failed,
         "failures": run.failures,
-        "versions": versions(),
+        "versions": collect_versions(),
         "commit": find_commit(),
     }
     write_scores(folder / "metrics.csv", scores)

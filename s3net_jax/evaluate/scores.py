@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.baselines import BASELINES, Prediction
-from s3net_jax.csv_text import csv_bytes, csv_rows
+from s3net_jax.csv_text import format_csv, parse_csv
 from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.geometry import Grid
 from s3net_jax.evaluate.metrics import METRICS, measure
-from s3net_jax.evaluate.protocols import PROTOCOLS, scored_masks
-from s3net_jax.evaluate.statistics import compare, mean_with_interval
+from s3net_jax.evaluate.protocols import PROTOCOLS, select_scored_masks
+from s3net_jax.evaluate.statistics import compare, estimate_mean
 from s3net_jax.evaluate.truth import read_grid, read_truth
 from s3net_jax.io import read, read_regular, write_bytes
 from s3net_jax.run import read_array, read_result
@@ -75,7 +75,7 @@ def score_results(
         )
         if pair.kind == "stack":  # slices stand last
             labels, mask, truth = (np.moveaxis(a, 0, -1) for a in (labels, mask, truth))
-        scores += _scores(method, pair.stem, labels, mask > 0, truth, record["seconds"])
+        scores += _score_masks(method, pair.stem, labels, mask > 0, truth, record["seconds"])
     return scores
 
 
@@ -103,15 +103,17 @@ def score_baselines(
         for name, predict in baselines.items():
             start = time.perf_counter()
             labels, mask = predict(image)
-            scores += _scores(name, pair.stem, labels, mask, truth, time.perf_counter() - start)
+            scores += _score_masks(
+                name, pair.stem, labels, mask, truth, time.perf_counter() - start
+            )
     return scores
 
 
-def _scores(
+def _score_masks(
     method: str, image: str, labels: np.ndarray, mask: np.ndarray, truth: np.ndarray, seconds: float
 ) -> list[Score]:
     scores = []
-    for protocol, (found, wanted) in scored_masks(labels, mask, truth).items():
+    for protocol, (found, wanted) in select_scored_masks(labels, mask, truth).items():
         # As the table keeps them: what is read from one differs by nothing from the same anew.
         metrics = {name: round(v, _DIGITS) for name, v in measure(found, wanted).items()}
         scores.append(Score(method, image, protocol, metrics, seconds))
@@ -128,18 +130,18 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
         ]
         for s in scores
     )
-    write_bytes(path, csv_bytes(_FIELDS, rows))
+    write_bytes(path, format_csv(_FIELDS, rows))
 
 
 def read_scores(path: Path) -> list[Score]:
     """What :func:`write_scores` wrote; raises :class:`ConfigError` for anything else."""
     try:
-        return [_score(row) for row in csv_rows(read_regular(path, follow=True))]
+        return [_parse_score(row) for row in parse_csv(read_regular(path, follow=True))]
     except (OSError, KeyError, ValueError, TypeError):
         raise ConfigError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
 
 
-def _score(row: dict[str, str]) -> Score:
+def _parse_score(row: dict[str, str]) -> Score:
     method, image, protocol = (row[name] for name in ("method", "image", "protocol"))
     metrics = {metric: float(row[metric]) for metric in METRICS}
     seconds = float(row["seconds"])
@@ -169,7 +171,7 @@ def summarise(scores: list[Score], reference: str) -> dict[str, Any]:
             "protocols": {
                 protocol: {
                     metric: vars(
-                        mean_with_interval(
+                        estimate_mean(
                             np.array([s.metrics[metric] for s in mine if s.protocol == protocol])
                         )
                     )

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from scipy import stats
 
-__all__ = ["Comparison", "Mean", "compare", "mean_with_interval"]
+__all__ = ["Comparison", "Mean", "compare", "estimate_mean"]
 
 _RESAMPLES = 10_000
 
@@ -32,7 +32,7 @@ class Comparison:
     p_value: float
 
 
-def mean_with_interval(values: np.ndarray) -> Mean:
+def estimate_mean(values: np.ndarray) -> Mean:
     """Mean and percentile bootstrap (10 000 resamples of the images, seed 0).
 
     Args:
@@ -57,4 +57,4 @@ def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
         if not difference.any()
         else float(cast(tuple[float, float], stats.wilcoxon(difference))[1])
     )
-    return Comparison(mean_with_interval(difference), p)
+    return Comparison(estimate_mean(difference), p)

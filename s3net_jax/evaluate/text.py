@@ -6,9 +6,9 @@ from typing import Any
 
 from s3net_jax.evaluate.protocols import PROTOCOLS
 from s3net_jax.schema import EvaluationSummary
-from s3net_jax.text import one_line
+from s3net_jax.text import escape_unseen
 
-__all__ = ["collect_scores", "table_text"]
+__all__ = ["collect_scores", "format_table"]
 
 
 def collect_scores(summary: EvaluationSummary) -> dict[str, Any]:
@@ -22,10 +22,10 @@ def collect_scores(summary: EvaluationSummary) -> dict[str, Any]:
     }
 
 
-def table_text(summary: EvaluationSummary) -> str:
+def format_table(summary: EvaluationSummary) -> str:
     """Mean DSC of every method under every protocol, with its interval, and the comparisons."""
     names = list(summary["methods"])
-    shown = {name: one_line(name) for name in names}
+    shown = {name: escape_unseen(name) for name in names}
     width = max(map(len, shown.values()))
     head = " ".join(f"{protocol:>18}" for protocol in PROTOCOLS)
     lines = [f"{'mean DSC (95 % interval)':<{width}} {head}    seconds images"]
@@ -40,7 +40,7 @@ def table_text(summary: EvaluationSummary) -> str:
             f"{row['images']:6d}"
         )
     if summary["comparisons"]:
-        reference = one_line(summary["reference"])
+        reference = escape_unseen(summary["reference"])
         lines += ["", f"blind DSC of {reference} minus that of (paired over images):"]
     for name, found in summary["comparisons"].items():
         spread = f"({found['low']:+z.1f} to {found['high']:+z.1f})"

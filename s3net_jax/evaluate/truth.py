@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps
 
-from s3net_jax.errors import InputError, broken
+from s3net_jax.errors import InputError, make_broken_error
 from s3net_jax.evaluate.datasets import Pair
-from s3net_jax.evaluate.foreground import foreground_of_numbers, foreground_of_picture
-from s3net_jax.evaluate.geometry import Grid, brought, grid_of_nifti, said
+from s3net_jax.evaluate.foreground import find_foreground, find_picture_foreground
+from s3net_jax.evaluate.geometry import Grid, align_to_grid, describe_grid, read_nifti_grid
 from s3net_jax.io import (
     FORMATS,
     Volume,
@@ -23,10 +23,10 @@ from s3net_jax.io import (
     is_stack,
     is_tiff,
     load_nifti,
-    pixel_limit,
     read,
     read_nifti,
     read_stack,
+    suspend_pixel_limit,
 )
 
 __all__ = ["check_all", "check_truths", "read_grid", "read_truth"]
@@ -48,7 +48,7 @@ def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
     """
     own, truth = _read(path)
     if grid is not None:
-        fitting = brought(truth, own, grid)
+        fitting = align_to_grid(truth, own, grid)
         if fitting is None:
             raise InputError(_explain_mismatch(path, own, grid))
         truth = fitting
@@ -86,7 +86,7 @@ def _read(path: Path) -> tuple[Grid, np.ndarray]:
         count = math.prod(load_nifti(path).shape[3:])
         if count > 1:
             raise InputError(f"{path} holds {count} volumes: a ground truth is one.")
-        return grid_of_nifti(path), _read_foreground(volume)
+        return read_nifti_grid(path), _read_foreground(volume)
     if is_stack(path):
         volume = read_stack(path)
         return Grid(volume.shape), _read_foreground(volume)
@@ -97,29 +97,29 @@ def _read(path: Path) -> tuple[Grid, np.ndarray]:
 def _read_foreground(volume: Volume) -> np.ndarray:
     colors = volume.voxels.ndim == 4
     values = volume.voxels.max(-1) if colors else volume.voxels
-    return foreground_of_numbers(values, volume.name)
+    return find_foreground(values, volume.name)
 
 
 def _read_picture(path: Path) -> np.ndarray:
     check_file(path)
     try:
-        with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+        with suspend_pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             check_picture(picture, path)
             picture.load()
-            return foreground_of_picture(ImageOps.exif_transpose(picture), str(path))
+            return find_picture_foreground(ImageOps.exif_transpose(picture), str(path))
     except InputError:
         raise
     except PilImage.UnidentifiedImageError:
         raise InputError(f"{path} can't be read as a ground truth: it is no image.") from None
     except Exception as error:  # decoders raise whatever they like on broken data
-        raise broken(str(path), error) from error
+        raise make_broken_error(str(path), error) from error
 
 
 def read_grid(pair: Pair) -> Grid | None:
     """Read the grid on which the image is segmented; None if the image can't be read."""
     try:
         if pair.kind == "nifti":
-            return grid_of_nifti(pair.image)
+            return read_nifti_grid(pair.image)
         if pair.kind == "stack":
             return Grid(read_stack(pair.image).shape)
         return Grid(_read_shape(pair.image))
@@ -132,7 +132,7 @@ def _read_shape(path: Path) -> tuple[int, int]:
     try:
         if is_tiff(path):  # the first page may be a thumbnail
             return read(path).shape
-        with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+        with suspend_pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             if picture.getexif().get(_ORIENTATION, 1) == 1:
                 return picture.height, picture.width
     except Exception:  # reading says what is wrong
@@ -147,4 +147,4 @@ def _explain_mismatch(path: Path, own: Grid, grid: Grid) -> str:
             "save it with that of the image, or resample it to the image's grid."
         )
     remedy = "resample it to the image's grid" if len(own.shape) == 3 else "they must be equal"
-    return f"{path} is {said(own)}, its image {said(grid)}: {remedy}."
+    return f"{path} is {describe_grid(own)}, its image {describe_grid(grid)}: {remedy}."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s3net_jax.errors import ConfigError, InputError, nearest
+from s3net_jax.errors import ConfigError, InputError, suggest_nearest
 from s3net_jax.evaluate import DATASETS, Pair, find_pairs
 from s3net_jax.experiments.fields import Fields, check_folder_name
 
@@ -35,24 +35,24 @@ class DataSet:
 
 def read_data(fields: Fields) -> tuple[DataSet, ...]:
     """Read the tables ``[data.NAME]``."""
-    tables = fields.table("data")
-    if not tables.names():
+    tables = fields.get_table("data")
+    if not tables.get_names():
         meant = fields.suggest("data")
         fields.fail(f"there is no [data.NAME]: it needs at least one data set.{meant}")
-    return tuple(_read_one(name, tables) for name in tables.names())
+    return tuple(_read_one(name, tables) for name in tables.get_names())
 
 
 def _read_one(name: str, tables: Fields) -> DataSet:
-    fields = tables.table(name)
+    fields = tables.get_table(name)
     if not name.replace("_", "").replace("-", "").isalnum():
         fields.fail("a data set's name is made of letters, digits, _ and - only.")
     check_folder_name(name, fields)
-    dataset = fields.text("dataset", "folder")
+    dataset = fields.get_text("dataset", "folder")
     if dataset not in DATASETS:
-        fields.fail(f"there is no data set {dataset!r}.{nearest(dataset, list(DATASETS))}")
-    images = Path(fields.text("images"))
-    masks = Path(fields.text("masks")) if dataset == "folder" else None
-    limit = fields.count("limit", 0, low=0)
+        fields.fail(f"there is no data set {dataset!r}.{suggest_nearest(dataset, list(DATASETS))}")
+    images = Path(fields.get_text("images"))
+    masks = Path(fields.get_text("masks")) if dataset == "folder" else None
+    limit = fields.get_count("limit", 0, low=0)
     fields.finish()
     return DataSet(name, dataset, images, masks, limit)
 
@@ -79,7 +79,7 @@ def relocate(
             raise ConfigError(f"Can't read the place {text!r}: write --data NAME=FOLDER.")
         if name not in found:
             raise ConfigError(
-                f"The experiment has no data set {name!r}.{nearest(name, list(found))}"
+                f"The experiment has no data set {name!r}.{suggest_nearest(name, list(found))}"
             )
         images, masks = Path(folder) / "images", Path(folder) / "masks"
         if os.path.isdir(images) and os.path.isdir(masks):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError, nearest, reason_of
+from s3net_jax.errors import ConfigError, get_reason, suggest_nearest
 from s3net_jax.io import parse_window, read_regular
 from s3net_jax.masks import check_target
 
@@ -36,7 +36,7 @@ def load_fields(path: Path) -> Fields:
         text = read_regular(path, follow=True)
         content = tomllib.loads(text.decode("utf-8")) if len(text) <= _LARGEST else None
     except OSError as error:
-        raise ConfigError(f"The experiment {path} can't be read: {reason_of(error)}.") from None
+        raise ConfigError(f"The experiment {path} can't be read: {get_reason(error)}.") from None
     except RecursionError:
         raise ConfigError(f"{path} is not written in TOML: it is nested too deeply.") from None
     except ValueError as error:  # of TOML, UTF-8, and numbers with thousands of digits
@@ -64,32 +64,32 @@ class Fields:
     def has(self, key: str) -> bool:
         return key in self._content
 
-    def text(self, key: str, default: str | None = None) -> str:
+    def get_text(self, key: str, default: str | None = None) -> str:
         """Text that is not empty."""
         value = self._get(key, str, default)
         if not value.strip():
             self.fail(f"{key} is empty: write {_WORDS[str]}.")
         return value
 
-    def count(self, key: str, default: int | None = None, low: int = 1) -> int:
+    def get_count(self, key: str, default: int | None = None, low: int = 1) -> int:
         """A whole number of at least ``low``."""
         value = self._get(key, int, default)
         if not low <= value < 2**32:
             self.fail(f"{key} is {_shorten(value)}: it must be a whole number of at least {low}.")
         return value
 
-    def names(self) -> list[str]:
+    def get_names(self) -> list[str]:
         """The keys, of a table whose keys are free."""
         return list(self._content)
 
-    def number(self, key: str) -> float:
+    def get_number(self, key: str) -> float:
         """A finite number."""
         value = self._get(key, float, None)
         if not _is_finite(value):
             self.fail(f"{key} is {_shorten(value)}: it must be a finite number.")
         return float(value)
 
-    def numbers(self, key: str) -> tuple[float, ...]:
+    def get_numbers(self, key: str) -> tuple[float, ...]:
         """A list of different finite numbers, or one alone."""
         value: Any = self._content.get(key)
         values: list[Any] = value if isinstance(value, list) else [value]
@@ -101,11 +101,11 @@ class Fields:
             self.fail(f"{key} is {_shorten(value)}: it names a value twice.")
         return tuple(map(float, values))
 
-    def table(self, key: str) -> Fields:
+    def get_table(self, key: str) -> Fields:
         """A table; an empty one if it is not there."""
         return Fields(self._get(key, dict, {}), self.file, (*self._trail, key))
 
-    def tables(self, key: str) -> list[Fields]:
+    def get_tables(self, key: str) -> list[Fields]:
         """A list of at least one table, ``[[key]]``."""
         self._asked.append(key)
         found = self._content.get(key, [])
@@ -137,7 +137,7 @@ class Fields:
         """Raises :class:`ConfigError` for the first key that nothing asked for."""
         for key in self._content:
             if key not in self._asked:
-                self.fail(f"there is no key {key!r} here.{nearest(key, list(self._asked))}")
+                self.fail(f"there is no key {key!r} here.{suggest_nearest(key, list(self._asked))}")
 
     def _get(self, key: str, kind: type, default: Any) -> Any:
         self._asked.append(key)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.baselines import BASELINES, Prediction, baseline
+from s3net_jax.baselines import BASELINES, Prediction, get_baseline
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError, nearest
+from s3net_jax.errors import ConfigError, suggest_nearest
 from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.data import DataSet, read_data
 from s3net_jax.experiments.fields import (
@@ -80,9 +80,9 @@ class Grid:
 
 def check_kind(fields: Fields, wanted: str) -> None:
     """Raise :class:`ConfigError` unless the file is for this command."""
-    kind = fields.text("kind")
+    kind = fields.get_text("kind")
     if kind not in KINDS:
-        fields.fail(f"kind is {kind!r}.{nearest(kind, list(KINDS))}")
+        fields.fail(f"kind is {kind!r}.{suggest_nearest(kind, list(KINDS))}")
     if kind != wanted:
         fields.fail(f"this is for another command: s3net {KINDS[kind]} {fields.place}.")
 
@@ -109,16 +109,16 @@ def read_grid(
     """
     fields = load_fields(path)
     check_kind(fields, kind)
-    title = fields.text("title")
-    own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
+    title = fields.get_text("title")
+    own_seed, own_seeds = fields.get_count("seed", 0, low=0), fields.get_count("seeds", 1)
     seed = own_seed if seed is None else seed
     seeds = own_seeds if seeds is None else seeds
     data = read_data(fields)
-    base = read_preset(fields, fields.text("preset")) if kind == "ablation" else None
+    base = read_preset(fields, fields.get_text("preset")) if kind == "ablation" else None
     base = None if base is None else fields.apply("set", base)
     key = "variants" if kind == "ablation" else "methods"
     methods = []
-    for entry in fields.tables(key):
+    for entry in fields.get_tables(key):
         method = _read_method(entry, base, seeds, {item.name for item in data})
         entry.finish()
         check_folder_name(method.folder, entry)
@@ -134,9 +134,11 @@ def read_grid(
     computed = [m.name for m in methods if m.config is not None or m.predict is not None]
     if not computed:
         fields.fail(f"none of the {key} can be computed: give one a preset.")
-    reference = fields.text("reference", computed[0])
+    reference = fields.get_text("reference", computed[0])
     if reference not in computed:
-        fields.fail(f"the reference {reference!r} is none of them.{nearest(reference, computed)}")
+        fields.fail(
+            f"the reference {reference!r} is none of them.{suggest_nearest(reference, computed)}"
+        )
     fields.finish()
     return Grid(kind, title, tuple(methods), data, reference, seed)
 
@@ -152,38 +154,40 @@ def read_preset(fields: Fields, name: str) -> Config:
 def _read_method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> Method:
     paper = _read_paper(fields, data)
     if base is not None:
-        return Method(fields.text("name"), paper, fields.apply("set", base), seeds)
+        return Method(fields.get_text("name"), paper, fields.apply("set", base), seeds)
     if fields.has("preset") and fields.has("baseline"):
         fields.fail("it has a preset and a baseline: write one of them.")
     if fields.has("baseline"):
-        name = fields.text("baseline")
-        clusters = fields.count("clusters") if fields.has("clusters") else None
+        name = fields.get_text("baseline")
+        clusters = fields.get_count("clusters") if fields.has("clusters") else None
         try:
-            predict = baseline(name, clusters)
+            predict = get_baseline(name, clusters)
         except ConfigError as error:
             fields.fail(str(error))
         shown = name if clusters is None else f"{name}, K={clusters}"
         return Method(shown, paper, predict=predict)
     if fields.has("preset"):
-        name = fields.text("preset")
+        name = fields.get_text("preset")
         config = fields.apply("set", read_preset(fields, name))
-        own = fields.count("seeds", seeds)
+        own = fields.get_count("seeds", seeds)
         shown = f"s3net {name}" + (f", {own} seeds" if fields.has("seeds") else "")
-        return Method(fields.text("name", shown), paper, config, own)
+        return Method(fields.get_text("name", shown), paper, config, own)
     if not paper:
         fields.fail("it needs a preset, a baseline, or the paper's figures.")
-    return Method(fields.text("name"), paper)
+    return Method(fields.get_text("name"), paper)
 
 
 def _read_paper(fields: Fields, data: set[str]) -> Paper:
-    tables = fields.table("paper")
+    tables = fields.get_table("paper")
     found = {}
-    for name in tables.names():
+    for name in tables.get_names():
         if name not in data:
-            tables.fail(f"there is no data set {name!r}.{nearest(name, sorted(data))}")
-        figures = tables.table(name)
-        for metric in figures.names():
+            tables.fail(f"there is no data set {name!r}.{suggest_nearest(name, sorted(data))}")
+        figures = tables.get_table(name)
+        for metric in figures.get_names():
             if metric not in METRICS:
-                figures.fail(f"there is no metric {metric!r}.{nearest(metric, list(METRICS))}")
-        found[name] = {metric: figures.number(metric) for metric in figures.names()}
+                figures.fail(
+                    f"there is no metric {metric!r}.{suggest_nearest(metric, list(METRICS))}"
+                )
+        found[name] = {metric: figures.get_number(metric) for metric in figures.get_names()}
     return found

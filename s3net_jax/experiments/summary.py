@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from s3net_jax.evaluate import PROTOCOLS, Score, summarise
 from s3net_jax.experiments.spec import Grid, Method
-from s3net_jax.provenance import find_commit, versions
+from s3net_jax.provenance import collect_versions, find_commit
 from s3net_jax.schema import GridRow, GridSummary
 
 __all__ = ["BLIND_FIRST", "Table", "make_summary", "make_table"]
@@ -73,6 +73,6 @@ def make_summary(grid: Grid, tables: dict[str, Table], failed: int) -> GridSumma
             for method in fits
             if method.config is not None
         },
-        "versions": versions(),
+        "versions": collect_versions(),
         "commit": find_commit(),
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from s3net_jax.csv_text import csv_bytes
+from s3net_jax.csv_text import format_csv
 from s3net_jax.evaluate import METRICS
 from s3net_jax.experiments.summary import BLIND_FIRST, Table
 from s3net_jax.io import write_bytes, write_text
-from s3net_jax.report import experiment_page
+from s3net_jax.report import build_experiment_page
 from s3net_jax.schema import GridRow, GridSummary, MeanRecord, write_json
-from s3net_jax.text import one_line
+from s3net_jax.text import escape_unseen
 
 __all__ = [
     "align_columns",
@@ -28,11 +28,11 @@ _PAPER = ("dsc", "hm", "xor")
 
 def write_tables(folder: Path, summary: GridSummary, tables: dict[str, Table]) -> None:
     """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
-    write_bytes(folder / "table.csv", csv_bytes(_HEAD, _make_csv_rows(tables.values())))
+    write_bytes(folder / "table.csv", format_csv(_HEAD, _make_csv_rows(tables.values())))
     write_text(folder / "table.md", _make_page(summary, tables))
     write_json(folder / "summary.json", summary)
     blind = {name: table.blind for name, table in tables.items()}
-    write_text(folder / "report.html", experiment_page(summary, blind))
+    write_text(folder / "report.html", build_experiment_page(summary, blind))
 
 
 _HEAD = (
@@ -76,17 +76,17 @@ def _format_figure(value: float | None, digits: int = 3) -> str:
 
 def _make_page(summary: GridSummary, tables: dict[str, Table]) -> str:
     state = summary["evaluations"]
-    parts = [f"# {one_line(summary['title'])}\n"]
+    parts = [f"# {escape_unseen(summary['title'])}\n"]
     if state["done"] < state["of"]:
         parts.append(f"Not finished: {state['done']} of {state['of']} evaluations are done.\n")
     parts.append(
         f"Mean DSC in percent with its bootstrap 95 % interval. Difference: blind DSC of "
-        f"*{one_line(summary['reference'])}* minus that of the row, image by image; p is "
+        f"*{escape_unseen(summary['reference'])}* minus that of the row, image by image; p is "
         "Wilcoxon's. The paper's figures (its protocol is not stated) are not to be compared with "
         "blind ones.\n"
     )
     for name, table in tables.items():
-        parts.append(f"## {one_line(name)}\n")
+        parts.append(f"## {escape_unseen(name)}\n")
         head, rows = make_cells(table.rows)
         parts.append(format_markdown(head, rows))
     return "\n".join(parts)
@@ -125,19 +125,19 @@ def format_difference(found: MeanRecord) -> str:
 def format_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    shown = ([one_line(cell).replace("|", "∣") for cell in cells] for cells in lines)
+    shown = ([escape_unseen(cell).replace("|", "∣") for cell in cells] for cells in lines)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in shown)
 
 
 def format_tables(tables: dict[str, Table]) -> str:
     """The tables of :func:`write_tables` for a terminal."""
-    found = ((one_line(name), make_cells(table.rows)) for name, table in tables.items())
+    found = ((escape_unseen(name), make_cells(table.rows)) for name, table in tables.items())
     return "\n\n".join(f"{name}\n{align_columns(*shown)}" for name, shown in found)
 
 
 def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for a terminal."""
-    lines = [[one_line(cell) for cell in line] for line in (head, *rows)]
+    lines = [[escape_unseen(cell) for cell in line] for line in (head, *rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
     text = []
     for line in lines:

@@ -38,8 +38,8 @@ from s3net_jax.fitting.sharding import (
     make_mesh,
 )
 from s3net_jax.fitting.step import FitState, Records
-from s3net_jax.jax_setup import usual_settings
-from s3net_jax.nn.layers import param_dtype
+from s3net_jax.jax_setup import use_default_settings
+from s3net_jax.nn.layers import get_param_dtype
 
 __all__ = ["CHUNK", "fit_batch", "list_batch_sizes"]
 
@@ -49,7 +49,7 @@ CHUNK = 4
 BatchProgress = Callable[[int, dict[str, Any]], None]
 
 
-@usual_settings()
+@use_default_settings()
 def fit_batch(
     keys: Array,
     images: Array,
@@ -88,7 +88,7 @@ def fit_batch(
     """
     check_config(config)
     _check_untraced(keys, images, hyper, extra_loss)
-    wide = param_dtype(config.model.dtype)
+    wide = get_param_dtype(config.model.dtype)
     images = read_pixels(images, wide)
     keys = read_keys(keys if hasattr(keys, "dtype") else jnp.asarray(keys))
     count = keys.shape[0] if keys.ndim == 1 else 0

@@ -25,8 +25,8 @@ from s3net_jax.fitting.initial import read_params
 from s3net_jax.fitting.objective import ExtraLoss, StepInputs, read_extra
 from s3net_jax.fitting.progress import Progress, run_with_listener
 from s3net_jax.fitting.step import advance, begin, compute_logits
-from s3net_jax.jax_setup import usual_settings
-from s3net_jax.nn.layers import param_dtype
+from s3net_jax.jax_setup import use_default_settings
+from s3net_jax.nn.layers import get_param_dtype
 
 __all__ = ["FitResult", "fit"]
 
@@ -57,7 +57,7 @@ class FitResult:
     params: Any
 
 
-@usual_settings()
+@use_default_settings()
 def fit(
     key: Array,
     image: Array,
@@ -105,7 +105,7 @@ def fit(
       TypeError: an argument has another type, such as an image of integers.
     """
     check_config(config)
-    wide = param_dtype(config.model.dtype)
+    wide = get_param_dtype(config.model.dtype)
     image = read_pixels(image, wide)
     check_image(image.shape)
     key = read_keys(key)

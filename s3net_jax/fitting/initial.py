@@ -14,7 +14,7 @@ from s3net_jax.config import ModelConfig
 from s3net_jax.errors import NotNumbersError
 from s3net_jax.fitting.checks import convert_array, read_numbers
 from s3net_jax.nn import S3Net
-from s3net_jax.nn.draws import pooled
+from s3net_jax.nn.draws import build_from_pool
 
 __all__ = ["draw_palette", "initial_params", "read_params"]
 
@@ -30,7 +30,7 @@ def initial_params(key: Array, config: ModelConfig, shape: tuple[int, int]) -> n
       config: configuration of the network.
       shape: size of the image, (H, W); matters only for ``deform="free"``.
     """
-    return nnx.state(pooled(lambda rngs: S3Net(config, shape, rngs=rngs), key), nnx.Param)
+    return nnx.state(build_from_pool(lambda rngs: S3Net(config, shape, rngs=rngs), key), nnx.Param)
 
 
 def draw_palette(key: Array, count: int, dtype: Any) -> Array:

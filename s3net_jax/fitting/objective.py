@@ -22,7 +22,7 @@ from s3net_jax.losses import (
     hard_spatial_consistency,
 )
 from s3net_jax.nn import S3Net
-from s3net_jax.nn.layers import without_pallas
+from s3net_jax.nn.layers import exclude_pallas
 from s3net_jax.ops import warp, warp_labels, warp_valid
 from s3net_kernels import softmax_losses
 
@@ -164,7 +164,7 @@ def _compute_extra(term: Any, logits: Array, labels: Array, images: Array) -> Ar
 def _choose_implementation(model: S3Net, for_losses: bool = False) -> str | None:
     name = model.config.implementation
     chosen = None if name == "auto" else name
-    return without_pallas(chosen) if for_losses else chosen
+    return exclude_pallas(chosen) if for_losses else chosen
 
 
 def has_fixed_turns(config: AffineConfig, shape: tuple[int, ...]) -> bool:

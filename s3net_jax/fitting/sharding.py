@@ -17,7 +17,7 @@ from s3net_jax.config import Config
 from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
 from s3net_jax.fitting.objective import StepInputs
 from s3net_jax.fitting.step import FitState, Records, advance, begin, compute_logits
-from s3net_jax.nn.layers import param_dtype
+from s3net_jax.nn.layers import get_param_dtype
 
 __all__ = [
     "advance_fits",
@@ -98,7 +98,9 @@ def batch_bytes(config: Config, shape: tuple[int, int], count: int) -> int:
     static, hyper = static_config(config), hyperparameters(config)
 
     def begin_some(key: Array) -> FitState:
-        every = jax.tree.map(lambda v: jnp.full(count, v, param_dtype(config.model.dtype)), hyper)
+        every = jax.tree.map(
+            lambda v: jnp.full(count, v, get_param_dtype(config.model.dtype)), hyper
+        )
         return begin_fits(jax.random.split(key, count), images, every, None, static, None)
 
     images = jnp.zeros((count, *shape, 3))

@@ -22,8 +22,8 @@ from s3net_jax.fitting.initial import draw_palette, initial_params
 from s3net_jax.fitting.objective import StepInputs, has_fixed_turns, objective
 from s3net_jax.fitting.progress import report
 from s3net_jax.nn import S3Net
-from s3net_jax.nn.layers import param_dtype
-from s3net_jax.nn.precision import product_precision
+from s3net_jax.nn.layers import get_param_dtype
+from s3net_jax.nn.precision import set_product_precision
 from s3net_jax.ops import draw_affine
 
 __all__ = [
@@ -67,7 +67,7 @@ def train_step(
     def compute_loss(params: nnx.State):
         return objective(nnx.merge(graph, params), inputs, config.loss)
 
-    with product_precision(config.model):
+    with set_product_precision(config.model):
         gradient, (terms, labels) = jax.grad(compute_loss, has_aux=True)(params)
     change, momentum = optimizer(inputs.hyper).update(gradient, momentum)
     params = optax.apply_updates(params, change)  # pyright: ignore[reportAssignmentType]
@@ -134,7 +134,7 @@ def begin(
       params: starting parameters in place of drawn ones, as :func:`.initial.read_params` returns.
       transforms: matrices in place of drawn ones, as :func:`.checks.read_transforms` returns.
     """
-    wide = param_dtype(config.model.dtype)
+    wide = get_param_dtype(config.model.dtype)
     shape = inputs.images.shape[1], inputs.images.shape[2]
     key_init, key_transform, key_palette = jax.random.split(key, 3)
     start = initial_params(key_init, config.model, shape)
@@ -231,7 +231,7 @@ def compute_logits(state: FitState, config: Config) -> Array:
     """Compute (H, W, K) logits of the network as it is now, in the parameters' dtype."""
     images = state.inputs.images
     model = nnx.merge(_make_graph(config.model, images.shape[1:3]), state.params)
-    with product_precision(config.model):
+    with set_product_precision(config.model):
         return model.decode(model.encode(images)[0], images)[0].astype(images.dtype)
 
 

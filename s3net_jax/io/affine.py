@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-__all__ = ["MISPLACED", "corner_distance", "describe_shear", "is_sheared", "without_shear"]
+__all__ = ["MISPLACED", "describe_shear", "is_sheared", "measure_corner_distance", "remove_shear"]
 
 MISPLACED = 0.05
 """Voxel sides (of the smallest) that the corner of a volume may be off before two matrices differ.
@@ -16,7 +16,7 @@ either is off by 0.001 of a voxel. Five hundredths leave room for positions with
 no reader shows them."""
 
 
-def corner_distance(first: np.ndarray, second: np.ndarray, shape: tuple[int, ...]) -> float:
+def measure_corner_distance(first: np.ndarray, second: np.ndarray, shape: tuple[int, ...]) -> float:
     """Return the largest distance, in the unit of the matrices, between where two matrices place
     a corner of a volume of ``shape``."""
     corners = np.array(list(product(*((0, side - 1) for side in (*shape, 1, 1)[:3]))))
@@ -25,7 +25,7 @@ def corner_distance(first: np.ndarray, second: np.ndarray, shape: tuple[int, ...
     return float(np.linalg.norm(shifts, axis=1).max())
 
 
-def without_shear(affine: np.ndarray) -> np.ndarray:
+def remove_shear(affine: np.ndarray) -> np.ndarray:
     """Return the nearest matrix with orthogonal axes, of the same spacing and origin: what a
     NIfTI qform can express."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -38,7 +38,7 @@ def without_shear(affine: np.ndarray) -> np.ndarray:
 def is_sheared(affine: np.ndarray, shape: tuple[int, ...]) -> bool:
     """Whether orthogonal axes would place voxels elsewhere."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0).min()
-    return corner_distance(affine, without_shear(affine), shape) > MISPLACED * spacing
+    return measure_corner_distance(affine, remove_shear(affine), shape) > MISPLACED * spacing
 
 
 def describe_shear(name: str, affine: np.ndarray, shape: tuple[int, ...]) -> list[str]:

@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image as PilImage
 
-__all__ = ["bands", "converted", "is_uniform"]
+__all__ = ["convert_by_bands", "is_uniform", "split_into_bands"]
 
 _VALUES = 1 << 22  # of a band: 32 MB in float64, far above what its overhead would show
 
 
-def bands(count: int, each: int) -> Iterator[slice]:
+def split_into_bands(count: int, each: int) -> Iterator[slice]:
     """Yield slices of ``count`` rows (or slices) of ``each`` values that cover them all."""
     step = max(1, _VALUES // max(each, 1))
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
 
 
-def converted(
+def convert_by_bands(
     picture: PilImage.Image, convert: Callable[[PilImage.Image], np.ndarray]
 ) -> np.ndarray:
     """Return ``convert(picture)``, for a conversion of each pixel by itself."""
     width, height = picture.size
-    rows = list(bands(height, width))
+    rows = list(split_into_bands(height, width))
     if len(rows) < 2:
         return convert(picture)
     result: np.ndarray | None = None
@@ -41,4 +41,4 @@ def is_uniform(pixels: np.ndarray) -> bool:
     """Whether all pixels (H, W, ...) are equal."""
     corner = pixels[:1, :1]
     each = int(np.prod(pixels.shape[1:]))
-    return all(bool((pixels[part] == corner).all()) for part in bands(len(pixels), each))
+    return all(bool((pixels[part] == corner).all()) for part in split_into_bands(len(pixels), each))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from s3net_jax.errors import InputError
 from s3net_jax.io.limits import check_bytes, check_pixels
 
-__all__ = ["Picture", "check_stream", "pictures_in"]
+__all__ = ["Picture", "check_stream", "find_pictures"]
 
 _FRAMES_OF_JPEG = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}  # SOF0–15; JPEG-LS
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
@@ -49,7 +49,7 @@ def check_stream(
       at_most: whether smaller pictures are sound, too, as in tiles at an edge.
     """
     try:
-        found = pictures_in(data)
+        found = find_pictures(data)
     except (struct.error, IndexError, ValueError) as error:
         raise InputError(
             f"{name} is broken or cut off (the head of its compressed pixels: {error}): copy or "
@@ -74,27 +74,27 @@ def check_stream(
         check_bytes(name, needed, len(data))
 
 
-def pictures_in(data: bytes) -> list[Picture]:
+def find_pictures(data: bytes) -> list[Picture]:
     """Return every size that ``data`` claims: none if they are of a kind not known here.
 
     Raises:
       ValueError, struct.error, IndexError: a head that is broken or cut off.
     """
     if data[:2] == b"\xff\xd8":
-        return _jpeg(data)
+        return _read_jpeg(data)
     if data[:4] == b"\xff\x4f\xff\x51":
-        return [_jpeg2000(data)]
+        return [_read_jpeg2000(data)]
     if data[4:8] == b"jP  " and len(data) > 12:
-        return _boxes(data)
+        return _read_boxes(data)
     if data[:2] == b"\xff\x0a":
-        return [_jpeg_xl(data[2:])]
+        return [_read_jpeg_xl(data[2:])]
     if data[4:8] == b"JXL ":
-        return _boxes(data)
+        return _read_boxes(data)
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         width, height, _, color = struct.unpack(">IIBB", data[16:26])
         return [Picture(width, height, {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(color, 4))]
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return [_webp(data)]
+        return [_read_webp(data)]
     if data[:6] == b"Lerc2 ":
         version = struct.unpack("<i", data[6:10])[0]
         height, width = struct.unpack_from("<ii", data, 14 if version >= 3 else 10)
@@ -102,7 +102,7 @@ def pictures_in(data: bytes) -> list[Picture]:
     return []
 
 
-def _jpeg(data: bytes) -> list[Picture]:
+def _read_jpeg(data: bytes) -> list[Picture]:
     """Every frame header before the first scan, where a decoder makes up its mind."""
     found: list[Picture] = []
     place = 2
@@ -133,7 +133,7 @@ def _jpeg(data: bytes) -> list[Picture]:
     return found
 
 
-def _boxes(data: bytes) -> list[Picture]:
+def _read_boxes(data: bytes) -> list[Picture]:
     """The codestreams in the boxes of a JP2 or JPEG XL file."""
     found: list[Picture] = []
     place = 0
@@ -144,18 +144,18 @@ def _boxes(data: bytes) -> list[Picture]:
             length, head = struct.unpack_from(">Q", data, place + 8)[0], 16
         end = len(data) if length == 0 else min(place + max(length, head), len(data))
         if kind == b"jp2c":
-            found.append(_jpeg2000(data[place + head : end]))
+            found.append(_read_jpeg2000(data[place + head : end]))
         elif kind in (b"jxlc", b"jxlp"):
             start = place + head + (4 if kind == b"jxlp" else 0)
             if data[start : start + 2] == b"\xff\x0a":
-                found.append(_jpeg_xl(data[start + 2 : start + 18]))
+                found.append(_read_jpeg_xl(data[start + 2 : start + 18]))
         place = end
     if not found:
         raise ValueError("no codestream")
     return found
 
 
-def _jpeg2000(data: bytes) -> Picture:
+def _read_jpeg2000(data: bytes) -> Picture:
     """From SIZ, and how finely the main header and those of tile parts cut the image (COD, COC)."""
     if data[:4] != b"\xff\x4f\xff\x51":
         raise ValueError("no size")
@@ -169,14 +169,14 @@ def _jpeg2000(data: bytes) -> Picture:
     tiles = -(-(x1 - tx0) // tile_x) * -(-(y1 - ty0) // tile_y)
     if tiles > 65_535:
         raise ValueError(f"{tiles:,} tiles")
-    blocks = _blocks(data, min(width, tile_x), min(height, tile_y)) * tiles * samples
+    blocks = _count_blocks(data, min(width, tile_x), min(height, tile_y)) * tiles * samples
     return Picture(width, height, samples, tiles * _TILE_BYTES + blocks * _BLOCK_BYTES)
 
 
-def _blocks(data: bytes, width: int, height: int) -> int:
+def _count_blocks(data: bytes, width: int, height: int) -> int:
     """Precincts and code blocks of one component of one tile, at the finest cut that is coded."""
     most = 0
-    for levels, block, precincts in _codings(data):
+    for levels, block, precincts in _read_codings(data):
         cut = 0
         for level in range(levels + 1):
             w, h = -(-width >> level), -(-height >> level)
@@ -188,7 +188,7 @@ def _blocks(data: bytes, width: int, height: int) -> int:
     return most
 
 
-def _codings(data: bytes) -> list[tuple[int, tuple[int, int], list[tuple[int, int]]]]:
+def _read_codings(data: bytes) -> list[tuple[int, tuple[int, int], list[tuple[int, int]]]]:
     """(levels, exponents of a code block, exponents of precincts from the coarsest on) of each COD
     and COC marker."""
     found = []
@@ -218,7 +218,7 @@ def _codings(data: bytes) -> list[tuple[int, tuple[int, int], list[tuple[int, in
     return found
 
 
-def _jpeg_xl(data: bytes) -> Picture:
+def _read_jpeg_xl(data: bytes) -> Picture:
     """From the size header (ISO/IEC 18181-1, D.3): fields of few bits, the lowest first."""
     bits = int.from_bytes(data[:16], "little")
 
@@ -230,20 +230,20 @@ def _jpeg_xl(data: bytes) -> Picture:
 
     small = take(1)
 
-    def side() -> int:
+    def take_side() -> int:
         if small:
             return 8 * (take(5) + 1)
         return take((9, 13, 18, 30)[take(2)]) + 1
 
-    height = side()
+    height = take_side()
     ratio = take(3)
     if ratio == 0:
-        return Picture(side(), height, 1)
+        return Picture(take_side(), height, 1)
     above, below = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
     return Picture(height * above // below, height, 1)
 
 
-def _webp(data: bytes) -> Picture:
+def _read_webp(data: bytes) -> Picture:
     kind = data[12:16]
     if kind == b"VP8X":
         width = 1 + int.from_bytes(data[24:27], "little")

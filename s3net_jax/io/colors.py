@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["LUMA", "OUTLINE", "cluster_colors"]
+__all__ = ["LUMA", "OUTLINE", "make_cluster_colors"]
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """What red, green and blue contribute to the luminance (ITU-R BT.601)."""
@@ -26,16 +26,16 @@ _FIRST = (
 _GOLDEN_ANGLE = 2.399963229728653
 
 
-def cluster_colors(count: int) -> np.ndarray:
+def make_cluster_colors(count: int) -> np.ndarray:
     """(count, 3) uint8; the first eight are Okabe and Ito's, the others differ in lightness too."""
     index = np.arange(max(0, count - len(_FIRST)))
     hue = 0.4 + index * _GOLDEN_ANGLE
     lightness = np.array([0.55, 0.8, 0.4, 0.68])[index % 4]
-    more = _oklch(lightness, 0.13, hue)
+    more = _convert_oklch(lightness, 0.13, hue)
     return np.concatenate([np.array(_FIRST, np.uint8), more])[:count]
 
 
-def _oklch(lightness: np.ndarray, chroma: float, hue: np.ndarray) -> np.ndarray:
+def _convert_oklch(lightness: np.ndarray, chroma: float, hue: np.ndarray) -> np.ndarray:
     """(n, 3) uint8 sRGB of Oklab colours (Ottosson 2020), clipped to the gamut."""
     a, b = chroma * np.cos(hue), chroma * np.sin(hue)
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3

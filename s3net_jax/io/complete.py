@@ -34,9 +34,9 @@ def note_missing_rows(picture: PilImage.Image, path: Path, name: str) -> list[st
       name: what the note calls it.
     """
     if picture.format in ("JPEG", "MPO"):
-        row = _missing_of_jpeg(picture, path.read_bytes())
+        row = _find_missing_in_jpeg(picture, path.read_bytes())
     elif picture.format == "PNG":
-        row = _missing_of_png(path)
+        row = _find_missing_in_png(path)
     else:
         return []
     if row is None:
@@ -47,10 +47,10 @@ def note_missing_rows(picture: PilImage.Image, path: Path, name: str) -> list[st
     ]
 
 
-def _missing_of_jpeg(picture: PilImage.Image, content: bytes) -> int | None:
+def _find_missing_in_jpeg(picture: PilImage.Image, content: bytes) -> int | None:
     """The first row that is missing. A decoder leaves alone what follows the last pixel: where
     further data in front of the end marker change the picture, pixels were missing."""
-    end = _end_of_jpeg(content)
+    end = _find_jpeg_end(content)
     if end is None:
         return None
     # Bytes without 0xFF, coefficients to any Huffman table; and each restart marker in turn, since
@@ -73,7 +73,7 @@ def _missing_of_jpeg(picture: PilImage.Image, content: bytes) -> int | None:
     return None
 
 
-def _end_of_jpeg(content: bytes) -> int | None:
+def _find_jpeg_end(content: bytes) -> int | None:
     """Where the end marker of the first picture is."""
     place = 2
     while place + 4 <= len(content):
@@ -88,7 +88,7 @@ def _end_of_jpeg(content: bytes) -> int | None:
     return None
 
 
-def _missing_of_png(path: Path) -> int | None:
+def _find_missing_in_png(path: Path) -> int | None:
     """The first row for which there are no data; of an interlaced picture that of its last pass
     that is there."""
     lengths = None
@@ -98,9 +98,9 @@ def _missing_of_png(path: Path) -> int | None:
         while len(head := file.read(8)) == 8:
             length, kind = int.from_bytes(head[:4], "big"), head[4:]
             if kind == b"IHDR":
-                lengths = _png_rows(file.read(length))
+                lengths = _list_png_rows(file.read(length))
             elif kind == b"IDAT" and lengths is not None:
-                found += _inflated(file.read(length), inflate, lengths[-1][1] - found)
+                found += _count_inflated(file.read(length), inflate, lengths[-1][1] - found)
                 if found >= lengths[-1][1]:
                     return None
             elif kind == b"IEND":
@@ -111,7 +111,7 @@ def _missing_of_png(path: Path) -> int | None:
     return next((row for row, end in lengths or [] if end > found), None)
 
 
-def _inflated(data: bytes, inflate: zlib._Decompress, wanted: int) -> int:
+def _count_inflated(data: bytes, inflate: zlib._Decompress, wanted: int) -> int:
     """How many bytes ``data`` unpacks to, counted up to ``wanted``."""
     found = 0
     try:
@@ -123,7 +123,7 @@ def _inflated(data: bytes, inflate: zlib._Decompress, wanted: int) -> int:
     return found
 
 
-def _png_rows(head: bytes) -> list[tuple[int, int]]:
+def _list_png_rows(head: bytes) -> list[tuple[int, int]]:
     """Rows in the order of the data, each with the bytes up to its end."""
     width, height = (int.from_bytes(head[n : n + 4], "big") for n in (0, 4))
     bits = head[8] * _SAMPLES.get(head[9], 1)

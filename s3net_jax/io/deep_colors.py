@@ -43,7 +43,7 @@ def has_deep_colors(picture: PilImage.Image) -> bool:
 
 def loses_bits(picture: PilImage.Image) -> bool:
     """Whether PIL will drop the lower bytes of a picture that is not decoded yet."""
-    return _raw_mode(picture) is not None
+    return _find_raw_mode(picture) is not None
 
 
 def read_samples(path: Path, formats: tuple[str, ...], page: int = 0) -> Samples | None:
@@ -55,14 +55,14 @@ def read_samples(path: Path, formats: tuple[str, ...], page: int = 0) -> Samples
     with PilImage.open(path, formats=formats) as picture:
         if page:
             picture.seek(page)
-        raw, size, key = _raw_mode(picture), picture.size, picture.info.get("transparency")
+        raw, size, key = _find_raw_mode(picture), picture.size, picture.info.get("transparency")
         if raw is None and not _is_keyed_grey(picture):
             return None
         premultiplied = raw is not None and raw.startswith("RGBa")
         if raw is None:
-            values = _upright(picture).astype(np.uint16)
+            values = _turn_upright(picture).astype(np.uint16)
     if raw is not None:
-        values = _both_bytes(path, formats, page, raw)
+        values = _read_both_bytes(path, formats, page, raw)
     bands = 1 if values.ndim == 2 else values.shape[-1]
     if bands in (2, 4):
         colors = values[..., 0] if bands == 2 else values[..., :3]
@@ -78,32 +78,32 @@ def _is_keyed_grey(picture: PilImage.Image) -> bool:
     return picture.mode.startswith("I;16") and isinstance(picture.info.get("transparency"), int)
 
 
-def _raw_mode(picture: PilImage.Image) -> str | None:
+def _find_raw_mode(picture: PilImage.Image) -> str | None:
     """How the bytes of the picture lie, if PIL would drop every second one."""
-    modes = {_of_tile(tile.args) for tile in getattr(picture, "tile", [])}
+    modes = {_get_tile_mode(tile.args) for tile in getattr(picture, "tile", [])}
     mode = modes.pop() if len(modes) == 1 else None
     return mode if mode and re.fullmatch(r"(RGB[AaX]?;16[BLN])|(LA;16B)", mode) else None
 
 
-def _of_tile(args: Any) -> str:
+def _get_tile_mode(args: Any) -> str:
     return str(args[0] if isinstance(args, tuple) and args else args)
 
 
-def _both_bytes(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
+def _read_both_bytes(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
     """(H, W, bands) uint16. PIL takes the upper byte of each number by the order of bytes that it
     is given: with the other order it takes the lower one."""
     if raw == "LA;16B":  # four bytes, as RGBA has
-        four = _decoded(path, formats, page, "RGBA").astype(np.uint16)
+        four = _decode(path, formats, page, "RGBA").astype(np.uint16)
         return four[..., ::2] << 8 | four[..., 1::2]
     kind, order = raw.split(";16")
     order = _NATIVE if order == "N" else order
     kind = "RGBA" if kind == "RGBa" else kind  # else PIL would divide by the opacity in 8 bits
-    upper = _decoded(path, formats, page, f"{kind};16{order}").astype(np.uint16)
-    lower = _decoded(path, formats, page, f"{kind};16{'L' if order == 'B' else 'B'}")
+    upper = _decode(path, formats, page, f"{kind};16{order}").astype(np.uint16)
+    lower = _decode(path, formats, page, f"{kind};16{'L' if order == 'B' else 'B'}")
     return upper << 8 | lower
 
 
-def _decoded(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
+def _decode(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
     with PilImage.open(path, formats=formats) as picture:
         if page:
             picture.seek(page)
@@ -112,10 +112,10 @@ def _decoded(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.nd
             args = (raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw
             tiles.append(tile._replace(args=args))
         picture.tile = tiles  # pyright: ignore[reportAttributeAccessIssue]
-        return _upright(picture)
+        return _turn_upright(picture)
 
 
-def _upright(picture: PilImage.Image) -> np.ndarray:
+def _turn_upright(picture: PilImage.Image) -> np.ndarray:
     picture.load()
     with contextlib.suppress(Exception):  # broken metadata must not lose a sound image
         picture = ImageOps.exif_transpose(picture)

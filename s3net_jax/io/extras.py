@@ -7,10 +7,10 @@ from typing import Any
 
 from s3net_jax.errors import InputError
 
-__all__ = ["need"]
+__all__ = ["import_extra"]
 
 
-def need(package: str, what: str) -> Any:
+def import_extra(package: str, what: str) -> Any:
     """The module ``package``; raises :class:`InputError` that says how to install it."""
     try:
         return importlib.import_module(package)

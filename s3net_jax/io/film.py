@@ -14,10 +14,10 @@ from PIL import ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from s3net_jax.errors import InputError
-from s3net_jax.io.colors import cluster_colors
+from s3net_jax.io.colors import make_cluster_colors
 from s3net_jax.io.regular import read_regular
-from s3net_jax.io.write import replacing
-from s3net_jax.text import drawable
+from s3net_jax.io.write import replace_file
+from s3net_jax.text import replace_undrawable
 
 __all__ = ["Film", "Strip", "read_film", "write_film"]
 
@@ -72,11 +72,11 @@ def write_film(path: Path, film: Film) -> None:
     for n, strip in enumerate(film.strips):
         top = n * row + _HEAD + _MARGIN // 2
         lefts = [_MARGIN + k * column for k in range(len(strip.frames))]
-        _text(draw, (_MARGIN, top - _HEAD // 2), strip.name, 15, 20)
+        _draw_text(draw, (_MARGIN, top - _HEAD // 2), strip.name, 15, 20)
         for left, title, clusters in zip(lefts, strip.titles, strip.counts, strict=True):
             said = f"{clusters} cluster" + ("s" if clusters > 1 else "")
-            _text(draw, (left, top + height + _LINE * 0.6), title, 13, 40)
-            _text(draw, (left, top + height + _LINE * 1.5), said, 12, 110)
+            _draw_text(draw, (left, top + height + _LINE * 0.6), title, 13, 40)
+            _draw_text(draw, (left, top + height + _LINE * 1.5), said, 12, 110)
         place = {"left": lefts, "top": top, "name": strip.name}
         places.append({**place, "titles": strip.titles, "counts": strip.counts})
     pixels = (_COLORS + (255 - np.asarray(letters)) // 17).astype(np.uint8)
@@ -86,10 +86,10 @@ def write_film(path: Path, film: Film) -> None:
             shown[:height, :width] = np.where(frame < _COLORS, frame, 8 + frame % (_COLORS - 8))
     picture = PilImage.fromarray(pixels)
     greys = np.repeat(np.arange(255, -1, -17).astype(np.uint8)[:, None], 3, 1)
-    picture.putpalette(np.concatenate([cluster_colors(_COLORS), greys]).tobytes())
+    picture.putpalette(np.concatenate([make_cluster_colors(_COLORS), greys]).tobytes())
     text = PngInfo()
     text.add_itxt(_KEY, json.dumps({"width": width, "height": height, "strips": places}))
-    with replacing(path) as file:
+    with replace_file(path) as file:
         picture.save(file, format="PNG", pnginfo=text)
 
 
@@ -104,7 +104,7 @@ def read_film(path: Path) -> Film:
             pixels = np.asarray(picture)
             content = json.loads(picture.info[_KEY])
         height, width = content["height"], content["width"]
-        strips = [_strip(pixels, place, height, width) for place in content["strips"]]
+        strips = [_read_strip(pixels, place, height, width) for place in content["strips"]]
     except Exception:  # decoders raise whatever they like on other data
         raise InputError(
             f"{path} is not a film of label maps that s3net wrote: remove it and repeat the "
@@ -113,7 +113,7 @@ def read_film(path: Path) -> Film:
     return Film(tuple(strips))
 
 
-def _strip(pixels: np.ndarray, place: dict[str, Any], height: int, width: int) -> Strip:
+def _read_strip(pixels: np.ndarray, place: dict[str, Any], height: int, width: int) -> Strip:
     """One row of a film that was read; raises ValueError if it is not inside the picture."""
     name, titles, counts, top = (place[key] for key in ("name", "titles", "counts", "top"))
     frames = [pixels[top : top + height, left : left + width] for left in place["left"]]
@@ -129,7 +129,9 @@ def _strip(pixels: np.ndarray, place: dict[str, Any], height: int, width: int) -
     return Strip(name, tuple(titles), tuple(counts), np.stack(frames))
 
 
-def _text(
+def _draw_text(
     draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, grey: int
 ) -> None:
-    draw.text(place, drawable(text), fill=grey, font=ImageFont.load_default(size), anchor="lm")
+    draw.text(
+        place, replace_undrawable(text), fill=grey, font=ImageFont.load_default(size), anchor="lm"
+    )

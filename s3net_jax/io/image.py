@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.errors import InputError, broken
-from s3net_jax.io.bands import bands, converted, is_uniform
+from s3net_jax.errors import InputError, make_broken_error
+from s3net_jax.io.bands import convert_by_bands, is_uniform, split_into_bands
 from s3net_jax.io.deep_colors import loses_bits
 
 __all__ = ["MIN_SIDE", "Image", "from_array", "from_pil"]
@@ -82,7 +82,7 @@ def from_array(
       InputError: shape, dtype, NaN or infinity, fewer than 8 pixels on a side, one value only.
       TypeError: no array, or a traced one.
     """
-    array = _as_numpy(array, name)
+    array = _to_numpy(array, name)
     if array.dtype.kind not in "buif" and array.dtype.name != "bfloat16":
         raise InputError(f"{name} has the dtype {array.dtype}: numbers are needed.")
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -104,11 +104,13 @@ def from_array(
             )
         return from_samples(array[..., :3], array[..., 3], name, window)
     else:
-        pixels, used = scaled(array, name, window)
+        pixels, used = scale_to_unit(array, name, window)
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
-        pixels = _over_white(PilImage.fromarray(pixels))
+        pixels = _blend_over_white(PilImage.fromarray(pixels))
     size = array.shape[1], array.shape[0]
-    return checked(Image(pixels, name, None, mode, size, used, _window_notes(name, window, used)))
+    return check_image(
+        Image(pixels, name, None, mode, size, used, _note_window(name, window, used))
+    )
 
 
 def from_samples(
@@ -127,14 +129,14 @@ def from_samples(
         image = from_array(np.dstack([colors, opacity]), name, window)
         pixels = image.pixels if values.ndim == 3 else image.pixels[..., 0]
         return dataclasses.replace(image, pixels=pixels)
-    pixels, used = scaled(values, name, window, opacity > 0)
+    pixels, used = scale_to_unit(values, name, window, opacity > 0)
     share = (opacity / np.float32(65535)).astype(np.float32)
     share = share[..., None] if values.ndim == 3 else share
     size, mode = (values.shape[1], values.shape[0]), values.dtype.name
-    return checked(Image(pixels * share + (1 - share), name, None, mode, size, used))
+    return check_image(Image(pixels * share + (1 - share), name, None, mode, size, used))
 
 
-def divided(values: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+def unpremultiply(values: np.ndarray, opacity: np.ndarray) -> np.ndarray:
     """Unsigned colours that were multiplied by their opacity, as they were before."""
     top = np.iinfo(values.dtype).max
     share = np.maximum(opacity, 1) / top
@@ -142,7 +144,7 @@ def divided(values: np.ndarray, opacity: np.ndarray) -> np.ndarray:
     return np.minimum(np.round(values / share), top).astype(values.dtype)
 
 
-def _as_numpy(array: Any, name: str) -> np.ndarray:
+def _to_numpy(array: Any, name: str) -> np.ndarray:
     if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
         raise InputError(f"{name} is masked: give its values, with what is masked filled in.")
     if is_traced(array):
@@ -186,37 +188,37 @@ def from_pil(
     try:
         picture.load()
     except Exception as error:  # decoders raise whatever they like on broken data
-        raise broken(name, error) from error
+        raise make_broken_error(name, error) from error
     mode, size = picture.mode, picture.size
     if mode in ("I", "F") or mode.startswith("I;16"):
-        image = from_array(converted(picture, np.asarray), name, window)
+        image = from_array(convert_by_bands(picture, np.asarray), name, window)
         return dataclasses.replace(image, mode=mode, stored_size=size)
-    pixels = shown(picture, name)
-    notes += _window_notes(name, window, None)
-    return checked(Image(pixels, name, None, mode, size, None, notes))
+    pixels = read_shown_pixels(picture, name)
+    notes += _note_window(name, window, None)
+    return check_image(Image(pixels, name, None, mode, size, None, notes))
 
 
-def shown(picture: PilImage.Image, name: str) -> np.ndarray:
+def read_shown_pixels(picture: PilImage.Image, name: str) -> np.ndarray:
     """(H, W) or (H, W, 3) uint8 of a PIL image of 8 bits or less; raises :class:`InputError`."""
     mode = picture.mode
     if mode in ("1", "L"):
-        return converted(picture, lambda part: np.asarray(part.convert("L")))
+        return convert_by_bands(picture, lambda part: np.asarray(part.convert("L")))
     if picture.has_transparency_data:
-        pixels = converted(picture, _over_white)
+        pixels = convert_by_bands(picture, _blend_over_white)
         return pixels[..., 0] if mode in ("LA", "La") else pixels
     try:
-        return converted(picture, lambda part: np.asarray(_to_rgb(part)))
+        return convert_by_bands(picture, lambda part: np.asarray(_convert_to_rgb(part)))
     except ValueError:
         raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
 
 
-def _window_notes(name: str, window: Any, used: Any) -> tuple[str, ...]:
+def _note_window(name: str, window: Any, used: Any) -> tuple[str, ...]:
     if window is None or used is not None:
         return ()
     return (f"{name} has 8 bits: the window is not applied to it.",)
 
 
-def _to_rgb(picture: PilImage.Image) -> PilImage.Image:
+def _convert_to_rgb(picture: PilImage.Image) -> PilImage.Image:
     if picture.mode != "LAB":
         return picture.convert("RGB")
     from PIL import ImageCms
@@ -227,14 +229,14 @@ def _to_rgb(picture: PilImage.Image) -> PilImage.Image:
     return converted
 
 
-def _over_white(picture: PilImage.Image) -> np.ndarray:
+def _blend_over_white(picture: PilImage.Image) -> np.ndarray:
     """(H, W, 3) uint8."""
     rgba = picture.convert("RGBA")
     white = PilImage.new("RGBA", rgba.size, (255, 255, 255, 255))
     return np.asarray(PilImage.alpha_composite(white, rgba).convert("RGB"))
 
 
-def scaled(
+def scale_to_unit(
     array: np.ndarray,
     name: str,
     window: tuple[float, float] | None = None,
@@ -254,31 +256,31 @@ def scaled(
             f"{name} has values beyond ±1.8e308, the range of float64: divide them by a constant."
         )
     if window is not None:
-        return _through(array, *window, largest), window
+        return _map_range(array, *window, largest), window
     if array.dtype.kind not in "ui" and low >= 0 and high <= 1:
         return array.astype(np.float32), None
     flat = (array if counted is None or not counted.any() else array[counted]).reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float64)
-    factor = _factor(low, high)
+    factor = _find_factor(low, high)
     inner = np.percentile(sample * factor, _WINDOW) / factor if sample.size else (low, high)
     if inner[1] > inner[0]:  # else nearly all is one value: keep the few others
         low, high = float(inner[0]), float(inner[1])
-    return _through(array, low, high, largest), (low, high)
+    return _map_range(array, low, high, largest), (low, high)
 
 
-def _through(array: np.ndarray, low: float, high: float, largest: float) -> np.ndarray:
+def _map_range(array: np.ndarray, low: float, high: float, largest: float) -> np.ndarray:
     """Map ``low`` to 0 and ``high`` to 1, clipped; ``largest``: absolute value in the array."""
-    factor = min(_factor(low, high), _factor(-largest, largest))
+    factor = min(_find_factor(low, high), _find_factor(-largest, largest))
     low, high = low * factor, high * factor
     scale = 1 / (high - low) if high > low else 0.0
     result = np.empty(array.shape, np.float32)
-    for part in bands(len(array), math.prod(array.shape[1:])):
+    for part in split_into_bands(len(array), math.prod(array.shape[1:])):
         values = array[part].astype(np.float64) * factor
         result[part] = np.clip((values - low) * scale, 0, 1)
     return result
 
 
-def _factor(low: float, high: float) -> float:
+def _find_factor(low: float, high: float) -> float:
     """A power of two that makes a range one whose size and inverse are finite: 1 for all but the
     ends of float64's range."""
     size = max(abs(low), abs(high))
@@ -287,12 +289,12 @@ def _factor(low: float, high: float) -> float:
     return 2.0**600 if 0 < high - low < 1e-290 and size < 1e100 else 1.0
 
 
-def turned_round(pixels: np.ndarray) -> np.ndarray:
+def invert(pixels: np.ndarray) -> np.ndarray:
     """The negative of pixels as :class:`Image` has them."""
     return 255 - pixels if pixels.dtype == np.uint8 else 1 - pixels
 
 
-def checked(image: Image) -> Image:
+def check_image(image: Image) -> Image:
     """``image``, if it can be segmented at all; raises :class:`InputError`."""
     height, width = image.shape
     if min(height, width) < MIN_SIDE:

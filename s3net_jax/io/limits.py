@@ -14,16 +14,16 @@ from s3net_jax.errors import ConfigError, InputError
 
 __all__ = [
     "Limits",
-    "allowed_bytes",
     "check_bytes",
     "check_pages",
     "check_pixels",
-    "current_limits",
-    "exceeds_bytes",
+    "compute_allowed_bytes",
+    "get_limits",
     "limits",
+    "make_bytes_error",
+    "measure_stored_bytes",
     "parse_size",
     "set_limits",
-    "stored_bytes",
 ]
 
 VOLUME_FACTOR = 5
@@ -74,7 +74,7 @@ class Limits:
 _current = Limits()
 
 
-def current_limits() -> Limits:
+def get_limits() -> Limits:
     """Return the limits in force."""
     return _current
 
@@ -126,8 +126,8 @@ def check_pixels(name: str, width: int, height: int) -> None:
     limit = _current.max_pixels
     if width * height > limit:
         raise InputError(
-            f"{name} is {width}×{height} pixels, above the limit of {_number(limit)} pixels: "
-            f"shrink or crop it first, or raise the limit ({_how('max_pixels')})."
+            f"{name} is {width}×{height} pixels, above the limit of {_format_number(limit)} "
+            f"pixels: shrink or crop it first, or raise the limit ({_name_option('max_pixels')})."
         )
 
 
@@ -137,44 +137,48 @@ def check_pages(name: str, count: int, kind: str = "pages") -> None:
     if count > limit:
         raise InputError(
             f"{name} has more than {limit:,} {kind}: split it first, or raise the limit "
-            f"({_how('max_pages')})."
+            f"({_name_option('max_pages')})."
         )
 
 
 def check_bytes(name: str, needed: float, size: int) -> None:
     """Raise :class:`InputError` if decoding needs more memory than a file of ``size`` bytes may."""
-    if needed > allowed_bytes(size):
-        raise exceeds_bytes(name, size, needed)
+    if needed > compute_allowed_bytes(size):
+        raise make_bytes_error(name, size, needed)
 
 
-def allowed_bytes(size: int) -> int:
+def compute_allowed_bytes(size: int) -> int:
     """Return the bytes that a file of ``size`` bytes may unpack to."""
     return _current.max_bytes or max(_FLOOR, _RATIO * size)
 
 
-def exceeds_bytes(name: str, size: int, needed: float | None = None) -> InputError:
+def make_bytes_error(name: str, size: int, needed: float | None = None) -> InputError:
     """Return the error for a file that unpacks to more than it may."""
-    takes = f"about {_amount(needed)}" if needed is not None and math.isfinite(needed) else "more"
+    takes = (
+        f"about {_format_amount(needed)}"
+        if needed is not None and math.isfinite(needed)
+        else "more"
+    )
     return InputError(
-        f"{name} holds {_amount(size)} and would take {takes} of memory, above the limit of "
-        f"{_amount(allowed_bytes(size))}: it may be damaged or malicious; if you trust it, raise "
-        f"the limit ({_how('max_bytes')})."
+        f"{name} holds {_format_amount(size)} and would take {takes} of memory, above the limit of "
+        f"{_format_amount(compute_allowed_bytes(size))}: it may be damaged or malicious; if you "
+        f"trust it, raise the limit ({_name_option('max_bytes')})."
     )
 
 
-def stored_bytes(path: Path) -> int:
+def measure_stored_bytes(path: Path) -> int:
     """Return the size of a file without its holes: a sparse file claims a size for nothing."""
     size = path.stat().st_size
     if size * _RATIO <= _FLOOR or not hasattr(os, "SEEK_HOLE"):
         return size
     try:
         with path.open("rb") as file:
-            return _extents(file.fileno(), size)
+            return _measure_extents(file.fileno(), size)
     except OSError:  # a file system that can't tell
         return size
 
 
-def _extents(handle: int, size: int) -> int:
+def _measure_extents(handle: int, size: int) -> int:
     end = total = 0
     for _ in range(_EXTENTS):
         try:
@@ -188,15 +192,15 @@ def _extents(handle: int, size: int) -> int:
     return total + size - end
 
 
-def _how(name: str) -> str:
+def _name_option(name: str) -> str:
     return f"--{name.replace('_', '-')}, or s3net_jax.io.limits({name}=...)"
 
 
-def _number(count: int) -> str:
+def _format_number(count: int) -> str:
     return f"{count // 10**6:,} million" if count % 10**6 == 0 else f"{count:,}"
 
 
-def _amount(count: float) -> str:
+def _format_amount(count: float) -> str:
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

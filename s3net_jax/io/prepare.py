@@ -8,12 +8,12 @@ from s3net_jax.config import InputConfig
 from s3net_jax.io.image import Image
 from s3net_jax.io.resize import resize_antialias, resize_opencv
 
-__all__ = ["prepare", "prepared_shape"]
+__all__ = ["compute_prepared_shape", "prepare"]
 
 _GRAIN = 16  # short sides at ``aspect="keep"`` are multiples: each shape is a compilation
 
 
-def prepared_shape(shape: tuple[int, int], config: InputConfig) -> tuple[int, int]:
+def compute_prepared_shape(shape: tuple[int, int], config: InputConfig) -> tuple[int, int]:
     """(h, w) of the network's input for an image of ``shape`` (H, W)."""
     if config.aspect == "square":
         return config.size, config.size
@@ -31,7 +31,7 @@ def prepare(image: Image, config: InputConfig) -> np.ndarray:
     Returns:
       (h, w, 3) float32 in [0, 1].
     """
-    shape = prepared_shape(image.shape, config)
+    shape = compute_prepared_shape(image.shape, config)
     pixels = image.pixels
     if config.resize == "opencv":
         pixels = resize_opencv(pixels, shape)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["quiet"]
+__all__ = ["silence_warnings"]
 
 # Python's filters are one list for all threads: two that changed it at once would put back what
 # the other had set. Reentrant, since a reader may call another.
@@ -15,7 +15,7 @@ _LOCK = threading.RLock()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_warnings() -> Iterator[None]:
     """No warnings meanwhile; one thread after another."""
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -12,23 +12,23 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from s3net_jax.errors import InputError, broken, reason_of
+from s3net_jax.errors import InputError, get_reason, make_broken_error
 from s3net_jax.io.complete import note_missing_rows
 from s3net_jax.io.deep_colors import has_deep_colors, read_samples
-from s3net_jax.io.image import Image, divided, from_array, from_pil, from_samples, turned_round
-from s3net_jax.io.limits import Limits, check_bytes, check_pixels, stored_bytes
+from s3net_jax.io.image import Image, from_array, from_pil, from_samples, invert, unpremultiply
+from s3net_jax.io.limits import Limits, check_bytes, check_pixels, measure_stored_bytes
 from s3net_jax.io.pnm import Header, read_header, read_numbers
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io.quiet import silence_warnings
 from s3net_jax.io.tiff.limits import check_directories
 from s3net_jax.io.tiff.reading import (
     Contents,
     Page,
+    count_samples,
     describe,
-    left_out,
+    is_white_zero,
+    note_left_out,
     read_contents,
     read_planes,
-    samples_of,
-    white_is_zero,
 )
 
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
@@ -80,13 +80,13 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     try:
         contents = read_contents(path)
         if contents is not None and contents.pages[0] is not None:
-            return _deep(path, contents, contents.pages[0], name, window)
+            return _read_deep(path, contents, contents.pages[0], name, window)
         header = read_header(path)
         if header is not None:
-            return _numbers(path, header, name, window)
-        with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+            return _read_numbers(path, header, name, window)
+        with suspend_pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             check_picture(picture, path)
-            return _decoded(picture, path, contents, name, window)
+            return _decode(picture, path, contents, name, window)
     except InputError:
         raise
     except UnidentifiedImageError:
@@ -96,7 +96,8 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
                 f"{name} is a TIFF of a kind that is not read ({tiff}): save it as grey or RGB."
             ) from None
         raise InputError(
-            f"{name} is not an image that can be read: PNG, JPEG, BMP and TIFF can{_hint(path)}."
+            f"{name} is not an image that can be read: PNG, JPEG, BMP and TIFF "
+            f"can{_recognise(path)}."
         ) from None
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: shrink or crop it first.") from None
@@ -105,7 +106,7 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
             raise InputError(
                 f"{name} holds text that unpacks to more than a megabyte: save it without its text."
             ) from None
-        raise broken(name, error) from error
+        raise make_broken_error(name, error) from error
 
 
 def check_file(path: Path) -> None:
@@ -120,13 +121,13 @@ def check_file(path: Path) -> None:
             if not file.read(1):
                 raise InputError(f"{name} is empty (0 bytes).")
     except OSError as error:
-        raise InputError(f"{name} can't be opened: {reason_of(error)}.") from None
+        raise InputError(f"{name} can't be opened: {get_reason(error)}.") from None
 
 
 @contextmanager
-def pixel_limit() -> Iterator[None]:
+def suspend_pixel_limit() -> Iterator[None]:
     """Suspend PIL's own limit while a file is opened; call :func:`check_picture` in its place."""
-    with quiet():  # on odd metadata
+    with silence_warnings():  # on odd metadata
         before = PilImage.MAX_IMAGE_PIXELS
         PilImage.MAX_IMAGE_PIXELS = None  # check_picture counts, and says what to do
         try:
@@ -153,10 +154,10 @@ def check_picture(picture: PilImage.Image, path: Path) -> None:
     each += _DEEP_COLORS if has_deep_colors(picture) else 0
     each += _WEBP if picture.format == "WEBP" else 0
     each += _PROGRESSIVE if picture.info.get("progressive") else 0
-    check_bytes(str(path), each * picture.width * picture.height, stored_bytes(path))
+    check_bytes(str(path), each * picture.width * picture.height, measure_stored_bytes(path))
 
 
-def _decoded(
+def _decode(
     picture: PilImage.Image,
     path: Path,
     contents: Contents | None,
@@ -176,13 +177,13 @@ def _decoded(
             picture.seek(page)
     stored_size = picture.size
     check_pixels(name, *stored_size)
-    inverted = white_is_zero(picture)
-    notes += left_out(samples_of(picture), len(picture.getbands()), name)
+    inverted = is_white_zero(picture)
+    notes += note_left_out(count_samples(picture), len(picture.getbands()), name)
     deep = read_samples(path, FORMATS, page) if has_deep_colors(picture) else None
     if deep is not None:
         notes += note_missing_rows(picture, path, name)
-        image = _of_samples(deep.values, deep.opacity, deep.premultiplied, name, window)
-        return _finished(image, path, stored_size, notes, inverted)
+        image = _build_from_samples(deep.values, deep.opacity, deep.premultiplied, name, window)
+        return _finish(image, path, stored_size, notes, inverted)
     picture.load()
     notes += note_missing_rows(picture, path, name)
     try:
@@ -190,10 +191,10 @@ def _decoded(
     except Exception:  # broken metadata must not lose a sound image
         notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
     image = from_pil(picture, name, window)
-    return _finished(image, path, stored_size, notes, inverted)
+    return _finish(image, path, stored_size, notes, inverted)
 
 
-def _of_samples(
+def _build_from_samples(
     values: np.ndarray,
     opacity: np.ndarray | None,
     premultiplied: bool,
@@ -203,27 +204,29 @@ def _of_samples(
     if opacity is None:
         return from_array(values, name, window)
     return from_samples(
-        divided(values, opacity) if premultiplied else values, opacity, name, window
+        unpremultiply(values, opacity) if premultiplied else values, opacity, name, window
     )
 
 
-def _numbers(path: Path, header: Header, name: str, window: tuple[float, float] | None) -> Image:
+def _read_numbers(
+    path: Path, header: Header, name: str, window: tuple[float, float] | None
+) -> Image:
     """A PNM file of more than 8 bits."""
     check_pixels(name, *header.size)
     # The numbers, and float32 pixels twice: the values and those scaled to [0, 1].
-    check_bytes(name, 24 * header.size[0] * header.size[1], stored_bytes(path))
+    check_bytes(name, 24 * header.size[0] * header.size[1], measure_stored_bytes(path))
     image = from_array(read_numbers(path, header), name, window)
-    return _finished(image, path, header.size, [], False)
+    return _finish(image, path, header.size, [], False)
 
 
-def _finished(
+def _finish(
     image: Image,
     path: Path,
     stored_size: tuple[int, int],
     notes: list[str],
     inverted: bool,
 ) -> Image:
-    pixels = turned_round(image.pixels) if inverted else image.pixels
+    pixels = invert(image.pixels) if inverted else image.pixels
     return dataclasses.replace(
         image,
         pixels=pixels,
@@ -233,27 +236,27 @@ def _finished(
     )
 
 
-def _deep(
+def _read_deep(
     path: Path, contents: Contents, page: Page, name: str, window: tuple[float, float] | None
 ) -> Image:
     """The first page of a TIFF file that PIL would not read well."""
     size = page.shape[1], page.shape[0]
     check_pixels(name, *size)
     notes = [*_note_first(name, len(contents.planes), "pages"), *contents.notes]
-    notes += left_out(page.samples, page.bands, name)
+    notes += note_left_out(page.samples, page.bands, name)
     pixels, opacity = read_planes(path, contents, [0])[0], None
     if page.opacity:
         opacity, pixels = pixels[..., -1], pixels[..., 0 if page.colors == 1 else slice(3)]
-    image = _of_samples(pixels, opacity, page.premultiplied, name, window)
+    image = _build_from_samples(pixels, opacity, page.premultiplied, name, window)
     image = dataclasses.replace(image, mode=page.mode)
-    return _finished(image, path, size, notes, page.white_is_zero)
+    return _finish(image, path, size, notes, page.white_is_zero)
 
 
 def _note_first(name: str, count: int, kind: str) -> list[str]:
     return [f"{name} has {count} {kind}; only the first is segmented."] if count > 1 else []
 
 
-def _hint(path: Path) -> str:
+def _recognise(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(b"%PDF"):
@@ -263,8 +266,8 @@ def _hint(path: Path) -> str:
     for magic, place, kind in _FOREIGN:
         if head.startswith(magic, place):
             return f" (this is {kind})"
-    if _bits_of_jpeg(head) not in (0, 8):
-        return f" (this is a JPEG of {_bits_of_jpeg(head)} bits)"
+    if _read_jpeg_bits(head) not in (0, 8):
+        return f" (this is a JPEG of {_read_jpeg_bits(head)} bits)"
     if head[:2] == b"\x1f\x8b":
         if path.name.lower().endswith(".nii.gz"):
             return f" (this is a NIfTI volume{_COMMAND})"
@@ -277,7 +280,7 @@ def _hint(path: Path) -> str:
     return ""
 
 
-def _bits_of_jpeg(head: bytes) -> int:
+def _read_jpeg_bits(head: bytes) -> int:
     """The precision that a JPEG's frame header states, or 0."""
     place = 2 if head.startswith(b"\xff\xd8\xff") else len(head)
     while place + 5 <= len(head) and head[place] == 0xFF:

@@ -46,8 +46,8 @@ def resize_opencv(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """
     if image.shape[:2] == tuple(shape):
         return image.copy()
-    rows, row_weights = _taps(image.shape[0], shape[0])
-    columns, column_weights = _taps(image.shape[1], shape[1])
+    rows, row_weights = _compute_taps(image.shape[0], shape[0])
+    columns, column_weights = _compute_taps(image.shape[1], shape[1])
     work_type = np.float64 if image.dtype == np.uint8 else image.dtype
     extra = (1,) * (image.ndim - 2)
     row_weights = row_weights.reshape(4, -1, 1, *extra).astype(work_type)
@@ -65,7 +65,7 @@ def resize_opencv(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return result
 
 
-def _taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
+def _compute_taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
     """(4, new) source indices and weights."""
     centre = (np.arange(new) + 0.5) * (old / new) - 0.5
     floor = np.floor(centre)

@@ -17,8 +17,8 @@ from xml.sax.saxutils import quoteattr
 
 from PIL import Image as PilImage
 
-from s3net_jax.io.read import FORMATS, pixel_limit
-from s3net_jax.io.tiff.reading import _opened
+from s3net_jax.io.read import FORMATS, suspend_pixel_limit
+from s3net_jax.io.tiff.reading import _open
 
 __all__ = ["Resolution", "add_to_png", "describe_stack", "read_resolution"]
 
@@ -138,11 +138,11 @@ def describe_stack(resolution: Resolution, shape: tuple[int, int, int], kind: st
             lines.append(f"spacing={resolution.spacing!r}")
         return "\n".join([*lines, "loop=false", ""])
     if resolution.form == "ome":
-        return _ome(resolution, shape, kind)
+        return _describe_ome(resolution, shape, kind)
     return None
 
 
-def _ome(resolution: Resolution, shape: tuple[int, int, int], kind: str) -> str:
+def _describe_ome(resolution: Resolution, shape: tuple[int, int, int], kind: str) -> str:
     sizes = {
         "PhysicalSizeX": (float(1 / resolution.x), resolution.name),
         "PhysicalSizeY": (float(1 / resolution.y), resolution.name_y),
@@ -164,10 +164,10 @@ def _ome(resolution: Resolution, shape: tuple[int, int, int], kind: str) -> str:
 
 
 def _read_tiff(path: Path) -> Resolution | None:
-    with _opened(path) as file:
+    with _open(path) as file:
         page: Any = file.pages[0]
         if file.is_ome and file.ome_metadata:
-            found = _of_ome(file.ome_metadata)
+            found = _parse_ome(file.ome_metadata)
             if found is not None:
                 return found
         tags = [page.tags.get(name) for name in ("XResolution", "YResolution")]
@@ -180,11 +180,11 @@ def _read_tiff(path: Path) -> Resolution | None:
         unit = page.tags.get("ResolutionUnit")
         code = _INCH if unit is None else int(unit.value)  # TIFF's default
         if file.is_imagej and file.imagej_metadata:
-            return _of_imagej(file.imagej_metadata, x, y, code)
+            return _parse_imagej(file.imagej_metadata, x, y, code)
         return Resolution(x, y, code)
 
 
-def _of_imagej(metadata: dict[str, Any], x: Fraction, y: Fraction, code: int) -> Resolution:
+def _parse_imagej(metadata: dict[str, Any], x: Fraction, y: Fraction, code: int) -> Resolution:
     name = str(metadata.get("unit", ""))
     if "\\u" in name:
         name = name.encode("ascii", "backslashreplace").decode("unicode_escape")
@@ -194,7 +194,7 @@ def _of_imagej(metadata: dict[str, Any], x: Fraction, y: Fraction, code: int) ->
     return Resolution(x, y, code, "imagej", name, name, spacing, name, is_time)
 
 
-def _of_ome(xml: str) -> Resolution | None:
+def _parse_ome(xml: str) -> Resolution | None:
     root = ElementTree.fromstring(xml)
     pixels = next((node for node in root.iter() if node.tag.endswith("}Pixels")), None)
     if pixels is None:
@@ -216,7 +216,7 @@ def _of_ome(xml: str) -> Resolution | None:
 
 
 def _read_other(path: Path) -> Resolution | None:
-    with pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
+    with suspend_pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
         info, exif = picture.info, picture.getexif()
         is_turned = int(exif.get(0x0112, 1)) >= 5
         found = None

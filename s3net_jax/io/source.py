@@ -10,10 +10,10 @@ from PIL import Image as PilImage
 from s3net_jax.io.image import Image, from_array, from_pil
 from s3net_jax.io.read import read
 
-__all__ = ["as_image"]
+__all__ = ["to_image"]
 
 
-def as_image(source: Any, window: tuple[float, float] | None = None) -> Image:
+def to_image(source: Any, window: tuple[float, float] | None = None) -> Image:
     """An :class:`Image` out of a path, a PIL image, an array, or an Image (returned as it is).
 
     ``window``: the values shown as black and as white, of images of more than 8 bits.

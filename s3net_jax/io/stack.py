@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.errors import InputError, broken
+from s3net_jax.errors import InputError, make_broken_error
 from s3net_jax.io.deep_colors import has_deep_colors, read_samples
-from s3net_jax.io.image import shown
-from s3net_jax.io.limits import check_bytes, stored_bytes
-from s3net_jax.io.read import check_file, check_picture, pixel_limit
+from s3net_jax.io.image import read_shown_pixels
+from s3net_jax.io.limits import check_bytes, measure_stored_bytes
+from s3net_jax.io.read import check_file, check_picture, suspend_pixel_limit
 from s3net_jax.io.resolution import Resolution, describe_stack
 from s3net_jax.io.tiff.reading import (
     Contents,
     Page,
-    left_out,
+    count_samples,
+    is_white_zero,
+    note_left_out,
     read_contents,
     read_planes,
-    samples_of,
-    white_is_zero,
 )
 from s3net_jax.io.volume import Volume, check_size
-from s3net_jax.io.write import replacing
+from s3net_jax.io.write import replace_file
 
 __all__ = ["is_stack", "read_stack", "write_stack"]
 
@@ -41,7 +41,7 @@ def is_stack(path: Path) -> bool:
             return len({page and page.kind for page in contents.pages}) == 1
         if any(contents.pages):
             return False
-        with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
+        with suspend_pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
             kinds = set()
             for plane in contents.planes:
                 picture.seek(plane.page)
@@ -65,27 +65,27 @@ def read_stack(path: Path) -> Volume:
             raise InputError(f"{name} is not a TIFF file, where a stack is expected.")
         page = contents.pages[0]
         if page is not None:
-            voxels, inverted, notes = _deep(path, contents, page, name)
+            voxels, inverted, notes = _read_deep(path, contents, page, name)
         else:
-            voxels, inverted, notes = _of_pil(path, contents, name)
+            voxels, inverted, notes = _read_with_pil(path, contents, name)
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: crop or split it first.") from None
     except Exception as error:
-        raise broken(name, error) from error
+        raise make_broken_error(name, error) from error
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         raise InputError(f"{name} has NaN or infinite values: replace them by numbers first.")
     notes = (*contents.notes, *notes)
     return Volume(voxels, None, name, path, "stack", notes=notes, white_is_zero=inverted)
 
 
-def _deep(
+def _read_deep(
     path: Path, contents: Contents, page: Page, name: str
 ) -> tuple[np.ndarray, bool, list[str]]:
     count = len(contents.planes)
     check_size(name, (count, *page.shape))
-    notes = left_out(page.samples, page.bands, name)
+    notes = note_left_out(page.samples, page.bands, name)
     voxels = read_planes(path, contents, range(count))
     if page.opacity:
         notes.append(f"{name} has opacity, which is ignored in a stack.")
@@ -93,8 +93,8 @@ def _deep(
     return voxels, page.white_is_zero, notes
 
 
-def _of_pil(path: Path, contents: Contents, name: str) -> tuple[np.ndarray, bool, list[str]]:
-    with pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
+def _read_with_pil(path: Path, contents: Contents, name: str) -> tuple[np.ndarray, bool, list[str]]:
+    with suspend_pixel_limit(), PilImage.open(path, formats=("TIFF",)) as picture:
         check_picture(picture, path)
         count = len(contents.planes)
         voxels, inverted, notes = None, False, []
@@ -105,10 +105,10 @@ def _of_pil(path: Path, contents: Contents, name: str) -> tuple[np.ndarray, bool
                 check_size(name, shape)
                 # Stored and scaled numbers, or the colours, of 16 bits at most.
                 each = 8 if picture.mode[0] in "IF" or has_deep_colors(picture) else 4
-                check_bytes(name, each * math.prod(shape), stored_bytes(path))
-                inverted = white_is_zero(picture)
-                notes = left_out(samples_of(picture), len(picture.getbands()), name)
-            page = _page(picture, path, plane.page, name)
+                check_bytes(name, each * math.prod(shape), measure_stored_bytes(path))
+                inverted = is_white_zero(picture)
+                notes = note_left_out(count_samples(picture), len(picture.getbands()), name)
+            page = _read_page(picture, path, plane.page, name)
             if voxels is None:
                 voxels = np.empty((count, *page.shape), page.dtype)
             voxels[number] = page
@@ -116,7 +116,7 @@ def _of_pil(path: Path, contents: Contents, name: str) -> tuple[np.ndarray, bool
     return voxels, inverted, notes
 
 
-def _page(picture: PilImage.Image, path: Path, number: int, name: str) -> np.ndarray:
+def _read_page(picture: PilImage.Image, path: Path, number: int, name: str) -> np.ndarray:
     if has_deep_colors(picture):
         samples = read_samples(path, ("TIFF",), number)
         assert samples is not None
@@ -125,7 +125,7 @@ def _page(picture: PilImage.Image, path: Path, number: int, name: str) -> np.nda
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         array = np.asarray(picture)
         return array.astype(array.dtype.newbyteorder("="))
-    return shown(picture, name)
+    return read_shown_pixels(picture, name)
 
 
 def write_stack(path: Path, values: np.ndarray, resolution: Resolution | None = None) -> None:
@@ -140,7 +140,7 @@ def write_stack(path: Path, values: np.ndarray, resolution: Resolution | None = 
         _write_with_resolution(path, values, resolution)
         return
     pages = [PilImage.fromarray(page) for page in values]
-    with replacing(path) as file:
+    with replace_file(path) as file:
         pages[0].save(
             file,
             format="TIFF",
@@ -169,5 +169,5 @@ def _write_with_resolution(path: Path, values: np.ndarray, resolution: Resolutio
             software=False,
             **tags,
         )
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(content.getvalue())

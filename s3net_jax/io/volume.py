@@ -10,7 +10,7 @@ import numpy as np
 
 from s3net_jax.errors import InputError
 from s3net_jax.io.image import MIN_SIDE
-from s3net_jax.io.limits import Limits, check_bytes, current_limits, stored_bytes
+from s3net_jax.io.limits import Limits, check_bytes, get_limits, measure_stored_bytes
 
 __all__ = [
     "MAX_VOXELS",
@@ -93,13 +93,13 @@ class SliceView:
     def __init__(self, volume: Volume, axis: Axis = "auto") -> None:
         """Raises :class:`InputError` if the slices are too small, or a stack is cut across."""
         self.volume = volume
-        self._order, self._flips = _layout(volume, axis)
+        self._order, self._flips = _compute_layout(volume, axis)
         self.shape = tuple(volume.shape[a] for a in self._order)
         _, height, width = self.shape
         if min(height, width) < MIN_SIDE:
             raise InputError(
                 f"{volume.name} has slices of {width}×{height} voxels: at least "
-                f"{MIN_SIDE}×{MIN_SIDE} are needed{_advice(volume, axis)}."
+                f"{MIN_SIDE}×{MIN_SIDE} are needed{_advise(volume, axis)}."
             )
 
     def __len__(self) -> int:
@@ -107,26 +107,26 @@ class SliceView:
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Slice ``index``: (H, W) or (H, W, 3)."""
-        return self.of(self.volume.voxels)[index]
+        return self.get_slices(self.volume.voxels)[index]
 
-    def of(self, voxels: np.ndarray) -> np.ndarray:
+    def get_slices(self, voxels: np.ndarray) -> np.ndarray:
         """Any array on the volume's grid, as (slices, H, W, ...); a view."""
         rest = tuple(range(3, voxels.ndim))
         return np.transpose(voxels, (*self._order, *rest))[self._flips]
 
-    def back(self, slices: np.ndarray) -> np.ndarray:
+    def restore(self, slices: np.ndarray) -> np.ndarray:
         """(slices, H, W) in the order of the volume's own axes: (X, Y, Z), contiguous."""
         result = np.empty(self.volume.shape, slices.dtype)
-        self.of(result)[...] = slices
+        self.get_slices(result)[...] = slices
         return result
 
 
-def _advice(volume: Volume, axis: Axis) -> str:
+def _advise(volume: Volume, axis: Axis) -> str:
     """What to do about slices that are too small."""
-    fitting = _fitting(volume.shape)
+    fitting = _list_usable_axes(volume.shape)
     if volume.affine is None or axis == "auto" or not fitting:
         return ""  # no direction would do
-    worlds = _worlds(volume)
+    worlds = _match_world_axes(volume)
     names = [_DIRECTIONS[worlds[voxel]] for voxel in fitting]
     single = [voxel for voxel in range(3) if volume.shape[voxel] == 1]
     if len(single) == 1:
@@ -137,14 +137,14 @@ def _advice(volume: Volume, axis: Axis) -> str:
     return f" (input.axis={axis} was given; choose another direction: {' or '.join(names)})"
 
 
-def _worlds(volume: Volume) -> list[int]:
+def _match_world_axes(volume: Volume) -> list[int]:
     """For each voxel axis, the nearest of the axes right, front, head (0, 1, 2)."""
     from nibabel.orientations import io_orientation
 
     return [int(world) for world, _ in io_orientation(volume.affine)]
 
 
-def _layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+def _compute_layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, ...]]:
     """The order of axes that gives (slices, rows, columns), and the direction of each."""
     if volume.affine is None:
         if axis != "auto":
@@ -161,7 +161,7 @@ def _layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, .
     if len(place) < 3:
         raise InputError(f"{volume.name} has an affine matrix that is singular: repair it first.")
     if axis == "auto":
-        axis = _acquired(volume, [int(world) for world, _ in orientation])
+        axis = _find_acquired_axis(volume, [int(world) for world, _ in orientation])
     # (world axis, wanted direction) of slices, rows (downwards) and columns (rightwards).
     wanted = {
         "axial": ((2, 1), (1, -1), (0, -1)),
@@ -173,14 +173,16 @@ def _layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, .
     return order, flips
 
 
-def _acquired(volume: Volume, worlds: list[int]) -> Literal["axial", "coronal", "sagittal"]:
+def _find_acquired_axis(
+    volume: Volume, worlds: list[int]
+) -> Literal["axial", "coronal", "sagittal"]:
     """The direction in which slices were acquired; axial if that can't be told.
 
     An axis along which slices would be too small to segment can't be chosen: a volume of a
     single slice is that slice, whatever its spacing.
     """
     assert volume.affine is not None
-    fitting = _fitting(volume.shape)
+    fitting = _list_usable_axes(volume.shape)
     voxel = volume.acquired
     if voxel is None and len(fitting) == 1:
         (voxel,) = fitting
@@ -194,7 +196,7 @@ def _acquired(volume: Volume, worlds: list[int]) -> Literal["axial", "coronal", 
     return _DIRECTIONS[worlds[voxel]]
 
 
-def _fitting(shape: tuple[int, int, int]) -> list[int]:
+def _list_usable_axes(shape: tuple[int, int, int]) -> list[int]:
     """The axes whose slices are large enough to be segmented."""
     return [axis for axis in range(3) if min(np.delete(shape, axis)) >= MIN_SIDE]
 
@@ -207,7 +209,7 @@ def check_scaling(volume: Volume) -> None:
     detached = volume.path.with_suffix(".img")
     file = detached if volume.path.suffix == ".hdr" and detached.is_file() else volume.path
     needed = volume.voxels.nbytes + 4 * volume.voxels.size
-    check_bytes(volume.name, needed, stored_bytes(file))
+    check_bytes(volume.name, needed, measure_stored_bytes(file))
 
 
 def check_size(name: str, shape: tuple[int, ...]) -> None:
@@ -218,7 +220,7 @@ def check_size(name: str, shape: tuple[int, ...]) -> None:
     text = "×".join(str(int(side)) for side in shape)
     if any(side < 1 for side in shape):
         raise InputError(f"{name} is {text} voxels: there is nothing in it.")
-    limit = current_limits().max_voxels
+    limit = get_limits().max_voxels
     if count > limit:
         amount = f"{limit // 10**6:,} million" if limit % 10**6 == 0 else f"{limit:,}"
         raise InputError(

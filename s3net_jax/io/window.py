@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from s3net_jax.errors import ConfigError, nearest
+from s3net_jax.errors import ConfigError, suggest_nearest
 
 __all__ = ["WINDOWS", "parse_window"]
 
@@ -26,7 +26,7 @@ def parse_window(text: str) -> tuple[float, float] | None:
     low, comma, high = text.partition(",")
     if not comma:
         raise ConfigError(
-            f"There is no window {text!r}.{nearest(text, ['auto', *WINDOWS, 'LOW,HIGH'])}"
+            f"There is no window {text!r}.{suggest_nearest(text, ['auto', *WINDOWS, 'LOW,HIGH'])}"
         )
     try:
         window = float(low), float(high)

@@ -20,19 +20,19 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.errors import OutputError, reason_of
-from s3net_jax.io.colors import cluster_colors
+from s3net_jax.errors import OutputError, get_reason
+from s3net_jax.io.colors import make_cluster_colors
 from s3net_jax.io.resolution import Resolution, add_to_png
-from s3net_jax.text import encoded
+from s3net_jax.text import encode
 
 __all__ = [
     "Receipt",
+    "collect_receipts",
     "make_folder",
     "make_subfolder",
-    "receipts",
     "remove_file",
     "remove_leftovers",
-    "replacing",
+    "replace_file",
     "sync_file",
     "sync_folder",
     "write_bytes",
@@ -64,8 +64,8 @@ _receipts: ContextVar[dict[str, Receipt] | None] = ContextVar("receipts", defaul
 
 
 @contextmanager
-def receipts() -> Iterator[dict[str, Receipt]]:
-    """Collect a receipt for each file that this thread completes with :func:`replacing`.
+def collect_receipts() -> Iterator[dict[str, Receipt]]:
+    """Collect a receipt for each file that this thread completes with :func:`replace_file`.
 
     The digests are those of the bytes in memory: nothing is read back from the disk, so what the
     disk holds can be compared with them later.
@@ -94,7 +94,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         os.close(handle)
         os.unlink(trial)
     except OSError as error:
-        raise OutputError(f"Nothing can be written into {path}: {reason_of(error)}.") from None
+        raise OutputError(f"Nothing can be written into {path}: {get_reason(error)}.") from None
     return path
 
 
@@ -118,7 +118,7 @@ def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes of this machine left in ``folder``."""
     for path in folder.glob(".*.tmp"):
         found = re.fullmatch(rf"\..+\.{_HOST}-([0-9]{{1,9}})-\w+\.tmp", path.name, re.DOTALL)
-        if found and not _alive(int(found[1])):
+        if found and not _is_alive(int(found[1])):
             with suppress(OSError):  # a folder of such a name is not ours
                 path.unlink(missing_ok=True)
 
@@ -128,10 +128,10 @@ def remove_file(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} can't be deleted: {reason_of(error)}.") from None
+        raise OutputError(f"{path} can't be deleted: {get_reason(error)}.") from None
 
 
-def _alive(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -153,7 +153,7 @@ def write_labels(path: Path, labels: np.ndarray, resolution: Resolution | None =
     """
     if labels.max(initial=0) < 256:
         picture = PilImage.fromarray(labels.astype(np.uint8))
-        picture.putpalette(cluster_colors(256).tobytes())
+        picture.putpalette(make_cluster_colors(256).tobytes())
     else:
         picture = PilImage.fromarray(labels.astype(np.uint16))
     write_picture(path, picture, resolution=resolution)
@@ -179,7 +179,7 @@ def write_picture(
 ) -> None:
     """A PIL image as PNG; ``effort``: zlib's level, 0 to 9. Of pictures with noise, the last levels
     cost much time and save few bytes."""
-    with replacing(path) as file:
+    with replace_file(path) as file:
         if resolution is None:
             picture.save(file, format="PNG", compress_level=effort)
             return
@@ -190,22 +190,22 @@ def write_picture(
 
 def write_bytes(path: Path, content: bytes) -> None:
     """A whole file."""
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A whole text file in UTF-8; what UTF-8 does not hold is escaped (:func:`encoded`)."""
-    write_bytes(path, encoded(text))
+    """A whole text file in UTF-8; what UTF-8 does not hold is escaped (:func:`encode`)."""
+    write_bytes(path, encode(text))
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Collect a file in memory, then put it in the place of ``path`` at once.
 
     The bytes go to a temporary file in the same folder, to the disk, and only then under their
     name: neither a kill nor a power cut leaves half a file. A link at ``path`` is replaced, not
-    followed. :func:`sync_folder` makes the name itself last. See :func:`receipts`.
+    followed. :func:`sync_folder` makes the name itself last. See :func:`collect_receipts`.
     """
     temporary = None
     try:
@@ -221,7 +221,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         _move(temporary, path)
         temporary = None
     except OSError as error:
-        raise OutputError(f"{path} can't be written: {reason_of(error)}.") from None
+        raise OutputError(f"{path} can't be written: {get_reason(error)}.") from None
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -263,7 +263,7 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
     except OSError as error:
         if error.errno not in _NO_FOLDERS and os.name != "nt":  # Windows opens no folders
-            raise OutputError(f"{folder} can't be written: {reason_of(error)}.") from None
+            raise OutputError(f"{folder} can't be written: {get_reason(error)}.") from None
 
 
 def _create(folder: Path, name: str) -> tuple[int, Path]:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.consensus import Consensus, consensus
-from s3net_jax.masks.joining import LabelPool, majority_labels
-from s3net_jax.masks.labels import compact_labels, labels_at_size
+from s3net_jax.masks.joining import LabelPool, find_majority_labels
+from s3net_jax.masks.labels import compact_labels, compute_labels
 from s3net_jax.masks.match import align_labels
 from s3net_jax.masks.segments import (
     Segments,
-    outlined,
-    own_label,
+    add_mask_as_label,
+    find_proposed_segments,
+    find_segments,
+    refine_outline,
     segment_logits,
-    segments_of,
-    segments_of_proposals,
 )
-from s3net_jax.masks.shapes import disc, part_weights
+from s3net_jax.masks.shapes import make_disc, weigh_parts
 from s3net_jax.masks.target import (
     RULES,
     Target,
     check_point,
     check_target,
     choose_target,
-    target_at_size,
+    rescale_target,
 )
-from s3net_jax.masks.vignette import vignette
+from s3net_jax.masks.vignette import find_vignette
 
 __all__ = [
     "RULES",
@@ -32,23 +32,23 @@ __all__ = [
     "LabelPool",
     "Segments",
     "Target",
+    "add_mask_as_label",
     "align_labels",
     "check_point",
     "check_target",
     "choose_target",
     "clean",
     "compact_labels",
+    "compute_labels",
     "consensus",
-    "disc",
     "fill_holes",
-    "labels_at_size",
-    "majority_labels",
-    "outlined",
-    "own_label",
-    "part_weights",
+    "find_majority_labels",
+    "find_proposed_segments",
+    "find_segments",
+    "find_vignette",
+    "make_disc",
+    "refine_outline",
+    "rescale_target",
     "segment_logits",
-    "segments_of",
-    "segments_of_proposals",
-    "target_at_size",
-    "vignette",
+    "weigh_parts",
 ]

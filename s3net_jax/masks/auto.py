@@ -10,14 +10,16 @@ from s3net_jax.config import SegmentConfig
 from s3net_jax.io import LUMA
 from s3net_jax.masks.cleanup import clean
 
-__all__ = ["Splits", "best_clusters", "candidates", "center_weight"]
+__all__ = ["Splits", "compute_center_weight", "find_best_clusters", "list_groups"]
 
 _CENTER_SIGMA = 0.25  # of the sides: how far from the centre pixels still count
 _POLARITY = 0.1  # of the sides: difference of spread that settles which side is the object
 
 
-def best_clusters(labels: np.ndarray, image: np.ndarray, config: SegmentConfig) -> tuple[int, ...]:
-    """The clusters that together make the best target, by :meth:`Splits.scores`.
+def find_best_clusters(
+    labels: np.ndarray, image: np.ndarray, config: SegmentConfig
+) -> tuple[int, ...]:
+    """The clusters that together make the best target, by :meth:`Splits.score`.
 
     Candidates are every single cluster, and the 1, 2, ... darkest and brightest clusters
     together: a lesion whose core and rim are two clusters is one target. Each candidate is
@@ -34,10 +36,10 @@ def best_clusters(labels: np.ndarray, image: np.ndarray, config: SegmentConfig) 
     pixels = image.astype(np.float32) / 255
     splits = Splits(pixels)
     best, best_score = (int(labels.flat[0]),), -1.0
-    for chosen in candidates(labels, pixels @ LUMA):
+    for chosen in list_groups(labels, pixels @ LUMA):
         raw = np.isin(labels, chosen)
         mask = clean(raw, config)
-        value = float(splits.scores(mask[None], (raw & ~mask)[None])[0])
+        value = float(splits.score(mask[None], (raw & ~mask)[None])[0])
         if value > best_score:
             best, best_score = chosen, value
     return best
@@ -47,14 +49,14 @@ class Splits:
     """Scores of splits of one image, (H, W, 3) floats, into an object and its surroundings."""
 
     def __init__(self, pixels: np.ndarray):
-        weight = center_weight(pixels.shape[:2], _CENTER_SIGMA).ravel().astype(np.float64)
+        weight = compute_center_weight(pixels.shape[:2], _CENTER_SIGMA).ravel().astype(np.float64)
         colors = pixels.reshape(-1, 3).astype(np.float64)
         moments = (np.ones(len(colors)), *colors.T, (colors**2).sum(1))
         self._weighted = np.stack([weight * moment for moment in moments])
-        y, x = _offsets(pixels.shape[:2])
+        y, x = _compute_offsets(pixels.shape[:2])
         self._away = (y**2 + x**2).ravel()
 
-    def scores(self, masks: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    def score(self, masks: np.ndarray, ignored: np.ndarray) -> np.ndarray:
         """How well masks split the image into an object and its surroundings, (N,) in [0, 1].
 
         The share of the colours' variance that the split explains, with pixels weighted by their
@@ -87,13 +89,13 @@ class Splits:
         return split * explained / (1 + np.exp((spread[1] - spread[0]) / _POLARITY))
 
 
-def center_weight(shape: tuple[int, ...], sigma: float) -> np.ndarray:
+def compute_center_weight(shape: tuple[int, ...], sigma: float) -> np.ndarray:
     """(H, W) Gaussian around the centre; ``sigma`` in units of each side."""
-    y, x = _offsets(shape)
+    y, x = _compute_offsets(shape)
     return np.exp(-(y**2 + x**2) / (2 * sigma**2)).astype(np.float32)
 
 
-def _offsets(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _compute_offsets(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Distances from the centre, in units of the sides: (H, 1) and (1, W)."""
     height, width = shape
     y = (np.arange(height) - (height - 1) / 2) / height
@@ -101,7 +103,7 @@ def _offsets(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return y[:, None], x[None, :]
 
 
-def candidates(
+def list_groups(
     labels: np.ndarray, luminance: np.ndarray, outside: np.ndarray | None = None
 ) -> Iterator[tuple[int, ...]]:
     """Groups of clusters that may be a target: each alone, and the 2, 3, ... darkest and brightest.

@@ -12,7 +12,14 @@ from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
 
-__all__ = ["border_regions", "clean", "connected_regions", "drop_islands", "fill_holes", "touching"]
+__all__ = [
+    "clean",
+    "drop_islands",
+    "fill_holes",
+    "find_border_regions",
+    "find_touching",
+    "label_regions",
+]
 
 _INNER = 0.005
 """Share of the image that an inner region must have for regions at the border to give way."""
@@ -26,7 +33,7 @@ _CROSS[1] = ndimage.generate_binary_structure(2, 1)
 """Neighbours in a stack of masks: those of one mask are none of another's."""
 
 
-def connected_regions(mask: np.ndarray) -> np.ndarray:
+def label_regions(mask: np.ndarray) -> np.ndarray:
     """(..., H, W) int32: 0 outside ``mask``, 1, 2, ... in its 4-connected regions; over several
     masks the numbers go on."""
     stack = mask.reshape(-1, *mask.shape[-2:])
@@ -34,13 +41,13 @@ def connected_regions(mask: np.ndarray) -> np.ndarray:
     return regions.reshape(mask.shape)
 
 
-def border_regions(mask: np.ndarray) -> np.ndarray:
+def find_border_regions(mask: np.ndarray) -> np.ndarray:
     """The connected regions of ``mask`` that reach into the outer 2 % of the image; bool."""
     rows, columns = (max(1, round(_MARGIN * side)) for side in mask.shape[-2:])
-    return touching(connected_regions(mask), rows, columns)
+    return find_touching(label_regions(mask), rows, columns)
 
 
-def touching(regions: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def find_touching(regions: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Where regions lie that reach into the outer ``rows`` and ``columns``; bool."""
     found = np.zeros(int(regions.max(initial=0)) + 1, bool)
     upper, lower = regions[..., :rows, :], regions[..., -rows:, :]
@@ -58,7 +65,7 @@ class _Measured(NamedTuple):
     areas: np.ndarray
     """Pixels of each of the regions; none outside of them."""
 
-    def largest(self) -> tuple[np.ndarray, np.ndarray]:
+    def find_largest(self) -> tuple[np.ndarray, np.ndarray]:
         """The largest region of each mask, the first of equal ones, or 0; and its area."""
         chosen, begin = [], 1
         for last in self.regions.max((1, 2), initial=0):
@@ -69,8 +76,8 @@ class _Measured(NamedTuple):
         return largest, self.areas[largest]
 
 
-def _measured(mask: np.ndarray) -> _Measured:
-    regions = connected_regions(mask)
+def _measure(mask: np.ndarray) -> _Measured:
+    regions = label_regions(mask)
     areas = np.bincount(regions.ravel(), minlength=1)
     areas[0] = 0
     return _Measured(mask, regions, areas)
@@ -83,23 +90,23 @@ def drop_border(mask: np.ndarray) -> np.ndarray:
     border stays, because without it only specks of less than 0.5 % of the image would be left.
     """
     stack = mask.reshape(-1, *mask.shape[-2:])
-    inner, _, gives_way = _without_border(stack)
+    inner, _, gives_way = _remove_border(stack)
     return np.where(gives_way[:, None, None], inner, stack).reshape(mask.shape)
 
 
-def _without_border(stack: np.ndarray) -> tuple[np.ndarray, _Measured, np.ndarray]:
+def _remove_border(stack: np.ndarray) -> tuple[np.ndarray, _Measured, np.ndarray]:
     """The masks without their regions at the border; the same with their holes filled; and (N,)
     bool, whether these regions are left out (:func:`drop_border`)."""
-    outer = border_regions(stack)
+    outer = find_border_regions(stack)
     inner = stack & ~outer
-    filled = _measured(fill_holes(inner))
-    large = filled.largest()[1] >= _INNER * stack[0].size
+    filled = _measure(fill_holes(inner))
+    large = filled.find_largest()[1] >= _INNER * stack[0].size
     return inner, filled, large | ~outer.any((1, 2))
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
     """``mask`` with everything filled that it encloses (background is 4-connected)."""
-    return ~touching(connected_regions(~mask), 1, 1)
+    return ~find_touching(label_regions(~mask), 1, 1)
 
 
 def drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:
@@ -107,13 +114,13 @@ def drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:
     if smallest <= 0:
         return mask
     stack = mask.reshape(-1, *mask.shape[-2:])
-    return _without_islands(_measured(stack), smallest).reshape(mask.shape)
+    return _remove_islands(_measure(stack), smallest).reshape(mask.shape)
 
 
-def _without_islands(measured: _Measured, smallest: float) -> np.ndarray:
+def _remove_islands(measured: _Measured, smallest: float) -> np.ndarray:
     mask, regions, areas = measured
     keep = areas >= smallest * mask[0].size
-    keep[measured.largest()[0]] = True
+    keep[measured.find_largest()[0]] = True
     keep[0] = False
     return mask if keep[1:].all() else keep.take(regions)
 
@@ -138,19 +145,19 @@ def clean(mask: np.ndarray, config: SegmentConfig) -> np.ndarray:
 
 def _clean(stack: np.ndarray, config: SegmentConfig) -> np.ndarray:
     if not config.drop_border:
-        return _rest(stack, config)
-    inner, filled, gives_way = _without_border(stack)
+        return _clean_inside(stack, config)
+    inner, filled, gives_way = _remove_border(stack)
     # Finding regions is what all this costs: those that the border's rule looked at serve again.
     if config.fill_holes:
-        result = _without_islands(filled, config.min_island)
+        result = _remove_islands(filled, config.min_island)
     else:
-        result = _rest(inner, config)
+        result = _clean_inside(inner, config)
     if not gives_way.all():
-        result[~gives_way] = _rest(stack[~gives_way], config)
+        result[~gives_way] = _clean_inside(stack[~gives_way], config)
     return result
 
 
-def _rest(stack: np.ndarray, config: SegmentConfig) -> np.ndarray:
+def _clean_inside(stack: np.ndarray, config: SegmentConfig) -> np.ndarray:
     """What follows the border."""
     if config.fill_holes:
         stack = fill_holes(stack)

@@ -56,7 +56,7 @@ def consensus(label_maps: Sequence[np.ndarray]) -> Consensus:
             )
     # Unsigned ones, as files have, can't say −1, which the alignment does.
     maps = [labels.astype(np.int64) for labels in maps]
-    centre = _most_agreeing(maps)
+    centre = _find_most_agreeing(maps)
     aligned = np.stack([align_labels(labels, maps[centre]) for labels in maps])
     best_count = np.count_nonzero(aligned == aligned[centre], axis=0).astype(np.int32)
     best = aligned[centre].copy()
@@ -70,7 +70,7 @@ def consensus(label_maps: Sequence[np.ndarray]) -> Consensus:
     return Consensus(compact_labels(best), agreement, aligned)
 
 
-def _most_agreeing(maps: list[np.ndarray]) -> int:
+def _find_most_agreeing(maps: list[np.ndarray]) -> int:
     """The place of the map that agrees with the others on most pixels; the first at a tie."""
     step = max(1, int(np.sqrt(maps[0].size) // 256))
     small = [labels[::step, ::step] for labels in maps]

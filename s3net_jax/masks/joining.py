@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s3net_jax.masks.match import contingency
+from s3net_jax.masks.match import count_contingency
 
-__all__ = ["LabelPool", "majority_labels"]
+__all__ = ["LabelPool", "find_majority_labels"]
 
 _NEAR = 0.08  # difference of grey or colour, of 1, at which likeness has fallen to 1/e
 _ENOUGH = 0.6  # of 2: overlap and likeness that make two clusters one
@@ -53,7 +53,9 @@ class LabelPool:
         if self._counts:
             from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
 
-            score = self._overlap(labels, known, count) + self._likeness(sums, areas)
+            score = self._compute_overlap(labels, known, count) + self._compute_likeness(
+                sums, areas
+            )
             score[areas == 0] = 0  # a label without pixels looks black, and would take a partner
             for row, column in zip(*linear_sum_assignment(score, maximize=True), strict=True):
                 if score[row, column] >= _ENOUGH:
@@ -67,17 +69,17 @@ class LabelPool:
             self._sums[new[label]] = self._sums[new[label]] + sums[label]
         return new[labels]
 
-    def _overlap(self, labels: np.ndarray, known: np.ndarray, count: int) -> np.ndarray:
+    def _compute_overlap(self, labels: np.ndarray, known: np.ndarray, count: int) -> np.ndarray:
         """(L, labels known) intersection over union, inside the shared part."""
         shared = known >= 0
         table = np.zeros((count, self.count))
         if shared.any():
-            part = contingency(labels[shared], known[shared])
+            part = count_contingency(labels[shared], known[shared])
             table[: part.shape[0], : part.shape[1]] = part
         union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table
         return table / np.maximum(union, 1)
 
-    def _likeness(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    def _compute_likeness(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
         """(L, labels known) in (0, 1]."""
         new = sums / np.maximum(areas, 1)[:, None]
         old = np.stack(self._sums) / np.array(self._counts)[:, None]
@@ -85,7 +87,7 @@ class LabelPool:
         return np.exp(-((apart / _NEAR) ** 2))
 
 
-def majority_labels(
+def find_majority_labels(
     label_maps: Sequence[np.ndarray], targets: Sequence[Sequence[int]]
 ) -> tuple[int, ...]:
     """The common labels that are the target where most of their pixels lie.

@@ -7,7 +7,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.io import resize_antialias
 
-__all__ = ["compact_labels", "labels_at_size"]
+__all__ = ["compact_labels", "compute_labels"]
 
 
 def compact_labels(labels: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def compact_labels(labels: np.ndarray) -> np.ndarray:
     return rank[indices]
 
 
-def labels_at_size(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def compute_labels(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The label map of ``logits`` at another size: argmax of the bilinearly resized softmax.
 
     The boundaries then run smoothly between the network's pixels, where nearest neighbours

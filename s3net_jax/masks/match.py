@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["align_labels", "contingency"]
+__all__ = ["align_labels", "count_contingency"]
 
 
-def contingency(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def count_contingency(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """How many pixels have label i in ``first`` and j in ``second``: (I, J) int64.
 
     Args:
@@ -20,7 +20,7 @@ def contingency(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def align_labels(labels: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """``labels`` renumbered to agree with ``reference`` on as many pixels as a one-to-one
-    renumbering can (Hungarian method on the :func:`contingency` table).
+    renumbering can (Hungarian method on the :func:`count_contingency` table).
 
     Clusters without a partner get the numbers that follow those of the reference.
 
@@ -32,7 +32,7 @@ def align_labels(labels: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """
     from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
 
-    table = contingency(labels, reference)
+    table = count_contingency(labels, reference)
     rows, columns = linear_sum_assignment(table, maximize=True)
     new = np.full(table.shape[0], -1, np.int32)
     for row, column in zip(rows, columns, strict=True):

@@ -11,17 +11,17 @@ from PIL import Image as PilImage
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io import Image
 from s3net_jax.masks.boundary import redraw
-from s3net_jax.masks.labels import compact_labels, labels_at_size
-from s3net_jax.masks.proposals import best_proposal
+from s3net_jax.masks.labels import compact_labels, compute_labels
+from s3net_jax.masks.proposals import find_best_proposal
 from s3net_jax.masks.target import choose_target
 
 __all__ = [
     "Segments",
-    "outlined",
-    "own_label",
+    "add_mask_as_label",
+    "find_proposed_segments",
+    "find_segments",
+    "refine_outline",
     "segment_logits",
-    "segments_of",
-    "segments_of_proposals",
 ]
 
 
@@ -69,11 +69,11 @@ def segment_logits(logits: np.ndarray, image: Image, config: SegmentConfig) -> S
       ConfigError: an unknown target.
       InputError: a point outside the image.
     """
-    labels = compact_labels(labels_at_size(np.asarray(logits), image.shape))
-    return segments_of(labels, image, config)
+    labels = compact_labels(compute_labels(np.asarray(logits), image.shape))
+    return find_segments(labels, image, config)
 
 
-def segments_of(labels: np.ndarray, image: Image, config: SegmentConfig) -> Segments:
+def find_segments(labels: np.ndarray, image: Image, config: SegmentConfig) -> Segments:
     """Target and mask for compact labels (H, W) of ``image``; raises as :func:`segment_logits`.
 
     With ``config.boundary == "local"`` the mask is drawn anew, and has a label of its own.
@@ -83,21 +83,23 @@ def segments_of(labels: np.ndarray, image: Image, config: SegmentConfig) -> Segm
     if config.boundary == "clusters":
         return Segments(labels, target.mask, target.labels)
     raw = np.isin(labels, target.labels)
-    return own_label(labels, outlined(target.mask, raw, image, config))
+    return add_mask_as_label(labels, refine_outline(target.mask, raw, image, config))
 
 
-def outlined(mask: np.ndarray, raw: np.ndarray, image: Image, config: SegmentConfig) -> np.ndarray:
+def refine_outline(
+    mask: np.ndarray, raw: np.ndarray, image: Image, config: SegmentConfig
+) -> np.ndarray:
     """``mask``, what the clean-up left of ``raw``, with its boundary drawn anew."""
     return redraw(image.rgb8(), mask, raw & ~mask, config, central=config.target == "auto")
 
 
-def segments_of_proposals(
+def find_proposed_segments(
     label_maps: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     image: Image,
     config: SegmentConfig,
 ) -> tuple[Segments, int]:
-    """The best target among all clusters of several label maps (:func:`best_proposal`).
+    """The best target among all clusters of several label maps (:func:`find_best_proposal`).
 
     Args:
       label_maps: (h, w) integers each, of one shape.
@@ -110,7 +112,7 @@ def segments_of_proposals(
       the label map that it comes from.
     """
     pixels = image.rgb8()
-    found = best_proposal(label_maps, pixels, config)
+    found = find_best_proposal(label_maps, pixels, config)
     if found is None:
         return Segments(labels[0], np.zeros(image.shape, bool), ()), 0
     if config.boundary == "local":
@@ -119,10 +121,10 @@ def segments_of_proposals(
         small = PilImage.fromarray(found.mask.astype(np.uint8) * np.uint8(255))
         size = (image.shape[1], image.shape[0])
         mask = np.asarray(small.resize(size, PilImage.Resampling.BILINEAR)) > 127
-    return own_label(labels[found.index], mask), found.index
+    return add_mask_as_label(labels[found.index], mask), found.index
 
 
-def own_label(labels: np.ndarray, mask: np.ndarray) -> Segments:
+def add_mask_as_label(labels: np.ndarray, mask: np.ndarray) -> Segments:
     """``labels`` (H, W), made compact again, with ``mask`` (H, W) as a cluster of its own."""
     if not mask.any():
         return Segments(labels, mask, ())

@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.errors import ConfigError, InputError, nearest
+from s3net_jax.errors import ConfigError, InputError, suggest_nearest
 from s3net_jax.io import LUMA
-from s3net_jax.masks.auto import best_clusters, center_weight
-from s3net_jax.masks.cleanup import border_regions, clean, connected_regions, fill_holes
-from s3net_jax.masks.shapes import every
+from s3net_jax.masks.auto import compute_center_weight, find_best_clusters
+from s3net_jax.masks.cleanup import clean, fill_holes, find_border_regions, label_regions
+from s3net_jax.masks.shapes import subsample
 
-__all__ = ["RULES", "Target", "check_point", "check_target", "choose_target", "target_at_size"]
+__all__ = ["RULES", "Target", "check_point", "check_target", "choose_target", "rescale_target"]
 
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
@@ -48,11 +48,11 @@ def check_target(target: str) -> tuple[str, tuple[int, int] | None]:
             )
         return rule, (int(x), int(y))
     if target not in RULES:
-        raise ConfigError(f"There is no target {target!r}.{nearest(target, list(RULES))}")
+        raise ConfigError(f"There is no target {target!r}.{suggest_nearest(target, list(RULES))}")
     return rule, None
 
 
-def target_at_size(target: str, shape: tuple[int, int], size: tuple[int, int], name: str) -> str:
+def rescale_target(target: str, shape: tuple[int, int], size: tuple[int, int], name: str) -> str:
     """What is to be asked for in a copy of an image.
 
     Args:
@@ -80,7 +80,7 @@ def choose_target(
 ) -> Target:
     """The target's clusters under ``config.target``, and their mask after the clean-up.
 
-    - ``auto``: see :func:`s3net_jax.masks.auto.best_clusters`; may join several clusters.
+    - ``auto``: see :func:`s3net_jax.masks.auto.find_best_clusters`; may join several clusters.
     - ``dark``, ``bright``: the cluster of lowest or highest mean luminance among those with at
       least 0.5 % of the image, without clusters that lie wholly in regions at the border.
     - ``center``: the cluster that covers most of the centre (a Gaussian of a tenth of the side).
@@ -100,21 +100,21 @@ def choose_target(
     """
     rule, point = check_target(config.target)
     if point is not None:
-        return _at_point(labels, point, config, name)
+        return _choose_at_point(labels, point, config, name)
     values = np.unique(labels)
     if len(values) == 1:
         return Target((), np.zeros(labels.shape, bool))
-    small_labels, small_image = _reduced(labels, image)
+    small_labels, small_image = _reduce(labels, image)
     if rule == "auto":
-        chosen = best_clusters(small_labels, small_image, config)
+        chosen = find_best_clusters(small_labels, small_image, config)
     elif rule in ("dark", "bright"):
-        chosen = (_extreme(small_labels, small_image, config, rule == "bright"),)
+        chosen = (_find_extreme(small_labels, small_image, config, rule == "bright"),)
     elif rule == "center":
-        weight = center_weight(small_labels.shape, _CENTER_SIGMA)
+        weight = compute_center_weight(small_labels.shape, _CENTER_SIGMA)
         covered = [np.sum(weight[small_labels == value]) for value in values]
         chosen = (int(values[np.argmax(covered)]),)
     else:
-        background = _border_label(labels)
+        background = _find_border_label(labels)
         chosen = tuple(int(value) for value in values if value != background)
     return Target(chosen, clean(np.isin(labels, chosen), config))
 
@@ -128,43 +128,45 @@ def check_point(target: str, shape: tuple[int, ...], name: str) -> None:
         raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
 
 
-def _at_point(
+def _choose_at_point(
     labels: np.ndarray, point: tuple[int, int], config: SegmentConfig, name: str
 ) -> Target:
     check_point(config.target, labels.shape, name)
     x, y = point
     value = labels[y, x]
-    regions = connected_regions(labels == value)
+    regions = label_regions(labels == value)
     mask = regions == regions[y, x]
     return Target((int(value),), fill_holes(mask) if config.fill_holes else mask)
 
 
-def _reduced(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _reduce(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels and image at no more than 256 pixels a side."""
     step = -(-max(labels.shape) // _LONG_SIDE)
     if step == 1:
         return labels, image
-    small = every(labels, step)
+    small = subsample(labels, step)
     size = (small.shape[1], small.shape[0])
     picture = PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX)
     return small, np.asarray(picture)
 
 
-def _extreme(labels: np.ndarray, image: np.ndarray, config: SegmentConfig, bright: bool) -> int:
+def _find_extreme(
+    labels: np.ndarray, image: np.ndarray, config: SegmentConfig, bright: bool
+) -> int:
     luminance = image @ LUMA
     ranked: list[tuple[bool, float, int]] = []
     for value in np.unique(labels):
         cluster = labels == value
         mask = clean(cluster, config)
         unfit = cluster.mean() < _SUBSTANTIAL or (
-            config.drop_border and not np.any(mask & ~border_regions(mask))
+            config.drop_border and not np.any(mask & ~find_border_regions(mask))
         )
         level = float(luminance[cluster & mask].mean())  # the clean-up leaves some of it
         ranked.append((bool(unfit), -level if bright else level, int(value)))
     return min(ranked)[2]
 
 
-def _border_label(labels: np.ndarray) -> int:
+def _find_border_label(labels: np.ndarray) -> int:
     edge = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
     values, counts = np.unique(edge, return_counts=True)
     return int(values[np.argmax(counts)])

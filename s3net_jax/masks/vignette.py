@@ -9,10 +9,10 @@ from PIL import Image as PilImage
 from scipy import ndimage
 
 from s3net_jax.io import LUMA
-from s3net_jax.masks.cleanup import connected_regions, touching
-from s3net_jax.masks.shapes import grown
+from s3net_jax.masks.cleanup import find_touching, label_regions
+from s3net_jax.masks.shapes import grow
 
-__all__ = ["resized_vignette", "vignette"]
+__all__ = ["find_vignette", "resize_vignette"]
 
 _SIDE = 256  # pixels of the long side that the two widths below are given for
 _SMOOTH, _GROWN = 1.0, 6
@@ -51,7 +51,7 @@ class _Lines(NamedTuple):
     right: int
 
 
-def vignette(image: np.ndarray) -> np.ndarray:
+def find_vignette(image: np.ndarray) -> np.ndarray:
     """Dark regions that hold a corner, and black ones that touch the border of the image, grown by
     a fortieth of its side.
 
@@ -65,26 +65,26 @@ def vignette(image: np.ndarray) -> np.ndarray:
       (H, W) bool; all false if every pixel would be dark.
     """
     luminance = image @ LUMA
-    lines = _frame_lines(luminance)
+    lines = _find_frame_lines(luminance)
     if not any(lines):
-        return _surroundings(luminance, 1)
+        return _find_surroundings(luminance, 1)
     height, width = luminance.shape
     inner = luminance[lines.top : height - lines.bottom, lines.left : width - lines.right]
-    found = _surroundings(inner, 1 + round(_MARGIN * max(height, width)))
+    found = _find_surroundings(inner, 1 + round(_MARGIN * max(height, width)))
     return np.pad(found, ((lines.top, lines.bottom), (lines.left, lines.right)), "edge")
 
 
-def resized_vignette(image: np.ndarray, small: np.ndarray) -> np.ndarray:
+def resize_vignette(image: np.ndarray, small: np.ndarray) -> np.ndarray:
     """The vignette of ``small``, which is ``image`` at another size. Where ``image`` has frame
     lines, its own vignette at that size: in ``small`` they are mixed with what they surround."""
-    if not any(_frame_lines(image @ LUMA)):
-        return vignette(small)
-    picture = PilImage.fromarray(vignette(image).astype(np.uint8) * np.uint8(255))
+    if not any(_find_frame_lines(image @ LUMA)):
+        return find_vignette(small)
+    picture = PilImage.fromarray(find_vignette(image).astype(np.uint8) * np.uint8(255))
     size = small.shape[1], small.shape[0]
     return np.asarray(picture.resize(size, PilImage.Resampling.BOX)) > 127
 
 
-def _surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
+def _find_surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
     """The vignette of a picture without frame lines.
 
     Args:
@@ -94,23 +94,23 @@ def _surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
     scale = max(luminance.shape) / _SIDE
     luminance = ndimage.gaussian_filter(luminance, _SMOOTH * scale)
     bright = np.percentile(luminance, 80)
-    regions = connected_regions(luminance < _DARK * bright)
+    regions = label_regions(luminance < _DARK * bright)
     ends = slice(None, margin), slice(-margin, None)
     corners = {int(n) for y in ends for x in ends for n in np.unique(regions[y, x])} - {0}
-    found = np.isin(regions, list(corners)) | touching(
-        connected_regions(luminance < _BLACK * bright), margin, margin
+    found = np.isin(regions, list(corners)) | find_touching(
+        label_regions(luminance < _BLACK * bright), margin, margin
     )
-    outside = grown(found, round(_GROWN * scale))
+    outside = grow(found, round(_GROWN * scale))
     return np.zeros_like(outside) if outside.all() else outside
 
 
-def _frame_lines(luminance: np.ndarray) -> _Lines:
+def _find_frame_lines(luminance: np.ndarray) -> _Lines:
     """Even, light lines along the border that hide a dark corner; all 0 without a frame."""
     short = min(luminance.shape)
     widest = min(max(_PIXELS, round(_WIDEST * short)), short // 8)
     bright = float(np.percentile(luminance, 80))
     sides = (luminance, luminance[::-1], luminance.T, luminance.T[::-1])
-    widths = [_line_width(side[: widest + 1], bright) for side in sides]
+    widths = [_measure_line_width(side[: widest + 1], bright) for side in sides]
     if sum(width > 0 for width in widths) < _FRAMED:
         return _Lines(0, 0, 0, 0)
     hidden = [
@@ -121,7 +121,7 @@ def _frame_lines(luminance: np.ndarray) -> _Lines:
     return _Lines(*widths) if any(hidden) else _Lines(0, 0, 0, 0)
 
 
-def _line_width(rows: np.ndarray, bright: float) -> int:
+def _measure_line_width(rows: np.ndarray, bright: float) -> int:
     """How many of the outermost rows are lines, up to the innermost light one; 0 if all are even:
     that is a background."""
     middle = np.median(rows, 1)

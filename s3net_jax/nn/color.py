@@ -54,10 +54,12 @@ class ColorBranch(nnx.Module):
         if self.mode == "pixels":
             return self.head.normalised(self.norm, logits + pixels)
         score = jnp.sum(logits, -1, keepdims=True)
-        return self.head.normalised(self.norm, (_factor(logits) + _factor(pixels)) * score)
+        return self.head.normalised(
+            self.norm, (_compute_factor(logits) + _compute_factor(pixels)) * score
+        )
 
 
-def _factor(a: Array) -> Array:
+def _compute_factor(a: Array) -> Array:
     """Sum over the pixels of each channel divided by its norm: (N, H, W, K) to (N, 1, 1, K)."""
     norm = jnp.sqrt(jnp.sum(jnp.square(a), (1, 2), keepdims=True))
     return jnp.sum(a / jnp.maximum(norm, 1e-12), (1, 2), keepdims=True)

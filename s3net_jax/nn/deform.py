@@ -10,8 +10,8 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.checks import check_choice, check_size, check_sizes
-from s3net_jax.nn.draws import fan_in_uniform, uniform
-from s3net_jax.nn.layers import Conv, param_dtype
+from s3net_jax.nn.draws import draw_fan_in_uniform, draw_uniform
+from s3net_jax.nn.layers import Conv, get_param_dtype
 from s3net_jax.nn.options import check_common, check_rngs
 from s3net_kernels import deform_conv2d
 
@@ -72,20 +72,20 @@ class DeformConv(nnx.Module):
         if shape is not None:
             height, width = check_sizes("shape", shape, count=2)
             shape = (height, width)
-        kind = param_dtype(dtype)
+        kind = get_param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.taps = size * size
         self.implementation = implementation
 
         def unit_uniform(shape: tuple[int, ...]) -> Array:
-            return uniform(rngs, shape).astype(kind)
+            return draw_uniform(rngs, shape).astype(kind)
 
         kernel_shape = (size, size, channels, channels)
         if kernel_init == "uniform":
             self.kernel = nnx.Param(unit_uniform(kernel_shape))
         else:
             fan_in = channels * self.taps
-            self.kernel = nnx.Param(fan_in_uniform(rngs, kernel_shape, fan_in, kind))
+            self.kernel = nnx.Param(draw_fan_in_uniform(rngs, kernel_shape, fan_in, kind))
         # NNX fixes an attribute's kind at its first assignment, so each is assigned once.
         predict = offset = mask = None
         if offsets == "predicted":

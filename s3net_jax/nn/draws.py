@@ -12,14 +12,14 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-__all__ = ["fan_in_uniform", "is_draws", "pooled", "uniform"]
+__all__ = ["build_from_pool", "draw_fan_in_uniform", "draw_uniform", "is_draws"]
 
 T = TypeVar("T")
 _THREEFRY = "threefry2x32"  # the kind of keys that JAX makes
 _RATIO = 16  # draws share a kernel if their sizes lie between two powers of it
 
 
-def uniform(
+def draw_uniform(
     rngs: nnx.Rngs | _Draws, shape: tuple[int, ...], low: float = 0, high: float = 1
 ) -> Array:
     """U[low, high) of the given shape, float32, from the stream ``params``."""
@@ -30,14 +30,14 @@ def uniform(
     return jax.random.uniform(rngs.params(), shape, jnp.float32, low, high)
 
 
-def fan_in_uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype) -> Array:
+def draw_fan_in_uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype) -> Array:
     """U(−1/√fan_in, 1/√fan_in): PyTorch's default for kernels and biases of convolutions."""
     bound = fan_in**-0.5
     # Drawn in float32 whatever the dtype, so that a seed means the same network in each.
-    return uniform(rngs, shape, -bound, bound).astype(dtype)
+    return draw_uniform(rngs, shape, -bound, bound).astype(dtype)
 
 
-def pooled(build: Callable[[nnx.Rngs], T], key: Array) -> T:
+def build_from_pool(build: Callable[[nnx.Rngs], T], key: Array) -> T:
     """``build(nnx.Rngs(params=key))``, the same numbers, compiled many times faster.
 
     XLA compiles every draw anew, and a network's thirty took most of the time that a first fit
@@ -70,7 +70,7 @@ class _Draws:
 
 
 def is_draws(rngs: object) -> bool:
-    """Whether ``rngs`` is what :func:`pooled` gives in place of ``nnx.Rngs``."""
+    """Whether ``rngs`` is what :func:`build_from_pool` gives in place of ``nnx.Rngs``."""
     return isinstance(rngs, _Draws)
 
 

@@ -15,7 +15,7 @@ from jax import Array
 
 from s3net_jax.checks import check_choice, check_size
 from s3net_jax.errors import ConfigError
-from s3net_jax.nn.draws import fan_in_uniform
+from s3net_jax.nn.draws import draw_fan_in_uniform
 from s3net_jax.nn.options import check_common, check_rngs
 from s3net_kernels import batch_norm, conv2d, depthwise_conv2d, linear, linear_norm
 
@@ -24,13 +24,13 @@ __all__ = [
     "Conv",
     "DepthwiseConv",
     "Pointwise",
-    "normalised",
-    "param_dtype",
-    "without_pallas",
+    "apply_and_normalise",
+    "exclude_pallas",
+    "get_param_dtype",
 ]
 
 
-def param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
+def get_param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
     """Parameters are float32, and float64 where the activations are.
 
     Raises:
@@ -46,7 +46,7 @@ def param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
     return jnp.dtype(jnp.float64)
 
 
-def without_pallas(implementation: str | None) -> str | None:
+def exclude_pallas(implementation: str | None) -> str | None:
     """For operators whose Pallas kernels do not serve every size, or that have none: the best one
     that does serve. On a GPU that is ``"pallas"`` wherever it can be."""
     return None if implementation == "pallas" else implementation
@@ -79,12 +79,12 @@ class Pointwise(nnx.Module):
         check_rngs(rngs)
         inputs, outputs = check_size("inputs", inputs), check_size("outputs", outputs)
         check_choice("activation", activation, (None, "gelu"))
-        kind = param_dtype(dtype)
+        kind = get_param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.activation = activation
-        self.implementation = without_pallas(implementation)
-        self.kernel = nnx.Param(fan_in_uniform(rngs, (inputs, outputs), inputs, kind))
-        self.bias = nnx.Param(fan_in_uniform(rngs, (outputs,), inputs, kind)) if bias else None
+        self.implementation = exclude_pallas(implementation)
+        self.kernel = nnx.Param(draw_fan_in_uniform(rngs, (inputs, outputs), inputs, kind))
+        self.bias = nnx.Param(draw_fan_in_uniform(rngs, (outputs,), inputs, kind)) if bias else None
 
     def __call__(self, x: Array, residual: Array | None = None) -> Array:
         """activation(x·kernel + bias) + residual, where there are such."""
@@ -114,14 +114,16 @@ class Pointwise(nnx.Module):
         Raises:
           ValueError: the layer has an activation.
         """
-        return linear_norm(*self._normalised(norm, x, residual), implementation=self.implementation)
+        return linear_norm(
+            *self._apply_and_normalise(norm, x, residual), implementation=self.implementation
+        )
 
     def normalised_through(self, norm: BatchNorm, x: Array) -> tuple[Array, Array]:
-        """:meth:`normalised`, and ``x``, for what else reads it."""
-        args = self._normalised(norm, x, None)
+        """:meth:`apply_and_normalise`, and ``x``, for what else reads it."""
+        args = self._apply_and_normalise(norm, x, None)
         return linear_norm(*args, through=True, implementation=self.implementation)
 
-    def _normalised(self, norm: BatchNorm, x: Array, residual: Array | None):
+    def _apply_and_normalise(self, norm: BatchNorm, x: Array, residual: Array | None):
         if self.activation is not None:
             raise ValueError(f"A layer with activation {self.activation!r} can't be normalised.")
         return (
@@ -134,7 +136,7 @@ class Pointwise(nnx.Module):
         )
 
 
-def normalised(layer: nnx.Module, norm: BatchNorm, x: Array) -> Array:
+def apply_and_normalise(layer: nnx.Module, norm: BatchNorm, x: Array) -> Array:
     """``norm(layer(x))``, in fewer passes where the layer is one of ours."""
     if isinstance(layer, Pointwise) and layer.activation is None:
         return layer.normalised(norm, x)
@@ -170,13 +172,15 @@ class Conv(nnx.Module):
         check_rngs(rngs)
         inputs, outputs = check_size("inputs", inputs), check_size("outputs", outputs)
         size = check_size("size", size, odd=True)
-        kind = param_dtype(dtype)
+        kind = get_param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
-        self.implementation = without_pallas(implementation)
+        self.implementation = exclude_pallas(implementation)
         fan_in = inputs * size * size
 
         def start(shape: tuple[int, ...]) -> Array:
-            return jnp.zeros(shape, kind) if zero else fan_in_uniform(rngs, shape, fan_in, kind)
+            return (
+                jnp.zeros(shape, kind) if zero else draw_fan_in_uniform(rngs, shape, fan_in, kind)
+            )
 
         self.kernel = nnx.Param(start((size, size, inputs, outputs)))
         self.bias = nnx.Param(start((outputs,))) if bias else None
@@ -217,12 +221,14 @@ class DepthwiseConv(nnx.Module):
         channels = check_size("channels", channels)
         size = check_size("size", size, odd=True)
         dilation = check_size("dilation", dilation)
-        kind = param_dtype(dtype)
+        kind = get_param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
         self.dilation = dilation
         self.implementation = implementation
-        self.kernel = nnx.Param(fan_in_uniform(rngs, (size, size, channels), size * size, kind))
-        self.bias = nnx.Param(fan_in_uniform(rngs, (channels,), size * size, kind))
+        self.kernel = nnx.Param(
+            draw_fan_in_uniform(rngs, (size, size, channels), size * size, kind)
+        )
+        self.bias = nnx.Param(draw_fan_in_uniform(rngs, (channels,), size * size, kind))
 
     def __call__(self, x: Array) -> Array:
         return depthwise_conv2d(
@@ -251,9 +257,9 @@ class BatchNorm(nnx.Module):
     def __init__(self, channels: int, *, dtype="float32", implementation: str | None = None):
         check_common(dtype, implementation)
         channels = check_size("channels", channels)
-        kind = param_dtype(dtype)
+        kind = get_param_dtype(dtype)
         self.dtype = jnp.dtype(dtype)
-        self.implementation = without_pallas(implementation)
+        self.implementation = exclude_pallas(implementation)
         self.scale = nnx.Param(jnp.ones((channels,), kind))
         self.bias = nnx.Param(jnp.zeros((channels,), kind))
 

@@ -8,10 +8,10 @@ import jax
 
 from s3net_jax.config import ModelConfig
 
-__all__ = ["product_precision"]
+__all__ = ["set_product_precision"]
 
 
-def product_precision(config: ModelConfig) -> AbstractContextManager[None]:
+def set_product_precision(config: ModelConfig) -> AbstractContextManager[None]:
     """A context in which the products of a network are traced with the configured precision.
 
     ``precision="bfloat16"``, or activations in bfloat16, round the factors of matrix products to

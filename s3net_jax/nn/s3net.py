@@ -9,7 +9,7 @@ from s3net_jax.config import ModelConfig
 from s3net_jax.nn.attention import AttentionBlock
 from s3net_jax.nn.color import ColorBranch
 from s3net_jax.nn.deform import DeformConv
-from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise, normalised
+from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise, apply_and_normalise
 from s3net_jax.nn.options import check_rngs
 
 __all__ = ["S3Net"]
@@ -114,11 +114,11 @@ class S3Net(nnx.Module):
         block, norm = self.blocks[i], self.block_norms[i]
         if isinstance(block, AttentionBlock):
             return block(x, norm)
-        return normalised(block, norm, x)
+        return apply_and_normalise(block, norm, x)
 
     def auxiliary_logits(self, features: Array) -> Array:
         """The auxiliary head on the features of :meth:`encode`: (N, H, W, K) to the same."""
-        return normalised(self.auxiliary, self.auxiliary_norm, features)
+        return apply_and_normalise(self.auxiliary, self.auxiliary_norm, features)
 
     def auxiliary_through(self, features: Array) -> tuple[Array, Array]:
         """:meth:`auxiliary_logits`, and the features, for what else reads them."""
@@ -133,5 +133,5 @@ class S3Net(nnx.Module):
         """
         if self.deform is not None and self.deform_norm is not None:
             features = self.deform_norm(self.deform(features))
-        logits = normalised(self.head, self.head_norm, features)
+        logits = apply_and_normalise(self.head, self.head_norm, features)
         return logits if self.color is None else self.color(logits, x)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from s3net_jax.report.assets import SCRIPT
-from s3net_jax.report.closeup import Closeup, closeup
-from s3net_jax.report.curves import Curve, chart, history_charts
-from s3net_jax.report.distributions import distributions
-from s3net_jax.report.document import document, link_files, links, section, tiles
-from s3net_jax.report.experiment import experiment_page
-from s3net_jax.report.film import film_strips
-from s3net_jax.report.gallery import Picture, gallery, outlined, switches
+from s3net_jax.report.closeup import Closeup, build_closeup
+from s3net_jax.report.curves import Curve, draw_chart, draw_history_charts
+from s3net_jax.report.distributions import draw_distributions
+from s3net_jax.report.document import (
+    build_document,
+    build_links,
+    build_section,
+    build_tiles,
+    link_files,
+)
+from s3net_jax.report.experiment import build_experiment_page
+from s3net_jax.report.film import build_film_strips
+from s3net_jax.report.gallery import Picture, build_gallery, build_switches, draw_outlines
 from s3net_jax.report.markup import Markup, element, join
-from s3net_jax.report.overlay import overlay
-from s3net_jax.report.page import page
-from s3net_jax.report.tables import interval, pairs, table
-from s3net_jax.report.tuning import tuning_page
+from s3net_jax.report.overlay import draw_overlay
+from s3net_jax.report.page import build_page
+from s3net_jax.report.tables import build_pairs, build_table, format_interval
+from s3net_jax.report.tuning import build_tuning_page
 
 __all__ = [
     "SCRIPT",
@@ -22,26 +28,26 @@ __all__ = [
     "Curve",
     "Markup",
     "Picture",
-    "chart",
-    "closeup",
-    "distributions",
-    "document",
+    "build_closeup",
+    "build_document",
+    "build_experiment_page",
+    "build_film_strips",
+    "build_gallery",
+    "build_links",
+    "build_page",
+    "build_pairs",
+    "build_section",
+    "build_switches",
+    "build_table",
+    "build_tiles",
+    "build_tuning_page",
+    "draw_chart",
+    "draw_distributions",
+    "draw_history_charts",
+    "draw_outlines",
+    "draw_overlay",
     "element",
-    "experiment_page",
-    "film_strips",
-    "gallery",
-    "history_charts",
-    "interval",
+    "format_interval",
     "join",
     "link_files",
-    "links",
-    "outlined",
-    "overlay",
-    "page",
-    "pairs",
-    "section",
-    "switches",
-    "table",
-    "tiles",
-    "tuning_page",
 ]

@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image as PilImage
 
 from s3net_jax.io import Film
-from s3net_jax.report.curves import history_charts
-from s3net_jax.report.film import film_strips
-from s3net_jax.report.gallery import Picture, outlined
+from s3net_jax.report.curves import draw_history_charts
+from s3net_jax.report.film import build_film_strips
+from s3net_jax.report.gallery import Picture, draw_outlines
 from s3net_jax.report.markup import Markup, element
-from s3net_jax.report.overlay import painted_clusters
-from s3net_jax.report.pictures import fitting_size, img, shrunk
+from s3net_jax.report.overlay import paint_clusters
+from s3net_jax.report.pictures import compute_fit_size, embed_picture, shrink
 
-__all__ = ["Closeup", "closeup", "disagreement"]
+__all__ = ["Closeup", "build_closeup", "draw_disagreement"]
 
 _SIDE = 520  # pixels of a panel's long side
 _ORANGE = np.array((230, 110, 0), np.float32)
@@ -32,7 +32,7 @@ class Closeup:
       labels: makes (H, W) integers, the clusters.
       agreement: makes (H, W) floats in [0, 1], of several seeds.
       film: reads the clusters through the steps, where they were recorded.
-      histories: reads the histories of the fits, see :func:`history_charts`.
+      histories: reads the histories of the fits, see :func:`draw_history_charts`.
     """
 
     picture: Picture
@@ -42,7 +42,7 @@ class Closeup:
     histories: Callable[[], Sequence[Mapping[str, Any]]] | None = None
 
 
-def closeup(one: Closeup) -> Markup:
+def build_closeup(one: Closeup) -> Markup:
     """An article on one image."""
     picture = one.picture
     first, *others = picture.scores
@@ -54,16 +54,16 @@ def closeup(one: Closeup) -> Markup:
         element("span", f"{first} DSC; {rest}", class_="faint"),
         *([element("span", picture.remark, class_="faint")] if picture.remark else []),
     )
-    parts = [head, element("div", *_panels(one), class_="panels")]
+    parts = [head, element("div", *_build_panels(one), class_="panels")]
     if one.film is not None:
-        parts.append(film_strips(one.film()))
+        parts.append(build_film_strips(one.film()))
     histories = one.histories() if one.histories is not None else []
     if histories:
-        parts.append(history_charts(histories[:5]))
+        parts.append(draw_history_charts(histories[:5]))
     return element("article", *parts)
 
 
-def disagreement(image: np.ndarray, agreement: np.ndarray, side: int) -> PilImage.Image:
+def draw_disagreement(image: np.ndarray, agreement: np.ndarray, side: int) -> PilImage.Image:
     """The image in grey, orange where the seeds disagree.
 
     Args:
@@ -71,8 +71,8 @@ def disagreement(image: np.ndarray, agreement: np.ndarray, side: int) -> PilImag
       agreement: (H, W) in [0, 1]; at half and below the orange is full.
       side: pixels of the result's long side.
     """
-    grey = np.asarray(shrunk(image, side).convert("L"), np.float32)[..., None]
-    size = fitting_size(agreement.shape, side)
+    grey = np.asarray(shrink(image, side).convert("L"), np.float32)[..., None]
+    size = compute_fit_size(agreement.shape, side)
     share = PilImage.fromarray(agreement.astype(np.float32))
     share = np.asarray(share.resize(size, PilImage.Resampling.BILINEAR))[..., None]
     strength = np.clip(2 * (1 - share), 0, 1) * 0.9
@@ -80,28 +80,32 @@ def disagreement(image: np.ndarray, agreement: np.ndarray, side: int) -> PilImag
     return PilImage.fromarray(pixels.astype(np.uint8))
 
 
-def _panels(one: Closeup) -> list[Markup]:
+def _build_panels(one: Closeup) -> list[Markup]:
     labels, image = one.labels(), one.picture.image()
     count = len(np.unique(labels))
-    size = fitting_size(labels.shape, _SIDE)
+    size = compute_fit_size(labels.shape, _SIDE)
     flat = PilImage.fromarray(labels.astype(np.int32)).resize(size, PilImage.Resampling.NEAREST)
-    clusters = painted_clusters(np.asarray(shrunk(image, _SIDE)), np.asarray(flat))
+    clusters = paint_clusters(np.asarray(shrink(image, _SIDE)), np.asarray(flat))
     said = "1 cluster" if count == 1 else f"{count} clusters"
     panels = [
-        _panel(outlined(one.picture, _SIDE), "ground truth and mask"),
-        _panel(_image(PilImage.fromarray(clusters), f"{said} of {one.picture.name}", True), said),
+        _build_panel(draw_outlines(one.picture, _SIDE), "ground truth and mask"),
+        _build_panel(
+            _build_image(PilImage.fromarray(clusters), f"{said} of {one.picture.name}", True), said
+        ),
     ]
     if one.agreement is not None:
         share = one.agreement()
         text = f"{100 * float(share.mean()):.0f} % agreement of the seeds; orange: they differ"
-        panels.append(_panel(_image(disagreement(image, share, _SIDE), text), text))
+        panels.append(
+            _build_panel(_build_image(draw_disagreement(image, share, _SIDE), text), text)
+        )
     return panels
 
 
-def _panel(content: Markup, caption: str) -> Markup:
+def _build_panel(content: Markup, caption: str) -> Markup:
     return element("figure", content, element("figcaption", caption))
 
 
-def _image(picture: PilImage.Image, alt: str, screen: bool = False) -> Markup:
-    shown = img(picture, alt, class_="screen" if screen else None)
+def _build_image(picture: PilImage.Image, alt: str, screen: bool = False) -> Markup:
+    shown = embed_picture(picture, alt, class_="screen" if screen else None)
     return element("div", shown, class_="shot")

@@ -11,7 +11,7 @@ import numpy as np
 
 from s3net_jax.report.markup import Markup, element, join
 
-__all__ = ["Curve", "chart", "history_charts"]
+__all__ = ["Curve", "draw_chart", "draw_history_charts"]
 
 _WIDTH, _HEIGHT = 400, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 8, 36
@@ -27,7 +27,7 @@ class Curve:
     values: np.ndarray
 
 
-def history_charts(histories: Sequence[Mapping[str, Any]]) -> Markup:
+def draw_history_charts(histories: Sequence[Mapping[str, Any]]) -> Markup:
     """Two charts side by side: loss and clusters, step by step.
 
     Args:
@@ -43,13 +43,13 @@ def history_charts(histories: Sequence[Mapping[str, Any]]) -> Markup:
     labels = [Curve(f"seed {h['seed']}", h["labels"]) for h in histories]
     return element(
         "div",
-        chart(about, losses),
-        chart("Number of clusters", labels, doubling=True),
+        draw_chart(about, losses),
+        draw_chart("Number of clusters", labels, doubling=True),
         class_="charts",
     )
 
 
-def chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -> Markup:
+def draw_chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -> Markup:
     """Lines over steps, told apart by colour and dashes.
 
     Args:
@@ -65,26 +65,26 @@ def chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -> Mar
     low = min(low, 0.0)
     high = high if high > low else low + 1
 
-    def across(step: float) -> float:
+    def place_x(step: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (step - 1) / max(steps - 1, 1)
 
-    def up(value: float) -> float:
+    def place_y(value: float) -> float:
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (value - low) / (high - low)
 
     parts = []
-    rungs = range(math.ceil(high) + 1) if doubling else _ticks(low, high, 4)
+    rungs = range(math.ceil(high) + 1) if doubling else _choose_ticks(low, high, 4)
     for rung in rungs:
         if rung > high + 1e-9:
             continue
-        y = up(rung)
+        y = place_y(rung)
         name = f"{2**rung:g}" if doubling else f"{rung:g}"
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{name}</text>'
         )
-    for step in dict.fromkeys([1, *(int(t) for t in _ticks(1, steps, 5) if t >= 1)]):
+    for step in dict.fromkeys([1, *(int(t) for t in _choose_ticks(1, steps, 5) if t >= 1)]):
         parts.append(
-            f'<text x="{across(step):.1f}" y="{_HEIGHT - _BOTTOM + 16}" '
+            f'<text x="{place_x(step):.1f}" y="{_HEIGHT - _BOTTOM + 16}" '
             f'text-anchor="middle">{step}</text>'
         )
     parts.append(
@@ -94,13 +94,13 @@ def chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -> Mar
     for n, curve in enumerate(curves):
         values = np.log2(np.maximum(curve.values, 1)) if doubling else curve.values
         style = f'class="series s{n % 5 + 1}" stroke-dasharray="{_DASHES[n % 5]}"'
-        for run in _runs(values):
-            points = " ".join(f"{across(k + 1):.1f},{up(float(values[k])):.1f}" for k in run)
+        for run in _find_runs(values):
+            points = " ".join(f"{place_x(k + 1):.1f},{place_y(float(values[k])):.1f}" for k in run)
             if len(run) == 1:  # a line of one point is invisible
                 k = run[0]
                 parts.append(
-                    f'<circle class="s{n % 5 + 1}" cx="{across(k + 1):.1f}" '
-                    f'cy="{up(float(values[k])):.1f}" r="2.5"/>'
+                    f'<circle class="s{n % 5 + 1}" cx="{place_x(k + 1):.1f}" '
+                    f'cy="{place_y(float(values[k])):.1f}" r="2.5"/>'
                 )
             else:
                 parts.append(f'<polyline {style} points="{points}"/>')
@@ -116,10 +116,10 @@ def chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -> Mar
         aria_label=said,
         class_="chart",
     )
-    return element("figure", element("figcaption", title), drawing, _legend(curves))
+    return element("figure", element("figcaption", title), drawing, _build_legend(curves))
 
 
-def _legend(curves: Sequence[Curve]) -> Markup:
+def _build_legend(curves: Sequence[Curve]) -> Markup:
     if len(curves) == 1:
         return Markup("")
     items = [
@@ -136,7 +136,7 @@ def _legend(curves: Sequence[Curve]) -> Markup:
     return element("p", join(items), class_="legend faint")
 
 
-def _runs(values: np.ndarray) -> list[np.ndarray]:
+def _find_runs(values: np.ndarray) -> list[np.ndarray]:
     """Places of neighbouring finite values."""
     places = np.flatnonzero(np.isfinite(values))
     if not places.size:
@@ -144,7 +144,7 @@ def _runs(values: np.ndarray) -> list[np.ndarray]:
     return np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
 
 
-def _ticks(low: float, high: float, wanted: int) -> list[float]:
+def _choose_ticks(low: float, high: float, wanted: int) -> list[float]:
     """Round numbers from ``low`` to ``high``, about ``wanted`` of them."""
     raw = (high - low) / wanted
     if raw <= 0:

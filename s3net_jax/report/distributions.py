@@ -8,12 +8,12 @@ import numpy as np
 
 from s3net_jax.report.markup import Markup, element
 
-__all__ = ["distributions"]
+__all__ = ["draw_distributions"]
 
 _HEIGHT = 40  # pixels of a strip
 
 
-def distributions(
+def draw_distributions(
     values: Mapping[str, Sequence[float]],
     *,
     ours: Iterable[str] = (),
@@ -35,7 +35,7 @@ def distributions(
         middle = float(np.median(found))
         rows += [
             element("span", method, class_="name"),
-            _strip(method, np.asarray(found, float), low, high),
+            _draw_strip(method, np.asarray(found, float), low, high),
             element("span", element("b", f"{middle:.1f}{unit}"), class_="figure"),
         ]
         if method in marked:
@@ -63,7 +63,7 @@ def distributions(
     return element("div", head, *rows, axis, class_="strips")
 
 
-def _strip(method: str, found: np.ndarray, low: float, high: float) -> Markup:
+def _draw_strip(method: str, found: np.ndarray, low: float, high: float) -> Markup:
     """Places in percent of the width: the same drawing for a wall and for a phone."""
     places = 100 * np.clip((found - low) / (high - low), 0, 1)
     first, middle, third = np.percentile(places, (25, 50, 75))

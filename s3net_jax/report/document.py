@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from s3net_jax.report.assets import STYLE
 from s3net_jax.report.markup import Markup, element, join
 
-__all__ = ["TABLE_FILES", "document", "link_files", "links", "section", "tiles"]
+__all__ = [
+    "TABLE_FILES",
+    "build_document",
+    "build_links",
+    "build_section",
+    "build_tiles",
+    "link_files",
+]
 
 TABLE_FILES = {
     "table.csv": "every figure, for spreadsheets",
@@ -19,18 +26,18 @@ TABLE_FILES = {
 """What an experiment writes beside its page."""
 
 
-def document(title: str, parts: Iterable[str], *, script: str = "") -> str:
+def build_document(title: str, parts: Iterable[str], *, script: str = "") -> str:
     """A whole HTML page.
 
     Args:
       title: of the window.
-      parts: of the body, see :func:`section`; the page's heading among them.
+      parts: of the body, see :func:`build_section`; the page's heading among them.
       script: JavaScript, run when the page is there; the page must make sense without it.
     """
     head = join(
         [
             Markup('<meta charset="utf-8">'),
-            element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
+            element("meta", http_equiv="Content-Security-Policy", content=_build_policy(script)),
             element("title", title),
             Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
             Markup('<meta name="color-scheme" content="light dark">'),
@@ -43,7 +50,7 @@ def document(title: str, parts: Iterable[str], *, script: str = "") -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{join(body)}</body></html>\n'
 
 
-def _policy(script: str) -> str:
+def _build_policy(script: str) -> str:
     """What a browser may load and run for a page: pictures within it, its own style, this script
     and no other; nothing from a network, whatever the names in it try."""
     rules = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"]
@@ -53,14 +60,14 @@ def _policy(script: str) -> str:
     return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
 
 
-def section(heading: str, *parts: str, about: str = "", anchor: str = "") -> Markup:
+def build_section(heading: str, *parts: str, about: str = "", anchor: str = "") -> Markup:
     """A part of the page under a heading of its own, with a sentence ``about`` it; ``anchor`` is
     the name that links to it use."""
     said = [element("p", about, class_="faint")] if about else []
     return element("section", element("h2", heading), *said, *parts, id=anchor or None)
 
 
-def links(names: Mapping[str, str]) -> Markup:
+def build_links(names: Mapping[str, str]) -> Markup:
     """A line of links: anchor → text."""
     return element(
         "nav",
@@ -79,10 +86,10 @@ def link_files(files: Mapping[str, str]) -> Markup:
         element("li", element("a", name, href=name), f": {content}.")
         for name, content in files.items()
     ]
-    return section("Files", element("ul", *items))
+    return build_section("Files", element("ul", *items))
 
 
-def tiles(figures: dict[str, tuple[str, str]]) -> Markup:
+def build_tiles(figures: dict[str, tuple[str, str]]) -> Markup:
     """What a reader should see first: name → the figure in large, and a remark below it."""
     return element(
         "dl",

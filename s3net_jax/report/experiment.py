@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from s3net_jax.report.distributions import distributions
-from s3net_jax.report.document import TABLE_FILES, document, link_files, section
+from s3net_jax.report.distributions import draw_distributions
+from s3net_jax.report.document import TABLE_FILES, build_document, build_section, link_files
 from s3net_jax.report.markup import Markup, element, join
-from s3net_jax.report.tables import interval, pairs, table
+from s3net_jax.report.tables import build_pairs, build_table, format_interval
 
-__all__ = ["experiment_page"]
+__all__ = ["build_experiment_page"]
 
 _HEADS = {"dsc": "DSC ↑", "hm": "HM ↓", "xor": "XOR ↓", "hd95": "HD95 (pixels) ↓"}
 _HEADS["boundary_f"] = "boundary F ↑"
@@ -22,7 +22,7 @@ _TRUST = (
 )
 
 
-def experiment_page(
+def build_experiment_page(
     summary: Mapping[str, Any], blind: Mapping[str, Mapping[str, Sequence[float]]]
 ) -> str:
     """The whole page.
@@ -39,23 +39,23 @@ def experiment_page(
         element("h1", summary["title"]),
         element("p", said, class_="faint"),
         element("p", _TRUST),
-        element("ul", *_protocols(summary["protocols"]), class_="faint"),
+        element("ul", *_list_protocols(summary["protocols"]), class_="faint"),
     ]
     for name, rows in summary["data"].items():
-        parts.append(_data_set(name, rows, blind[name], summary))
+        parts.append(_build_data_set(name, rows, blind[name], summary))
     parts += [
-        section("Configurations", _configurations(summary["methods"])),
-        section("Versions", element("div", pairs(summary["versions"]), class_="boxes")),
+        build_section("Configurations", _build_configurations(summary["methods"])),
+        build_section("Versions", element("div", build_pairs(summary["versions"]), class_="boxes")),
         link_files(TABLE_FILES),
     ]
-    return document(summary["title"], parts)
+    return build_document(summary["title"], parts)
 
 
-def _protocols(protocols: Mapping[str, str]) -> list[Markup]:
+def _list_protocols(protocols: Mapping[str, str]) -> list[Markup]:
     return [element("li", element("b", name), f": {what}.") for name, what in protocols.items()]
 
 
-def _data_set(
+def _build_data_set(
     name: str,
     rows: Sequence[Mapping[str, Any]],
     blind: Mapping[str, Sequence[float]],
@@ -68,35 +68,38 @@ def _data_set(
     heads = ["mean DSC (95 % interval)", *protocols]
     heads += [f"paper {metric.upper()}" for metric in shown]
     heads += ["difference", "p", "seconds", "images"]
-    main = table(
+    main = build_table(
         heads,
-        [_row(row, protocols, shown) for row in rows],
+        [_build_row(row, protocols, shown) for row in rows],
         ours=marked,
         caption=f"Mean DSC on {name}",
     )
     computed = [row for row in rows if "images" in row]
-    every = table(
+    every = build_table(
         ["blind", *_HEADS.values()],
         [
-            [row["method"], *(interval(row["protocols"]["blind"][metric]) for metric in _HEADS)]
+            [
+                row["method"],
+                *(format_interval(row["protocols"]["blind"][metric]) for metric in _HEADS),
+            ]
             for row in computed
         ],
         ours=[n for n, row in enumerate(computed) if row["method"] == reference],
         caption=f"Every metric on {name}, blind",
     )
-    return section(
+    return build_section(
         name,
         main,
         element("h3", "Every metric, blind", style=_APART),
         every,
         element("h3", "Blind DSC of every image", style=_APART),
-        distributions(blind, ours=[reference]),
+        draw_distributions(blind, ours=[reference]),
         about=f"Difference: blind DSC of {reference} minus that of the row, image by image, with "
         "its interval; p is that of Wilcoxon's signed-rank test.",
     )
 
 
-def _row(row: Mapping[str, Any], protocols: Sequence[str], shown: Sequence[str]) -> list[str]:
+def _build_row(row: Mapping[str, Any], protocols: Sequence[str], shown: Sequence[str]) -> list[str]:
     name: str = row["method"]
     paper = [f"{row['paper'][m]:.1f}" if m in row["paper"] else "" for m in shown]
     if "images" not in row:
@@ -104,19 +107,25 @@ def _row(row: Mapping[str, Any], protocols: Sequence[str], shown: Sequence[str])
     if row["report"]:
         name = element("a", name, href=f"{row['report']}/report.html")
     other = row["difference"]
-    apart = ["", ""] if other is None else [interval(other, sign=True), f"{other['p_value']:.2g}"]
-    means = [interval(row["protocols"][protocol]["dsc"]) for protocol in protocols]
+    apart = (
+        ["", ""]
+        if other is None
+        else [format_interval(other, sign=True), f"{other['p_value']:.2g}"]
+    )
+    means = [format_interval(row["protocols"][protocol]["dsc"]) for protocol in protocols]
     return [name, *means, *paper, *apart, f"{row['seconds']:.2f}", str(row["images"])]
 
 
-def _configurations(methods: Mapping[str, Any]) -> Markup:
+def _build_configurations(methods: Mapping[str, Any]) -> Markup:
     """Closed boxes: many methods, each with many fields."""
     return join(
         element(
             "details",
             element("summary", name),
             element(
-                "div", pairs({"seeds": found["seeds"], **found["config"]}, "config"), class_="boxes"
+                "div",
+                build_pairs({"seeds": found["seeds"], **found["config"]}, "config"),
+                class_="boxes",
             ),
         )
         for name, found in methods.items()

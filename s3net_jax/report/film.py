@@ -5,31 +5,33 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.io import Film, Strip, cluster_colors
+from s3net_jax.io import Film, Strip, make_cluster_colors
 from s3net_jax.report.markup import Markup, element
-from s3net_jax.report.pictures import img
+from s3net_jax.report.pictures import embed_picture
 
-__all__ = ["film_strips"]
+__all__ = ["build_film_strips"]
 
 _COLORS = 240  # of a film's palette; see s3net_jax.io.write_film
 
 
-def film_strips(film: Film, most: int = 3) -> Markup:
+def build_film_strips(film: Film, most: int = 3) -> Markup:
     """The first ``most`` strips, frame by frame with their titles. The script plays a strip on
     the ``.screen`` of the article that it stands in."""
-    return element("div", *map(_strip, film.strips[:most]), class_="film")
+    return element("div", *map(_build_strip, film.strips[:most]), class_="film")
 
 
-def _strip(strip: Strip) -> Markup:
+def _build_strip(strip: Strip) -> Markup:
     frames = [
         element(
             "figure",
-            img(_picture(frame), f"{strip.name}, {title}: {_clusters(count)}", "PNG"),
+            embed_picture(
+                _draw_frame(frame), f"{strip.name}, {title}: {_count_clusters(count)}", "PNG"
+            ),
             element(
                 "figcaption",
                 title,
                 element("br"),
-                element("small", _clusters(count), class_="faint"),
+                element("small", _count_clusters(count), class_="faint"),
             ),
         )
         for title, count, frame in zip(strip.titles, strip.counts, strip.frames, strict=True)
@@ -44,11 +46,11 @@ def _strip(strip: Strip) -> Markup:
     return element("div", head, box, class_="reel")
 
 
-def _clusters(count: int) -> str:
+def _count_clusters(count: int) -> str:
     return "1 cluster" if count == 1 else f"{count} clusters"
 
 
-def _picture(frame: np.ndarray) -> PilImage.Image:
+def _draw_frame(frame: np.ndarray) -> PilImage.Image:
     picture = PilImage.fromarray(frame.astype(np.uint8))
-    picture.putpalette(cluster_colors(_COLORS).tobytes())
+    picture.putpalette(make_cluster_colors(_COLORS).tobytes())
     return picture

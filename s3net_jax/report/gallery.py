@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from s3net_jax.report.markup import Markup, element
-from s3net_jax.report.pictures import img, outline_path, shrunk
+from s3net_jax.report.pictures import embed_picture, shrink, trace_outline
 
-__all__ = ["Picture", "gallery", "outlined", "switches"]
+__all__ = ["Picture", "build_gallery", "build_switches", "draw_outlines"]
 
 _SIDE, _MANY = 320, 200  # pixels of a thumbnail's long side, for up to so many pictures
 _LEAST = 96
@@ -37,7 +37,7 @@ class Picture:
     remark: str = ""
 
 
-def gallery(pictures: Sequence[Picture]) -> Markup:
+def build_gallery(pictures: Sequence[Picture]) -> Markup:
     """All pictures, best first; thumbnails shrink where there are many, so that the page stays
     below about ten megabytes."""
     if not pictures:
@@ -52,11 +52,11 @@ def gallery(pictures: Sequence[Picture]) -> Markup:
         element("label", element("input", id="worst-first", type="checkbox"), " worst first"),
         class_="controls needs-script",
     )
-    cards = [_card(picture, keys, side) for picture in ranked]
+    cards = [_build_card(picture, keys, side) for picture in ranked]
     return element("div", controls, element("div", *cards, class_="gallery", id="gallery"))
 
 
-def switches() -> Markup:
+def build_switches() -> Markup:
     """Which colour is which; each outline can be switched off, without any script."""
     return element(
         "p",
@@ -77,13 +77,13 @@ def switches() -> Markup:
     )
 
 
-def outlined(picture: Picture, side: int) -> Markup:
+def draw_outlines(picture: Picture, side: int) -> Markup:
     """The image with the outlines of mask and ground truth above it."""
-    image = shrunk(picture.image(), side)
+    image = shrink(picture.image(), side)
     lines = []
     box = ""
     for kind, area in (("truth", picture.truth()), ("mask", picture.mask())):
-        path, width, height = outline_path(area)
+        path, width, height = trace_outline(area)
         box = f"0 0 {width} {height}"
         lines.append(
             element("g", Markup(f'<path class="halo" d="{path}"/><path d="{path}"/>'), class_=kind)
@@ -91,7 +91,7 @@ def outlined(picture: Picture, side: int) -> Markup:
     described = f"{picture.name}, with the outlines of the ground truth and of the tool's mask"
     return element(
         "div",
-        img(image, described),
+        embed_picture(image, described),
         element(
             "svg",
             *lines,
@@ -104,7 +104,7 @@ def outlined(picture: Picture, side: int) -> Markup:
     )
 
 
-def _card(picture: Picture, keys: list[str], side: int) -> Markup:
+def _build_card(picture: Picture, keys: list[str], side: int) -> Markup:
     first, *others = keys
     score = picture.scores
     caption = element(
@@ -117,4 +117,4 @@ def _card(picture: Picture, keys: list[str], side: int) -> Markup:
         *([element("br"), element("small", picture.remark)] if picture.remark else []),
     )
     data = {f"data_{key}": f"{score[key]:.3f}" for key in keys}
-    return element("figure", outlined(picture, side), caption, data_name=picture.name, **data)
+    return element("figure", draw_outlines(picture, side), caption, data_name=picture.name, **data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from s3net_jax.text import one_line
+from s3net_jax.text import escape_unseen
 
 __all__ = ["Markup", "element", "join"]
 
@@ -18,7 +18,7 @@ class Markup(str):
 
 def join(parts: Iterable[str]) -> Markup:
     """Pieces one after the other; plain strings are escaped, :class:`Markup` is kept."""
-    return Markup("".join(p if isinstance(p, Markup) else _text(p) for p in parts))
+    return Markup("".join(p if isinstance(p, Markup) else _escape(p) for p in parts))
 
 
 def element(tag: str, *children: str, **attributes: object) -> Markup:
@@ -34,7 +34,7 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
         name, False and None leave it out.
     """
     text = "".join(
-        f" {name}" if value is True else f' {name}="{_text(value)}"'
+        f" {name}" if value is True else f' {name}="{_escape(value)}"'
         for name, value in ((n.strip("_").replace("_", "-"), v) for n, v in attributes.items())
         if value is not None and value is not False
     )
@@ -43,9 +43,9 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
     return Markup(f"<{tag}{text}>{join(children)}</{tag}>")
 
 
-def _text(value: object) -> str:
+def _escape(value: object) -> str:
     """Escaped for HTML; what can't be seen, or turns the direction of text, as an escape."""
-    return html.escape(one_line(str(value)))
+    return html.escape(escape_unseen(str(value)))
 
 
 _VOID = {"br", "img", "input", "meta"}

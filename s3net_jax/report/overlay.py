@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
-from s3net_jax.io import LUMA, OUTLINE, cluster_colors
-from s3net_jax.text import drawable
+from s3net_jax.io import LUMA, OUTLINE, make_cluster_colors
+from s3net_jax.text import replace_undrawable
 
-__all__ = ["overlay", "painted_clusters"]
+__all__ = ["draw_overlay", "paint_clusters"]
 
 _PANEL = 440  # pixels of a panel's long side
 _FINE = 2  # panels are drawn this much larger, then reduced: smooth lines
@@ -18,7 +18,7 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (28, 30, 34), (105, 110, 118)
 _CHIPS = 7  # clusters named in the caption
 
 
-def overlay(
+def draw_overlay(
     image: np.ndarray, labels: np.ndarray, mask: np.ndarray, name: str = ""
 ) -> PilImage.Image:
     """Three panels: the input; its clusters in colour; the target outlined, the rest dimmed.
@@ -36,12 +36,16 @@ def overlay(
     scale = _PANEL / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     fine = size[0] * _FINE, size[1] * _FINE
-    base = _resized(image, fine)
+    base = _resize(image, fine)
     small_labels = np.asarray(
         PilImage.fromarray(labels.astype(np.int32)).resize(fine, PilImage.Resampling.NEAREST)
     )
     soft = PilImage.fromarray(mask.astype(np.float32)).resize(fine, PilImage.Resampling.BILINEAR)
-    panels = [base, painted_clusters(base, small_labels), _outlined(base, np.asarray(soft) > 0.5)]
+    panels = [
+        base,
+        paint_clusters(base, small_labels),
+        _outline_target(base, np.asarray(soft) > 0.5),
+    ]
 
     shares = np.bincount(labels.ravel()) / labels.size
     count = np.count_nonzero(shares)  # of a volume's clusters those that this slice shows
@@ -61,17 +65,17 @@ def overlay(
         left = _MARGIN + i * (column + _MARGIN)
         picture = PilImage.fromarray(panel).resize(size, PilImage.Resampling.BOX)
         sheet.paste(picture, (left, _TITLE))
-        _text(draw, (left, _TITLE // 2), title, 15, _INK, column)
-        _text(draw, (left, _TITLE + size[1] + _CAPTION // 2), caption, 13, _FAINT, column)
-    _legend(draw, shares, _MARGIN * 2 + column, _TITLE + size[1] + _CAPTION // 2, column)
+        _draw_text(draw, (left, _TITLE // 2), title, 15, _INK, column)
+        _draw_text(draw, (left, _TITLE + size[1] + _CAPTION // 2), caption, 13, _FAINT, column)
+    _draw_legend(draw, shares, _MARGIN * 2 + column, _TITLE + size[1] + _CAPTION // 2, column)
     return sheet
 
 
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BICUBIC))
 
 
-def painted_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def paint_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The clusters' colours over the image's own light and shade, with fine boundaries.
 
     Args:
@@ -81,7 +85,7 @@ def painted_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns:
       (H, W, 3) uint8.
     """
-    colors = cluster_colors(int(labels.max()) + 1).astype(np.float32)[labels]
+    colors = make_cluster_colors(int(labels.max()) + 1).astype(np.float32)[labels]
     light = (base @ LUMA)[..., None]
     painted = 0.68 * colors + 0.32 * light
     edge = np.zeros(labels.shape, bool)
@@ -91,24 +95,24 @@ def painted_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return painted.astype(np.uint8)
 
 
-def _outlined(base: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _outline_target(base: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The target as it is, what surrounds it greyed and dimmed, the outline on a dark halo."""
     pixels = base.astype(np.float32)
     if not mask.any():
         return base
     grey = np.repeat((pixels @ LUMA)[..., None], 3, axis=-1)
     pixels = np.where(mask[..., None], pixels, 0.62 * (0.5 * pixels + 0.5 * grey))
-    pixels[_near_border(mask, 2.6 * _FINE)] *= 0.55
-    pixels[_near_border(mask, 1.3 * _FINE)] = OUTLINE
+    pixels[_find_near_border(mask, 2.6 * _FINE)] *= 0.55
+    pixels[_find_near_border(mask, 1.3 * _FINE)] = OUTLINE
     return pixels.astype(np.uint8)
 
 
-def _near_border(mask: np.ndarray, radius: float) -> np.ndarray:
+def _find_near_border(mask: np.ndarray, radius: float) -> np.ndarray:
     """Pixels with one of the other side at most ``radius`` away."""
-    return np.where(mask, _dilated(~mask, radius), _dilated(mask, radius))
+    return np.where(mask, _dilate(~mask, radius), _dilate(mask, radius))
 
 
-def _dilated(mask: np.ndarray, radius: float) -> np.ndarray:
+def _dilate(mask: np.ndarray, radius: float) -> np.ndarray:
     """The union of discs around the pixels of ``mask``. For a few pixels of radius much quicker
     than distances, which are found for all pixels."""
     height, width = mask.shape
@@ -123,26 +127,26 @@ def _dilated(mask: np.ndarray, radius: float) -> np.ndarray:
     return result
 
 
-def _legend(draw: ImageDraw.ImageDraw, shares: np.ndarray, x: int, y: int, width: int) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, shares: np.ndarray, x: int, y: int, width: int) -> None:
     """Chips with each cluster's share of the image, as many as there is room for."""
-    colors = cluster_colors(len(shares))
+    colors = make_cluster_colors(len(shares))
     end = x + width
     shown = np.flatnonzero(shares)
     for i, cluster in enumerate(shown):
         share = shares[cluster]
         label = f"{100 * share:.0f} %" if share >= 0.005 else "<1 %"
         rest = f"and {len(shown) - i} more"
-        needed = 18 + draw.textlength(label, _font(13))
-        spare = 0 if i == len(shown) - 1 else 10 + draw.textlength(rest, _font(13))
+        needed = 18 + draw.textlength(label, _load_font(13))
+        spare = 0 if i == len(shown) - 1 else 10 + draw.textlength(rest, _load_font(13))
         if i == _CHIPS or x + needed + spare > end:
-            _text(draw, (x, y), rest, 13, _FAINT, end - x)
+            _draw_text(draw, (x, y), rest, 13, _FAINT, end - x)
             return
         draw.rectangle((x, y - 5, x + 11, y + 6), fill=tuple(colors[cluster].tolist()))
-        _text(draw, (x + 16, y), label, 13, _FAINT, end - x)
+        _draw_text(draw, (x + 16, y), label, 13, _FAINT, end - x)
         x += int(needed) + 12
 
 
-def _text(
+def _draw_text(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
     text: str,
@@ -151,8 +155,8 @@ def _text(
     room: int,
 ) -> None:
     """``text`` from ``place`` (left, middle) on, its start cut off where it doesn't fit."""
-    font = _font(size)
-    text = drawable(text)
+    font = _load_font(size)
+    text = replace_undrawable(text)
     if draw.textlength(text, font) > room:
         while len(text) > 1 and draw.textlength("..." + text, font) > room:
             text = text[1:]
@@ -160,5 +164,5 @@ def _text(
     draw.text(place, text, fill=color, font=font, anchor="lm")
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _load_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)

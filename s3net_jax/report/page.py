@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from s3net_jax.report.assets import SCRIPT
-from s3net_jax.report.closeup import Closeup, closeup
-from s3net_jax.report.distributions import distributions
-from s3net_jax.report.document import document, link_files, links, section, tiles
-from s3net_jax.report.gallery import Picture, gallery, switches
+from s3net_jax.report.closeup import Closeup, build_closeup
+from s3net_jax.report.distributions import draw_distributions
+from s3net_jax.report.document import (
+    build_document,
+    build_links,
+    build_section,
+    build_tiles,
+    link_files,
+)
+from s3net_jax.report.gallery import Picture, build_gallery, build_switches
 from s3net_jax.report.markup import Markup, element, join
-from s3net_jax.report.tables import interval, pairs, table
+from s3net_jax.report.tables import build_pairs, build_table, format_interval
 from s3net_jax.schema import ComparisonRecord, EvaluationSummary
 
-__all__ = ["page"]
+__all__ = ["build_page"]
 
 _METRICS = {
     "dsc": "DSC ↑",
@@ -38,7 +44,7 @@ _HEADS = {
 }
 
 
-def page(
+def build_page(
     title: str,
     summary: EvaluationSummary,
     blind: dict[str, list[float]],
@@ -57,38 +63,38 @@ def page(
     """
     reference = summary["reference"]
     heads = _HEADS if best else {k: v for k, v in _HEADS.items() if k != "extremes"}
-    parts = [element("h1", title), *_introduction(summary), links(heads)]
+    parts = [element("h1", title), *_build_introduction(summary), build_links(heads)]
     parts += [
-        section(
+        build_section(
             "Mean DSC, with bootstrap 95 % intervals",
-            _dsc_table(summary),
-            _protocols(summary),
+            _build_dsc_table(summary),
+            _build_protocols(summary),
             anchor="scores",
         ),
-        section(
+        build_section(
             "Distribution of the blind DSC",
-            distributions(blind, ours=[reference]),
+            draw_distributions(blind, ours=[reference]),
             anchor="distribution",
         ),
-        *(_comparisons(summary) if summary["comparisons"] else []),
-        section("Every metric, blind", _metric_table(summary)),
+        *(_build_comparisons(summary) if summary["comparisons"] else []),
+        build_section("Every metric, blind", _build_metric_table(summary)),
     ]
-    shown = [section("Best", *map(closeup, best), anchor="extremes")] if best else []
-    shown += [section("Worst", *map(closeup, worst))] if worst else []
-    shown.append(section("Gallery", gallery(pictures), anchor="gallery-of-all"))
+    shown = [build_section("Best", *map(build_closeup, best), anchor="extremes")] if best else []
+    shown += [build_section("Worst", *map(build_closeup, worst))] if worst else []
+    shown.append(build_section("Gallery", build_gallery(pictures), anchor="gallery-of-all"))
     parts += [
-        element("div", switches(), *shown),  # the switches stay in sight for all of them
-        section(
+        element("div", build_switches(), *shown),  # the switches stay in sight for all of them
+        build_section(
             "Configuration and versions",
-            element("div", _configuration(summary), class_="boxes"),
+            element("div", _build_configuration(summary), class_="boxes"),
             anchor="configuration",
         ),
         link_files(_FILES),
     ]
-    return document(title, parts, script=SCRIPT)
+    return build_document(title, parts, script=SCRIPT)
 
 
-def _configuration(summary: EvaluationSummary) -> Markup:
+def _build_configuration(summary: EvaluationSummary) -> Markup:
     run = {
         "preset": summary["config"]["preset"],
         "digest": summary["config_digest"],
@@ -96,10 +102,16 @@ def _configuration(summary: EvaluationSummary) -> Markup:
         "seeds": summary["seeds"],
     }
     sections = {k: v for k, v in summary["config"].items() if k != "preset"}
-    return join([pairs(run, "run"), pairs(sections), pairs(summary["versions"], "versions")])
+    return join(
+        [
+            build_pairs(run, "run"),
+            build_pairs(sections),
+            build_pairs(summary["versions"], "versions"),
+        ]
+    )
 
 
-def _introduction(summary: EvaluationSummary) -> list[Markup]:
+def _build_introduction(summary: EvaluationSummary) -> list[Markup]:
     ours = summary["methods"].get(summary["reference"])
     if ours is None:
         return [element("p", "No image could be segmented.")]
@@ -109,7 +121,7 @@ def _introduction(summary: EvaluationSummary) -> list[Markup]:
     )
     failures = [element("li", sentence) for sentence in summary.get("failures", [])]
     return [
-        tiles(
+        build_tiles(
             {
                 "blind DSC": (
                     f"{found['mean']:.1f}",
@@ -123,7 +135,7 @@ def _introduction(summary: EvaluationSummary) -> list[Markup]:
     ]
 
 
-def _protocols(summary: EvaluationSummary) -> Markup:
+def _build_protocols(summary: EvaluationSummary) -> Markup:
     items = [
         element("li", element("b", name), f": {what}.")
         for name, what in summary["protocols"].items()
@@ -141,49 +153,54 @@ def _protocols(summary: EvaluationSummary) -> Markup:
     )
 
 
-def _dsc_table(summary: EvaluationSummary) -> Markup:
+def _build_dsc_table(summary: EvaluationSummary) -> Markup:
     names = sorted(summary["protocols"], key=lambda name: name != "blind")
     methods = summary["methods"]
     rows = [
         [
             method,
-            *(interval(found["protocols"][name]["dsc"]) for name in names),
+            *(format_interval(found["protocols"][name]["dsc"]) for name in names),
             f"{found['seconds']:.2f}",
             str(found["images"]),
         ]
         for method, found in methods.items()
     ]
-    return table(
+    return build_table(
         ["method", *names, "seconds", "images"],
         rows,
-        ours=_place(methods, summary),
+        ours=_place_methods(methods, summary),
         caption="Mean DSC of every method under every protocol",
     )
 
 
-def _metric_table(summary: EvaluationSummary) -> Markup:
+def _build_metric_table(summary: EvaluationSummary) -> Markup:
     methods = summary["methods"]
     rows = [
-        [method, *(interval(found["protocols"]["blind"][metric]) for metric in _METRICS)]
+        [method, *(format_interval(found["protocols"]["blind"][metric]) for metric in _METRICS)]
         for method, found in methods.items()
     ]
-    return table(
+    return build_table(
         ["method", *_METRICS.values()],
         rows,
-        ours=_place(methods, summary),
+        ours=_place_methods(methods, summary),
         caption="Every metric of every method, blind",
     )
 
 
-def _place(methods: dict[str, Any], summary: EvaluationSummary) -> list[int]:
+def _place_methods(methods: dict[str, Any], summary: EvaluationSummary) -> list[int]:
     return [n for n, method in enumerate(methods) if method == summary["reference"]]
 
 
-def _comparisons(summary: EvaluationSummary) -> list[Markup]:
+def _build_comparisons(summary: EvaluationSummary) -> list[Markup]:
     found = summary["comparisons"]
     reach = max(max(abs(one["low"]), abs(one["high"])) for one in found.values()) or 1.0
     rows = [
-        [method, interval(one, sign=True), f"{one['p_value']:.2g}", _difference(one, reach)]
+        [
+            method,
+            format_interval(one, sign=True),
+            f"{one['p_value']:.2g}",
+            _draw_difference(one, reach),
+        ]
         for method, one in found.items()
     ]
     heads = [
@@ -196,11 +213,11 @@ def _comparisons(summary: EvaluationSummary) -> list[Markup]:
         f"The blind DSC of {summary['reference']} minus that of each other method: mean over the "
         "images, bootstrap 95 % interval, Wilcoxon's signed-rank test."
     )
-    shown = table(heads, rows, caption="Differences of the blind DSC, image by image")
-    return [section("Against the others, image by image", shown, about=about)]
+    shown = build_table(heads, rows, caption="Differences of the blind DSC, image by image")
+    return [build_section("Against the others, image by image", shown, about=about)]
 
 
-def _difference(found: ComparisonRecord, reach: float) -> Markup:
+def _draw_difference(found: ComparisonRecord, reach: float) -> Markup:
     """The interval as a bar around zero; in colour where it leaves zero out."""
     low, mean, high = (50 + 48 * x / reach for x in (found["low"], found["mean"], found["high"]))
     kind = "better" if found["low"] > 0 else "worse" if found["high"] < 0 else ""

@@ -12,36 +12,36 @@ from skimage import measure
 
 from s3net_jax.report.markup import Markup, element
 
-__all__ = ["data_uri", "fitting_size", "img", "outline_path", "shrunk"]
+__all__ = ["compute_fit_size", "embed_picture", "encode_data_uri", "shrink", "trace_outline"]
 
 _GRID = 160  # cells of the long side on which outlines are traced
 _NEAR = 0.25  # cells that an outline may be simplified by
 
 
-def fitting_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
+def compute_fit_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
     """(width, height) with the proportions of ``shape`` (H, W) and a long side of ``side``."""
     scale = side / max(shape)
     return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
 
 
-def shrunk(image: np.ndarray, side: int) -> PilImage.Image:
+def shrink(image: np.ndarray, side: int) -> PilImage.Image:
     """(H, W, 3) or (H, W) uint8 as a picture with a long side of ``side`` pixels."""
     picture = PilImage.fromarray(np.ascontiguousarray(image))
-    size = fitting_size((picture.height, picture.width), side)
+    size = compute_fit_size((picture.height, picture.width), side)
     small = size[0] < picture.width
     return picture.resize(size, PilImage.Resampling.BOX if small else PilImage.Resampling.BICUBIC)
 
 
-def img(
+def embed_picture(
     picture: PilImage.Image,
     alt: str,
     kind: Literal["JPEG", "PNG"] = "JPEG",
     class_: str | None = None,
 ) -> Markup:
-    """The picture as an ``img`` element that holds it (:func:`data_uri`)."""
+    """The picture as an ``embed_picture`` element that holds it (:func:`encode_data_uri`)."""
     return element(
         "img",
-        src=data_uri(picture, kind),
+        src=encode_data_uri(picture, kind),
         width=picture.width,
         height=picture.height,
         alt=alt,
@@ -50,7 +50,7 @@ def img(
     )
 
 
-def data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:
+def encode_data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:
     """The picture as a ``data:`` address: JPEG for photographs, PNG for few colours."""
     file = io.BytesIO()
     if kind == "JPEG":
@@ -61,7 +61,7 @@ def data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPEG") -> 
     return f"data:image/{kind.lower()};base64,{code}"
 
 
-def outline_path(mask: np.ndarray) -> tuple[str, int, int]:
+def trace_outline(mask: np.ndarray) -> tuple[str, int, int]:
     """The outlines of a mask as the ``d`` of an SVG path, holes included.
 
     Args:
@@ -71,7 +71,7 @@ def outline_path(mask: np.ndarray) -> tuple[str, int, int]:
       The path (empty of an empty mask), and width and height of its ``viewBox``, in tenths of
       the cells that it was traced on.
     """
-    size = fitting_size(mask.shape, min(_GRID, max(mask.shape)))
+    size = compute_fit_size(mask.shape, min(_GRID, max(mask.shape)))
     soft = PilImage.fromarray(mask.astype(np.float32)).resize(size, PilImage.Resampling.BOX)
     framed = np.pad(np.asarray(soft), 1)
     parts = []

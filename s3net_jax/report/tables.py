@@ -7,10 +7,10 @@ from typing import Any
 
 from s3net_jax.report.markup import Markup, element
 
-__all__ = ["interval", "pairs", "table"]
+__all__ = ["build_pairs", "build_table", "format_interval"]
 
 
-def table(
+def build_table(
     heads: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
@@ -40,7 +40,7 @@ def table(
     return element("div", inside, class_="scroll", tabindex=0, role="group", aria_label=caption)
 
 
-def interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> Markup:
+def format_interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> Markup:
     """``mean (low–high)`` of a dict with these three."""
     if sign:
         spread = f"({found['low']:+z.{digits}f} to {found['high']:+z.{digits}f})"
@@ -51,23 +51,26 @@ def interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> M
     return Markup(text.replace("-", "−"))
 
 
-def pairs(content: Mapping[str, Any], title: str = "") -> Markup:
+def build_pairs(content: Mapping[str, Any], title: str = "") -> Markup:
     """Names and values, as of a configuration; what is nested stands in boxes of its own."""
     flat = {k: v for k, v in content.items() if not isinstance(v, Mapping)}
     boxes = []
     if flat:
-        rows = [element("div", element("dt", k), element("dd", _shown(v))) for k, v in flat.items()]
+        rows = [
+            element("div", element("dt", k), element("dd", _format_value(v)))
+            for k, v in flat.items()
+        ]
         heads = [element("h3", title)] if title else []
         boxes.append(element("div", *heads, element("dl", *rows), class_="box"))
     for name, value in content.items():
         if isinstance(value, Mapping):
-            boxes.append(pairs(value, f"{title}.{name}" if title else name))
+            boxes.append(build_pairs(value, f"{title}.{name}" if title else name))
     return boxes[0] if len(boxes) == 1 else Markup("".join(boxes))
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_format_value, value))
     return str(value)

@@ -7,17 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.report.curves import Curve, chart
-from s3net_jax.report.document import TABLE_FILES, document, link_files, section, tiles
+from s3net_jax.report.curves import Curve, draw_chart
+from s3net_jax.report.document import (
+    TABLE_FILES,
+    build_document,
+    build_section,
+    build_tiles,
+    link_files,
+)
 from s3net_jax.report.markup import Markup, element
-from s3net_jax.report.tables import interval, pairs, table
+from s3net_jax.report.tables import build_pairs, build_table, format_interval
 
-__all__ = ["tuning_page"]
+__all__ = ["build_tuning_page"]
 
 _COMMAND = "padding:12px 16px;white-space:pre-wrap"
 
 
-def tuning_page(summary: Mapping[str, Any], warning: str) -> str:
+def build_tuning_page(summary: Mapping[str, Any], warning: str) -> str:
     """The whole page.
 
     Args:
@@ -28,74 +34,78 @@ def tuning_page(summary: Mapping[str, Any], warning: str) -> str:
     state = summary["images"]
     tested = summary["settings"] * len(summary["steps"])
     figures = {
-        "best, blind": _tile(best["protocols"]["blind"], f"the best of {tested}"),
-        f"preset {summary['preset']}": _tile(base["protocols"]["blind"], f"{base['steps']} steps"),
+        "best, blind": _build_tile(best["protocols"]["blind"], f"the best of {tested}"),
+        f"preset {summary['preset']}": _build_tile(
+            base["protocols"]["blind"], f"{base['steps']} steps"
+        ),
     }
     if left is not None:
-        figures["chosen on the others"] = _tile(left, "leave one out")
+        figures["chosen on the others"] = _build_tile(left, "leave one out")
     parts: list[str] = [
         element("h1", summary["title"]),
         element(
             "p",
             f"{state['done']} of {state['of']} images, {summary['settings']} settings, up to "
-            f"{summary['steps'][-1]} steps, {_seeds(summary['seed'], summary['seeds'])}.",
+            f"{summary['steps'][-1]} steps, {_describe_seeds(summary['seed'], summary['seeds'])}.",
             class_="faint",
         ),
         element("p", element("b", warning)),
-        tiles(figures),
+        build_tiles(figures),
         element("pre", best["options"], class_="scroll", style=_COMMAND),
-        section(
+        build_section(
             "The best settings",
-            _best(summary),
+            _build_best(summary),
             about="Mean DSC over images with bootstrap 95 % intervals, each setting with its best "
             "number of steps; the preset's own numbers last. Difference: blind DSC minus that of "
             "the preset, image by image.",
         ),
-        section(
+        build_section(
             "Steps",
-            _curves(summary["steps"], summary["curves"]),
+            _draw_curves(summary["steps"], summary["curves"]),
             about="Mean blind DSC after each step, of the best setting and of the preset's own.",
         ),
-        section(
+        build_section(
             "What matters",
-            _effects(summary["effects"]),
+            _build_effects(summary["effects"]),
             about="For each value the highest mean blind DSC among the settings that have it.",
         ),
-        section(
+        build_section(
             "Configuration and versions",
             element(
                 "div",
-                pairs(summary["config"], "config"),
-                pairs(summary["versions"], "versions"),
+                build_pairs(summary["config"], "config"),
+                build_pairs(summary["versions"], "versions"),
                 class_="boxes",
             ),
         ),
         link_files(TABLE_FILES),
     ]
-    return document(summary["title"], parts)
+    return build_document(summary["title"], parts)
 
 
-def _seeds(first: int, count: int) -> str:
+def _describe_seeds(first: int, count: int) -> str:
     return f"seed {first}" if count == 1 else f"seeds {first} to {first + count - 1}"
 
 
-def _tile(found: Mapping[str, float], remark: str) -> tuple[str, str]:
+def _build_tile(found: Mapping[str, float], remark: str) -> tuple[str, str]:
     return f"{found['mean']:.1f}", f"{found['low']:.1f}–{found['high']:.1f}, {remark}"
 
 
-def _best(summary: Mapping[str, Any]) -> Markup:
+def _build_best(summary: Mapping[str, Any]) -> Markup:
     names, protocols = list(summary["effects"]), list(summary["protocols"])
     rows = []
     for row in (*summary["best"], summary["base"]):
         numbers = [f"{row['setting'][name]:g}" for name in names]
-        means = [interval(row["protocols"][name]) for name in protocols]
-        rows.append([*numbers, str(row["steps"]), *means, interval(row["difference"], sign=True)])
+        means = [format_interval(row["protocols"][name]) for name in protocols]
+        rows.append(
+            [*numbers, str(row["steps"]), *means, format_interval(row["difference"], sign=True)]
+        )
     heads = [*names, "steps", *protocols, "difference"]
-    return table(heads, rows, ours=[0], caption="The best settings")
+    return build_table(heads, rows, ours=[0], caption="The best settings")
 
 
-def _effects(effects: Mapping[str, Mapping[str, float]]) -> Markup:
-    return table(
+def _build_effects(effects: Mapping[str, Mapping[str, float]]) -> Markup:
+    return build_table(
         ["value", "highest mean blind DSC"],
         [
             [f"{name} = {v}", f"{mean:.1f}"]
@@ -106,11 +116,11 @@ def _effects(effects: Mapping[str, Mapping[str, float]]) -> Markup:
     )
 
 
-def _curves(steps: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Markup:
+def _draw_curves(steps: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Markup:
     """Of the best setting and the preset; only some of the steps may have been scored."""
     lines = []
     for name, title in (("best", "the best setting"), ("base", "the preset")):
         values = np.full(steps[-1], np.nan)
         values[np.array(steps) - 1] = curves[name]
         lines.append(Curve(title, values))
-    return element("div", chart("Mean blind DSC", lines), class_="charts")
+    return element("div", draw_chart("Mean blind DSC", lines), class_="charts")

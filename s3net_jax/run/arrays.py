@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.errors import InputError, reason_of
-from s3net_jax.io import is_nifti, open_regular, pixel_limit, read_nifti, read_stack
+from s3net_jax.errors import InputError, get_reason
+from s3net_jax.io import is_nifti, open_regular, read_nifti, read_stack, suspend_pixel_limit
 
 __all__ = ["read_array", "read_result"]
 
@@ -26,12 +26,12 @@ def read_array(path: Path) -> np.ndarray:
             return read_nifti(path).voxels
         if path.suffix == ".tif":
             return read_stack(path).voxels
-        with pixel_limit(), PilImage.open(path, formats=("PNG",)) as picture:
+        with suspend_pixel_limit(), PilImage.open(path, formats=("PNG",)) as picture:
             return np.asarray(picture).astype(np.int32)
     except MemoryError:
         raise InputError(f"{path} does not fit into memory.") from None
     except Exception as error:  # decoders raise whatever they like on broken data
-        raise _make_error(path, reason_of(error) if isinstance(error, OSError) else "") from None
+        raise _make_error(path, get_reason(error) if isinstance(error, OSError) else "") from None
 
 
 def read_result(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from s3net_jax.config import Config
-from s3net_jax.io import Image, prepared_shape
+from s3net_jax.io import Image, compute_prepared_shape
 from s3net_jax.run.outcome import Piece
 
 __all__ = ["Chunk", "Job", "make_chunks"]
@@ -49,7 +49,7 @@ def make_chunks(jobs: Iterable[Job], config: Config, size: int) -> Iterator[Chun
     """
     waiting: dict[tuple[int, int], list[Job]] = {}
     for job in jobs:
-        shape = prepared_shape(job.image.shape, config.input)
+        shape = compute_prepared_shape(job.image.shape, config.input)
         waiting.setdefault(shape, []).append(job)
         if len(waiting[shape]) == size:
             yield Chunk(tuple(waiting.pop(shape)))

@@ -17,27 +17,27 @@ from s3net_jax.io import (
     SliceView,
     Volume,
     check_scaling,
+    invert,
     parse_window,
     read,
     read_dicom,
     read_nifti,
     read_resolution,
     read_stack,
-    scaled,
-    turned_round,
+    scale_to_unit,
 )
 from s3net_jax.masks import (
     LabelPool,
     Segments,
+    add_mask_as_label,
     check_point,
     check_target,
     choose_target,
     clean,
     compact_labels,
-    majority_labels,
-    outlined,
-    own_label,
-    segments_of,
+    find_majority_labels,
+    find_segments,
+    refine_outline,
 )
 from s3net_jax.run.inputs import Source
 from s3net_jax.run.tiles import Tiling
@@ -166,7 +166,7 @@ class ImageCase:
         assert labels is not None
         if target is not None:
             return Segments(labels, np.isin(labels, target), target)
-        return segments_of(labels, self._image, self._config.segment)
+        return find_segments(labels, self._image, self._config.segment)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         assert shares[0] is not None
@@ -205,8 +205,8 @@ class TiledCase(ImageCase):
                 else np.isin(part, target or ()).astype(np.float32)
                 for n, (part, target) in enumerate(zip(label_maps, targets, strict=True))
             ]
-            return own_label(labels, self._tiling.blend(masks) > 0.5)
-        return segments_of(labels, self._image, self._config.segment)
+            return add_mask_as_label(labels, self._tiling.blend(masks) > 0.5)
+        return find_segments(labels, self._image, self._config.segment)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         return self._tiling.blend(shares)
@@ -228,14 +228,14 @@ class VolumeCase:
         self.notes = list(volume.notes)
         self.pixels = self.view.shape[1], self.view.shape[2]
         self._config = config
-        values = self.view.of(volume.voxels)
+        values = self.view.get_slices(volume.voxels)
         if values.dtype != np.uint8:
             check_scaling(volume)
             # One window for all slices, or their greys could not be compared.
-            values, _ = scaled(values, volume.name, window)
+            values, _ = scale_to_unit(values, volume.name, window)
         elif window is not None:
             self.notes.append(f"{volume.name} has 8 bits: the window is not applied to it.")
-        self._slices = turned_round(values) if volume.white_is_zero else values
+        self._slices = invert(values) if volume.white_is_zero else values
         blank = sum(self.piece(n) is None for n in range(len(self)))
         if blank == len(self):
             raise InputError(f"{volume.name} shows one single value: there is nothing to segment.")
@@ -279,7 +279,7 @@ class VolumeCase:
         if local:  # a point is a place in every slice
             target_labels = tuple(sorted({label for labels in chosen for label in labels}))
         else:
-            target_labels = majority_labels(list(common), chosen)
+            target_labels = find_majority_labels(list(common), chosen)
             for n in range(len(self)):
                 masks[n] = self._clean_slice(n, common[n], target_labels, targets[n] is not None)
         common[common < 0] = 0 if pool.count == 0 else _find_most_frequent(common)
@@ -293,7 +293,7 @@ class VolumeCase:
         image = self.piece(n)
         if drawn or image is None or self._config.segment.boundary == "clusters":
             return mask
-        return outlined(mask, raw, image, self._config.segment)
+        return refine_outline(mask, raw, image, self._config.segment)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         blank = np.ones(self.pixels, np.float32)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3net_jax.errors import InputError, reason_of
+from s3net_jax.errors import InputError, get_reason
 from s3net_jax.io import check_file, open_regular
 from s3net_jax.run.inputs import Source
 
@@ -64,7 +64,7 @@ class Content:
                 ) from None
             except OSError as error:
                 raise InputError(
-                    f"{self.name} can't be read any more ({file.path.name}: {reason_of(error)}): "
+                    f"{self.name} can't be read any more ({file.path.name}: {get_reason(error)}): "
                     "make it readable and repeat the command."
                 ) from None
             raise InputError(
@@ -92,7 +92,7 @@ def read_content(source: Source) -> Content:
     if not found:
         check_file(paths[0])
         assert problem is not None
-        raise InputError(f"{source.path} can't be opened: {reason_of(problem)}.")
+        raise InputError(f"{source.path} can't be opened: {get_reason(problem)}.")
     return Content(_join_digests([file.digest for file in found]), str(source.path), tuple(found))
 
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError
-from s3net_jax.io import prepare, prepared_shape
-from s3net_jax.jax_setup import DRAWS, out_of_memory, platform, usual_settings
-from s3net_jax.masks import compact_labels, labels_at_size
-from s3net_jax.parallel import in_threads
+from s3net_jax.io import compute_prepared_shape, prepare
+from s3net_jax.jax_setup import DRAWS, get_platform, is_out_of_memory, use_default_settings
+from s3net_jax.masks import compact_labels, compute_labels
+from s3net_jax.parallel import map_in_threads
 from s3net_jax.run.members import has_members, join_members, record_needed_steps
 from s3net_jax.run.memory import BatchSizes
 from s3net_jax.run.outcome import (
@@ -81,9 +81,9 @@ class Fitter:
           ConfigError: no piece can be fitted with this configuration.
           Exception: whatever ``progress`` raised.
         """
-        platform()
+        get_platform()
         listener = None if progress is None else _Listener(progress)
-        with usual_settings():
+        with use_default_settings():
             if not has_members(self.config):
                 return self._fit_pieces(pieces, listener)
             numbers = range(self.config.fit.members)
@@ -99,11 +99,11 @@ class Fitter:
                 outcome = replace(outcome, seconds=seconds)
             return outcome
 
-        return in_threads(join, range(len(pieces)), _count_pixels(pieces))
+        return map_in_threads(join, range(len(pieces)), _count_pixels(pieces))
 
     def _fit_pieces(self, pieces: Sequence[Piece], listener: _Listener | None) -> list[Outcome]:
         """Fit in batches, each as large as fits in memory."""
-        shape = prepared_shape(pieces[0].image.shape, self.config.input)
+        shape = compute_prepared_shape(pieces[0].image.shape, self.config.input)
         outcomes = self._sizes.fit_in_parts(
             pieces, shape, lambda part: self._isolate_failures(part, listener)
         )
@@ -122,7 +122,7 @@ class Fitter:
                 traceback.print_exc()
             if len(pieces) == 1:
                 return [Failed(describe_failure(error))]
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
         return [o for piece in pieces for o in self._isolate_failures([piece], listener)]
 
@@ -132,7 +132,7 @@ class Fitter:
         fits = self._run_fits(pieces, self.config, listener)
         # Label maps are made side by side: a GPU fits an image in less time than one core needs
         # for that.
-        found = in_threads(
+        found = map_in_threads(
             lambda n: _read_fit(fits[n], pieces[n]), range(len(pieces)), _count_pixels(pieces)
         )
         seconds = (time.perf_counter() - start) / len(pieces)
@@ -174,7 +174,7 @@ class Fitter:
 
         config = record_needed_steps(config)
         different = {id(piece.image): piece.image for piece in pieces}  # many seeds share one
-        prepared = in_threads(
+        prepared = map_in_threads(
             lambda image: prepare(image, config.input), different.values(), _count_pixels(pieces)
         )
         pixels = dict(zip(different, prepared, strict=True))
@@ -237,7 +237,7 @@ def _read_fit(fit: FitResult, piece: Piece) -> Fitted | None:
         return None
     steps = int(fit.steps)
     maps = None if fit.label_maps is None else _own(fit.label_maps)[:steps]
-    labels = compact_labels(labels_at_size(logits, piece.image.shape))
+    labels = compact_labels(compute_labels(logits, piece.image.shape))
     return Fitted(labels, _read_history(fit), steps, maps, 0.0)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from s3net_jax.errors import reason_of
+from s3net_jax.errors import get_reason
 from s3net_jax.io import DICOM_SUFFIXES, Found, is_dicom, is_nifti, is_stack, survey
 from s3net_jax.run.names import make_names
 from s3net_jax.schema import RESULT_KINDS
@@ -104,7 +104,7 @@ def _expand(path: Path) -> list[_Item]:
         try:
             files = _list_folder(path)
         except OSError as error:
-            return [_Item(path, f"{path} can't be read: {reason_of(error)}.")]
+            return [_Item(path, f"{path} can't be read: {get_reason(error)}.")]
         if not files:
             return [_Item(path, f"{path} holds {_NOTHING}.")]
         return [_Item(p, origin=path) for p in files]

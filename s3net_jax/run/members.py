@@ -9,7 +9,7 @@ import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.io import Image
-from s3net_jax.masks import consensus, own_label, segments_of_proposals
+from s3net_jax.masks import add_mask_as_label, consensus, find_proposed_segments
 from s3net_jax.run.outcome import Failed, Fitted, Outcome
 
 __all__ = [
@@ -85,7 +85,7 @@ def combine_seeds(
     masks = [np.isin(fit.labels, fit.target) for fit in fits if fit.target is not None]
     if not masks:
         return found.labels, None, found.agreement
-    whole = own_label(found.labels, np.mean(masks, 0) > 0.5)
+    whole = add_mask_as_label(found.labels, np.mean(masks, 0) > 0.5)
     return whole.labels, whole.target, found.agreement
 
 
@@ -103,6 +103,6 @@ def _choose_proposal(fits: list[Fitted], image: Image, config: Config) -> tuple[
         maps += list(fit.label_maps)
         labels += [fit.labels] * len(fit.label_maps)
         members += [number] * len(fit.label_maps)
-    segments, place = segments_of_proposals(maps, labels, image, config.segment)
+    segments, place = find_proposed_segments(maps, labels, image, config.segment)
     chosen = members[place]
     return replace(fits[chosen], labels=segments.labels, target=segments.target), chosen

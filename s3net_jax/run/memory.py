@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from s3net_jax.config import Config
-from s3net_jax.io import prepared_shape
-from s3net_jax.jax_setup import out_of_memory
-from s3net_jax.parallel import usable_cores
+from s3net_jax.io import compute_prepared_shape
+from s3net_jax.jax_setup import is_out_of_memory
+from s3net_jax.parallel import count_usable_cores
 
 __all__ = [
     "BatchSizes",
@@ -78,7 +78,7 @@ class BatchSizes:
             try:
                 results = fit(batch)
             except Exception as error:
-                if len(batch) == 1 or not out_of_memory(error):
+                if len(batch) == 1 or not is_out_of_memory(error):
                     raise
                 self._halve(shape, len(batch))
                 continue
@@ -148,11 +148,11 @@ def count_processes(config: Config, shape: tuple[int, int], each: int) -> int:
     """
     import jax
 
-    height, width = prepared_shape(shape, config.input)
+    height, width = compute_prepared_shape(shape, config.input)
     values = height * width * config.model.channels
     needed = _PROCESS + each * _MAPS * values * jax.numpy.dtype(config.model.dtype).itemsize
     held = free_bytes(jax.local_devices()[0]) * _SHARE["cpu"] / needed
-    return max(1, min(usable_cores(), int(min(held, 1 << 20))))
+    return max(1, min(count_usable_cores(), int(min(held, 1 << 20))))
 
 
 def free_bytes(device: Any) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.io import Image
-from s3net_jax.jax_setup import out_of_memory
+from s3net_jax.jax_setup import is_out_of_memory
 
 __all__ = [
     "Failed",
@@ -95,7 +95,7 @@ def describe_divergence(history: Mapping[str, np.ndarray], config: Config) -> st
 
 def describe_failure(error: Exception) -> str:
     """Describe an error of a fit, as a clause that follows the input's name."""
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return "ran out of memory: try a smaller --size or fewer model.channels."
     where = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).strip().splitlines() or [""])[0]

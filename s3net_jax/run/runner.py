@@ -17,9 +17,9 @@ from typing import NamedTuple
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, InputError, OutputError
 from s3net_jax.io import make_folder, parse_window, remove_leftovers
-from s3net_jax.jax_setup import out_of_memory
+from s3net_jax.jax_setup import is_out_of_memory
 from s3net_jax.masks import check_target
-from s3net_jax.parallel import PIXELS_HELD, usable_cores
+from s3net_jax.parallel import PIXELS_HELD, count_usable_cores
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.cases import open_case
 from s3net_jax.run.content import read_content
@@ -82,11 +82,11 @@ def segment_inputs(
       OutputError: the folder can't be written, another run is at work in it, or it holds other
         results; see :func:`make_plan`.
     """
-    from s3net_jax.nn.layers import param_dtype
+    from s3net_jax.nn.layers import get_param_dtype
 
     check_target(config.segment.target)
     parse_window(config.input.window)
-    param_dtype(config.model.dtype)
+    get_param_dtype(config.model.dtype)
     skipped: list[str] = []
     sources = discover(inputs, skipped.append)
     identity = Identity(config.digest, seed, seeds)
@@ -128,7 +128,7 @@ class _Run:
         self.unwritten = 0
         self.writer = ResultWriter(settings, log)
         # Results are made and written while the next fits go on.
-        self.threads = ThreadPoolExecutor(min(usable_cores(), _WRITERS), "s3net-results")
+        self.threads = ThreadPoolExecutor(min(count_usable_cores(), _WRITERS), "s3net-results")
         self.counting = threading.Lock()
         self.pending: deque[_Pending] = deque()
 
@@ -285,7 +285,7 @@ def _explain(error: Exception, name: str) -> str:
         return str(error)
     if os.environ.get("S3NET_DEBUG"):
         traceback.print_exception(error)
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return f"{name} ran out of memory: shrink or crop it first."
     where = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).strip().splitlines() or [""])[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.errors import DivergedError
-from s3net_jax.io import Image, prepared_shape
+from s3net_jax.io import Image, compute_prepared_shape
 from s3net_jax.masks import Segments, check_point
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.fitter import Fitter, Progress
@@ -97,7 +97,7 @@ def _group_pieces(
             image = case.piece(index)
             if image is None:
                 continue
-            group = groups[prepared_shape(image.shape, config.input)]
+            group = groups[compute_prepared_shape(image.shape, config.input)]
             for which, seed in enumerate(seeds):
                 group[_Place(number, which, index)] = Piece(image, seed)
     return [*groups.values()]

@@ -10,7 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from s3net_jax.provenance import devices, find_commit, implementations, versions
+from s3net_jax.provenance import (
+    collect_versions,
+    describe_devices,
+    find_commit,
+    list_implementations,
+)
 from s3net_jax.run.engines import Engine
 from s3net_jax.run.inputs import Source
 from s3net_jax.run.settings import RunSettings
@@ -96,12 +101,12 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
         "processes": rank.count,
         "config_digest": settings.config.digest,
         "config": settings.config.to_dict(),
-        "versions": versions(),
+        "versions": collect_versions(),
         "commit": find_commit(),
-        "devices": devices(),
+        "devices": describe_devices(),
         "implementations": {
             operator: [name for name, reason in reasons.items() if reason is None]
-            for operator, reasons in implementations().items()
+            for operator, reasons in list_implementations().items()
         },
     }
     name = "run.json" if rank.index == 0 else f"run-{rank.index}.json"

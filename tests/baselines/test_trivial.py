@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s3net_jax.baselines import BASELINES, baseline
+from s3net_jax.baselines import BASELINES, get_baseline
 from s3net_jax.config import ConfigError
 from s3net_jax.evaluate import measure
 
@@ -51,9 +51,9 @@ def test_odd_images(name: str) -> None:
 
 def test_the_number_of_clusters() -> None:
     image, _ = lesion(vignette=True)
-    three = baseline("k-means on RGB", 3)(image)
+    three = get_baseline("k-means on RGB", 3)(image)
     assert np.array_equal(np.unique(three.labels), [0, 1, 2])
-    plain = baseline("k-means on RGB")(image)
+    plain = get_baseline("k-means on RGB")(image)
     assert np.array_equal(plain.labels, BASELINES["k-means on RGB"](image).labels)
     for name, clusters, sentence in (
         ("k-mean on RGB", None, "Did you mean k-means on RGB"),
@@ -61,4 +61,4 @@ def test_the_number_of_clusters() -> None:
         ("k-means on RGB", 1, "there must be at least two"),
     ):
         with pytest.raises(ConfigError, match=sentence):
-            baseline(name, clusters)
+            get_baseline(name, clusters)

@@ -26,7 +26,7 @@ def run(*pieces: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def budget_of(command: list[str]) -> int:
+def read_budget(command: list[str]) -> int:
     return int(command[command.index("--budget") + 1])
 
 
@@ -44,7 +44,7 @@ def commands(tmp_path):
     python.write_text(f'#!/bin/sh\ncat >/dev/null\n[ "$1" = - ] || echo "$@" >>{tmp_path}/said\n')
     python.chmod(0o755)
 
-    def of(*arguments: str) -> list[list[str]]:
+    def run_script(*arguments: str) -> list[list[str]]:
         environment = {**os.environ, "PYTHON": str(python), "OUT": ""}
         subprocess.run(["bash", str(SCRIPT), *arguments], env=environment, check=True)
         said = (tmp_path / "said").read_text().splitlines()
@@ -52,7 +52,7 @@ def commands(tmp_path):
         names = (line.replace("-m s3net_kernels.tune", "tune") for line in said)
         return [line.removeprefix("-m benchmarks ").split() for line in names]
 
-    return of
+    return run_script
 
 
 def test_the_suites_know_the_options(commands, capsys):
@@ -70,7 +70,7 @@ def test_pieces_by_name(commands):
     assert [c[0] for c in commands("tune", "fit")] == ["tune", "fit"]
     assert [c[0] for c in commands("brief")] == ["numerics", "tune", "step", "fit"]
     (brief,), (whole,) = commands("brief", "tune"), commands("tune")
-    assert budget_of(brief) < budget_of(whole)
+    assert read_budget(brief) < read_budget(whole)
 
 
 @pytest.mark.parametrize("limit", ["100", "570"])
@@ -78,7 +78,7 @@ def test_tuning_ends_before_its_limit(commands, monkeypatch, limit):
     monkeypatch.setenv("LIMIT", limit)
     for arguments in (["tune"], ["brief", "tune"]):
         (tune,) = commands(*arguments)
-        assert 0 < budget_of(tune) < int(limit)
+        assert 0 < read_budget(tune) < int(limit)
 
 
 def test_a_step_meets_no_programs_of_an_earlier_piece(tmp_path):

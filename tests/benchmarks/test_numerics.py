@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.pages.operator_tables import numerics_table
+from benchmarks.pages.operator_tables import build_numerics_table
 from benchmarks.suites import numerics
 from s3net_kernels import UnsupportedError
 
@@ -29,29 +29,31 @@ def written(monkeypatch, tmp_path):
 
 
 def test_a_kernel_that_gives_nan_fails(monkeypatch, written, capsys):
-    compiled = numerics._compiled
+    compiled = numerics._compile
 
-    def broken(spec, name):
+    def compile_broken(spec, name):
         run = compiled(spec, name)
 
-        def spoilt(*arrays):
+        def spoil(*arrays):
             value, *gradients = run(*arrays)
             return [value, *gradients[:-1], jnp.full_like(gradients[-1], jnp.nan)]
 
-        return spoilt if name == "native" else run
+        return spoil if name == "native" else run
 
-    monkeypatch.setattr(numerics, "_compiled", broken)
+    monkeypatch.setattr(numerics, "_compile", compile_broken)
     with pytest.raises(SystemExit) as ended:
         numerics.main(QUICK)
     said = capsys.readouterr()
     assert ended.value.code == 1 and "native" in said.err and "inf" in said.out
     rows = [r for r in written()["operators"] if r["implementation"] == "native"]
     assert rows and all(r["gradient"] is None and r["value"] >= 0 for r in rows)
-    assert "not finite" in numerics_table(written())
+    assert "not finite" in build_numerics_table(written())
 
 
 def test_errors_are_never_nan():
-    found = numerics._errors([np.array([np.nan, 1.0]), np.ones(2)], [np.ones(2), np.ones(2)])
+    found = numerics._compute_errors(
+        [np.array([np.nan, 1.0]), np.ones(2)], [np.ones(2), np.ones(2)]
+    )
     assert found == [np.inf, 0]
 
 
@@ -67,13 +69,13 @@ def test_a_check_without_the_kernels_fails(monkeypatch, written, capsys):
 
 
 def test_a_check_of_calls_that_all_are_declined_fails(monkeypatch, written, capsys):
-    def declined(spec, name):
+    def decline(spec, name):
         def run(*arrays):
             raise UnsupportedError("not this one")
 
         return run
 
-    monkeypatch.setattr(numerics, "_compiled", declined)
+    monkeypatch.setattr(numerics, "_compile", decline)
     with pytest.raises(SystemExit) as ended:
         numerics.main(QUICK)
     assert ended.value.code == 1 and "no call was served" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks.harness import candidates, metadata, options
-from benchmarks.harness.machine import result_name
+from benchmarks.harness.machine import build_result_name
 from benchmarks.suites import SUITES, run
 
 
@@ -18,7 +18,7 @@ def folder(monkeypatch, tmp_path):
     return tmp_path / "results"
 
 
-def refused(capsys, command: str) -> str:
+def run_refused(capsys, command: str) -> str:
     """What is said, by a suite that refuses its options."""
     suite, *arguments = command.split("|")
     with pytest.raises(SystemExit) as ended:
@@ -48,7 +48,7 @@ def refused(capsys, command: str) -> str:
     ],
 )
 def test_options_that_measure_nothing(command, said, folder, capsys):
-    assert said in refused(capsys, command)
+    assert said in run_refused(capsys, command)
     assert not folder.is_dir() or not list(folder.iterdir())
 
 
@@ -56,7 +56,7 @@ def test_options_that_measure_nothing(command, said, folder, capsys):
 @pytest.mark.parametrize("suite", [name for name in SUITES if name != "trace"])
 def test_a_folder_that_can_not_be_written_to(suite, folder, capsys):
     folder.write_text("a file")
-    said = refused(capsys, f"{suite}|--quick")
+    said = run_refused(capsys, f"{suite}|--quick")
     assert f"results can't be written to {folder}" in said and "S3NET_BENCHMARKS_RESULTS" in said
 
 
@@ -72,10 +72,10 @@ NARROWED = {
 @pytest.mark.parametrize("name", NARROWED)
 def test_a_narrowed_run_leaves_the_file_of_another_command(name, folder, capsys):
     folder.mkdir()
-    path = folder / f"{result_name(name)}.json"
+    path = folder / f"{build_result_name(name)}.json"
     path.write_text(json.dumps({"metadata": {"command": "python -m benchmarks.whole"}}))
     before = path.read_text()
-    said = refused(capsys, NARROWED[name])
+    said = run_refused(capsys, NARROWED[name])
     assert "another command (python -m benchmarks.whole)" in said and "--overwrite" in said
     assert path.read_text() == before
 

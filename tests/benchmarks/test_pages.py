@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from benchmarks.pages.__main__ import README, documents, main
-from benchmarks.pages.marked import replaced
-from benchmarks.pages.operator_tables import numerics_table
+from benchmarks.pages.__main__ import README, build_documents, main
+from benchmarks.pages.marked import replace_marked
+from benchmarks.pages.operator_tables import build_numerics_table
 from benchmarks.pages.suite_pages import FOLDER, RESULTS
 
 
 def test_the_pages_show_the_committed_figures():
-    for path, text in documents().items():
+    for path, text in build_documents().items():
         assert path.read_text() == text, f"{path}: run python -m benchmarks.pages"
     assert {p.stem for p in FOLDER.glob("*.svg")} == {p.stem for p in RESULTS.glob("*.json")}
     assert main(["--check"]) == 0
@@ -30,9 +30,9 @@ def test_every_suite_page_begins_with_a_summary():
 
 def test_a_page_without_the_marked_part_is_refused():
     text = "a\n<!-- x: start -->\nold\n<!-- x: end -->\nb\n"
-    assert replaced(text, "x", "new\n") == text.replace("old\n", "\nnew\n\n")
+    assert replace_marked(text, "x", "new\n") == text.replace("old\n", "\nnew\n\n")
     with pytest.raises(ValueError, match="no part 'y'"):
-        replaced(text, "y", "new\n")
+        replace_marked(text, "y", "new\n")
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
@@ -51,9 +51,9 @@ def test_rounding_errors_as_far_as_they_were_measured(missing, tmp_path):
     from benchmarks.pages.plots import save_plot
 
     content = json.loads((RESULTS / "numerics-avx2.json").read_text())
-    whole = numerics_table(content)
+    whole = build_numerics_table(content)
     content[missing] = type(content[missing])()
-    part = numerics_table(content)
+    part = build_numerics_table(content)
     assert len(part) < len(whole) and set(part.splitlines()) <= set(whole.splitlines())
     save_plot(content, tmp_path / "plot.svg")
     assert "<svg" in (tmp_path / "plot.svg").read_text()

@@ -15,7 +15,7 @@ RUN = """
 import sys
 from benchmarks.suites import scaling
 sys.executable = {!r}
-scaling._in_a_process({{}}, 99)
+scaling._measure_in_process({{}}, 99)
 """
 
 

@@ -11,7 +11,7 @@ from flax import nnx
 from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.fitting import StepInputs, hyperparameters, objective
 from s3net_jax.nn import S3Net
-from s3net_jax.nn.draws import pooled
+from s3net_jax.nn.draws import build_from_pool
 from s3net_jax.presets import preset
 
 
@@ -20,7 +20,7 @@ def test_same_network(name):
     whole = preset(name).replace(model={"channels": 6, "implementation": "xla"})
     config = whole.model
     shape = (12, 17)
-    ours = pooled(lambda rngs: S3Net(config, shape, rngs=rngs), jax.random.key(0))
+    ours = build_from_pool(lambda rngs: S3Net(config, shape, rngs=rngs), jax.random.key(0))
     stock = nnx.eval_shape(lambda: StockS3Net(config, shape, rngs=nnx.Rngs(1)))
     given = dict(nnx.to_flat_state(nnx.state(stock, nnx.Param)))
 

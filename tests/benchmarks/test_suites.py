@@ -13,7 +13,7 @@ import pytest
 from benchmarks.harness import metadata
 from benchmarks.harness.candidates import COMPILED, OURS
 from benchmarks.harness.worker import Found, Measured
-from benchmarks.pages.tables import fit_table, step_table
+from benchmarks.pages.tables import build_fit_table, build_step_table
 from benchmarks.suites import fit, step
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -90,5 +90,5 @@ def test_candidates_that_fail_leave_a_trace(suite, measured, monkeypatch, tmp_pa
     content = json.loads(path.read_text())
     validate(content)
     assert content["left_out"] == {"paper": {COMPILED: "strides"}}
-    table = {fit: fit_table, step: step_table}[suite](content)
+    table = {fit: build_fit_table, step: build_step_table}[suite](content)
     assert "Left out of `paper`: torch.compile: strides" in table

@@ -11,7 +11,7 @@ from tests.kernels import base
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.harness.torch_operators import torch_call  # noqa: E402
+from benchmarks.harness.torch_operators import build_torch_call  # noqa: E402
 
 SPECS = [
     pytest.param(spec, id=f"{operator}-{spec}")
@@ -26,8 +26,8 @@ def test_value_and_gradients(spec):
     args = spec.make()
     g = make_cotangent(spec, args)
     double = spec.make(dtype="float64")
-    call = torch_call(spec, double)
+    call = build_torch_call(spec, double)
     if call is None:
         pytest.skip("the reference has square kernels only")
-    actual = call.in_jax_layout(call.value_and_gradients(call.cotangent(g.astype(np.float64))))
+    actual = call.to_jax_layout(call.value_and_gradients(call.cotangent(g.astype(np.float64))))
     base.assert_close(spec, actual, compute_reference(spec, g, double), "float64")

@@ -22,8 +22,10 @@ def test_the_picture_has_the_strides_of_its_format(options, strides):
     assert trainer.images.stride() == strides
 
 
-def test_each_preset_is_compiled_as_if_alone(monkeypatch):
-    monkeypatch.setattr("benchmarks.harness.candidates._torch_step", lambda *_: (lambda: None, 0.0))
+def test_each_preset_is_compiled_independently(monkeypatch):
+    monkeypatch.setattr(
+        "benchmarks.harness.candidates._build_torch_step", lambda *_: (lambda: None, 0.0)
+    )
     forgotten = []
     monkeypatch.setattr(torch._dynamo, "reset", lambda: forgotten.append(True))
     for preset in ("paper", "released"):

@@ -15,26 +15,26 @@ from benchmarks.harness.candidates import (
     XLA,
     Candidate,
     build,
-    fit_candidates,
-    step_candidates,
+    list_fit_candidates,
+    list_step_candidates,
 )
 from benchmarks.harness.worker import Worker, end_without_ours, measure
-from benchmarks.suites.scaling import each_that_can
+from benchmarks.suites.scaling import measure_each
 
 TINY = {"preset": "released", "size": 16, "channels": 4, "dtype": "float32"}
 
 
 def test_names_say_what_is_timed():
-    steps = step_candidates(**TINY)
+    steps = list_step_candidates(**TINY)
     assert all(candidate.name == name for name, candidate in steps.items())
     assert {OURS, OURS + KEPT, "stock Flax"} <= set(steps)
-    fits = fit_candidates(**TINY, steps=2, images=[1, 4])
+    fits = list_fit_candidates(**TINY, steps=2, images=[1, 4])
     assert fits[OURS].images == 1 and fits[f"{OURS}, 4 at once"].images == 4
     assert {fits[OURS + LOOP].suite, fits[OURS + LOOP + KEPT].suite} == {"loop"}
     assert fits[OURS + LOOP + KEPT].name.endswith(KEPT)
 
 
-def test_what_the_worker_can_not_do_is_said():
+def test_what_the_worker_can_not_do_is_reported():
     with pytest.raises(RuntimeError, match="none such"):
         Worker(Candidate("step", OURS, **{**TINY, "preset": "none such"}))
 
@@ -50,27 +50,27 @@ def test_one_that_dies_in_its_turn_is_left_out(monkeypatch, capsys):
     call = Worker.call
     calls = []
 
-    def dies(self):
+    def die(self):
         calls.append(self)
         if len(calls) == 4:
             self._process.kill()
         return call(self)
 
-    monkeypatch.setattr(Worker, "call", dies)
+    monkeypatch.setattr(Worker, "call", die)
     step = Candidate("step", OURS, **TINY)
     found, left_out = measure({OURS: step, "another": step}, repeats=2)
     assert set(found) == {OURS} and len(found[OURS].seconds) == 2
     assert left_out == {"another": "killed, most likely out of memory"}
 
 
-def test_at_a_point_of_scaling_one_that_fails_costs_only_itself():
+def test_a_failing_point_of_scaling_is_skipped():
     broken = Candidate("step", STOCK, **{**TINY, "preset": "none such"})
     fits = {OURS: Candidate("step", OURS, **TINY), STOCK: broken}
-    found, left_out = each_that_can(fits, 1)
+    found, left_out = measure_each(fits, 1)
     assert set(found) == {OURS} and len(found[OURS].seconds) == 1
     assert set(left_out) == {STOCK} and "none such" in left_out[STOCK]
     with pytest.raises(RuntimeError, match=r"stock Flax: .*none such"):
-        each_that_can({STOCK: fits[STOCK]}, 1)
+        measure_each({STOCK: fits[STOCK]}, 1)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_loop_is_so_many_steps():
 
 
 def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.harness.worker.on_gpu", lambda: True)
+    monkeypatch.setattr("benchmarks.harness.worker.is_on_gpu", lambda: True)
     broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})
     several = {OURS: Candidate("step", OURS, **TINY), COMPILED: broken}
     found, left_out = measure(several, repeats=2)
@@ -110,10 +110,10 @@ def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
     assert found[OURS].compile_s > 0 and found[OURS].peak_mib > 0
 
 
-def test_on_a_gpu_xla_alone_is_not_asked_for_many_images(monkeypatch):
-    monkeypatch.setattr("benchmarks.harness.candidates.on_gpu", lambda: True)
+def test_on_a_gpu_plain_xla_does_not_run_many_images(monkeypatch):
+    monkeypatch.setattr("benchmarks.harness.candidates.is_on_gpu", lambda: True)
     monkeypatch.setattr("benchmarks.harness.candidates.has_torch", lambda: False)
-    fits = fit_candidates(**TINY, steps=2, images=[1, 8, 32, 64])
+    fits = list_fit_candidates(**TINY, steps=2, images=[1, 8, 32, 64])
     assert f"{OURS}{XLA}, 8 at once" in fits and f"{OURS}, 64 at once" in fits
     assert not {f"{OURS}{XLA}, {n} at once" for n in (32, 64)} & set(fits)
 
@@ -121,5 +121,5 @@ def test_on_a_gpu_xla_alone_is_not_asked_for_many_images(monkeypatch):
 @pytest.mark.parametrize("name", [EAGER, PLAIN])
 def test_pytorch_plain_and_tuned_do_a_step(name):
     pytest.importorskip("torch", reason="the comparison needs PyTorch")
-    found = measure({name: step_candidates(**TINY)[name]}, repeats=2).measured[name]
+    found = measure({name: list_step_candidates(**TINY)[name]}, repeats=2).measured[name]
     assert len(found.seconds) == 2 and min(found.seconds) > 0

@@ -96,10 +96,10 @@ def test_an_evaluation(capsys) -> None:
         assert line.startswith(f"scores/{name} "), line
     assert cli.main(EVALUATE) == 0 and cli.main(["check", "scores"]) == 0
 
-    def without_seconds(text: str) -> list[str]:
+    def drop_seconds(text: str) -> list[str]:
         return [line.rpartition(",")[0] for line in text.splitlines()]
 
-    assert without_seconds(Path("scores/metrics.csv").read_text()) == without_seconds(table)
+    assert drop_seconds(Path("scores/metrics.csv").read_text()) == drop_seconds(table)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_evaluation_of_damaged_results_without_digests_is_one_sentence(
     assert cli.main(EVALUATE) == 0
 
 
-def test_what_failed_and_lost_lines_are_told(capsys) -> None:
+def test_failures_and_lost_lines_are_reported(capsys) -> None:
     Path("images/c.png").write_text("no picture")
     assert cli.main(SEGMENT) == 1 and cli.main(["check", "out"]) == 0
     assert "1 input failed, or not finished." in capsys.readouterr().out

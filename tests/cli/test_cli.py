@@ -16,7 +16,7 @@ from PIL import Image as PilImage
 
 from s3net_jax import cli
 from s3net_jax.cli.session import WORKER
-from tests.fakes import brightness_fit, install_fit
+from tests.fakes import fit_brightness, install_fit
 from tests.pictures import png_header, save_lesion
 from tests.processes import HANG
 
@@ -51,7 +51,7 @@ def test_segment(capsys, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("own_process", [True, False])
-def test_only_a_process_of_its_own_keeps_its_memory(
+def test_only_a_separate_process_keeps_its_memory(
     own_process: bool, capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = []
@@ -152,7 +152,7 @@ def test_a_point_outside_fails_that_image_only_and_before_its_fit(
     capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits = []
-    install_fit(monkeypatch, lambda *args, **more: fits.append(1) or brightness_fit(*args, **more))
+    install_fit(monkeypatch, lambda *args, **more: fits.append(1) or fit_brightness(*args, **more))
     save_lesion(tmp_path / "a.png")
     save_lesion(tmp_path / "b.png", shape=(90, 90))
     code, out, err = s3net(capsys, "segment", "a.png", "b.png", "--target", "point:80,10", *SMALL)
@@ -201,10 +201,10 @@ def test_info(capsys) -> None:
 
 
 def test_info_says_what_is_broken(capsys, monkeypatch) -> None:
-    def broken() -> None:
+    def fail() -> None:
         raise AttributeError("undefined symbol: f")
 
-    monkeypatch.setattr("s3net_kernels.implementations", broken)
+    monkeypatch.setattr("s3net_kernels.implementations", fail)
     code, out, _ = s3net(capsys, "info")
     assert code == 0 and "it can't be loaded (AttributeError: undefined symbol: f)" in out
 
@@ -219,14 +219,14 @@ def test_help_and_version(capsys) -> None:
 def test_termination_ends_with_143(capsys, tmp_path: Path, monkeypatch) -> None:
     over = threading.Event()
 
-    def terminated(*_, **__):
+    def terminate(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)
         over.wait(HANG)
 
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)  # the fit goes on
     save_lesion(tmp_path / "a.png")
-    install_fit(monkeypatch, terminated)
+    install_fit(monkeypatch, terminate)
     s3net(capsys, "segment", "a.png", *SMALL)
     over.set()
     for thread in threading.enumerate():
@@ -237,11 +237,11 @@ def test_termination_ends_with_143(capsys, tmp_path: Path, monkeypatch) -> None:
 
 
 def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None:
-    def interrupted(*_, **__):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     save_lesion(tmp_path / "a.png")
-    install_fit(monkeypatch, interrupted)
+    install_fit(monkeypatch, interrupt)
     code, _, err = s3net(capsys, "segment", "a.png", *SMALL)
     assert code == 130 and err == "s3net: Interrupted; what was finished is kept.\n"
     _, _, err = s3net(capsys, "segment", "a.png", "--overwrite", *SMALL)

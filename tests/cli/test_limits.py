@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from s3net_jax import cli
-from s3net_jax.io import current_limits
+from s3net_jax.io import get_limits
 from s3net_jax.io.limits import Limits
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -31,7 +31,7 @@ def test_limits_of_the_command(capsys, tmp_path: Path, monkeypatch: pytest.Monke
     assert "--max-bytes" in capsys.readouterr().err
     assert segment(tmp_path, "three", "--max-pixels", "3072", "--max-pages", "1") == 0
     assert segment(tmp_path, "four", "--max-pixels", "4G") == 0
-    assert current_limits() == Limits(), "limits end with the command"
+    assert get_limits() == Limits(), "limits end with the command"
     digests = {
         json.loads((tmp_path / out / "run.json").read_text())["config_digest"]
         for out in ("three", "four")

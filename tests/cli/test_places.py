@@ -197,13 +197,13 @@ def test_signals_end_in_order(
 ) -> None:
     over = threading.Event()
 
-    def interrupted(*_: Any, **__: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         os.kill(os.getpid(), number)
         over.wait(HANG)
 
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
-    install_fit(monkeypatch, interrupted)
+    install_fit(monkeypatch, interrupt)
     monkeypatch.setenv("S3NET_CACHE", "off")
     save_lesion(tmp_path / "a.png")
     code = cli.main(["segment", "a.png", *SMALL])
@@ -228,7 +228,7 @@ def test_the_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         try:
             signal.raise_signal(signal.SIGTERM)
         except KeyboardInterrupt as first:
-            assert interruptions.exit_code(first) == 143
+            assert interruptions.get_exit_code(first) == 143
             signal.raise_signal(signal.SIGHUP)
     assert second.value.args == (129,)
 
@@ -241,14 +241,14 @@ def test_signals_while_modules_are_loaded(monkeypatch: pytest.MonkeyPatch) -> No
     with (
         pytest.raises(interruptions.Interrupted),
         interruptions.heed_signals(own_process=False),
-        interruptions.loading_modules(),
+        interruptions.defer_signals(),
     ):
         signal.raise_signal(signal.SIGTERM)
         reached.append(True)  # nothing is raised within
     with (
         pytest.raises(interruptions.Interrupted),
         interruptions.heed_signals(own_process=True),
-        interruptions.loading_modules(),
+        interruptions.defer_signals(),
     ):
         signal.raise_signal(signal.SIGTERM)
     assert reached and ended == [143]
@@ -292,4 +292,4 @@ def test_no_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(jax, "default_backend", fail)
     with pytest.raises(ConfigError, match="there is no such device"):
-        jax_setup.platform()
+        jax_setup.get_platform()

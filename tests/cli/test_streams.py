@@ -54,7 +54,7 @@ def test_the_code_of_a_command_whose_output_is_lost(
     assert err.text == words and isinstance(sys.stdout, Failing)
 
 
-def test_nobody_is_told_of_lost_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_messages_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", out := Failing())
     monkeypatch.setattr(sys, "stderr", Failing(OSError(errno.ENOSPC, "full")))
     with guard_streams(own_process=False) as streams:

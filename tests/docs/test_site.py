@@ -60,7 +60,7 @@ def test_command_reference_has_every_option(site):
     from s3net_jax.cli import arguments
 
     page = (site / "command/index.html").read_text()
-    _, commands = arguments._parser()
+    _, commands = arguments._make_parser()
     for name, parser in commands.items():
         assert f'id="s3net-{name}"' in page
         for action in parser._actions:

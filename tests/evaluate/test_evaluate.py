@@ -117,7 +117,7 @@ def test_commands_that_cannot_be_carried_out(capsys, arguments: list[str], sente
     assert not Path("o").exists()
 
 
-def test_every_bad_ground_truth_is_told_before_the_first_fit(capsys) -> None:
+def test_every_bad_ground_truth_is_reported_before_the_first_fit(capsys) -> None:
     PilImage.fromarray(np.zeros((60, 70), np.uint8)).save("masks/a.png")
     PilImage.fromarray(np.ones((6, 7), np.uint8)).save("masks/b.png")
     Path("masks/c.png").write_text("no picture")

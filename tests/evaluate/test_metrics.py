@@ -8,22 +8,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from s3net_jax.evaluate import METRICS, measure, scored_masks
+from s3net_jax.evaluate import METRICS, measure, select_scored_masks
 from s3net_jax.evaluate.metrics import HIGHER_IS_BETTER, boundary_f, hd95
 
 masks = arrays(bool, (9, 12), elements=st.booleans())
 
 
-def slow(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def measure_slowly(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     a, g = set(map(tuple, np.argwhere(mask))), set(map(tuple, np.argwhere(truth)))
 
-    def edge(points: set) -> np.ndarray:
+    def find_edge(points: set) -> np.ndarray:
         near = [(0, 1), (1, 0), (0, -1), (-1, 0)]
         return np.array(
             [p for p in sorted(points) if any((p[0] + y, p[1] + x) not in points for y, x in near)]
         )
 
-    distances = np.linalg.norm(edge(a)[:, None] - edge(g)[None], axis=-1)
+    distances = np.linalg.norm(find_edge(a)[:, None] - find_edge(g)[None], axis=-1)
     there, back = distances.min(1), distances.min(0)
     limit = 0.0075 * np.hypot(*mask.shape)
     precision, recall = np.mean(there <= limit), np.mean(back <= limit)
@@ -41,7 +41,7 @@ def slow(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 def test_against_the_definitions(mask: np.ndarray, truth: np.ndarray) -> None:
     assume(mask.any() and truth.any())
     found = measure(mask, truth)
-    for name, value in slow(mask, truth).items():
+    for name, value in measure_slowly(mask, truth).items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
     assert found["hm"] <= found["xor"] + 1e-9
 
@@ -74,7 +74,9 @@ def test_protocols() -> None:
     labels[90:160, 90:160] = 1
     labels[110:140, 110:140] = 2
     mask = labels > 0
-    scored = {k: (a.sum(), g.sum()) for k, (a, g) in scored_masks(labels, mask, truth).items()}
+    scored = {
+        k: (a.sum(), g.sum()) for k, (a, g) in select_scored_masks(labels, mask, truth).items()
+    }
     ring = 70**2 - 30**2
     assert scored["overlap"] == (ring, 2500)
     # Cropped to the ground truth grown by two steps of a 5×5 square: four pixels each way.
@@ -87,7 +89,7 @@ def test_protocols() -> None:
 def test_the_whole_image_scores_high_where_the_truth_leaks() -> None:
     truth = np.zeros((256, 256), bool)
     truth[60:200, 60:200] = True
-    found = scored_masks(np.zeros(truth.shape, int), np.ones(truth.shape, bool), truth)
+    found = select_scored_masks(np.zeros(truth.shape, int), np.ones(truth.shape, bool), truth)
     dsc = {name: measure(*pair)["dsc"] for name, pair in found.items()}
     assert dsc["released"] > 93 and dsc["blind"] == dsc["overlap"] < 50
 
@@ -119,10 +121,10 @@ def test_the_largest_overlap_counts_pixels_and_the_first_of_equal_ones() -> None
     labels = np.full((256, 256), 7)
     labels[100:150, 100:130] = 4  # 1500 of the ground truth's pixels
     labels[100:150, 130:150] = 2  # 1000, and the other cluster is none
-    scored = scored_masks(labels, truth, truth)
+    scored = select_scored_masks(labels, truth, truth)
     np.testing.assert_array_equal(scored["overlap"][0], labels == 4)
     labels[100:150, 100:125], labels[100:150, 125:150] = 4, 2
-    scored = scored_masks(labels, truth, truth)
+    scored = select_scored_masks(labels, truth, truth)
     np.testing.assert_array_equal(scored["overlap"][0], labels == 2)
     np.testing.assert_array_equal(scored["oracle"][0], labels == 2)
 
@@ -131,7 +133,7 @@ def test_slices_of_a_volume_do_not_leak_into_each_other() -> None:
     truth = np.zeros((256, 256, 3), bool)
     truth[100:150, 100:150, 1] = True
     everything = np.ones(truth.shape, bool)
-    found, wanted = scored_masks(everything.astype(int), everything, truth)["released"]
+    found, wanted = select_scored_masks(everything.astype(int), everything, truth)["released"]
     np.testing.assert_array_equal(wanted, truth)
     around = np.zeros(truth.shape, bool)
     around[96:154, 96:154, 1] = True
@@ -142,6 +144,6 @@ def test_slices_of_a_volume_do_not_leak_into_each_other() -> None:
 def test_the_authors_protocol_takes_nearest_neighbours(shape: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     truth = random.random(shape) < 0.5
-    _, small = scored_masks(truth.astype(int), truth, truth)["released"]
+    _, small = select_scored_masks(truth.astype(int), truth, truth)["released"]
     rows, columns = (((2 * np.arange(256) + 1) * n) // 512 for n in shape)
     np.testing.assert_array_equal(small, truth[np.ix_(rows, columns)])

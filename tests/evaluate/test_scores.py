@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.baselines import Prediction
 from s3net_jax.config import ConfigError
-from s3net_jax.evaluate import METRICS, PROTOCOLS, mean_with_interval
+from s3net_jax.evaluate import METRICS, PROTOCOLS, estimate_mean
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.scores import (
     Score,
@@ -83,9 +83,7 @@ def test_a_summary_has_every_mean_and_compares_images_that_are_shared() -> None:
     for n, protocol in enumerate(PROTOCOLS):
         for place, metric in enumerate(METRICS):
             values = (np.array([80, 60, 90, 40]) + 3.0 - n) / (place + 1)
-            assert methods["ours"]["protocols"][protocol][metric] == vars(
-                mean_with_interval(values)
-            )
+            assert methods["ours"]["protocols"][protocol][metric] == vars(estimate_mean(values))
     (name,) = found["comparisons"]
     compared = found["comparisons"]["other"]
     assert name == "other" and compared["mean"] == 7.5 and compared["count"] == 2

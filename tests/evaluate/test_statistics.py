@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s3net_jax.evaluate import compare, mean_with_interval
+from s3net_jax.evaluate import compare, estimate_mean
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     random = np.random.default_rng(0)
     covered = [
         found.low <= 5 <= found.high
-        for found in (mean_with_interval(random.normal(5, 2, 40)) for _ in range(200))
+        for found in (estimate_mean(random.normal(5, 2, 40)) for _ in range(200))
     ]
     assert 0.89 <= np.mean(covered) <= 0.99
 
 
 def test_one_image_and_equal_values() -> None:
-    found = mean_with_interval(np.array([3.0]))
+    found = estimate_mean(np.array([3.0]))
     assert (found.mean, found.low, found.high, found.count) == (3, 3, 3, 1)
     assert compare(np.ones(5), np.ones(5)).p_value == 1
 
@@ -36,7 +36,7 @@ def test_the_interval_is_that_of_ten_thousand_resamples() -> None:
     values = np.random.default_rng(1).normal(80, 9, 17)
     picks = np.random.default_rng(0).integers(0, 17, (10_000, 17))
     means = np.sort(values[picks].mean(1))
-    found = mean_with_interval(values)
+    found = estimate_mean(values)
     assert (found.mean, found.count) == (pytest.approx(values.mean()), 17)
     # A part of the way from the 250th to the 251st, on either side.
     assert found.low == pytest.approx(means[249] + 0.975 * (means[250] - means[249]), rel=1e-12)

@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.geometry import Grid
-from s3net_jax.evaluate.truth import check_all, grid_of_image, read_truth
+from s3net_jax.evaluate.truth import check_all, read_grid, read_truth
 from s3net_jax.io import InputError, write_stack
 
 TRUTH = np.zeros((12, 16), bool)
@@ -26,7 +26,7 @@ def test_pictures_that_exif_turns(tmp_path: Path) -> None:
     picture.save(plain)
     picture.save(turned, exif=exif)
     for path, shape in ((plain, (12, 16)), (turned, (16, 12))):
-        grid = grid_of_image(Pair("x", path, path))
+        grid = read_grid(Pair("x", path, path))
         assert grid is not None and grid.shape == shape
         assert read_truth(path, grid).shape == shape
     np.testing.assert_array_equal(read_truth(turned, None), np.rot90(TRUTH, -1))
@@ -35,7 +35,7 @@ def test_pictures_that_exif_turns(tmp_path: Path) -> None:
     assert str(raised.value).endswith(
         "is a picture of 12×16 pixels, its image a picture of 16×12 pixels: they must be equal."
     )
-    assert grid_of_image(Pair("x", tmp_path / "missing.png", plain)) is None
+    assert read_grid(Pair("x", tmp_path / "missing.png", plain)) is None
 
 
 def test_stacks_in_colour(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_stacks_in_colour(tmp_path: Path) -> None:
     path = tmp_path / "m.tif"
     write_stack(path, pages)
     np.testing.assert_array_equal(read_truth(path, Grid((3, 12, 16))), [TRUTH] * 3)
-    grid = grid_of_image(Pair("x", path, path, "stack"))
+    grid = read_grid(Pair("x", path, path, "stack"))
     assert grid is not None and grid.shape == (3, 12, 16) and grid.affine is None
     with pytest.raises(InputError, match="resample it to the image's grid"):
         read_truth(path, Grid((4, 12, 16)))

@@ -14,7 +14,7 @@ from s3net_jax import cli
 from s3net_jax.baselines import BASELINES
 from s3net_jax.evaluate import scores
 from tests.experiments.files import ABLATION, COMPARISON, save_data, write
-from tests.fakes import brightness_fit, install_fit, resample_less
+from tests.fakes import fit_brightness, install_fit, resample_less
 
 
 @pytest.fixture(autouse=True)
@@ -76,12 +76,12 @@ def test_a_comparison(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     whole = scores.score_baselines
 
-    def counted(pairs: Any, *more: Any) -> Any:
+    def count_calls(pairs: Any, *more: Any) -> Any:
         calls.append(len(pairs))
         return whole(pairs, *more)
 
-    monkeypatch.setattr("s3net_jax.experiments.run.score_baselines", counted)
-    monkeypatch.setattr("s3net_jax.evaluate.run.score_baselines", counted)
+    monkeypatch.setattr("s3net_jax.experiments.run.score_baselines", count_calls)
+    monkeypatch.setattr("s3net_jax.evaluate.run.score_baselines", count_calls)
     assert run("compare", COMPARISON, "--data", "other=elsewhere") == 0
     assert calls == [2, 1], "baselines once for each data set, of the images within its limit"
     found = summary()
@@ -99,17 +99,17 @@ def test_a_comparison(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     assert summary()["data"]["other"][0]["images"] == 2
 
 
-def test_an_experiment_goes_on_where_it_was_stopped(capsys, monkeypatch) -> None:
+def test_a_stopped_experiment_resumes(capsys, monkeypatch) -> None:
     fits = 0
 
-    def stops(*arguments: Any, **more: Any) -> Any:
+    def stop(*arguments: Any, **more: Any) -> Any:
         nonlocal fits
         fits += 1
         if fits == 4:
             raise KeyboardInterrupt
-        return brightness_fit(*arguments, **more)
+        return fit_brightness(*arguments, **more)
 
-    install_fit(monkeypatch, stops)
+    install_fit(monkeypatch, stop)
     assert run("ablate", ABLATION, "--batch", "1") == 130
     found = summary()
     assert found["evaluations"] == {"done": 1, "of": 2}
@@ -161,19 +161,19 @@ def test_what_is_printed(capsys) -> None:
 
 
 def test_an_input_that_fails(capsys, monkeypatch) -> None:
-    def fails(key: Any, image: Any, config: Any, **more: Any) -> Any:
+    def fail(key: Any, image: Any, config: Any, **more: Any) -> Any:
         if config.loss.weight_spatial == 0:
             raise ValueError("broken")
-        return brightness_fit(key, image, config, **more)
+        return fit_brightness(key, image, config, **more)
 
-    install_fit(monkeypatch, fails)
+    install_fit(monkeypatch, fail)
     assert run("ablate", ABLATION) == 1
     found = summary()
     assert found["failed"] == 2 and "images" not in found["data"]["skin"][0]
     assert "2 inputs failed" in Path("out/report.html").read_text()
 
 
-def test_every_bad_ground_truth_is_told_before_the_first_fit(capsys) -> None:
+def test_every_bad_ground_truth_is_reported_before_the_first_fit(capsys) -> None:
     save_data("other")
     for path in ("skin/masks/a.png", "other/masks/a.png"):
         Path(path).write_bytes(b"no picture")

@@ -44,15 +44,15 @@ def test_a_killed_experiment_ends_as_if_nothing_had_happened(
         found = run(out)
         assert found.returncode == 0, found.stderr
     for name in ("table.md", "table.csv", "summary.json"):
-        killed, whole = (_without_times(Path(out, name)) for out in ("killed", "whole"))
+        killed, whole = (_drop_times(Path(out, name)) for out in ("killed", "whole"))
         assert killed == whole, name
     assert not list(Path("killed").rglob(".*.tmp")), os.listdir("killed")
 
 
-def _without_times(path: Path) -> object:
+def _drop_times(path: Path) -> object:
     """What a file says, apart from how long it took."""
     if path.suffix == ".json":
-        return json.loads(path.read_text(), object_hook=_timeless)
+        return json.loads(path.read_text(), object_hook=_strip_times)
     lines = path.read_text().splitlines()
     rows = [*csv.reader(lines)] if path.suffix == ".csv" else [line.split("|") for line in lines]
     heads = next((row for row in rows if any("seconds" in cell for cell in row)), [])
@@ -60,5 +60,5 @@ def _without_times(path: Path) -> object:
     return [[cell for n, cell in enumerate(row) if n != at] for row in rows]
 
 
-def _timeless(found: dict[str, object]) -> dict[str, object]:
+def _strip_times(found: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in found.items() if name != "seconds"}

@@ -131,7 +131,7 @@ def test_a_point_is_one_of_the_picture() -> None:
         Scorer(pair, config)
 
 
-def test_what_no_image_can_be_scored_with_is_told_before_the_first_fit(capsys) -> None:
+def test_unusable_ground_truths_are_reported_before_the_first_fit(capsys) -> None:
     save_data("skin", "abc")
     Path("skin/masks/c.png").write_bytes(b"no picture")
     assert run("--set", "segment.target=point:65,70") == 1
@@ -140,18 +140,18 @@ def test_what_no_image_can_be_scored_with_is_told_before_the_first_fit(capsys) -
     assert not Path("out").exists()
 
 
-def test_a_search_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_a_stopped_search_resumes(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     save_data("skin")
     whole, computed, stop = fits_module._fit_settings, 0, 3
 
-    def counted(*arguments: Any) -> Any:
+    def count_fits(*arguments: Any) -> Any:
         nonlocal computed
         computed += 1
         if computed == stop:
             raise KeyboardInterrupt
         return whole(*arguments)
 
-    monkeypatch.setattr(fits_module, "_fit_settings", counted)
+    monkeypatch.setattr(fits_module, "_fit_settings", count_fits)
     assert run("--batch", "2") == 130
     log = Path("out/scores.jsonl").read_bytes()
     assert len(log.splitlines()) == 4
@@ -175,13 +175,13 @@ def test_batches_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPatch, caps
     save_data("skin", "a")
     whole, sizes = fits_module._fit_settings, []
 
-    def scarce(pixels: Any, settings: Any, *more: Any) -> Any:
+    def run_out_of_memory(pixels: Any, settings: Any, *more: Any) -> Any:
         sizes.append(len(settings))
         if len(settings) > 3:
             raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return whole(pixels, settings, *more)
 
-    monkeypatch.setattr(fits_module, "_fit_settings", scarce)
+    monkeypatch.setattr(fits_module, "_fit_settings", run_out_of_memory)
     assert run("--batch", "6") == 0
     assert sizes == [6, 3, 3] and "continuing with 3" in capsys.readouterr().out
 

@@ -87,7 +87,7 @@ TRACED: list[Callable[..., Any]] = [
 
 
 @pytest.mark.parametrize("call", TRACED)
-def test_a_batch_can_not_be_traced_and_says_so(call: Callable[..., Any]) -> None:
+def test_tracing_a_batch_is_an_error(call: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match=r"can't be traced .* trace s3net_jax\.fit"):
         call(KEYS)
 

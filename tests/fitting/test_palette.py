@@ -17,7 +17,7 @@ from s3net_jax.losses import hard_spatial_consistency
 KEY = jax.random.key(0)
 
 
-def released_greys(count: int) -> np.ndarray:
+def draw_released_greys(count: int) -> np.ndarray:
     """Drawn as the released code does: a random colour of three bytes, and OpenCV's grey of it."""
     cv2 = pytest.importorskip("cv2")
     colors = np.random.default_rng(0).integers(0, 256, (count, 1, 3)).astype(np.uint8)
@@ -26,7 +26,7 @@ def released_greys(count: int) -> np.ndarray:
 
 def test_has_the_distribution_of_the_released_one() -> None:
     ours = np.sort(draw_palette(KEY, 100_000, np.float32))
-    theirs = np.sort(released_greys(100_000))
+    theirs = np.sort(draw_released_greys(100_000))
     # Quantiles of 1e5 draws scatter by 0.001; OpenCV rounds greys to 1/255. Those of U[0, 1)
     # differ from both by up to 0.13.
     np.testing.assert_allclose(ours, theirs, atol=0.01)
@@ -37,7 +37,7 @@ def test_the_mean_loss_is_the_released_one_and_not_half_as_much_again() -> None:
     loss = jax.jit(jax.vmap(lambda palette: hard_spatial_consistency(labels, palette)))
     draws = 300
     ours = loss(jax.vmap(lambda k: draw_palette(k, 64, np.float32))(jax.random.split(KEY, draws)))
-    theirs = loss(released_greys(draws * 64).reshape(draws, 64).astype(np.float32))
+    theirs = loss(draw_released_greys(draws * 64).reshape(draws, 64).astype(np.float32))
     uniform = loss(jax.random.uniform(KEY, (draws, 64)))
     # The loss of one palette scatters by some 10 %: the mean of 300 by 0.6 %.
     np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=0.03)

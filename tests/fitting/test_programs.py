@@ -31,7 +31,7 @@ def hyper(number: Callable[[float], Any]) -> s3.Hyper:
     return s3.Hyper(*(number(v) for v in (1.0, 2.0, 1.0, 1.0, 0.5)))
 
 
-def scaled(weight: Any, logits: Any, labels: Any, image: Any) -> Any:
+def scale_loss(weight: Any, logits: Any, labels: Any, image: Any) -> Any:
     return weight * jnp.mean(logits)
 
 
@@ -104,7 +104,7 @@ WAYS: dict[str, list[Callable[[], Any]]] = {
         )
     ],
     "bound": [
-        lambda b=bound: fit(KEY, IMAGE, CONFIG, extra_loss=Partial(scaled, b))
+        lambda b=bound: fit(KEY, IMAGE, CONFIG, extra_loss=Partial(scale_loss, b))
         for bound in (0.5, np.float64(0.5), np.float32(0.5), jnp.float32(0.5), jnp.asarray(0.5))
     ],
     "progress": [

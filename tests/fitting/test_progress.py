@@ -62,12 +62,12 @@ def test_a_listener_may_fit_itself() -> None:
     inner: list[Record] = []
     outer: list[Record] = []
 
-    def nested(step: int, record: dict[str, Any]) -> None:
+    def fit_again(step: int, record: dict[str, Any]) -> None:
         outer.append((step, record))
         if step == 2:
             fit(KEY, IMAGE, CONFIG, progress=listener(inner))
 
-    fit(KEY, IMAGE, CONFIG, progress=nested)
+    fit(KEY, IMAGE, CONFIG, progress=fit_again)
     assert (len(outer), len(inner)) == (3, 3)
 
 

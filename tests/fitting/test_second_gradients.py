@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 KERNELS = [name for name in ("xla", "native") if implementations()["conv2d"][name] is None]
 
 
-def second_derivative_and_quotient(function: Any, at: float) -> tuple[Any, Any]:
+def compute_second_derivative(function: Any, at: float) -> tuple[Any, Any]:
     """d²f/dx² by two gradients, and by the difference of two first ones."""
     first = jax.jit(jax.grad(function))
     step = 1e-5  # the quotient's error, about step², stays below 1e-5 of the derivative
@@ -36,7 +36,7 @@ def test_of_a_scan_of_gradient_steps(implementation: str, remat: bool) -> None:
         y = depthwise_conv2d(x, w, bias, dilation=1, implementation=implementation)
         return jnp.mean(y**3)
 
-    def trained(rate):
+    def train(rate):
         def update(w):
             return w - rate * jax.grad(loss)(w)
 
@@ -44,7 +44,7 @@ def test_of_a_scan_of_gradient_steps(implementation: str, remat: bool) -> None:
         end, _ = jax.lax.scan(lambda w, _: (step(w), None), start, None, length=2)
         return jnp.sum(end**4)
 
-    second, quotient = second_derivative_and_quotient(trained, 0.1)
+    second, quotient = compute_second_derivative(train, 0.1)
     np.testing.assert_allclose(second, quotient, rtol=1e-5)
 
 

@@ -25,7 +25,7 @@ KEY = jax.random.key(0)
 fit_batch: Callable[..., Any] = s3.fit_batch
 
 
-def aligned(shape: tuple[int, ...]) -> np.ndarray:
+def make_aligned(shape: tuple[int, ...]) -> np.ndarray:
     """Random float32 where JAX may use NumPy's memory as its own: aligned to 64 bytes."""
     size = int(np.prod(shape)) * 4
     memory = np.zeros(size + 64, np.uint8)
@@ -66,7 +66,7 @@ def test_parameters_to_torch_are_copies(kind: Callable[..., Any]) -> None:
 
 def test_what_a_fit_was_given_may_change_at_once() -> None:
     config = CONFIG.replace(fit={"steps": 3})
-    image, matrices = aligned((16, 16, 3)), aligned((3, 2, 3))
+    image, matrices = make_aligned((16, 16, 3)), make_aligned((3, 2, 3))
     params = from_torch(to_torch(initial_params(KEY, config.model, (16, 16))))
     key = np.asarray(jax.random.PRNGKey(3)).copy()
     options = {"params": params, "transforms": matrices}
@@ -82,7 +82,7 @@ def test_what_a_fit_was_given_may_change_at_once() -> None:
 
 
 def test_a_batch_neither_writes_to_nor_shares_what_it_is_given() -> None:
-    images = aligned((2, 16, 16, 3))
+    images = make_aligned((2, 16, 16, 3))
     before = images.copy()
     on_device = jnp.asarray(before)
     keys = jax.random.split(KEY, 2)
@@ -102,7 +102,7 @@ def test_segment_and_prepare_share_nothing_with_the_image(
 ) -> None:
     install_fit(monkeypatch)
     config = s3.preset("fast").replace(input={"size": 16}, fit={"steps": 2, "record_labels": True})
-    pixels = aligned((16, 16, 3)).round(1)
+    pixels = make_aligned((16, 16, 3)).round(1)
     if kind in ("uint8", "pil"):
         pixels = (pixels * 255).astype(np.uint8)
     before = pixels.copy()

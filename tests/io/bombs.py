@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from tests.io.dicom_bombs import DICOM_BOMBS
-from tests.io.packed import deflated, jpeg_claim, saved
+from tests.io.packed import deflate_zeros, make_jpeg_claim, save_flat
 from tests.pictures import png_header
 
-__all__ = ["BOMBS", "CAP", "many_pages"]
+__all__ = ["BOMBS", "CAP", "make_many_pages"]
 
 CAP = 1000  # MiB
 
@@ -29,11 +29,11 @@ CAP = 1000  # MiB
 # --- pictures
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def _make_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, color: int, depth: int = 8, *more: bytes) -> bytes:
+def make_png(width: int, height: int, color: int, depth: int = 8, *more: bytes) -> bytes:
     """A whole PNG of zeros but for its first row."""
     bits = {0: 1, 2: 3, 6: 4}[color] * depth
     row = bytes([0, *([9, 90, 200, 255] * (width * bits // 32 + 1))])[: 1 + width * bits // 8]
@@ -43,21 +43,21 @@ def png(width: int, height: int, color: int, depth: int = 8, *more: bytes) -> by
     for start in range(1, height, 100):
         body += engine.compress(zeros[: (width * bits // 8 + 1) * min(100, height - start)])
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    parts = [_chunk(b"IHDR", header), *more, _chunk(b"IDAT", body + engine.flush())]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _chunk(b"IEND", b"")
+    parts = [_make_chunk(b"IHDR", header), *more, _make_chunk(b"IDAT", body + engine.flush())]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _make_chunk(b"IEND", b"")
 
 
-def png_text() -> bytes:
-    packed = deflated(1 << 30)
-    return png(
+def make_png_text() -> bytes:
+    packed = deflate_zeros(1 << 30)
+    return make_png(
         64, 64, 2, 8,
-        _chunk(b"zTXt", b"a\0\0" + packed),
-        _chunk(b"iTXt", b"b\0\1\0\0\0" + packed),
-        _chunk(b"iCCP", b"c\0\0" + packed),
+        _make_chunk(b"zTXt", b"a\0\0" + packed),
+        _make_chunk(b"iTXt", b"b\0\1\0\0\0" + packed),
+        _make_chunk(b"iCCP", b"c\0\0" + packed),
     )  # fmt: skip
 
 
-def gif_frames() -> bytes:
+def make_gif_frames() -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
@@ -68,15 +68,15 @@ def gif_frames() -> bytes:
     return content[:start] + content[start:-1] * 40_000 + b";"
 
 
-def gif_screen() -> bytes:
+def make_gif_screen() -> bytes:
     """A picture of 16×16 on a screen of 60,000×60,000."""
-    content = bytearray(gif_frames()[:2000])
+    content = bytearray(make_gif_frames()[:2000])
     content[6:10] = struct.pack("<HH", 60_000, 60_000)
     return bytes(content)
 
 
-def bmp_claim() -> bytes:
-    content = bytearray(saved("BMP", 64))
+def make_bmp_claim() -> bytes:
+    content = bytearray(save_flat("BMP", 64))
     content[18:26] = struct.pack("<ii", 20_000, 20_000)
     return bytes(content)
 
@@ -84,7 +84,7 @@ def bmp_claim() -> bytes:
 # --- TIFF
 
 
-def tiff(tags: dict[int, tuple[int, int, int]], data: bytes = b"", big: bool = False) -> bytes:
+def make_tiff(tags: dict[int, tuple[int, int, int]], data: bytes = b"", big: bool = False) -> bytes:
     """One directory behind ``data``; each tag: type, count, value."""
     start = 16 if big else 8
     place = start + len(data)
@@ -95,7 +95,7 @@ def tiff(tags: dict[int, tuple[int, int, int]], data: bytes = b"", big: bool = F
     return head + data + struct.pack(count, len(tags)) + entries + struct.pack(end, 0)
 
 
-def tiff_tags(
+def get_tags(
     width: int, height: int, size: int, bits: int = 16, compression: int = 1, start: int = 8
 ) -> dict[int, tuple[int, int, int]]:
     return {
@@ -104,7 +104,7 @@ def tiff_tags(
     }  # fmt: skip
 
 
-def tiff_strip(compression: int, bits: int = 16) -> bytes:
+def make_tiff_strip(compression: int, bits: int = 16) -> bytes:
     """64×64 pixels whose strip goes on for 1.5 GB."""
     pixels = np.arange(64 * 64, dtype=np.uint16).tobytes()
     if compression == 34925:
@@ -115,22 +115,24 @@ def tiff_strip(compression: int, bits: int = 16) -> bytes:
         data = b"".join(b"\x7f" + pixels[n : n + 128] for n in range(0, len(pixels), 128))
         data += b"\x81\0" * (4 << 20)
     else:
-        data = deflated(1 << 30, pixels)
-    return tiff(tiff_tags(64, 64, len(data), bits, compression), data)
+        data = deflate_zeros(1 << 30, pixels)
+    return make_tiff(get_tags(64, 64, len(data), bits, compression), data)
 
 
-def tiff_tiles() -> bytes:
-    data = deflated(64 << 20)
-    tags = tiff_tags(64, 64, len(data), 8, 8)
+def make_tiff_tiles() -> bytes:
+    data = deflate_zeros(64 << 20)
+    tags = get_tags(64, 64, len(data), 8, 8)
     tags |= {322: (4, 1, 60_000), 323: (4, 1, 60_000), 324: tags[273], 325: tags[279]}
-    return tiff({tag: value for tag, value in tags.items() if tag not in (273, 278, 279)}, data)
+    return make_tiff(
+        {tag: value for tag, value in tags.items() if tag not in (273, 278, 279)}, data
+    )
 
 
-def many_pages(count: int, ring: bool = False) -> bytes:
+def make_many_pages(count: int, ring: bool = False) -> bytes:
     """Pages of 16×16 that share their pixels; ``ring``: the last is followed by the first."""
     size = 2 + 12 * 9 + 4
     pixels = np.random.default_rng(0).integers(0, 255, 256, np.uint8).tobytes()
-    tags = tiff_tags(16, 16, 256, 8, start=8 + count * size)
+    tags = get_tags(16, 16, 256, 8, start=8 + count * size)
     entries = b"".join(struct.pack("<HHII", tag, *tags[tag]) for tag in sorted(tags))
     body = struct.pack("<H", 9) + entries
     pages = [body + struct.pack("<I", 8 + (n + 1) * size) for n in range(count - 1)]
@@ -138,16 +140,16 @@ def many_pages(count: int, ring: bool = False) -> bytes:
     return struct.pack("<2sHI", b"II", 42, 8) + b"".join(pages) + pixels
 
 
-def tiff_flat(bits: int) -> bytes:
+def make_tiff_flat(bits: int) -> bytes:
     """9,500×9,500 zeros, deflated: every claim of the header is true."""
-    data = deflated(9500 * 9500 * bits // 8, bytes(range(256)) * 64)
-    return tiff(tiff_tags(9500, 9500, len(data), bits, 8), data)
+    data = deflate_zeros(9500 * 9500 * bits // 8, bytes(range(256)) * 64)
+    return make_tiff(get_tags(9500, 9500, len(data), bits, 8), data)
 
 
 # --- NIfTI
 
 
-def nifti(shape: tuple[int, ...], code: int, body: bytes, **fields: object) -> bytes:
+def make_nifti(shape: tuple[int, ...], code: int, body: bytes, **fields: object) -> bytes:
     import nibabel as nib
 
     header = nib.Nifti1Header()
@@ -161,22 +163,24 @@ def nifti(shape: tuple[int, ...], code: int, body: bytes, **fields: object) -> b
     return header.binaryblock + body
 
 
-def nifti_zeros(shape: tuple[int, ...], code: int, more: int = 0, size: int | None = None) -> bytes:
+def make_nifti_zeros(
+    shape: tuple[int, ...], code: int, more: int = 0, size: int | None = None
+) -> bytes:
     width = {2: 1, 4: 2, 16: 4, 64: 8}[code]
     size = int(np.prod(shape)) * width + more + (4 << 20) if size is None else size
-    return deflated(size, nifti(shape, code, bytes(4) + bytes(range(256)) * 16), 31)
+    return deflate_zeros(size, make_nifti(shape, code, bytes(4) + bytes(range(256)) * 16), 31)
 
 
-def nifti_extension(length: int, packed: bool = True, offset: float = 1e9) -> bytes:
+def make_nifti_extension(length: int, packed: bool = True, offset: float = 1e9) -> bytes:
     body = b"\1\0\0\0" + struct.pack("<ii", length, 6)
-    content = nifti((20, 20, 4), 4, body, vox_offset=offset)
-    return deflated(1 << 30, content, 31) if packed else content + bytes(4096)
+    content = make_nifti((20, 20, 4), 4, body, vox_offset=offset)
+    return deflate_zeros(1 << 30, content, 31) if packed else content + bytes(4096)
 
 
-def nifti_members() -> bytes:
+def make_nifti_members() -> bytes:
     """A sound volume, and a thousand further gzip members behind it."""
     values = np.arange(1600, dtype=np.int16).tobytes()
-    first = gzip.compress(nifti((20, 20, 4), 4, bytes(4) + values))
+    first = gzip.compress(make_nifti((20, 20, 4), 4, bytes(4) + values))
     return first + gzip.compress(bytes(8 << 20)) * 1000
 
 
@@ -185,47 +189,47 @@ _NOISE = np.random.default_rng(0).integers(0, 255, 8192, np.uint8).tobytes()
 BOMBS: dict[str, Callable[[Path], bytes]] = {
     # A header that lies about next to nothing.
     "claim.png": lambda _: png_header(20_000, 20_000),
-    "claim.bmp": lambda _: bmp_claim(),
-    "claim.jpg": lambda _: jpeg_claim(60_000, 60_000),
-    "claim-progressive.jpg": lambda _: jpeg_claim(9_900, 9_900, 0xC2),
-    "claim.gif": lambda _: gif_screen(),
-    "claim.tif": lambda _: tiff(tiff_tags(20_000, 20_000, 8192), bytes(8192)),
-    "claim-big.tif": lambda _: tiff(tiff_tags(2**31, 2**31, 8192, start=16), bytes(8192), True),
-    "tags.tif": lambda _: tiff({**tiff_tags(64, 64, 8192), 330: (4, 2**31, 8)}, _NOISE),
-    "subifds.tif": lambda _: tiff({**tiff_tags(64, 64, 8192), 330: (4, 1, 8200)}, _NOISE),
-    "tiles.tif": lambda _: tiff_tiles(),
+    "claim.bmp": lambda _: make_bmp_claim(),
+    "claim.jpg": lambda _: make_jpeg_claim(60_000, 60_000),
+    "claim-progressive.jpg": lambda _: make_jpeg_claim(9_900, 9_900, 0xC2),
+    "claim.gif": lambda _: make_gif_screen(),
+    "claim.tif": lambda _: make_tiff(get_tags(20_000, 20_000, 8192), bytes(8192)),
+    "claim-big.tif": lambda _: make_tiff(get_tags(2**31, 2**31, 8192, start=16), bytes(8192), True),
+    "tags.tif": lambda _: make_tiff({**get_tags(64, 64, 8192), 330: (4, 2**31, 8)}, _NOISE),
+    "subifds.tif": lambda _: make_tiff({**get_tags(64, 64, 8192), 330: (4, 1, 8200)}, _NOISE),
+    "tiles.tif": lambda _: make_tiff_tiles(),
     # Pictures that are as large as they say.
-    "zeros-rgba.png": lambda _: png(8_000, 8_000, 6),
-    "zeros-rgb16.png": lambda _: png(8_000, 8_000, 2, 16),
-    "zeros-grey16.png": lambda _: png(9_900, 9_900, 0, 16),
-    "zeros.webp": lambda _: saved("WEBP", 9_900, lossless=True, method=0),
-    "zeros.jpg": lambda _: saved("JPEG", 8_000),
-    "zeros-progressive.jpg": lambda _: saved("JPEG", 9_000, progressive=True),
-    "zeros-8.tif": lambda _: tiff_flat(8),
-    "zeros-16.tif": lambda _: tiff_flat(16),
-    "zeros-32.tif": lambda _: tiff_flat(32),
+    "zeros-rgba.png": lambda _: make_png(8_000, 8_000, 6),
+    "zeros-rgb16.png": lambda _: make_png(8_000, 8_000, 2, 16),
+    "zeros-grey16.png": lambda _: make_png(9_900, 9_900, 0, 16),
+    "zeros.webp": lambda _: save_flat("WEBP", 9_900, lossless=True, method=0),
+    "zeros.jpg": lambda _: save_flat("JPEG", 8_000),
+    "zeros-progressive.jpg": lambda _: save_flat("JPEG", 9_000, progressive=True),
+    "zeros-8.tif": lambda _: make_tiff_flat(8),
+    "zeros-16.tif": lambda _: make_tiff_flat(16),
+    "zeros-32.tif": lambda _: make_tiff_flat(32),
     # What unpacks to more than the picture has.
-    "text.png": lambda _: png_text(),
-    "strip-deflate.tif": lambda _: tiff_strip(8),
-    "strip-deflate-8.tif": lambda _: tiff_strip(8, 8),
-    "strip-lzma.tif": lambda _: tiff_strip(34925),
-    "strip-packbits.tif": lambda _: tiff_strip(32773),
+    "text.png": lambda _: make_png_text(),
+    "strip-deflate.tif": lambda _: make_tiff_strip(8),
+    "strip-deflate-8.tif": lambda _: make_tiff_strip(8, 8),
+    "strip-lzma.tif": lambda _: make_tiff_strip(34925),
+    "strip-packbits.tif": lambda _: make_tiff_strip(32773),
     # Pages and frames.
-    "pages.tif": lambda _: many_pages(60_000),
-    "ring.tif": lambda _: many_pages(50, ring=True),
-    "frames.gif": lambda _: gif_frames(),
+    "pages.tif": lambda _: make_many_pages(60_000),
+    "ring.tif": lambda _: make_many_pages(50, ring=True),
+    "frames.gif": lambda _: make_gif_frames(),
     # NIfTI
-    "zeros-16.nii.gz": lambda _: nifti_zeros((700, 700, 600), 4),
-    "zeros-f64.nii.gz": lambda _: nifti_zeros((400, 400, 400), 64),
-    "volumes.nii.gz": lambda _: nifti_zeros((64, 64, 10, 10_000), 4),
-    "beyond.nii.gz": lambda _: nifti_zeros((20, 20, 4), 4, more=1 << 30),
-    "members.nii.gz": lambda _: nifti_members(),
-    "extension.nii.gz": lambda _: nifti_extension(1_000_000_000),
-    "extension-negative.nii.gz": lambda _: nifti_extension(-16),
-    "extension-zero.nii.gz": lambda _: nifti_extension(0),
-    "extension-claim.nii": lambda _: nifti_extension(2**31 - 16, packed=False),
-    "dims-negative.nii": lambda _: nifti((-20, 20, 4), 4, bytes(5000)),
-    "dims-huge.nii.gz": lambda _: nifti_zeros((32_000, 32_000, 32_000), 4, size=1 << 22),
+    "zeros-16.nii.gz": lambda _: make_nifti_zeros((700, 700, 600), 4),
+    "zeros-f64.nii.gz": lambda _: make_nifti_zeros((400, 400, 400), 64),
+    "volumes.nii.gz": lambda _: make_nifti_zeros((64, 64, 10, 10_000), 4),
+    "beyond.nii.gz": lambda _: make_nifti_zeros((20, 20, 4), 4, more=1 << 30),
+    "members.nii.gz": lambda _: make_nifti_members(),
+    "extension.nii.gz": lambda _: make_nifti_extension(1_000_000_000),
+    "extension-negative.nii.gz": lambda _: make_nifti_extension(-16),
+    "extension-zero.nii.gz": lambda _: make_nifti_extension(0),
+    "extension-claim.nii": lambda _: make_nifti_extension(2**31 - 16, packed=False),
+    "dims-negative.nii": lambda _: make_nifti((-20, 20, 4), 4, bytes(5000)),
+    "dims-huge.nii.gz": lambda _: make_nifti_zeros((32_000, 32_000, 32_000), 4, size=1 << 22),
     **DICOM_BOMBS,
 }  # fmt: skip
 """File name → its content; the folder is for what making it leaves."""

@@ -25,33 +25,33 @@ from s3net_jax.config import Config
 from s3net_jax.io import InputError
 from s3net_jax.run.cases import open_case
 from s3net_jax.run.inputs import discover
-from tests.io.fuzz_originals import originals
+from tests.io.fuzz_originals import write_originals
 
 LIMIT = 4 << 30
 PATIENCE = 20  # seconds of processor time for one file: others may use the machine, too
 
 
-def mutant(content: bytes, name: str, chance: random.Random) -> bytes:
+def make_mutant(content: bytes, name: str, chance: random.Random) -> bytes:
     """A mutant of a file; of half of those whose content is packed or has check sums, the content
     is mutated, so that what parses it is reached."""
     if chance.random() < 0.5:
         if name.endswith(".gz"):
-            return gzip.compress(mutated(gzip.decompress(content), chance), 1)
+            return gzip.compress(mutate(gzip.decompress(content), chance), 1)
         if name == "deflated.dcm":
-            return _mutated_data_set(content, chance)
+            return _mutate_data_set(content, chance)
         if name.endswith(".png"):
-            return _with_sums(mutated(content, chance))
-    return mutated(content, chance)
+            return _restore_checksums(mutate(content, chance))
+    return mutate(content, chance)
 
 
-def _mutated_data_set(content: bytes, chance: random.Random) -> bytes:
+def _mutate_data_set(content: bytes, chance: random.Random) -> bytes:
     start = 144 + int.from_bytes(content[140:144], "little")
     packed = zlib.compressobj(1, wbits=-15)
-    body = packed.compress(mutated(zlib.decompress(content[start:], -15), chance))
+    body = packed.compress(mutate(zlib.decompress(content[start:], -15), chance))
     return content[:start] + body + packed.flush()
 
 
-def _with_sums(content: bytes) -> bytes:
+def _restore_checksums(content: bytes) -> bytes:
     """A PNG with the check sums that its chunks should have."""
     data, place = bytearray(content), 8
     while place + 12 <= len(data):
@@ -70,7 +70,7 @@ _WILD = (
 """Largest and smallest integers, NaN, in both orders of bytes."""
 
 
-def mutated(content: bytes, chance: random.Random) -> bytes:
+def mutate(content: bytes, chance: random.Random) -> bytes:
     """Bits flipped, bytes cut off, taken out, doubled, moved or repeated, or numbers made wild."""
     data = bytearray(content or b"\0")
     kind = chance.randrange(9)
@@ -126,14 +126,14 @@ def attempt(path: Path) -> dict[str, Any]:
         found |= {"result": "failed", "text": traceback.format_exc()}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    return found | {"seconds": time.process_time() - start, "peak_mib": peak_mib()}
+    return found | {"seconds": time.process_time() - start, "peak_mib": measure_peak_mib()}
 
 
 def main(folder: Path, count: int, seed: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     (folder / "good").mkdir(parents=True)
     (folder / "bad").mkdir()
-    good = originals(folder / "good")
+    good = write_originals(folder / "good")
     chance = random.Random(seed)
     report = [attempt(path) for path in good]
     assert all(r["result"] == "opened" for r in report), report
@@ -143,14 +143,14 @@ def main(folder: Path, count: int, seed: int) -> None:
         original = good[number % len(good)]
         ending = original.name.partition(".")[2]
         path = folder / f"{original.name.partition('.')[0]}{number}.{ending}"
-        path.write_bytes(mutant(before[original], original.name, chance))
+        path.write_bytes(make_mutant(before[original], original.name, chance))
         results.append(attempt(path))
         if results[-1]["result"] in ("failed", "badly said"):
             path.rename(folder / "bad" / path.name)
         else:
             path.unlink()
     assert all(path.read_bytes() == content for path, content in before.items())
-    print(json.dumps({"results": results, "peak_mib": peak_mib()}))
+    print(json.dumps({"results": results, "peak_mib": measure_peak_mib()}))
 
 
 def forget_peak() -> None:
@@ -159,7 +159,7 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def peak_mib() -> float:
+def measure_peak_mib() -> float:
     """Largest memory of this program; ``ru_maxrss`` would count its parent's before the exec."""
     status = Path("/proc/self/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -12,23 +12,23 @@ from PIL import Image as PilImage
 
 from tests.volumes import ball, save_dicom, save_nifti
 
-__all__ = ["originals"]
+__all__ = ["write_originals"]
 
 
-def originals(folder: Path) -> list[Path]:
+def write_originals(folder: Path) -> list[Path]:
     """Write the files into ``folder``; return them in order."""
     random = np.random.default_rng(0)
     smooth = np.kron(random.random((6, 7, 3)), np.ones((12, 12, 1))) * 200
     rgb = (smooth + random.random(smooth.shape) * 40).astype(np.uint8)
-    _pictures(folder, rgb)
-    _tiffs(folder, rgb)
+    _write_pictures(folder, rgb)
+    _write_tiffs(folder, rgb)
     values, _ = ball((33, 36, 5))
-    _volumes(folder, values)
-    _data_sets(folder, values)
+    _write_volumes(folder, values)
+    _write_data_sets(folder, values)
     return sorted(p for p in folder.iterdir() if p.is_file())
 
 
-def _pictures(folder: Path, rgb: np.ndarray) -> None:
+def _write_pictures(folder: Path, rgb: np.ndarray) -> None:
     color, grey = PilImage.fromarray(rgb), PilImage.fromarray(rgb[..., 0])
     opacity = PilImage.fromarray(np.dstack([rgb, rgb[..., :1]]))
     frames: dict[str, Any] = {"save_all": True, "append_images": [color.rotate(90)] * 3}
@@ -47,7 +47,7 @@ def _pictures(folder: Path, rgb: np.ndarray) -> None:
     grey.save(folder / "grey.bmp")
 
 
-def _tiffs(folder: Path, rgb: np.ndarray) -> None:
+def _write_tiffs(folder: Path, rgb: np.ndarray) -> None:
     color, grey = PilImage.fromarray(rgb), PilImage.fromarray(rgb[..., 0])
     color.save(folder / "color.tif")
     color.save(folder / "lzw.tif", compression="tiff_lzw")
@@ -70,7 +70,7 @@ def _tiffs(folder: Path, rgb: np.ndarray) -> None:
         tifffile.imwrite(folder / f"{name}.tif", more.pop("data"), **more)
 
 
-def _volumes(folder: Path, values: np.ndarray) -> None:
+def _write_volumes(folder: Path, values: np.ndarray) -> None:
     import nibabel as nib
     from nibabel.nifti1 import Nifti1Extension
 
@@ -85,7 +85,7 @@ def _volumes(folder: Path, values: np.ndarray) -> None:
     nib.save(nib.Nifti2Image(values, np.eye(4)), folder / "second.nii.gz")
 
 
-def _data_sets(folder: Path, values: np.ndarray) -> None:
+def _write_data_sets(folder: Path, values: np.ndarray) -> None:
     import pydicom
     from pydicom import uid
 
@@ -108,15 +108,15 @@ def _data_sets(folder: Path, values: np.ndarray) -> None:
     deflated = data()
     deflated.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
     save("deflated", deflated)
-    save("jpeg", _jpeg(data(), values))
-    save("multi", _frames(data(), values))
-    packed = _frames(data(), values)
+    save("jpeg", _make_jpeg(data(), values))
+    save("multi", _make_frames(data(), values))
+    packed = _make_frames(data(), values)
     packed.compress(uid.RLELossless, generate_instance_uid=False)
     save("multi-rle", packed)
     (folder / "scratch").rmdir()
 
 
-def _jpeg(data: Any, values: np.ndarray) -> Any:
+def _make_jpeg(data: Any, values: np.ndarray) -> Any:
     from pydicom.encaps import encapsulate
     from pydicom.uid import JPEGBaseline8Bit
 
@@ -132,7 +132,7 @@ def _jpeg(data: Any, values: np.ndarray) -> Any:
     return data
 
 
-def _frames(data: Any, values: np.ndarray) -> Any:
+def _make_frames(data: Any, values: np.ndarray) -> Any:
     """An enhanced CT: positions in functional groups."""
     from pydicom.dataset import Dataset
     from pydicom.sequence import Sequence

@@ -6,10 +6,10 @@ import io
 import struct
 import zlib
 
-__all__ = ["deflated", "jpeg_claim", "saved"]
+__all__ = ["deflate_zeros", "make_jpeg_claim", "save_flat"]
 
 
-def deflated(size: int, head: bytes = b"", wbits: int = 15) -> bytes:
+def deflate_zeros(size: int, head: bytes = b"", wbits: int = 15) -> bytes:
     """``head`` and about ``size`` zeros, deflated (``wbits``: −15 raw, 15 zlib, 31 gzip).
 
     Blocks of zeros are compressed once and repeated.
@@ -33,7 +33,7 @@ def deflated(size: int, head: bytes = b"", wbits: int = 15) -> bytes:
     return b"\x78\xda" + body + struct.pack(">I", high << 16 | low)
 
 
-def saved(form: str, side: int, **options: object) -> bytes:
+def save_flat(form: str, side: int, **options: object) -> bytes:
     """A picture of ``side``² in one colour but for a corner, as PIL writes it."""
     from PIL import Image
 
@@ -44,8 +44,8 @@ def saved(form: str, side: int, **options: object) -> bytes:
     return out.getvalue()
 
 
-def jpeg_claim(width: int, height: int, marker: int = 0xC0) -> bytes:
-    content = bytearray(saved("JPEG", 64))
+def make_jpeg_claim(width: int, height: int, marker: int = 0xC0) -> bytes:
+    content = bytearray(save_flat("JPEG", 64))
     place = content.index(b"\xff\xc0")
     content[place + 1] = marker
     content[place + 5 : place + 9] = struct.pack(">HH", height, width)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from s3net_jax.io import read_dicom, read_nifti, write_nifti
-from tests.dicoms import DIRECTIONS, Scene, group, save_frames, save_series
+from tests.dicoms import DIRECTIONS, Scene, make_group, save_frames, save_series
 from tests.fakes import install_fit
 from tests.run import small
 
@@ -45,7 +45,7 @@ def segment(tmp_path: Path, path: Path) -> list[str]:
     return line["notes"]
 
 
-def at(values: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+def sample_at(values: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     """``values`` (X, Y, Z) at ``points`` (..., 3), which must be those of voxels."""
     index = np.linalg.solve(affine[:3, :3], (points - affine[:3, 3]).reshape(-1, 3).T).T
     nearest = np.round(index)
@@ -54,20 +54,20 @@ def at(values: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray
     return values[tuple(nearest.astype(int).T)].reshape(points.shape[:-1])
 
 
-def by_nibabel(path: Path, points: np.ndarray) -> np.ndarray:
+def read_with_nibabel(path: Path, points: np.ndarray) -> np.ndarray:
     image = nib.load(path)
-    return at(np.asarray(image.dataobj), np.diag([-1, -1, 1, 1]) @ image.affine, points)
+    return sample_at(np.asarray(image.dataobj), np.diag([-1, -1, 1, 1]) @ image.affine, points)
 
 
-def by_simpleitk(path: Path, points: np.ndarray) -> np.ndarray:
+def read_with_simpleitk(path: Path, points: np.ndarray) -> np.ndarray:
     image = sitk.ReadImage(str(path))
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
-    return at(sitk.GetArrayFromImage(image).T, affine, points)
+    return sample_at(sitk.GetArrayFromImage(image).T, affine, points)
 
 
-def by_pydicom(path: Path, scene: Scene) -> np.ndarray:
+def read_with_pydicom(path: Path, scene: Scene) -> np.ndarray:
     """Segment 1 of a SEG on the frames of ``scene``, found by position alone."""
     data = pydicom.dcmread(path)
     shared = data.SharedFunctionalGroupsSequence[0]
@@ -114,9 +114,9 @@ def check_references(path: Path, files: list[Path]) -> None:
 def check(out: Path, stem: str, scene: Scene, files: list[Path]) -> None:
     """All readers find the mask at the same points, and the ellipsoid in its place."""
     masks = [
-        by_nibabel(out / f"{stem}.mask.nii.gz", scene.points) > 0,
-        by_simpleitk(out / f"{stem}.mask.nii.gz", scene.points) > 0,
-        by_pydicom(out / f"{stem}.seg.dcm", scene),
+        read_with_nibabel(out / f"{stem}.mask.nii.gz", scene.points) > 0,
+        read_with_simpleitk(out / f"{stem}.mask.nii.gz", scene.points) > 0,
+        read_with_pydicom(out / f"{stem}.seg.dcm", scene),
     ]
     for mask in masks[1:]:
         np.testing.assert_array_equal(mask, masks[0])
@@ -143,7 +143,9 @@ def test_enhanced_files_in_every_order(tmp_path: Path, order: str, direction: st
         ignore_spatial_locations=True,
         assert_missing_frames_are_empty=True,
     )
-    np.testing.assert_array_equal(frames[..., 0] > 0, by_pydicom(tmp_path / "out/a.seg.dcm", scene))
+    np.testing.assert_array_equal(
+        frames[..., 0] > 0, read_with_pydicom(tmp_path / "out/a.seg.dcm", scene)
+    )
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -180,7 +182,7 @@ def test_series(tmp_path: Path, direction: str, order: str) -> None:
     found = np.zeros(len(points), bool)
     found[inside] = volume.array[tuple(index[inside].T)][:, 0] > 0
     np.testing.assert_array_equal(
-        found.reshape(scene.truth.shape), by_pydicom(tmp_path / "out/a.seg.dcm", scene)
+        found.reshape(scene.truth.shape), read_with_pydicom(tmp_path / "out/a.seg.dcm", scene)
     )
 
 
@@ -210,8 +212,8 @@ def test_frames_at_places_that_others_have(tmp_path: Path) -> None:
         path = tmp_path / f"out/{line['stem']}.seg.dcm"
         check_references(path, [tmp_path / "a.dcm"])
         points = Scene(places=places).points
-        mask = by_nibabel(tmp_path / f"out/{line['stem']}.mask.nii.gz", points) > 0
-        np.testing.assert_array_equal(by_pydicom(path, Scene(places=places)), mask)
+        mask = read_with_nibabel(tmp_path / f"out/{line['stem']}.mask.nii.gz", points) > 0
+        np.testing.assert_array_equal(read_with_pydicom(path, Scene(places=places)), mask)
 
 
 @pytest.mark.parametrize("left", [(0, 1, 2, 4, 5, 6, 7), (0, 2, 3, 4, 5, 6, 7)])
@@ -224,7 +226,7 @@ def test_uneven_slices(tmp_path: Path, left: tuple[int, ...]) -> None:
     path = tmp_path / "out/a.seg.dcm"
     check_references(path, [tmp_path / "a.dcm"])
     mask = np.asarray(nib.load(tmp_path / "out/a.mask.nii.gz").dataobj).T > 0
-    np.testing.assert_array_equal(by_pydicom(path, scene), mask[::-1])
+    np.testing.assert_array_equal(read_with_pydicom(path, scene), mask[::-1])
     shared = pydicom.dcmread(path).SharedFunctionalGroupsSequence[0]
     assert "SpacingBetweenSlices" not in shared.PixelMeasuresSequence[0]
 
@@ -238,8 +240,8 @@ def test_a_tilted_gantry(tmp_path: Path, degrees: float) -> None:
     path = tmp_path / "out/a.mask.nii.gz"
     header = nib.load(path).header
     assert (int(header["qform_code"]), int(header["sform_code"])) == (0, 1)
-    mask = by_nibabel(path, scene.points) > 0
-    np.testing.assert_array_equal(by_pydicom(tmp_path / "out/a.seg.dcm", scene), mask)
+    mask = read_with_nibabel(path, scene.points) > 0
+    np.testing.assert_array_equal(read_with_pydicom(tmp_path / "out/a.seg.dcm", scene), mask)
     check_references(tmp_path / "out/a.seg.dcm", files)
     with pytest.raises(RuntimeError, match="orthonormal"):
         sitk.ReadImage(str(path))
@@ -248,7 +250,9 @@ def test_a_tilted_gantry(tmp_path: Path, degrees: float) -> None:
 def test_directions_that_are_rounded(tmp_path: Path) -> None:
     """Six digits are no shear: qform and sform both place the voxels."""
     direction = [0.935123, 0.317604, 0.157123, -0.301211, 0.945921, -0.119361]
-    scene = Scene(np.round(_orthogonal(direction), 6).ravel().tolist(), tuple(np.arange(40) * 1.0))
+    scene = Scene(
+        np.round(_make_orthogonal(direction), 6).ravel().tolist(), tuple(np.arange(40) * 1.0)
+    )
     save_series(tmp_path / "a", scene)
     assert not segment(tmp_path, tmp_path / "a")
     header = nib.load(tmp_path / "out/a.mask.nii.gz").header
@@ -256,7 +260,7 @@ def test_directions_that_are_rounded(tmp_path: Path) -> None:
     np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-4)
 
 
-def _orthogonal(direction: list[float]) -> np.ndarray:
+def _make_orthogonal(direction: list[float]) -> np.ndarray:
     left, _, right = np.linalg.svd(np.reshape(direction, (2, 3)), full_matrices=False)
     return left @ right
 
@@ -264,7 +268,7 @@ def _orthogonal(direction: list[float]) -> np.ndarray:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_nuclear_medicine(tmp_path: Path, sign: int) -> None:
     scene = Scene(places=tuple(sign * place for place in UP))
-    detector = group(
+    detector = make_group(
         ImagePositionPatient=list(scene.positions[0]), ImageOrientationPatient=DIRECTIONS["axial"]
     )
     save_frames(
@@ -345,7 +349,7 @@ def test_a_single_picture_gets_its_segmentation(tmp_path: Path) -> None:
     assert "SpacingBetweenSlices" not in measures and float(measures.SliceThickness) == 2.5
 
 
-def oblique() -> np.ndarray:
+def make_oblique() -> np.ndarray:
     affine = np.eye(4)
     rotation = np.array([[0.8, -0.6, 0], [0.48, 0.64, 0.6], [-0.36, -0.48, 0.8]])
     affine[:3, :3] = rotation @ np.diag([0.7, 0.9, 3.0])
@@ -356,7 +360,7 @@ def oblique() -> np.ndarray:
 def test_nifti_in_every_orientation(tmp_path: Path) -> None:
     """48 orders and signs of axes, oblique: the result has the input's matrices to the bit."""
     values = np.random.default_rng(0).integers(0, 99, (9, 10, 11)).astype(np.int16)
-    image = nib.Nifti1Image(values, oblique())
+    image = nib.Nifti1Image(values, make_oblique())
     for order in itertools.permutations(range(3)):
         for signs in itertools.product((1, -1), repeat=3):
             turned = image.as_reoriented(np.array(list(zip(order, signs, strict=True))))
@@ -444,9 +448,9 @@ HEADERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", HEADERS)
 def test_nifti_headers(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.nii"
-    image = nib.Nifti1Image(scan(), oblique())
-    image.set_qform(oblique(), 1)
-    image.set_sform(oblique(), 1)
+    image = nib.Nifti1Image(scan(), make_oblique())
+    image.set_qform(make_oblique(), 1)
+    image.set_sform(make_oblique(), 1)
     nib.save(image, path)
     edit(path, **HEADERS[name])
     notes = segment(tmp_path, path)
@@ -465,10 +469,10 @@ def test_nifti_headers(tmp_path: Path, name: str) -> None:
 def test_forms_that_differ(tmp_path: Path) -> None:
     """Both stay: each reader sees the mask over the input as it sees the input."""
     path = tmp_path / "a.nii"
-    image = nib.Nifti1Image(scan(), oblique())
-    moved = oblique()
+    image = nib.Nifti1Image(scan(), make_oblique())
+    moved = make_oblique()
     moved[:3, 3] += 3, 4, 0
-    image.set_qform(oblique(), 1)
+    image.set_qform(make_oblique(), 1)
     image.set_sform(moved, 2)
     nib.save(image, path)
     (note,) = segment(tmp_path, path)
@@ -485,9 +489,9 @@ def test_nifti_files(tmp_path: Path, kind: str) -> None:
     shape = {"two sides": (40, 44), "one page": (40, 44, 1)}.get(kind, (40, 44, 6))
     header = nib.Nifti1Header(endianness=">") if kind == "big endian" else None
     image_class = {"pair": nib.Nifti1Pair, "second version": nib.Nifti2Image}
-    image = image_class.get(kind, nib.Nifti1Image)(scan(shape), oblique(), header)
-    image.set_qform(oblique(), 1)
-    image.set_sform(oblique(), 1)
+    image = image_class.get(kind, nib.Nifti1Image)(scan(shape), make_oblique(), header)
+    image.set_qform(make_oblique(), 1)
+    image.set_sform(make_oblique(), 1)
     nib.save(image, path)
     assert not segment(tmp_path, path)
     check_same(path, tmp_path / "out/a.mask.nii.gz")
@@ -505,8 +509,8 @@ def test_a_flat_matrix_of_a_flat_file(tmp_path: Path) -> None:
 
 
 def test_names_unlike_their_contents(tmp_path: Path) -> None:
-    nib.save(nib.Nifti1Image(scan(), oblique()), tmp_path / "a.nii")
-    nib.save(nib.Nifti1Image(scan(), oblique()), tmp_path / "b.nii.gz")
+    nib.save(nib.Nifti1Image(scan(), make_oblique()), tmp_path / "a.nii")
+    nib.save(nib.Nifti1Image(scan(), make_oblique()), tmp_path / "b.nii.gz")
     (tmp_path / "a.nii").rename(tmp_path / "c.nii.gz")
     (tmp_path / "b.nii.gz").rename(tmp_path / "d.nii")
     for name, words in (("c.nii.gz", "rename it to c.nii"), ("d.nii", "rename it to d.nii.gz")):

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image as PilImage
 
-from s3net_jax.io import InputError, as_image, from_array, read, read_stack
+from s3net_jax.io import InputError, from_array, read, read_stack, to_image
 from s3net_jax.io.tiff import page as tiff_page
 
 cv2 = pytest.importorskip("cv2")
@@ -23,7 +23,7 @@ imagecodecs = pytest.importorskip("imagecodecs")
 Y, X = np.mgrid[:37, :50]
 
 
-def colors(dtype: Any = np.uint16, top: float = 4095, bands: int = 3) -> np.ndarray:
+def draw_colors(dtype: Any = np.uint16, top: float = 4095, bands: int = 3) -> np.ndarray:
     """(37, 50, bands) or (37, 50): a disc on a ground, with noise, up to ``top``."""
     random = np.random.default_rng(0)
     values = np.full((37, 50, 3), (0.8, 0.6, 0.5))
@@ -34,23 +34,23 @@ def colors(dtype: Any = np.uint16, top: float = 4095, bands: int = 3) -> np.ndar
     return {1: values[..., 0], 3: values[..., :3], 4: values}[bands]
 
 
-def by_opencv(path: Path) -> np.ndarray:
+def read_with_opencv(path: Path) -> np.ndarray:
     values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert values is not None
     return values if values.ndim == 2 else values[..., [2, 1, 0, 3][: values.shape[-1]]]
 
 
-def by_tifffile(path: Path) -> np.ndarray:
+def read_with_tifffile(path: Path) -> np.ndarray:
     values = tifffile.imread(path)
     return np.moveaxis(values, 0, -1) if values.shape[0] == 3 else values
 
 
-def by_pillow(path: Path) -> np.ndarray:
+def read_with_pillow(path: Path) -> np.ndarray:
     with PilImage.open(path) as picture:
         return np.asarray(picture.convert("RGB" if picture.mode != "1" else "L"))
 
 
-def by_scikit_image(path: Path) -> np.ndarray:
+def read_with_scikit_image(path: Path) -> np.ndarray:
     from skimage import io
 
     return io.imread(path)
@@ -72,7 +72,7 @@ def pillow(values: np.ndarray, mode: str | None = None, **options: Any) -> Calla
     return lambda path: (picture.convert(mode) if mode else picture).save(path, **options)
 
 
-def bytes_of(content: bytes) -> Callable[[Path], Any]:
+def read_bytes(content: bytes) -> Callable[[Path], Any]:
     return lambda path: path.write_bytes(content)
 
 
@@ -104,64 +104,72 @@ def plain_ppm(values: np.ndarray, top: int) -> bytes:
     return (head + "\n".join(map(str, values.ravel().tolist())) + "\n").encode()
 
 
-RGB, GREY = colors(), colors(bands=1)
-LOW, EIGHT = colors(top=250), colors(np.uint8, 255)
+RGB, GREY = draw_colors(), draw_colors(bands=1)
+LOW, EIGHT = draw_colors(top=250), draw_colors(np.uint8, 255)
 FILES: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], np.ndarray]]] = {
-    "grey of 16 bits": ("png", opencv(GREY), by_opencv),
-    "colour of 12 bits in 16": ("png", opencv(RGB), by_opencv),
-    "colour of 8 bits in 16": ("png", opencv(LOW), by_opencv),
-    "opaque colour of 16 bits": ("png", opencv(colors(top=65535, bands=4)), by_opencv),
-    "interlaced": ("png", bytes_of(png(RGB, 2, True)), by_opencv),
+    "grey of 16 bits": ("png", opencv(GREY), read_with_opencv),
+    "colour of 12 bits in 16": ("png", opencv(RGB), read_with_opencv),
+    "colour of 8 bits in 16": ("png", opencv(LOW), read_with_opencv),
+    "opaque colour of 16 bits": ("png", opencv(draw_colors(top=65535, bands=4)), read_with_opencv),
+    "interlaced": ("png", read_bytes(png(RGB, 2, True)), read_with_opencv),
     "interlaced, with opacity": (
         "png",
-        bytes_of(png(colors(top=65535, bands=4), 6, True)),
-        by_opencv,
+        read_bytes(png(draw_colors(top=65535, bands=4), 6, True)),
+        read_with_opencv,
     ),
     "by imagecodecs": (
         "png",
         lambda p: p.write_bytes(imagecodecs.png_encode(RGB.copy())),
-        by_opencv,
+        read_with_opencv,
     ),
-    "colour of 8 bits": ("png", opencv(EIGHT), by_pillow),
-    "deep PPM": ("ppm", opencv(RGB), by_opencv),
-    "deep PGM": ("pgm", opencv(GREY), by_opencv),
-    "PPM of 8 bits": ("ppm", opencv(EIGHT), by_pillow),
-    "deep PPM in decimal": ("ppm", bytes_of(plain_ppm(RGB, 65535)), by_opencv),
-    "PFM": ("pfm", opencv(colors(np.float32, 3)), by_opencv),
-    "grey PFM": ("pfm", opencv(colors(np.float32, 3, 1)), by_opencv),
-    "TIFF": ("tif", tiffs(RGB), by_opencv),
-    "TIFF by OpenCV (LZW)": ("tif", opencv(RGB), by_tifffile),
-    "low values in TIFF": ("tif", tiffs(LOW), by_opencv),
-    "deflate with predictor": ("tif", tiffs(RGB, compression="zlib", predictor=True), by_opencv),
-    "LZW in tiles": ("tif", tiffs(RGB, compression="lzw", tile=(16, 32)), by_opencv),
-    "zstd": ("tif", tiffs(RGB, compression="zstd"), by_tifffile),
-    "JPEG 2000 in TIFF": ("tif", tiffs(RGB, compression="jpeg2000"), by_tifffile),
-    "separate planes": ("tif", tiffs(RGB, planarconfig="separate"), by_tifffile),
-    "big-endian": ("tif", tiffs(RGB, byteorder=">"), by_opencv),
-    "BigTIFF": ("tif", tiffs(RGB, bigtiff=True), by_tifffile),
+    "colour of 8 bits": ("png", opencv(EIGHT), read_with_pillow),
+    "deep PPM": ("ppm", opencv(RGB), read_with_opencv),
+    "deep PGM": ("pgm", opencv(GREY), read_with_opencv),
+    "PPM of 8 bits": ("ppm", opencv(EIGHT), read_with_pillow),
+    "deep PPM in decimal": ("ppm", read_bytes(plain_ppm(RGB, 65535)), read_with_opencv),
+    "PFM": ("pfm", opencv(draw_colors(np.float32, 3)), read_with_opencv),
+    "grey PFM": ("pfm", opencv(draw_colors(np.float32, 3, 1)), read_with_opencv),
+    "TIFF": ("tif", tiffs(RGB), read_with_opencv),
+    "TIFF by OpenCV (LZW)": ("tif", opencv(RGB), read_with_tifffile),
+    "low values in TIFF": ("tif", tiffs(LOW), read_with_opencv),
+    "deflate with predictor": (
+        "tif",
+        tiffs(RGB, compression="zlib", predictor=True),
+        read_with_opencv,
+    ),
+    "LZW in tiles": ("tif", tiffs(RGB, compression="lzw", tile=(16, 32)), read_with_opencv),
+    "zstd": ("tif", tiffs(RGB, compression="zstd"), read_with_tifffile),
+    "JPEG 2000 in TIFF": ("tif", tiffs(RGB, compression="jpeg2000"), read_with_tifffile),
+    "separate planes": ("tif", tiffs(RGB, planarconfig="separate"), read_with_tifffile),
+    "big-endian": ("tif", tiffs(RGB, byteorder=">"), read_with_opencv),
+    "BigTIFF": ("tif", tiffs(RGB, bigtiff=True), read_with_tifffile),
     "white is zero": (
         "tif",
         tiffs(GREY, photometric="miniswhite"),
-        lambda path: GREY.max() - by_tifffile(path),
+        lambda path: GREY.max() - read_with_tifffile(path),
     ),
-    "signed": ("tif", tiffs(colors(np.int16, 900, 1) - np.int16(400)), by_tifffile),
-    "signed colour": ("tif", tiffs(colors(np.int32, 900) - np.int32(400)), by_tifffile),
-    "colour of 32 bits": ("tif", tiffs(colors(np.uint32, 1e9)), by_tifffile),
-    "half floats": ("tif", tiffs(colors(np.float16, 900)), by_tifffile),
-    "floats in [0, 1]": ("tif", tiffs(colors(np.float32, 1)), by_opencv),
-    "doubles": ("tif", tiffs(colors(np.float64, 1e5, 1)), by_opencv),
-    "packed 10 bits": ("tif", tiffs(colors(top=1000), bitspersample=10), by_tifffile),
-    "packed 12 bits": ("tif", tiffs(GREY, bitspersample=12), by_tifffile),
-    "packed 14 bits": ("tif", tiffs(RGB, bitspersample=14), by_tifffile),
-    "fax": ("tif", pillow(EIGHT[..., 0] > 190, compression="group4"), by_pillow),
-    "JPEG in TIFF": ("tif", pillow(EIGHT, compression="jpeg"), by_tifffile),
-    "YCbCr": ("tif", pillow(EIGHT, "YCbCr"), by_pillow),
-    "CMYK": ("tif", pillow(EIGHT, "CMYK"), by_pillow),
-    "BMP": ("bmp", opencv(EIGHT), by_pillow),
-    "GIF": ("gif", pillow(EIGHT, "P"), by_pillow),
-    "WebP": ("webp", pillow(EIGHT, lossless=True), by_opencv),
-    "JPEG": ("jpg", pillow(EIGHT, quality=95), by_opencv),
-    "progressive JPEG": ("jpg", pillow(EIGHT, quality=95, progressive=True), by_scikit_image),
+    "signed": ("tif", tiffs(draw_colors(np.int16, 900, 1) - np.int16(400)), read_with_tifffile),
+    "signed colour": ("tif", tiffs(draw_colors(np.int32, 900) - np.int32(400)), read_with_tifffile),
+    "colour of 32 bits": ("tif", tiffs(draw_colors(np.uint32, 1e9)), read_with_tifffile),
+    "half floats": ("tif", tiffs(draw_colors(np.float16, 900)), read_with_tifffile),
+    "floats in [0, 1]": ("tif", tiffs(draw_colors(np.float32, 1)), read_with_opencv),
+    "doubles": ("tif", tiffs(draw_colors(np.float64, 1e5, 1)), read_with_opencv),
+    "packed 10 bits": ("tif", tiffs(draw_colors(top=1000), bitspersample=10), read_with_tifffile),
+    "packed 12 bits": ("tif", tiffs(GREY, bitspersample=12), read_with_tifffile),
+    "packed 14 bits": ("tif", tiffs(RGB, bitspersample=14), read_with_tifffile),
+    "fax": ("tif", pillow(EIGHT[..., 0] > 190, compression="group4"), read_with_pillow),
+    "JPEG in TIFF": ("tif", pillow(EIGHT, compression="jpeg"), read_with_tifffile),
+    "YCbCr": ("tif", pillow(EIGHT, "YCbCr"), read_with_pillow),
+    "CMYK": ("tif", pillow(EIGHT, "CMYK"), read_with_pillow),
+    "BMP": ("bmp", opencv(EIGHT), read_with_pillow),
+    "GIF": ("gif", pillow(EIGHT, "P"), read_with_pillow),
+    "WebP": ("webp", pillow(EIGHT, lossless=True), read_with_opencv),
+    "JPEG": ("jpg", pillow(EIGHT, quality=95), read_with_opencv),
+    "progressive JPEG": (
+        "jpg",
+        pillow(EIGHT, quality=95, progressive=True),
+        read_with_scikit_image,
+    ),
 }
 LOSSY = ("JPEG in TIFF", "JPEG", "progressive JPEG")  # decoders round as they like
 
@@ -200,7 +208,7 @@ def test_without_imagecodecs_pillow_gives_all_bits(
     expected = from_array(RGB).pixels
     for write in [*cases, tiffs(RGB, compression="lzw", tile=(16, 32), predictor=True)]:
         write(tmp_path / "a.tif")
-        monkeypatch.setattr(tiff_page, "_can_be_decoded", lambda page: False)
+        monkeypatch.setattr(tiff_page, "_is_decodable", lambda page: False)
         np.testing.assert_array_equal(read(tmp_path / "a.tif").pixels, expected)
     tifffile.imwrite(tmp_path / "b.tif", np.stack([RGB] * 2), compression="lzw", photometric="rgb")
     np.testing.assert_array_equal(read_stack(tmp_path / "b.tif").voxels, [RGB, RGB])
@@ -210,7 +218,7 @@ def test_without_imagecodecs_pillow_gives_all_bits(
         read(tmp_path / "c.tif")
 
 
-def over_white(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+def blend_over_white(values: np.ndarray, share: np.ndarray) -> np.ndarray:
     """What is shown of ``values`` where ``share`` is opaque."""
     low, high = np.percentile(values[share > 0], (0.5, 99.5))
     shown = np.clip((values - low) / (high - low), 0, 1)
@@ -225,9 +233,9 @@ def test_deep_opacity_is_over_white(tmp_path: Path) -> None:
     premultiplied = np.dstack([np.round(RGB * (alpha / 65535)[..., None]), alpha])
     options: Any = {"planarconfig": "contig", "photometric": "minisblack"}
     writers = {
-        "a.png": (bytes_of(png(rgba, 6)), RGB),
-        "b.png": (bytes_of(png(grey, 4)), GREY),
-        "c.png": (bytes_of(png(grey, 4, True)), GREY),
+        "a.png": (read_bytes(png(rgba, 6)), RGB),
+        "b.png": (read_bytes(png(grey, 4)), GREY),
+        "c.png": (read_bytes(png(grey, 4, True)), GREY),
         "d.tif": (tiffs(rgba, extrasamples=["unassalpha"]), RGB),
         "e.tif": (tiffs(premultiplied.astype(np.uint16), extrasamples=["assocalpha"]), RGB),
         "f.tif": (tiffs(grey, extrasamples=["unassalpha"], **options), GREY),
@@ -239,8 +247,10 @@ def test_deep_opacity_is_over_white(tmp_path: Path) -> None:
         assert not image.notes
         # Colours behind half opacity were rounded when they were multiplied.
         close = 1e-3 if name == "e.tif" else 1e-4
-        np.testing.assert_allclose(image.pixels, over_white(values, alpha / 65535), atol=close)
-    np.testing.assert_array_equal(as_image(rgba).pixels, read(tmp_path / "a.png").pixels)
+        np.testing.assert_allclose(
+            image.pixels, blend_over_white(values, alpha / 65535), atol=close
+        )
+    np.testing.assert_array_equal(to_image(rgba).pixels, read(tmp_path / "a.png").pixels)
 
 
 def test_the_transparent_colour_of_a_deep_png_is_white(tmp_path: Path) -> None:
@@ -262,7 +272,7 @@ def test_eight_bits_in_sixteen_look_alike(tmp_path: Path) -> None:
     assert np.abs(read(tmp_path / "a.png").rgb8().astype(int) - values).max() <= 2
 
 
-def test_a_turned_deep_png_stands_upright(tmp_path: Path) -> None:
+def test_a_turned_deep_png_is_upright(tmp_path: Path) -> None:
     opencv(np.ascontiguousarray(np.rot90(RGB)))(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     exif = PilImage.Exif()
@@ -286,7 +296,7 @@ def test_a_palette_of_16_bits(tmp_path: Path) -> None:
 def test_pil_images_say_that_they_have_8_bits(tmp_path: Path) -> None:
     opencv(RGB * np.uint16(16))(tmp_path / "a.png")
     with PilImage.open(tmp_path / "a.png") as picture:
-        (note,) = as_image(picture).notes
+        (note,) = to_image(picture).notes
     assert "has 16 bits, of which PIL keeps 8: pass the file's path" in note
 
 

@@ -15,14 +15,14 @@ import pytest
 from PIL import Image as PilImage
 
 from s3net_jax.config import Config, ConfigError
-from s3net_jax.io import InputError, current_limits, limits, parse_size, read, read_nifti
-from s3net_jax.io.codestream import pictures_in
-from s3net_jax.io.limits import Limits, allowed_bytes, stored_bytes
+from s3net_jax.io import InputError, get_limits, limits, parse_size, read, read_nifti
+from s3net_jax.io.codestream import find_pictures
+from s3net_jax.io.limits import Limits, compute_allowed_bytes, measure_stored_bytes
 from s3net_jax.run.cases import open_case
 from s3net_jax.run.inputs import discover
-from tests.io.bombs import BOMBS, CAP, many_pages
-from tests.io.dicom_bombs import jpeg2000
-from tests.io.fuzz_formats import forget_peak, peak_mib
+from tests.io.bombs import BOMBS, CAP, make_many_pages
+from tests.io.dicom_bombs import make_jpeg2000
+from tests.io.fuzz_formats import forget_peak, measure_peak_mib
 from tests.processes import HANG
 from tests.run.commands import ROOT, environment
 from tests.volumes import save_dicom, save_nifti
@@ -67,15 +67,15 @@ def test_bombs_do_no_harm(report: dict[str, dict[str, Any]], name: str) -> None:
 
 @pytest.mark.slow
 def test_memory_is_measured_file_by_file(report: dict[str, dict[str, Any]]) -> None:
-    before = peak_mib()
+    before = measure_peak_mib()
     block = np.ones(100 << 20, np.uint8)
-    assert peak_mib() > before - 1
+    assert measure_peak_mib() > before - 1
     del block
     forget_peak()
     assert report["pages.tif"]["peak_mib"] < 300 < report["zeros-rgba.png"]["peak_mib"]
 
 
-def opened(path: Path) -> Any:
+def open_file(path: Path) -> Any:
     (source,) = discover([path])
     return open_case(source, Config())
 
@@ -92,11 +92,11 @@ def test_limits_can_be_changed(tmp_path: Path) -> None:
         read(tmp_path / "a.png")
     with limits(max_pixels=2000, max_bytes=8000):
         assert read(tmp_path / "a.png").shape == (40, 50)
-    assert current_limits() == Limits()
-    (tmp_path / "p.tif").write_bytes(many_pages(12))
+    assert get_limits() == Limits()
+    (tmp_path / "p.tif").write_bytes(make_many_pages(12))
     with pytest.raises(InputError, match=r"more than 11 pages.*--max-pages"), limits(max_pages=11):
-        opened(tmp_path / "p.tif")
-    assert len(opened(tmp_path / "p.tif")) == 12
+        open_file(tmp_path / "p.tif")
+    assert len(open_file(tmp_path / "p.tif")) == 12
 
 
 def test_one_limit_holds_for_all_formats(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_one_limit_holds_for_all_formats(tmp_path: Path) -> None:
         (path, 1200, 1200 * 14),
     ):
         with limits(max_pixels=int(pixels), max_bytes=most):
-            assert len(opened(file)) > 0
+            assert len(open_file(file)) > 0
         with pytest.raises(InputError, match="--max-pixels"), limits(max_pixels=int(pixels) - 1):
-            opened(file)
+            open_file(file)
         with pytest.raises(InputError, match="--max-bytes"), limits(max_bytes=most - 1):
-            opened(file)
+            open_file(file)
 
 
 def test_sizes_as_typed() -> None:
@@ -131,18 +131,18 @@ def test_sizes_as_typed() -> None:
     for value in (0, True, 1.5):
         with pytest.raises(ConfigError, match="max_pixels"), limits(max_pixels=value):  # pyright: ignore
             pass
-    assert current_limits() == Limits()
+    assert get_limits() == Limits()
 
 
 def test_large_files_may_take_more(tmp_path: Path) -> None:
-    assert allowed_bytes(1) == 256 << 20 and allowed_bytes(10**8) == 10**10
+    assert compute_allowed_bytes(1) == 256 << 20 and compute_allowed_bytes(10**8) == 10**10
     with limits(max_bytes=1000):
-        assert allowed_bytes(10**8) == 1000
+        assert compute_allowed_bytes(10**8) == 1000
     path = tmp_path / "sparse"
     with path.open("wb") as file:
         file.write(b"x" * 4096)
         file.truncate(1 << 30)
-    assert stored_bytes(path) < 1 << 20 or path.stat().st_blocks * 512 > 1 << 29
+    assert measure_stored_bytes(path) < 1 << 20 or path.stat().st_blocks * 512 > 1 << 29
 
 
 def test_a_wrong_check_sum_is_noticed(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_deflated_data_set_is_read_as_others(tmp_path: Path) -> None:
         data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
         (tmp_path / "deflated").mkdir(exist_ok=True)
         data.save_as(tmp_path / "deflated" / path.name, enforce_file_format=True)
-    plain, packed = opened(tmp_path / "plain").volume, opened(tmp_path / "deflated").volume
+    plain, packed = open_file(tmp_path / "plain").volume, open_file(tmp_path / "deflated").volume
     np.testing.assert_array_equal(plain.voxels, packed.voxels)
     np.testing.assert_array_equal(plain.affine, packed.affine)
 
@@ -219,7 +219,7 @@ def test_sizes_of_codestreams(tmp_path: Path, form: str, options: dict[str, Any]
         pytest.skip("Pillow without JPEG 2000")
     noise = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
     PilImage.fromarray(noise).save(tmp_path / "x", form, **options)
-    found = pictures_in((tmp_path / "x").read_bytes())
+    found = find_pictures((tmp_path / "x").read_bytes())
     assert {(p.width, p.height, p.samples) for p in found} == {(90, 70, 3)}
 
 
@@ -230,11 +230,11 @@ def test_size_of_jpeg_xl_and_jpeg_ls(shape: tuple[int, int]) -> None:
     for name in ("jpegxl", "jpegls"):
         if not getattr(codecs, name.upper()).available:
             continue
-        (found,) = pictures_in(getattr(codecs, f"{name}_encode")(ramp))
+        (found,) = find_pictures(getattr(codecs, f"{name}_encode")(ramp))
         assert (found.height, found.width) == shape, name
 
 
 def test_fine_cuts_of_jpeg_2000_are_counted() -> None:
-    (plain,) = pictures_in(jpeg2000(4000, 4000))
-    (cut,) = pictures_in(jpeg2000(4000, 4000, precinct=2))
+    (plain,) = find_pictures(make_jpeg2000(4000, 4000))
+    (cut,) = find_pictures(make_jpeg2000(4000, 4000, precinct=2))
     assert plain.overhead < 10 << 20 and cut.overhead > 200 << 20

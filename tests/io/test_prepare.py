@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3net_jax.config import InputConfig
-from s3net_jax.io import from_array, prepare, prepared_shape
+from s3net_jax.io import compute_prepared_shape, from_array, prepare
 from s3net_jax.io.resize import resize_antialias, resize_opencv
 
 # cv2.resize(x, (4, 3) and (9, 8), interpolation=cv2.INTER_CUBIC), OpenCV 4.12 and 5.0.
@@ -71,7 +71,7 @@ def test_prepared_range_and_shape(resize: str, shape: tuple[int, ...]) -> None:
         assert pixels.min() >= 0 and pixels.max() <= 1 and pixels.flags.c_contiguous
 
 
-def test_own_size_is_left_alone_and_bgr_is_reversed() -> None:
+def test_own_size_is_kept_and_bgr_is_reversed() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
     for resize in ("antialias", "opencv"):
         rgb = prepare(from_array(image), InputConfig(size=32, resize=resize))
@@ -82,7 +82,7 @@ def test_own_size_is_left_alone_and_bgr_is_reversed() -> None:
 
 @given(st.integers(8, 3000), st.integers(8, 3000), st.integers(16, 512))
 def test_kept_aspect(height: int, width: int, size: int) -> None:
-    h, w = prepared_shape((height, width), InputConfig(size=size, aspect="keep"))
+    h, w = compute_prepared_shape((height, width), InputConfig(size=size, aspect="keep"))
     assert max(h, w) == size and min(h, w) >= 16
     if min(h, w) > 16:
         assert abs(h / size - height / max(height, width)) <= 8 / size

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from s3net_jax.io import Image, InputError, as_image, from_array, from_pil, read
+from s3net_jax.io import Image, InputError, from_array, from_pil, read, to_image
 from tests.pictures import png_header
 
 
@@ -21,7 +21,7 @@ def rgb() -> np.ndarray:
     return np.stack([x * 8, y * 12, np.full_like(x, 40)], -1).astype(np.uint8)
 
 
-def stored(tmp_path: Path, picture: PilImage.Image, name: str, **options) -> Image:
+def save_and_read(tmp_path: Path, picture: PilImage.Image, name: str, **options) -> Image:
     picture.save(tmp_path / name, **options)
     return read(tmp_path / name)
 
@@ -29,7 +29,7 @@ def stored(tmp_path: Path, picture: PilImage.Image, name: str, **options) -> Ima
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp"])
 def test_colour_is_kept(tmp_path: Path, rgb: np.ndarray, name: str) -> None:
     options = {"lossless": True} if name.endswith("webp") else {}
-    image = stored(tmp_path, PilImage.fromarray(rgb), name, **options)
+    image = save_and_read(tmp_path, PilImage.fromarray(rgb), name, **options)
     np.testing.assert_array_equal(image.pixels, rgb)
     assert (image.shape, image.mode, image.stored_size) == ((20, 30), "RGB", (30, 20))
     assert image.path == tmp_path / name and not image.notes
@@ -38,22 +38,24 @@ def test_colour_is_kept(tmp_path: Path, rgb: np.ndarray, name: str) -> None:
 def test_jpeg_and_cmyk_jpeg_look_alike(tmp_path: Path, rgb: np.ndarray) -> None:
     picture = PilImage.fromarray(rgb)
     for name, stored_picture in (("a.jpg", picture), ("b.jpg", picture.convert("CMYK"))):
-        image = stored(tmp_path, stored_picture, name, quality=95)
+        image = save_and_read(tmp_path, stored_picture, name, quality=95)
         assert image.pixels.shape == (20, 30, 3)
         assert np.abs(image.pixels.astype(int) - rgb).mean() < 6
 
 
 def test_grey_and_one_bit_stay_grey(tmp_path: Path, rgb: np.ndarray) -> None:
     grey = rgb[..., 0]
-    np.testing.assert_array_equal(stored(tmp_path, PilImage.fromarray(grey), "a.png").pixels, grey)
-    image = stored(tmp_path, PilImage.fromarray(grey > 100), "b.png")
+    np.testing.assert_array_equal(
+        save_and_read(tmp_path, PilImage.fromarray(grey), "a.png").pixels, grey
+    )
+    image = save_and_read(tmp_path, PilImage.fromarray(grey > 100), "b.png")
     np.testing.assert_array_equal(image.pixels, (grey > 100) * np.uint8(255))
 
 
 def test_palette(tmp_path: Path, rgb: np.ndarray) -> None:
     picture = PilImage.fromarray((rgb[..., 0] > 100).astype(np.uint8))
     picture.putpalette([10, 20, 30, 200, 100, 50])
-    image = stored(tmp_path, picture, "a.png")
+    image = save_and_read(tmp_path, picture, "a.png")
     assert sorted(map(tuple, np.unique(image.pixels.reshape(-1, 3), axis=0).tolist())) == [
         (10, 20, 30),
         (200, 100, 50),
@@ -68,11 +70,11 @@ def test_transparency_shows_white(tmp_path: Path, rgb: np.ndarray, mode: str) ->
     if mode == "P":
         picture = PilImage.fromarray(rgb[..., 0] // 200)
         picture.putpalette([10, 20, 30, 200, 100, 50])
-        image = stored(tmp_path, picture, "a.png", transparency=0)
+        image = save_and_read(tmp_path, picture, "a.png", transparency=0)
         assert (image.pixels[0, 0] == 255).all()
         assert image.pixels[0, -1].tolist() == [200, 100, 50]
         return
-    image = stored(tmp_path, picture.convert(mode), "a.png")
+    image = save_and_read(tmp_path, picture.convert(mode), "a.png")
     assert image.pixels.ndim == (2 if mode == "LA" else 3)
     assert (image.pixels[:, :10] == 255).all()
     assert (image.pixels[:, 12:14] < 255).any()
@@ -94,7 +96,7 @@ def test_exif_rotation_is_applied(tmp_path: Path, rgb: np.ndarray, orientation: 
     exif = PilImage.Exif()
     exif[0x0112] = orientation
     picture = PilImage.fromarray(np.ascontiguousarray(turned))
-    image = stored(tmp_path, picture, "a.png", exif=exif.tobytes())
+    image = save_and_read(tmp_path, picture, "a.png", exif=exif.tobytes())
     np.testing.assert_array_equal(image.pixels, rgb)
     assert image.stored_size == picture.size
 
@@ -102,7 +104,7 @@ def test_exif_rotation_is_applied(tmp_path: Path, rgb: np.ndarray, orientation: 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
 def test_deep_grey_is_scaled_between_percentiles(tmp_path: Path, dtype: type) -> None:
     values = np.linspace(0, 60000, 40 * 50).reshape(40, 50).astype(dtype)
-    image = stored(tmp_path, PilImage.fromarray(values), "a.tif")
+    image = save_and_read(tmp_path, PilImage.fromarray(values), "a.tif")
     assert image.pixels.dtype == np.float32 and image.pixels.ndim == 2
     assert image.pixels.min() == 0 and image.pixels.max() == 1
     assert image.window == pytest.approx(np.percentile(values, (0.5, 99.5)), rel=1e-6)
@@ -112,7 +114,7 @@ def test_deep_grey_is_scaled_between_percentiles(tmp_path: Path, dtype: type) ->
 
 def test_sixteen_bit_png_keeps_its_depth(tmp_path: Path) -> None:
     values = (np.arange(30 * 40).reshape(30, 40) + 1000).astype(np.uint16)
-    image = stored(tmp_path, PilImage.fromarray(values), "a.png")
+    image = save_and_read(tmp_path, PilImage.fromarray(values), "a.png")
     assert len(np.unique(image.pixels)) > 1000, "12 bits hidden in 16 must not become 5 grey levels"
 
 
@@ -131,13 +133,15 @@ def test_one_outlier_does_not_flatten_the_rest() -> None:
 
 def test_pages_are_noted(tmp_path: Path, rgb: np.ndarray) -> None:
     first = PilImage.fromarray(rgb)
-    image = stored(tmp_path, first, "a.tif", save_all=True, append_images=[first, first])
+    image = save_and_read(tmp_path, first, "a.tif", save_all=True, append_images=[first, first])
     assert "3 pages; only the first" in image.notes[0]
 
 
 def test_a_phone_picture_with_a_preview_is_one_picture(tmp_path: Path, rgb: np.ndarray) -> None:
     picture = PilImage.fromarray(rgb)
-    image = stored(tmp_path, picture, "a.jpg", format="MPO", save_all=True, append_images=[picture])
+    image = save_and_read(
+        tmp_path, picture, "a.jpg", format="MPO", save_all=True, append_images=[picture]
+    )
     assert image.shape == (20, 30) and not image.notes
 
 
@@ -159,13 +163,13 @@ def test_one_door_for_everything(tmp_path: Path, rgb: np.ndarray) -> None:
 
     picture = PilImage.fromarray(rgb)
     picture.save(tmp_path / "a.png")
-    image = as_image(rgb)
+    image = to_image(rgb)
     for source in (str(tmp_path / "a.png"), tmp_path / "a.png", picture, jnp.asarray(rgb)):
-        np.testing.assert_array_equal(as_image(source).pixels, rgb)
-    assert as_image(image) is image
+        np.testing.assert_array_equal(to_image(source).pixels, rgb)
+    assert to_image(image) is image
 
 
-def encoded(tmp_path: Path, name: str) -> bytes:
+def encode(tmp_path: Path, name: str) -> bytes:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     PilImage.fromarray(noise).save(tmp_path / name)
     return (tmp_path / name).read_bytes()
@@ -182,29 +186,29 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         "bomb.png": (png_header(20_000, 20_000), "million pixels"),
         "big.png": (png_header(11_000, 11_000), "million pixels"),
         "pixel.png": (png_header(1, 1), ""),
-        "cut.png": (encoded(tmp_path, "x.png")[:4000], "broken or cut off"),
-        "cut.jpg": (encoded(tmp_path, "x.jpg")[:1500], "broken or cut off"),
-        "cut.bmp": (encoded(tmp_path, "x.bmp")[:4000], "broken or cut off"),
-        "cut.tif": (encoded(tmp_path, "x.tif")[:4000], ""),
+        "cut.png": (encode(tmp_path, "x.png")[:4000], "broken or cut off"),
+        "cut.jpg": (encode(tmp_path, "x.jpg")[:1500], "broken or cut off"),
+        "cut.bmp": (encode(tmp_path, "x.bmp")[:4000], "broken or cut off"),
+        "cut.tif": (encode(tmp_path, "x.tif")[:4000], ""),
     }
     for name, (content, words) in contents.items():
         (tmp_path / name).write_bytes(content)
-        message = failure(tmp_path / name)
+        message = get_failure(tmp_path / name)
         assert words in message, message
-    assert "does not exist" in failure(tmp_path / "missing.png")
-    assert "is a folder" in failure(tmp_path)
+    assert "does not exist" in get_failure(tmp_path / "missing.png")
+    assert "is a folder" in get_failure(tmp_path)
 
 
 def test_bad_pictures_say_what_is_wrong(tmp_path: Path) -> None:
     black = np.zeros((20, 20, 3), np.uint8)
     PilImage.fromarray(black).save(tmp_path / "black.png")
     PilImage.fromarray(black[:1, :1]).save(tmp_path / "pixel.png")
-    assert "one single colour" in failure(tmp_path / "black.png")
-    assert "1×1 pixels" in failure(tmp_path / "pixel.png")
+    assert "one single colour" in get_failure(tmp_path / "black.png")
+    assert "1×1 pixels" in get_failure(tmp_path / "pixel.png")
     values = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
     values[2, 3] = np.nan
     PilImage.fromarray(values).save(tmp_path / "nan.tif")
-    assert "NaN" in failure(tmp_path / "nan.tif")
+    assert "NaN" in get_failure(tmp_path / "nan.tif")
 
 
 @pytest.mark.parametrize(
@@ -235,20 +239,20 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
 
     for source in (None, b"content", {}):
         with pytest.raises(TypeError, match="path, a PIL image or an array"):
-            as_image(source)
+            to_image(source)
     with pytest.raises(TypeError, match="traced array"):
-        jax.jit(as_image)(np.eye(20))
-    content = encoded(tmp_path, "x.png")[:4000]
+        jax.jit(to_image)(np.eye(20))
+    content = encode(tmp_path, "x.png")[:4000]
     with pytest.raises(InputError, match="broken or cut off"):
-        as_image(PilImage.open(io.BytesIO(content)))
+        to_image(PilImage.open(io.BytesIO(content)))
 
 
 def test_a_window_holds_for_arrays_too() -> None:
     values = np.arange(400).reshape(20, 20)
-    image = as_image(values, (100, 200))
+    image = to_image(values, (100, 200))
     assert image.window == (100, 200) and not image.notes
     np.testing.assert_allclose(image.pixels, np.clip((values - 100) / 100, 0, 1), atol=1e-6)
-    notes = as_image(values.astype(np.uint8), (100, 200)).notes
+    notes = to_image(values.astype(np.uint8), (100, 200)).notes
     assert notes == ("The array has 8 bits: the window is not applied to it.",)
 
 
@@ -259,11 +263,11 @@ def test_lab_is_shown_in_rgb() -> None:
 
 def test_pil_limit_is_put_back(tmp_path: Path, rgb: np.ndarray) -> None:
     before = PilImage.MAX_IMAGE_PIXELS
-    stored(tmp_path, PilImage.fromarray(rgb), "a.png")
+    save_and_read(tmp_path, PilImage.fromarray(rgb), "a.png")
     assert before == PilImage.MAX_IMAGE_PIXELS
 
 
-def failure(path: Path) -> str:
+def get_failure(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         read(path)
     message = str(caught.value)

@@ -23,15 +23,15 @@ def volume(shape=(10, 11, 12), affine: np.ndarray | None = None, **more) -> Volu
 def test_slices_stand_upright_in_every_orientation(axis) -> None:
     """The same anatomy, stored in all 48 orientations, gives the same slices."""
     base = volume(affine=np.eye(4))
-    expected = SliceView(base, axis).of(base.voxels)
+    expected = SliceView(base, axis).get_slices(base.voxels)
     image = nib.Nifti1Image(base.voxels.astype(np.int32), np.eye(4))
     for order in itertools.permutations(range(3)):
         for signs in itertools.product((1, -1), repeat=3):
             turned = image.as_reoriented(np.array(list(zip(order, signs, strict=True))))
             stored = Volume(np.asarray(turned.dataobj), turned.affine, "v", Path("v"), "nifti")
             view = SliceView(stored, axis)
-            np.testing.assert_array_equal(view.of(stored.voxels), expected)
-            np.testing.assert_array_equal(view.back(expected), stored.voxels)
+            np.testing.assert_array_equal(view.get_slices(stored.voxels), expected)
+            np.testing.assert_array_equal(view.restore(expected), stored.voxels)
 
 
 def test_radiological_convention() -> None:
@@ -91,4 +91,4 @@ def test_auto_never_chooses_slices_that_are_too_small() -> None:
 
 def test_colours_keep_their_channels() -> None:
     rgb = Volume(np.zeros((9, 10, 11, 3), np.uint8), np.eye(4), "v", Path("v"), "nifti")
-    assert SliceView(rgb).of(rgb.voxels).shape == (11, 10, 9, 3)
+    assert SliceView(rgb).get_slices(rgb.voxels).shape == (11, 10, 9, 3)

@@ -31,7 +31,7 @@ def test_values_outside_are_clipped() -> None:
     assert image.window == (-160, 240)
 
 
-def test_of_eight_bits_it_is_not_applied_and_a_note_says_so(tmp_path: Path) -> None:
+def test_at_eight_bits_it_is_not_applied_and_a_note_is_given(tmp_path: Path) -> None:
     gradient = np.repeat(np.arange(64, dtype=np.uint8)[None], 16, 0)
     PilImage.fromarray(gradient).save(tmp_path / "a.png")
     image = read(tmp_path / "a.png", (0.0, 10.0))

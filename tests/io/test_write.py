@@ -13,7 +13,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.io import (
     OutputError,
-    cluster_colors,
+    make_cluster_colors,
     make_folder,
     remove_leftovers,
     write_bytes,
@@ -22,7 +22,7 @@ from s3net_jax.io import (
     write_picture,
     write_text,
 )
-from s3net_jax.io.write import replacing
+from s3net_jax.io.write import replace_file
 
 
 @pytest.mark.parametrize(("count", "mode"), [(5, "P"), (256, "P"), (300, "I;16")])
@@ -103,14 +103,14 @@ def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_colours_differ() -> None:
-    colors = cluster_colors(64)
+    colors = make_cluster_colors(64)
     assert colors.shape == (64, 3) and colors.dtype == np.uint8
     assert len(np.unique(colors, axis=0)) == 64
-    np.testing.assert_array_equal(cluster_colors(3), colors[:3])
+    np.testing.assert_array_equal(make_cluster_colors(3), colors[:3])
 
 
 def test_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
-    with replacing(tmp_path / "a.png"):
+    with replace_file(tmp_path / "a.png"):
         (mine,) = tmp_path.iterdir()
         dead = mine.with_name(mine.name.replace(f"-{os.getpid()}-", "-99999999-"))
         foreign = tmp_path / ".a.png.tmp"

@@ -27,9 +27,9 @@ __all__ = [
     "EPSILON",
     "assert_close",
     "assert_low_precision",
-    "available",
     "cases",
     "errors",
+    "list_available",
     "make_cotangent",
     "module",
     "public",
@@ -47,7 +47,7 @@ def specs(operator: str) -> tuple[ArgSpec, ...]:
     return module(operator, "arg_specs").SPECS
 
 
-def available(operator: str) -> list[str]:
+def list_available(operator: str) -> list[str]:
     """The implementations to test on this machine: all but the reference."""
     reasons = implementations()[operator]
     return [name for name in IMPLEMENTATIONS if name != "reference" and reasons[name] is None]
@@ -58,7 +58,7 @@ def cases(choose: Callable[[ArgSpec], bool] = lambda spec: True) -> list[Any]:
     return [
         pytest.param(name, spec, id=f"{operator}-{name}-{spec}")
         for operator in OPERATORS
-        for name in available(operator)
+        for name in list_available(operator)
         for spec in specs(operator)
         if choose(spec)
     ]

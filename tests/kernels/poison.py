@@ -59,7 +59,7 @@ _POISONED = {"load": load, "store": store, "add_at": add_at}
 
 
 @contextlib.contextmanager
-def poisoned(monkeypatch):
+def poison_accesses(monkeypatch):
     """Every module's accesses to memory replaced."""
     found = 0
     for info in pkgutil.walk_packages(s3net_kernels.__path__, "s3net_kernels."):

@@ -11,14 +11,14 @@ from jax.extend.core import jaxprs_in_params
 import s3net_kernels as k
 from tests.kernels import base
 
-ALL = ["reference", *base.available("linear")]
+ALL = ["reference", *base.list_available("linear")]
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
-@pytest.mark.parametrize("implementation", base.available("depthwise_conv2d"))
+@pytest.mark.parametrize("implementation", base.list_available("depthwise_conv2d"))
 @pytest.mark.parametrize("dilation", [4, 100_000, 2**60])
 def test_a_dilation_beyond_the_image_leaves_the_centre_tap(implementation, dilation):
     x, w = normal(1, 4, 3, 2), normal(3, 5, 2, seed=1)
@@ -63,7 +63,7 @@ def test_a_residual_wider_than_x_is_added_as_it_is(implementation):
 
 
 @pytest.mark.parametrize("implementation", ALL)
-def test_slopes_at_the_last_pixel_of_an_edge_that_goes_on(implementation):
+def test_slopes_at_the_last_pixel_of_a_continued_edge(implementation):
     """Beyond the last pixel is the last once more: level there, not falling to zero."""
     x, coords = normal(1, 3, 3, 2), jnp.full((1, 1, 1, 2), 2.0)
 
@@ -118,7 +118,7 @@ def test_working_memory_is_no_number():
         shapes = base.module(operator, "arg_specs")
         # With a bias: the gradient of none is not read, and a number.
         spec = max(shapes.SPECS or shapes.BENCHMARKS, key=lambda s: -s.args.count(None))
-        if "native" not in base.available(operator):
+        if "native" not in base.list_available(operator):
             pytest.skip("native is not available")
         args = spec.make_shapes()
         value = jax.eval_shape(base.public(spec, "native"), *args)

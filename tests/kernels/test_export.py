@@ -29,7 +29,7 @@ def program(operator) -> tuple[Any, tuple[Any, ...]]:
     return run, (base.make_cotangent(spec, args), *args)
 
 
-def allowed(text: str) -> list[export.DisabledSafetyCheck]:
+def list_allowed(text: str) -> list[export.DisabledSafetyCheck]:
     """JAX exports a call of another library's kernel only if it is named."""
     names = {part.split("(")[0].strip() for part in text.split("@s3net_kernels.")[1:]}
     return [export.DisabledSafetyCheck.custom_call(f"s3net_kernels.{name}") for name in names]
@@ -49,7 +49,7 @@ def test_exported_for_several_platforms(operator):
     """The program for a CPU still takes the kernels, and gives the same bits."""
     run, args = program(operator)
     text = run.trace(*args).lower(lowering_platforms=("cpu",)).as_text()
-    both = export.export(run, platforms=["cpu", "cuda"], disabled_checks=allowed(text))(*args)
+    both = export.export(run, platforms=["cpu", "cuda"], disabled_checks=list_allowed(text))(*args)
     for a, e in zip(both.call(*args), run(*args), strict=True):
         np.testing.assert_array_equal(a, e)
 

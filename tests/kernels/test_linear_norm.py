@@ -12,7 +12,7 @@ from s3net_kernels import batch_norm, linear, linear_norm
 from tests.kernels import base
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
-IMPLEMENTATIONS = [*base.available("linear_norm"), "pallas"]
+IMPLEMENTATIONS = [*base.list_available("linear_norm"), "pallas"]
 
 
 def arrays(rows=(1, 9, 13), inputs=5, outputs=6, mean=0.0):
@@ -47,14 +47,17 @@ def test_is_one_after_the_other(implementation, mean):
     args = arrays(mean=mean)
     cotangent = arrays()[3]
 
-    def one(x, w, b, residual, scale, bias):
+    def run_fused(x, w, b, residual, scale, bias):
         return linear_norm(x, w, b, residual, scale, bias, implementation=implementation)
 
-    def other(x, w, b, residual, scale, bias):
+    def run_in_turn(x, w, b, residual, scale, bias):
         z = linear(x, w, b, residual, implementation="reference")
         return batch_norm(z, scale, bias, implementation="reference")
 
-    actual, expected = gradients(one, args, cotangent), gradients(other, args, cotangent)
+    actual, expected = (
+        gradients(run_fused, args, cotangent),
+        gradients(run_in_turn, args, cotangent),
+    )
     # So many digits the bias has taken from the rounded product.
     terms = 117 * max(1, int(mean))
     for n, (a, e) in enumerate(

@@ -35,7 +35,7 @@ def problem(shape, outputs, dtype):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("call", CALLS, ids=str)
-@pytest.mark.parametrize("implementation", base.available("linear"))
+@pytest.mark.parametrize("implementation", base.list_available("linear"))
 def test_values_and_gradients(implementation, call, dtype):
     shape, outputs, activation = call
     arrays, cotangents = problem(shape, outputs, jnp.dtype(dtype))
@@ -49,7 +49,7 @@ def test_values_and_gradients(implementation, call, dtype):
         assert base.relative_error(a, e) <= base.tolerance(dtype, terms)
 
 
-@pytest.mark.parametrize("implementation", base.available("linear"))
+@pytest.mark.parametrize("implementation", base.list_available("linear"))
 def test_vmapped_is_one_by_one(implementation):
     arrays, cotangents = problem((3, 9, 4, 16), 8, jnp.float32)
 
@@ -64,9 +64,9 @@ def test_vmapped_is_one_by_one(implementation):
             np.testing.assert_allclose(a[n], e, rtol=1e-5, atol=1e-5)
 
 
-def test_the_skip_is_in_no_pass_of_its_own():
+def test_the_skip_needs_no_separate_pass():
     """The gradient of a skip connection leaves no addition beside the kernel's call."""
-    if "native" not in base.available("linear"):
+    if "native" not in base.list_available("linear"):
         pytest.skip("there is no native library here")
     (x, w, b), (dy, _) = problem((1, 8, 8, 16), 16, jnp.float32)
 

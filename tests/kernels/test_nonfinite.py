@@ -38,12 +38,12 @@ CASES = [
 
 
 @functools.cache
-def compiled(spec, implementation):
+def compile_call(spec, implementation):
     quick = {"xla_backend_optimization_level": 0}  # compiling takes longer than running
     return base.value_and_gradients(base.public(spec, implementation), **quick)
 
 
-def broken(results):
+def find_broken(results):
     """Where numbers are not finite. Infinity or NaN depends on the order of a sum's terms."""
     return [~np.isfinite(r) for r in results]
 
@@ -53,7 +53,7 @@ def places(shape):
     return {(0,) * len(shape), tuple(n // 2 for n in shape)}
 
 
-def poisoned(spec):
+def list_poisoned(spec):
     """(which leaf, place, value) for the cotangent and every argument."""
     leaves = jax.tree.leaves(spec.make())
     shapes = [jax.eval_shape(base.public(spec, "xla"), *spec.make()).shape]
@@ -71,7 +71,7 @@ def run(spec, implementation, leaf, place, value):
     leaves = [np.array(one) for one in leaves]
     leaves[leaf][place] = value
     cotangent, args = jax.tree.unflatten(tree, leaves)
-    return [np.asarray(r) for r in compiled(spec, implementation)(cotangent, *args)]
+    return [np.asarray(r) for r in compile_call(spec, implementation)(cotangent, *args)]
 
 
 def is_coordinate(spec, leaf):
@@ -89,11 +89,11 @@ def is_parameter(spec, leaf):
 @pytest.mark.parametrize("implementation", ["xla", "native"])
 @pytest.mark.parametrize("spec", CASES)
 def test_values_and_gradients(spec, implementation):
-    if implementation not in base.available(spec.operator):
+    if implementation not in base.list_available(spec.operator):
         pytest.skip("native is not available")
-    for leaf, place, value in poisoned(spec):
-        actual = broken(run(spec, implementation, leaf, place, value))
-        expected = broken(run(spec, "reference", leaf, place, value))
+    for leaf, place, value in list_poisoned(spec):
+        actual = find_broken(run(spec, implementation, leaf, place, value))
+        expected = find_broken(run(spec, "reference", leaf, place, value))
         where = f"input {leaf} at {place} is {value}"
         np.testing.assert_array_equal(actual[0], expected[0], err_msg=f"value, {where}")
         # What a gradient depends on shows where it moves with two finite values.
@@ -122,13 +122,13 @@ def test_values_of_the_gpu(operator):
                 changed = [np.array(one) for one in leaves]
                 changed[n][(0,) * leaf.ndim] = value
                 actual, expected = (
-                    broken([np.asarray(f(*jax.tree.unflatten(tree, changed)))])[0]
+                    find_broken([np.asarray(f(*jax.tree.unflatten(tree, changed)))])[0]
                     for f in (call, base.public(spec, "reference"))
                 )
                 np.testing.assert_array_equal(actual, expected, err_msg=f"input {n} is {value}")
 
 
-ALL = ["reference", *base.available("deform_conv2d")]
+ALL = ["reference", *base.list_available("deform_conv2d")]
 
 
 @pytest.mark.parametrize("implementation", ALL)

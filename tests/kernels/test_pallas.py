@@ -11,7 +11,7 @@ import pytest
 
 import s3net_kernels
 from tests.kernels import base
-from tests.kernels.poison import poisoned
+from tests.kernels.poison import poison_accesses
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
 
@@ -38,7 +38,7 @@ WITH_LITTLE = {"gated_inception": 4}
 ATOMIC = ("deform_conv2d", "bilinear_sample", "affine_warp")
 
 
-def interpreted(spec):
+def run_interpreted(spec):
     """Value and gradients by the kernels in interpret mode, quick to compile."""
     return base.value_and_gradients(base.public(spec, "pallas"), xla_backend_optimization_level=0)
 
@@ -55,9 +55,9 @@ def test_values(spec, deterministic, monkeypatch):
     cotangent = base.make_cotangent(spec, args)
     number = UNROLLED.get(spec.operator)
     watched = number is None or spec == base.specs(spec.operator)[number]
-    interpret = poisoned(monkeypatch) if watched else s3net_kernels.config(interpret=True)
+    interpret = poison_accesses(monkeypatch) if watched else s3net_kernels.config(interpret=True)
     with interpret, s3net_kernels.config(deterministic=deterministic):
-        actual = interpreted(spec)(cotangent, *args)
+        actual = run_interpreted(spec)(cotangent, *args)
     base.assert_close(spec, actual, base.reference(spec, cotangent, args), "float32")
 
 
@@ -80,7 +80,7 @@ def test_low_precision_values(operator, number):
     args = spec.make(dtype="bfloat16")
     cotangent = base.make_cotangent(spec, args)
     with s3net_kernels.config(interpret=True):
-        actual = interpreted(spec)(cotangent, *args)
+        actual = run_interpreted(spec)(cotangent, *args)
     expected = base.reference(spec, cotangent, args)
     plain = base.reference(spec, cotangent, args, "bfloat16")
     base.assert_low_precision(spec, actual, expected, plain, "bfloat16")

@@ -32,7 +32,7 @@ def test_losses_stay_inside(monkeypatch):
         ce, edges, used = s3net_kernels.softmax_losses(z, **options)
         return ce + edges, used
 
-    with poison.poisoned(monkeypatch):
+    with poison.poison_accesses(monkeypatch):
         (value, used), slope = jax.value_and_grad(total, has_aux=True)(logits)
     assert np.isfinite(value) and np.isfinite(slope).all()
     assert 0 <= np.min(used) <= np.max(used) < 3
@@ -54,7 +54,7 @@ def test_what_leaves_is_found(access, shift, monkeypatch):
 
     out = jax.ShapeDtypeStruct((4,), jnp.float32)
     blocks = {"num_warps": 1}
-    with poison.poisoned(monkeypatch):
+    with poison.poison_accesses(monkeypatch):
         result = _pallas.launch(kernel, out, (1,), blocks, jnp.ones(4), name="leaves")
     assert bool(np.isfinite(result).all()) == (shift == 0)
 

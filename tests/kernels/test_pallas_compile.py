@@ -132,7 +132,7 @@ def fused(monkeypatch):
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # said, because the default changes
 
 
-def on(capability, monkeypatch):
+def use_device(capability, monkeypatch):
     """Block sizes as for a GPU of that capability."""
     monkeypatch.setattr(device, "capability", lambda: capability / 10)
 
@@ -141,7 +141,7 @@ def on(capability, monkeypatch):
 @pytest.mark.parametrize(("operator", "number", "dtype"), LARGE)
 def test_compiles_without_spilling(operator, number, dtype, capability, monkeypatch, tmp_path):
     """Every kernel of the benchmarks' shapes, by PyPI's Triton (not the version XLA holds)."""
-    on(capability, monkeypatch)
+    use_device(capability, monkeypatch)
     spec = base.module(operator, "arg_specs").BENCHMARKS[number]
     # Only one operator's blocks depend on the memory: the others' have to do with the least.
     known = capability == 90 or operator == "gated_inception"
@@ -164,14 +164,14 @@ def test_compiles_without_spilling(operator, number, dtype, capability, monkeypa
 )
 def test_heuristic_compiles(name, channels, features, capability, monkeypatch, tmp_path):
     """Kernels of other shapes than the benchmarks'."""
-    on(capability, monkeypatch)
+    use_device(capability, monkeypatch)
     deform = name.startswith("deform")
     shape, size = ((64, 64), (3, 3)) if deform else ((1, 4096), (1, 1))
     problem = tuning.Problem(name, "float32", 1, *shape, channels, features, size)
-    check(kernels_of(problem, KERNELS[name].heuristic(problem)), capability, tmp_path)
+    check(lower_kernels(problem, KERNELS[name].heuristic(problem)), capability, tmp_path)
 
 
-def kernels_of(problem, blocks):
+def lower_kernels(problem, blocks):
     """The kernels of a problem, with these blocks."""
     kernel = KERNELS[problem.kernel]
     with s3net_kernels.config(interpret=True):  # for the arrays, which are not made
@@ -250,6 +250,6 @@ MEASURED = [
 @pytest.mark.parametrize("problem", MEASURED, ids=lambda problem: problem.key)
 def test_table_compiles(problem, monkeypatch, tmp_path):
     """Blocks measured on an H100, on one."""
-    on(90, monkeypatch)
+    use_device(90, monkeypatch)
     blocks = TABLE["entries"][problem.key]["blocks"]
-    check(kernels_of(problem, blocks), 90, tmp_path)
+    check(lower_kernels(problem, blocks), 90, tmp_path)

@@ -56,13 +56,13 @@ def _args():
 
 
 @functools.cache
-def _compiled():
+def _compile():
     return base.value_and_gradients(base.public(CALL, "pallas"), xla_backend_optimization_level=0)
 
 
 def _run(args, cotangent):
     with s3net_kernels.config(interpret=True):
-        return _compiled()(cotangent, *args)
+        return _compile()(cotangent, *args)
 
 
 def test_reach():

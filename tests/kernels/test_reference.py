@@ -58,7 +58,7 @@ def test_deform(spec):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("implementation", ["reference", *base.available("deform_conv2d")])
+@pytest.mark.parametrize("implementation", ["reference", *base.list_available("deform_conv2d")])
 def test_deform_without_offset_is_a_convolution(implementation):
     """Whole coordinates, where interpolation has its kinks."""
     random = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def test_deform_without_offset_is_a_convolution(implementation):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("implementation", ["reference", *base.available("bilinear_sample")])
+@pytest.mark.parametrize("implementation", ["reference", *base.list_available("bilinear_sample")])
 def test_bilinear_derivative_at_whole_coordinates(implementation):
     """It is the one towards larger coordinates."""
     x = np.random.default_rng(0).normal(size=(1, 4, 5, 2))
@@ -84,7 +84,7 @@ def test_bilinear_derivative_at_whole_coordinates(implementation):
     )
 
 
-@pytest.mark.parametrize("implementation", ["reference", *base.available("deform_conv2d")])
+@pytest.mark.parametrize("implementation", ["reference", *base.list_available("deform_conv2d")])
 def test_deform_derivative_at_whole_coordinates(implementation):
     """It is the one towards larger coordinates."""
     random = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def test_coordinates_far_outside():
     """Infinite and huge coordinates are outside; NaN stays NaN."""
     x = np.random.default_rng(0).normal(size=(1, 3, 4, 2))
     far = np.array([[[[np.inf, 0.0], [-1e30, 1.0], [0.0, 1e12], [np.nan, 1.0]]]])
-    for implementation in base.available("bilinear_sample"):
+    for implementation in base.list_available("bilinear_sample"):
         zeros = bilinear_sample(x, far, implementation=implementation)[0, 0]
         edge = bilinear_sample(x, far, boundary="edge", implementation=implementation)[0, 0]
         np.testing.assert_array_equal(zeros[:3], 0)

@@ -109,7 +109,7 @@ def test_under_jit_grad_and_vmap(register):
 )
 def test_refused(args, options, words):
     with pytest.raises(ValueError, match=words):
-        kernels.register_implementation(*args, convolve, **options)
+        kernels.register_implementation(*args, convolve, **options)  # pyright: ignore[reportCallIssue]
     assert set(kernels.implementations()["conv2d"]) == set(kernels.IMPLEMENTATIONS)
 
 

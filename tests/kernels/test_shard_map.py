@@ -74,7 +74,7 @@ def _smallest(operator: str) -> ArgSpec:
 @pytest.mark.parametrize("implementation", NAMES)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_types_agree_with_what_varies(operator, implementation):
-    if implementation not in ("reference", *base.available(operator)):
+    if implementation not in ("reference", *base.list_available(operator)):
         pytest.skip(f"{implementation} is not available")
     check(_smallest(operator), implementation)
 
@@ -98,7 +98,7 @@ def test_parameters_get_the_sum_over_two_devices():
 def test_what_varies_is_not_taken_for_the_same_everywhere(implementation):
     """A sum of one device's pixels must not pass as that of all."""
     spec = _smallest("softmax_losses")
-    if implementation not in base.available("softmax_losses"):
+    if implementation not in base.list_available("softmax_losses"):
         pytest.skip(f"{implementation} is not available")
     mapped = jax.shard_map(
         base.public(spec, implementation),

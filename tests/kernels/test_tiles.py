@@ -12,7 +12,7 @@ from tests.kernels import base
 
 OPERATORS = ("linear", "conv2d", "deform_conv2d", "gated_inception")
 pytestmark = pytest.mark.skipif(
-    "native" not in base.available("linear"), reason="there is no native library here"
+    "native" not in base.list_available("linear"), reason="there is no native library here"
 )
 # Deep enough for tiles in every direction, and with rests.
 EXTRA = {

@@ -46,7 +46,7 @@ def test_every_problem_has_candidates():
         )
 
 
-def test_writes_a_table_and_goes_on(tmp_path, capsys):
+def test_writes_a_table_and_resumes(tmp_path, capsys):
     command = [*SMALL, "--folder", str(tmp_path), "--most", "2", "--kernel"]
     assert main([*command, "bilinear_sample.forward"]) == 0
     path = tuning.locate_table("interpret", tmp_path)
@@ -98,7 +98,7 @@ def test_the_table_is_what_the_kernels_take(tmp_path, monkeypatch):
     assert chosen["pixels"] == 512
 
 
-def test_a_candidate_that_fails_costs_only_itself(monkeypatch):
+def test_a_failing_candidate_is_skipped(monkeypatch):
     problem = next(p for p in PROBLEMS if p.kernel == "bilinear_sample.forward")
     kernel = KERNELS[problem.kernel]
     good = kernel.heuristic(problem)
@@ -194,11 +194,11 @@ def test_blocks_in_use_and_of_other_sizes_are_tried_first(monkeypatch):
     monkeypatch.setattr(tuning, "list_measured", lambda _: [alike])
     tried = []
 
-    def compiled(_problem, several, _arrays):
+    def compile_candidates(_problem, several, _arrays):
         tried.extend(several)
         return [lambda *_: np.float32(0)] * len(several)
 
-    monkeypatch.setattr(search, "compile_all", compiled)
+    monkeypatch.setattr(search, "compile_all", compile_candidates)
     monkeypatch.setattr(search, "measure_seconds", lambda *_: 1.0)
     search.tune(problem, 60, 3)
     assert tried == [heuristic, used, alike]

@@ -89,12 +89,12 @@ def compile_for(kernel: Kernel, capability: int, folder: Path) -> Compiled:
     path.write_text(kernel.text, encoding="utf-8")
     options = {"num_warps": kernel.num_warps, "num_stages": kernel.num_stages}
     target = GPUTarget("cuda", capability, 32)
-    path.write_text(_simplified(path, target, options), encoding="utf-8")
+    path.write_text(_simplify(path, target, options), encoding="utf-8")
     result = triton.compile(str(path), target=target, options=options)
     return Compiled(*_resources(result.asm["cubin"]), result.metadata.shared, result.asm["ptx"])
 
 
-def _simplified(path: Path, target: Any, options: dict[str, int]) -> str:
+def _simplify(path: Path, target: Any, options: dict[str, int]) -> str:
     """The IR after the first passes, as in XLA: a file is thought to have been through them."""
     from triton._C.libtriton import ir as triton_ir
     from triton.compiler.compiler import make_backend

@@ -27,39 +27,39 @@ def numeric_gradient(function, x: np.ndarray, step: float = 1e-6) -> np.ndarray:
     return gradient
 
 
-def slow_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+def compute_cross_entropy_slowly(logits: np.ndarray, labels: np.ndarray) -> float:
     log_p = special.log_softmax(logits, axis=-1)
     return -float(np.mean([log_p[(*i, labels[i])] for i in np.ndindex(labels.shape)]))
 
 
-def slow_affine(logits: np.ndarray, labels: np.ndarray, valid: np.ndarray) -> float:
+def compute_affine_slowly(logits: np.ndarray, labels: np.ndarray, valid: np.ndarray) -> float:
     log_p = special.log_softmax(logits, axis=-1)
     valid = np.broadcast_to(valid, labels.shape)
     chosen = [-log_p[(*i, labels[i])] for i in np.ndindex(labels.shape) if valid[i]]
     return float(np.mean(chosen)) if chosen else 0.0
 
 
-def slow_derivatives(a: np.ndarray) -> list[np.ndarray]:
+def differentiate_slowly(a: np.ndarray) -> list[np.ndarray]:
     """d/dx, d/dy, d²/dxdy of a (H, W) map, by SciPy's correlation with OpenCV's kernels."""
     d, s = np.array([-1, 0, 1]), np.array([1, 2, 1])
     kernels = [np.outer(s, d), np.outer(d, s), np.outer(d, d)]
     return [ndimage.correlate(a, k, mode="mirror") for k in kernels]
 
 
-def slow_spatial(logits: np.ndarray) -> float:
+def compute_spatial_slowly(logits: np.ndarray) -> float:
     p = special.softmax(logits, axis=-1)
     total = 0.0
     for n in range(p.shape[0]):
         for k in range(p.shape[-1]):
-            x, y, xy = (np.abs(d) for d in slow_derivatives(p[n, :, :, k]))
+            x, y, xy = (np.abs(d) for d in differentiate_slowly(p[n, :, :, k]))
             total += np.sum(np.abs(x - y) + np.abs(x - xy) + np.abs(y - xy))
     return total / np.prod(p.shape[:-1])
 
 
-def slow_hard(labels: np.ndarray, palette: np.ndarray) -> float:
+def compute_hard_slowly(labels: np.ndarray, palette: np.ndarray) -> float:
     total = 0.0
     for painted in palette[labels]:
-        x, y, xy = slow_derivatives(painted)
+        x, y, xy = differentiate_slowly(painted)
         total += np.mean(np.abs(y - x)) + np.mean(np.abs(xy - x)) + np.mean(np.abs(xy - y))
     return float(total / len(labels))
 
@@ -78,7 +78,7 @@ class TestAgainstNumPy:
         np.testing.assert_array_equal(losses.pseudo_label(jnp.asarray(logits)), labels)
         self.check(
             lambda s: losses.cross_entropy(s, jnp.asarray(labels)),
-            lambda s: slow_cross_entropy(s, labels),
+            lambda s: compute_cross_entropy_slowly(s, labels),
             logits,
         )
 
@@ -88,7 +88,7 @@ class TestAgainstNumPy:
         valid = np.random.default_rng(2).random(SHAPE[1:3]) < 0.6
         self.check(
             lambda s: losses.affine_consistency(s, jnp.asarray(labels), jnp.asarray(valid)),
-            lambda s: slow_affine(s, labels, valid),
+            lambda s: compute_affine_slowly(s, labels, valid),
             logits,
         )
 
@@ -100,7 +100,7 @@ class TestAgainstNumPy:
         assert not np.any(gradient)
 
     def test_spatial_consistency(self):
-        self.check(losses.spatial_consistency, slow_spatial, random_logits())
+        self.check(losses.spatial_consistency, compute_spatial_slowly, random_logits())
 
     def test_hard_spatial_consistency(self):
         labels = np.argmax(random_logits(), -1)
@@ -108,7 +108,7 @@ class TestAgainstNumPy:
         value, gradient = jax.value_and_grad(losses.hard_spatial_consistency, argnums=1)(
             jnp.asarray(labels), jnp.asarray(palette)
         )
-        np.testing.assert_allclose(value, slow_hard(labels, palette), rtol=1e-12)
+        np.testing.assert_allclose(value, compute_hard_slowly(labels, palette), rtol=1e-12)
         assert not np.any(gradient)
 
     def test_pseudo_label_passes_no_gradient(self):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.masks.auto import Splits, best_clusters, candidates, center_weight
+from s3net_jax.masks.auto import Splits, compute_center_weight, find_best_clusters, list_groups
 
 
-def slow(mask, ignored, pixels):
+def score_slowly(mask, ignored, pixels):
     height, width = mask.shape
     weight, inside, around, away = [], [], [], ([], [])
     for y, x in np.ndindex(height, width):
@@ -36,9 +36,9 @@ def test_score(share, ignored):
     pixels = random.random((9, 12, 3)).astype(np.float32)
     pixels[mask] *= 0.5
     masks, ignored = (np.stack((part, ~part, part)) for part in (mask, apart))
-    found = Splits(pixels).scores(masks, ignored)
+    found = Splits(pixels).score(masks, ignored)
     # The weights are single precision.
-    expected = [slow(*pair, pixels) for pair in zip(masks, ignored, strict=True)]
+    expected = [score_slowly(*pair, pixels) for pair in zip(masks, ignored, strict=True)]
     np.testing.assert_allclose(found, expected, 1e-5)
 
 
@@ -47,8 +47,10 @@ def test_score_of_a_single_pixel() -> None:
     mask = np.zeros((5, 6), bool)
     mask[0, 1] = True
     nothing = np.zeros((2, 5, 6), bool)
-    found = Splits(pixels).scores(np.stack((mask, ~mask)), nothing)
-    np.testing.assert_allclose(found, [slow(m, nothing[0], pixels) for m in (mask, ~mask)], 1e-5)
+    found = Splits(pixels).score(np.stack((mask, ~mask)), nothing)
+    np.testing.assert_allclose(
+        found, [score_slowly(m, nothing[0], pixels) for m in (mask, ~mask)], 1e-5
+    )
 
 
 def test_candidates_are_single_clusters_and_ranges_of_level() -> None:
@@ -56,22 +58,22 @@ def test_candidates_are_single_clusters_and_ranges_of_level() -> None:
     luminance = np.array([[0.5, 0.1, 0.9, 0.3], [0.6, 0.2, 0.8, 0.4]])
     single = [(20,), (40,), (10,), (30,)]
     ranges = [(20, 40), (10, 20, 40), (10, 30), (10, 30, 40)]
-    assert list(candidates(labels, luminance)) == single + ranges
+    assert list(list_groups(labels, luminance)) == single + ranges
     # Without a cluster, and with a mean that is not the sum; each group once.
     outside = np.zeros((2, 4), bool)
     outside[:, 3] = outside[0, 2] = True
-    assert list(candidates(labels, luminance, outside)) == [
+    assert list(list_groups(labels, luminance, outside)) == [
         *((20,), (10,), (30,)),
         *((10, 20), (10, 30)),
     ]
-    assert list(candidates(labels[:, :2], luminance[:, :2])) == [(20,), (10,)]
-    assert list(candidates(labels[:, :1], luminance[:, :1])) == []
+    assert list(list_groups(labels[:, :2], luminance[:, :2])) == [(20,), (10,)]
+    assert list(list_groups(labels[:, :1], luminance[:, :1])) == []
     # Of equal levels the smaller label comes first.
-    assert list(candidates(labels[:, :3], np.ones((2, 3))))[:3] == [(10,), (20,), (30,)]
+    assert list(list_groups(labels[:, :3], np.ones((2, 3))))[:3] == [(10,), (20,), (30,)]
 
 
 def test_center_weight_is_a_gaussian_in_units_of_the_sides() -> None:
-    found = center_weight((5, 8), 0.25)
+    found = compute_center_weight((5, 8), 0.25)
     for y, x in np.ndindex(5, 8):
         far = ((y - 2) / 5) ** 2 + ((x - 3.5) / 8) ** 2
         assert found[y, x] == pytest.approx(np.exp(-far / (2 * 0.25**2)), rel=1e-6)
@@ -83,8 +85,8 @@ def test_best_clusters_takes_the_first_of_equal_candidates() -> None:
     labels = np.full((40, 40), 3)
     labels[14:26, 14:26] = 1
     image = np.where(labels == 1, 60, 200).astype(np.uint8)[..., None].repeat(3, -1)
-    assert best_clusters(labels, image, SegmentConfig()) == (1,)
-    assert best_clusters(labels, 255 - image, SegmentConfig()) == (1,)
+    assert find_best_clusters(labels, image, SegmentConfig()) == (1,)
+    assert find_best_clusters(labels, 255 - image, SegmentConfig()) == (1,)
     even = np.full_like(image, 90)
     halves = np.repeat([[4, 2]], 20, 1).repeat(40, 0)
-    assert best_clusters(halves, even, SegmentConfig()) == (2,)
+    assert find_best_clusters(halves, even, SegmentConfig()) == (2,)

@@ -12,19 +12,19 @@ from scipy import ndimage
 from s3net_jax.config import SegmentConfig
 from s3net_jax.masks import boundary
 from s3net_jax.masks.boundary import (
-    _blurred,
-    _closed,
-    _enlarged,
-    _half_blur,
-    _kept,
-    _local_means,
-    _pockets,
-    _quotient,
-    _resized,
-    _without_band,
+    _blur,
+    _close_parts,
+    _compute_local_means,
+    _compute_quotient,
+    _drop_band,
+    _enlarge,
+    _find_pockets,
+    _keep_target,
+    _make_half_blur,
+    _resize_mask,
     redraw,
 )
-from s3net_jax.masks.shapes import disc
+from s3net_jax.masks.shapes import make_disc
 
 CONFIG = SegmentConfig(boundary="local")
 SHAPE = (150, 200)
@@ -36,7 +36,7 @@ def ellipse(y: float, x: float, height: float, width: float, shape=SHAPE) -> np.
     return ((rows - y) / height) ** 2 + ((columns - x) / width) ** 2 < 1
 
 
-def shaded(truth: np.ndarray, inner: float = 90, outer: float = 190) -> np.ndarray:
+def shade(truth: np.ndarray, inner: float = 90, outer: float = 190) -> np.ndarray:
     """(H, W, 3) uint8: a blurred edge, noise, and light that falls from left to right."""
     random = np.random.default_rng(0)
     grey = ndimage.gaussian_filter(np.where(truth, inner, outer).astype(float), 2)
@@ -57,13 +57,13 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 def test_from_a_rough_guess(size: float, shift: float) -> None:
     truth = ellipse(70, 95, 35, 45)
     guess = ellipse(70 + shift, 95 + shift, 35 * size, 45 * size)
-    found = redraw(shaded(truth), guess, np.zeros(SHAPE, bool), CONFIG, central=True)
+    found = redraw(shade(truth), guess, np.zeros(SHAPE, bool), CONFIG, central=True)
     assert found.shape == SHAPE and dice(found, truth) > 0.97
 
 
 def test_a_bright_target_too() -> None:
     truth = ellipse(70, 95, 35, 45)
-    image = shaded(truth, 200, 110)
+    image = shade(truth, 200, 110)
     found = redraw(image, ellipse(75, 90, 20, 25), NOTHING, CONFIG, central=True)
     assert dice(found, truth) > 0.97
 
@@ -79,7 +79,7 @@ def test_both_lungs_and_not_the_air_outside() -> None:
     assert dice(found, truth) > 0.97
 
 
-def test_what_lies_between_two_parts_that_nearly_meet_is_not_filled() -> None:
+def test_the_gap_between_two_parts_that_nearly_meet_is_not_filled() -> None:
     truth = ellipse(75, 100, 55, 60) & ~ellipse(75, 100, 30, 32)
     truth[:, 98:102] = False  # half rings, four pixels apart at both ends
     image = np.repeat(np.where(truth, 60, 200).astype(np.uint8)[..., None], 3, -1)
@@ -91,7 +91,7 @@ def test_what_lies_between_two_parts_that_nearly_meet_is_not_filled() -> None:
 
 def test_parts_that_were_not_there_before_stay_away() -> None:
     left, right = ellipse(75, 50, 30, 25), ellipse(75, 150, 30, 25)
-    image = shaded(left | right)
+    image = shade(left | right)
     found = redraw(image, ellipse(75, 50, 20, 20), NOTHING, CONFIG, central=False)
     assert dice(found, left) > 0.96
     both = redraw(image, ellipse(75, 50, 20, 20), NOTHING, CONFIG, central=True)
@@ -100,7 +100,7 @@ def test_parts_that_were_not_there_before_stay_away() -> None:
 
 def test_level_moves_the_outline() -> None:
     truth = ellipse(70, 95, 35, 45)
-    image = np.asarray(ndimage.gaussian_filter(shaded(truth), (6, 6, 0)))
+    image = np.asarray(ndimage.gaussian_filter(shade(truth), (6, 6, 0)))
     areas = [
         redraw(image, truth, NOTHING, SegmentConfig(boundary_level=level), central=True).sum()
         for level in (0.3, 0.5, 0.7)
@@ -110,7 +110,7 @@ def test_level_moves_the_outline() -> None:
 
 def test_colors_that_count() -> None:
     truth, other = ellipse(70, 95, 35, 45), ellipse(60, 110, 35, 45)
-    image = np.stack([shaded(other)[..., 0], shaded(other)[..., 0], shaded(truth)[..., 0]], -1)
+    image = np.stack([shade(other)[..., 0], shade(other)[..., 0], shade(truth)[..., 0]], -1)
     blue = redraw(image, truth, NOTHING, CONFIG, central=True)
     assert dice(blue, truth) > 0.97
     red = SegmentConfig(boundary_colors=(1, 0, 0))
@@ -119,7 +119,7 @@ def test_colors_that_count() -> None:
 
 def test_holes() -> None:
     truth = ellipse(75, 100, 50, 60) & ~ellipse(75, 100, 18, 20)
-    image = shaded(truth)
+    image = shade(truth)
     filled = redraw(image, truth, NOTHING, CONFIG, central=True)
     assert filled[75, 100]
     kept = redraw(image, truth, NOTHING, SegmentConfig(fill_holes=False), central=True)
@@ -127,7 +127,7 @@ def test_holes() -> None:
 
 
 def test_nothing_of_nothing() -> None:
-    found = redraw(shaded(ellipse(70, 95, 35, 45)), NOTHING, NOTHING, CONFIG, True)
+    found = redraw(shade(ellipse(70, 95, 35, 45)), NOTHING, NOTHING, CONFIG, True)
     assert found.shape == SHAPE and not found.any()
 
 
@@ -139,7 +139,7 @@ def test_scales_of_a_redrawn_boundary(monkeypatch, shape, fine, opened, closed) 
     """Means on a grid of 128 pixels, six times at most; the decision on 512 pixels, smoothed at
     two scales; discs of 0.5 and 1.6 % of the long side."""
     truth = ellipse(shape[0] / 2, shape[1] / 2, shape[0] / 3, shape[1] / 3, shape)
-    image = shaded(truth)
+    image = shade(truth)
     radii, grids, scales = [], [], []
 
     def spy(name: str, note: Callable[..., None]) -> None:
@@ -184,13 +184,13 @@ def test_any_size(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("width", [0.15, 0.25, 0.4])
 def test_local_means_are_gaussian_to_single_precision(width):
-    half = _half_blur(128, width)
+    half = _make_half_blur(128, width)
     place = np.arange(128)
     table = np.exp(-((place[:, None] - place) ** 2) / (2 * (width * 128) ** 2))
     table /= table.sum(1).max()
     planes = np.random.default_rng(0).random((3, 128, 128), np.float32)
     expected = table @ planes.astype(np.float64) @ table.T
-    error = np.abs(_blurred(planes, half) - expected).max()
+    error = np.abs(_blur(planes, half) - expected).max()
     # Sums of 128 terms along each of two axes.
     assert error <= np.sqrt(2 * 128) * np.finfo(np.float32).eps * expected.max()
 
@@ -204,12 +204,12 @@ def test_the_band_along_the_boundary_counts_where_nothing_else_is_left() -> None
     counted[0, 0] = 0
     core = np.zeros(side.shape, bool)
     core[:28, :38] = True
-    np.testing.assert_array_equal(_without_band(side, counted), core * counted)
+    np.testing.assert_array_equal(_drop_band(side, counted), core * counted)
     small = np.zeros(side.shape, bool)
     small[50:59, 50:58] = True  # 5×4 pixels inside the band: 0.2 %
-    np.testing.assert_array_equal(_without_band(small, counted), small)
+    np.testing.assert_array_equal(_drop_band(small, counted), small)
     small[50:59, 58] = True
-    assert _without_band(small, counted).sum() == 25
+    assert _drop_band(small, counted).sum() == 25
 
 
 def test_local_means_against_the_formula() -> None:
@@ -220,14 +220,14 @@ def test_local_means_against_the_formula() -> None:
     inside = np.zeros((side, side), bool)
     inside[5:19, 4:20] = True
     counted = (random.random(inside.shape) < 0.8).astype(np.float32)
-    found = _local_means(pixels, inside, counted)
+    found = _compute_local_means(pixels, inside, counted)
     assert len(found) == 3
     place = np.arange(side)
     for pair, width in zip(found, (0.15, 0.25, 0.4), strict=True):
         table = np.exp(-((place[:, None] - place) ** 2) / (2 * (width * side) ** 2))
         table /= table.sum(1).max()
         for mean, part in zip(pair, (inside, ~inside), strict=True):
-            weight = _without_band(part, counted).astype(np.float64)
+            weight = _drop_band(part, counted).astype(np.float64)
             share = table @ weight @ table
             for channel in range(3):
                 plane = pixels[..., channel] * weight
@@ -239,7 +239,7 @@ def test_nothing_counted_has_no_mean() -> None:
     pixels = np.ones((16, 16, 3), np.float32)
     inside = np.zeros((16, 16), bool)
     inside[4:12, 4:12] = True
-    for inner, outer in _local_means(pixels, inside, inside.astype(np.float32)):
+    for inner, outer in _compute_local_means(pixels, inside, inside.astype(np.float32)):
         np.testing.assert_allclose(inner, 1, 1e-5)
         np.testing.assert_array_equal(outer, 0)
 
@@ -251,12 +251,14 @@ def test_the_way_from_the_inner_mean_to_the_outer_one() -> None:
     outer = np.array([[[0.9, 0.6, 0.6]]], np.float32)
     pixel = np.array([[[0.5, 0.5, 0.3]]], np.float32)
     # 0.2 · 0.1 + 3 · 0.4 · 0.1 of 0.2² + 3 · 0.4²
-    assert _quotient([pixel], [(inner, outer)], colors)[0, 0] == pytest.approx(0.14 / 0.52, 1e-3)
-    several = _quotient([pixel, inner], [(inner, outer), (outer, inner)], colors)
+    assert _compute_quotient([pixel], [(inner, outer)], colors)[0, 0] == pytest.approx(
+        0.14 / 0.52, 1e-3
+    )
+    several = _compute_quotient([pixel, inner], [(inner, outer), (outer, inner)], colors)
     assert several[0, 0] == pytest.approx((0.14 / 0.52 + 0 + (1 - 0.14 / 0.52) + 1) / 4, 1e-3)
-    assert _quotient([pixel], [(inner, inner)], colors)[0, 0] == 0
+    assert _compute_quotient([pixel], [(inner, inner)], colors)[0, 0] == 0
     faint = inner + np.float32(0.001)
-    assert _quotient([faint], [(inner, faint)], colors)[0, 0] == pytest.approx(4 / 14, 0.01)
+    assert _compute_quotient([faint], [(inner, faint)], colors)[0, 0] == pytest.approx(4 / 14, 0.01)
 
 
 def rectangles(*corners: tuple[int, int, int, int], shape=(40, 60)) -> np.ndarray:
@@ -272,13 +274,13 @@ def test_parts_that_stay() -> None:
     left, right = rectangles((10, 20, 10, 20)), rectangles((10, 20, 40, 50))
     both, none = left | right, rectangles()
     round_left, round_right = (
-        np.asarray(ndimage.binary_opening(part, disc(1)), bool) for part in (left, right)
+        np.asarray(ndimage.binary_opening(part, make_disc(1)), bool) for part in (left, right)
     )
     area = int(round_right.sum())
     assert area == 96
 
     def kept(before: np.ndarray, apart: np.ndarray, central: bool, mask=both, **more) -> np.ndarray:
-        return _kept(mask, before, apart, 1, SegmentConfig(**more), central)
+        return _keep_target(mask, before, apart, 1, SegmentConfig(**more), central)
 
     def first(count: int) -> np.ndarray:
         """So many pixels of the right part."""
@@ -308,11 +310,11 @@ def test_parts_are_closed_one_by_one() -> None:
     """A notch narrower than the disc is closed, also at the image's edge; a gap between two parts
     stays open."""
     mask = rectangles((0, 20, 0, 20), (0, 20, 23, 40)) & ~rectangles((0, 6, 8, 11))
-    found = _closed(mask, 3, fill=True)
+    found = _close_parts(mask, 3, fill=True)
     assert found[2:6, 8:11].all() and not found[:, 20:23].any()
     np.testing.assert_array_equal(found[:, 23:], mask[:, 23:])
     wide = rectangles((0, 20, 0, 20)) & ~rectangles((0, 6, 5, 14))
-    np.testing.assert_array_equal(_closed(wide, 3, fill=True)[:2], wide[:2])
+    np.testing.assert_array_equal(_close_parts(wide, 3, fill=True)[:2], wide[:2])
 
 
 def test_pockets_of_some_size_stay_open() -> None:
@@ -321,12 +323,12 @@ def test_pockets_of_some_size_stay_open() -> None:
         ring = rectangles((10, 30, 10, 40)) & ~rectangles((15, 18, 20, 20 + width))
         opening = rectangles((10, 15, 21, 22))
         for fill in (True, False):
-            found = _closed(ring & ~opening, 1, fill)
+            found = _close_parts(ring & ~opening, 1, fill)
             assert found[12, 21], "the opening is closed"
             assert found[16, 21] == (is_filled and fill)
     holes = rectangles((0, 30, 0, 60)) & ~rectangles((5, 8, 5, 8), (5, 8, 15, 17), (20, 30, 20, 30))
-    np.testing.assert_array_equal(_pockets(holes, 6), rectangles((5, 8, 15, 17)))
-    np.testing.assert_array_equal(_pockets(holes, 9), rectangles((5, 8, 15, 17), (5, 8, 5, 8)))
+    np.testing.assert_array_equal(_find_pockets(holes, 6), rectangles((5, 8, 15, 17)))
+    np.testing.assert_array_equal(_find_pockets(holes, 9), rectangles((5, 8, 15, 17), (5, 8, 5, 8)))
 
 
 def test_details_that_are_smoothed() -> None:
@@ -345,10 +347,10 @@ def test_details_that_are_smoothed() -> None:
 
 def test_masks_and_means_at_another_size() -> None:
     mask = rectangles((10, 20, 10, 30))
-    np.testing.assert_array_equal(_resized(mask, (80, 120)), np.kron(mask, np.ones((2, 2))) > 0)
-    assert _resized(mask, (40, 60)) is mask
+    np.testing.assert_array_equal(_resize_mask(mask, (80, 120)), np.kron(mask, np.ones((2, 2))) > 0)
+    assert _resize_mask(mask, (40, 60)) is mask
     means = np.random.default_rng(0).random((5, 5, 3)).astype(np.float32)
-    large = _enlarged(means, (10, 20))
+    large = _enlarge(means, (10, 20))
     assert large.shape == (10, 20, 3)
     np.testing.assert_allclose(large[0, 0], means[0, 0], 1e-6)
     np.testing.assert_allclose(large[-1, -1], means[-1, -1], 1e-6)

@@ -11,12 +11,12 @@ from hypothesis.extra import numpy as hnp
 from s3net_jax.config import SegmentConfig
 from s3net_jax.masks import clean
 from s3net_jax.masks.cleanup import (
-    border_regions,
-    connected_regions,
     drop_border,
     drop_islands,
     fill_holes,
-    touching,
+    find_border_regions,
+    find_touching,
+    label_regions,
 )
 
 NOTHING = SegmentConfig(drop_border=False, fill_holes=False, min_island=0.0)
@@ -54,7 +54,12 @@ def test_flips_and_turns_commute(mask: np.ndarray, config: SegmentConfig) -> Non
 @given(st.lists(hnp.arrays(bool, (11, 14)), min_size=1, max_size=5), configs)
 def test_many_masks_at_once_are_one_by_one(several: list[np.ndarray], config) -> None:
     stack = np.stack(several)
-    for function in (lambda mask: clean(mask, config), border_regions, drop_border, fill_holes):
+    for function in (
+        lambda mask: clean(mask, config),
+        find_border_regions,
+        drop_border,
+        fill_holes,
+    ):
         np.testing.assert_array_equal(function(stack), [function(mask) for mask in several])
     nested = clean(np.stack((stack, ~stack)), config)
     np.testing.assert_array_equal(nested[1], [clean(~mask, config) for mask in several])
@@ -88,7 +93,7 @@ def test_everything_off_changes_nothing(mask: np.ndarray) -> None:
 def test_border_goes_when_something_is_left() -> None:
     inner, outer = box((10, 20, 10, 20)), box((0, 6, 0, 40))
     np.testing.assert_array_equal(drop_border(inner | outer), inner)
-    np.testing.assert_array_equal(border_regions(inner | outer), outer)
+    np.testing.assert_array_equal(find_border_regions(inner | outer), outer)
 
 
 def test_a_target_cut_by_the_border_survives_its_specks() -> None:
@@ -139,12 +144,12 @@ def test_the_border_is_a_fiftieth_of_each_side(
     top, bottom, left, right = edges
     mask = np.zeros((100, 200), bool)
     mask[top:bottom, left:right] = True
-    np.testing.assert_array_equal(border_regions(mask), mask & is_border)
+    np.testing.assert_array_equal(find_border_regions(mask), mask & is_border)
     small = np.zeros((9, 9), bool)
     small[1:8, 1:8] = True
-    assert not border_regions(small).any()
+    assert not find_border_regions(small).any()
     small[0, 4] = True
-    np.testing.assert_array_equal(border_regions(small), small)
+    np.testing.assert_array_equal(find_border_regions(small), small)
 
 
 def test_the_border_gives_way_to_a_two_hundredth_of_the_image() -> None:
@@ -180,8 +185,8 @@ def test_islands_of_the_smallest_size_stay() -> None:
 def test_regions_meet_at_sides_and_holes_too() -> None:
     """Neither at corners; and the regions of one mask are none of the next one's."""
     corners = np.eye(4, dtype=bool)
-    assert connected_regions(corners).max() == 4
-    regions = connected_regions(np.stack((corners, np.ones((4, 4), bool))))
+    assert label_regions(corners).max() == 4
+    regions = label_regions(np.stack((corners, np.ones((4, 4), bool))))
     assert regions[1].min() == regions[1].max() == 5
     plus = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], bool)
     np.testing.assert_array_equal(
@@ -198,6 +203,6 @@ def test_touching_keeps_to_the_strips() -> None:
         (1, 3, [3, 4]),
         (2, 3, [1, 2, 3, 4]),
     ]:
-        found = touching(regions, rows, columns)
+        found = find_touching(regions, rows, columns)
         assert sorted(regions[found]) == expected and found.dtype == bool
-    np.testing.assert_array_equal(touching(regions, 5, 1), regions > 0)
+    np.testing.assert_array_equal(find_touching(regions, 5, 1), regions > 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image as PilImage
 
-from s3net_jax.masks import compact_labels, labels_at_size
+from s3net_jax.masks import compact_labels, compute_labels
 
 label_maps = hnp.arrays(
     np.int32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 6)
@@ -35,7 +35,7 @@ def test_compact_labels_ignore_numbering(labels: np.ndarray, order: list[int]) -
 
 def test_own_size_is_the_argmax() -> None:
     logits = np.random.default_rng(0).normal(size=(9, 7, 5))
-    np.testing.assert_array_equal(labels_at_size(logits, (9, 7)), logits.argmax(-1))
+    np.testing.assert_array_equal(compute_labels(logits, (9, 7)), logits.argmax(-1))
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (50, 90), (8, 8)])
@@ -47,7 +47,7 @@ def test_a_disc_stays_a_disc(shape: tuple[int, int]) -> None:
         return np.hypot((y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5)
 
     logits = np.stack([disc(16, 16) - 0.3, 0.3 - disc(16, 16)], -1) * 20
-    labels = labels_at_size(logits, shape)
+    labels = compute_labels(logits, shape)
     near = np.abs(disc(*shape) - 0.3) < 0.04
     np.testing.assert_array_equal(labels[~near], (disc(*shape) < 0.3)[~near])
 
@@ -55,7 +55,7 @@ def test_a_disc_stays_a_disc(shape: tuple[int, int]) -> None:
 def test_clusters_that_win_nowhere_stay_out() -> None:
     logits = np.zeros((4, 4, 3))
     logits[:, :2, 0], logits[:, 2:, 2], logits[..., 1] = 1, 1, 0.95
-    assert set(np.unique(labels_at_size(logits, (32, 32)))) == {0, 2}
+    assert set(np.unique(compute_labels(logits, (32, 32)))) == {0, 2}
 
 
 def test_clusters_of_equal_area_are_numbered_by_their_first_pixel() -> None:
@@ -75,7 +75,7 @@ def test_another_size_is_the_argmax_of_the_resized_softmax(shape: tuple[int, int
         np.asarray(plane.resize((shape[1], shape[0]), PilImage.Resampling.BILINEAR))
         for plane in map(PilImage.fromarray, np.moveaxis(softmax, -1, 0).astype(np.float32))
     ]
-    found = labels_at_size(logits, shape)
+    found = compute_labels(logits, shape)
     np.testing.assert_array_equal(found, np.argmax(np.stack(planes, -1), -1))
     assert found.dtype == np.int32
 
@@ -83,5 +83,5 @@ def test_another_size_is_the_argmax_of_the_resized_softmax(shape: tuple[int, int
 def test_the_first_of_equal_clusters_wins() -> None:
     logits = np.zeros((1, 2, 2))
     logits[0, 0, 1] = logits[0, 1, 0] = 1
-    np.testing.assert_array_equal(labels_at_size(logits, (1, 3)), [[1, 0, 0]])
-    np.testing.assert_array_equal(labels_at_size(np.zeros((2, 2, 3)), (2, 2)), np.zeros((2, 2)))
+    np.testing.assert_array_equal(compute_labels(logits, (1, 3)), [[1, 0, 0]])
+    np.testing.assert_array_equal(compute_labels(np.zeros((2, 2, 3)), (2, 2)), np.zeros((2, 2)))

@@ -15,9 +15,9 @@ from s3net_jax.masks import (
     align_labels,
     compact_labels,
     consensus,
-    majority_labels,
+    find_majority_labels,
 )
-from s3net_jax.masks.match import contingency
+from s3net_jax.masks.match import count_contingency
 
 maps = arrays(np.int32, (5, 6), elements=st.integers(0, 3))
 
@@ -42,19 +42,19 @@ def test_alignment_keeps_the_partition(labels: np.ndarray, reference: np.ndarray
 
 
 def test_contingency_counts_pairs() -> None:
-    table = contingency(np.array([[0, 0, 2]]), np.array([[1, 1, 0]]))
+    table = count_contingency(np.array([[0, 0, 2]]), np.array([[1, 1, 0]]))
     np.testing.assert_array_equal(table, [[0, 2], [0, 0], [1, 0]])
 
 
 @given(maps, st.permutations(range(4)))
-def test_maps_that_differ_in_numbers_alone_agree_wholly(labels: np.ndarray, order) -> None:
+def test_maps_that_differ_only_in_numbers_agree(labels: np.ndarray, order) -> None:
     found = consensus([labels, np.array(order)[labels], labels])
     np.testing.assert_array_equal(found.agreement, 1)
     assert len(np.unique(found.labels)) == len(np.unique(labels))
     np.testing.assert_array_equal(align_labels(found.labels, labels), labels)
 
 
-def test_the_majority_wins_and_its_share_is_told() -> None:
+def test_the_majority_wins_and_its_share_is_reported() -> None:
     one = np.zeros((4, 6), int)
     one[:, 3:] = 1
     off = one.copy()
@@ -95,7 +95,7 @@ def stripes(shift: int) -> tuple[np.ndarray, np.ndarray]:
     return labels, np.where(labels == 0, 0.2, 0.8)[..., None]
 
 
-def test_labels_go_on_from_slice_to_slice() -> None:
+def test_labels_continue_from_slice_to_slice() -> None:
     pool = LabelPool()
     last = np.full((8, 16), -1)
     for shift in range(4):
@@ -105,7 +105,7 @@ def test_labels_go_on_from_slice_to_slice() -> None:
         assert pool.count == 2 and dark == 1 and last[0, -1] == 0
 
 
-def test_something_new_gets_a_label_of_its_own() -> None:
+def test_something_new_gets_a_new_label() -> None:
     pool = LabelPool()
     labels, colors = stripes(0)
     first = pool.add(labels, colors, np.full(labels.shape, -1))
@@ -127,7 +127,7 @@ def test_like_colours_are_known_again_without_overlap() -> None:
 
 def test_a_label_is_target_where_most_of_it_is() -> None:
     slices = [np.array([[0, 1, 1]]), np.array([[0, 1, 2]]), np.array([[2, 2, 2]])]
-    assert majority_labels(slices, [(1,), (0, 2), ()]) == (1,)
+    assert find_majority_labels(slices, [(1,), (0, 2), ()]) == (1,)
 
 
 def test_clusters_without_a_partner_follow_the_reference() -> None:
@@ -217,8 +217,8 @@ def test_clusters_are_one_from_an_overlap_on(overlap: int, count: int) -> None:
 
 def test_a_label_of_which_half_is_target_is_none() -> None:
     slices = [np.array([[0, 1, 1, -1]]), np.array([[0, 1, 1, -1]])]
-    assert majority_labels(slices, [(0, 1, -1), (-1,)]) == ()
+    assert find_majority_labels(slices, [(0, 1, -1), (-1,)]) == ()
     slices[1][0, 1] = 0
-    assert majority_labels(slices, [(0, 1, -1), (-1,)]) == (1,)
-    assert majority_labels(slices, [(), (0, 1)]) == (0,)
-    assert majority_labels([slices[0]] * 2, [(1, 0)] * 2) == (0, 1)
+    assert find_majority_labels(slices, [(0, 1, -1), (-1,)]) == (1,)
+    assert find_majority_labels(slices, [(), (0, 1)]) == (0,)
+    assert find_majority_labels([slices[0]] * 2, [(1, 0)] * 2) == (0, 1)

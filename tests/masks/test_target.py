@@ -15,10 +15,10 @@ from s3net_jax.masks import (
     check_target,
     choose_target,
     compact_labels,
+    rescale_target,
     segment_logits,
-    target_at_size,
 )
-from s3net_jax.masks.target import _reduced
+from s3net_jax.masks.target import _reduce
 
 SIDE = 96
 
@@ -28,7 +28,7 @@ def disc(y: float, x: float, radius: float) -> np.ndarray:
     return np.hypot(rows - y, columns - x) < radius
 
 
-def painted(labels: np.ndarray, levels: list[int]) -> np.ndarray:
+def paint(labels: np.ndarray, levels: list[int]) -> np.ndarray:
     grey = np.array(levels)[labels] + np.random.default_rng(0).normal(0, 4, labels.shape)
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, -1)
 
@@ -44,7 +44,7 @@ def lesion() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     labels[disc(44, 52, 22)] = 1
     labels[disc(44, 52, 14)] = 2
     labels[~disc(48, 48, 58)] = 3
-    return labels, painted(labels, [200, 120, 70, 20]), disc(44, 52, 22)
+    return labels, paint(labels, [200, 120, 70, 20]), disc(44, 52, 22)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def chest() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lungs = disc(48, 30, 15) | disc(48, 66, 15)
     labels[lungs] = 0
     labels[disc(70, 48, 6) | disc(46, 30, 2)] = 2
-    return labels, painted(labels, [5, 140, 230]), lungs | disc(46, 30, 2)
+    return labels, paint(labels, [5, 140, 230]), lungs | disc(46, 30, 2)
 
 
 def test_auto_joins_core_and_rim(lesion) -> None:
@@ -79,7 +79,7 @@ def test_auto_finds_lungs_not_air(chest) -> None:
 def test_auto_keeps_a_lesion_cut_by_the_border() -> None:
     labels = disc(30, 48, 40).astype(int)
     assert labels[0].any()
-    target = choose_target(labels, painted(labels, [200, 90]), SegmentConfig())
+    target = choose_target(labels, paint(labels, [200, 90]), SegmentConfig())
     assert target.labels == (1,)
 
 
@@ -124,14 +124,14 @@ def test_unknown_targets(word: str) -> None:
 
 def test_one_cluster_has_no_target() -> None:
     labels = np.zeros((20, 20), int)
-    target = choose_target(labels, painted(labels, [9]), SegmentConfig())
+    target = choose_target(labels, paint(labels, [9]), SegmentConfig())
     assert target.labels == () and not target.mask.any()
 
 
 @given(st.permutations(range(4)), st.sampled_from(["auto", "dark", "bright", "center", "all"]))
 def test_numbering_does_not_matter(order: list[int], rule: str) -> None:
     labels = disc(40, 50, 30).astype(int) + disc(44, 52, 14) + 2 * disc(10, 10, 8)
-    image = painted(labels, [200, 120, 60, 30])
+    image = paint(labels, [200, 120, 60, 30])
     config = SegmentConfig(target=rule)
     first = choose_target(labels, image, config)
     second = choose_target(np.array(order)[labels], image, config)
@@ -177,19 +177,19 @@ def test_pictures_thinner_than_a_step(shape: tuple[int, int], target: str) -> No
     labels = np.zeros(shape, int)
     labels[6:10, 2000:4000] = 1
     labels[2000:4000, 6:10] = 1
-    image = painted(labels, [200, 60])
+    image = paint(labels, [200, 60])
     assert choose_target(labels, image, SegmentConfig(target=target)).mask.shape == shape
 
 
 def test_a_point_at_another_size() -> None:
     """The pixel that holds the middle of the one asked for."""
     for place, expected in (("0,0", "0,0"), ("99,49", "19,19"), ("4,2", "0,1"), ("5,7", "1,3")):
-        found = target_at_size(f"point:{place}", (50, 100), (20, 20), "x")
+        found = rescale_target(f"point:{place}", (50, 100), (20, 20), "x")
         assert found == f"point:{expected}"
-    assert target_at_size("point:1,2", (3, 2), (30, 20), "x") == "point:15,25"
-    assert target_at_size("dark", (50, 100), (20, 20), "x") == "dark"
+    assert rescale_target("point:1,2", (3, 2), (30, 20), "x") == "point:15,25"
+    assert rescale_target("dark", (50, 100), (20, 20), "x") == "dark"
     with pytest.raises(InputError, match="x has 100×50 pixels: the point 3,50 lies outside"):
-        target_at_size("point:3,50", (50, 100), (20, 20), "x")
+        rescale_target("point:3,50", (50, 100), (20, 20), "x")
 
 
 def test_points_at_the_edges() -> None:
@@ -206,7 +206,7 @@ def test_a_point_takes_nothing_of_its_cluster_elsewhere() -> None:
     labels = np.zeros((9, 9), int)
     labels[1:4, 1:4] = labels[5:8, 5:8] = 3
     labels[6, 6] = 0
-    image = painted(labels, [10, 20, 30, 40])
+    image = paint(labels, [10, 20, 30, 40])
     target = choose_target(labels, image, SegmentConfig(target="point:5,5"))
     assert target.labels == (3,) and target.mask.sum() == 9 and target.mask[6, 6]
     edge = choose_target(labels, image, SegmentConfig(target="point:6,6", drop_border=True))
@@ -220,9 +220,9 @@ def test_small_clusters_are_neither_dark_nor_bright(side: int, is_dark: bool) ->
     labels[20:60, 20:60] = 1
     labels[30:37, 30 : 30 + side] = 2
     config = SegmentConfig(target="dark")
-    assert choose_target(labels, painted(labels, [200, 90, 20]), config).labels == (1 + is_dark,)
+    assert choose_target(labels, paint(labels, [200, 90, 20]), config).labels == (1 + is_dark,)
     bright = SegmentConfig(target="bright")
-    assert choose_target(labels, painted(labels, [20, 90, 200]), bright).labels == (1 + is_dark,)
+    assert choose_target(labels, paint(labels, [20, 90, 200]), bright).labels == (1 + is_dark,)
 
 
 def test_a_level_is_that_of_the_cleaned_cluster() -> None:
@@ -249,7 +249,7 @@ def test_a_level_is_that_of_the_cleaned_cluster() -> None:
 def test_the_centre_is_a_gaussian_of_a_tenth_of_the_side(radius: float, is_inner: bool) -> None:
     """Half of it lies within 1.18 of its deviation, 11.3 pixels."""
     labels = disc(47.5, 47.5, radius).astype(int)
-    target = choose_target(labels, painted(labels, [9, 9]), SegmentConfig(target="center"))
+    target = choose_target(labels, paint(labels, [9, 9]), SegmentConfig(target="center"))
     assert target.labels == (int(is_inner),)
 
 
@@ -259,7 +259,7 @@ def test_the_background_has_most_of_the_border_pixels() -> None:
     labels[0, :] = labels[1:5, 0] = 2  # ten of the twenty pixels at the border
     labels[2:4, 2:4] = 7
     everything = SegmentConfig(target="all", drop_border=False)
-    image = painted(labels, [9] * 8)
+    image = paint(labels, [9] * 8)
     assert choose_target(labels, image, everything).labels == (2, 7)
     labels[5, 0] = 2
     assert choose_target(labels, image, everything).labels == (1, 7)
@@ -275,7 +275,7 @@ def test_the_background_has_most_of_the_border_pixels() -> None:
 def test_the_choice_is_made_on_256_pixels_a_side(shape, small) -> None:
     labels = np.arange(shape[0] * shape[1]).reshape(shape)
     picture = np.repeat((labels % 251).astype(np.uint8)[..., None], 3, -1)
-    found, image = _reduced(labels, picture)
+    found, image = _reduce(labels, picture)
     assert found.shape == image.shape[:2] == small and image.dtype == np.uint8
     if small != shape:
         np.testing.assert_array_equal(found, labels[1::2, 1::2])

@@ -10,11 +10,11 @@ from PIL import Image as PilImage
 
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.vignette import (
-    _frame_lines,
+    _find_frame_lines,
     _is_hidden,
-    _line_width,
-    resized_vignette,
-    vignette,
+    _measure_line_width,
+    find_vignette,
+    resize_vignette,
 )
 
 SIZES = (256, 300, 512, 768, 1022)
@@ -36,7 +36,7 @@ def dice(one: np.ndarray, two: np.ndarray) -> float:
     return 2 * (one & two).sum() / (one.sum() + two.sum())
 
 
-def smaller(image: np.ndarray, side: int = 128) -> np.ndarray:
+def shrink(image: np.ndarray, side: int = 128) -> np.ndarray:
     return np.asarray(PilImage.fromarray(image).resize((side, side), PilImage.Resampling.BOX))
 
 
@@ -44,22 +44,22 @@ def smaller(image: np.ndarray, side: int = 128) -> np.ndarray:
 @pytest.mark.parametrize("value", [255, 130, 60])
 def test_a_frame_line_hides_nothing(side: int, value: int) -> None:
     plain = scene(side)
-    outside, small = vignette(plain), vignette(smaller(plain))
+    outside, small = find_vignette(plain), find_vignette(shrink(plain))
     assert outside[0, 0] and not outside[side // 2, side // 2] and not outside[0, side // 2]
     for line in (1, 2, 3, 4, 5, 6) if side < 400 else (2, 6):
         image = scene(side, line, value)
         # Both edges of the surround can move by a pixel, where lines are mixed with it.
-        assert dice(vignette(image), outside) > 0.9, line
-        assert dice(resized_vignette(image, smaller(image)), small) > 0.9, line
+        assert dice(find_vignette(image), outside) > 0.9, line
+        assert dice(resize_vignette(image, shrink(image)), small) > 0.9, line
     file = io.BytesIO()
     PilImage.fromarray(scene(side, 2, value)).save(file, "JPEG", quality=75)
-    assert dice(vignette(np.asarray(PilImage.open(file))), outside) > 0.9
+    assert dice(find_vignette(np.asarray(PilImage.open(file))), outside) > 0.9
 
 
 @pytest.mark.parametrize("value", [255, 60])
 def test_the_answer_is_the_same_at_each_size(value: int) -> None:
     found = [
-        smaller(vignette(scene(side, 3, value)).astype(np.uint8) * 255) > 127 for side in SIZES
+        shrink(find_vignette(scene(side, 3, value)).astype(np.uint8) * 255) > 127 for side in SIZES
     ]
     for other in found[1:]:
         assert dice(found[0], other) > 0.9
@@ -67,13 +67,13 @@ def test_the_answer_is_the_same_at_each_size(value: int) -> None:
 
 def test_a_line_cropped_at_one_side(side: int = 300) -> None:
     image = scene(side, 3)[:-3]
-    assert dice(vignette(image), vignette(scene(side)[:-3])) > 0.9
+    assert dice(find_vignette(image), find_vignette(scene(side)[:-3])) > 0.9
 
 
 def test_two_lines_around_one_another(side: int = 300) -> None:
     image = scene(side, 3)
     image[0] = image[-1] = image[:, 0] = image[:, -1] = 0
-    assert dice(vignette(image), vignette(scene(side))) > 0.9
+    assert dice(find_vignette(image), find_vignette(scene(side))) > 0.9
 
 
 def test_a_line_in_front_of_skin_is_no_surround(side: int = 300) -> None:
@@ -82,14 +82,14 @@ def test_a_line_in_front_of_skin_is_no_surround(side: int = 300) -> None:
     for value in (255, 100):
         framed = image.copy()
         framed[:2] = framed[-2:] = framed[:, :2] = framed[:, -2:] = value
-        assert not vignette(framed).any()
+        assert not find_vignette(framed).any()
 
 
 def test_a_broad_white_border_is_a_background(side: int = 300) -> None:
     image = np.full((side, side, 3), 255, np.uint8)
     image[40:-40, 40:-40] = 5
     image[60:-60, 60:-60] = 160
-    assert not vignette(image).any()
+    assert not find_vignette(image).any()
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def grey(values: np.ndarray) -> np.ndarray:
 def test_a_dark_corner_grows_by_a_fortieth_of_the_side(side: int, edge: int, width: int) -> None:
     luminance = np.full((side, side // 2), 200)
     luminance[:edge, :edge] = 0
-    found = vignette(grey(luminance))
+    found = find_vignette(grey(luminance))
     np.testing.assert_array_equal(np.flatnonzero(found[:, 0]), np.arange(width))
     np.testing.assert_array_equal(np.flatnonzero(found[0]), np.arange(width))
     assert not found[width - 1, width - 1]
@@ -114,7 +114,7 @@ def test_corners_are_dark_and_other_borders_black(value: int, corner: bool, side
     """Under 0.4 and under 0.1 of the luminance of 200 that a fifth of the pixels exceed."""
     luminance = np.full((256, 256), 200)
     luminance[-30:, -30:] = luminance[100:140, :20] = luminance[100:140, 100:140] = value
-    found = vignette(grey(luminance))
+    found = find_vignette(grey(luminance))
     assert found[-10, -10] == corner and found[120, 10] == side and not found[120, 120]
 
 
@@ -123,7 +123,7 @@ def test_bright_is_what_a_fifth_of_the_pixels_exceed(bright: float, is_dark: boo
     luminance = np.full((200, 200), 120)
     luminance[:, round(200 * (1 - bright)) :] = 250
     luminance[:30, :30] = 70
-    assert vignette(grey(luminance))[5, 5] == is_dark
+    assert find_vignette(grey(luminance))[5, 5] == is_dark
 
 
 @pytest.mark.parametrize(("side", "widest"), [(40, 5), (64, 8), (256, 8), (400, 12)])
@@ -135,16 +135,16 @@ def test_frame_lines_of_every_width(side: int, widest: int) -> None:
         luminance = np.minimum.outer(corners, corners.repeat(2)) * 1.0
         luminance[:line] = luminance[-line:] = 255
         luminance[:, :line] = luminance[:, -line:] = 255
-        assert _frame_lines(luminance) == ((line,) * 4 if line <= widest else (0,) * 4)
-    assert not any(_frame_lines(scene(side) @ LUMA))
-    assert _frame_lines(scene(side, 2)[1:, :-1] @ LUMA) == (1, 2, 2, 1)
+        assert _find_frame_lines(luminance) == ((line,) * 4 if line <= widest else (0,) * 4)
+    assert not any(_find_frame_lines(scene(side) @ LUMA))
+    assert _find_frame_lines(scene(side, 2)[1:, :-1] @ LUMA) == (1, 2, 2, 1)
 
 
 def test_a_frame_has_lines_at_three_sides() -> None:
     luminance = scene(256, 3) @ LUMA
-    assert _frame_lines(luminance[3:]) == (0, 3, 3, 3)
-    assert not any(_frame_lines(luminance[3:, :-3]))
-    assert not any(_frame_lines(luminance[3:-3]))
+    assert _find_frame_lines(luminance[3:]) == (0, 3, 3, 3)
+    assert not any(_find_frame_lines(luminance[3:, :-3]))
+    assert not any(_find_frame_lines(luminance[3:-3]))
 
 
 def test_how_many_rows_are_a_line() -> None:
@@ -152,7 +152,7 @@ def test_how_many_rows_are_a_line() -> None:
     light ones a median of 40."""
 
     def width(*rows: list[int]) -> int:
-        return _line_width(np.array(rows, float), 200.0)
+        return _measure_line_width(np.array(rows, float), 200.0)
 
     inner = [0, 200] * 50
     assert width([200] * 100, [90] * 100, inner, [200] * 100) == 2
@@ -199,10 +199,10 @@ def test_what_hides_a_dark_corner() -> None:
 def test_lines_belong_to_what_they_surround() -> None:
     """Also where skin reaches them; judged a pixel and a hundredth of the side behind them."""
     image = scene(350, 4)
-    found = vignette(image)
+    found = find_vignette(image)
     edges = PilImage.fromarray(found.astype(np.uint8) * 255)
     edges = np.asarray(edges.resize((90, 90), PilImage.Resampling.BOX)) > 127
-    np.testing.assert_array_equal(resized_vignette(image, smaller(image, 90)), edges)
+    np.testing.assert_array_equal(resize_vignette(image, shrink(image, 90)), edges)
     np.testing.assert_array_equal(found[:4], np.repeat(found[4:5], 4, 0))
     np.testing.assert_array_equal(found[:, -4:], np.repeat(found[:, -5:-4], 4, 1))
     assert found[0, 0] and not found[0, 150]
@@ -210,4 +210,4 @@ def test_lines_belong_to_what_they_surround() -> None:
         mixed = image.copy()
         mixed[4:100, 4 : 4 + gap] = mixed[4 : 4 + gap, 4:100] = 110
         mixed[4:100:2, 4 : 4 + gap] = mixed[4 : 4 + gap, 4:100:2] = 190  # uneven: no line
-        assert vignette(mixed)[12, 12] == is_found and vignette(mixed)[-12, 12], gap
+        assert find_vignette(mixed)[12, 12] == is_found and find_vignette(mixed)[-12, 12], gap

@@ -10,7 +10,7 @@ from flax import nnx
 
 import s3net_jax as s3
 from s3net_jax.nn import S3Net
-from s3net_jax.nn.draws import pooled, uniform
+from s3net_jax.nn.draws import build_from_pool, draw_uniform
 
 
 @pytest.mark.parametrize(("preset", "dtype"), [("paper", "float32"), ("released", "float64")])
@@ -22,7 +22,7 @@ def test_a_network_starts_as_it_would_without_a_pool(x64, preset, dtype):
         return S3Net(config, (9, 7), rngs=rngs)
 
     expected = jax.jit(lambda key: nnx.state(build(nnx.Rngs(params=key)), nnx.Param))(key)
-    found = jax.jit(lambda key: nnx.state(pooled(build, key), nnx.Param))(key)
+    found = jax.jit(lambda key: nnx.state(build_from_pool(build, key), nnx.Param))(key)
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
@@ -32,10 +32,10 @@ def test_sizes_of_every_kind():
     shapes = [(), (1,), (0, 3), (2,), (16,), (17,), (15, 1), (256,), (257,), (4100,), (1,)]
 
     def draw(rngs):
-        return [uniform(rngs, shape, -0.3, 0.7) for shape in shapes]
+        return [draw_uniform(rngs, shape, -0.3, 0.7) for shape in shapes]
 
     key = jax.random.key(1)
-    for found, expected in zip(pooled(draw, key), draw(nnx.Rngs(params=key)), strict=True):
+    for found, expected in zip(build_from_pool(draw, key), draw(nnx.Rngs(params=key)), strict=True):
         assert found.dtype == jnp.float32
         np.testing.assert_array_equal(found, expected)
 
@@ -44,9 +44,9 @@ def test_over_many_keys():
     keys = jax.random.split(jax.random.key(2), 3)
 
     def draw(rngs):
-        return uniform(rngs, (3, 2)), uniform(rngs, (40,))
+        return draw_uniform(rngs, (3, 2)), draw_uniform(rngs, (40,))
 
-    many = jax.vmap(lambda key: pooled(draw, key))(keys)
+    many = jax.vmap(lambda key: build_from_pool(draw, key))(keys)
     for n, key in enumerate(keys):
         one = draw(nnx.Rngs(params=key))
         jax.tree.map(lambda a, b, n=n: np.testing.assert_array_equal(a[n], b), many, one)
@@ -57,9 +57,11 @@ def test_keys_of_another_kind(kind):
     key = jax.random.key(0, impl=kind)
 
     def draw(rngs):
-        return uniform(rngs, (5,)), uniform(rngs, (3,))
+        return draw_uniform(rngs, (5,)), draw_uniform(rngs, (3,))
 
-    jax.tree.map(np.testing.assert_array_equal, pooled(draw, key), draw(nnx.Rngs(params=key)))
+    jax.tree.map(
+        np.testing.assert_array_equal, build_from_pool(draw, key), draw(nnx.Rngs(params=key))
+    )
 
 
 def test_another_layout_of_threefry():
@@ -67,6 +69,8 @@ def test_another_layout_of_threefry():
         key = jax.random.key(0)
 
         def draw(rngs):
-            return uniform(rngs, (5,)), uniform(rngs, (3,))
+            return draw_uniform(rngs, (5,)), draw_uniform(rngs, (3,))
 
-        jax.tree.map(np.testing.assert_array_equal, pooled(draw, key), draw(nnx.Rngs(params=key)))
+        jax.tree.map(
+            np.testing.assert_array_equal, build_from_pool(draw, key), draw(nnx.Rngs(params=key))
+        )

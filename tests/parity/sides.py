@@ -17,7 +17,7 @@ from s3net_jax.fitting import StepInputs, hyperparameters, initial_params, objec
 from s3net_jax.interop import from_torch, to_torch
 from s3net_jax.nn import S3Net
 
-__all__ = ["Problem", "largest_errors", "of_jax", "of_torch", "problem"]
+__all__ = ["Problem", "find_largest_errors", "make_problem", "run_jax", "run_torch"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -33,7 +33,7 @@ class Problem:
     state: Arrays
 
 
-def problem(config: Config, shape: tuple[int, int] = (20, 28), seed: int = 0) -> Problem:
+def make_problem(config: Config, shape: tuple[int, int] = (20, 28), seed: int = 0) -> Problem:
     """A problem in which no parameter stands at a special value, such as zero offsets.
 
     Args:
@@ -58,7 +58,7 @@ def problem(config: Config, shape: tuple[int, int] = (20, 28), seed: int = 0) ->
     return Problem(config, image, matrix, random.random(config.model.channels), state)
 
 
-def of_torch(p: Problem) -> Arrays:
+def run_torch(p: Problem) -> Arrays:
     """Logits, auxiliary logits, terms of the loss and gradients, by name."""
     trainer = Trainer(p.image, p.config, state=p.state, palette=p.palette)
     matrix = torch.as_tensor(p.matrix, dtype=trainer.dtype)
@@ -78,7 +78,7 @@ def of_torch(p: Problem) -> Arrays:
     return {name: a.detach().numpy() for name, a in everything.items()}
 
 
-def of_jax(p: Problem) -> Arrays:
+def run_jax(p: Problem) -> Arrays:
     """The same of our implementation; one compiled program."""
     dtype = p.config.model.dtype
     with jax.enable_x64(dtype == "float64"):
@@ -89,7 +89,7 @@ def of_jax(p: Problem) -> Arrays:
             jnp.asarray(a, dtype) for a in (p.image[None], p.matrix, p.palette)
         )
 
-        def loss_of(params: Any):
+        def compute_loss(params: Any):
             model = nnx.merge(graph, nnx.State(params))
             inputs = StepInputs(images, hyperparameters(p.config), matrix, palette)
             return objective(model, inputs, p.config.loss)
@@ -97,7 +97,7 @@ def of_jax(p: Problem) -> Arrays:
         @jax.jit
         def run(params: Any):
             logits, auxiliary = nnx.merge(graph, nnx.State(params))(images)
-            gradient, (terms, labels) = jax.grad(loss_of, has_aux=True)(params)
+            gradient, (terms, labels) = jax.grad(compute_loss, has_aux=True)(params)
             maps = {"logits": logits, "auxiliary": auxiliary, "label map": labels}
             return maps, terms, gradient
 
@@ -106,7 +106,7 @@ def of_jax(p: Problem) -> Arrays:
     return {**maps, **terms, **gradients}
 
 
-def largest_errors(ours: Arrays, theirs: Arrays) -> dict[str, float]:
+def find_largest_errors(ours: Arrays, theirs: Arrays) -> dict[str, float]:
     """Largest difference by name, relative to the largest value of that name.
 
     A bias before a normalisation has no gradient but rounding errors: for gradients the scale

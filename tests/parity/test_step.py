@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="parity with PyTorch needs torch")
 
 from s3net_jax.config import Config
 from s3net_jax.presets import preset
-from tests.parity.sides import largest_errors, of_jax, of_torch, problem
+from tests.parity.sides import find_largest_errors, make_problem, run_jax, run_torch
 
 SHAPE = (20, 28)
 CHANNELS = 8
@@ -22,12 +22,12 @@ def _config(name: str, dtype: str, changes: dict | None = None) -> Config:
 
 
 def _assert_agree(config: Config, tolerance: float, shape: tuple[int, int] = SHAPE) -> None:
-    p = problem(config, shape)
-    theirs, ours = of_torch(p), of_jax(p)
+    p = make_problem(config, shape)
+    theirs, ours = run_torch(p), run_jax(p)
     assert set(ours) == set(theirs)
     assert len(np.unique(theirs["label map"])) > 3
     np.testing.assert_array_equal(ours["label map"], theirs["label map"])
-    errors = largest_errors(ours, theirs)
+    errors = find_largest_errors(ours, theirs)
     too_large = {name: error for name, error in errors.items() if not error <= tolerance}
     assert not too_large
 

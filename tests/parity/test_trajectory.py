@@ -16,7 +16,7 @@ from s3net_jax.config import Config
 from s3net_jax.fitting.initial import draw_palette
 from s3net_jax.interop import from_torch, to_torch
 from s3net_jax.presets import preset
-from tests.parity.sides import largest_errors, problem
+from tests.parity.sides import find_largest_errors, make_problem
 
 STEPS = 10
 KEY = 3
@@ -38,10 +38,10 @@ def _transforms() -> np.ndarray:
     )
 
 
-def _both(config: Config):
+def _fit_both(config: Config):
     """The fits of PyTorch and of ours."""
     dtype = config.model.dtype
-    p, transforms = problem(config), _transforms()
+    p, transforms = make_problem(config), _transforms()
     with jax.enable_x64(dtype == "float64"):
         key = jax.random.key(KEY)
         # The palette is the third of a fit's random numbers.
@@ -72,13 +72,13 @@ def _config(name: str, dtype: str, **fit) -> Config:
 
 @pytest.mark.parametrize("name", ["paper", "released"])
 def test_float64(name):
-    theirs, ours = _both(_config(name, "float64"))
+    theirs, ours = _fit_both(_config(name, "float64"))
     np.testing.assert_array_equal(ours.history["labels"], theirs.history["labels"])
     np.testing.assert_array_equal(ours.labels, theirs.labels)
     for term in TERMS:
         np.testing.assert_allclose(ours.history[term], theirs.history[term], rtol=1e-9)
     np.testing.assert_allclose(ours.logits, theirs.logits, rtol=0, atol=1e-9)
-    errors = largest_errors(
+    errors = find_largest_errors(
         to_torch(ours.params), {name: a.numpy() for name, a in theirs.state.items()}
     )
     assert max(errors.values()) < 1e-9, errors
@@ -90,7 +90,7 @@ def test_float32(name):
     # hundredth of them leaves the comparison to the dtype.
     rate = preset(name).fit.learning_rate / 100
     config = _config(name, "float32", learning_rate=rate).replace(model={"blocks": 1})
-    theirs, ours = _both(config)
+    theirs, ours = _fit_both(config)
     for term in TERMS:
         np.testing.assert_allclose(ours.history[term], theirs.history[term], rtol=1e-5)
     np.testing.assert_allclose(ours.logits, theirs.logits, rtol=0, atol=1e-3)
@@ -100,7 +100,7 @@ def test_float32(name):
 def test_early_stop_comes_at_the_same_step():
     config = _config("released", "float64", stop_labels=6, stop_after=2)
     config = config.replace(model={"blocks": 1, "deform": "none"})
-    theirs, ours = _both(config)
+    theirs, ours = _fit_both(config)
     steps = theirs.steps
     assert 2 <= steps < STEPS
     assert ours.steps == steps

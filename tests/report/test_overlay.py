@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageDraw
 
 from s3net_jax.io.colors import OUTLINE
-from s3net_jax.report import overlay
+from s3net_jax.report import draw_overlay
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,9 @@ def test_any_shape_and_count(shape: tuple[int, int], clusters: int) -> None:
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (*shape, 3)).astype(np.uint8)
     labels = np.sort(random.integers(0, clusters, shape), axis=1)
-    picture = overlay(image, labels, labels == clusters - 1, "a name\nthat is far too long " * 9)
+    picture = draw_overlay(
+        image, labels, labels == clusters - 1, "a name\nthat is far too long " * 9
+    )
     assert picture.mode == "RGB" and 600 < picture.width < 1500 and picture.height < 520
 
 
@@ -26,7 +28,7 @@ def test_the_outline_follows_the_target() -> None:
     image = np.full((220, 220, 3), 90, np.uint8)
     labels = np.zeros((220, 220), int)
     labels[50:150, 60:160] = 1
-    picture = np.asarray(overlay(image, labels, labels == 1))
+    picture = np.asarray(draw_overlay(image, labels, labels == 1))
     rows, columns = np.nonzero((np.abs(picture.astype(int) - OUTLINE) < 30).all(-1))
     panel = columns.min() - 60 * 2, rows.min() - 50 * 2
     assert columns.max() - columns.min() == pytest.approx(200, abs=8)
@@ -34,9 +36,11 @@ def test_the_outline_follows_the_target() -> None:
     assert panel[0] > 2 * 440, "in the third panel only"
 
 
-def test_no_target_is_said_not_drawn() -> None:
+def test_a_missing_target_is_stated_not_drawn() -> None:
     image = np.full((40, 40, 3), 90, np.uint8)
-    picture = np.asarray(overlay(image, np.zeros((40, 40), int), np.zeros((40, 40), bool), "é∂"))
+    picture = np.asarray(
+        draw_overlay(image, np.zeros((40, 40), int), np.zeros((40, 40), bool), "é∂")
+    )
     assert not (np.abs(picture.astype(int) - OUTLINE) < 30).all(-1).any()
 
 
@@ -51,6 +55,6 @@ def test_a_slice_names_the_clusters_that_it_shows(monkeypatch: pytest.MonkeyPatc
     )
     labels = np.full((40, 40), 2)
     labels[:10] = 8
-    overlay(np.full((40, 40, 3), 90, np.uint8), labels, labels == 8)
+    draw_overlay(np.full((40, 40, 3), 90, np.uint8), labels, labels == 8)
     assert [text for text in said if "cluster" in text] == ["2 clusters"]
     assert [text for text in said if text.endswith(" %")] == ["75 %", "25 %"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Cut", "Dies", "Disk", "KilledError", "Operation", "cuts", "intercepted"]
+__all__ = ["Cut", "Dies", "Disk", "KilledError", "Operation", "cuts", "intercept"]
 
 _NAMES = ("open", "write", "ftruncate", "fsync", "replace", "unlink", "rmdir")
 
@@ -68,11 +68,11 @@ class Operation:
 
 
 @contextmanager
-def intercepted(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
+def intercept(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
     """``os`` with ``disk`` in between."""
     real = {name: getattr(os, name) for name in (*_NAMES, "close")}
 
-    def ahead(name: str, arguments: tuple[Any, ...]) -> Any:
+    def run_ahead(name: str, arguments: tuple[Any, ...]) -> Any:
         disk.count += 1
         return disk.before(disk.count, name, arguments)
 
@@ -86,7 +86,7 @@ def intercepted(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
             if name is None or not (writes or name == "."):
                 return real["open"](path, flags, *more, **named)
             if flags & os.O_CREAT:
-                ahead("open", (path, flags))
+                run_ahead("open", (path, flags))
             handle = real["open"](path, flags, *more, **named)
             if name == ".":
                 disk._handles[handle] = None
@@ -98,12 +98,12 @@ def intercepted(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
             disk._handles[handle] = disk._inodes[name]
             return handle
 
-    def changing(name: str) -> Callable[..., Any]:
+    def make_changing(name: str) -> Callable[..., Any]:
         def change(handle: int, *arguments: Any) -> Any:
             with disk._lock:
                 if disk._handles.get(handle) is None:
                     return real[name](handle, *arguments)
-                answer = ahead(name, (handle, *arguments))
+                answer = run_ahead(name, (handle, *arguments))
                 if answer is not None:
                     arguments = (arguments[0][:answer], *arguments[1:])
                 found = real[name](handle, *arguments)
@@ -115,7 +115,7 @@ def intercepted(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
     def fsync(handle: int) -> None:
         with disk._lock:
             if handle in disk._handles:
-                ahead("fsync", (handle,))
+                run_ahead("fsync", (handle,))
                 inode = disk._handles[handle]
                 disk.note("folder") if inode is None else disk.note("sync", "", inode)
 
@@ -123,18 +123,18 @@ def intercepted(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
         with disk._lock:
             names = disk.name_in(source), disk.name_in(target)
             if names[0] is not None and names[1] is not None:
-                ahead("replace", (source, target))
+                run_ahead("replace", (source, target))
             real["replace"](source, target)
             if names[0] is not None and names[1] is not None:
                 disk._inodes[names[1]] = disk._inodes.pop(names[0])
                 disk.note("rename", names[0], more=names[1])
 
-    def removing(name: str) -> Callable[..., None]:
+    def make_removing(name: str) -> Callable[..., None]:
         def remove(path: Any, **named: Any) -> None:
             found = disk.name_in(path)
             with disk._lock:
                 if found is not None:
-                    ahead(name, (path,))
+                    run_ahead(name, (path,))
                 real[name](path, **named)
                 if found is not None:
                     disk._inodes.pop(found, None)
@@ -149,12 +149,12 @@ def intercepted(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", open_)
-        patch.setattr(os, "write", changing("write"))
-        patch.setattr(os, "ftruncate", changing("ftruncate"))
+        patch.setattr(os, "write", make_changing("write"))
+        patch.setattr(os, "ftruncate", make_changing("ftruncate"))
         patch.setattr(os, "fsync", fsync)
         patch.setattr(os, "replace", replace)
         for name in ("unlink", "rmdir"):
-            patch.setattr(os, name, removing(name))
+            patch.setattr(os, name, make_removing(name))
         patch.setattr(os, "close", close)
         yield disk
 

@@ -13,7 +13,7 @@ from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.config import Config
 from s3net_jax.presets import preset
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
-from tests.fakes import brightness_fit
+from tests.fakes import fit_brightness
 
 CONFIG = preset("fast").replace(input={"size": 32}, fit={"steps": 3})
 PICTURES = ("labels.png", "mask.png", "overlay.png")
@@ -48,14 +48,14 @@ def picture(path: Path) -> np.ndarray:
         return np.asarray(file)
 
 
-def interrupted_at(number: int) -> Any:
+def interrupt_at(number: int) -> Any:
     """A fit that is interrupted when it is called for the ``number``-th time."""
     calls = []
 
-    def interrupted(*args: Any, **more: Any):
+    def interrupt(*args: Any, **more: Any):
         calls.append(1)
         if len(calls) == number:
             raise KeyboardInterrupt
-        return brightness_fit(*args, **more)
+        return fit_brightness(*args, **more)
 
-    return interrupted
+    return interrupt

@@ -55,7 +55,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     return list({record["stem"]: record for record in map(json.loads, lines)}.values())
 
 
-def mask_of(folder: Path, stem: str) -> Any:
+def read_mask(folder: Path, stem: str) -> Any:
     nib = pytest.importorskip("nibabel")
     return nib.load(folder / f"out/{stem}.mask.nii.gz")
 
@@ -63,7 +63,7 @@ def mask_of(folder: Path, stem: str) -> Any:
 def frame_errors(folder: Path, stem: str) -> tuple[int, int]:
     """Frames of the target segment, and those that differ from the mask at their own position."""
     pydicom = pytest.importorskip("pydicom")
-    image = mask_of(folder, stem)
+    image = read_mask(folder, stem)
     mask = np.asarray(image.dataobj) > 0
     inverse = np.linalg.inv(np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine)
     seg = pydicom.dcmread(folder / f"out/{stem}.seg.dcm")
@@ -84,7 +84,7 @@ def frame_errors(folder: Path, stem: str) -> tuple[int, int]:
 def test_a_wobbling_orientation_is_one_series(tmp_path):
     make(tmp_path, "01-iop-jitter")
     (record,) = segment(tmp_path, "in/ct")
-    image = mask_of(tmp_path, record["stem"])
+    image = read_mask(tmp_path, record["stem"])
     assert image.shape == (40, 48, 24)
     np.testing.assert_allclose(np.linalg.norm(image.affine[:3, 2]), 2, atol=1e-4)
 
@@ -145,7 +145,7 @@ def test_echoes_are_never_mixed(tmp_path):
 def test_a_tilted_gantry(tmp_path):
     make(tmp_path, "08-gantry-tilt")
     (record,) = segment(tmp_path, "in/head")
-    image = mask_of(tmp_path, record["stem"])
+    image = read_mask(tmp_path, record["stem"])
     qform, q = image.header.get_qform(coded=True)
     sform, s = image.header.get_sform(coded=True)
     assert s == 1
@@ -158,7 +158,7 @@ def test_a_tilted_gantry(tmp_path):
 def test_padding_is_compared_as_the_pixels_are_stored(tmp_path):
     make(tmp_path, "09-padding-vr")
     segment(tmp_path, "in")
-    masks = [np.asarray(mask_of(tmp_path, stem).dataobj) for stem in ("us", "ss")]
+    masks = [np.asarray(read_mask(tmp_path, stem).dataobj) for stem in ("us", "ss")]
     np.testing.assert_array_equal(masks[0], masks[1])
 
 

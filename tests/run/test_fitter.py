@@ -18,7 +18,7 @@ from s3net_jax.run.fitter import Fitter
 from s3net_jax.run.memory import BatchSizes, choose_batch_size, free_bytes
 from s3net_jax.run.outcome import Failed, Fitted, Piece
 from s3net_kernels import UnsupportedError
-from tests.fakes import brightness_fit, install_fit, one_by_one
+from tests.fakes import fit_brightness, install_fit, make_fit_batch
 
 CONFIG = preset("fast").replace(input={"size": 32}, fit={"steps": 3})
 
@@ -35,7 +35,7 @@ def batches(monkeypatch: pytest.MonkeyPatch, act: Any) -> list[int]:
     """Install fits that call ``act(count, images)`` first; return the sizes of batches they saw."""
     sizes: list[int] = []
     install_fit(monkeypatch)
-    together = one_by_one(brightness_fit)
+    together = make_fit_batch(fit_brightness)
 
     def fit_batch(keys: Any, images: Any, config: Any, **more: Any) -> Any:
         sizes.append(len(keys))
@@ -45,14 +45,14 @@ def batches(monkeypatch: pytest.MonkeyPatch, act: Any) -> list[int]:
     def fit(key: Any, image: Any, config: Any, **more: Any) -> Any:
         sizes.append(1)
         act(1, [image])
-        return brightness_fit(key, image, config, **more)
+        return fit_brightness(key, image, config, **more)
 
     monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit_batch", fit_batch)
     monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit", fit)
     return sizes
 
 
-def test_out_of_memory_halves_and_says_so(monkeypatch) -> None:
+def test_out_of_memory_halves_and_prints_a_warning(monkeypatch) -> None:
     def act(count: int, images: Any) -> None:
         if count > 2:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes")
@@ -100,13 +100,13 @@ def test_what_a_listener_raises_is_no_failure_of_the_fit(monkeypatch) -> None:
             Fitter(CONFIG, limit=2, single_program=single).fit(pieces(count), stop)
 
 
-def test_one_alone_that_does_not_fit_fails_alone(monkeypatch) -> None:
+def test_a_single_image_that_does_not_fit_fails(monkeypatch) -> None:
     batches(monkeypatch, lambda count, images: (_ for _ in ()).throw(MemoryError()))
     outcomes = Fitter(CONFIG, limit=2).fit(pieces(2))
     assert all(isinstance(o, Failed) and "ran out of memory" in o.reason for o in outcomes)
 
 
-def test_a_poisonous_piece_fails_alone(monkeypatch) -> None:
+def test_a_poisonous_piece_fails_by_itself(monkeypatch) -> None:
     poison = np.asarray(image(2).pixels.mean() / 255)
 
     def act(count: int, images: Any) -> None:
@@ -211,7 +211,7 @@ def test_a_loss_that_is_never_finite_is_not_the_learning_rate(monkeypatch) -> No
 
     def infinite(*args: Any, **more: Any) -> Any:
         fits = together(*args, **more)
-        history = _times_nan(fits.history)
+        history = _multiply_by_nan(fits.history)
         return dataclasses.replace(fits, logits=fits.logits * np.nan, history=history)
 
     monkeypatch.setattr(sys.modules["s3net_jax.fitting"], "fit_batch", infinite)
@@ -221,5 +221,5 @@ def test_a_loss_that_is_never_finite_is_not_the_learning_rate(monkeypatch) -> No
     assert "learning_rate" not in outcome.reason and "loss weights" in outcome.reason
 
 
-def _times_nan(history: Any) -> Any:
+def _multiply_by_nan(history: Any) -> Any:
     return {name: np.asarray(values, np.float64) * np.nan for name, values in history.items()}

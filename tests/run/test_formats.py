@@ -131,7 +131,7 @@ def test_an_ensemble_of_a_volume(tmp_path: Path) -> None:
     assert agreement.get_data_dtype() == np.float32 and agreement.shape == values.shape
 
 
-def test_an_input_that_vanishes_fails_alone(tmp_path: Path) -> None:
+def test_a_vanished_input_fails_by_itself(tmp_path: Path) -> None:
     for name in "abc":
         save_lesion(tmp_path / f"{name}.png")
 

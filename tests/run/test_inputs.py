@@ -51,7 +51,7 @@ def test_patterns(tree: Path) -> None:
     assert discover([tree / "*.gif"])[0].problem == f"{tree}/*.gif matches no file."
 
 
-def test_a_pattern_stands_for_folders_too(tree: Path) -> None:
+def test_a_pattern_matches_folders_too(tree: Path) -> None:
     (tree / "nothing").mkdir()
     assert [path for path, _ in names(tree, "[ab]*")] == [
         "a/2.jpg",
@@ -64,7 +64,7 @@ def test_a_pattern_stands_for_folders_too(tree: Path) -> None:
     assert discover([tree / "noth*"])[0].problem == f"{tree}/noth* matches no file."
 
 
-def test_what_is_no_file_is_said_to_be_none(tree: Path) -> None:
+def test_what_is_no_file_is_reported(tree: Path) -> None:
     os.mkfifo(tree / "pipe.png")
     (tree / "loop.png").symlink_to(tree / "loop.png")
     (tree / "gone.png").symlink_to(tree / "nowhere.png")
@@ -76,10 +76,10 @@ def test_what_is_no_file_is_said_to_be_none(tree: Path) -> None:
 
 
 def test_a_folder_that_can_not_be_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(self: Path) -> None:
+    def deny(self: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", denied)
+    monkeypatch.setattr(Path, "iterdir", deny)
     assert discover([tree / "b"])[0].problem == f"{tree}/b can't be read: permission denied."
 
 
@@ -99,7 +99,7 @@ def test_a_file_whose_name_looks_like_a_pattern(tree: Path) -> None:
     assert names(tree, "scan[1].png") == [("scan[1].png", "scan[1]")]
 
 
-def test_equal_stems_are_told_apart(tree: Path) -> None:
+def test_equal_stems_are_distinguished(tree: Path) -> None:
     assert names(tree, "a/2.png", "b/2.png") == [("a/2.png", "a-2"), ("b/2.png", "b-2")]
     assert names(tree, "a") == [("a/2.jpg", "2-jpg"), ("a/2.png", "2-png")]
     assert [stem for _, stem in names(tree, "a", "b/2.png")] == ["a-2-jpg", "a-2-png", "b-2-png"]

@@ -77,7 +77,7 @@ def test_best_finds_a_disc(tmp_path) -> None:
         assert all(dice(found.mask, expected) > 0.9 for found in row)
 
 
-def test_progress_is_told_of_every_member(tmp_path) -> None:
+def test_progress_covers_every_member(tmp_path) -> None:
     seen: list[int] = []
     s3.segment(pixels(tmp_path)[0], config=BEST, progress=lambda step, _: seen.append(step))
     assert seen.count(3) == 2
@@ -132,7 +132,7 @@ def test_tiles_blend_their_targets() -> None:
     assert np.array_equal(whole.mask, np.isin(whole.labels, whole.target))
 
 
-def test_members_that_fail_are_told() -> None:
+def test_failing_members_are_reported() -> None:
     labels = np.zeros((16, 16), np.int32)
     good = Fitted(labels, {"loss": np.ones(1)}, 1, None, 0.5)
     image = from_array(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8))

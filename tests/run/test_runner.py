@@ -12,7 +12,7 @@ import pytest
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.config import Config, ConfigError
 from s3net_jax.io import OutputError
-from tests.fakes import brightness_fit, install_fit
+from tests.fakes import fit_brightness, install_fit
 from tests.pictures import save_lesion
 from tests.processes import HANG
 from tests.run.small import CONFIG, lines, picture, run, run_json
@@ -73,17 +73,17 @@ def test_good_inputs_survive_bad_ones(tmp_path: Path) -> None:
 def test_failures_of_the_machine_are_named(tmp_path: Path, monkeypatch, error, words: str) -> None:
     save_lesion(tmp_path / "a.png")
 
-    def failing(*_: Any, **__: Any):
+    def fail(*_: Any, **__: Any):
         raise error
 
-    install_fit(monkeypatch, failing)
+    install_fit(monkeypatch, fail)
     assert run(tmp_path, tmp_path / "a.png").failed == 1
     assert words in lines(tmp_path)[0]["error"] and "a.png" in lines(tmp_path)[0]["error"]
 
 
-def diverging(above: float):
+def make_diverging_fit(above: float):
     def fit(key: Any, image: Any, config: Config, **more: Any):
-        result = brightness_fit(key, image, config, **more)
+        result = fit_brightness(key, image, config, **more)
         if config.fit.learning_rate < above:
             return result
         loss = result.history["loss"].at[1:].set(np.nan)
@@ -95,12 +95,12 @@ def diverging(above: float):
     return fit
 
 
-def test_results_are_written_while_the_next_fit_goes_on(tmp_path: Path, monkeypatch) -> None:
+def test_results_are_written_during_the_next_fit(tmp_path: Path, monkeypatch) -> None:
     for name in "abc":
         save_lesion(tmp_path / f"{name}.png")
     log, seen = tmp_path / "out/results.jsonl", []
 
-    def waiting_fit(*args: Any, **options: Any) -> Any:
+    def wait_and_fit(*args: Any, **options: Any) -> Any:
         """Ends when the results of those before it are there."""
         deadline = time.monotonic() + HANG
         while time.monotonic() < deadline:
@@ -109,16 +109,16 @@ def test_results_are_written_while_the_next_fit_goes_on(tmp_path: Path, monkeypa
                 break
             time.sleep(0.01)
         seen.append(written)
-        return brightness_fit(*args, **options)
+        return fit_brightness(*args, **options)
 
-    install_fit(monkeypatch, waiting_fit)
+    install_fit(monkeypatch, wait_and_fit)
     assert run(tmp_path, *(tmp_path / f"{name}.png" for name in "abc")).done == 3
     assert seen == [0, 1, 2]
 
 
 def test_divergence_is_named(tmp_path: Path, monkeypatch) -> None:
     save_lesion(tmp_path / "a.png")
-    install_fit(monkeypatch, diverging(0.0))
+    install_fit(monkeypatch, make_diverging_fit(0.0))
     run(tmp_path, tmp_path / "a.png")
     error = lines(tmp_path)[0]["error"]
     assert "diverged at step 2: lower fit.learning_rate" in error
@@ -127,7 +127,7 @@ def test_divergence_is_named(tmp_path: Path, monkeypatch) -> None:
 
 def test_divergence_is_tried_once_more_and_reported(tmp_path: Path, monkeypatch) -> None:
     save_lesion(tmp_path / "a.png")
-    install_fit(monkeypatch, diverging(0.1))
+    install_fit(monkeypatch, make_diverging_fit(0.1))
     assert run(tmp_path, tmp_path / "a.png").done == 1
     (note,) = lines(tmp_path)[0]["notes"]
     assert "diverged with fit.learning_rate=0.36; this is the result with 0.09" in note
@@ -136,13 +136,13 @@ def test_divergence_is_tried_once_more_and_reported(tmp_path: Path, monkeypatch)
 def test_one_cluster_is_noted(tmp_path: Path, monkeypatch) -> None:
     save_lesion(tmp_path / "a.png")
 
-    def merging(*args: Any, **more: Any):
-        result = brightness_fit(*args, **more)
+    def merge(*args: Any, **more: Any):
+        result = fit_brightness(*args, **more)
         return type(result)(
             result.labels, result.logits[..., :1], result.history, result.steps, None, None
         )
 
-    install_fit(monkeypatch, merging)
+    install_fit(monkeypatch, merge)
     run(tmp_path, tmp_path / "a.png")
     assert lines(tmp_path)[0]["area"] == 0 and "single cluster" in lines(tmp_path)[0]["notes"][0]
 
@@ -158,19 +158,19 @@ def full(*_: Any, **__: Any) -> None:
     raise OutputError("out/a.mask.png can't be written: no space left on device.")
 
 
-def test_a_result_that_can_not_be_written_costs_only_itself(tmp_path: Path, monkeypatch) -> None:
+def test_a_result_that_can_not_be_written_is_skipped(tmp_path: Path, monkeypatch) -> None:
     import s3net_jax.run.output.files as outputs
 
     for name in ("a.png", "b.png"):
         save_lesion(tmp_path / name)
     write = outputs.write_mask
 
-    def once(path: Path, *more: Any) -> None:
+    def fail_once(path: Path, *more: Any) -> None:
         if path.name.startswith("a."):
             full()
         write(path, *more)
 
-    monkeypatch.setattr(outputs, "write_mask", once)
+    monkeypatch.setattr(outputs, "write_mask", fail_once)
     summary = run(tmp_path, tmp_path / "a.png", tmp_path / "b.png")
     assert (summary.done, summary.failed) == (1, 1)
     assert summary.failures == ["out/a.mask.png can't be written: no space left on device."]
@@ -222,11 +222,11 @@ def test_few_large_results_wait_to_be_written(tmp_path: Path, monkeypatch) -> No
             seen.append(len(taken))
             return super().write(opened)
 
-    def counted_fit(*args: Any, **options: Any) -> Any:
+    def count_fits(*args: Any, **options: Any) -> Any:
         taken.append(None)
-        return brightness_fit(*args, **options)
+        return fit_brightness(*args, **options)
 
-    install_fit(monkeypatch, counted_fit)
+    install_fit(monkeypatch, count_fits)
     monkeypatch.setattr(runner, "ResultWriter", SlowWriter)
     monkeypatch.setattr(runner, "PIXELS_HELD", 2 * 48 * 64)
     assert run(tmp_path, *(tmp_path / f"{n}.png" for n in range(6))).done == 6

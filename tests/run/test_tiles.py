@@ -112,5 +112,5 @@ def test_places_of_tiles() -> None:
     assert starts(33, 32, 0.25) == [0, 1]
     assert starts(56, 32, 0.25) == [0, 24] and starts(57, 32, 0.25) == [0, 12, 25]
     assert starts(100, 40, 0.5) == [0, 20, 40, 60] and starts(101, 40, 0.5) == [0, 15, 30, 46, 61]
-    order = Tiling((96, 96), 32, 0.0)._from_the_centre()
+    order = Tiling((96, 96), 32, 0.0)._order_from_centre()
     assert order[0] == 4 and set(order[1:5]) == {1, 3, 5, 7}, "the middle, sides, then corners"

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the PyTorch reference needs torch")
 from benchmarks.torch_reference import PLAIN, Options, S3Net, Trainer, fit  # noqa: E402
 
 
-def _small(name: str, **sections):
+def _make_config(name: str, **sections):
     sections = {"model": {}, "fit": {}, **sections}
     sections["model"] = {"channels": 6, **sections["model"]}
     sections["fit"] = {"steps": 3, **sections["fit"]}
@@ -21,7 +21,7 @@ def _small(name: str, **sections):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_fit(name, picture):
-    config = _small(name, fit={"record_labels": True})
+    config = _make_config(name, fit={"record_labels": True})
     result = fit(picture, config, seed=1)
     again = fit(picture, config, seed=1)
     shape = picture.shape[:2]
@@ -36,7 +36,7 @@ def test_presets_fit(name, picture):
 
 
 def test_names_of_the_released_weights():
-    config = _small("released", model={"color": "released"}).model
+    config = _make_config("released", model={"color": "released"}).model
     names = set(S3Net(config, (24, 20)).state_dict())
     layers = ["conv1", "bn1", "bn2.0", "bn2.1", "bn3", "conv3", "bn4", "conv_aux", "bn_aux"]
     layers += ["cf", "bf"]
@@ -50,7 +50,7 @@ def test_names_of_the_released_weights():
 
 
 def test_options_change_no_result(picture):
-    config = _small("paper-lung", model={"dtype": "float64"})
+    config = _make_config("paper-lung", model={"dtype": "float64"})
     expected = fit(picture, config)
     for options in (
         Options(channels_last=False),
@@ -63,14 +63,14 @@ def test_options_change_no_result(picture):
 
 
 def test_normalisation_always_uses_the_image(picture):
-    trainer = Trainer(picture, _small("paper"))
+    trainer = Trainer(picture, _make_config("paper"))
     training = trainer.logits()
     trainer.model.eval()
     assert torch.equal(trainer.logits(), training)
 
 
 def test_early_stop_comes_after_the_floor(picture):
-    config = _small("paper", fit={"steps": 6, "stop_labels": 6, "stop_after": 3})
+    config = _make_config("paper", fit={"steps": 6, "stop_labels": 6, "stop_after": 3})
     result = fit(picture, config)
     assert result.steps == 3
     assert len(result.history["loss"]) == 3
@@ -80,7 +80,7 @@ def test_early_stop_comes_after_the_floor(picture):
 
 def test_quarter_turn_equals_its_matrix(picture):
     square = picture[:20]
-    config = _small("released", model={"dtype": "float64"})
+    config = _make_config("released", model={"dtype": "float64"})
     turn = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
     drawn = fit(square, config)
     given = fit(square, config, transforms=[turn] * 3)
@@ -88,7 +88,7 @@ def test_quarter_turn_equals_its_matrix(picture):
 
 
 def test_bfloat16_stays_near_float32(picture):
-    config = _small("paper")
-    half = _small("paper", model={"dtype": "bfloat16"})
+    config = _make_config("paper")
+    half = _make_config("paper", model={"dtype": "bfloat16"})
     expected = fit(picture, config).history["loss"]
     np.testing.assert_allclose(fit(picture, half).history["loss"], expected, rtol=0.05)

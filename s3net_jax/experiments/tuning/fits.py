@@ -11,7 +11,7 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.experiments.tuning.settings import Setting
 from s3net_jax.experiments.tuning.spec import FIELDS
-from s3net_jax.jax_setup import usual_settings
+from s3net_jax.jax_setup import use_default_settings
 from s3net_jax.run import BatchSizes, make_key, translate_errors
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _fit_settings(
 
     from s3net_jax import fitting
 
-    with usual_settings(), translate_errors(config):
+    with use_default_settings(), translate_errors(config):
         keys = jax.numpy.stack([make_key(seed)] * len(settings))
         images = jax.numpy.asarray(pixels)
         fits = fitting.fit_batch(keys, images, config, hyper=_stack_settings(settings))

@@ -7,10 +7,10 @@ from PIL import Image as PilImage
 
 from s3net_jax.config import Config
 from s3net_jax.errors import InputError
-from s3net_jax.evaluate import PROTOCOLS, Grid, Pair, dsc, read_truth, scored_masks
+from s3net_jax.evaluate import PROTOCOLS, Grid, Pair, dsc, read_truth, select_scored_masks
 from s3net_jax.experiments.tuning.fits import Maps
 from s3net_jax.io import Image, parse_window, prepare, read
-from s3net_jax.masks import compact_labels, segments_of, target_at_size
+from s3net_jax.masks import compact_labels, find_segments, rescale_target
 
 __all__ = ["Scorer"]
 
@@ -38,7 +38,7 @@ class Scorer:
         self._truth = np.asarray(share) > 0.5
         if not self._truth.any():
             raise InputError(f"{pair.truth} vanishes at {size[0]}×{size[1]} pixels.")
-        target = target_at_size(config.segment.target, image.shape, small.shape[:2], image.name)
+        target = rescale_target(config.segment.target, image.shape, small.shape[:2], image.name)
         self._config = config.replace(segment={"target": target}).segment
         self._known: dict[bytes, dict[str, float]] = {}
 
@@ -53,7 +53,7 @@ class Scorer:
         compact = compact_labels(labels)
         key = compact.tobytes()  # near its end a fit changes nothing for many steps
         if key not in self._known:
-            mask = segments_of(compact, self._image, self._config).mask
-            wanted = scored_masks(compact, mask, self._truth)
+            mask = find_segments(compact, self._image, self._config).mask
+            wanted = select_scored_masks(compact, mask, self._truth)
             self._known = {key: {name: dsc(*pair) for name, pair in wanted.items()}}
         return self._known[key]

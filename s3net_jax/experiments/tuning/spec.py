@@ -66,13 +66,13 @@ def read_tuning(
     """
     fields = load_fields(path)
     check_kind(fields, "tuning")
-    title = fields.text("title")
-    own_seed, own_seeds = fields.count("seed", 0, low=0), fields.count("seeds", 1)
-    config = fields.apply("set", read_preset(fields, fields.text("preset")))
+    title = fields.get_text("title")
+    own_seed, own_seeds = fields.get_count("seed", 0, low=0), fields.get_count("seeds", 1)
+    config = fields.apply("set", read_preset(fields, fields.get_text("preset")))
     config = check_targets(config.replace(**(overrides or {})))
     if not fields.has("grid"):
         fields.fail(f"there is no [grid]: it says what to vary.{fields.suggest('grid')}")
-    values = _read_values(fields.table("grid"), config)
+    values = _read_values(fields.get_table("grid"), config)
     steps = _read_steps(fields, config.fit.steps)
     data = read_data(fields)
     fields.finish()
@@ -93,16 +93,16 @@ def read_tuning(
 def _read_values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
     values = {}
     for section in ("loss", "fit"):
-        table = grid.table(section)
+        table = grid.get_table(section)
         for name in (n for n, home in FIELDS.items() if home == section and table.has(n)):
-            values[name] = table.numbers(name)
+            values[name] = table.get_numbers(name)
             for value in values[name]:
                 try:
                     config.replace(**{section: {name: value}})
                 except ConfigError as error:
                     table.fail(str(error))
         known = [name for name, home in FIELDS.items() if home == section]
-        for name in table.names():
+        for name in table.get_names():
             if name not in known:
                 table.fail(f"{name!r} can't be varied here: take {', '.join(known)}.")
     grid.finish()
@@ -114,7 +114,7 @@ def _read_values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
 def _read_steps(fields: Fields, most: int) -> tuple[int, ...]:
     if not fields.has("steps"):
         return tuple(range(1, most + 1))
-    found = fields.numbers("steps")
+    found = fields.get_numbers("steps")
     if any(step != int(step) or not 1 <= step <= most for step in found):
         fields.fail(f"steps are whole numbers from 1 to fit.steps, which is {most}.")
     return tuple(sorted(map(int, found)))

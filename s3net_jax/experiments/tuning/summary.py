@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from s3net_jax.evaluate import PROTOCOLS, Mean, compare, mean_with_interval
+from s3net_jax.evaluate import PROTOCOLS, Mean, compare, estimate_mean
 from s3net_jax.experiments.summary import BLIND_FIRST
 from s3net_jax.experiments.tuning.settings import Setting, configure, format_options
 from s3net_jax.experiments.tuning.spec import Tuning
-from s3net_jax.provenance import find_commit, versions
+from s3net_jax.provenance import collect_versions, find_commit
 from s3net_jax.schema import MeanRecord, ScoreRecord, TuningRow, TuningSummary
 
 __all__ = ["SHOWN", "summarise_tuning"]
@@ -42,7 +42,7 @@ def summarise_tuning(
             "steps": int(steps[step]),
             "options": format_options(config),
             "protocols": {
-                name: _record_mean(mean_with_interval(dsc[name][:, setting, step]))
+                name: _record_mean(estimate_mean(dsc[name][:, setting, step]))
                 for name in BLIND_FIRST
             },
             "difference": {**_record_mean(apart.difference), "p_value": apart.p_value},
@@ -66,7 +66,7 @@ def summarise_tuning(
         "protocols": {name: PROTOCOLS[name] for name in BLIND_FIRST},
         "data": [item.name for item in tuning.data],
         "config": tuning.config.to_dict(),
-        "versions": versions(),
+        "versions": collect_versions(),
         "commit": find_commit(),
     }
 
@@ -92,7 +92,7 @@ def _score_left_out(blind: np.ndarray) -> MeanRecord | None:
     for n in range(count):
         others = np.delete(blind, n, 0).mean(0)
         found.append(blind[n].flat[int(others.argmax())])
-    return _record_mean(mean_with_interval(np.array(found)))
+    return _record_mean(estimate_mean(np.array(found)))
 
 
 def _record_mean(found: Mean) -> MeanRecord:

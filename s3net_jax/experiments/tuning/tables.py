@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from s3net_jax.csv_text import csv_bytes
+from s3net_jax.csv_text import format_csv
 from s3net_jax.experiments.summary import BLIND_FIRST
 from s3net_jax.experiments.tables import (
     align_columns,
@@ -16,9 +16,9 @@ from s3net_jax.experiments.tables import (
 from s3net_jax.experiments.tuning.settings import Setting
 from s3net_jax.experiments.tuning.spec import FIELDS, Tuning
 from s3net_jax.io import write_bytes, write_text
-from s3net_jax.report import tuning_page
+from s3net_jax.report import build_tuning_page
 from s3net_jax.schema import TuningSummary, write_json
-from s3net_jax.text import one_line
+from s3net_jax.text import escape_unseen
 
 __all__ = ["format_tuning", "write_tables"]
 
@@ -32,11 +32,11 @@ def write_tables(
     folder: Path, tuning: Tuning, settings: Sequence[Setting], summary: TuningSummary
 ) -> None:
     """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
-    write_bytes(folder / "table.csv", csv_bytes(_HEAD, _make_csv_rows(tuning, settings, summary)))
+    write_bytes(folder / "table.csv", format_csv(_HEAD, _make_csv_rows(tuning, settings, summary)))
     write_text(folder / "table.md", _make_page(summary))
     shown = {key: value for key, value in summary.items() if key != "means"}
     write_json(folder / "summary.json", shown)
-    write_text(folder / "report.html", tuning_page(summary, _WARNING))
+    write_text(folder / "report.html", build_tuning_page(summary, _WARNING))
 
 
 _HEAD = (*FIELDS, "steps", *BLIND_FIRST)
@@ -65,7 +65,7 @@ def format_tuning(summary: TuningSummary) -> str:
 def _make_page(summary: TuningSummary) -> str:
     state = summary["images"]
     head, rows = _make_cells(summary)
-    parts = [f"# {one_line(summary['title'])}\n"]
+    parts = [f"# {escape_unseen(summary['title'])}\n"]
     if state["done"] < state["of"]:
         parts.append(f"Not finished: {state['done']} of {state['of']} images are done.\n")
     parts += [

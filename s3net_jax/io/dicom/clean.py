@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_source"]
+__all__ = ["copy_as_source"]
 
 _MAY_BE_BLANK = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
@@ -48,7 +48,7 @@ _CHARSETS = (
 )
 
 
-def as_source(data: Any) -> tuple[Any, list[str]]:
+def copy_as_source(data: Any) -> tuple[Any, list[str]]:
     """Copy a data set for an object that is derived from it.
 
     Administrative elements that are out of form, and would be refused though they have nothing to
@@ -66,7 +66,7 @@ def as_source(data: Any) -> tuple[Any, list[str]]:
         if element.keyword in _STRICT:
             continue
         del changed[element.tag]
-        sound = _sound(element) if element.keyword else None
+        sound = _repair_element(element) if element.keyword else None
         if sound is not None:
             changed.add(sound)
         elif element.keyword in _TAKEN_OVER or element.tag.group == 0x0010:
@@ -91,7 +91,7 @@ def _copy_elements(data: Any) -> Any:
     return copied
 
 
-def _sound(element: Any) -> Any:
+def _repair_element(element: Any) -> Any:
     """The element, with its proper representation if it has another; None if it is out of form."""
     from pydicom import Dataset, dcmwrite
     from pydicom.datadict import dictionary_VR

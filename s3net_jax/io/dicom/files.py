@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom.geometry import frames_of
+from s3net_jax.io.dicom.geometry import read_frames
 from s3net_jax.io.dicom.group import Group, Member
 from s3net_jax.io.dicom.kinds import name_bystander
 from s3net_jax.io.dicom.series import describe_frames, find_volumes
 from s3net_jax.io.dicom.stream import read_data_set
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io.quiet import silence_warnings
 from s3net_jax.io.volume import check_size
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "drop_unreadable",
     "is_dicom",
     "read_data",
-    "series_of",
+    "sort_into_series",
     "survey",
 ]
 
@@ -79,10 +79,10 @@ def is_dicom(path: Path) -> bool:
     if head[128:] == b"DICM":
         return True
     # Names are often identifiers, whose last number is no suffix.
-    return (not suffix or suffix[1:].isdecimal()) and _begins_bare(head)
+    return (not suffix or suffix[1:].isdecimal()) and _is_bare(head)
 
 
-def _begins_bare(head: bytes) -> bool:
+def _is_bare(head: bytes) -> bool:
     """Whether data begin with an element of group 2 or 8, as DICOM without a preamble does."""
     if len(head) < 132:
         return False
@@ -122,7 +122,7 @@ def drop_unreadable(data: Any) -> None:
             del data[tag]
 
 
-def series_of(files: Iterable[Path]) -> list[list[Path]]:
+def sort_into_series(files: Iterable[Path]) -> list[list[Path]]:
     """Sort files into volumes, in the order of their first files; see :func:`survey`.
 
     Objects that are not images are each on their own.
@@ -146,7 +146,7 @@ def survey(files: Iterable[Path]) -> Survey:
     result = Survey()
     members: list[Member] = []
     alone: list[int] = []
-    with quiet():
+    with silence_warnings():
         for number, path in enumerate(paths):
             try:
                 what, found = _describe(path, number)
@@ -161,7 +161,7 @@ def survey(files: Iterable[Path]) -> Survey:
     volumes = [(n, [Found((paths[n],))]) for n in alone]
     for groups in find_volumes(members):
         first = min(member.file for group in groups for member in group.members)
-        volumes.append((first, _found(groups, paths)))
+        volumes.append((first, _collect_volumes(groups, paths)))
     for first, found in sorted(volumes, key=lambda pair: pair[0]):
         result.volumes.setdefault(paths[first], []).extend(found)
     return result
@@ -174,19 +174,19 @@ def _describe(path: Path, number: int) -> tuple[str | None, list[Member]]:
     if what is not None or "Rows" not in data or "Columns" not in data:
         return what, []
     try:
-        return None, _members(data, path, number)
+        return None, _read_members(data, path, number)
     except Exception:  # one broken element must not cost the series a slice
         drop_unreadable(data)
-        return None, _members(data, path, number)
+        return None, _read_members(data, path, number)
 
 
-def _members(data: Any, path: Path, number: int) -> list[Member]:
+def _read_members(data: Any, path: Path, number: int) -> list[Member]:
     count = int(data.get("NumberOfFrames") or 1)
     check_size(str(path), (int(data.Columns), int(data.Rows), count))
-    return describe_frames(frames_of(data, np.empty((count, 0, 0))), number, path.parent)
+    return describe_frames(read_frames(data, np.empty((count, 0, 0))), number, path.parent)
 
 
-def _found(groups: list[Group], paths: list[Path]) -> list[Found]:
+def _collect_volumes(groups: list[Group], paths: list[Path]) -> list[Found]:
     """The volumes of one series, with the files and frames of each."""
     owners: list[dict[int, list[int]]] = []
     for group in groups:

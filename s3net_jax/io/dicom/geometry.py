@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom.implied import detector_element, implied_position
+from s3net_jax.io.dicom.implied import compute_implied_position, find_detector_element
 from s3net_jax.io.volume import Plane
 
-__all__ = ["Frame", "frames_of", "functional", "place", "planes_of"]
+__all__ = ["Frame", "describe_planes", "find_functional", "place_frames", "read_frames"]
 
 _UNEVEN = 0.02  # of the spacing
 _DRIFT = 0.1  # of the spacing, that small differences may add up to: less than a reader shows
@@ -47,26 +47,26 @@ class Frame:
     is_padding: bool = False
 
 
-def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
+def read_frames(data: Any, pixels: np.ndarray) -> list[Frame]:
     """The frames of one file; ``pixels`` (frames, rows, columns, ...)."""
     each = data.get("PerFrameFunctionalGroupsSequence")
     frames = []
     for n in range(len(pixels)):
 
         def find(sequence: str, tag: str, n: int = n) -> Any:
-            found = functional(data, n, sequence, tag)
+            found = find_functional(data, n, sequence, tag)
             found = data.get(tag) if found is None else found
-            return detector_element(data, tag) if found is None else found
+            return find_detector_element(data, tag) if found is None else found
 
-        axes = _axes(find("PlaneOrientationSequence", "ImageOrientationPatient"))
-        position = _vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
+        axes = _parse_axes(find("PlaneOrientationSequence", "ImageOrientationPatient"))
+        position = _parse_vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
         if len(pixels) > 1 and not each and position is not None:
             # A film, or a file that places only its first frame.
-            position = None if axes is None else implied_position(data, n, axes, position)
-        spacing = _vector(find("PixelMeasuresSequence", "PixelSpacing"), 2)
+            position = None if axes is None else compute_implied_position(data, n, axes, position)
+        spacing = _parse_vector(find("PixelMeasuresSequence", "PixelSpacing"), 2)
         for tag in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
             if spacing is None or min(spacing) <= 0:
-                spacing = _vector(data.get(tag), 2)
+                spacing = _parse_vector(data.get(tag), 2)
         thickness = find("PixelMeasuresSequence", "SpacingBetweenSlices")
         if thickness is None:
             thickness = find("PixelMeasuresSequence", "SliceThickness")
@@ -79,8 +79,8 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
                 position,
                 np.eye(3)[:2] if axes is None else axes,
                 None if spacing is None else (float(spacing[0]), float(spacing[1])),
-                _length(thickness),
-                int(_positive(data.get("InstanceNumber")) or 0) + n,
+                _parse_length(thickness),
+                int(_parse_positive(data.get("InstanceNumber")) or 0) + n,
                 n,
                 is_oriented=axes is not None,
             )
@@ -88,26 +88,26 @@ def frames_of(data: Any, pixels: np.ndarray) -> list[Frame]:
     return frames
 
 
-def planes_of(frames: list[Frame]) -> tuple[Plane, ...]:
+def describe_planes(frames: list[Frame]) -> tuple[Plane, ...]:
     """Describe where each of ``frames`` comes from and lies, without its pixels."""
     return tuple(
         Plane(f.index, f.position, f.axes if f.is_oriented else None, f.spacing) for f in frames
     )
 
 
-def functional(data: Any, n: int, sequence: str, tag: str) -> Any:
+def find_functional(data: Any, n: int, sequence: str, tag: str) -> Any:
     """An element of frame ``n``'s functional groups, or of those that all frames share; None if
     there is none, as in files of a single frame."""
     each = data.get("PerFrameFunctionalGroupsSequence") or []
-    shared = _first(data.get("SharedFunctionalGroupsSequence"))
+    shared = _get_first(data.get("SharedFunctionalGroupsSequence"))
     for group in (each[n] if n < len(each) else None, shared):
-        item = None if group is None else _first(group.get(sequence))
+        item = None if group is None else _get_first(group.get(sequence))
         if item is not None and item.get(tag) is not None:
             return item.get(tag)
     return None
 
 
-def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tuple[str, ...]]:
+def place_frames(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tuple[str, ...]]:
     """Frames in the order of their positions, the affine of (column, row, slice) to RAS+
     millimetres, and notes on what is odd about them."""
     notes: list[str] = []
@@ -154,20 +154,20 @@ def place(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tupl
     return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, tuple(notes)
 
 
-def _first(sequence: Any) -> Any:
+def _get_first(sequence: Any) -> Any:
     return sequence[0] if sequence else None
 
 
-def _vector(value: Any, length: int) -> np.ndarray | None:
+def _parse_vector(value: Any, length: int) -> np.ndarray | None:
     if value is None:
         return None
     array = np.atleast_1d(np.asarray(value, np.float64))
     return array if array.shape == (length,) and np.isfinite(array).all() else None
 
 
-def _axes(value: Any) -> np.ndarray | None:
+def _parse_axes(value: Any) -> np.ndarray | None:
     """Return two orthogonal unit vectors, or None if ``value`` is none."""
-    array = _vector(value, 6)
+    array = _parse_vector(value, 6)
     if array is not None:
         axes = array.reshape(2, 3)
         lengths = np.linalg.norm(axes, axis=1)
@@ -176,15 +176,15 @@ def _axes(value: Any) -> np.ndarray | None:
     return None
 
 
-def _length(value: Any) -> float | None:
+def _parse_length(value: Any) -> float | None:
     """A distance; the sign of ``SpacingBetweenSlices`` only tells a direction."""
     try:
-        return _positive(abs(float(value)))
+        return _parse_positive(abs(float(value)))
     except (TypeError, ValueError):
         return None
 
 
-def _positive(value: Any) -> float | None:
+def _parse_positive(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -71,7 +71,7 @@ class Group:
     copies: int = 0
     spare: int = 0
 
-    def within(self, trait: str, label: str) -> Group:
+    def narrow(self, trait: str, label: str) -> Group:
         """This group as a part of the images that ``label`` names."""
         labels, traits = (label, *self.labels), (trait, *self.traits)
         return Group(self.members, labels, traits, self.among, self.copies, self.spare)

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["detector_element", "implied_position"]
+__all__ = ["compute_implied_position", "find_detector_element"]
 
 
-def detector_element(data: Any, tag: str) -> Any:
+def find_detector_element(data: Any, tag: str) -> Any:
     """Return an element of a nuclear medicine image's first detector, or None."""
     detectors = data.get("DetectorInformationSequence")
     return detectors[0].get(tag) if detectors else None
 
 
-def implied_position(data: Any, n: int, axes: np.ndarray, first: np.ndarray) -> np.ndarray | None:
+def compute_implied_position(
+    data: Any, n: int, axes: np.ndarray, first: np.ndarray
+) -> np.ndarray | None:
     """Return the position of frame ``n`` of a multi-frame file that places its first frame only.
 
     Reconstructed nuclear medicine numbers its slices, ``SpacingBetweenSlices`` apart along the
@@ -28,14 +30,14 @@ def implied_position(data: Any, n: int, axes: np.ndarray, first: np.ndarray) -> 
       first: (3,) position of the first frame, LPS.
     """
     normal = np.cross(axes[0], axes[1])
-    slices = _numbers(data.get("SliceVector"))
-    spacing = _numbers(data.get("SpacingBetweenSlices"))
+    slices = _parse_numbers(data.get("SliceVector"))
+    spacing = _parse_numbers(data.get("SpacingBetweenSlices"))
     if slices is not None and spacing is not None and n < len(slices) and spacing[0] != 0:
         return first + normal * spacing[0] * (slices[n] - 1)
     return None
 
 
-def _numbers(value: Any) -> np.ndarray | None:
+def _parse_numbers(value: Any) -> np.ndarray | None:
     """Return finite numbers, or None."""
     if value is None:
         return None

@@ -110,24 +110,24 @@ def name_bystander(data: Any) -> str | None:
     if "DirectoryRecordSequence" in data:
         return "directory"
     meta = getattr(data, "file_meta", None) or {}
-    for name in (_text(data, "SOPClassUID"), _text(meta, "MediaStorageSOPClassUID")):
+    for name in (_read_text(data, "SOPClassUID"), _read_text(meta, "MediaStorageSOPClassUID")):
         if name.startswith(_ROOT):
-            return _known(name)
-    kind = _MODALITIES.get(_text(data, "Modality").upper())
+            return _look_up(name)
+    kind = _MODALITIES.get(_read_text(data, "Modality").upper())
     if kind is not None:
         return kind
-    has_class = bool(_text(data, "SOPClassUID") or _text(meta, "MediaStorageSOPClassUID"))
+    has_class = bool(_read_text(data, "SOPClassUID") or _read_text(meta, "MediaStorageSOPClassUID"))
     if has_class and "Rows" not in data and not any(tag in data for tag in PIXELS):
         return "object without an image"
     return None
 
 
-def _known(uid: str) -> str | None:
+def _look_up(uid: str) -> str | None:
     fitting = [(len(start), kind) for start, kind in _CLASSES if f"{uid}.".startswith(f"{start}.")]
     return (max(fitting)[1] or None) if fitting else None
 
 
-def _text(data: Any, tag: str) -> str:
+def _read_text(data: Any, tag: str) -> str:
     try:
         return str(data.get(tag) or "").strip()
     except Exception:  # elements are parsed when asked for

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.errors import InputError
-from s3net_jax.io.dicom.geometry import functional
+from s3net_jax.io.dicom.geometry import find_functional
 from s3net_jax.io.volume import Plane, Volume
 
-__all__ = ["describe_frame", "planes_as_images", "refer_to_sources"]
+__all__ = ["describe_as_images", "describe_frame", "refer_to_sources"]
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"  # single-frame, with a frame of reference
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # single-frame, without
@@ -33,7 +33,7 @@ _GEOMETRY = (
 )
 
 
-def planes_as_images(volume: Volume, source: Any) -> list[Any]:
+def describe_as_images(volume: Volume, source: Any) -> list[Any]:
     """Describe every slice of ``volume`` as a single-frame image.
 
     Args:
@@ -50,24 +50,24 @@ def planes_as_images(volume: Volume, source: Any) -> list[Any]:
     # Anonymised files may lack it. The segments still refer to their images.
     frame = source.get("FrameOfReferenceUID") or generate_uid()
     axes, spacing = volume.planes[0].axes, volume.planes[0].spacing
-    distance = None if len(volume.planes) < 2 else _distance(volume)
+    distance = None if len(volume.planes) < 2 else _measure_distance(volume)
     images = []
     for n, (plane, data) in enumerate(zip(volume.planes, volume.origin, strict=True)):
         # Of the others highdicom reads nothing but identity and geometry.
-        image = _without_geometry(source) if n == 0 else Dataset()
+        image = _strip_geometry(source) if n == 0 else Dataset()
         image.Rows, image.Columns = volume.shape[1], volume.shape[0]
         image.SOPClassUID = _CT if is_placed else _SECONDARY_CAPTURE
         image.SOPInstanceUID = f"{_STAND_IN}{n + 1}"
         image.StudyInstanceUID = source.StudyInstanceUID
         image.SeriesInstanceUID = source.SeriesInstanceUID
         if spacing is not None:
-            image.PixelSpacing = _decimals(spacing)
-            image.SliceThickness = _thickness(data, plane, distance)
+            image.PixelSpacing = _format_decimals(spacing)
+            image.SliceThickness = _find_thickness(data, plane, distance)
         if is_placed:
             assert axes is not None
             image.FrameOfReferenceUID = frame
-            image.ImagePositionPatient = _decimals(plane.position)
-            image.ImageOrientationPatient = _decimals(np.ravel(axes))
+            image.ImagePositionPatient = _format_decimals(plane.position)
+            image.ImageOrientationPatient = _format_decimals(np.ravel(axes))
         elif "FrameOfReferenceUID" in image:
             del image.FrameOfReferenceUID
         images.append(image)
@@ -75,7 +75,7 @@ def planes_as_images(volume: Volume, source: Any) -> list[Any]:
 
 
 def refer_to_sources(segmentation: Any, volume: Volume) -> None:
-    """Point the references of ``segmentation``, made from :func:`planes_as_images`, to the files
+    """Point the references of ``segmentation``, made from :func:`describe_as_images`, to the files
     and frames that the slices come from."""
     items = {  # each once: segments share those of a slice
         id(item): item
@@ -171,25 +171,25 @@ def _check_parallel(volume: Volume) -> None:
             )
 
 
-def _distance(volume: Volume) -> float:
+def _measure_distance(volume: Volume) -> float:
     assert volume.affine is not None
     return float(np.linalg.norm(volume.affine[:3, 2]))
 
 
-def _thickness(data: Any, plane: Plane, distance: float | None) -> str | None:
+def _find_thickness(data: Any, plane: Plane, distance: float | None) -> str | None:
     """The thickness that the file gives, or else the distance between slices."""
-    given = functional(data, plane.index, "PixelMeasuresSequence", "SliceThickness")
+    given = find_functional(data, plane.index, "PixelMeasuresSequence", "SliceThickness")
     given = data.get("SliceThickness") if given is None else given
     try:
         value = float(given)
     except (TypeError, ValueError):
         value = 0.0
     if np.isfinite(value) and value > 0:
-        return _decimal(value)
-    return None if distance is None else _decimal(distance)
+        return _format_decimal(value)
+    return None if distance is None else _format_decimal(distance)
 
 
-def _without_geometry(source: Any) -> Any:
+def _strip_geometry(source: Any) -> Any:
     from pydicom import Dataset
 
     head = Dataset()  # a copy of the data set would share its elements, which are changed below
@@ -199,11 +199,11 @@ def _without_geometry(source: Any) -> Any:
     return head
 
 
-def _decimals(values: Any) -> list[str]:
-    return [_decimal(value) for value in values]
+def _format_decimals(values: Any) -> list[str]:
+    return [_format_decimal(value) for value in values]
 
 
-def _decimal(value: float) -> str:
+def _format_decimal(value: float) -> str:
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(value))  # at most 16 characters, as the standard has it

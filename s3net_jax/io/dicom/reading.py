@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.errors import InputError, broken
+from s3net_jax.errors import InputError, make_broken_error
 from s3net_jax.io.affine import describe_shear
-from s3net_jax.io.dicom.files import drop_unreadable, is_dicom, read_data, series_of
-from s3net_jax.io.dicom.geometry import Frame, frames_of, place, planes_of
+from s3net_jax.io.dicom.files import drop_unreadable, is_dicom, read_data, sort_into_series
+from s3net_jax.io.dicom.geometry import Frame, describe_planes, place_frames, read_frames
 from s3net_jax.io.dicom.kinds import PIXELS, name_bystander
 from s3net_jax.io.dicom.series import describe_frames, find_volumes
 from s3net_jax.io.dicom.stream import check_frames
-from s3net_jax.io.dicom.values import complete, fill_padding, modality_of, read_values
-from s3net_jax.io.extras import need
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io.dicom.values import complete, fill_padding, find_modality, read_values
+from s3net_jax.io.extras import import_extra
+from s3net_jax.io.quiet import silence_warnings
 from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
 
-__all__ = ["is_dicom", "read_dicom", "series_of"]
+__all__ = ["is_dicom", "read_dicom", "sort_into_series"]
 
 
 def read_dicom(
@@ -49,7 +49,7 @@ def read_dicom(
         decoder is not installed.
     """
     name = str(files[0]) if name is None else name
-    need("pydicom", f"{name} is DICOM")
+    import_extra("pydicom", f"{name} is DICOM")
     notes: list[str] = []
     frames: list[Frame] = []
     owners: list[int] = []
@@ -76,29 +76,29 @@ def read_dicom(
     if len(sizes) > 1:
         raise InputError(f"{name} has images of {len(sizes)} sizes: give one series at a time.")
     if chosen is None:
-        frames, more = _largest_volume(frames, owners, name)
+        frames, more = _choose_largest_volume(frames, owners, name)
         notes += more
     height, width = frames[0].pixels.shape[:2]
     check_size(name, (width, height, len(frames)))
-    frames, affine, more = place(frames, name)
+    frames, affine, more = place_frames(frames, name)
     pixels = np.stack([frame.pixels for frame in frames])
     negative = [str(f.data.PhotometricInterpretation).strip() == "MONOCHROME1" for f in frames]
     if pixels.ndim == 3:
         padding = np.array([frame.is_padding for frame in frames])
-        pixels = fill_padding(pixels, padding, modality_of(frames[0].data))
+        pixels = fill_padding(pixels, padding, find_modality(frames[0].data))
         if any(negative) and not all(negative):
             pixels[negative] = pixels.max() + pixels.min() - pixels[negative]
     # (slices, rows, columns) → (columns, rows, slices), the order of the affine's axes.
     voxels = np.swapaxes(pixels, 0, 2)
     origin = [frame.data for frame in frames]
     notes += [*more, *describe_shear(name, affine, voxels.shape)]
-    planes = planes_of(frames)
+    planes = describe_planes(frames)
     return Volume(
         voxels, affine, name, files[0], "dicom", 2, origin, tuple(notes), all(negative), planes
     )
 
 
-def _largest_volume(
+def _choose_largest_volume(
     frames: list[Frame], owners: list[int], name: str
 ) -> tuple[list[Frame], list[str]]:
     """The frames of the largest volume, the first of equal ones; and notes on the others."""
@@ -134,7 +134,7 @@ def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
     check_file(path)
     name = str(path)
     try:
-        with quiet():
+        with silence_warnings():
             data = read_data(path)
             drop_unreadable(data)
             what = name_bystander(data)
@@ -151,14 +151,14 @@ def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
             check_frames(pydicom, data, path)
             pixels, is_padding = read_values(data)
             pixels = pixels[None] if count == 1 else pixels
-            frames = frames_of(data, pixels)
+            frames = read_frames(data, pixels)
             return [dataclasses.replace(one, is_padding=is_padding) for one in frames], guesses
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: crop or split it first.") from None
     except Exception as error:  # a decoder that is missing, or anything on broken data
-        raise broken(name, error) from error
+        raise make_broken_error(name, error) from error
 
 
 def _check_decoder(pydicom: Any, data: Any, name: str) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.errors import InputError
-from s3net_jax.io.dicom.clean import as_source
-from s3net_jax.io.dicom.planes import describe_frame, planes_as_images, refer_to_sources
-from s3net_jax.io.extras import need
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io.dicom.clean import copy_as_source
+from s3net_jax.io.dicom.planes import describe_as_images, describe_frame, refer_to_sources
+from s3net_jax.io.extras import import_extra
+from s3net_jax.io.quiet import silence_warnings
 from s3net_jax.io.volume import Volume
-from s3net_jax.io.write import replacing
-from s3net_jax.provenance import package_version
+from s3net_jax.io.write import replace_file
+from s3net_jax.provenance import get_package_version
 
 __all__ = ["write_seg"]
 
@@ -40,10 +40,10 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     Raises:
       InputError: highdicom is not installed, or the series lacks what the standard requires.
     """
-    hd = need("highdicom", "Writing DICOM SEG")
+    hd = import_extra("highdicom", "Writing DICOM SEG")
     from pydicom.sr.codedict import codes
 
-    version = package_version()
+    version = get_package_version()
     values = [v for v in np.unique(labels) if v >= 0][:_CLUSTERS]
     planes = [mask, *(labels == value for value in values)]
     names = ["Target", *(f"Cluster {value}" for value in values)]
@@ -56,15 +56,15 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
             segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
             segmented_property_type=hd.sr.CodedConcept("111030", "DCM", "Image Region"),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=_algorithm(hd, codes, version),
+            algorithm_identification=_describe_algorithm(hd, codes, version),
         )
         for number, n in enumerate(kept, 1)
     ]
-    source, notes = _source(volume)
+    source, notes = _copy_source(volume)
     try:
-        with quiet():
+        with silence_warnings():
             result = hd.seg.Segmentation(
-                source_images=planes_as_images(volume, source),
+                source_images=describe_as_images(volume, source),
                 pixel_array=pixels[..., kept],
                 segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
                 segment_descriptions=descriptions,
@@ -86,18 +86,18 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
-    with replacing(path) as file, quiet():
+    with replace_file(path) as file, silence_warnings():
         result.save_as(file)
     return [*notes, *describe_frame(result, volume)]
 
 
-def _algorithm(hd: Any, codes: Any, version: str) -> Any:
+def _describe_algorithm(hd: Any, codes: Any, version: str) -> Any:
     return hd.AlgorithmIdentificationSequence(
         name="S3-Net", version=version, family=codes.DCM.ArtificialIntelligence
     )
 
 
-def _source(volume: Volume) -> tuple[Any, list[str]]:
+def _copy_source(volume: Volume) -> tuple[Any, list[str]]:
     """Copy the first data set, which describes patient and study, with blanks for administrative
     elements that are missing or out of form; and notes on the latter."""
     for data in {id(data): data for data in volume.origin}.values():
@@ -106,8 +106,8 @@ def _source(volume: Volume) -> tuple[Any, list[str]]:
             raise InputError(
                 f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
             )
-    with quiet():
-        source, odd = as_source(volume.origin[0])
+    with silence_warnings():
+        source, odd = copy_as_source(volume.origin[0])
     if not odd:
         return source, []
     note = f"{volume.name} has elements out of form, which are blank in its DICOM SEG: "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom.geometry import Frame, functional
+from s3net_jax.io.dicom.geometry import Frame, find_functional
 from s3net_jax.io.dicom.group import Group, Member, link
 from s3net_jax.io.dicom.split import split_places
 from s3net_jax.io.dicom.traits import read_traits
@@ -41,7 +41,7 @@ def describe_frames(frames: list[Frame], file: int, place: Any = None) -> list[M
         Member(
             file,
             frame.index,
-            _identity(frame, len(frames), file, place),
+            _identify(frame, len(frames), file, place),
             frame.position,
             frame.axes,
             np.zeros(2) if frame.spacing is None else np.array(frame.spacing),
@@ -54,29 +54,29 @@ def describe_frames(frames: list[Frame], file: int, place: Any = None) -> list[M
     ]
 
 
-def _identity(frame: Frame, count: int, file: int, place: Any) -> tuple[Any, ...]:
+def _identify(frame: Frame, count: int, file: int, place: Any) -> tuple[Any, ...]:
     data = frame.data
 
-    def text(tag: str) -> str:
+    def read_text(tag: str) -> str:
         return str(data.get(tag) or "").strip()
 
-    def number(tag: str) -> int:
-        return int(float(text(tag) or 0))
+    def read_number(tag: str) -> int:
+        return int(float(read_text(tag) or 0))
 
-    oriented = functional(
+    oriented = find_functional(
         data, frame.index, "PlaneOrientationSequence", "ImageOrientationPatient"
     ) or data.get("ImageOrientationPatient")
     placed = frame.position is not None
     # Without a place, a clip or a radiograph has nothing to do with the one beside it.
-    apart = not placed and (count > 1 or text("Modality").upper() in _PROJECTIONS)
+    apart = not placed and (count > 1 or read_text("Modality").upper() in _PROJECTIONS)
     series = (
-        text("StudyInstanceUID"),
-        text("SeriesInstanceUID"),
-        text("SeriesNumber"),
-        text("FrameOfReferenceUID"),
-        text("SOPClassUID"),
+        read_text("StudyInstanceUID"),
+        read_text("SeriesInstanceUID"),
+        read_text("SeriesNumber"),
+        read_text("FrameOfReferenceUID"),
+        read_text("SOPClassUID"),
     )
-    shape = number("Rows"), number("Columns"), number("SamplesPerPixel") or 1
+    shape = read_number("Rows"), read_number("Columns"), read_number("SamplesPerPixel") or 1
     scout = "LOCALIZER" in str(data.get("ImageType") or "").upper()
     return file if apart else None, shape, bool(oriented), placed, scout, place, *series
 
@@ -106,14 +106,14 @@ def find_volumes(members: list[Member], strict: bool = True) -> list[list[Group]
         kinds.setdefault(identity, []).append(member)
     found: list[list[Group]] = []
     for alike in kinds.values():
-        stacks = list(_by_geometry(sorted(alike, key=lambda member: member.order)))
+        stacks = list(_group_by_geometry(sorted(alike, key=lambda member: member.order)))
         split = [split_places(stack) for stack in stacks]
         files = [{member.file for member in stack} for stack in stacks]
         if sum(map(len, files)) > len(set().union(*files)):
             # Several orientations within one file need names of their own.
             split = [
                 [
-                    group.within("orientation", f"orientation {number}")
+                    group.narrow("orientation", f"orientation {number}")
                     for number, groups in enumerate(split, 1)
                     for group in groups
                 ]
@@ -126,11 +126,11 @@ def find_volumes(members: list[Member], strict: bool = True) -> list[list[Group]
     return sorted(found, key=lambda groups: min(first[id(m)] for g in groups for m in g.members))
 
 
-def _by_geometry(members: list[Member]) -> Iterator[list[Member]]:
+def _group_by_geometry(members: list[Member]) -> Iterator[list[Member]]:
     """Images with close orientations and pixel spacings, also through a chain of neighbours."""
     rows = np.array([[*m.axes.ravel(), *np.log(np.maximum(m.spacing, 1e-9))] for m in members])
 
-    def near(row: np.ndarray, others: np.ndarray) -> np.ndarray:
+    def find_near(row: np.ndarray, others: np.ndarray) -> np.ndarray:
         difference = others - row
         # Of unit vectors so close to each other, the distance is the angle.
         row_angle = np.linalg.norm(difference[:, :3], axis=1)
@@ -138,6 +138,6 @@ def _by_geometry(members: list[Member]) -> Iterator[list[Member]]:
         spacing = np.abs(difference[:, 6:]).max(1)
         return (row_angle <= _ANGLE) & (column_angle <= _ANGLE) & (spacing <= _SPACING)
 
-    labels = link(rows, near).tolist()
+    labels = link(rows, find_near).tolist()
     for label in dict.fromkeys(labels):
         yield [member for member, own in zip(members, labels, strict=True) if own == label]

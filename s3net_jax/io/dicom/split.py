@@ -40,7 +40,7 @@ def split_places(members: list[Member]) -> list[Group]:
 
 
 def _split(members: list[Member]) -> list[Group]:
-    places = _places(members)
+    places = _number_places(members)
     counts = np.bincount(places)
     most, repeats = int(counts.max()), len(members) - len(counts)
     for trait in TRAITS:
@@ -54,14 +54,14 @@ def _split(members: list[Member]) -> list[Group]:
         mixed = trait.contrast and complete and min(len(part) for _, part in parts) > 1
         if resolves or mixed:
             return [
-                group.within(trait.name, label)
+                group.narrow(trait.name, label)
                 for label, part in parts
                 for group in _split([members[n] for n in part])
             ]
-    return _in_order(members, places, counts) if repeats else [Group(members)]
+    return _split_in_order(members, places, counts) if repeats else [Group(members)]
 
 
-def _in_order(members: list[Member], places: np.ndarray, counts: np.ndarray) -> list[Group]:
+def _split_in_order(members: list[Member], places: np.ndarray, counts: np.ndarray) -> list[Group]:
     """Volumes by the order of images at the same place, or else only the first images.
 
     The n-th image at every place is in the n-th volume, by the first trait that puts them all in
@@ -71,9 +71,9 @@ def _in_order(members: list[Member], places: np.ndarray, counts: np.ndarray) -> 
     most = int(counts.max())
     if counts.min() == most:
         for trait in (trait for trait in TRAITS if trait.ordered):
-            volumes = _ranked(members, places, trait, most)
+            volumes = _rank(members, places, trait, most)
             if volumes:
-                return [_numbered(trait, n, volume) for n, volume in enumerate(volumes)]
+                return [_number_group(trait, n, volume) for n, volume in enumerate(volumes)]
     passes: list[dict[int, Member]] = [{}]
     for member, place in zip(members, places.tolist(), strict=True):
         if place in passes[-1]:
@@ -81,16 +81,14 @@ def _in_order(members: list[Member], places: np.ndarray, counts: np.ndarray) -> 
         passes[-1][place] = member
     distinct = len({member.number for member in members}) == len(members)
     if distinct and len(passes) == most:
-        return [_numbered(TRAITS[-1], n, list(one.values())) for n, one in enumerate(passes)]
+        return [_number_group(TRAITS[-1], n, list(one.values())) for n, one in enumerate(passes)]
     first: dict[int, Member] = {}
     for member, place in zip(members, places.tolist(), strict=True):
         first.setdefault(place, member)
     return [Group(list(first.values()), spare=len(members) - len(first))]
 
 
-def _ranked(
-    members: list[Member], places: np.ndarray, trait: Trait, most: int
-) -> list[list[Member]]:
+def _rank(members: list[Member], places: np.ndarray, trait: Trait, most: int) -> list[list[Member]]:
     """The n-th images of all places; empty if the trait does not order them."""
     values = [member.traits.get(trait.name) for member in members]
     if not all(isinstance(value, float) for value in values):
@@ -101,12 +99,12 @@ def _ranked(
     return [[members[n] for _, _, n in ranked[k::most]] for k in range(most)]
 
 
-def _numbered(trait: Trait, number: int, members: list[Member]) -> Group:
+def _number_group(trait: Trait, number: int, members: list[Member]) -> Group:
     members = sorted(members, key=lambda member: member.order)
     return Group(members, (f"{trait.name} {number + 1}",), (trait.name,))
 
 
-def _places(members: list[Member]) -> np.ndarray:
+def _number_places(members: list[Member]) -> np.ndarray:
     """(n,) the number of each image's place along the normal, from 0 without gaps."""
     if any(member.position is None for member in members):
         slices = [member.traits.get("slice") for member in members]
@@ -129,7 +127,7 @@ def _partition(members: list[Member], trait: Trait) -> list[tuple[str, list[int]
     known = [value for value in values if value is not None]
     if not known:
         return []
-    rows = _numeric(known)
+    rows = _parse_numeric(known)
     if rows is None:
         ranks = {value: n for n, value in enumerate(sorted(set(known), key=repr))}
         found = iter([ranks[value] for value in known])
@@ -141,11 +139,11 @@ def _partition(members: list[Member], trait: Trait) -> list[tuple[str, list[int]
     if len(parts) < 2:
         return []
     ordered = [parts[key] for key in sorted(parts)]
-    labels = _labels(trait, [values[part[0]] for part in ordered])
+    labels = _make_labels(trait, [values[part[0]] for part in ordered])
     return list(zip(labels, ordered, strict=True))
 
 
-def _numeric(values: list[Value]) -> np.ndarray | None:
+def _parse_numeric(values: list[Value]) -> np.ndarray | None:
     """(n, k) numbers, or None if some value is text, or their lengths differ."""
     rows = [value if isinstance(value, tuple) else (value,) for value in values]
     if len({len(row) for row in rows}) > 1 or any(isinstance(v, str) for row in rows for v in row):
@@ -168,7 +166,7 @@ def _cluster(rows: np.ndarray, trait: Trait) -> np.ndarray:
     return labels
 
 
-def _labels(trait: Trait, values: list[Value | None]) -> list[str]:
+def _make_labels(trait: Trait, values: list[Value | None]) -> list[str]:
     if trait.counted:
         return [f"{trait.name} {n}" for n in range(1, len(values) + 1)]
     rows = [value if isinstance(value, tuple) else (value,) for value in values]
@@ -176,11 +174,11 @@ def _labels(trait: Trait, values: list[Value | None]) -> list[str]:
         # Only the components that differ: ORIGINAL/PRIMARY/M and ORIGINAL/PRIMARY/P are M and P.
         columns = [column for column in zip(*rows, strict=True) if len(set(column)) > 1]
         rows = list(zip(*columns, strict=True))
-    texts = ["/".join(map(_text, row)) for row in rows]
+    texts = ["/".join(map(_format_value, row)) for row in rows]
     return [f"{trait.name} {text}{'' if text == 'unknown' else trait.unit}" for text in texts]
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "unknown"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -8,15 +8,15 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.errors import InputError, broken
+from s3net_jax.errors import InputError, make_broken_error
 from s3net_jax.io.codestream import check_stream
 from s3net_jax.io.limits import (
-    allowed_bytes,
     check_bytes,
     check_pages,
     check_pixels,
-    exceeds_bytes,
-    stored_bytes,
+    compute_allowed_bytes,
+    make_bytes_error,
+    measure_stored_bytes,
 )
 
 __all__ = ["check_elements", "check_frames", "read_data_set"]
@@ -47,7 +47,7 @@ class _Stream:
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        self._stored = stored_bytes(path)
+        self._stored = measure_stored_bytes(path)
         self._size = path.stat().st_size
         self._file: Any = path.open("rb")
         self._engine: Any = None
@@ -60,7 +60,7 @@ class _Stream:
         self._source, self._engine = self._file, zlib.decompressobj(-zlib.MAX_WBITS)
         self._file = io.BytesIO(head)
         self._size = start
-        self._most = allowed_bytes(self._stored) // _COPIES
+        self._most = compute_allowed_bytes(self._stored) // _COPIES
 
     def _fill(self, wanted: int | None) -> None:
         """Unpack until ``wanted`` bytes are there, or everything."""
@@ -76,7 +76,7 @@ class _Stream:
                 raise ValueError("its deflated data end early")
             self._size += self._file.write(part)
             if self._size > self._most:
-                raise exceeds_bytes(self.name, self._stored)
+                raise make_bytes_error(self.name, self._stored)
         self._file.seek(place)
 
     def read(self, count: int = -1) -> bytes:
@@ -191,21 +191,21 @@ def check_frames(pydicom: Any, data: Any, path: Path) -> None:
     check_pixels(name, columns, rows)
     check_pages(name, count, "frames")
     width = max(1, int(data.get("BitsAllocated") or 8) // 8)
-    size = stored_bytes(path)
+    size = measure_stored_bytes(path)
     # Decoded numbers and copies of colours; grey goes through float64 to float32.
     each = samples * 3 * width if samples > 1 else width + 12
     check_bytes(name, count * rows * columns * each, size)
     syntax = data.file_meta.TransferSyntaxUID
     if "PixelData" not in data or not syntax.is_encapsulated:
         return
-    for frame in _frames(pydicom, data, count):
+    for frame in _read_frames(pydicom, data, count):
         if syntax == _RLE:
             _check_rle(frame, name, rows * columns, size)
         else:
             check_stream(frame, name, (columns, rows), samples)
 
 
-def _frames(pydicom: Any, data: Any, count: int) -> Any:
+def _read_frames(pydicom: Any, data: Any, count: int) -> Any:
     offsets = None
     if "ExtendedOffsetTable" in data and "ExtendedOffsetTableLengths" in data:
         offsets = data.ExtendedOffsetTable, data.ExtendedOffsetTableLengths
@@ -219,7 +219,7 @@ def _check_rle(frame: bytes, name: str, pixels: int, size: int) -> None:
     offsets = [int.from_bytes(frame[n : n + 4], "little") for n in range(4, 64, 4)]
     count = int.from_bytes(frame[:4], "little")
     if not 1 <= count <= 15:
-        raise broken(name, ValueError(f"{count:,} RLE segments"))
+        raise make_broken_error(name, ValueError(f"{count:,} RLE segments"))
     ends = [*offsets[1:count], len(frame)]
     for start, end in zip(offsets[:count], ends, strict=True):
         limit = 2 * pixels + 1024  # literal runs add a byte to 128; a row may end with padding
@@ -228,11 +228,11 @@ def _check_rle(frame: bytes, name: str, pixels: int, size: int) -> None:
                 f"{name} contradicts itself: an RLE segment of {end - start:,} bytes is longer "
                 f"than its {pixels:,} pixels need; copy or export the file again."
             )
-        if 64 * (end - start) > _RLE_BYTES and _rle_length(frame[start:end], limit) > limit:
-            raise exceeds_bytes(name, size)
+        if 64 * (end - start) > _RLE_BYTES and _measure_rle(frame[start:end], limit) > limit:
+            raise make_bytes_error(name, size)
 
 
-def _rle_length(segment: bytes, most: int) -> int:
+def _measure_rle(segment: bytes, most: int) -> int:
     """Bytes that a segment unpacks to; stops above ``most``."""
     place = total = 0
     end = len(segment)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.io.dicom.geometry import Frame, functional
+from s3net_jax.io.dicom.geometry import Frame, find_functional
 
 __all__ = ["TRAITS", "Trait", "Value", "read_traits"]
 
@@ -56,7 +56,7 @@ def _read(frame: Frame) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for trait in (*TRAITS, _SLICE):
         try:
-            value = _plain(trait.read(frame))
+            value = _simplify(trait.read(frame))
         except Exception:  # elements are parsed when asked for; a broken one separates nothing
             value = None
         if value is not None:
@@ -64,7 +64,7 @@ def _read(frame: Frame) -> dict[str, Value]:
     return found
 
 
-def _plain(value: Any) -> Value | None:
+def _simplify(value: Any) -> Value | None:
     """A finite float, a text, or a tuple of these; None for anything empty."""
     if value is None or isinstance(value, (bytes, bytearray)):
         return None
@@ -73,19 +73,19 @@ def _plain(value: Any) -> Value | None:
     if isinstance(value, (int, float)) or hasattr(value, "__float__"):
         number = float(value)
         return number if math.isfinite(number) else None
-    parts = tuple(_plain(item) for item in value)
+    parts = tuple(_simplify(item) for item in value)
     parts = tuple("" if part is None else part for part in parts)
     if not any(part != "" for part in parts):
         return None
     return parts[0] if len(parts) == 1 else parts
 
 
-def _element(tag: str, *groups: str) -> Callable[[Frame], Any]:
+def _make_reader(tag: str, *groups: str) -> Callable[[Frame], Any]:
     """An element of the frame's functional groups, or of the data set."""
 
     def read(frame: Frame) -> Any:
         for group in groups:
-            found = functional(frame.data, frame.index, group, tag)
+            found = find_functional(frame.data, frame.index, group, tag)
             if found is not None:
                 return found
         return frame.data.get(tag)
@@ -93,9 +93,9 @@ def _element(tag: str, *groups: str) -> Callable[[Frame], Any]:
     return read
 
 
-def _number(tag: str, *groups: str) -> Callable[[Frame], float | None]:
-    """:func:`_element` as a number, whatever its value representation; the first of several."""
-    element = _element(tag, *groups)
+def _make_number_reader(tag: str, *groups: str) -> Callable[[Frame], float | None]:
+    """:func:`_make_reader` as a number, whatever its value representation; the first of several."""
+    element = _make_reader(tag, *groups)
 
     def read(frame: Frame) -> float | None:
         value = element(frame)
@@ -106,7 +106,7 @@ def _number(tag: str, *groups: str) -> Callable[[Frame], float | None]:
     return read
 
 
-def _vector_element(tag: str) -> Callable[[Frame], Any]:
+def _make_vector_reader(tag: str) -> Callable[[Frame], Any]:
     """One entry a frame, as nuclear medicine numbers its frames (PS3.3 C.8.4.8)."""
 
     def read(frame: Frame) -> Any:
@@ -119,9 +119,9 @@ def _vector_element(tag: str) -> Callable[[Frame], Any]:
     return read
 
 
-def _b_value(frame: Frame) -> Any:
+def _read_b_value(frame: Frame) -> Any:
     """Diffusion weighting in s/mm²: the standard's element, or the vendors' private ones."""
-    found = _number("DiffusionBValue", "MRDiffusionSequence")(frame)
+    found = _make_number_reader("DiffusionBValue", "MRDiffusionSequence")(frame)
     if found is not None:
         return found
     for group, offset, creator in (
@@ -130,7 +130,7 @@ def _b_value(frame: Frame) -> Any:
         (0x0043, 0x39, "GEMS_PARM_01"),
         (0x0065, 0x09, "Image Private Header"),
     ):
-        value = _private(frame, group, offset, creator)
+        value = _read_private(frame, group, offset, creator)
         if value is not None:
             number = float(np.ravel(value)[0])
             # GE adds 10⁹ to b-values of sequences with several of them.
@@ -138,7 +138,7 @@ def _b_value(frame: Frame) -> Any:
     return None
 
 
-def _private(frame: Frame, group: int, offset: int, creator: str) -> Any:
+def _read_private(frame: Frame, group: int, offset: int, creator: str) -> Any:
     try:
         value = frame.data.get_private_item(group, offset, creator).value
     except (KeyError, ValueError):
@@ -148,48 +148,48 @@ def _private(frame: Frame, group: int, offset: int, creator: str) -> Any:
     return value if value != "" else None
 
 
-def _direction(frame: Frame) -> Any:
+def _read_direction(frame: Frame) -> Any:
     sequence = "DiffusionGradientDirectionSequence"
-    item = functional(frame.data, frame.index, "MRDiffusionSequence", sequence)
+    item = find_functional(frame.data, frame.index, "MRDiffusionSequence", sequence)
     if item:
         return item[0].get("DiffusionGradientOrientation")
     found = frame.data.get("DiffusionGradientOrientation")
-    return _private(frame, 0x0019, 0x0E, "SIEMENS MR HEADER") if found is None else found
+    return _read_private(frame, 0x0019, 0x0E, "SIEMENS MR HEADER") if found is None else found
 
 
-def _image_type(frame: Frame) -> Any:
+def _read_image_type(frame: Frame) -> Any:
     """Image type, with the part of the complex signal where a vendor keeps that elsewhere."""
     for group in ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence"):
-        found = functional(frame.data, frame.index, group, "FrameType")
+        found = find_functional(frame.data, frame.index, group, "FrameType")
         if found is not None:
-            part = functional(frame.data, frame.index, group, "ComplexImageComponent")
-            return (*_texts(found), str(part or ""))
+            part = find_functional(frame.data, frame.index, group, "ComplexImageComponent")
+            return (*_parse_texts(found), str(part or ""))
     part = frame.data.get("ComplexImageComponent")
     if part is None:
-        part = _private(frame, 0x0043, 0x2F, "GEMS_PARM_01")
-    texts = _texts(frame.data.get("ImageType"))
+        part = _read_private(frame, 0x0043, 0x2F, "GEMS_PARM_01")
+    texts = _parse_texts(frame.data.get("ImageType"))
     return (*texts, str(part)) if part is not None else texts
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _parse_texts(value: Any) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     return (value.strip(),) if isinstance(value, str) else tuple(str(v).strip() for v in value)
 
 
-def _in_plane(frame: Frame) -> Any:
+def _read_position_in_plane(frame: Frame) -> Any:
     """Position within the plane: stacks side by side, such as both knees, are different volumes."""
     if frame.position is None:
         return None
     return tuple(float(frame.position @ axis) for axis in frame.axes)
 
 
-def _time(*tags: str) -> Callable[[Frame], float | None]:
+def _make_time_reader(*tags: str) -> Callable[[Frame], float | None]:
     """Seconds, of the first date-time or time that is given."""
 
     def read(frame: Frame) -> float | None:
         for tag in tags:
-            value = _element(tag, "FrameContentSequence")(frame)
+            value = _make_reader(tag, "FrameContentSequence")(frame)
             text = str(value or "").replace(":", "").split("+")[0].split("-")[0].strip()
             if text:
                 day = 86400.0 * int(text[:8]) if len(text.split(".")[0]) > 8 else 0.0
@@ -201,16 +201,18 @@ def _time(*tags: str) -> Callable[[Frame], float | None]:
     return read
 
 
-def _dimension(place: int) -> Callable[[Frame], Any]:
+def _make_dimension_reader(place: int) -> Callable[[Frame], Any]:
     def read(frame: Frame) -> Any:
-        index = functional(frame.data, frame.index, "FrameContentSequence", "DimensionIndexValues")
+        index = find_functional(
+            frame.data, frame.index, "FrameContentSequence", "DimensionIndexValues"
+        )
         index = () if index is None else np.atleast_1d(np.asarray(index))
         return float(index[place]) if len(index) > place else None
 
     return read
 
 
-def _file(frame: Frame) -> Any:
+def _read_file(frame: Frame) -> Any:
     return frame.data.get("SOPInstanceUID") if int(frame.data.get("NumberOfFrames") or 1) > 1 else 0
 
 
@@ -221,74 +223,87 @@ _TIMING = "MRTimingAndRelatedParametersSequence"
 # distinguishes reconstructions, then time, last the mere order of the images.
 TRAITS = (
     Trait("series", lambda frame: frame.data.get("SeriesInstanceUID"), counted=True),
-    Trait("stack", _element("StackID", "FrameContentSequence"), contrast=True),
+    Trait("stack", _make_reader("StackID", "FrameContentSequence"), contrast=True),
     # Half a millimetre: less is rounding, or a table that moved.
-    Trait("position", _in_plane, absolute=0.5, counted=True),
-    Trait("echo", _element("EchoNumbers"), contrast=True),
+    Trait("position", _read_position_in_plane, absolute=0.5, counted=True),
+    Trait("echo", _make_reader("EchoNumbers"), contrast=True),
     # Times and angles of a protocol differ by far more than these thousandths; what differs by
     # less was rounded in another way.
     Trait(
         "echo time",
         lambda frame: (
-            _number("EffectiveEchoTime", "MREchoSequence")(frame) or _number("EchoTime")(frame)
+            _make_number_reader("EffectiveEchoTime", "MREchoSequence")(frame)
+            or _make_number_reader("EchoTime")(frame)
         ),
         *(1e-3, 1e-3),
         unit=" ms",
         contrast=True,
     ),
     # The effective b-value wobbles by a percent with the gradient's direction.
-    Trait("b-value", _b_value, 1.0, 0.02, contrast=True),
-    Trait("direction", _direction, absolute=1e-2, counted=True),
-    Trait("sequence", _element("SequenceName")),
+    Trait("b-value", _read_b_value, 1.0, 0.02, contrast=True),
+    Trait("direction", _read_direction, absolute=1e-2, counted=True),
+    Trait("sequence", _make_reader("SequenceName")),
     Trait(
         "inversion time",
         lambda frame: (
-            _number("InversionTimes", "MRModifierSequence")(frame)
-            or _number("InversionTime")(frame)
+            _make_number_reader("InversionTimes", "MRModifierSequence")(frame)
+            or _make_number_reader("InversionTime")(frame)
         ),
         *(1e-3, 1e-3),
         unit=" ms",
     ),
-    Trait("flip angle", _number("FlipAngle", _TIMING), 1e-3, 1e-3, unit="°"),
-    Trait("repetition time", _number("RepetitionTime", _TIMING), 1e-3, 1e-3, unit=" ms"),
-    Trait("image type", _image_type),
-    Trait("kernel", _element("ConvolutionKernel", "CTReconstructionSequence"), contrast=True),
+    Trait("flip angle", _make_number_reader("FlipAngle", _TIMING), 1e-3, 1e-3, unit="°"),
+    Trait(
+        "repetition time", _make_number_reader("RepetitionTime", _TIMING), 1e-3, 1e-3, unit=" ms"
+    ),
+    Trait("image type", _read_image_type),
+    Trait("kernel", _make_reader("ConvolutionKernel", "CTReconstructionSequence"), contrast=True),
     Trait("thickness", lambda frame: frame.thickness, 1e-3, 1e-3, unit=" mm"),
-    Trait("tube voltage", _number("KVP", "CTXRayDetailsSequence"), 1e-3, 1e-3, unit=" kV"),
-    Trait("contrast agent", _element("ContrastBolusAgent")),
-    Trait("energy window", _vector_element("EnergyWindowVector"), contrast=True),
-    Trait("detector", _vector_element("DetectorVector"), contrast=True),
-    Trait("phase", _vector_element("PhaseVector"), contrast=True),
-    Trait("time slot", _vector_element("TimeSlotVector"), contrast=True),
-    Trait("time slice", _vector_element("TimeSliceVector"), contrast=True),
-    Trait("time", _number("TemporalPositionIndex", "FrameContentSequence"), ordered=True),
-    Trait("time point", _number("TemporalPositionIdentifier"), ordered=True),
+    Trait(
+        "tube voltage", _make_number_reader("KVP", "CTXRayDetailsSequence"), 1e-3, 1e-3, unit=" kV"
+    ),
+    Trait("contrast agent", _make_reader("ContrastBolusAgent")),
+    Trait("energy window", _make_vector_reader("EnergyWindowVector"), contrast=True),
+    Trait("detector", _make_vector_reader("DetectorVector"), contrast=True),
+    Trait("phase", _make_vector_reader("PhaseVector"), contrast=True),
+    Trait("time slot", _make_vector_reader("TimeSlotVector"), contrast=True),
+    Trait("time slice", _make_vector_reader("TimeSliceVector"), contrast=True),
+    Trait(
+        "time", _make_number_reader("TemporalPositionIndex", "FrameContentSequence"), ordered=True
+    ),
+    Trait("time point", _make_number_reader("TemporalPositionIdentifier"), ordered=True),
     Trait(
         "cardiac phase",
-        _number("NominalPercentageOfCardiacPhase", _CARDIAC),
+        _make_number_reader("NominalPercentageOfCardiacPhase", _CARDIAC),
         *(0.1, 0.0),
         unit=" %",
         ordered=True,
     ),
-    Trait("trigger delay", _number("NominalCardiacTriggerDelayTime", _CARDIAC), ordered=True),
-    Trait("trigger time", _number("TriggerTime"), ordered=True),
-    Trait("acquisition", _number("AcquisitionNumber"), ordered=True),
-    Trait("frame acquisition", _number("FrameAcquisitionNumber", "FrameContentSequence")),
-    *(Trait(f"dimension {n + 1}", _dimension(n)) for n in range(6)),
-    Trait("file", _file, counted=True),
-    Trait("description", _element("SeriesDescription")),
-    Trait("comment", _element("ImageComments")),
+    Trait(
+        "trigger delay",
+        _make_number_reader("NominalCardiacTriggerDelayTime", _CARDIAC),
+        ordered=True,
+    ),
+    Trait("trigger time", _make_number_reader("TriggerTime"), ordered=True),
+    Trait("acquisition", _make_number_reader("AcquisitionNumber"), ordered=True),
+    Trait(
+        "frame acquisition", _make_number_reader("FrameAcquisitionNumber", "FrameContentSequence")
+    ),
+    *(Trait(f"dimension {n + 1}", _make_dimension_reader(n)) for n in range(6)),
+    Trait("file", _read_file, counted=True),
+    Trait("description", _make_reader("SeriesDescription")),
+    Trait("comment", _make_reader("ImageComments")),
     Trait(
         "acquisition time",
-        _time("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime"),
+        _make_time_reader("FrameAcquisitionDateTime", "AcquisitionDateTime", "AcquisitionTime"),
         ordered=True,
         counted=True,
     ),
-    Trait("content time", _time("ContentTime"), ordered=True, counted=True),
+    Trait("content time", _make_time_reader("ContentTime"), ordered=True, counted=True),
     Trait("pass", lambda frame: float(frame.number), ordered=True, counted=True),
 )
 
-_SLICE = Trait("slice", _vector_element("SliceVector"))
+_SLICE = Trait("slice", _make_vector_reader("SliceVector"))
 
 # What gives each frame properties of its own.
 _DIFFERENT = ("PerFrameFunctionalGroupsSequence", "FrameIncrementPointer", "SliceVector")

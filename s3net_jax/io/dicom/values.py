@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.errors import InputError
-from s3net_jax.io.dicom.geometry import functional
+from s3net_jax.io.dicom.geometry import find_functional
 
-__all__ = ["complete", "fill_padding", "modality_of", "read_values"]
+__all__ = ["complete", "fill_padding", "find_modality", "read_values"]
 
 _NO_MATTER = -1500  # Hounsfield units: CT scanners write such numbers outside their circle
 _AIR = -1024
@@ -34,7 +34,7 @@ def complete(data: Any, name: str) -> list[str]:
             guessed.append(tag)
 
     kind = str(data.get("PhotometricInterpretation") or "").strip()
-    samples = _integer(data, "SamplesPerPixel")
+    samples = _read_integer(data, "SamplesPerPixel")
     if not samples:
         samples = 3 if kind.startswith(("RGB", "YBR")) else 1
         put("SamplesPerPixel", samples)
@@ -46,10 +46,10 @@ def complete(data: Any, name: str) -> list[str]:
         put("PhotometricInterpretation", "MONOCHROME2" if samples == 1 else "RGB")
     if samples == 3 and data.get("PlanarConfiguration") is None:
         put("PlanarConfiguration", 0)
-    count = _integer(data, "NumberOfFrames")
+    count = _read_integer(data, "NumberOfFrames")
     if "NumberOfFrames" in data and (not isinstance(data.NumberOfFrames, int) or not count):
         put("NumberOfFrames", count if count and count > 0 else 1, False)
-    allocated = _integer(data, "BitsAllocated")
+    allocated = _read_integer(data, "BitsAllocated")
     if not allocated:
         pixels = int(data.Rows) * int(data.Columns) * samples * int(data.get("NumberOfFrames") or 1)
         allocated = 8 if len(data.get("PixelData") or b"") < 2 * pixels else 16
@@ -58,7 +58,7 @@ def complete(data: Any, name: str) -> list[str]:
         raise InputError(
             f"{name} has pixels in {allocated} bits each, which is not read: save it with 8 or 16."
         )
-    bits = _integer(data, "BitsStored")
+    bits = _read_integer(data, "BitsStored")
     if not bits or not 0 < bits <= allocated:
         put("BitsStored", allocated)
     if data.get("HighBit") is None:
@@ -68,7 +68,7 @@ def complete(data: Any, name: str) -> list[str]:
     return guessed
 
 
-def modality_of(data: Any) -> str:
+def find_modality(data: Any) -> str:
     """Modality; where it is missing, what the class of the image says, or else CT."""
     found = str(data.get("Modality") or "").strip()
     kind = str(data.get("SOPClassUID") or "")
@@ -91,10 +91,12 @@ def read_values(data: Any) -> tuple[np.ndarray, bool]:
     kind = str(data.get("PhotometricInterpretation") or "MONOCHROME2").strip()
     is_color = int(data.get("SamplesPerPixel") or 1) > 1
     if kind == "PALETTE COLOR" and not is_color:
-        return _to_8_bits(apply_color_lut(_stored(pixel_array, data)[1], data), 0), False
+        return _convert_to_8_bits(
+            apply_color_lut(_unpack_stored(pixel_array, data)[1], data), 0
+        ), False
     if is_color:  # YBR comes as RGB
-        return _to_8_bits(pixel_array(data), int(data.get("BitsStored") or 0)), False
-    cells, stored = _stored(pixel_array, data)
+        return _convert_to_8_bits(pixel_array(data), int(data.get("BitsStored") or 0)), False
+    cells, stored = _unpack_stored(pixel_array, data)
     padding = _find_padding(cells, stored, data)
     pixels = _rescale(stored, data)
     kept = pixels if padding is None else pixels[~padding]
@@ -112,7 +114,7 @@ def read_values(data: Any) -> tuple[np.ndarray, bool]:
     return np.where(padding, dark, pixels), False
 
 
-def _stored(pixel_array: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
+def _unpack_stored(pixel_array: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
     """The cells as they are in the file, and the numbers in their stored bits."""
     from pydicom.uid import JPEG2000TransferSyntaxes
 
@@ -150,16 +152,16 @@ def _find_padding(cells: np.ndarray, stored: np.ndarray, data: Any) -> np.ndarra
     """
     if "PixelData" not in data:
         for kind in ("FloatPixelPadding", "DoubleFloatPixelPadding"):
-            value = _number(data.get(f"{kind}Value"))
+            value = _read_number(data.get(f"{kind}Value"))
             if value is None:
                 continue
             if not np.isfinite(value):
                 return ~np.isfinite(stored)
-            limit = _number(data.get(f"{kind}RangeLimit"))
+            limit = _read_number(data.get(f"{kind}RangeLimit"))
             low, high = sorted((value, value if limit is None else limit))
             return (stored >= np.float32(low)) & (stored <= np.float32(high))
         return None
-    value, limit = (_integer(data, f"PixelPadding{end}") for end in ("Value", "RangeLimit"))
+    value, limit = (_read_integer(data, f"PixelPadding{end}") for end in ("Value", "RangeLimit"))
     if value is None:
         return None
     limit = value if limit is None else limit
@@ -185,16 +187,16 @@ def _wrap(number: int, bits: int, signed: bool) -> int:
     return number - 2**bits if signed and number >= 2 ** (bits - 1) else number
 
 
-def _integer(data: Any, tag: str) -> int | None:
+def _read_integer(data: Any, tag: str) -> int | None:
     value = data.get(tag)
     if isinstance(value, (bytes, bytearray)):  # of a representation that has no numbers
         little = data.file_meta.TransferSyntaxUID.is_little_endian
         return int.from_bytes(value[:2], "little" if little else "big") if value else None
-    number = _number(value)
+    number = _read_number(value)
     return int(number) if number is not None and np.isfinite(number) else None
 
 
-def _number(value: Any) -> float | None:
+def _read_number(value: Any) -> float | None:
     """The first number of an element, whatever its representation; None if there is none."""
     if value is None or isinstance(value, (bytes, bytearray)):
         return None
@@ -213,27 +215,30 @@ def _rescale(stored: np.ndarray, data: Any) -> np.ndarray:
 
     count = int(data.get("NumberOfFrames") or 1)
     group = "PixelValueTransformationSequence"
-    slopes = [functional(data, n, group, "RescaleSlope") for n in range(count)]
+    slopes = [find_functional(data, n, group, "RescaleSlope") for n in range(count)]
     if any(slope is not None for slope in slopes):
-        intercepts = [functional(data, n, group, "RescaleIntercept") for n in range(count)]
-        scale = np.array([_slope(slope) for slope in slopes])
-        shift = np.array([_number(intercept) or 0.0 for intercept in intercepts])
+        intercepts = [find_functional(data, n, group, "RescaleIntercept") for n in range(count)]
+        scale = np.array([_read_slope(slope) for slope in slopes])
+        shift = np.array([_read_number(intercept) or 0.0 for intercept in intercepts])
         frames = stored.reshape(count, *stored.shape[-2:]) * scale[:, None, None]
         return np.asarray(frames + shift[:, None, None], np.float32).reshape(stored.shape)
     if data.get("ModalityLUTSequence"):
         return np.asarray(apply_modality_lut(stored, data), np.float32)
-    slope, intercept = _slope(data.get("RescaleSlope")), _number(data.get("RescaleIntercept"))
+    slope, intercept = (
+        _read_slope(data.get("RescaleSlope")),
+        _read_number(data.get("RescaleIntercept")),
+    )
     if slope == 1 and not intercept:
         return np.asarray(stored, np.float32)
     return np.asarray(stored.astype(np.float64) * slope + (intercept or 0.0), np.float32)
 
 
-def _slope(value: Any) -> float:
+def _read_slope(value: Any) -> float:
     """1 where the element is missing, blank or 0, which would leave no picture."""
-    return _number(value) or 1.0
+    return _read_number(value) or 1.0
 
 
-def _to_8_bits(colors: np.ndarray, bits: int) -> np.ndarray:
+def _convert_to_8_bits(colors: np.ndarray, bits: int) -> np.ndarray:
     """The upper 8 of the stored bits; of a table's colours (``bits`` 0) of those in use."""
     if colors.dtype == np.uint8:
         return colors

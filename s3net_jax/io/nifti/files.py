@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from s3net_jax.errors import InputError, broken
+from s3net_jax.errors import InputError, make_broken_error
 from s3net_jax.io.affine import is_sheared
-from s3net_jax.io.extras import need
-from s3net_jax.io.nifti.header import geometry_fields, load_nifti, place_nifti
+from s3net_jax.io.extras import import_extra
+from s3net_jax.io.nifti.header import load_nifti, place_nifti, read_geometry_fields
 from s3net_jax.io.nifti.voxels import (
     check_header,
     check_memory,
     read_first_volume,
     scale_voxels,
 )
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io.quiet import silence_warnings
 from s3net_jax.io.read import check_file
 from s3net_jax.io.volume import Volume, check_size
-from s3net_jax.io.write import replacing
+from s3net_jax.io.write import replace_file
 
 __all__ = ["NIFTI_SUFFIXES", "is_nifti", "read_nifti", "write_nifti"]
 
@@ -48,25 +48,25 @@ def read_nifti(path: Path) -> Volume:
       InputError: missing, broken, cut off, not NIfTI, too large, or without a finite value;
         nibabel is not installed.
     """
-    nib = need("nibabel", f"{path} is a NIfTI volume")
+    nib = import_extra("nibabel", f"{path} is a NIfTI volume")
     check_file(path)
     name = str(path)
     nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
     try:
-        with quiet():
+        with silence_warnings():
             _check_suffix(path, name)
             check_header(path)
             image = load_nifti(path)
             if image is None:
                 nib.load(path)  # which may say what is wrong
                 raise InputError(f"{name} is not a NIfTI file: convert it first.")
-            return _volume(image, path, name)
+            return _build_volume(image, path, name)
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: crop or resample it first.") from None
     except Exception as error:  # whatever a broken header leads to
-        raise broken(name, error) from error
+        raise make_broken_error(name, error) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def _check_suffix(path: Path, name: str) -> None:
         raise InputError(f"{name} is compressed, unlike its name: rename it to {path.name}.gz.")
 
 
-def _volume(image: Any, path: Path, name: str) -> Volume:
+def _build_volume(image: Any, path: Path, name: str) -> Volume:
     shape = tuple(int(side) for side in image.shape)
     check_size(name, shape)
     stored = image.get_data_dtype()
@@ -100,13 +100,13 @@ def _volume(image: Any, path: Path, name: str) -> Volume:
     if (stored.names or ("R", "G", "B"))[:3] != ("R", "G", "B") or stored.kind == "c":
         raise InputError(f"{name} holds voxels of the type {stored}: grey values or RGB can be.")
     check_memory(image, path, name)
-    voxels, notes = _voxels(image, shape, path, name)
+    voxels, notes = _read_voxels(image, shape, path, name)
     affine, more = place_nifti(image, name)
-    origin = _Original(image.header.copy(), geometry_fields(image), shape)
+    origin = _Original(image.header.copy(), read_geometry_fields(image), shape)
     return Volume(voxels, affine, name, path, "nifti", None, origin, (*notes, *more))
 
 
-def _voxels(
+def _read_voxels(
     image: Any, shape: tuple[int, ...], path: Path, name: str
 ) -> tuple[np.ndarray, list[str]]:
     """(X, Y, Z) numbers or (X, Y, Z, 3) colours of the first volume, and notes."""
@@ -150,9 +150,9 @@ def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
       values: (X, Y, Z) uint8, uint16, int32 or float32.
       volume: gives affine and header.
     """
-    nib = need("nibabel", "Writing NIfTI")
+    nib = import_extra("nibabel", "Writing NIfTI")
     if volume.form == "nifti":
-        image = _like(nib, values, volume.origin)
+        image = _build_like(nib, values, volume.origin)
     else:
         assert volume.affine is not None
         image = nib.Nifti1Image(values, volume.affine)
@@ -161,12 +161,12 @@ def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
         image.set_sform(volume.affine, code="scanner")
         if is_sheared(volume.affine, volume.shape):
             image.header["qform_code"] = 0
-    content = _compressed(image.to_bytes())
-    with replacing(path) as file:
+    content = _compress(image.to_bytes())
+    with replace_file(path) as file:
         file.write(content)
 
 
-def _like(nib: Any, values: np.ndarray, original: _Original) -> Any:
+def _build_like(nib: Any, values: np.ndarray, original: _Original) -> Any:
     """An image of ``values`` with the header of a NIfTI file."""
     second = original.header.sizeof_hdr == nib.Nifti2Header.sizeof_hdr
     kind = nib.Nifti2Image if second else nib.Nifti1Image
@@ -189,5 +189,5 @@ def _like(nib: Any, values: np.ndarray, original: _Original) -> Any:
     return image
 
 
-def _compressed(content: bytes) -> bytes:
+def _compress(content: bytes) -> bytes:
     return gzip.compress(content, 6, mtime=0)  # the same result is the same bytes

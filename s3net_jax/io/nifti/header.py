@@ -3,7 +3,7 @@
 nibabel refuses, or turns into NaN, some fields that the reference implementation repairs: a
 quaternion that rounding made longer than 1, numbers that are not finite, dimensions of 0. A file
 with such a field is sound to everybody else, so the fields are repaired in the same way here. What
-is written keeps those that readers take in different ways (see :func:`geometry_fields`).
+is written keeps those that readers take in different ways (see :func:`read_geometry_fields`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.errors import InputError
-from s3net_jax.io.affine import MISPLACED, corner_distance
-from s3net_jax.io.extras import need
+from s3net_jax.io.affine import MISPLACED, measure_corner_distance
+from s3net_jax.io.extras import import_extra
 
-__all__ = ["UNITS", "geometry_fields", "load_nifti", "place_nifti"]
+__all__ = ["UNITS", "load_nifti", "place_nifti", "read_geometry_fields"]
 
 UNITS = {1: 1e3, 2: 1.0, 3: 1e-3}
 """Millimetres in each unit of length: metres, millimetres, micrometres. 0 is unknown."""
@@ -41,14 +41,14 @@ def load_nifti(path: Path) -> Any:
       Exception: whatever nibabel raises for files that are broken.
     """
     sniff = None
-    for kind in _image_kinds():
+    for kind in _list_image_kinds():
         matches, sniff = kind.path_maybe_image(path, sniff)
         if matches:
             return kind.from_filename(path)
     return None
 
 
-def geometry_fields(image: Any) -> dict[str, np.ndarray]:
+def read_geometry_fields(image: Any) -> dict[str, np.ndarray]:
     """Read the fields of a header that say where the voxels lie, for the results.
 
     They are as stored, so that a reader which takes one in its own way (a negative spacing, an
@@ -74,17 +74,17 @@ def place_nifti(image: Any, name: str) -> tuple[np.ndarray, list[str]]:
     sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
     notes = []
     if sform is not None:
-        sform = _with_single_slices(sform, shape)
+        sform = _complete_single_slices(sform, shape)
         if qform is not None and _is_singular(sform):
             notes.append(f"{name} has a singular sform; its qform is used.")
             sform = None
     affine = next((form for form in (sform, qform) if form is not None), header.get_base_affine())
-    affine = _with_single_slices(affine, shape)
+    affine = _complete_single_slices(affine, shape)
     if not np.isfinite(affine).all() or _is_singular(affine):
         raise InputError(f"{name} has an affine matrix that is singular: repair it first.")
     scale = np.diag([*(UNITS.get(int(header["xyzt_units"]) & 7, 1.0),) * 3, 1.0])
     if sform is not None and qform is not None:
-        distance = corner_distance(scale @ sform, scale @ qform, shape)
+        distance = measure_corner_distance(scale @ sform, scale @ qform, shape)
         side = np.linalg.norm((scale @ affine)[:3, :3], axis=0).min()
         if distance > MISPLACED * side:
             notes.append(
@@ -95,7 +95,7 @@ def place_nifti(image: Any, name: str) -> tuple[np.ndarray, list[str]]:
     return scale @ affine, notes
 
 
-def _with_single_slices(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _complete_single_slices(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Along an axis of length 1 no step is ever taken, so that files leave it out: there, a
     step of zero becomes 1, at right angles to the others."""
     affine = np.array(affine, np.float64)
@@ -122,9 +122,9 @@ def _is_singular(affine: np.ndarray) -> bool:
 
 
 @cache
-def _image_kinds() -> tuple[Any, ...]:
+def _list_image_kinds() -> tuple[Any, ...]:
     """NIfTI-1 and -2, as one file or as a pair."""
-    nib = need("nibabel", "NIfTI")
+    nib = import_extra("nibabel", "NIfTI")
     kinds = []
     for image in (nib.Nifti1Pair, nib.Nifti1Image, nib.Nifti2Pair, nib.Nifti2Image):
         header = type(image.header_class.__name__, (_Repaired, image.header_class), {})

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from s3net_jax.errors import InputError
-from s3net_jax.io.bands import bands
-from s3net_jax.io.limits import check_bytes, stored_bytes
+from s3net_jax.io.bands import split_into_bands
+from s3net_jax.io.limits import check_bytes, measure_stored_bytes
 
 __all__ = ["check_header", "check_memory", "read_first_volume", "scale_voxels"]
 
@@ -36,7 +36,7 @@ def check_header(path: Path) -> None:
         path = path.with_suffix(".HDR" if path.suffix == ".IMG" else ".hdr")
         if not path.is_file():
             return
-    with _opened(path) as file:
+    with _open(path) as file:
         head = file.read(4)
         order, size = "<", int.from_bytes(head, "little")
         if size not in _HEADS:
@@ -52,7 +52,7 @@ def check_header(path: Path) -> None:
         (offset,) = struct.unpack_from(order + kind, head, place)
         end = math.inf if detached else offset
         if not end > 0:  # NaN, too
-            raise _endless(name)
+            raise _make_endless_error(name)
         place = size + 4
         for _ in range(_COUNT):
             data = file.read(8) if end - place >= 16 else b""
@@ -62,12 +62,12 @@ def check_header(path: Path) -> None:
             place += length
             most = _DICOM_BYTES if code == _DICOM else _EXTENSIONS
             if length < 16 or length > most or place > size + _EXTENSIONS:
-                raise _endless(name)
+                raise _make_endless_error(name)
             _skip(file, length - 8)
-        raise _endless(name)
+        raise _make_endless_error(name)
 
 
-def _endless(name: str) -> InputError:
+def _make_endless_error(name: str) -> InputError:
     return InputError(
         f"{name} is broken or cut off (its header's extensions are too long or too many): copy or "
         "export the file again."
@@ -82,7 +82,7 @@ def check_memory(image: Any, path: Path, name: str) -> None:
     # Stored numbers, and float32 voxels unless they are integers. Of further volumes nothing is
     # kept, but a compressed file is unpacked to its check sum, which takes time.
     needed = first * (kind.itemsize + (0 if plain else 4)) + first * kind.itemsize * (rest - 1) / 4
-    check_bytes(name, needed, stored_bytes(_file(image, path)))
+    check_bytes(name, needed, measure_stored_bytes(_find_file(image, path)))
 
 
 def read_first_volume(image: Any, path: Path) -> np.ndarray:
@@ -97,7 +97,7 @@ def read_first_volume(image: Any, path: Path) -> np.ndarray:
     size = math.prod(shape) * kind.itemsize
     rest = size * (math.prod(image.shape[3:]) - 1)
     raw = bytearray(size)
-    with _opened(_file(image, path)) as file:
+    with _open(_find_file(image, path)) as file:
         _skip(file, int(image.dataobj.offset))
         view, done = memoryview(raw), 0
         while done < size:
@@ -126,7 +126,7 @@ def scale_voxels(raw: np.ndarray, image: Any, name: str) -> tuple[np.ndarray, li
     kind = apply_read_scaling(raw[..., :1], slope, inter).dtype
     if kind.kind != "f":
         return raw if kind == raw.dtype else apply_read_scaling(raw, slope, inter), []
-    parts = list(bands(raw.shape[2], raw.shape[0] * raw.shape[1]))
+    parts = list(split_into_bands(raw.shape[2], raw.shape[0] * raw.shape[1]))
     wrong, largest, low = 0, kind.type(0), kind.type(np.inf)
     for part in parts:
         values = apply_read_scaling(raw[..., part], slope, inter)
@@ -160,13 +160,13 @@ def _check_sum(file: gzip.GzipFile, rest: int) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Iterator[Any]:
     compressed = path.suffix.lower() == ".gz"
     with gzip.open(path) if compressed else path.open("rb") as file:
         yield file
 
 
-def _file(image: Any, path: Path) -> Path:
+def _find_file(image: Any, path: Path) -> Path:
     return Path(image.file_map["image"].filename or path)
 
 

@@ -92,7 +92,7 @@ def select_planes(file: Any, pages: Sequence[Any], name: str) -> Selection:
     """
     layout = _find_layout(file, pages)
     if layout is None:
-        full = [n for n, page in enumerate(pages) if not _subfile(page)] or [0]
+        full = [n for n, page in enumerate(pages) if not _is_subfile(page)] or [0]
         layout = _Layout("I", (len(full),), tuple(full), 1)
     planes, notes = _choose(layout, name)
     notes += _note_missing(file, pages, layout, name)
@@ -100,7 +100,7 @@ def select_planes(file: Any, pages: Sequence[Any], name: str) -> Selection:
     return Selection(tuple(planes), layout.parts, tuple(notes))
 
 
-def _subfile(page: Any) -> int:
+def _is_subfile(page: Any) -> int:
     """Whether a page is a reduced copy or a mask of another: bits as in NewSubfileType."""
     kind = int(page.subfiletype) & (_REDUCED | _MASK)
     old = page.tags.get(255)  # SubfileType, which NewSubfileType replaced
@@ -118,7 +118,7 @@ def _find_layout(file: Any, pages: Sequence[Any]) -> _Layout | None:
     deep = pages[0].axes.startswith("Z")  # a page that is a volume itself
     if not series or (series[0].kind in _UNDECLARED and not deep):
         return None
-    main = next((one for one in series if not _subfile(one.keyframe)), series[0])
+    main = next((one for one in series if not _is_subfile(one.keyframe)), series[0])
     places = {page.offset: n for n, page in enumerate(pages)}
     found = tuple(page if page is None else places.get(page.offset, -1) for page in main)
     first = next((n for n in found if n is not None), -1)
@@ -167,7 +167,9 @@ def _note_axes(
     notes = []
     left = [(axis, n, at) for (axis, n), at in zip(others, place, strict=True) if n > 1]
     if left:
-        held = _listed([f"{n} {_NAMES.get(axis, f'layers along {axis}')}s" for axis, n, _ in left])
+        held = _join_words(
+            [f"{n} {_NAMES.get(axis, f'layers along {axis}')}s" for axis, n, _ in left]
+        )
         if any(at for _, _, at in left):
             kept = " of ".join(f"{_NAMES.get(axis, axis)} {at + 1}" for axis, _, at in left)
         else:
@@ -183,7 +185,7 @@ def _note_axes(
 
 def _note_missing(file: Any, pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
     """A note if the file declares more pictures than it has; ValueError if their pixels are cut."""
-    declared, page = _declared_count(file, pages[0]), pages[0]
+    declared, page = _read_declared_count(file, pages[0]), pages[0]
     found = len(layout.pages) * layout.parts
     samples = int(page.samplesperpixel)  # which some programs declare as channels
     if declared <= max(found, len(pages)) * samples:
@@ -194,7 +196,7 @@ def _note_missing(file: Any, pages: Sequence[Any], layout: _Layout, name: str) -
     return [f"{name} declares {declared} pictures, but the file has only {found}."]
 
 
-def _declared_count(file: Any, page: Any) -> int:
+def _read_declared_count(file: Any, page: Any) -> int:
     """Pictures that ImageJ's or tifffile's description of the first page counts."""
     try:
         if file.is_imagej:
@@ -216,14 +218,14 @@ def _note_others(pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
     start = min(first.dataoffsets, default=0)
     end = start + layout.parts * first.nbytes
     rest = [
-        _subfile(page)
+        _is_subfile(page)
         for n, page in enumerate(pages)
         # Pages may describe once more the pictures that follow the first one.
         if n not in used and not (layout.parts > 1 and start <= min(page.dataoffsets) < end)
     ]
     further = 0
     if first.subifds:  # levels of a pyramid; of a raw photograph's thumbnail the photograph
-        if _subfile(first):
+        if _is_subfile(first):
             further = len(first.subifds)
         else:
             rest += [_REDUCED] * len(first.subifds)
@@ -236,8 +238,8 @@ def _note_others(pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
     )
     held = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
     verb = "is" if sum(count for count, _, _ in counts) == 1 else "are"
-    return [f"{name} also holds {_listed(held)}, which {verb} not segmented."] if held else []
+    return [f"{name} also holds {_join_words(held)}, which {verb} not segmented."] if held else []
 
 
-def _listed(parts: list[str]) -> str:
+def _join_words(parts: list[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -15,7 +15,7 @@ import numpy as np
 
 from s3net_jax.errors import InputError
 from s3net_jax.io.codestream import check_stream
-from s3net_jax.io.limits import check_bytes, check_pages, check_pixels, stored_bytes
+from s3net_jax.io.limits import check_bytes, check_pages, check_pixels, measure_stored_bytes
 
 __all__ = ["check_directories", "check_page", "read_page"]
 
@@ -39,7 +39,7 @@ class _Layout:
     order: str
     big: bool
 
-    def numbers(self, data: bytes, kind: str) -> tuple[int, ...]:
+    def unpack(self, data: bytes, kind: str) -> tuple[int, ...]:
         return struct.unpack(self.order + kind, data)
 
 
@@ -51,14 +51,14 @@ def check_directories(path: Path) -> None:
     """
     name, size = str(path), path.stat().st_size
     with path.open("rb") as file:
-        layout = _layout(file.read(4))
+        layout = _find_layout(file.read(4))
         if layout is None:
             return
         kind, place = ("Q", 8) if layout.big else ("I", 4)
         file.seek(place)
         width = struct.calcsize(kind)
         seen: set[int] = set()
-        offset = _number(file, layout, kind, width)
+        offset = _read_number(file, layout, kind, width)
         while offset and offset < size:  # readers say what is wrong with others
             if offset in seen:
                 raise InputError(
@@ -68,12 +68,12 @@ def check_directories(path: Path) -> None:
             seen.add(offset)
             check_pages(name, len(seen))
             file.seek(offset)
-            tags = _directory(file, layout, name)
+            tags = _read_directory(file, layout, name)
             _check_tags(tags, name, size)
-            offset = _number(file, layout, kind, width)
+            offset = _read_number(file, layout, kind, width)
 
 
-def _layout(magic: bytes) -> _Layout | None:
+def _find_layout(magic: bytes) -> _Layout | None:
     order = {b"II": "<", b"MM": ">"}.get(magic[:2])
     if order is None or len(magic) < 4:
         return None
@@ -81,14 +81,14 @@ def _layout(magic: bytes) -> _Layout | None:
     return _Layout(order, version == 43) if version in (42, 43) else None
 
 
-def _number(file: BinaryIO, layout: _Layout, kind: str, width: int) -> int:
+def _read_number(file: BinaryIO, layout: _Layout, kind: str, width: int) -> int:
     data = file.read(width)
-    return layout.numbers(data, kind)[0] if len(data) == width else 0
+    return layout.unpack(data, kind)[0] if len(data) == width else 0
 
 
-def _directory(file: BinaryIO, layout: _Layout, name: str) -> dict[int, int]:
+def _read_directory(file: BinaryIO, layout: _Layout, name: str) -> dict[int, int]:
     """The tags that say how large the image is, as far as they have one value."""
-    count = _number(file, layout, "Q" if layout.big else "H", 8 if layout.big else 2)
+    count = _read_number(file, layout, "Q" if layout.big else "H", 8 if layout.big else 2)
     if count > _ENTRIES:
         raise InputError(
             f"{name} is broken or cut off (a page claims {count:,} tags): copy or export the file "
@@ -98,11 +98,11 @@ def _directory(file: BinaryIO, layout: _Layout, name: str) -> dict[int, int]:
     data = file.read(count * entry)
     found: dict[int, int] = {}
     for start in range(0, len(data) - entry + 1, entry):
-        tag, kind = layout.numbers(data[start : start + 4], "HH")
+        tag, kind = layout.unpack(data[start : start + 4], "HH")
         value = data[start + entry - (8 if layout.big else 4) : start + entry]
         form = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
         if tag in _WANTED and form and struct.calcsize(form) <= len(value):
-            found.setdefault(tag, layout.numbers(value[: struct.calcsize(form)], form)[0])
+            found.setdefault(tag, layout.unpack(value[: struct.calcsize(form)], form)[0])
     return found
 
 
@@ -128,7 +128,7 @@ def check_page(stored: Any, name: str, path: Path, pages: int = 1) -> None:
     if int(stored.compression) == 1 and int(stored.nbytes) > path.stat().st_size:
         return  # cut off, which the reader says
     pixels = int(stored.imagewidth) * int(stored.imagelength) * int(stored.imagedepth)
-    check_bytes(name, pages * (2 * int(stored.nbytes) + 8 * pixels), stored_bytes(path))
+    check_bytes(name, pages * (2 * int(stored.nbytes) + 8 * pixels), measure_stored_bytes(path))
 
 
 def read_page(stored: Any, name: str) -> np.ndarray:
@@ -149,13 +149,13 @@ def read_page(stored: Any, name: str) -> np.ndarray:
     # From unpacked bytes on the way is tifffile's own: predictor, byte order, place in the image.
     stored.compression = 1
     result = np.zeros(stored.shaped, stored.dtype)
-    for index, data in enumerate(_pieces(stored)):
+    for index, data in enumerate(_read_pieces(stored)):
         if data is None:
             continue
         shape = stored.decode(None, index)[2]
         row = int(shape[2]) * int(shape[3]) * int(stored.bitspersample)
         size = int(shape[0]) * int(shape[1]) * -(-row // 8)
-        raw = _unpacked(data.translate(_REVERSED) if reverse else data, compression, size)
+        raw = _unpack(data.translate(_REVERSED) if reverse else data, compression, size)
         piece, place, _ = stored.decode(raw.translate(_REVERSED) if reverse else raw, index)
         s, d, h, w, _ = place
         target = result[s, d : d + piece.shape[0], h : h + piece.shape[1], w : w + piece.shape[2]]
@@ -166,7 +166,7 @@ def read_page(stored: Any, name: str) -> np.ndarray:
 _REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
 
 
-def _pieces(stored: Any) -> Iterator[bytes | None]:
+def _read_pieces(stored: Any) -> Iterator[bytes | None]:
     """The bytes of every strip or tile; None of one that is left out."""
     handle = stored.parent.filehandle
     for offset, count in zip(stored.dataoffsets, stored.databytecounts, strict=True):
@@ -177,7 +177,7 @@ def _pieces(stored: Any) -> Iterator[bytes | None]:
         yield handle.read(count)
 
 
-def _unpacked(data: bytes, compression: int, size: int) -> bytes:
+def _unpack(data: bytes, compression: int, size: int) -> bytes:
     """At most ``size`` bytes: what a strip holds beyond its pixels is never unpacked."""
     if compression == _LZMA:
         return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY).decompress(data, size)
@@ -193,6 +193,6 @@ def _check_pieces(stored: Any, name: str) -> None:
     tiled = stored.is_tiled
     width = int(stored.tilewidth if tiled else stored.imagewidth)
     height = int(stored.tilelength if tiled else stored.rowsperstrip)
-    for data in _pieces(stored):
+    for data in _read_pieces(stored):
         if data is not None:
             check_stream(data, name, (width, height), int(stored.samplesperpixel), at_most=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from s3net_jax.errors import InputError
 
-__all__ = ["Page", "compression_name", "describe_page"]
+__all__ = ["Page", "describe_page", "name_compression"]
 
 _OPACITY, _PREMULTIPLIED = 2, 1  # values of the tag ExtraSamples
 
@@ -88,7 +88,7 @@ def describe_page(page: Any, plain: bool, name: str) -> Page | None:
         return None
     if dtype.kind == "u" and not separate and bits == 8 and plain:
         return None  # PIL reads them well
-    if not _can_be_decoded(page):
+    if not _is_decodable(page):
         _check_pil(dtype, page.compression, separate, name)
         return None
     colors = 3 if palette or (samples >= 3 and (photometric == 2 or samples == 3)) else 1
@@ -116,7 +116,7 @@ def _is_unpacked(page: Any, dtype: np.dtype[Any]) -> bool:
     )
 
 
-def _can_be_decoded(page: Any) -> bool:
+def _is_decodable(page: Any) -> bool:
     """Whether tifffile does it: without imagecodecs there are compressions that it does not."""
     from tifffile import TIFF
 
@@ -133,11 +133,11 @@ def _check_pil(dtype: np.dtype[Any], compression: Any, separate: bool, name: str
     if swapped or kind in ("i1", "u4") or (separate and dtype.itemsize > 1):
         raise InputError(
             f"{name} is a TIFF of {dtype.name} numbers whose compression, "
-            f"{compression_name(compression)}, is not read: save it uncompressed or with "
+            f"{name_compression(compression)}, is not read: save it uncompressed or with "
             "deflate, or pip install imagecodecs."
         )
 
 
-def compression_name(compression: Any) -> str:
+def name_compression(compression: Any) -> str:
     """As tifffile spells it."""
     return str(getattr(compression, "name", compression))

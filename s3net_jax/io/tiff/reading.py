@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io.quiet import silence_warnings
 from s3net_jax.io.tiff.axes import Plane, select_planes
 from s3net_jax.io.tiff.limits import check_directories, check_page, read_page
-from s3net_jax.io.tiff.page import Page, compression_name, describe_page
+from s3net_jax.io.tiff.page import Page, describe_page, name_compression
 
 if TYPE_CHECKING:
     import tifffile
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Contents",
     "Page",
+    "count_samples",
     "describe",
     "is_tiff",
-    "left_out",
+    "is_white_zero",
+    "note_left_out",
     "read_contents",
     "read_planes",
-    "samples_of",
-    "white_is_zero",
 ]
 
 _MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
@@ -64,7 +64,7 @@ def read_contents(path: Path) -> Contents | None:
         return None
     name = str(path)
     check_directories(path)
-    with _opened(path) as file:
+    with _open(path) as file:
         pages: dict[int, Any] = {}
         for page in file.pages:
             if page.offset in pages:
@@ -72,7 +72,7 @@ def read_contents(path: Path) -> Contents | None:
             pages[page.offset] = page
         _check_end(file)
         stored = list(pages.values())
-        with _opened(path, alone=True) as other:  # reading series changes a file's pages
+        with _open(path, alone=True) as other:  # reading series changes a file's pages
             chosen = select_planes(other, stored, name)
         # PIL has only the first of several pictures behind a page, and stops at a mask.
         plain = chosen.parts == 1 and not any(page.photometric == 4 for page in stored)
@@ -90,7 +90,7 @@ def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.nd
     """
     size, name = path.stat().st_size, str(path)
     result, volumes = None, {}
-    with _opened(path) as file:
+    with _open(path) as file:
         first = file.pages[contents.planes[numbers[0]].page]
         _check_claim(first, size)
         check_page(first, name, path, len(numbers))
@@ -100,13 +100,13 @@ def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.nd
             stored: Any = file.pages[plane.page]
             if stored.axes.startswith("Z"):
                 if plane.page not in volumes:
-                    volumes = {plane.page: _whole(stored, size, name)}
+                    volumes = {plane.page: _read_whole(stored, size, name)}
                 pixels = volumes[plane.page][plane.part]
             elif contents.parts > 1:
-                pixels = _part(file, stored, plane, size)
+                pixels = _read_part(file, stored, plane, size)
             else:
-                pixels = _whole(stored, size, name)
-            pixels = _finished(pixels, stored, page)
+                pixels = _read_whole(stored, size, name)
+            pixels = _finish(pixels, stored, page)
             if result is None:
                 result = np.empty((len(numbers), *pixels.shape), pixels.dtype)
             result[place] = pixels
@@ -114,7 +114,7 @@ def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.nd
     return result
 
 
-def left_out(samples: int, bands: int, name: str) -> list[str]:
+def note_left_out(samples: int, bands: int, name: str) -> list[str]:
     """A note if only ``bands`` of the samples of each pixel are read."""
     if samples <= bands:
         return []
@@ -122,13 +122,13 @@ def left_out(samples: int, bands: int, name: str) -> list[str]:
     return [f"{name} has {samples} channels; only {kept} segmented."]
 
 
-def samples_of(picture: Any) -> int:
+def count_samples(picture: Any) -> int:
     """Numbers that the TIFF file of a PIL image has for each pixel; 0 of others."""
     tags = getattr(picture, "tag_v2", None)
     return 0 if tags is None else int(tags.get(277, 1))
 
 
-def white_is_zero(picture: Any) -> bool:
+def is_white_zero(picture: Any) -> bool:
     """Whether a deep grey TIFF that PIL opened stores white as 0: it turns only 8 bits round."""
     tags = getattr(picture, "tag_v2", None)
     deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
@@ -140,14 +140,14 @@ def describe(path: Path) -> str | None:
     try:
         if not is_tiff(path):
             return None
-        with _opened(path) as file:
+        with _open(path) as file:
             page: Any = file.pages[0]
             kind = {2: "signed ", 3: "floating point "}.get(page.sampleformat, "")
             samples = page.samplesperpixel
             channels = "1 channel" if samples == 1 else f"{samples} channels"
             return (
                 f"{channels} of {page.bitspersample}-bit {kind}numbers, "
-                f"compression {compression_name(page.compression)}"
+                f"compression {name_compression(page.compression)}"
             )
     except Exception:
         return None
@@ -167,13 +167,13 @@ class _Alone(io.BufferedReader):
 
 
 @contextmanager
-def _opened(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
+def _open(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
     """``alone``: as a stream, from which tifffile opens no other files, whatever the metadata (OME
     names files anywhere on the disk) ask for."""
     import tifffile
 
     log = logging.getLogger("tifffile")  # is told of everything that it makes the best of
-    with quiet():
+    with silence_warnings():
         level = log.level
         log.setLevel(logging.CRITICAL + 1)
         try:
@@ -197,18 +197,20 @@ def _check_end(file: tifffile.TiffFile) -> None:
         raise ValueError("its pages end early")
 
 
-def _finished(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:
+def _finish(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:
     """(H, W), or (H, W, bands) of colours or with opacity."""
     if stored.axes.endswith("SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(*page.shape, page.samples)[..., : page.bands]
-    pixels = _upright(pixels.astype(page.dtype.newbyteorder("="), copy=False), page.orientation)
+    pixels = _turn_upright(
+        pixels.astype(page.dtype.newbyteorder("="), copy=False), page.orientation
+    )
     if page.palette:
         return (np.moveaxis(stored.colormap, 0, -1)[pixels[..., 0]] >> 8).astype(np.uint8)
     return pixels[..., 0] if page.bands == 1 else pixels
 
 
-def _part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) -> np.ndarray:
+def _read_part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) -> np.ndarray:
     """One of several pictures without compression that follow one another."""
     start = min(stored.dataoffsets) + plane.part * stored.nbytes
     if not stored.is_contiguous or start + stored.nbytes > size:
@@ -227,7 +229,7 @@ def _check_claim(stored: Any, size: int) -> None:
         raise ValueError(f"it claims {claimed:,} bytes of pixels, the file has {size:,}")
 
 
-def _whole(stored: Any, size: int, name: str) -> np.ndarray:
+def _read_whole(stored: Any, size: int, name: str) -> np.ndarray:
     _check_claim(stored, size)
     pieces = zip(stored.dataoffsets, stored.databytecounts, strict=True)
     if any(offset + count > size for offset, count in pieces):
@@ -235,7 +237,7 @@ def _whole(stored: Any, size: int, name: str) -> np.ndarray:
     return read_page(stored, name)
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

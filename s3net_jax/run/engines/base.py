@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from s3net_jax.config import Config
-from s3net_jax.jax_setup import platform
+from s3net_jax.jax_setup import get_platform
 from s3net_jax.run.batches import Chunk
 from s3net_jax.run.fitter import Fitter, Progress
 from s3net_jax.run.memory import find_useful_size
@@ -59,7 +59,7 @@ class LocalEngine:
         """
         import jax
 
-        platform()  # the reason why there is no device
+        get_platform()  # the reason why there is no device
         found = jax.local_devices()
         self._devices = found if len(found) > 1 else None
         self._batch = batch

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, LostWorkerError
-from s3net_jax.io import current_limits
-from s3net_jax.jax_setup import platform
+from s3net_jax.io import get_limits
+from s3net_jax.jax_setup import get_platform
 from s3net_jax.run.batches import Chunk
 from s3net_jax.run.engines.interpreter import find_interpreter
 from s3net_jax.run.engines.pool import ONE_CORE, Answer, distribute_chunks
@@ -52,10 +52,10 @@ class ProcessEngine:
           ConfigError: JAX computes on something else than the CPU, or there is no Python
             interpreter to start.
         """
-        if platform() != "cpu":
+        if get_platform() != "cpu":
             raise ConfigError(
                 "The engine processes is for processors; JAX computes on "
-                f"{platform()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
+                f"{get_platform()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
             )
         find_interpreter()  # the reason why there can't be workers, before anything is begun
         self._config, self._limit, self._batch, self._say = config, workers, batch, say
@@ -74,7 +74,7 @@ class ProcessEngine:
         if self._pool is None:
             shape = first.jobs[0].image.shape
             limit = self._limit or count_processes(self._config, shape, self.size())
-            orders = self._config, self._batch, _read_settings(), current_limits()
+            orders = self._config, self._batch, _read_settings(), get_limits()
             self._pool = _Processes(limit, orders)
         yield from distribute_chunks(itertools.chain([first], source), self._pool, self._say)
 

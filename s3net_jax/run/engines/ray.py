@@ -13,7 +13,7 @@ from typing import Any
 
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, LostWorkerError
-from s3net_jax.io import Limits, current_limits, set_limits
+from s3net_jax.io import Limits, get_limits, set_limits
 from s3net_jax.run.batches import Chunk
 from s3net_jax.run.engines.pool import ONE_CORE, Answer, Worker, distribute_chunks
 from s3net_jax.run.fitter import Progress
@@ -112,7 +112,7 @@ class RayEngine:
                     environment[name] = os.environ[name]
             gpus = 1 if self._device == "GPU" else 0
             actor = self._actor.options(num_cpus=1, num_gpus=gpus, max_restarts=0)
-            new.append(actor.remote(self._config, self._batch, environment, current_limits()))
+            new.append(actor.remote(self._config, self._batch, environment, get_limits()))
         self._actors += new
         return new
 

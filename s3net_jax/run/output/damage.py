@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from s3net_jax.errors import reason_of
+from s3net_jax.errors import get_reason
 from s3net_jax.io import open_regular
 from s3net_jax.schema import FileRecord, ResultRecord
 
@@ -58,7 +58,7 @@ def _check_file(path: Path, written: FileRecord | None) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
     except OSError as error:
-        return f"can't be read ({reason_of(error)})"
+        return f"can't be read ({get_reason(error)})"
     return ""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
-from s3net_jax.errors import InputError, OutputError, reason_of
+from s3net_jax.errors import InputError, OutputError, get_reason
 from s3net_jax.io import (
     Film,
     write_bytes,
@@ -23,7 +23,7 @@ from s3net_jax.io import (
     write_stack,
 )
 from s3net_jax.masks import Segments
-from s3net_jax.report import overlay
+from s3net_jax.report import draw_overlay
 from s3net_jax.run.cases import Case, VolumeCase
 from s3net_jax.run.inputs import Source
 from s3net_jax.schema import is_result_name
@@ -126,7 +126,7 @@ def remove_outdated(folder: Path, earlier: Iterable[str], names: Collection[str]
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"{path} can't be deleted: {reason_of(error)}.") from None
+            raise OutputError(f"{path} can't be deleted: {get_reason(error)}.") from None
 
 
 def write_files(files: ResultFiles, case: Case, result: Result) -> tuple[dict[str, str], list[str]]:
@@ -155,7 +155,7 @@ def write_files(files: ResultFiles, case: Case, result: Result) -> tuple[dict[st
                 notes.append(str(error))
     else:
         _write_pictures(files, case, result)
-    sheets = [overlay(p.image, p.labels, p.mask, p.name) for p in case.panels(result.whole)]
+    sheets = [draw_overlay(p.image, p.labels, p.mask, p.name) for p in case.panels(result.whole)]
     write_picture(files.locate("overlay"), _stack_sheets(sheets), effort=4)
     write_bytes(files.locate("history"), result.history)
     if result.film is None:
@@ -185,17 +185,17 @@ def _write_volume(files: ResultFiles, case: VolumeCase, result: Result) -> None:
             shares = np.round(agreement * 255).astype(np.uint8)
             write_stack(files.locate("agreement"), shares, sizes)
         return
-    write_nifti(files.locate("labels"), case.view.back(labels), volume)
-    write_nifti(files.locate("mask"), case.view.back(mask), volume)
+    write_nifti(files.locate("labels"), case.view.restore(labels), volume)
+    write_nifti(files.locate("mask"), case.view.restore(mask), volume)
     if agreement is not None:
-        shares = case.view.back(agreement.astype(np.float32))
+        shares = case.view.restore(agreement.astype(np.float32))
         write_nifti(files.locate("agreement"), shares, volume)
 
 
 def _write_seg(files: ResultFiles, case: VolumeCase, whole: Segments) -> list[str]:
     """Write DICOM SEG and return notes on it; raises :class:`InputError` if it can't be made."""
     assert case.volume is not None
-    mask, labels = case.view.back(whole.mask), case.view.back(whole.labels)
+    mask, labels = case.view.restore(whole.mask), case.view.restore(whole.labels)
     return write_seg(files.locate("seg"), mask, labels, case.volume)
 
 

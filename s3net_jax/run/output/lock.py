@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from s3net_jax.errors import OutputError, reason_of
+from s3net_jax.errors import OutputError, get_reason
 from s3net_jax.io import open_regular, read_regular
 
 try:
@@ -64,7 +64,7 @@ def lock_file(path: Path, patience: float = 0) -> int | None:
         except OSError as error:
             if error.errno in _NO_FILE:
                 raise OutputError(
-                    f"{path} can't be used as a lock: {reason_of(error)}. Remove it, or choose "
+                    f"{path} can't be used as a lock: {get_reason(error)}. Remove it, or choose "
                     "another output folder."
                 ) from None
             return None
@@ -128,7 +128,7 @@ def _write_purpose(handle: int, content: bytes, path: Path) -> None:
         os.ftruncate(handle, 0)
         os.pwrite(handle, content, 0)
     except OSError as error:
-        raise OutputError(f"{path} can't be written: {reason_of(error)}.") from None
+        raise OutputError(f"{path} can't be written: {get_reason(error)}.") from None
 
 
 def _is_held_for_other(path: Path, content: bytes) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from s3net_jax.errors import OutputError, RecordError, reason_of
+from s3net_jax.errors import OutputError, RecordError, get_reason
 from s3net_jax.io import open_regular, sync_folder, write_bytes
 from s3net_jax.run.output.lines import append_lines, read_lines, repair_end
 from s3net_jax.run.output.lock import hold_lock, lock_file
@@ -34,7 +34,7 @@ def read_log(path: Path, check: Callable[[Any], R] = check_result) -> list[R]:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"{path} can't be read: {reason_of(error)}.") from None
+        raise OutputError(f"{path} can't be read: {get_reason(error)}.") from None
 
 
 class RecordLog(Generic[R]):
@@ -62,7 +62,7 @@ class RecordLog(Generic[R]):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise OutputError(f"{path} can't be opened to resume: {reason_of(error)}.") from None
+            raise OutputError(f"{path} can't be opened to resume: {get_reason(error)}.") from None
         try:
             with os.fdopen(handle, "r+b") as file, hold_lock(handle):
                 records = read_lines(file, path, check)
@@ -70,7 +70,7 @@ class RecordLog(Generic[R]):
         except OutputError:
             raise
         except OSError as error:
-            raise OutputError(f"{path} can't be opened to resume: {reason_of(error)}.") from None
+            raise OutputError(f"{path} can't be opened to resume: {get_reason(error)}.") from None
         self._remember(records)
 
     def _remember(self, records: Iterable[R]) -> None:
@@ -99,7 +99,7 @@ class RecordLog(Generic[R]):
         except OutputError:
             raise
         except OSError as error:
-            raise OutputError(f"{self.path} can't be written: {reason_of(error)}.") from None
+            raise OutputError(f"{self.path} can't be written: {get_reason(error)}.") from None
         self._remember(cast("Iterable[R]", records))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3net_jax.errors import OutputError, RecordError, reason_of
+from s3net_jax.errors import OutputError, RecordError, get_reason
 from s3net_jax.io import read_regular
 from s3net_jax.run.content import digest_input
 from s3net_jax.run.inputs import Source
@@ -81,7 +81,8 @@ def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
         return
     except OSError as error:
         raise OutputError(
-            f"{path} can't be read: {reason_of(error)}. Remove it, or choose another output folder."
+            f"{path} can't be read: {get_reason(error)}. Remove it, or choose another output "
+            "folder."
         ) from None
     try:
         found = parse_json(content)

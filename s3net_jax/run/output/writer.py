@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from s3net_jax.io import receipts, sync_folder
+from s3net_jax.io import collect_receipts, sync_folder
 from s3net_jax.run.cases import Case
 from s3net_jax.run.content import Content
 from s3net_jax.run.members import combine_seeds
@@ -72,7 +72,7 @@ class ResultWriter:
             if self._log.find_result(source.stem) is not None:
                 self.invalidate([task])  # its line must not speak for new files
             remove_outdated(self._folder, self._log.find_files(source.stem), names)
-            with receipts() as files:
+            with collect_receipts() as files:
                 outputs, notes = write_files(task.files, case, result)
             sync_folder(self._folder)
             result.notes.extend(notes)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from s3net_jax.io import InputError, Volume, read_dicom, write_seg
-from s3net_jax.io.quiet import quiet
+from s3net_jax.io.quiet import silence_warnings
 from tests.volumes import ball, save_dicom
 
 pydicom = pytest.importorskip("pydicom")
@@ -18,10 +18,10 @@ hd = pytest.importorskip("highdicom")
 VALUES, TRUTH = ball((20, 16, 3))
 
 
-def odd_series(folder: Path, **elements: tuple[str, Any] | None) -> list[Path]:
+def save_odd_series(folder: Path, **elements: tuple[str, Any] | None) -> list[Path]:
     """A series with elements of any representation and form; None leaves one out."""
     files = save_dicom(folder, VALUES)
-    with quiet():
+    with silence_warnings():
         for path in files:
             data = pydicom.dcmread(path)
             for tag, element in elements.items():
@@ -39,7 +39,7 @@ def write(folder: Path, volume: Volume) -> tuple[Any, list[str]]:
     notes = write_seg(folder / "s.dcm", TRUTH, TRUTH.astype(int), volume)
     after = [str(data) for data in volume.origin]
     assert after == before, "the originals stay as they are"
-    with quiet():
+    with silence_warnings():
         return hd.seg.segread(folder / "s.dcm"), notes
 
 
@@ -66,7 +66,7 @@ def check_pixels(seg: Any, volume: Volume) -> None:
     ],
 )
 def test_an_odd_element_is_blank(tag: str, kind: str, value: str, tmp_path: Path) -> None:
-    volume = read_dicom(odd_series(tmp_path, **{tag: (kind, value)}))
+    volume = read_dicom(save_odd_series(tmp_path, **{tag: (kind, value)}))
     seg, notes = write(tmp_path, volume)
     check_pixels(seg, volume)
     assert not seg.get(tag) and seg.PatientName == "Test^Ball"
@@ -92,24 +92,24 @@ def test_an_odd_element_is_blank(tag: str, kind: str, value: str, tmp_path: Path
 def test_what_can_be_read_is_kept(
     tag: str, kind: str, value: Any, kept: str, tmp_path: Path
 ) -> None:
-    volume = read_dicom(odd_series(tmp_path, **{tag: (kind, value)}))
+    volume = read_dicom(save_odd_series(tmp_path, **{tag: (kind, value)}))
     seg, notes = write(tmp_path, volume)
     check_pixels(seg, volume)
-    with quiet():  # elements are parsed now, and some are too long
+    with silence_warnings():  # elements are parsed now, and some are too long
         assert str(seg[tag].value) == kept and not notes
 
 
 @pytest.mark.parametrize("value", ["1.2.03.4", "study-1"])
 def test_identifiers_are_kept_as_they_are(value: str, tmp_path: Path) -> None:
     """Only equal identifiers lead a viewer from the segmentation to its images."""
-    volume = read_dicom(odd_series(tmp_path, StudyInstanceUID=("UI", value)))
+    volume = read_dicom(save_odd_series(tmp_path, StudyInstanceUID=("UI", value)))
     seg, _ = write(tmp_path, volume)
     assert seg.StudyInstanceUID == value
 
 
 def test_several_odd_elements_are_named_once(tmp_path: Path) -> None:
     odd = {"PatientSex": ("CS", "female"), "StudyDate": ("DA", "1.1.2020")}
-    volume = read_dicom(odd_series(tmp_path, **odd))
+    volume = read_dicom(save_odd_series(tmp_path, **odd))
     _, notes = write(tmp_path, volume)
     assert len(notes) == 1 and notes[0].endswith(": StudyDate, PatientSex.")
 
@@ -140,7 +140,7 @@ def test_orientations_that_wobble(tmp_path: Path) -> None:
 
 
 def test_a_thickness_that_is_missing(tmp_path: Path) -> None:
-    volume = read_dicom(odd_series(tmp_path, SliceThickness=None))
+    volume = read_dicom(save_odd_series(tmp_path, SliceThickness=None))
     seg, _ = write(tmp_path, volume)
     measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     assert float(measures.SliceThickness) == 2.5
@@ -148,6 +148,6 @@ def test_a_thickness_that_is_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["SOPInstanceUID", "StudyInstanceUID", "PixelSpacing"])
 def test_what_places_the_segments_must_be_there(tag: str, tmp_path: Path) -> None:
-    volume = read_dicom(odd_series(tmp_path, **{tag: None}))
+    volume = read_dicom(save_odd_series(tmp_path, **{tag: None}))
     with pytest.raises(InputError, match=r"^No DICOM SEG of "):
         write(tmp_path, volume)

@@ -89,7 +89,7 @@ def test_private_objects_without_pixels(tmp_path: Path) -> None:
     assert survey([path]).bystanders == {path: "object without an image"}
 
 
-def _study(folder: Path) -> None:
+def _save_study(folder: Path) -> None:
     for n in range(3):
         save_slice(folder / f"IM{n}", z=2.0 * n, sop_class=CT, InstanceNumber=n)
     for kind in ("88.67", "11.1", "481.2", "66.4"):
@@ -105,7 +105,7 @@ def _study(folder: Path) -> None:
 
 
 def test_a_folder_as_archives_hand_it_out(tmp_path: Path) -> None:
-    _study(tmp_path / "study")
+    _save_study(tmp_path / "study")
     said: list[str] = []
     (source,) = discover([tmp_path / "study"], said.append)
     assert len(source.files) == 3 and source.problem is None
@@ -119,7 +119,7 @@ def test_a_folder_as_archives_hand_it_out(tmp_path: Path) -> None:
 
 
 def test_named_itself_each_is_an_input_that_fails(tmp_path: Path) -> None:
-    _study(tmp_path)
+    _save_study(tmp_path)
     said: list[str] = []
     found = discover([tmp_path, tmp_path / "88-67.dcm", tmp_path / "DICOMDIR"], said.append)
     assert [source.path.name for source in found] == ["88-67.dcm", "DICOMDIR", tmp_path.name]

@@ -10,7 +10,7 @@ import pytest
 
 from s3net_jax.config import Config
 from s3net_jax.io import InputError, SliceView, read_dicom, write_nifti, write_seg
-from s3net_jax.io.dicom.reading import is_dicom, series_of
+from s3net_jax.io.dicom.reading import is_dicom, sort_into_series
 from s3net_jax.run.cases import VolumeCase
 from tests.volumes import ball, save_dicom
 
@@ -117,7 +117,7 @@ def test_colours_and_frames(tmp_path: Path) -> None:
     data.PixelData = frames.tobytes()
     data.save_as(tmp_path / "film.dcm")
     volume = read_dicom([tmp_path / "film.dcm"])
-    np.testing.assert_array_equal(SliceView(volume).of(volume.voxels), frames)
+    np.testing.assert_array_equal(SliceView(volume).get_slices(volume.voxels), frames)
     assert "does not say where" in volume.notes[0]
 
 
@@ -198,7 +198,7 @@ def test_odd_series(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("placed", [True, False])
-def test_lengths_that_are_not_told(placed: bool, tmp_path: Path) -> None:
+def test_undefined_lengths(placed: bool, tmp_path: Path) -> None:
     values, _ = ball((12, 10, 4))
     files = save_dicom(tmp_path, values)
     for path in files:
@@ -215,11 +215,11 @@ def test_lengths_that_are_not_told(placed: bool, tmp_path: Path) -> None:
     np.testing.assert_allclose(lengths, [1, 1, 2.5 if placed else 1])
 
 
-def test_series_are_told_apart(tmp_path: Path) -> None:
+def test_series_are_distinguished(tmp_path: Path) -> None:
     values, _ = ball()
     files = [*save_dicom(tmp_path, values[..., :3]), *save_dicom(tmp_path / "b", values[..., :2])]
     (tmp_path / "b.dcm").write_text("no DICOM")
-    assert [len(s) for s in series_of([*files, tmp_path / "b.dcm"])] == [3, 2, 1]
+    assert [len(s) for s in sort_into_series([*files, tmp_path / "b.dcm"])] == [3, 2, 1]
 
 
 def test_what_is_dicom(tmp_path: Path) -> None:

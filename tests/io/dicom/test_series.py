@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from s3net_jax.io import read_dicom
-from s3net_jax.io.dicom.files import series_of, survey
+from s3net_jax.io.dicom.files import sort_into_series, survey
 from tests.dicom_objects import CT, save_frames, save_slice
 
 pydicom = pytest.importorskip("pydicom")
@@ -369,7 +369,7 @@ SCENES: list[Callable[[_Maker], None]] = [
 ]
 
 
-def _found(files: list[Path]) -> set[frozenset[tuple[Path, int]]]:
+def _list_found(files: list[Path]) -> set[frozenset[tuple[Path, int]]]:
     volumes = [one for found in survey(files).volumes.values() for one in found]
     return {
         frozenset((p, n) for p, own in zip(v.files, v.frames or (), strict=True) for n in own)
@@ -388,13 +388,13 @@ def test_volumes(scene: Callable[[_Maker], None], tmp_path: Path) -> None:
     files = sorted({path for path, _ in make.expected})
     wanted = {frozenset(images) for images in expected.values()}
     if scene is copied:  # which of two identical files is kept depends on nothing but their names
-        assert sorted(map(len, _found(files))) == [6]
+        assert sorted(map(len, _list_found(files))) == [6]
         return
-    assert _found(files) == wanted
+    assert _list_found(files) == wanted
     random = np.random.default_rng(0)
     for _ in range(3):
         random.shuffle(files)  # type: ignore[arg-type]
-        assert _found(files) == wanted, "the order of the files does not matter"
+        assert _list_found(files) == wanted, "the order of the files does not matter"
     # What separates volumes is in their names and notes.
     for found in survey(files).volumes.values():
         slugs = [one.slug for one in found if len(found) > 1 and len(one.files) > 1]
@@ -410,7 +410,7 @@ def test_gdcm_agrees_on_series(scene: Callable[[_Maker], None], tmp_path: Path) 
     reader = sitk.ImageSeriesReader()
     (identifier,) = reader.GetGDCMSeriesIDs(str(tmp_path))
     names = reader.GetGDCMSeriesFileNames(str(tmp_path), identifier)
-    (group,) = series_of(sorted(tmp_path.iterdir()))
+    (group,) = sort_into_series(sorted(tmp_path.iterdir()))
     assert set(map(str, group)) == set(names)
     volume = read_dicom(group)
     reader.SetFileNames(names)

@@ -238,33 +238,33 @@ def test_a_palette(scale: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, table[:, stored].transpose(1, 2, 0))
 
 
-def bare(path: Path) -> None:
+def strip_preamble_and_meta(path: Path) -> None:
     """Without the preamble, the mark and the file meta information."""
     content = path.read_bytes()
     path.write_bytes(content[content.index(b"\x08\x00\x16\x00") :])
 
 
-def without_a_preamble(path: Path) -> None:
+def strip_preamble(path: Path) -> None:
     path.write_bytes(path.read_bytes()[132:])
 
 
-def without_a_syntax(path: Path) -> None:
+def strip_syntax(path: Path) -> None:
     data = pydicom.dcmread(path)
     del data.file_meta.TransferSyntaxUID
     pydicom.dcmwrite(path, data, implicit_vr=False, little_endian=True, enforce_file_format=False)
 
 
-def trailing_bytes(path: Path) -> None:
+def append_bytes(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0" * 17)
 
 
-def padded_pixels(path: Path) -> None:
+def pad_pixels(path: Path) -> None:
     data = pydicom.dcmread(path)
     data.PixelData += b"\0" * 6
     data.save_as(path)
 
 
-def _without(*tags: str) -> Any:
+def _make_remover(*tags: str) -> Any:
     def change(path: Path) -> None:
         data = pydicom.dcmread(path)
         for tag in tags:
@@ -275,7 +275,7 @@ def _without(*tags: str) -> Any:
     return change
 
 
-def _with(tag: str, kind: str, value: Any) -> Any:
+def _make_setter(tag: str, kind: str, value: Any) -> Any:
     def change(path: Path) -> None:
         data = pydicom.dcmread(path)
         data[tag] = pydicom.DataElement(tag, kind, value)
@@ -288,18 +288,41 @@ def _with(tag: str, kind: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     "change",
     [
-        *(bare, without_a_preamble, without_a_syntax, trailing_bytes, padded_pixels),
-        *(_without("Modality"), _without("PhotometricInterpretation"), _without("SamplesPerPixel")),
-        *(_without("BitsStored"), _without("HighBit"), _without("BitsStored", "HighBit")),
-        *(_without("PixelRepresentation"), _without("SOPClassUID"), _without("InstanceNumber")),
-        *(_without("SOPInstanceUID"), _without("PixelSpacing"), _without("SliceThickness")),
-        *(_with("NumberOfFrames", "IS", "1 "), _with("NumberOfFrames", "LO", "1")),
-        *(_with("NumberOfFrames", "IS", ""), _with("PixelData", "OB", picture(0).tobytes())),
-        *(_with("Rows", "SS", 44), _with("Rows", "UL", 44), _with("BitsStored", "SS", 16)),
-        *(_with("InstanceNumber", "IS", ""), _with("InstanceNumber", "LO", "x")),
-        *(_with("PhotometricInterpretation", "CS", "MONOCHROME2 "),),
-        *(_with("ImagePositionPatient", "LO", ["-8", "-8", "0"]),),
-        *(_with("PixelSpacing", "LO", "1"), _with("WindowCenter", "LO", "abc")),
+        *(strip_preamble_and_meta, strip_preamble, strip_syntax, append_bytes, pad_pixels),
+        *(
+            _make_remover("Modality"),
+            _make_remover("PhotometricInterpretation"),
+            _make_remover("SamplesPerPixel"),
+        ),
+        *(
+            _make_remover("BitsStored"),
+            _make_remover("HighBit"),
+            _make_remover("BitsStored", "HighBit"),
+        ),
+        *(
+            _make_remover("PixelRepresentation"),
+            _make_remover("SOPClassUID"),
+            _make_remover("InstanceNumber"),
+        ),
+        *(
+            _make_remover("SOPInstanceUID"),
+            _make_remover("PixelSpacing"),
+            _make_remover("SliceThickness"),
+        ),
+        *(_make_setter("NumberOfFrames", "IS", "1 "), _make_setter("NumberOfFrames", "LO", "1")),
+        *(
+            _make_setter("NumberOfFrames", "IS", ""),
+            _make_setter("PixelData", "OB", picture(0).tobytes()),
+        ),
+        *(
+            _make_setter("Rows", "SS", 44),
+            _make_setter("Rows", "UL", 44),
+            _make_setter("BitsStored", "SS", 16),
+        ),
+        *(_make_setter("InstanceNumber", "IS", ""), _make_setter("InstanceNumber", "LO", "x")),
+        *(_make_setter("PhotometricInterpretation", "CS", "MONOCHROME2 "),),
+        *(_make_setter("ImagePositionPatient", "LO", ["-8", "-8", "0"]),),
+        *(_make_setter("PixelSpacing", "LO", "1"), _make_setter("WindowCenter", "LO", "abc")),
     ],
     ids=lambda change: change.__name__,
 )
@@ -318,14 +341,14 @@ def test_files_out_of_form_that_others_read(change: Any, name: str, tmp_path: Pa
     assert list(found.volumes) == [path] and not found.bystanders
 
 
-def test_modality_is_told_by_the_class(tmp_path: Path) -> None:
+def test_the_class_determines_the_modality(tmp_path: Path) -> None:
     """Filling becomes air in CT, and stays in MR, when Modality is missing."""
     for name, kind, low in (("ct", CT, -1024), ("mr", MR, -2000)):
         path = save(tmp_path / f"{name}.dcm", picture(-2000), sop_class=kind, Modality=None)
         assert read(path).min() == low
 
 
-def test_broken_is_said_of_what_is_broken(tmp_path: Path) -> None:
+def test_only_broken_files_are_called_broken(tmp_path: Path) -> None:
     path = save(tmp_path / "a.dcm", picture(0))
     whole = path.read_bytes()
     path.write_bytes(whole[:-400])

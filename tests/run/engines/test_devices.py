@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from s3net_jax.config import ConfigError
-from s3net_jax.parallel import usable_cores
+from s3net_jax.parallel import count_usable_cores
 from s3net_jax.run import Rank, find_rank
 from tests.processes import HANG, find_port, wait_until
 from tests.run.commands import TINY, environment, save_pictures, start
@@ -76,7 +76,7 @@ def test_the_command_uses_all_devices(tmp_path: Path, expected: dict[str, bytes]
     assert results(tmp_path) == first(expected, 6)
 
 
-def shared_by_two(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
+def check_two_share(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
     """Both end well, and wrote 7 results together: 4 and 3."""
     said = [process.communicate(timeout=HANG) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
@@ -89,7 +89,7 @@ def shared_by_two(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
 def test_two_processes_share_a_folder(tmp_path: Path, expected: dict[str, bytes]) -> None:
     save_pictures(tmp_path / "in", 7)
     processes = [start(tmp_path, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(n)) for n in range(2)]
-    shared_by_two(tmp_path, processes)
+    check_two_share(tmp_path, processes)
     assert results(tmp_path) == first(expected, 7)
 
 
@@ -117,7 +117,7 @@ def test_two_processes_under_jax_distributed(tmp_path: Path, expected: dict[str,
         )
         for n in range(2)
     ]
-    shared_by_two(tmp_path, processes)
+    check_two_share(tmp_path, processes)
     assert results(tmp_path) == first(expected, 7)
 
 
@@ -155,11 +155,11 @@ def test_set_ups_are_recognised(bare: pytest.MonkeyPatch, setup: str) -> None:
 
     update, seen = jax.config.update, []
 
-    def remembered(name: str, value: Any) -> None:
+    def remember(name: str, value: Any) -> None:
         seen.append((name, value))
         update(name, value)
 
-    bare.setattr(jax.config, "update", remembered)
+    bare.setattr(jax.config, "update", remember)
     for name, value in SETUPS[setup].items():
         bare.setenv(name, value)
     rank = find_rank()
@@ -167,7 +167,7 @@ def test_set_ups_are_recognised(bare: pytest.MonkeyPatch, setup: str) -> None:
     assert seen == ([] if setup == "by hand" else [("jax_cuda_visible_devices", "1")])
 
 
-def test_a_process_alone_is_alone(bare: pytest.MonkeyPatch) -> None:
+def test_one_process_is_not_distributed(bare: pytest.MonkeyPatch) -> None:
     assert find_rank() == Rank(0, 1)
     bare.setenv("SLURM_NTASKS", "4")  # a batch script, outside srun
     bare.setenv("SLURM_PROCID", "0")
@@ -217,7 +217,7 @@ def test_a_local_ray_cluster(tmp_path: Path, expected: dict[str, bytes]) -> None
     victim = workers(process)[0]
     # It stands still with its batch, and the run can't end, until the others have done the rest.
     os.kill(victim, signal.SIGSTOP)
-    rest = count - batch if usable_cores() > 1 else 0
+    rest = count - batch if count_usable_cores() > 1 else 0
     assert wait_until(
         lambda: (
             process.poll() is not None

@@ -17,7 +17,7 @@ from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
 IMAGE = from_array(np.arange(64, dtype=np.uint8).reshape(8, 8))
 
 
-def fitted(seed: int) -> Fitted:
+def make_fitted(seed: int) -> Fitted:
     return Fitted(np.full((8, 8), seed, np.int32), {}, 1, None, 0.0)
 
 
@@ -53,15 +53,15 @@ class Pool:
         self.living.remove(worker)
 
 
-def done(seeds: list[int]) -> Answer:
-    return [fitted(seed) for seed in seeds], []
+def make_answer(seeds: list[int]) -> Answer:
+    return [make_fitted(seed) for seed in seeds], []
 
 
 def chunk(*seeds: int) -> Chunk:
     return Chunk(tuple(Job(seed, 0, seed, IMAGE) for seed in seeds))
 
 
-def handled(pool: Pool, *chunks: Chunk) -> tuple[dict[int, Outcome], list[str]]:
+def handle(pool: Pool, *chunks: Chunk) -> tuple[dict[int, Outcome], list[str]]:
     """The outcome of each seed, and what was said."""
     said: list[str] = []
     found = {}
@@ -74,8 +74,8 @@ def handled(pool: Pool, *chunks: Chunk) -> tuple[dict[int, Outcome], list[str]]:
 
 @pytest.mark.parametrize("limit", [1, 2, 9])
 def test_everything_is_done_once_by_no_more_workers_than_there_is_work(limit: int) -> None:
-    pool = Pool(limit, lambda seeds: (done(seeds)[0], [f"did {seeds}"]))
-    found, said = handled(pool, chunk(0, 1), chunk(2), chunk(3, 4))
+    pool = Pool(limit, lambda seeds: (make_answer(seeds)[0], [f"did {seeds}"]))
+    found, said = handle(pool, chunk(0, 1), chunk(2), chunk(3, 4))
     assert sorted(found) == [0, 1, 2, 3, 4]
     for seed, outcome in found.items():
         assert isinstance(outcome, Fitted) and (outcome.labels == seed).all()
@@ -84,8 +84,8 @@ def test_everything_is_done_once_by_no_more_workers_than_there_is_work(limit: in
 
 
 def test_nothing_to_do() -> None:
-    pool = Pool(2, done)
-    assert handled(pool) == ({}, []) and pool.made == 0
+    pool = Pool(2, make_answer)
+    assert handle(pool) == ({}, []) and pool.made == 0
 
 
 def test_work_is_read_when_it_is_needed() -> None:
@@ -96,7 +96,7 @@ def test_work_is_read_when_it_is_needed() -> None:
             read.append(n)
             yield chunk(n)
 
-    results = distribute_chunks(source(), Pool(2, done), lambda text: None)
+    results = distribute_chunks(source(), Pool(2, make_answer), lambda text: None)
     for n, _ in enumerate(results):
         assert len(read) <= n + 3  # two are worked on, one waits
 
@@ -108,23 +108,23 @@ def test_work_of_a_lost_worker_goes_to_another_one() -> None:
         if 1 in seeds and len(lost) < 2:
             lost.append(seeds)
             raise LostWorkerError("SIGKILL")
-        return done(seeds)
+        return make_answer(seeds)
 
     pool = Pool(2, act)
-    found, said = handled(pool, chunk(0), chunk(1, 2), chunk(3))
+    found, said = handle(pool, chunk(0), chunk(1, 2), chunk(3))
     assert all(isinstance(outcome, Fitted) for outcome in found.values()) and len(found) == 4
     assert lost == [[1, 2], [1, 2]] and len(pool.living) == 2
     assert said == ["a worker was lost (SIGKILL); its work goes to another one."] * 2
 
 
-def test_what_kills_every_worker_fails_alone() -> None:
+def test_a_piece_that_kills_every_worker_fails_by_itself() -> None:
     def act(seeds: list[int]) -> Answer:
         if 1 in seeds:
             raise LostWorkerError("SIGKILL")
-        return done(seeds)
+        return make_answer(seeds)
 
     pool = Pool(1, act)
-    found, said = handled(pool, chunk(0, 1, 2), chunk(3))
+    found, said = handle(pool, chunk(0, 1, 2), chunk(3))
     assert found[1] == Failed("took 3 workers with it (SIGKILL).")
     assert all(isinstance(found[seed], Fitted) for seed in (0, 2, 3))
     assert said.count("3 workers were lost over one batch: one by one now.") == 1
@@ -132,14 +132,14 @@ def test_what_kills_every_worker_fails_alone() -> None:
 
 
 def test_errors() -> None:
-    def broken(seeds: list[int]) -> Answer:
+    def fail(seeds: list[int]) -> Answer:
         raise RuntimeError("no such thing\nand more")
 
-    found, _ = handled(Pool(1, broken), chunk(0, 1))
+    found, _ = handle(Pool(1, fail), chunk(0, 1))
     assert found == {n: Failed("failed on its worker (no such thing).") for n in (0, 1)}
 
     def hopeless(seeds: list[int]) -> Answer:
         raise ConfigError("nobody can do that")
 
     with pytest.raises(ConfigError, match="nobody can do that"):
-        handled(Pool(1, hopeless), chunk(0))
+        handle(Pool(1, hopeless), chunk(0))

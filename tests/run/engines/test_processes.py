@@ -43,7 +43,7 @@ def children(parent: int) -> list[int]:
     return sorted(found)
 
 
-def alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -51,7 +51,7 @@ def alive(process: int) -> bool:
     return state != "Z"
 
 
-def written(folder: Path) -> int:
+def count_written(folder: Path) -> int:
     log = folder / "out/results.jsonl"
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
@@ -79,7 +79,7 @@ def test_the_results_of_one_process_though_a_worker_is_killed(
     process, workers = two_workers(tmp_path, count)
     os.kill(workers[1], signal.SIGSTOP)  # only a new worker can take the work of the lost one
     os.kill(workers[0], signal.SIGKILL)
-    assert wait_until(lambda: process.poll() is not None or written(tmp_path) == count - 1)
+    assert wait_until(lambda: process.poll() is not None or count_written(tmp_path) == count - 1)
     os.kill(workers[1], signal.SIGCONT)
     out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, out + err
@@ -88,7 +88,7 @@ def test_the_results_of_one_process_though_a_worker_is_killed(
     assert "a worker was lost (SIGKILL)" in err and "Traceback" not in err
     run = json.loads((tmp_path / "out/run.json").read_text())
     assert (run["engine"], run["workers"], run["done"], run["failed"]) == ("processes", 2, count, 0)
-    assert not any(map(alive, workers))
+    assert not any(map(is_alive, workers))
 
 
 @pytest.mark.parametrize(
@@ -98,21 +98,21 @@ def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> N
     count = 4
     process, workers = two_workers(tmp_path, count)
     # In the middle of the work of one, when the other one has done the rest.
-    assert wait_until(lambda: process.poll() is not None or written(tmp_path) == count - 1)
+    assert wait_until(lambda: process.poll() is not None or count_written(tmp_path) == count - 1)
     process.send_signal(number)
     process.wait(HANG)
     with contextlib.suppress(ProcessLookupError):
         os.kill(workers[0], signal.SIGCONT)
     _, err = process.communicate(timeout=HANG)  # workers have its standard error, too
     assert process.returncode != 0 and "Traceback" not in err
-    assert wait_until(lambda: not any(map(alive, workers)))
+    assert wait_until(lambda: not any(map(is_alive, workers)))
     if number == signal.SIGTERM:
         run = json.loads((tmp_path / "out/run.json").read_text())
-        assert (run["status"], run["done"]) == ("interrupted", written(tmp_path))
+        assert (run["status"], run["done"]) == ("interrupted", count_written(tmp_path))
 
 
 def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "usable_cores", lambda: 64)
+    monkeypatch.setattr(memory, "count_usable_cores", lambda: 64)
     free = 64 << 30
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
     config = preset("paper")
@@ -128,7 +128,7 @@ def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "platform", lambda: "gpu")
+    monkeypatch.setattr(processes, "get_platform", lambda: "gpu")
     with pytest.raises(ConfigError, match="for processors; JAX computes on gpu"):
         ProcessEngine(preset("fast"))
 

@@ -20,7 +20,7 @@ from s3net_jax.run.output.log import read_log
 from s3net_jax.schema import FailedRecord, FinishedRecord
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
-from tests.run.disk import CODES, Dies, Disk, Fails, KilledError, cuts, intercepted
+from tests.run.disk import CODES, Dies, Disk, Fails, KilledError, cuts, intercept
 from tests.run.small import CONFIG
 
 NAMES = ("a.png", "b.png")
@@ -54,23 +54,23 @@ class Told(QuietDisplay):
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
     monkeypatch.setattr(runner, "_WRITERS", 1)  # operations in the same order every time
-    monkeypatch.setattr(write, "_alive", lambda process: False)  # this one has "died" before
+    monkeypatch.setattr(write, "_is_alive", lambda process: False)  # this one has "died" before
     for slow in ("versions", "devices", "implementations"):
         monkeypatch.setattr(summary, slow, dict)
     monkeypatch.setattr(summary, "find_commit", lambda: None)
     small = PilImage.new("RGB", (8, 8))
-    monkeypatch.setattr(files, "overlay", lambda *_: small)  # takes no time to draw
+    monkeypatch.setattr(files, "draw_overlay", lambda *_: small)  # takes no time to draw
     for n, name in enumerate(NAMES):
         save_lesion(tmp_path / name, seed=n, shape=(16, 20))
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: Any = None) -> Disk:
+def watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: Any = None) -> Disk:
     """One run on a watched disk, whatever becomes of it."""
     (tmp_path / "out").mkdir(exist_ok=True)
     disk = Disk(tmp_path / "out")
     if before is not None:
         disk.before = before
-    with intercepted(monkeypatch, disk), contextlib.suppress(OutputError, KilledError):
+    with intercept(monkeypatch, disk), contextlib.suppress(OutputError, KilledError):
         run(tmp_path, Told(disk))
     return disk
 
@@ -108,7 +108,7 @@ def clear(folder: Path) -> None:
 
 
 def fault_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Disk, dict[str, bytes]]:
-    disk = watched(monkeypatch, tmp_path)
+    disk = watch(monkeypatch, tmp_path)
     expected = read_files(tmp_path / "out")
     assert len(expected) == 8
     return disk, expected
@@ -118,7 +118,7 @@ def test_killed_before_every_operation(monkeypatch: pytest.MonkeyPatch, tmp_path
     disk, expected = fault_free(monkeypatch, tmp_path)
     for number in range(1, disk.count + 1):
         clear(tmp_path / "out")
-        found = watched(monkeypatch, tmp_path, Dies(number))
+        found = watch(monkeypatch, tmp_path, Dies(number))
         said = {one.name for one in found.operations if one.kind == "said"}
         check_said(tmp_path / "out", said, f"killed before {number}")
         check_finishes(tmp_path, expected, f"killed before {number}")
@@ -136,7 +136,7 @@ def test_an_error_of_every_operation(
     for number in range(1, disk.count + 1, step):
         fault = Fails(number, code)
         clear(tmp_path / "out")
-        found = watched(monkeypatch, tmp_path, fault)
+        found = watch(monkeypatch, tmp_path, fault)
         when = f"error {code} of {fault.hit}, number {number}"
         said = {one.name for one in found.operations if one.kind == "said"}
         check_said(tmp_path / "out", said, when)
@@ -163,7 +163,7 @@ def test_the_power_is_cut_after_every_operation(
     assert len(seen) > 60
 
 
-def test_a_result_that_is_made_again_is_never_said_to_be_done_in_between(
+def test_a_result_made_again_is_never_reported_as_done_in_between(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _, expected = fault_free(monkeypatch, tmp_path)
@@ -171,7 +171,7 @@ def test_a_result_that_is_made_again_is_never_said_to_be_done_in_between(
     while killed:
         number += 1
         (tmp_path / "out/a.mask.png").write_bytes(b"cut off")
-        found = watched(monkeypatch, tmp_path, Dies(number))
+        found = watch(monkeypatch, tmp_path, Dies(number))
         killed = found.count >= number
         log = {r["stem"]: r for r in read_log(tmp_path / "out/results.jsonl")}
         if "error" not in log["a"] and find_damage(tmp_path / "out", log["a"]):

@@ -40,7 +40,7 @@ ODD: tuple[Any, ...] = (
 )
 
 
-def changed_bytes(random_: random.Random, content: bytes) -> bytes:
+def change_bytes(random_: random.Random, content: bytes) -> bytes:
     """Bytes flipped, cut, doubled, inserted."""
     data = bytearray(content)
     for _ in range(random_.choice((1, 1, 2, 8))):
@@ -57,7 +57,7 @@ def changed_bytes(random_: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
-def changed_value(random_: random.Random, value: Any) -> Any:
+def change_value(random_: random.Random, value: Any) -> Any:
     """One value of parsed JSON, or one key, replaced by an odd one."""
     value = copy.deepcopy(value)
     node = value
@@ -76,7 +76,7 @@ def changed_value(random_: random.Random, value: Any) -> Any:
         return value
 
 
-def tried(act: Callable[[], object], *sentences: type[Exception]) -> None:
+def try_act(act: Callable[[], object], *sentences: type[Exception]) -> None:
     """``act`` ends, or raises one of ``sentences`` with one line."""
     try:
         act()
@@ -84,12 +84,12 @@ def tried(act: Callable[[], object], *sentences: type[Exception]) -> None:
         assert len(str(error).splitlines()) == 1
 
 
-def mutants(content: bytes, seed: int, is_json: bool = True) -> list[bytes]:
+def make_mutants(content: bytes, seed: int, is_json: bool = True) -> list[bytes]:
     random_ = random.Random(seed)
-    found = [changed_bytes(random_, content) for _ in range(MUTANTS)]
+    found = [change_bytes(random_, content) for _ in range(MUTANTS)]
     if is_json:
         value = json.loads(content)
-        found += [json.dumps(changed_value(random_, value)).encode() for _ in range(MUTANTS)]
+        found += [json.dumps(change_value(random_, value)).encode() for _ in range(MUTANTS)]
     return found
 
 
@@ -116,10 +116,10 @@ def test_records_of_results_and_runs(out: Path) -> None:
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     for name in ("results.jsonl", "run.json", ".writing-0.json", ".writing-5.json"):
         whole = before.get(name, b'["a.mask.png", "b.mask.png"]')
-        for mutant in mutants(whole, 1):
+        for mutant in make_mutants(whole, 1):
             (out / name).write_bytes(mutant)
-            tried(resume, OutputError)
-            tried(lambda: check_folder(out), OutputError)
+            try_act(resume, OutputError)
+            try_act(lambda: check_folder(out), OutputError)
         (out / name).unlink(missing_ok=True)
         if name in before:
             (out / name).write_bytes(before[name])
@@ -128,17 +128,17 @@ def test_records_of_results_and_runs(out: Path) -> None:
 
 
 def test_histories_films_and_tables(out: Path) -> None:
-    for mutant in mutants((out / "a.history.json").read_bytes(), 2):
+    for mutant in make_mutants((out / "a.history.json").read_bytes(), 2):
         (out / "a.history.json").write_bytes(mutant)
-        tried(lambda: read_history(out / "a.history.json"), InputError)
-    for mutant in mutants((out / "a.steps.png").read_bytes(), 3, is_json=False):
+        try_act(lambda: read_history(out / "a.history.json"), InputError)
+    for mutant in make_mutants((out / "a.steps.png").read_bytes(), 3, is_json=False):
         (out / "a.steps.png").write_bytes(mutant)
-        tried(lambda: read_film(out / "a.steps.png"), InputError)
+        try_act(lambda: read_film(out / "a.steps.png"), InputError)
     table = out / "metrics.csv"
     write_scores(table, [Score("m", "a", "blind", dict.fromkeys(METRICS, 1.0), 1.0)] * 3)
-    for mutant in mutants(table.read_bytes(), 4, is_json=False):
+    for mutant in make_mutants(table.read_bytes(), 4, is_json=False):
         table.write_bytes(mutant)
-        tried(lambda: read_scores(table), ConfigError)
+        try_act(lambda: read_scores(table), ConfigError)
 
 
 def test_experiment_files_and_their_folders(tmp_path: Path) -> None:
@@ -149,16 +149,16 @@ def test_experiment_files_and_their_folders(tmp_path: Path) -> None:
         TUNING: lambda: read_tuning(path),
     }
     for text, read in readers.items():
-        for mutant in mutants(text.encode(), 5, is_json=False):
+        for mutant in make_mutants(text.encode(), 5, is_json=False):
             path.write_bytes(mutant)
-            tried(read, ConfigError)
+            try_act(read, ConfigError)
     folder = tmp_path / "out"
     begin_folder(folder, "title", {"one": {"config": "x", "seeds": 1}}, {"seed": 0}, False)
     mark = folder / "experiment.json"
     whole = mark.read_bytes()
-    for mutant in mutants(whole, 6):
+    for mutant in make_mutants(whole, 6):
         mark.write_bytes(mutant)
-        tried(
+        try_act(
             lambda: begin_folder(folder, "title", {"one": {"config": "x"}}, {"seed": 0}, False),
             OutputError,
         )

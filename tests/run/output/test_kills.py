@@ -54,7 +54,7 @@ def start_ending(
     )
 
 
-def finished(folder: Path) -> int:
+def count_finished(folder: Path) -> int:
     log = folder / "out/results.jsonl"
     return len(log.read_bytes().splitlines()) if log.exists() else 0
 
@@ -71,7 +71,7 @@ def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
     for n in range(KILLS):
         # Some die while inputs are read, most while results are written. The process counts for
         # itself: one that is watched may have ended before it is killed.
-        most = EVENTS * min(IMAGES - finished(folder), max(1, 2 * IMAGES // (KILLS + 1)))
+        most = EVENTS * min(IMAGES - count_finished(folder), max(1, 2 * IMAGES // (KILLS + 1)))
         moment = moments.randrange(1, most + 1) if most else 1
         process = start_ending(
             folder, signal.SIGKILL, "--batch", batch, cache=str(cache), operations=moment
@@ -116,7 +116,7 @@ def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Sig
 
 
 @pytest.mark.slow
-def test_a_full_disk_costs_what_did_not_fit(tmp_path: Path) -> None:
+def test_a_full_disk_loses_only_what_did_not_fit(tmp_path: Path) -> None:
     """A file system of a few pictures' size; later there is room again."""
     save_pictures(tmp_path / "in", 8)
     (tmp_path / "out").mkdir()
@@ -128,12 +128,12 @@ def test_a_full_disk_costs_what_did_not_fit(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=HANG)
         assert process.returncode == 2 and "no space left" in err and "Traceback" not in err
         check_whole(tmp_path, "on a full disk")
-        done = finished(tmp_path)
+        done = count_finished(tmp_path)
         grow = ["mount", "-o", "remount,size=20m", str(tmp_path / "out")]
         subprocess.run(grow, check=True, capture_output=True)
         process = start(tmp_path)
         _, err = process.communicate(timeout=HANG)
         assert process.returncode == 0, err
-        assert finished(tmp_path) >= 8 > done >= 1
+        assert count_finished(tmp_path) >= 8 > done >= 1
     finally:
         subprocess.run(["umount", str(tmp_path / "out")], capture_output=True)

@@ -12,7 +12,7 @@ from s3net_jax.io import OutputError
 from s3net_jax.run.output.log import ResultLog
 
 
-def filled(path: Path, count: int = 3) -> bytes:
+def fill(path: Path, count: int = 3) -> bytes:
     log = ResultLog(path)
     for n in range(count):
         log.put({"stem": f"{n}", "input": "ö", "error": "x"})
@@ -21,7 +21,7 @@ def filled(path: Path, count: int = 3) -> bytes:
 
 def test_the_last_line_of_a_stem_counts(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    before = filled(path)
+    before = fill(path)
     ResultLog(path).put({"stem": "1", "labels": 2})
     assert path.read_bytes().startswith(before), "nothing is ever taken away"
     log = ResultLog(path)
@@ -38,7 +38,7 @@ def test_names_may_hold_other_ends_of_lines_and_what_is_no_text(tmp_path: Path, 
 
 def test_a_torn_line_is_taken_off_wherever_it_was_torn(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    whole = filled(path)
+    whole = fill(path)
     start = whole.rstrip(b"\n").rfind(b"\n") + 1
     for cut in range(start + 1, len(whole)):
         path.write_bytes(whole[:cut])
@@ -63,7 +63,7 @@ def test_a_line_that_can_not_be_written_whole_leaves_no_trace(tmp_path: Path, mo
     import os
 
     path = tmp_path / "results.jsonl"
-    before = filled(path)
+    before = fill(path)
     log = ResultLog(path)
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, line: write(handle, line[:7]))
@@ -72,7 +72,7 @@ def test_a_line_that_can_not_be_written_whole_leaves_no_trace(tmp_path: Path, mo
     assert path.read_bytes() == before and log.get("9") is None
 
 
-def test_files_begun_are_known_until_they_are_finished(tmp_path: Path) -> None:
+def test_started_files_are_known_until_they_are_finished(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     log = ResultLog(path)
     with pytest.raises(ZeroDivisionError), log.announce(["a.mask.png"]):

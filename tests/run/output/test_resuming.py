@@ -9,7 +9,7 @@ import pytest
 from s3net_jax.io import OutputError
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
-from tests.run.small import CONFIG, PICTURES, interrupted_at, lines, picture, run, run_json
+from tests.run.small import CONFIG, PICTURES, interrupt_at, lines, picture, run, run_json
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_what_is_done_is_kept_and_failures_are_tried_again(tmp_path: Path, monke
     assert run(tmp_path, tmp_path / "a.png").done == 1, "a result with a part missing is done again"
 
 
-def test_the_result_of_an_input_that_is_away_for_a_while_stands(tmp_path: Path) -> None:
+def test_the_result_of_an_input_that_is_away_for_a_while_stays_valid(tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
     run(tmp_path, tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "away.png")
@@ -77,7 +77,7 @@ def test_an_input_that_fails_leaves_no_files_of_what_it_replaces(tmp_path: Path)
     assert names == {f"b.{kind}" for kind in ("history.json", *PICTURES)}
 
 
-def test_a_replacing_run_that_is_killed_goes_on_without_overwrite(
+def test_a_killed_replacing_run_resumes_without_overwrite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [tmp_path / f"{name}.png" for name in "abc"]
@@ -85,7 +85,7 @@ def test_a_replacing_run_that_is_killed_goes_on_without_overwrite(
         save_lesion(name)
     run(tmp_path, *names, seeds=2)
     other = CONFIG.replace(fit={"steps": 4})
-    install_fit(monkeypatch, interrupted_at(2))
+    install_fit(monkeypatch, interrupt_at(2))
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, *names, config=other, overwrite=True)
     install_fit(monkeypatch)
@@ -152,7 +152,7 @@ def test_a_foreign_results_file_is_refused(tmp_path: Path) -> None:
 def test_an_interrupted_run_keeps_what_is_finished(tmp_path: Path, monkeypatch) -> None:
     for name in ("a.png", "b.png"):
         save_lesion(tmp_path / name)
-    install_fit(monkeypatch, interrupted_at(2))
+    install_fit(monkeypatch, interrupt_at(2))
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, tmp_path / "a.png", tmp_path / "b.png")
     assert run_json(tmp_path)["status"] == "interrupted"

@@ -21,7 +21,7 @@ from s3net_jax.run import LocalEngine, Summary, segment_inputs
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import ResultLog
 from s3net_jax.run.output.steps import choose_steps
-from tests.fakes import brightness_fit, install_fit
+from tests.fakes import fit_brightness, install_fit
 from tests.pictures import save_lesion
 
 CONFIG = preset("fast").replace(input={"size": 32}, fit={"steps": 12})
@@ -39,10 +39,10 @@ def run(tmp_path: Path, config: Config = FILMED, **options: Any) -> Summary:
     )
 
 
-def renumbering(key: Any, image: Any, config: Config, **more: Any) -> Any:
+def renumber(key: Any, image: Any, config: Config, **more: Any) -> Any:
     """Three ranges of brightness, which every step numbers in another way; the first has a
     fourth cluster, the upper rows."""
-    result = brightness_fit(key, image, config, **more)
+    result = fit_brightness(key, image, config, **more)
     if result.label_maps is None:
         return result
     maps = np.asarray(result.label_maps).copy()
@@ -66,7 +66,7 @@ def test_a_history_of_every_fit(tmp_path: Path, monkeypatch) -> None:
 
 def test_what_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
     def odd(*args: Any, **more: Any) -> Any:
-        result = brightness_fit(*args, **more)
+        result = fit_brightness(*args, **more)
         history = {**result.history, "spatial": result.history["spatial"].at[3].set(np.inf)}
         return dataclasses.replace(result, history=history)
 
@@ -80,7 +80,7 @@ def test_what_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_the_same_cluster_has_the_same_colour_in_every_frame(tmp_path: Path, monkeypatch) -> None:
-    install_fit(monkeypatch, renumbering)
+    install_fit(monkeypatch, renumber)
     save_lesion(tmp_path / "a.png")
     assert run(tmp_path, seeds=2).done == 1
     film = read_film(tmp_path / "out/a.steps.png")
@@ -112,17 +112,17 @@ def test_films_are_made_when_they_are_asked_for(tmp_path: Path, monkeypatch) -> 
     assert run(tmp_path, CONFIG.replace(fit={"steps": 3})).done == 1
 
 
-def test_a_kill_between_the_files_costs_one_result(tmp_path: Path, monkeypatch) -> None:
+def test_a_kill_between_the_files_loses_one_result(tmp_path: Path, monkeypatch) -> None:
     import s3net_jax.run.output.files as outputs
 
     install_fit(monkeypatch)
     save_lesion(tmp_path / "a.png")
 
-    def killed(*_: Any) -> None:
+    def kill(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(outputs, "write_film", killed)
+        patch.setattr(outputs, "write_film", kill)
         run(tmp_path)
     assert (tmp_path / "out/a.history.json").exists()
     assert run(tmp_path).done == 1 and run(tmp_path).skipped == 1

@@ -21,7 +21,7 @@ from s3net_jax.run.names import make_names
 from s3net_jax.run.output.files import remove_outdated
 from s3net_jax.run.output.log import ResultLog, read_log
 from s3net_jax.schema import RecordError, check_result, parse_json
-from tests.fakes import brightness_fit, install_fit
+from tests.fakes import fit_brightness, install_fit
 from tests.pictures import save_lesion
 from tests.run.small import lines, run
 
@@ -248,14 +248,14 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def during_the_fit(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+def change_during_the_fit(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
     done: list[bool] = []
 
     def fit(*args: Any, **more: Any) -> Any:
         if not done:
             done.append(True)
             change()
-        return brightness_fit(*args, **more)
+        return fit_brightness(*args, **more)
 
     install_fit(monkeypatch, fit)
 
@@ -264,7 +264,7 @@ def test_an_input_that_is_replaced_during_the_run_is_not_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.png"
-    during_the_fit(monkeypatch, lambda: (save_lesion(path, seed=9), None)[1])
+    change_during_the_fit(monkeypatch, lambda: (save_lesion(path, seed=9), None)[1])
     summary = run(tmp_path, path)
     assert summary.failed == 1 and "changed while it was segmented" in summary.failures[0]
     assert not list((tmp_path / "out").glob("a.*"))
@@ -305,7 +305,7 @@ def test_an_input_that_vanishes_during_the_run_is_not_done(
 ) -> None:
     path = tmp_path / "a.png"
     content = path.read_bytes()
-    during_the_fit(monkeypatch, path.unlink)
+    change_during_the_fit(monkeypatch, path.unlink)
     summary = run(tmp_path, path)
     assert summary.failed == 1 and "was removed while it was segmented" in summary.failures[0]
     assert not any("sha256" in record for record in lines(tmp_path))
