@@ -15,7 +15,7 @@ def command_page() -> str:
     """Return a Markdown page with every command and option of ``s3net``."""
     from s3net_jax.cli import arguments
 
-    _, commands = arguments._parser()
+    _, commands = arguments._make_parser()
     parts = [
         "# Command reference",
         "This page is generated from the command's argument parser; `s3net COMMAND --help` prints "
