@@ -151,10 +151,10 @@ def test_scales_of_a_redrawn_boundary(monkeypatch, shape, fine, opened, closed) 
 
         monkeypatch.setattr(boundary, name, called)
 
-    spy("_kept", lambda *arguments: radii.append(arguments[3]))
-    spy("_closed", lambda mask, radius, fill: radii.append((radius, fill)))
-    spy("_local_means", lambda pixels, inside, counted: grids.append(pixels))
-    spy("_quotient", lambda pictures, means, colors: scales.append(pictures))
+    spy("_keep_target", lambda *arguments: radii.append(arguments[3]))
+    spy("_close_parts", lambda mask, radius, fill: radii.append((radius, fill)))
+    spy("_compute_local_means", lambda pixels, inside, counted: grids.append(pixels))
+    spy("_compute_quotient", lambda pictures, means, colors: scales.append(pictures))
     found = redraw(image, truth, np.zeros(shape, bool), CONFIG, central=True)
     assert found.shape == shape
     *rounds, last, end = radii

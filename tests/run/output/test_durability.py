@@ -55,7 +55,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
     monkeypatch.setattr(runner, "_WRITERS", 1)  # operations in the same order every time
     monkeypatch.setattr(write, "_is_alive", lambda process: False)  # this one has "died" before
-    for slow in ("versions", "devices", "implementations"):
+    for slow in ("collect_versions", "describe_devices", "list_implementations"):
         monkeypatch.setattr(summary, slow, dict)
     monkeypatch.setattr(summary, "find_commit", lambda: None)
     small = PilImage.new("RGB", (8, 8))
