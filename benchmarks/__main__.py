@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.suites import SUITES, list_suites, run
+from s3net_jax.errors import suggest_nearest
 
 
 def main(arguments: list[str]) -> int:
@@ -13,7 +14,8 @@ def main(arguments: list[str]) -> int:
         print(f"{__doc__}\n\n{list_suites()}")
         return 0
     if arguments[0] not in SUITES:
-        print(f"There is no suite {arguments[0]!r}: take {', '.join(SUITES)}.", file=sys.stderr)
+        hint = suggest_nearest(arguments[0], list(SUITES))
+        print(f"s3net: There is no suite {arguments[0]!r}.{hint}", file=sys.stderr)
         return 2
     run(arguments[0], arguments[1:])
     return 0

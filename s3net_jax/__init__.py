@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
     from s3net_jax.masks import Consensus, consensus
     from s3net_jax.presets import PRESETS, preset
-    from s3net_jax.provenance import get_package_version
+    from s3net_jax.version import get_package_version
 
     __version__ = get_package_version()
 
@@ -97,7 +97,7 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"s3net_jax.{name}")
     elif name == "__version__":
-        from s3net_jax.provenance import get_package_version
+        from s3net_jax.version import get_package_version
 
         value = get_package_version()
     else:

@@ -62,7 +62,7 @@ def segment(
         ``config``.
       ValueError: a seed that is not a whole number from 0 to 2³² − 1.
     """
-    from s3net_jax.fitting.checks import check_listener
+    from s3net_jax.fitting import check_listener
 
     _check_seeds((seed,))
     check_listener(progress)

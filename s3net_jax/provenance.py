@@ -8,36 +8,22 @@ import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from s3net_jax.jax_setup import get_platform as platform_used
 from s3net_jax.parallel import count_usable_cores
-
-if TYPE_CHECKING:
-    from s3net_jax.schema import DeviceRecord
+from s3net_jax.schema import DeviceRecord
+from s3net_jax.version import get_package_version
 
 __all__ = [
     "collect_versions",
     "describe_cpu_kernels",
     "describe_devices",
     "find_commit",
-    "get_package_version",
     "list_implementations",
 ]
 
 _CHECKOUT = Path(__file__).parents[1]
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
-
-
-def get_package_version() -> str:
-    """Return the version of s3net-jax from its installed metadata.
-
-    A checkout that runs without being installed (``PYTHONPATH``) has none: ``0+unknown``.
-    """
-    try:
-        return metadata.version("s3net-jax")
-    except metadata.PackageNotFoundError:
-        return "0+unknown"
 
 
 def collect_versions() -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import s3net_jax as s3
-from s3net_jax import errors, provenance
+from s3net_jax import errors, version
 
 PACKAGE = Path(s3.__file__).parent
 _ENDINGS = ("Error", "Exception")
@@ -46,10 +46,10 @@ def test_near_names_are_proposed():
 
 def test_the_version_is_that_of_the_installed_metadata(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda name: {"s3net-jax": "1.2.3"}[name])
-    assert provenance.get_package_version() == "1.2.3"
+    assert version.get_package_version() == "1.2.3"
 
     def fail(name):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", fail)
-    assert provenance.get_package_version() == "0+unknown"
+    assert version.get_package_version() == "0+unknown"

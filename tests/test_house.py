@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,14 +21,21 @@ FLOORS = [
     {"__init__"},
     {"api", "experiments"},
     {"evaluate"},
-    {"baselines", "run"},
-    {"fitting", "masks", "report"},
-    {"schema"},
-    {"io"},
-    {"nn", "ops", "presets", "provenance", "summaries"},
+    {"run"},
+    {"baselines", "fitting", "provenance", "report"},
+    {"masks", "schema"},
+    {"io", "summaries"},
+    {"nn", "ops", "presets"},
     {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
-    {"errors", "interruptions", "parallel", "text"},
+    {"errors", "interruptions", "parallel", "text", "version"},
 ]
+
+
+# Packages that others enter by their ``__init__`` only.
+DOORS = {
+    *("baselines", "cli", "evaluate", "experiments", "fitting", "io", "masks", "report", "run"),
+    "run.engines",
+}
 
 
 def find_modules(package: str, parent: Path) -> dict[str, Path]:
@@ -40,15 +48,8 @@ def find_modules(package: str, parent: Path) -> dict[str, Path]:
 
 
 def find_imports(path: Path, modules: dict[str, Path]) -> Iterator[str]:
-    """Modules of the package that a file imports, within functions too.
-
-    What only type checkers import (``if TYPE_CHECKING``) is left out.
-    """
-    tree = ast.parse(path.read_text("utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
+    """Modules of the package that a file imports, within functions and for types too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in modules)
         elif isinstance(node, ast.ImportFrom) and node.module in modules:
@@ -73,6 +74,27 @@ def test_every_import_runs_downwards() -> None:
         and height[get_room(module)] <= height[get_room(imported)]
     ]
     assert not upwards
+
+
+def test_packages_are_entered_through_their_doors() -> None:
+    modules = find_modules("s3net_jax", ROOT)
+    doors = {f"s3net_jax.{name}" for name in DOORS}
+    bypassed = [
+        f"{module} imports from {node.module}"
+        for module, path in modules.items()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in modules
+        if get_room(node.module) in DOORS and get_room(node.module) != get_room(module)
+        if node.module not in doors
+    ]
+    assert not bypassed
+
+
+def test_doors_are_complete() -> None:
+    """Every name that a door exports is there, also those that are imported when first used."""
+    for name in DOORS:
+        door = importlib.import_module(f"s3net_jax.{name}")
+        assert [n for n in door.__all__ if not hasattr(door, n)] == []
 
 
 @pytest.mark.parametrize(

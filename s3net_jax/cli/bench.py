@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
+import subprocess
 import sys
 
-from s3net_jax.errors import UsageError, suggest_nearest
+from s3net_jax.errors import UsageError
 
 __all__ = ["run_bench"]
 
 
 def run_bench(args: argparse.Namespace) -> int:
-    """Run ``s3net bench``: one suite, or without a name the list of suites."""
-    # The benchmarks are not installed: they write their results into the checkout they are in.
-    is_checkout = os.path.isfile(os.path.join("benchmarks", "suites", "__init__.py"))
-    if is_checkout and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        suites = importlib.import_module("benchmarks.suites")
-    except ModuleNotFoundError as error:
-        if error.name not in ("benchmarks", "benchmarks.suites"):
-            raise
+    """Run ``s3net bench``: one suite, or without a name the list of suites.
+
+    The benchmarks are no part of the package: they measure it from outside and write into the
+    checkout they are in. So they run in a process of their own, as ``python -m benchmarks`` does.
+
+    Raises:
+      UsageError: the working folder is no checkout.
+    """
+    if not os.path.isfile(os.path.join("benchmarks", "suites", "__init__.py")):
         raise UsageError(
             "The benchmarks are not here: run s3net bench in the folder of a checkout of s3net-jax."
-        ) from None
-    if args.suite is None:
-        print(suites.list_suites())
-        return 0
-    if args.suite not in suites.SUITES:
-        hint = suggest_nearest(args.suite, list(suites.SUITES))
-        raise UsageError(f"There is no suite {args.suite!r}.{hint}")
-    suites.run(args.suite, args.arguments)
-    return 0
+        )
+    words = [] if args.suite is None else [args.suite, *args.arguments]
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, "-m", "benchmarks", *words], check=False).returncode

@@ -1,6 +1,7 @@
 """The optimisation of one image as a pure function, and of many at once."""
 
 from s3net_jax.fitting.batch import fit_batch
+from s3net_jax.fitting.checks import check_listener
 from s3net_jax.fitting.fit import FitResult, fit
 from s3net_jax.fitting.hyper import Hyper, grid, hyperparameters, static_config
 from s3net_jax.fitting.initial import initial_params
@@ -13,6 +14,7 @@ __all__ = [
     "Hyper",
     "StepInputs",
     "batch_bytes",
+    "check_listener",
     "fit",
     "fit_batch",
     "grid",

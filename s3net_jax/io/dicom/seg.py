@@ -14,7 +14,7 @@ from s3net_jax.io.extras import import_extra
 from s3net_jax.io.quiet import silence_warnings
 from s3net_jax.io.volume import Volume
 from s3net_jax.io.write import replace_file
-from s3net_jax.provenance import get_package_version
+from s3net_jax.version import get_package_version
 
 __all__ = ["write_seg"]
 
