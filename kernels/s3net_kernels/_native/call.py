@@ -61,7 +61,7 @@ def _register(handler: str) -> str:
 def call(
     handler: str,
     results: Sequence[tuple[tuple[int, ...], Any]],
-    *operands: Array,
+    *operands: Any,
     **attributes: Any,
 ) -> list[Array]:
     """Call a handler; every operand and result may have leading batch axes added by ``vmap``.
@@ -69,7 +69,7 @@ def call(
     Args:
       handler: its name in the library, without ``s3n_``.
       results: (shape, dtype) of each result.
-      operands: as the handler expects them.
+      operands: arrays, as the handler expects them.
       attributes: numbers, or sequences of integers, which the handler receives flat.
     """
     target = _register(handler)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -51,9 +53,9 @@ def depthwise_conv2d(
     x, w = to_float(name, "x", x), to_float(name, "w", w)
     require_rank(name, "x", x, "N, H, W, C")
     require_pixels(name, x)
-    b = check_branch(name, x, w, b)
+    bias = check_branch(name, x, w, b)
     dilation = limit_dilation(x, to_positive_int(name, "dilation", dilation))
-    return dispatch(name, implementation, DepthwiseConv2d(x, w, b, dilation=dilation))
+    return dispatch(name, implementation, DepthwiseConv2d(x, w, bias, dilation=dilation))
 
 
 def limit_dilation(x: Array, dilation: int) -> int:
@@ -61,9 +63,7 @@ def limit_dilation(x: Array, dilation: int) -> int:
     return min(dilation, max(x.shape[1:3]))
 
 
-def check_branch(
-    operator: str, x: Array, w: Array, b: ArrayLike | None, suffix: str = ""
-) -> Array | None:
+def check_branch(operator: str, x: Array, w: Array, b: ArrayLike | None, suffix: str = "") -> Any:
     """Check one depthwise convolution of ``x``; returns its bias as an array, or None."""
     require_rank(operator, f"w{suffix}", w, "kh, kw, C")
     require_kernel(operator, f"w{suffix}", (w.shape[0], w.shape[1]))

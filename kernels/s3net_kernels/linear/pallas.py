@@ -53,7 +53,7 @@ def read_options(o: Linear) -> dict[str, Any]:
 
 @jax.custom_vjp
 def _linear(o: Linear):
-    def run(_: int, *arrays: Array | None) -> Array:
+    def run(_: int, *arrays: Any) -> Array:
         return kernels.forward(*arrays, **read_options(o))
 
     images = (True, False, False, True)
@@ -81,7 +81,7 @@ _linear.defvjp(keep_copies(_forward), _backward)
 def _compute_gradients(o: Linear, dy: Array, other: Array | None) -> Linear:
     """Compute the gradients of all operands but the residual, by a kernel."""
 
-    def run(groups: int, *arrays: Array | None):
+    def run(groups: int, *arrays: Any):
         return backward(groups, *arrays, **read_options(o))[:3]
 
     images = (True, False, False, True, True)

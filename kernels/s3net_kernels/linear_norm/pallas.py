@@ -47,7 +47,7 @@ def _normalise(o: LinearNorm):
 def _compute(o: LinearNorm):
     """Compute (y, z, mean, 1 / standard deviation), the last two (1, O) float32."""
 
-    def run(_: int, *arrays: Array | None):
+    def run(_: int, *arrays: Any):
         return kernels.forward(*arrays, statistics=True, **read_options(o.layer()))
 
     images = (True, False, False, True)
