@@ -352,7 +352,10 @@ def _validate(c: Config) -> None:
         f"{len(m.dilations)}: each branch needs one of both.",
     )
     for k in (m.local_kernel, m.deform_kernel, *m.kernel_sizes):
-        need(k >= 1 and k % 2 == 1, f"A kernel size of the model is {k}: it must be odd.")
+        need(
+            k >= 1 and k % 2 == 1,
+            f"A kernel size of the model is {k}: it must be odd and at least 1.",
+        )
     need(all(d >= 1 for d in m.dilations), f"model.dilations is {m.dilations}: each must be ≥ 1.")
     need(f.steps >= 1, f"fit.steps is {f.steps}: there must be at least one step.")
     need(1 <= f.members <= 256, f"fit.members is {f.members}: it must lie in 1..256.")

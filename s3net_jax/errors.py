@@ -71,8 +71,11 @@ class NotNumbersError(TypeError):
 
 def suggest_nearest(word: str, names: Sequence[str]) -> str:
     """Return ``" Did you mean a or b?"`` for the names close to ``word``, or list all of them."""
+    # A field of another section is close, whatever the section: loss.rotation.
+    field = word.rpartition(".")[2]
+    moved = [name for name in names if "." in word and name.rpartition(".")[2] == field]
     # 0.4 still finds "relased" and swapped letters, and seldom names that have nothing in common.
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.4)
+    close = moved or difflib.get_close_matches(word, names, n=3, cutoff=0.4)
     if close:
         return f" Did you mean {' or '.join(close)}?"
     return f" Known: {', '.join(names)}."

@@ -33,13 +33,13 @@ class QuietDisplay:
     def start(self, index: int, source: Source) -> None:
         pass
 
-    def done(self, index: int, record: FinishedRecord) -> None:
+    def report_done(self, index: int, record: FinishedRecord) -> None:
         pass
 
-    def failed(self, index: int, record: FailedRecord) -> None:
+    def report_failed(self, index: int, record: FailedRecord) -> None:
         _print(f"s3net: {record['error']}", error=True)
 
-    def skipped(self, index: int, record: ResultRecord) -> None:
+    def report_skipped(self, index: int, record: ResultRecord) -> None:
         pass
 
     def say(self, text: str) -> None:
@@ -71,7 +71,7 @@ class PlainDisplay(QuietDisplay):
         super().begin(count)
         print(self._heading, flush=True)
 
-    def done(self, index: int, record: FinishedRecord) -> None:
+    def report_done(self, index: int, record: FinishedRecord) -> None:
         clusters = "1 cluster" if record["labels"] == 1 else f"{record['labels']} clusters"
         target = f"target {100 * record['area_fraction']:.1f} %" if record["area"] else "no target"
         size = f"{record['width']}×{record['height']}"
@@ -87,10 +87,10 @@ class PlainDisplay(QuietDisplay):
         for note in record["notes"]:
             _print(f"{self._format_number(index, blank=True)} note: {note}", error=True)
 
-    def failed(self, index: int, record: FailedRecord) -> None:
+    def report_failed(self, index: int, record: FailedRecord) -> None:
         _print(f"{self._format_number(index)} FAILED: {record['error']}", error=True)
 
-    def skipped(self, index: int, record: ResultRecord) -> None:
+    def report_skipped(self, index: int, record: ResultRecord) -> None:
         self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
 
     def say(self, text: str) -> None:
@@ -149,19 +149,19 @@ class LiveDisplay(PlainDisplay):
             self._progress.update(self._one, state="compiling")
         self._show_counts()
 
-    def done(self, index: int, record: FinishedRecord) -> None:
+    def report_done(self, index: int, record: FinishedRecord) -> None:
         self._done += 1
-        super().done(index, record)
+        super().report_done(index, record)
         self._show_counts()
 
-    def failed(self, index: int, record: FailedRecord) -> None:
+    def report_failed(self, index: int, record: FailedRecord) -> None:
         self._failed += 1
-        super().failed(index, record)
+        super().report_failed(index, record)
         self._show_counts()
 
-    def skipped(self, index: int, record: ResultRecord) -> None:
+    def report_skipped(self, index: int, record: ResultRecord) -> None:
         self._skipped += 1
-        super().skipped(index, record)
+        super().report_skipped(index, record)
         self._show_counts()
 
     def _show_counts(self) -> None:
@@ -188,13 +188,13 @@ class LiveDisplay(PlainDisplay):
 class JsonDisplay(QuietDisplay):
     """One JSON object a line on stdout; ``event`` says what it is."""
 
-    def done(self, index: int, record: FinishedRecord) -> None:
+    def report_done(self, index: int, record: FinishedRecord) -> None:
         self._emit("done", record)
 
-    def failed(self, index: int, record: FailedRecord) -> None:
+    def report_failed(self, index: int, record: FailedRecord) -> None:
         self._emit("failed", record)
 
-    def skipped(self, index: int, record: ResultRecord) -> None:
+    def report_skipped(self, index: int, record: ResultRecord) -> None:
         self._emit("skipped", record)
 
     def say(self, text: str) -> None:

@@ -171,7 +171,7 @@ class _Run:
             if task.is_done:
                 self.summary.skipped += 1
                 known: ResultRecord | None = self.log.get(task.source.stem)
-                self.listener.skipped(number, known or {"stem": task.source.stem})
+                self.listener.report_skipped(number, known or {"stem": task.source.stem})
                 continue
             self.listener.start(number, task.source)
             try:
@@ -239,7 +239,7 @@ class _Run:
                 self._fail(number, _explain(error, str(self.plan[number].source.path)))
                 continue
             self.unwritten = 0
-            self.listener.done(number, record)
+            self.listener.report_done(number, record)
 
     def _collect_at_end(self) -> None:
         """After an interruption, finish what is being written, and do not begin the rest."""
@@ -259,7 +259,7 @@ class _Run:
         except OutputError:
             if self.unwritten == 0:
                 raise
-        self.listener.failed(number, record)
+        self.listener.report_failed(number, record)
 
 
 def _open_input(task: Task, settings: RunSettings) -> OpenInput:

@@ -64,13 +64,13 @@ class Listener(Protocol):
     def start(self, index: int, source: Source) -> None:
         """Input ``index`` (from 0) is opened."""
 
-    def done(self, index: int, record: FinishedRecord) -> None:
+    def report_done(self, index: int, record: FinishedRecord) -> None:
         """Its results are written."""
 
-    def failed(self, index: int, record: FailedRecord) -> None:
+    def report_failed(self, index: int, record: FailedRecord) -> None:
         """It could not be segmented: ``record["error"]`` says why."""
 
-    def skipped(self, index: int, record: ResultRecord) -> None:
+    def report_skipped(self, index: int, record: ResultRecord) -> None:
         """Its results were there already."""
 
     def say(self, text: str) -> None:

@@ -43,10 +43,10 @@ class Told(QuietDisplay):
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
 
-    def done(self, index: int, record: FinishedRecord) -> None:
+    def report_done(self, index: int, record: FinishedRecord) -> None:
         self.disk.note("said", record["stem"])
 
-    def failed(self, index: int, record: FailedRecord) -> None:
+    def report_failed(self, index: int, record: FailedRecord) -> None:
         pass
 
 
