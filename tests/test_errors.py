@@ -42,6 +42,8 @@ def test_the_public_face_lists_its_names_only():
 def test_near_names_are_proposed():
     assert errors.suggest_nearest("relased", ["released", "best"]) == " Did you mean released?"
     assert errors.suggest_nearest("xyz", ["released", "best"]) == " Known: released, best."
+    fields = ["loss.affine.rotation", "loss.spatial", "fit.steps"]
+    assert errors.suggest_nearest("loss.rotation", fields) == " Did you mean loss.affine.rotation?"
 
 
 def test_the_version_is_that_of_the_installed_metadata(monkeypatch):
