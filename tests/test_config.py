@@ -64,7 +64,7 @@ def test_overrides_are_read_as_typed_on_a_command_line():
         ("fit.steps", "section.field=value"),
         ("model.deform=bent", "can't be 'bent'"),
         ("model.local_kernel=4", "must be odd"),
-        ("loss.affine.rotation=5,-5", "must be the smaller"),
+        ("loss.affine.rotation=5,-5", "its lower limit first"),
         ("loss.affine.rotation=5", "it takes tuple"),
         ("segment.fill_holes=maybe", "it takes bool"),
         ("model.kernel_sizes=3,5", "each branch needs one of both"),

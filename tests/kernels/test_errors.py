@@ -79,7 +79,7 @@ def norm(**options):
         (lambda: warp(matrix=np.zeros((3, 2, 3), np.float32)), r"\(2, 2, 3\)"),
         (lambda: warp(boundary=None), "boundary is None"),
         (lambda: depthwise(implementation="natve"), "no implementation 'natve'.*'native'"),
-        (lambda: depthwise(implementation="cuda"), "take one of reference"),
+        (lambda: depthwise(implementation="cuda"), "use one of reference"),
         (lambda: depthwise(implementation=3), "no implementation 3"),
         (lambda: depthwise(dilation=True), "dilation is True.*int"),
         (lambda: depthwise(dilation="2"), "dilation is '2'.*int"),

@@ -143,7 +143,7 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
     # What is added comes first: at the end, nothing would be done while it is on its way.
     starts = [start + load(before, *locate(t, 0)) if plus else start for t in range(rows)]
 
-    def column_of_taps(j, sums):
+    def add_column(j, sums):
         sums, column = list(sums), columns + (j - kw // 2) * dilation
         exists = ((column >= 0) & (column < width))[:, None] & inside[None, :]
         taps = [load(w, (group, i, j, lanes), inside)[None, :] for i in range(kh)]
@@ -155,7 +155,7 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
                 sums[t] = sums[t] + value * taps[r - t]
         return tuple(sums)
 
-    sums = lax.fori_loop(0, kw, column_of_taps, tuple(starts))
+    sums = lax.fori_loop(0, kw, add_column, tuple(starts))
     for t in range(rows):
         index, mask = locate(t, first[1])
         store(out, index, sums[t], mask)

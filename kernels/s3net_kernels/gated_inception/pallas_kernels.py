@@ -22,17 +22,17 @@ from s3net_kernels._pallas import (
     ceil_div,
     choose,
     count_buffers,
+    get_shared_memory,
     launch,
     load,
     matmul,
     portion,
     round_to_power,
-    shared_memory,
     split,
     store,
 )
 
-__all__ = ["backward", "candidates", "fits", "forward", "heuristic", "shared"]
+__all__ = ["backward", "candidates", "compute_shared_memory", "fits", "forward", "heuristic"]
 
 _PROGRAMS = 256
 """Programs of a kind that fill a large GPU, about; more of backward's make more partial sums."""
@@ -56,12 +56,12 @@ def heuristic(problem: Problem) -> dict[str, int]:
             "num_warps": 4,
             "num_stages": stages,
         }
-        if shared(problem, blocks) <= shared_memory():
+        if compute_shared_memory(problem, blocks) <= get_shared_memory():
             break
     return blocks
 
 
-def shared(problem: Problem, blocks: Blocks) -> int:
+def compute_shared_memory(problem: Problem, blocks: Blocks) -> int:
     """Bytes of shared memory that both kernels need, at most."""
     pixels, stages = blocks["pixels"], blocks["num_stages"]
     chunk, copies = blocks["channels"], count_buffers(stages)
@@ -75,7 +75,7 @@ def shared(problem: Problem, blocks: Blocks) -> int:
 def fits(channels: int, features: int, dtype: str) -> bool:
     """Whether there are block sizes whose shared memory the GPU has."""
     problem = Problem("gated_inception.backward", dtype, 1, 1, 1, channels, features)
-    return shared(problem, heuristic(problem)) <= shared_memory()
+    return compute_shared_memory(problem, heuristic(problem)) <= get_shared_memory()
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
@@ -90,7 +90,9 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
         for stages in (1, 2, 3)
         if p // warps in (8, 16)
     ]
-    return [blocks for blocks in found if shared(problem, blocks) <= shared_memory()]
+    return [
+        blocks for blocks in found if compute_shared_memory(problem, blocks) <= get_shared_memory()
+    ]
 
 
 class _Call:
@@ -108,7 +110,7 @@ class _Call:
             self.channels,
             self.features,
         )
-        self.blocks = blocks or choose(problem, heuristic, shared)
+        self.blocks = blocks or choose(problem, heuristic, compute_shared_memory)
         wide = jnp.bfloat16 if narrow else jnp.float32
         self.kind = wide if x.dtype.itemsize > 2 else x.dtype
         self.chunks = ceil_div(self.channels, self.blocks["channels"])
