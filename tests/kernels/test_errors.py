@@ -66,7 +66,7 @@ def norm(**options):
         (lambda: inception(weights=(W,)), "1 weights, 2 biases and 2 dilations"),
         (lambda: inception(weights=(), biases=(), dilations=()), "must be a branch"),
         (lambda: inception(weights=(W, W[:, :2])), r"w\[1\] has a 3×2 kernel"),
-        (lambda: inception(biases=(BIAS, None)), r"b\[1\] is None: give zeros"),
+        (lambda: inception(biases=(BIAS, None)), r"b\[1\] is None: pass zeros"),
         (lambda: inception(dilations=(1, -1)), r"dilation\[1\] is -1"),
         (lambda: deform(offset=OFFSET[..., :9]), r"offset has shape .*\(2, 4, 5, 18\).*\(dy, dx\)"),
         (lambda: deform(mask=OFFSET), r"mask has shape .*it must be \(2, 4, 5, 9\)"),
