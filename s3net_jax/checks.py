@@ -20,7 +20,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str | None]) -> Any:
         raise ValueError(f"{name} can't be {value!r}.{suggest_nearest(str(value), words)}")
     given = f"{value!r} ({type(value).__name__})"
     shown = ", ".join(repr(choice) for choice in choices)
-    raise TypeError(f"{name} can't be {given}: it takes one of {shown}.")
+    raise TypeError(f"{name} can't be {given}: it must be one of {shown}.")
 
 
 def check_whole(name: str, value: Any) -> int:

@@ -305,7 +305,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{name} can't be {value!r}: it takes {_describe_type(hint)}.") from None
+        raise ConfigError(f"{name} can't be {value!r}: expected {_describe_type(hint)}.") from None
 
 
 def _describe_type(hint: Any) -> str:
@@ -326,7 +326,7 @@ def _check_types(section: Any, path: str) -> None:
             continue
         exact = tuple if get_origin(hint) is tuple else int if hint is int else None
         if _convert(value, hint, full) != value or (exact and not isinstance(value, exact)):
-            raise ConfigError(f"{full} can't be {value!r}: it takes {_describe_type(hint)}.")
+            raise ConfigError(f"{full} can't be {value!r}: expected {_describe_type(hint)}.")
 
 
 def _validate(c: Config) -> None:

@@ -42,7 +42,7 @@ def to_float(operator: str, name: str, value: ArrayLike) -> Array:
     if value is None:
         # Only for a bias, which is added, are zeros equivalent to None.
         hint = ": pass zeros to add nothing." if name.partition("[")[0].endswith("b") else "."
-        raise TypeError(f"{operator}: {name} is None, it must be an array{hint}")
+        raise TypeError(f"{operator}: {name} is None, but must be an array{hint}")
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(
@@ -58,7 +58,7 @@ def require_rank(operator: str, name: str, array: Array, axes: str) -> None:
     hint = " Add a batch axis: x[None]." if name == "x" and array.ndim == rank - 1 else ""
     require(
         array.ndim == rank,
-        f"{operator}: {name} has shape {array.shape}, it must be ({axes}).{hint}",
+        f"{operator}: {name} has shape {array.shape}, expected ({axes}).{hint}",
     )
 
 
@@ -83,7 +83,7 @@ def require_choice(operator: str, name: str, value: Any, choices: Sequence[str |
         return
     every = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
     raise ValueError(
-        f"{operator}: {name} is {value!r}, it must be {every}{suggest(value, choices)}."
+        f"{operator}: {name} is {value!r}, but must be {every}{suggest(value, choices)}."
     )
 
 
@@ -103,8 +103,8 @@ def to_positive_int(operator: str, name: str, value: Any) -> int:
     """Convert a Python or NumPy integer to a Python int of at least 1."""
     if isinstance(value, Tracer):
         raise TypeError(
-            f"{operator}: {name} is a traced value, it must be an int known at trace time: mark it "
-            "static (static_argnames of jax.jit)."
+            f"{operator}: {name} is a traced value, but must be an int known at trace time: mark "
+            "it static (static_argnames of jax.jit)."
         )
     if not isinstance(value, bool | np.bool_):
         try:
@@ -113,13 +113,13 @@ def to_positive_int(operator: str, name: str, value: Any) -> int:
             number = 0
         if number >= 1:
             return number
-    raise ValueError(f"{operator}: {name} is {value!r}, it must be an int of at least 1.")
+    raise ValueError(f"{operator}: {name} is {value!r}, but must be an int of at least 1.")
 
 
 def to_flag(operator: str, name: str, value: Any) -> bool:
     """Convert ``value`` to a bool; raise TypeError for anything else, such as a (true) string."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{operator}: {name} is {value!r}, it must be True or False.")
+        raise TypeError(f"{operator}: {name} is {value!r}, but must be True or False.")
     return bool(value)
 
 
@@ -129,7 +129,7 @@ def to_not_negative(operator: str, name: str, value: Any) -> float:
     real = isinstance(number, numbers.Real | np.floating) and not isinstance(number, bool)
     require(
         real and 0 <= float(number) < float("inf"),
-        f"{operator}: {name} is {value!r}, it must be a number, finite and not negative.",
+        f"{operator}: {name} is {value!r}, but must be a number, finite and not negative.",
     )
     return float(number)
 

@@ -60,7 +60,7 @@ class Implementation(NamedTuple):
         """Return why it cannot serve a call, or None."""
         reason = self.unavailable()
         if reason is None and self.platforms is not None and platform not in self.platforms:
-            reason = f"it runs on {' or '.join(self.platforms)}, and the call on {platform}"
+            reason = f"it runs on {' or '.join(self.platforms)}, but the call is on {platform}"
         return self.supports(operands) if reason is None else reason
 
 
@@ -147,7 +147,7 @@ def register_implementation(
         of both sums and the labels). JAX must be able to trace it and to differentiate it in
         reverse mode: a foreign kernel needs ``jax.custom_vjp`` over the operands as a whole.
       supports: function of the operands that returns None, or why it declines the call, such as
-        ``"it takes float32, not bfloat16"``. Arrays may be traced, so only shapes and dtypes are
+        ``"it supports float32, not bfloat16"``. Arrays may be traced, so only shapes and dtypes are
         known. None serves every valid call.
       unavailable: function that returns None, or why it cannot serve any call on this machine.
       platforms: platforms it runs on, among ``"cpu"``, ``"gpu"`` and ``"tpu"``; None for all.

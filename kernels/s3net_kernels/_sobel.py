@@ -28,7 +28,7 @@ def sobel(image: Array) -> tuple[Array, Array, Array]:
       TypeError: an image that is not floating point.
     """
     image = to_float("sobel", "image", image)
-    require(image.ndim >= 3, f"sobel: image has shape {image.shape}, it must be (..., H, W, C).")
+    require(image.ndim >= 3, f"sobel: image has shape {image.shape}, expected (..., H, W, C).")
     difference_x, smooth_x = _three_taps(image, -2)
     return (
         _three_taps(difference_x, -3)[1],

@@ -44,7 +44,7 @@ def supports(*operands: Any) -> str | None:
     if any(array.shape[-1:] == (0,) for array in arrays):
         return "an array has no channels"
     platform = find_platform(*arrays)
-    return None if platform == "cpu" else f"it runs on the CPU, and the call on a {platform}"
+    return None if platform == "cpu" else f"it runs on the CPU, but the call is on {platform}"
 
 
 @functools.cache

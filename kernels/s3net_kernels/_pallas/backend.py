@@ -48,7 +48,7 @@ def supports(*operands: Any) -> str | None:
     """Return why the Pallas kernels decline a call on the arrays in ``operands``, or None."""
     for array in jax.tree.leaves(operands):
         if array.dtype.name not in _DTYPES:
-            return f"it takes {', '.join(_DTYPES)}, not {array.dtype}"
+            return f"it supports {', '.join(_DTYPES)}, not {array.dtype}"
         if array.size == 0:
             return "an array is empty"
     return None

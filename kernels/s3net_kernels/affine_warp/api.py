@@ -47,7 +47,7 @@ def affine_warp(
     require_rank(name, "x", x, "N, H, W, C")
     require(
         matrix.shape in ((2, 3), (x.shape[0], 2, 3)),
-        f"{name}: matrix has shape {matrix.shape}, it must be (2, 3), or ({x.shape[0]}, 2, 3) with "
+        f"{name}: matrix has shape {matrix.shape}, expected (2, 3), or ({x.shape[0]}, 2, 3) with "
         "one matrix for every image of x.",
     )
     require_pixels(name, x)

@@ -49,12 +49,12 @@ def batch_norm(
     )
     require(
         x.ndim >= 2,
-        f"{name}: x has shape {x.shape}, it must be (..., C) with at least one axis of rows.",
+        f"{name}: x has shape {x.shape}, expected (..., C) with at least one axis of rows.",
     )
     for label, array in (("scale", scale), ("bias", bias)):
         require(
             array.shape == x.shape[-1:],
-            f"{name}: {label} has shape {array.shape}, it must be {x.shape[-1:]}: one number per "
+            f"{name}: {label} has shape {array.shape}, expected {x.shape[-1:]}: one number per "
             "channel of x.",
         )
     epsilon = to_not_negative(name, "epsilon", epsilon)

@@ -48,7 +48,7 @@ def bilinear_sample(
     require_rank(name, "coords", coords, "N, Ho, Wo, 2")
     require(
         coords.shape[0] == x.shape[0] and coords.shape[3] == 2,
-        f"{name}: coords has shape {coords.shape}, it must be ({x.shape[0]}, Ho, Wo, 2): a (y, x) "
+        f"{name}: coords has shape {coords.shape}, expected ({x.shape[0]}, Ho, Wo, 2): a (y, x) "
         "for every output pixel of every image of x.",
     )
     require_pixels(name, x)

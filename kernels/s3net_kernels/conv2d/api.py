@@ -48,14 +48,14 @@ def conv2d(
     require_kernel(name, "w", (kh, kw))
     require(
         channels == x.shape[3],
-        f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
-        "axis must equal the last of x.",
+        f"{name}: x has {x.shape[3]} channels, but w of shape {w.shape} expects {channels}: "
+        "its third axis must equal the last of x.",
     )
     if b is not None:
         b = to_float(name, "b", b)
         require(
             b.shape == (features,),
-            f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
+            f"{name}: b has shape {b.shape}, expected ({features},): one number per "
             "output channel.",
         )
     return dispatch(name, implementation, Conv2d(x, w, b))

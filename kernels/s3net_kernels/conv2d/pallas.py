@@ -24,7 +24,7 @@ def supports(o: Conv2d) -> str | None:
     """Decline float64, empty arrays and very large kernels."""
     kh, kw = o.w.shape[:2]
     if kh * kw > MOST_TAPS:
-        return f"it takes kernels of up to {MOST_TAPS} taps, not {kh}×{kw}"
+        return f"it supports kernels of up to {MOST_TAPS} taps, not {kh}×{kw}"
     return _pallas.supports(o)
 
 

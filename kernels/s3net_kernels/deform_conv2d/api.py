@@ -61,8 +61,8 @@ def deform_conv2d(
     require_kernel(name, "w", (kh, kw))
     require(
         channels == x.shape[3],
-        f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
-        "axis must equal the last of x.",
+        f"{name}: x has {x.shape[3]} channels, but w of shape {w.shape} expects {channels}: "
+        "its third axis must equal the last of x.",
     )
     pixels = x.shape[:3]
     # Make ones in the dtype of the offsets, so that they do not widen the computation.
@@ -75,14 +75,14 @@ def deform_conv2d(
     ):
         require(
             array.shape == (*pixels, count),
-            f"{name}: {label} has shape {array.shape}, it must be {(*pixels, count)}: {meaning} at "
+            f"{name}: {label} has shape {array.shape}, expected {(*pixels, count)}: {meaning} at "
             "every pixel of x.",
         )
     if b is not None:
         b = to_float(name, "b", b)
         require(
             b.shape == (features,),
-            f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
+            f"{name}: b has shape {b.shape}, expected ({features},): one number per "
             "output channel.",
         )
     return dispatch(name, implementation, DeformConv2d(x, offset, mask, w, b))

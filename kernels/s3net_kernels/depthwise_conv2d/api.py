@@ -70,15 +70,15 @@ def check_branch(operator: str, x: Array, w: Array, b: ArrayLike | None, suffix:
     channels = x.shape[-1]
     require(
         w.shape[2] == channels,
-        f"{operator}: x has {channels} channels, w{suffix} of shape {w.shape} has {w.shape[2]}: "
-        "its last axis must equal that of x.",
+        f"{operator}: x has {channels} channels, but w{suffix} of shape {w.shape} has "
+        f"{w.shape[2]}: its last axis must equal that of x.",
     )
     if b is None:
         return None
     bias = to_float(operator, f"b{suffix}", b)
     require(
         bias.shape == (channels,),
-        f"{operator}: b{suffix} has shape {bias.shape}, it must be ({channels},): one number per "
+        f"{operator}: b{suffix} has shape {bias.shape}, expected ({channels},): one number per "
         "channel of x.",
     )
     return bias

@@ -20,7 +20,7 @@ def supports(o: DepthwiseConv2d) -> str | None:
     """Decline float64, empty arrays and very large kernels."""
     kh, kw = o.w.shape[:2]
     if max(kh, kw) > MOST_TAPS:
-        return f"it takes kernels of up to {MOST_TAPS}×{MOST_TAPS}, not {kh}×{kw}"
+        return f"it supports kernels of up to {MOST_TAPS}×{MOST_TAPS}, not {kh}×{kw}"
     return _pallas.supports(o)
 
 

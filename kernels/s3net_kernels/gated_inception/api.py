@@ -63,8 +63,8 @@ def gated_inception(
     require_pixels(name, x)
     require(
         len(weights) == len(biases) == len(dilations) >= 1,
-        f"{name}: there are {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
-        "dilations: each branch needs one of each, and there must be at least one branch.",
+        f"{name}: got {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
+        "dilations, but each branch needs one of each, and at least one branch is required.",
     )
     channels = x.shape[3]
     kernel = to_float(name, "local_w", local_w)
@@ -85,14 +85,14 @@ def gated_inception(
     ):
         require(
             array.shape == shape,
-            f"{name}: {label} has shape {array.shape}, it must be {shape} for {len(branches)} "
+            f"{name}: {label} has shape {array.shape}, expected {shape} for {len(branches)} "
             f"branches of {channels} channels.",
         )
     if residual is not None:
         residual = to_float(name, "residual", residual)
         require(
             residual.shape == x.shape,
-            f"{name}: residual has shape {residual.shape}, it must be that of x, {x.shape}.",
+            f"{name}: residual has shape {residual.shape}, expected that of x, {x.shape}.",
         )
     check_precision(name, precision)
     operands = GatedInception(

@@ -36,7 +36,7 @@ def supports(o: GatedInception) -> str | None:
     padded = ceil_div(height, _SIDE) * _SIDE * ceil_div(width, _SIDE) * _SIDE
     if padded > MOST_WEIGHTS:
         most = f"up to {MOST_WEIGHTS} weights of the 1×1 convolution, sides padded to {_SIDE}"
-        return f"it takes {most}, not {padded}"
+        return f"it supports {most}, not {padded}"
     if not kernels.fits(height, width, o.x.dtype.name):
         sides = f"{height}×{width}"
         return f"a 1×1 convolution of {sides} needs more shared memory than the GPU has"

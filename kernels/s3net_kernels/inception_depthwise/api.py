@@ -49,8 +49,8 @@ def inception_depthwise(
     require_pixels(name, x)
     require(
         len(weights) == len(biases) == len(dilations) >= 1,
-        f"{name}: there are {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
-        "dilations: each branch needs one of each, and there must be at least one branch.",
+        f"{name}: got {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
+        "dilations, but each branch needs one of each, and at least one branch is required.",
     )
     kernels, shifts = [], []
     for r, (w, b) in enumerate(zip(weights, biases, strict=True)):

@@ -38,7 +38,7 @@ _MAX_BRANCHES = 8
 def supports(o: InceptionDepthwise | GatedInception) -> str | None:
     """Decline more than eight branches, and devices other than the CPU."""
     if len(o.weights) > _MAX_BRANCHES:
-        return f"it takes at most {_MAX_BRANCHES} branches, not {len(o.weights)}"
+        return f"it supports at most {_MAX_BRANCHES} branches, not {len(o.weights)}"
     return _native.supports(o)
 
 

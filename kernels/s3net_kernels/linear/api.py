@@ -78,23 +78,23 @@ def linear(
     """
     name = "linear"
     x, w = to_float(name, "x", x), to_float(name, "w", w)
-    require(x.ndim >= 1, f"{name}: x is a number, it must be (..., K).")
+    require(x.ndim >= 1, f"{name}: x is a number, but must be (..., K).")
     require(
         w.ndim == 2 and w.shape[0] == x.shape[-1],
-        f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
+        f"{name}: w has shape {w.shape}, expected ({x.shape[-1]}, O) for x of shape {x.shape}.",
     )
     outputs = w.shape[1]
     if b is not None:
         b = to_float(name, "b", b)
         require(
             b.shape == (outputs,),
-            f"{name}: b has shape {b.shape}, it must be ({outputs},): one number per output.",
+            f"{name}: b has shape {b.shape}, expected ({outputs},): one number per output.",
         )
     if residual is not None:
         residual = to_float(name, "residual", residual)
         require(
             residual.shape == (*x.shape[:-1], outputs),
-            f"{name}: residual has shape {residual.shape}, it must be that of the result, "
+            f"{name}: residual has shape {residual.shape}, expected that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
     require_choice(name, "activation", activation, (None, "gelu"))

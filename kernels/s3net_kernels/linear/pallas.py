@@ -31,7 +31,7 @@ def supports(o: Linear | LinearNorm) -> str | None:
     """Decline float64, empty arrays and large weight matrices."""
     if o.w.size > MOST_WEIGHTS or max(o.w.shape) > MOST_CHANNELS:
         most = f"up to {MOST_WEIGHTS} weights and {MOST_CHANNELS} channels"
-        return f"it takes {most}, not {o.w.shape[0]}×{o.w.shape[1]}"
+        return f"it supports {most}, not {o.w.shape[0]}×{o.w.shape[1]}"
     return _pallas.supports(o)
 
 

@@ -94,24 +94,24 @@ def linear_norm(
     b = None if b is None else to_float(name, "b", b)
     require(
         x.ndim >= 2,
-        f"{name}: x has shape {x.shape}, it must be (..., K) with at least one axis of rows.",
+        f"{name}: x has shape {x.shape}, expected (..., K) with at least one axis of rows.",
     )
     require(
         w.ndim == 2 and w.shape[0] == x.shape[-1],
-        f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
+        f"{name}: w has shape {w.shape}, expected ({x.shape[-1]}, O) for x of shape {x.shape}.",
     )
     outputs = w.shape[1]
     for label, array in (("b", b), ("scale", scale), ("bias", bias)):
         shape = (outputs,) if array is None else array.shape
         require(
             shape == (outputs,),
-            f"{name}: {label} has shape {shape}, it must be ({outputs},): one number per output.",
+            f"{name}: {label} has shape {shape}, expected ({outputs},): one number per output.",
         )
     if residual is not None:
         residual = to_float(name, "residual", residual)
         require(
             residual.shape == (*x.shape[:-1], outputs),
-            f"{name}: residual has shape {residual.shape}, it must be that of the result, "
+            f"{name}: residual has shape {residual.shape}, expected that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
     epsilon = to_not_negative(name, "epsilon", epsilon)

@@ -69,7 +69,7 @@ def softmax_losses(
     if labels is not None:
         labels = jnp.asarray(labels)
         if not jnp.issubdtype(labels.dtype, jnp.integer):
-            raise TypeError(f"{name}: labels is {labels.dtype}, it must be integer.")
+            raise TypeError(f"{name}: labels is {labels.dtype}, but must be integer.")
         if labels.dtype.itemsize > 4:  # keep values that overflow int32 outside 0..K−1
             labels = jnp.clip(labels, None, logits.shape[3])
             labels = labels if labels.dtype == jnp.uint64 else jnp.clip(labels, -1)
@@ -79,7 +79,7 @@ def softmax_losses(
     for label, array in (("labels", labels), ("weight", weight)):
         require(
             array is None or array.shape == maps,
-            f"{name}: {label} has shape {None if array is None else array.shape}, it must be "
+            f"{name}: {label} has shape {None if array is None else array.shape}, expected "
             f"{maps}: one number per pixel.",
         )
     require(

@@ -30,10 +30,10 @@ MOST_CODES = 2**31 - 1
 def supports(o: SoftmaxLosses) -> str | None:
     """Decline float64, empty arrays, very many classes and very large images."""
     if o.logits.shape[3] > MOST_CLASSES:
-        return f"it takes up to {MOST_CLASSES} classes, not {o.logits.shape[3]}"
+        return f"it supports up to {MOST_CLASSES} classes, not {o.logits.shape[3]}"
     image = math.prod(o.logits.shape[1:])
     if image > MOST_CODES:
-        return f"it takes up to {MOST_CODES} logits of an image, not {image}"
+        return f"it supports up to {MOST_CODES} logits of an image, not {image}"
     return _pallas.supports(o.logits, o.weight)
 
 
