@@ -1,4 +1,4 @@
-"""Check options and sizes of modules and functions, each with one clear sentence."""
+"""Check options and sizes, and report each mistake in one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["check_choice", "check_size", "check_sizes", "check_whole"]
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str | None]) -> Any:
-    """``value``, one of ``choices``; raises ValueError that names the nearest choices."""
+    """Return ``value`` if it is in ``choices``; raise ValueError with the nearest choices."""
     if value is None or isinstance(value, str):
         if value in choices:
             return value
@@ -20,11 +20,11 @@ def check_choice(name: str, value: Any, choices: Sequence[str | None]) -> Any:
         raise ValueError(f"{name} can't be {value!r}.{suggest_nearest(str(value), words)}")
     given = f"{value!r} ({type(value).__name__})"
     shown = ", ".join(repr(choice) for choice in choices)
-    raise TypeError(f"{name} can't be {given}: it takes one of {shown}.")
+    raise TypeError(f"{name} can't be {given}: it must be one of {shown}.")
 
 
 def check_whole(name: str, value: Any) -> int:
-    """``value`` as an int, of any kind of integer; raises TypeError for booleans and others."""
+    """Return any kind of integer as an int; raise TypeError for booleans and other types."""
     try:
         if isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool":
             raise TypeError
@@ -34,17 +34,17 @@ def check_whole(name: str, value: Any) -> int:
 
 
 def check_size(name: str, value: Any, *, least: int = 1, odd: bool = False) -> int:
-    """``value`` as an int, of any kind of integer.
+    """Return any kind of integer as an int within limits.
 
     Args:
-      name: what the value is called in messages.
-      value: the size.
-      least: smallest size.
-      odd: whether the size must be odd, as a kernel's.
+      name: name of the value in messages.
+      value: size to check.
+      least: smallest valid size.
+      odd: whether the size must be odd, like a kernel's.
 
     Raises:
-      TypeError: no whole number (booleans and floats count as none).
-      ValueError: below ``least``, or even where it must be odd.
+      TypeError: not a whole number (booleans and floats are rejected).
+      ValueError: below ``least``, or even where odd is required.
     """
     size = check_whole(name, value)
     if size < least:
@@ -57,11 +57,18 @@ def check_size(name: str, value: Any, *, least: int = 1, odd: bool = False) -> i
 def check_sizes(
     name: str, values: Any, *, least: int = 1, odd: bool = False, count: int | None = None
 ) -> tuple[int, ...]:
-    """``values``, a sequence of at least one size (of ``count``, where given), as a tuple of ints.
+    """Return a nonempty sequence of sizes as a tuple of ints.
+
+    Args:
+      name: name of the values in messages.
+      values: sizes to check.
+      least: smallest valid size.
+      odd: whether the sizes must be odd.
+      count: required number of sizes; None for any.
 
     Raises:
-      TypeError: no sequence, or an entry that is no whole number.
-      ValueError: another number of entries, or an entry out of range.
+      TypeError: not a sequence, or an entry that is not a whole number.
+      ValueError: a wrong number of entries, or an entry out of range.
     """
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
         raise TypeError(f"{name} is {values!r}, where a sequence of whole numbers is expected.")

@@ -1,7 +1,7 @@
-"""Configurations: frozen, hashable dataclasses; named presets live in ``presets.py``.
+"""Define configurations as frozen, hashable dataclasses; ``presets.py`` has the named presets.
 
-A configuration is static under ``jax.jit``. The few numbers that may change without a
-recompilation (the weights of the loss, learning rate, momentum) are taken out of it by
+A configuration is static under ``jax.jit``. The few numbers that may change without
+recompilation (the loss weights, learning rate and momentum) are extracted by
 :func:`s3net_jax.fitting.hyperparameters`.
 """
 
@@ -32,88 +32,88 @@ __all__ = [
 ]
 
 
-_LARGEST = 2**31 - 1  # what the compiled programs hold: int32
+_LARGEST = 2**31 - 1  # compiled programs store integers as int32
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How an image becomes the network's input."""
+    """Preparation of an image as the network's input."""
 
     size: int = 256
-    """Side in pixels of the (square) network input, at least 16."""
+    """Side in pixels of the (square) network input, in 16..4096."""
     aspect: Literal["square", "keep"] = "square"
     """``square`` stretches to size × size; ``keep`` scales the longer side to ``size`` and the
-    shorter one to the nearest multiple of 16, so that few programs serve any shape."""
+    shorter one to the nearest multiple of 16, which limits the number of compiled programs."""
     resize: Literal["antialias", "opencv"] = "antialias"
-    """Cubic resampling: with an anti-aliasing filter, or OpenCV's 4×4 kernel (a = −0.75)."""
+    """Cubic resampling with an anti-aliasing filter, or with OpenCV's 4×4 kernel (a = −0.75)."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of the colour channels; the released code feeds BGR."""
     window: str = "auto"
-    """Values shown as black and as white, of images of more than 8 bits: ``auto`` (percentiles),
-    ``lung``, ``soft``, ``bone`` (of a CT in Hounsfield units), or ``LOW,HIGH``."""
+    """Values mapped to black and white in images of more than 8 bits: ``auto`` (percentiles), the
+    CT windows ``lung``, ``soft`` and ``bone`` (Hounsfield units), or ``LOW,HIGH``."""
     axis: Literal["auto", "axial", "coronal", "sagittal"] = "auto"
-    """Direction of a volume's slices; ``auto``: as acquired."""
+    """Direction of a volume's slices; ``auto`` keeps the direction of acquisition."""
     tile: int = 0
-    """Side in pixels of the tiles that a larger image is cut into, each fitted by itself at
-    ``size``; 0 never cuts."""
+    """Side in pixels of the tiles that a larger image is divided into, at least 32; each tile is
+    fitted separately at ``size``. 0 disables tiling."""
     overlap: float = 0.25
-    """Share of a tile's side that it shares with its neighbour."""
+    """Fraction of a tile's side that overlaps its neighbour, in 0.05..0.5."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network of section 3.1 of the paper."""
+    """Architecture of the network (section 3.1 of the paper)."""
 
     channels: int = 64
-    """K: feature channels, and the number of clusters there can be."""
+    """Number of feature channels K, which is also the maximum number of clusters; in 2..1024."""
     blocks: int = 2
-    """Number of attention blocks."""
+    """Number of attention blocks, at least 1."""
     block: Literal["attention", "conv"] = "attention"
     """``conv`` replaces every attention block by a plain 3×3 convolution (ablation)."""
     local_kernel: int = 5
-    """Size of the shared local depthwise convolution; odd."""
+    """Odd size of the shared local depthwise convolution."""
     kernel_sizes: tuple[int, ...] = (3, 5, 7)
-    """Sizes of the parallel depthwise branches; odd. ``(7,)`` with dilation 3 is VAN's LKA."""
+    """Odd sizes of the parallel depthwise branches. ``(7,)`` with dilation 3 is VAN's LKA."""
     dilations: tuple[int, ...] = (1, 2, 3)
-    """Dilation of each branch."""
+    """Dilation of each branch, at least 1."""
     residual: Literal["after_projection", "before_projection"] = "after_projection"
-    """Where the skip joins: ``proj(u) + x`` (released code) or ``proj(u + x)`` (paper's text)."""
+    """Position of the skip: ``proj(u) + x`` (released code) or ``proj(u + x)`` (paper's text)."""
     deform: Literal["predicted", "free", "conv", "none"] = "predicted"
-    """Offsets and mask predicted from the features, or free parameters per pixel (released
-    code; ties the parameters to one image size); ``conv`` is a plain 3×3 convolution
-    (ablation), ``none`` leaves the layer out."""
+    """``predicted``: offsets and mask are computed from the features; ``free``: they are
+    parameters per pixel (released code; limits the parameters to one image size); ``conv``: a
+    plain 3×3 convolution (ablation); ``none``: no such layer."""
     deform_kernel: int = 3
-    """Size of the deformable convolution; odd."""
+    """Odd size of the deformable convolution."""
     deform_init: Literal["default", "uniform"] = "default"
-    """Kernel of the deformable convolution: fan-in uniform, or U[0, 1) (released code)."""
+    """Initial kernel of the deformable convolution: fan-in uniform, or U[0, 1) (released code)."""
     color: Literal["none", "pixels", "released"] = "none"
     """``pixels`` adds a linear map of the pixel values to the score map; ``released`` is the
     released code's branch, which has rank one (paper.md, section 5.4)."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
-    """Type of the activations; parameters and statistics are float32 (float64 with float64, which
-    needs ``JAX_ENABLE_X64=1``)."""
+    """Dtype of the activations. Parameters and statistics are float32, or float64 if dtype is
+    float64, which requires ``JAX_ENABLE_X64=1``."""
     precision: Literal["default", "bfloat16"] = "default"
-    """Of matrix products: ``bfloat16`` rounds their factors where the hardware multiplies those
-    faster (a CPU with AMX); sums stay float32. Activations in bfloat16 imply it."""
+    """Precision of matrix products: ``bfloat16`` rounds their factors where the hardware multiplies
+    those faster (a CPU with AMX); sums stay float32. Activations in bfloat16 imply it."""
     implementation: Literal["auto", "reference", "xla", "native", "pallas"] = "auto"
-    """Implementation of the custom operators; ``auto`` takes the best one there is."""
+    """Implementation of the custom operators; ``auto`` selects the best available one."""
 
 
 @dataclass(frozen=True)
 class AffineConfig:
-    """Ranges from which the affine transform of a step is drawn, each uniformly."""
+    """Ranges from which each step draws its affine transform, each parameter uniformly."""
 
     rotation: tuple[float, float] = (-45.0, 45.0)
-    """Degrees, counter-clockwise."""
+    """Angle in degrees, counter-clockwise."""
     translation: tuple[float, float] = (-0.1, 0.1)
-    """Fraction of the image's side, drawn for each axis."""
+    """Shift as a fraction of the image's side, drawn separately for each axis."""
     scale: tuple[float, float] = (0.9, 1.1)
     """Zoom factor."""
     shear: tuple[float, float] = (-10.0, 10.0)
-    """Degrees, along x."""
+    """Shear angle in degrees along x, within ±80."""
     apply_at: Literal["input", "features", "logits"] = "features"
-    """What is transformed in the second path: the image, the features that enter the last
-    attention block, or the auxiliary logits (released code; geometrically empty)."""
+    """What the second path transforms: the image, the features that enter the last attention
+    block, or the auxiliary logits (released code; the transform then has no geometric effect)."""
 
 
 @dataclass(frozen=True)
@@ -124,57 +124,58 @@ class LossConfig:
     weight_affine: float = 0.3
     weight_spatial: float = 0.3
     spatial: Literal["soft", "hard"] = "soft"
-    """``soft`` works on the softmax map and has a gradient; ``hard`` on the painted argmax
-    image, as released: a number without a gradient."""
+    """``soft`` uses the softmax map and has a gradient; ``hard`` uses the argmax image painted in
+    grey values, as released, and has no gradient."""
     affine: AffineConfig = field(default_factory=AffineConfig)
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """The optimisation: SGD with momentum on one image."""
+    """Optimisation of the network on one image by SGD with momentum."""
 
     steps: int = 50
     learning_rate: float = 0.36
     momentum: float = 0.9
     stop_labels: int = 0
-    """Stop when at most this many labels are left; 0 never stops early."""
+    """Stop when at most this many labels remain; 0 disables early stopping."""
     stop_after: int = 6
-    """Never stop before this many steps are done."""
+    """Minimum number of steps before early stopping."""
     members: int = 1
-    """Fits of every image, from different random parameters, that make one result together:
-    the label maps' consensus, or with ``segment.choice=proposals`` the best of their clusters."""
+    """Number of fits of every image from different random parameters, in 1..256. Their results are
+    combined: by consensus of the label maps, or with ``segment.choice=proposals`` by choosing the
+    best of their clusters."""
     record_labels: bool = False
-    """Keep the label map of every step; a run writes a choice of them as ``STEM.steps.png``."""
+    """Keep the label map of every step; a run writes a selection as ``STEM.steps.png``."""
 
 
 @dataclass(frozen=True)
 class SegmentConfig:
-    """From logits to masks: which cluster is the target, and how its mask is cleaned."""
+    """Choice of the target cluster from the logits, and cleaning of its mask."""
 
     target: str = "auto"
     """``auto``, ``dark``, ``bright``, ``center``, ``point:X,Y`` or ``all``."""
     drop_border: bool = True
-    """Leave out regions that touch the image's border, if any other region is left."""
+    """Exclude regions that touch the image's border, if any other region remains."""
     fill_holes: bool = True
     """Fill holes enclosed by the mask."""
     min_island: float = 0.001
-    """Remove connected regions smaller than this fraction of the image; 0 keeps all."""
+    """Remove connected regions smaller than this fraction of the image, in [0, 1); 0 keeps all."""
     choice: Literal["clusters", "proposals"] = "clusters"
-    """Where an ``auto`` target is sought: ``clusters``, among those of the final label map;
-    ``proposals``, among those of every step of every member."""
+    """Candidates for an ``auto`` target: ``clusters`` are those of the final label map;
+    ``proposals`` are those of every step of every member."""
     boundary: Literal["clusters", "local"] = "clusters"
-    """``clusters`` leaves the target's outline as the network drew it; ``local`` draws it anew,
-    between the mean colours inside and outside of it nearby, at the image's own resolution."""
+    """``clusters`` keeps the target's outline as the network drew it; ``local`` redraws it at the
+    image's own resolution, between the mean colours nearby inside and outside the outline."""
     boundary_level: float = 0.6
-    """Where ``local`` draws the outline on the way from the inner mean (0) to the outer one (1)."""
+    """Position of the ``local`` outline between the inner mean (0) and the outer mean (1)."""
     boundary_colors: tuple[float, float, float] = (0.0, 0.0, 1.0)
-    """How much red, green and blue count for ``local``. Blue alone suits skin, where melanin
-    absorbs it most; of a grey image the three are equal anyhow."""
+    """Weights of red, green and blue for ``local``. Blue alone suits skin, because melanin
+    absorbs it most; in a grey image the three channels are equal."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a segmentation, apart from the image and the seed."""
+    """All settings that determine a segmentation, apart from the image and the seed."""
 
     preset: str = "paper"
     """Name of the preset this configuration was made from."""
@@ -189,10 +190,10 @@ class Config:
         _validate(self)
 
     def replace(self, **changes: Any) -> Config:
-        """A copy with fields replaced; a section takes a dict of its own changed fields.
+        """Return a copy with fields replaced; a section takes a dict of its changed fields.
 
-        Values may be strings as typed on a command line. Raises :class:`ConfigError` for a
-        field that does not exist or a value it can't take.
+        Values may be strings as typed on a command line. Raise :class:`ConfigError` for a field
+        that does not exist or a value that it does not accept.
 
         >>> Config().replace(fit={"steps": 20}, loss={"affine": {"rotation": (-10, 10)}}).fit.steps
         20
@@ -200,13 +201,13 @@ class Config:
         return _replace(self, changes, "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain dict, with lists for tuples, as JSON holds it."""
+        """Return a nested plain dict, with lists in place of tuples, as JSON stores it."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @property
     def digest(self) -> str:
-        """Hash of every field that decides the result: the preset's name does not, nor does what
-        is recorded on the way."""
+        """Hash every field that determines the result, so neither the preset's name nor
+        ``record_labels``."""
         content = {k: v for k, v in self.to_dict().items() if k != "preset"}
         content["fit"]["record_labels"] = False
         text = json.dumps(content, sort_keys=True)
@@ -214,7 +215,7 @@ class Config:
 
 
 def check_config(config: Any) -> Config:
-    """``config``; raises TypeError for anything but a :class:`Config`."""
+    """Return ``config``; raise TypeError for anything but a :class:`Config`."""
     if isinstance(config, Config):
         return config
     name = isinstance(config, str)
@@ -224,7 +225,7 @@ def check_config(config: Any) -> Config:
 
 
 def parse_overrides(items: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """``["fit.steps=20", ...]`` as the nested dict that :meth:`Config.replace` takes."""
+    """Parse ``["fit.steps=20", ...]`` into the nested dict for :meth:`Config.replace`."""
     tree: dict[str, Any] = {}
     for item in items:
         name, sign, value = item.partition("=")
@@ -271,7 +272,7 @@ def _replace(section: Any, changes: Mapping[str, Any], path: str) -> Any:
 
 
 def _convert(value: Any, hint: Any, name: str) -> Any:
-    """``value`` as the annotated type; strings are read as a command line gives them."""
+    """Convert ``value`` to the annotated type; strings are parsed as on a command line."""
     try:
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
@@ -304,7 +305,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{name} can't be {value!r}: it takes {_describe_type(hint)}.") from None
+        raise ConfigError(f"{name} can't be {value!r}: expected {_describe_type(hint)}.") from None
 
 
 def _describe_type(hint: Any) -> str:
@@ -312,20 +313,20 @@ def _describe_type(hint: Any) -> str:
 
 
 def _check_types(section: Any, path: str) -> None:
-    """What :func:`_replace` converts has its type; what was built by hand may not."""
+    """Check the types of fields built by hand; :func:`_replace` has already converted its own."""
     for name, hint in _get_hints(type(section)).items():
         value, full = getattr(section, name), f"{path}{name}"
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, hint):  # pyright: ignore[reportArgumentType]
                 raise ConfigError(
-                    f"{full!r} is a section, not a {type(value).__name__}: take "
+                    f"{full!r} is a section, not a {type(value).__name__}: use "
                     f"Config().replace({full}={{...}})."
                 )
             _check_types(value, f"{full}.")
             continue
         exact = tuple if get_origin(hint) is tuple else int if hint is int else None
         if _convert(value, hint, full) != value or (exact and not isinstance(value, exact)):
-            raise ConfigError(f"{full} can't be {value!r}: it takes {_describe_type(hint)}.")
+            raise ConfigError(f"{full} can't be {value!r}: expected {_describe_type(hint)}.")
 
 
 def _validate(c: Config) -> None:
@@ -335,17 +336,17 @@ def _validate(c: Config) -> None:
         if not ok:
             raise ConfigError(message)
 
-    need(16 <= c.input.size <= 4096, f"input.size is {c.input.size}: it must lie in 16..4096.")
+    need(16 <= c.input.size <= 4096, f"input.size must be in 16..4096, got {c.input.size}.")
     need(
         c.input.tile == 0 or c.input.tile >= 32,
-        f"input.tile is {c.input.tile}: a tile has at least 32 pixels a side (0: no tiles).",
+        f"input.tile must be at least 32 pixels, or 0 for no tiles, got {c.input.tile}.",
     )
     need(
         0.05 <= c.input.overlap <= 0.5,
-        f"input.overlap is {c.input.overlap}: it must lie in 0.05..0.5.",
+        f"input.overlap must be in 0.05..0.5, got {c.input.overlap}.",
     )
-    need(2 <= m.channels <= 1024, f"model.channels is {m.channels}: it must lie in 2..1024.")
-    need(m.blocks >= 1, f"model.blocks is {m.blocks}: there must be at least one.")
+    need(2 <= m.channels <= 1024, f"model.channels must be in 2..1024, got {m.channels}.")
+    need(m.blocks >= 1, f"model.blocks must be at least 1, got {m.blocks}.")
     need(
         len(m.kernel_sizes) == len(m.dilations) >= 1,
         f"model.kernel_sizes has {len(m.kernel_sizes)} entries and model.dilations "
@@ -354,28 +355,35 @@ def _validate(c: Config) -> None:
     for k in (m.local_kernel, m.deform_kernel, *m.kernel_sizes):
         need(
             k >= 1 and k % 2 == 1,
-            f"A kernel size of the model is {k}: it must be odd and at least 1.",
+            f"Each kernel size of the model must be odd and at least 1, got {k}.",
         )
-    need(all(d >= 1 for d in m.dilations), f"model.dilations is {m.dilations}: each must be ≥ 1.")
-    need(f.steps >= 1, f"fit.steps is {f.steps}: there must be at least one step.")
-    need(1 <= f.members <= 256, f"fit.members is {f.members}: it must lie in 1..256.")
-    need(0 <= f.momentum < 1, f"fit.momentum is {f.momentum}: it must lie in [0, 1).")
-    need(f.learning_rate > 0, f"fit.learning_rate is {f.learning_rate}: it must be positive.")
+    need(
+        all(d >= 1 for d in m.dilations), f"model.dilations must be at least 1, got {m.dilations}."
+    )
+    need(f.steps >= 1, f"fit.steps must be at least 1, got {f.steps}.")
+    need(1 <= f.members <= 256, f"fit.members must be in 1..256, got {f.members}.")
+    need(0 <= f.momentum < 1, f"fit.momentum must be in [0, 1), got {f.momentum}.")
+    need(f.learning_rate > 0, f"fit.learning_rate must be positive, got {f.learning_rate}.")
     for name in ("rotation", "translation", "scale", "shear"):
         low, high = getattr(a, name)
-        need(low <= high, f"loss.affine.{name} is ({low}, {high}): the first must be the smaller.")
-    need(a.scale[0] > 0, f"loss.affine.scale is {a.scale}: a zoom factor must be positive.")
-    need(abs(a.shear[0]) < 80 and abs(a.shear[1]) < 80, "loss.affine.shear must stay within ±80°.")
+        need(
+            low <= high, f"loss.affine.{name} must have its lower limit first, got ({low}, {high})."
+        )
+    need(a.scale[0] > 0, f"loss.affine.scale must be positive, got {a.scale}.")
+    need(
+        abs(a.shear[0]) < 80 and abs(a.shear[1]) < 80,
+        f"loss.affine.shear must be between -80 and 80 degrees, got {a.shear}.",
+    )
     need(
         0 < c.segment.boundary_level < 1,
-        f"segment.boundary_level is {c.segment.boundary_level}: it must lie between 0 and 1.",
+        f"segment.boundary_level must be between 0 and 1, got {c.segment.boundary_level}.",
     )
     need(
         min(c.segment.boundary_colors) >= 0 < sum(c.segment.boundary_colors),
-        f"segment.boundary_colors is {c.segment.boundary_colors}: none may be negative, and not "
-        "all zero.",
+        "segment.boundary_colors must not be negative, nor all zero, got "
+        f"{c.segment.boundary_colors}.",
     )
     need(
         0 <= c.segment.min_island < 1,
-        f"segment.min_island is {c.segment.min_island}: it is a fraction of the image, in [0, 1).",
+        f"segment.min_island must be a fraction in [0, 1), got {c.segment.min_island}.",
     )

@@ -1,9 +1,9 @@
-"""Parameters to and from the state dict of the authors' PyTorch model.
+"""Convert parameters from and to the state dict of the authors' PyTorch model.
 
-PyTorch keeps kernels as (out, in, kh, kw) and maps as (N, C, H, W); here kernels are
-(kh, kw, in, out), depthwise ones (kh, kw, C), 1×1 ones (in, out), and maps (N, H, W, C).
-Offsets interleave (dy, dx) per tap, row-major, in both. Running statistics of batch
-normalisation are left out: S3-Net always uses the image's own.
+PyTorch stores kernels as (out, in, kh, kw) and maps as (N, C, H, W). Here kernels are
+(kh, kw, in, out), depthwise kernels (kh, kw, C), 1×1 kernels (in, out), and maps (N, H, W, C).
+Both interleave offsets as (dy, dx) per tap, row-major. Running statistics of batch
+normalisation are omitted, because S3-Net always uses the image's own.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _keep(a: np.ndarray) -> np.ndarray:
     return a
 
 
-# (PyTorch module, our module, how its weight changes, and back); {i}, {r} are indices.
+# (PyTorch module, our module, weight conversion, inverse conversion); {i}, {r} are indices.
 _Module = tuple[str, str, _Convert, _Convert]
 _MODULES: list[_Module] = [
     ("conv1", "stem", _convert_dense, _restore_dense),
@@ -97,7 +97,7 @@ _MODULES: list[_Module] = [
     ("cf", "color.head", _convert_pointwise, _restore_pointwise),
     ("bf", "color.norm", _keep, _keep),
 ]
-# What each layout is in PyTorch; a number is that number.
+# PyTorch's shape for each layout: letters are sizes, numbers are fixed.
 _LAYOUTS: dict[_Convert, tuple[str | int, ...]] = {
     _convert_dense: ("out", "in", "kh", "kw"),
     _convert_depthwise: ("C", 1, "kh", "kw"),
@@ -116,28 +116,28 @@ def _compile_pattern(template: str) -> re.Pattern[str]:
 
 
 def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The authors' PyTorch state dict as parameters of :class:`s3net_jax.nn.S3Net`.
+    """Convert the authors' PyTorch state dict to parameters of :class:`s3net_jax.nn.S3Net`.
 
-    Give the result to ``fit(..., params=...)``, or put it into a module:
+    Pass the result to ``fit(..., params=...)``, or load it into a module:
     ``nnx.update(model, nnx.State(from_torch(state_dict)))``.
 
     Args:
-      state_dict: names to tensors or arrays, as ``model.state_dict()`` of the released code,
+      state_dict: names mapped to tensors or arrays: ``model.state_dict()`` of the released code,
         of this project's PyTorch reference, or of a subset of their modules.
 
     Returns:
-      Nested dict of NumPy arrays that share no memory with the tensors, dtypes kept (of bfloat16:
-      float32).
+      Nested dict of NumPy arrays that share no memory with the tensors. Dtypes are kept, except
+      that bfloat16 becomes float32.
 
     Raises:
       ValueError: a name that belongs to no module of S3-Net, or a shape that no such parameter
-        has. Which of them a network needs is known to ``fit``, which says what is missing.
-      TypeError: no state dict.
+        has. Missing parameters are reported by ``fit``, which knows what a network needs.
+      TypeError: not a state dict.
     """
     if not isinstance(state_dict, Mapping):
         raise TypeError(
-            f"from_torch takes a state dict, not a {type(state_dict).__name__}: model.state_dict() "
-            "gives one, and torch.load(path) a saved one."
+            f"from_torch expects a state dict, not a {type(state_dict).__name__}: pass "
+            "model.state_dict(), or torch.load(path) for a saved one."
         )
     tree: dict[str, Any] = {}
     for name, value in state_dict.items():
@@ -147,7 +147,7 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         found = _find(module, by=0)
         if found is None or leaf not in ("weight", "bias", *(_FREE if module == _DEFORM else ())):
             raise ValueError(
-                f"The state dict has {name!r}, which is no parameter of S3-Net: load the "
+                f"The state dict has {name!r}, which is no parameter of S3-Net: pass the "
                 "model's own state dict, without wrapper prefixes such as 'module.'."
             )
         (_, our_name, convert, _), indices = found
@@ -160,7 +160,7 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         node: dict[Any, Any] = tree
         for part in our_name.format(**indices).split("."):
             node = node.setdefault(int(part) if part.isdigit() else part, {})
-        # A copy, always: a view would change with the PyTorch model's next step.
+        # Always copy: a view would change with the PyTorch model's next step.
         node[ours] = np.array(array, order="C")
     return tree
 
@@ -171,7 +171,7 @@ def _to_numpy(name: str, value: Any) -> np.ndarray:
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"The state dict's {name!r} holds no numbers, but {array.dtype}.")
+        raise ValueError(f"The state dict's {name!r} must hold numbers, got {array.dtype}.")
     return array
 
 
@@ -185,23 +185,24 @@ def _check_layout(name: str, shape: tuple[int, ...], layout: tuple[str | int, ..
 
 
 def to_torch(params: Mapping[Any, Any]) -> dict[str, np.ndarray]:
-    """The inverse of :func:`from_torch`: parameters to PyTorch's names and layouts.
+    """Convert parameters to PyTorch's names and layouts, the inverse of :func:`from_torch`.
 
     Args:
-      params: nested dict or ``nnx.State`` of S3Net's parameters (or of their gradients).
+      params: nested dict or ``nnx.State`` of S3Net's parameters, or of their gradients.
 
     Returns:
-      Names to NumPy arrays that share no memory with ``params``; ``torch.as_tensor`` each for
-      ``load_state_dict(strict=False)`` (running statistics are not among them).
+      Names mapped to NumPy arrays that share no memory with ``params``. Apply
+      ``torch.as_tensor`` to each for ``load_state_dict(strict=False)``; running statistics are
+      not included.
 
     Raises:
-      ValueError: a name that has no counterpart.
+      ValueError: a name without a counterpart.
       TypeError: neither a dict nor a state.
     """
     if not hasattr(params, "items"):
         raise TypeError(
-            f"to_torch takes parameters, not a {type(params).__name__}: nnx.state(model, "
-            "nnx.Param) gives a module's, fit's result has them as params."
+            f"to_torch expects parameters, not a {type(params).__name__}: pass nnx.state(model, "
+            "nnx.Param) of a module, or the params of a fit's result."
         )
     flat: dict[str, np.ndarray] = {}
 
@@ -220,7 +221,7 @@ def to_torch(params: Mapping[Any, Any]) -> dict[str, np.ndarray]:
 
 
 def _find(module: str, by: int) -> tuple[_Module, dict[str, str]] | None:
-    """The entry whose PyTorch name (``by`` 0) or own name (1) is ``module``, and its indices."""
+    """Find the entry named ``module`` by PyTorch (``by`` 0) or here (1), and its indices."""
     for entry in _MODULES:
         template = entry[0] if by == 0 else entry[1]
         match = _compile_pattern(template).match(module)
@@ -234,7 +235,7 @@ def _to_torch(module: str, leaf: str, value: Any) -> tuple[str, np.ndarray]:
     if found is None:
         raise ValueError(f"{module!r} is no module of S3-Net with a PyTorch counterpart.")
     (torch_name, _, _, back), indices = found
-    # A copy, always: the transposes below are views, and writing to one must not reach the source.
+    # Always copy: the transposes below are views, and writing to one must not reach the source.
     array = np.array(value)
     if leaf in _FREE:
         array = _restore_maps(array)

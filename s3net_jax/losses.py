@@ -18,24 +18,25 @@ __all__ = [
 
 
 def pseudo_label(logits: Array) -> Array:
-    """Y = argmax over clusters: (..., K) logits to (...) int32 in 0..K−1; no gradient."""
+    """Return Y = argmax over clusters: (..., K) logits to (...) int32 in 0..K−1; no gradient."""
     return jnp.argmax(jax.lax.stop_gradient(logits), axis=-1).astype(jnp.int32)
 
 
 def cross_entropy(logits: Array, labels: Array, implementation: str | None = None) -> Array:
-    """L_ce = −(1/HW) Σ_i Σ_k Y_ik log softmax(S)_ik (equation 4 of the paper).
+    """Compute L_ce = −(1/HW) Σ_i Σ_k Y_ik log softmax(S)_ik (equation 4 of the paper).
 
     Args:
-      logits: S, (..., H, W, K) floating point.
-      labels: Y as indices, (..., H, W) integer in 0..K−1, usually :func:`pseudo_label` of
+      logits: floating point logits S (..., H, W, K).
+      labels: cluster indices Y (..., H, W), integers in 0..K−1, usually :func:`pseudo_label` of
         ``logits``.
-      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
+      implementation: implementation of ``s3net_kernels.softmax_losses``; None selects the best
+        available one.
 
     Returns:
-      () mean over all pixels, dtype of ``logits``, at least float32.
+      Mean over all pixels, (), in the dtype of ``logits`` but at least float32.
 
     Raises:
-      ValueError: the shapes don't belong together.
+      ValueError: the shapes do not match.
 
     >>> import jax.numpy as jnp
     >>> logits = jnp.zeros((4, 4, 2))
@@ -44,8 +45,8 @@ def cross_entropy(logits: Array, labels: Array, implementation: str | None = Non
     """
     if logits.ndim < 3 or labels.shape != logits.shape[:-1]:
         raise ValueError(
-            f"cross_entropy: labels have shape {labels.shape} and logits {logits.shape}: "
-            "(..., H, W) and (..., H, W, K) are expected."
+            f"cross_entropy expects labels (..., H, W) and logits (..., H, W, K), got shapes "
+            f"{labels.shape} and {logits.shape}."
         )
     maps = logits.reshape(-1, *logits.shape[-3:])
     result = softmax_losses(maps, labels.reshape(maps.shape[:3]), implementation=implementation)
@@ -55,19 +56,21 @@ def cross_entropy(logits: Array, labels: Array, implementation: str | None = Non
 def affine_consistency(
     logits: Array, warped_labels: Array, valid: Array, implementation: str | None = None
 ) -> Array:
-    """L_AT = −(1/|V|) Σ_{i∈V} Σ_k Y^a_ik log Y'_ik over the valid pixels V (equation 6).
+    """Compute L_AT = −(1/|V|) Σ_{i∈V} Σ_k Y^a_ik log Y'_ik over valid pixels V (equation 6).
 
-    Y^a is the transformed pseudo label of the main path, Y' the softmax of what the second
-    path makes of transformed input. Pixels whose source lies outside the image do not count.
+    Y^a is the transformed pseudo label of the main path, Y' the softmax of the second path's
+    logits for the transformed input. Pixels whose source is outside the image do not count.
 
     Args:
-      logits: (N, H, W, K) of the second path, floating point.
-      warped_labels: (N, H, W) integer in 0..K−1, the transformed pseudo label.
-      valid: bool, broadcastable to (N, H, W).
-      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
+      logits: floating point logits (N, H, W, K) of the second path.
+      warped_labels: transformed pseudo label (N, H, W), integers in 0..K−1.
+      valid: bool mask of valid pixels, broadcastable to (N, H, W).
+      implementation: implementation of ``s3net_kernels.softmax_losses``; None selects the best
+        available one.
 
     Returns:
-      () mean over the valid pixels; 0 if there are none. dtype of ``logits``, at least float32.
+      Mean over the valid pixels, (), or 0 if there are none; in the dtype of ``logits`` but at
+      least float32.
     """
     kind = jnp.promote_types(logits.dtype, jnp.float32)
     weight = jnp.broadcast_to(valid, warped_labels.shape).astype(kind)
@@ -76,20 +79,20 @@ def affine_consistency(
 
 
 def spatial_consistency(logits: Array, implementation: str | None = None) -> Array:
-    """L_S = (1/HW) Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY| of the softmax map (equation 5).
+    """Compute L_S = (1/HW) Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY| of the softmax map (equation 5).
 
     X, Y and XY are the *magnitudes* of the Sobel derivatives d/dx, d/dy and d²/dxdy of
     softmax(S). With signed derivatives |X−Y| would vanish along one diagonal and double along
-    the other; with magnitudes the loss of a map equals that of its mirror images and quarter
-    turns.
+    the other; with magnitudes the loss is invariant under mirroring and quarter turns.
 
     Args:
-      logits: S, (..., H, W, K) floating point, H and W at least 2.
-      implementation: of ``s3net_kernels.softmax_losses``; None takes the best.
+      logits: floating point logits S (..., H, W, K), H and W at least 2.
+      implementation: implementation of ``s3net_kernels.softmax_losses``; None selects the best
+        available one.
 
     Returns:
-      () mean over pixels of the sum over clusters, ≥ 0, dtype of ``logits``, at least float32;
-      differentiable.
+      Mean over pixels of the sum over clusters, (), ≥ 0, in the dtype of ``logits`` but at least
+      float32; differentiable.
     """
     maps = logits.reshape(-1, *logits.shape[-3:])
     result = softmax_losses(maps, spatial=True, implementation=implementation)
@@ -98,19 +101,19 @@ def spatial_consistency(logits: Array, implementation: str | None = None) -> Arr
 
 
 def hard_spatial_consistency(labels: Array, palette: Array) -> Array:
-    """The released code's L_S: the Sobel edges of a label map painted in grey values.
+    """Compute the released code's L_S: Sobel edges of a label map painted in grey values.
 
     Equation 5 with signed derivatives of the image palette[labels], each difference averaged
-    over the pixels. It has no gradient, its value depends on the palette, and it charges one
+    over the pixels. It has no gradient, its value depends on the palette, and it weights one
     diagonal twice as much as the other.
 
     Args:
-      labels: (..., H, W) integer in 0..K−1.
-      palette: (K,) grey values in [0, 1], floating point; those of a fit are the greys of random
-        colours, as released (with U[0, 1) the loss is 1.5 times as large on average).
+      labels: cluster indices (..., H, W), integers in 0..K−1.
+      palette: floating point grey values (K,) in [0, 1]. A fit uses the greys of random colours,
+        as released (U[0, 1) would make the loss 1.5 times as large on average).
 
     Returns:
-      () ≥ 0, dtype of ``palette``; no gradient.
+      Loss (), ≥ 0, in the dtype of ``palette``; no gradient.
     """
     painted = jax.lax.stop_gradient(palette)[labels][..., None]
     x, y, xy = sobel(painted)

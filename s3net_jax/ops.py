@@ -1,7 +1,7 @@
 """Differentiable image operations: Sobel filters; affine transforms of images and label maps.
 
 A matrix maps an output pixel to the input pixel whose value it shows. Coordinates are (y, x)
-in pixels, with the origin in the image's centre ((H − 1)/2, (W − 1)/2).
+in pixels, with the origin at the image's centre ((H − 1)/2, (W − 1)/2).
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from s3net_kernels import affine_warp, sobel
 
 __all__ = ["affine_matrix", "draw_affine", "sobel", "warp", "warp_labels", "warp_valid"]
 
-# A source coordinate this far outside the image still counts as inside: the rounding of a
-# rotation's coordinates is far below, a visible error far above.
+# Tolerance in pixels for sources just outside the image: far above the float32 rounding of a
+# rotation's coordinates, far below what could be seen.
 _INSIDE = 1e-3
 
 
 def affine_matrix(rotation: Array, translation: Array, scale: Array, shear: Array) -> Array:
-    """The (2, 3) matrix of the inverse of translate ∘ rotate ∘ shear ∘ scale.
+    """Compute the matrix of the inverse of translate ∘ rotate ∘ shear ∘ scale.
 
     Args:
-      rotation: () degrees, counter-clockwise as the image is displayed.
-      translation: (2,) pixels (y, x) by which the content moves.
-      scale: () zoom factor, positive.
-      shear: () degrees; x grows by tan(shear)·y.
+      rotation: angle () in degrees, counter-clockwise as the image is displayed.
+      translation: shift (2,) of the content in pixels (y, x).
+      scale: zoom factor (), positive.
+      shear: angle () in degrees; x grows by tan(shear)·y.
 
     Returns:
-      (2, 3) floating point matrix on (y, x, 1).
+      Floating point matrix (2, 3) that acts on (y, x, 1).
     """
     angle = jnp.deg2rad(rotation)
     c, s, k = jnp.cos(angle), jnp.sin(angle), jnp.tan(jnp.deg2rad(shear))
@@ -41,12 +41,12 @@ def affine_matrix(rotation: Array, translation: Array, scale: Array, shear: Arra
 def draw_affine(
     key: Array, config: AffineConfig, shape: tuple[int, int], dtype=jnp.float32
 ) -> Array:
-    """A (2, 3) matrix with every parameter uniform in its configured range.
+    """Draw a (2, 3) matrix with every parameter uniform in its configured range.
 
     Args:
       key: a PRNG key.
-      config: the ranges; translations are fractions of the sides ``shape`` = (H, W).
-      shape: (H, W) of the image.
+      config: ranges of the parameters; translations are fractions of the sides in ``shape``.
+      shape: image shape (H, W).
       dtype: dtype of the matrix.
     """
     keys = jax.random.split(key, 4)
@@ -64,21 +64,22 @@ def draw_affine(
 
 
 def warp(image: Array, matrix: Array, implementation: str | None = None) -> Array:
-    """The transformed image, bilinear, coordinates clamped to the edge.
+    """Transform an image by bilinear sampling with coordinates clamped to the edge.
 
     Args:
-      image: (N, H, W, C) floating point.
-      matrix: (2, 3), see :func:`affine_matrix`.
-      implementation: of ``s3net_kernels.affine_warp``; None takes the best.
+      image: floating point image (N, H, W, C).
+      matrix: matrix (2, 3); see :func:`affine_matrix`.
+      implementation: implementation of ``s3net_kernels.affine_warp``; None selects the best
+        available one.
 
     Returns:
-      (N, H, W, C), dtype of ``image``. Differentiable in both arguments.
+      Transformed image (N, H, W, C) in the dtype of ``image``; differentiable in both arguments.
     """
     return affine_warp(image, matrix, boundary="edge", implementation=implementation)
 
 
 def warp_labels(labels: Array, matrix: Array) -> Array:
-    """The transformed (N, H, W) integer label map, nearest neighbour, clamped to the edge."""
+    """Transform an integer label map (N, H, W) by nearest neighbour, clamped to the edge."""
     height, width = labels.shape[-2:]
     y, x = _compute_source(matrix, height, width)
     row = jnp.clip(jnp.round(y), 0, height - 1).astype(jnp.int32)
@@ -87,7 +88,7 @@ def warp_labels(labels: Array, matrix: Array) -> Array:
 
 
 def warp_valid(matrix: Array, shape: tuple[int, int]) -> Array:
-    """(H, W) bool: the pixels of a transformed image that come from inside the image."""
+    """Return (H, W) bool: whether each transformed pixel comes from inside the image."""
     height, width = shape
     y, x = _compute_source(matrix, height, width)
     inside_y = (y >= -_INSIDE) & (y <= height - 1 + _INSIDE)
@@ -96,7 +97,7 @@ def warp_valid(matrix: Array, shape: tuple[int, int]) -> Array:
 
 
 def _compute_source(matrix: Array, height: int, width: int) -> tuple[Array, Array]:
-    """(H, W) source coordinates y and x, counted from the image's first pixel."""
+    """Compute source coordinates y and x, (H, W) each, counted from the image's first pixel."""
     cy, cx = (height - 1) / 2, (width - 1) / 2
     y = (jnp.arange(height, dtype=matrix.dtype) - cy)[:, None]
     x = (jnp.arange(width, dtype=matrix.dtype) - cx)[None, :]

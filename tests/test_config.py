@@ -55,18 +55,18 @@ def test_overrides_are_read_as_typed_on_a_command_line():
     [
         ("fit.stepz=3", "fit.steps"),
         ("fitt.steps=3", "Did you mean fit"),
-        ("fit.steps=many", "it takes int"),
-        ("fit.steps=2.5", "it takes int"),
-        ("fit.steps=inf", "it takes int"),
-        ("loss.weight_ce=nan", "it takes float"),
-        ("loss.affine.rotation=-inf,5", "it takes float"),
+        ("fit.steps=many", "expected int"),
+        ("fit.steps=2.5", "expected int"),
+        ("fit.steps=inf", "expected int"),
+        ("loss.weight_ce=nan", "expected float"),
+        ("loss.affine.rotation=-inf,5", "expected float"),
         ("fit=3", "is a section"),
         ("fit.steps", "section.field=value"),
         ("model.deform=bent", "can't be 'bent'"),
         ("model.local_kernel=4", "must be odd"),
-        ("loss.affine.rotation=5,-5", "must be the smaller"),
-        ("loss.affine.rotation=5", "it takes tuple"),
-        ("segment.fill_holes=maybe", "it takes bool"),
+        ("loss.affine.rotation=5,-5", "its lower limit first"),
+        ("loss.affine.rotation=5", "expected tuple"),
+        ("segment.fill_holes=maybe", "expected bool"),
         ("model.kernel_sizes=3,5", "each branch needs one of both"),
     ],
 )
@@ -86,7 +86,7 @@ def test_an_unknown_preset_names_the_near_ones():
         (lambda: Config(fit={"steps": 2}), "'fit' is a section, not a dict"),  # pyright: ignore
         (lambda: Config(fit=FitConfig(steps="3")), "fit.steps can't be '3'"),  # pyright: ignore
         (lambda: Config(fit=FitConfig(steps=3.0)), "fit.steps can't be 3.0"),  # pyright: ignore
-        (lambda: Config(model=ModelConfig(dilations=[1])), "it takes tuple"),  # pyright: ignore
+        (lambda: Config(model=ModelConfig(dilations=[1])), "expected tuple"),  # pyright: ignore
         (lambda: Config().replace(steps=3), "Did you mean fit.steps"),
     ],
 )

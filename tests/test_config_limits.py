@@ -92,7 +92,7 @@ def test_words_for_yes_and_no(word: str, value: bool) -> None:
     ],
 )
 def test_values_of_another_kind_are_refused(field: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=rf"{field} can't be .*: it takes"):
+    with pytest.raises(ConfigError, match=rf"{field} can't be .*: expected"):
         change(Config(), field, value)
 
 

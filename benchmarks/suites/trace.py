@@ -17,7 +17,7 @@ from benchmarks.harness.candidates import OURS, Candidate, build
 from benchmarks.harness.machine import hold_little_memory
 from benchmarks.harness.options import DTYPES, parse_positive
 from s3net_jax import PRESETS
-from s3net_kernels.tune import kernels_of
+from s3net_kernels.tune import profile_kernels
 
 __all__ = ["main"]
 
@@ -61,7 +61,7 @@ def _format_table(candidate: Candidate, most: int) -> Iterator[str]:
     start = time.perf_counter()
     run()
     wall = time.perf_counter() - start
-    spent, calls = kernels_of(run)
+    spent, calls = profile_kernels(run)
     share = 1e3 / (candidate.images * candidate.steps)
     yield (
         f"{candidate.preset} {candidate.dtype}, {candidate.images} images: ms per image and step, "

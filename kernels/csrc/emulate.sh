@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The avx512 and amx kernels on a processor without AVX-512 and AMX: builds them so, out of avx2,
-# into build/emulate, and runs the kernel tests of every instruction set on that library. It shows
-# what they compute, not how fast. Usage, in an environment with the test dependencies:
+# Build the avx512 and amx kernels for a processor without AVX-512 and AMX, emulated with avx2, into
+# build/emulate, and run the kernel tests of every instruction set on that library. This checks
+# results, not speed. Usage, in an environment with the test dependencies:
 #   bash kernels/csrc/emulate.sh [pytest arguments]
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The CPU kernels under the address and undefined-behaviour sanitizers, part by part: an operator for
-# an instruction set is compiled with the checks into build/sanitize, and its tests run on it. A part
+# Test the CPU kernels with the address and undefined-behaviour sanitizers, part by part: an
+# operator for an instruction set is compiled with the checks into build/sanitize and tested. A part
 # takes a minute or two; all of them about half an hour on two cores.
 #
 # Usage, in an environment with the test dependencies:
 #   bash kernels/csrc/sanitize.sh                      # every operator, every set of this processor
 #   bash kernels/csrc/sanitize.sh "avx2 avx512" "conv2d linear"   # only these sets and operators
-# The set amx is built out of avx2, as by emulate.sh, and runs on any processor with avx2.
+# The set amx is emulated with avx2, as in emulate.sh, and runs on any processor with avx2.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,7 +14,7 @@ isas=${1:-baseline avx2$(grep -qw avx512vl /proc/cpuinfo && echo " avx512" || tr
 operators=${2:-depthwise_conv2d deform_conv2d inception_depthwise bilinear_sample linear batch_norm
               gated_inception conv2d softmax_losses}
 
-# The tests of each operator, as an expression of pytest's -k.
+# The tests of each operator, as an expression for pytest's -k.
 declare -A tests=(
   [depthwise_conv2d]=depthwise_conv2d [deform_conv2d]=deform
   [inception_depthwise]=inception_depthwise [bilinear_sample]="bilinear or affine"
@@ -24,8 +24,8 @@ declare -A tests=(
 files=(tests/kernels/test_operators.py tests/kernels/test_native.py tests/kernels/test_nonfinite.py
        tests/kernels/test_native_deform.py tests/kernels/test_linear_through.py
        tests/kernels/test_softmax_losses.py)
-# Python itself is not built with the sanitizers, so they must be there before it. JAX and Python
-# keep memory until the end on purpose: leaks are not looked for.
+# Python itself is not built with the sanitizers, so they must be preloaded. JAX and Python keep
+# memory until exit on purpose, so leaks are not checked.
 preload="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
 export PYTHONPATH=.:kernels${PYTHONPATH:+:$PYTHONPATH}
@@ -48,8 +48,8 @@ for isa in $isas; do
     S3NET_KERNELS_LIBRARY=$(find "$PWD/$build" -name libs3net_kernels.so)
     export S3NET_KERNELS_LIBRARY
     echo "== $isa, $operator"
-    # Derivatives beyond the first are plain JAX. What is tested of every instruction set is
-    # tested of this one.
+    # Derivatives beyond the first are plain JAX. Tests of every instruction set run only for this
+    # one.
     chosen="(native or tiles) and (${tests[$operator]}) and not derivative"
     for other in baseline avx2 avx512; do
       [ "$other" = "$active" ] || chosen+=" and not $other"

@@ -1,10 +1,10 @@
 """Operators for convolutional attention: depthwise and deformable convolution, and warps.
 
-Every operator takes NHWC arrays, has stride 1 and "same" zero padding, is differentiable in
-reverse mode in its floating point inputs (but the weights of losses; the reference in forward
+Every operator takes NHWC arrays and has stride 1 and "same" zero padding. It is differentiable in
+reverse mode in its floating point inputs, except the weights of losses (the reference in forward
 mode too), and works under ``jit``, ``vmap`` and ``shard_map``. The argument ``implementation``
-names one of :data:`IMPLEMENTATIONS`, or one that :func:`register_implementation` added; None takes
-the best one that serves the platform, the shapes and the dtypes. :func:`explain` tells which one.
+names one of :data:`IMPLEMENTATIONS`, or one added by :func:`register_implementation`; None selects
+the best one for the platform, shapes and dtypes. :func:`explain` shows which one a call takes.
 """
 
 from __future__ import annotations

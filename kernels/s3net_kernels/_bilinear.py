@@ -1,11 +1,11 @@
-"""Bilinear interpolation as four weighted rows of a flattened image, with its derivatives.
+"""Interpolate bilinearly with four weighted rows of a flattened image, and differentiate it.
 
-Shared by the plain-JAX implementations of the sampling operators. Where a coordinate is a whole
-number, interpolation has a kink; the derivative is the one towards larger coordinates.
+Shared by the plain-JAX implementations of the sampling operators. Interpolation has a kink at
+integer coordinates; the derivative used there is the one towards larger coordinates.
 
-A NaN or infinite pixel reaches exactly the samples that it takes part in: those whose coordinate is
-less than one pixel away, or a whole pixel below it (its weight is 0 then). What is outside the
-image takes no part. A coordinate that is NaN gives NaN.
+A NaN or infinite pixel reaches exactly the samples that include it: those whose coordinate is
+less than one pixel away, or exactly one pixel below it (with weight 0). Positions outside the
+image contribute nothing. A NaN coordinate gives NaN.
 """
 
 from __future__ import annotations
@@ -22,28 +22,32 @@ class Corner(NamedTuple):
     """One of the four pixels around each coordinate; every field has the coordinates' shape."""
 
     row: Array
-    """int32 index into the rows of the (N·H·W, C) image, always inside."""
+    """int32 index into the rows of the (N·H·W, C) image; always a valid row."""
     weight: Array
-    """The pixel's share of the value; zero where it lies outside the image."""
+    """Weight of the pixel in the sum; zero outside the image."""
     dy: Array
     """Derivative of ``weight`` by y."""
     dx: Array
     """Derivative of ``weight`` by x."""
     inside: Array
-    """Whether there is such a pixel. Where there is none, ``row`` is that of another pixel, which
-    may be infinite or NaN: a weight of zero would not keep that out."""
+    """Whether the pixel exists. If not, ``row`` points to another pixel and the value must be
+    masked, because a weight of zero would not exclude infinity or NaN."""
 
 
 def find_corners(
     image: Array, y: Array, x: Array, size: tuple[int, int], boundary: str = "zeros"
 ) -> tuple[Corner, ...]:
-    """The four pixels around coordinates.
+    """Find the four pixels around each coordinate.
 
     Args:
       image: int32 index of the image that each coordinate points into; broadcasts to ``y``.
-      y, x: floating point pixel coordinates, counted from the first pixel. NaN stays NaN.
+      y: floating point row coordinates in pixels, counted from the first pixel. NaN stays NaN.
+      x: column coordinates, as ``y``.
       size: (H, W) of the images.
-      boundary: ``"zeros"`` outside the image, or ``"edge"``: the nearest pixel of the edge.
+      boundary: ``"zeros"`` outside the image, or ``"edge"`` for the nearest pixel of the edge.
+
+    Returns:
+      The corners upper left, upper right, lower left and lower right.
     """
     height, width = size
     found = []
@@ -55,10 +59,10 @@ def find_corners(
 
 
 def _axis(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Array, Array]]:
-    """(index, weight, its derivative, is inside) of the pixels below and above ``p``."""
+    """Return (index, weight, its derivative, is inside) for the pixels below and above ``p``."""
     below_range, above_range = (0, length - 1) if boundary == "edge" else (-1, length)
     outside = (p < below_range) | (p > above_range)
-    # Far coordinates would overflow the conversion to an integer.
+    # Clip first: distant coordinates would overflow the conversion to an integer.
     near = jnp.clip(jnp.nan_to_num(p), below_range, above_range)
     low = jnp.floor(near)
     fraction = jnp.where(jnp.isnan(p), p, near) - low
@@ -77,11 +81,11 @@ def _axis(p: Array, length: int, boundary: str) -> list[tuple[Array, Array, Arra
 
 
 def interpolate(rows: Array, around: tuple[Corner, ...], kind, scale: Array | None = None) -> Array:
-    """Σ over the corners of weight · row, times ``scale``: (..., C) in the dtype ``kind``.
+    """Compute Σ over the corners of weight · row, times ``scale``: (..., C) in dtype ``kind``.
 
     Args:
-      rows: (N·H·W, C) flattened images.
-      around: the corners of each coordinate.
+      rows: flattened images (N·H·W, C).
+      around: corners of each coordinate.
       kind: dtype to compute in.
       scale: factor of each coordinate, or None.
     """
@@ -93,13 +97,13 @@ def interpolate(rows: Array, around: tuple[Corner, ...], kind, scale: Array | No
 
 
 def take_rows(rows: Array, corner: Corner) -> Array:
-    """The rows of a corner's pixels, zero where there is none."""
+    """Take the rows of a corner's pixels, with zeros where the pixel does not exist."""
     taken = rows.at[corner.row].get(mode="promise_in_bounds")
     return jnp.where(corner.inside[..., None], taken, 0)
 
 
 def add_rows(total: Array, around: tuple[Corner, ...], values: Array) -> Array:
-    """Transpose of :func:`interpolate`: ``total`` (N·H·W, C) plus weight · value at the corners."""
+    """Add weight · value at the corners to ``total`` (N·H·W, C); transposes :func:`interpolate`."""
     for corner in around:
         share = values * corner.weight[..., None].astype(values.dtype)
         share = jnp.where(corner.inside[..., None], share, 0)
@@ -108,5 +112,5 @@ def add_rows(total: Array, around: tuple[Corner, ...], values: Array) -> Array:
 
 
 def make_pixel_grid(height: int, width: int, kind) -> tuple[Array, Array]:
-    """(H, 1) and (1, W) coordinates of the pixels."""
+    """Return pixel coordinates (H, 1) and (1, W)."""
     return jnp.arange(height, dtype=kind)[:, None], jnp.arange(width, dtype=kind)[None, :]

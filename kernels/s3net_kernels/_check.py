@@ -1,4 +1,4 @@
-"""Checks of arguments. An error says what is wrong, where, and what to do about it."""
+"""Check arguments; errors state what is wrong, where, and what to do about it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def require(ok: bool, message: str) -> None:
 def to_float(operator: str, name: str, value: ArrayLike) -> Array:
     """Convert ``value`` to an array; TypeError unless it holds floating point numbers."""
     if value is None:
-        # Of what is added, zeros are as good as none; nothing else has such a value.
+        # Only for a bias, which is added, are zeros equivalent to None.
         hint = ": pass zeros to add nothing." if name.partition("[")[0].endswith("b") else "."
-        raise TypeError(f"{operator}: {name} is None, it must be an array{hint}")
+        raise TypeError(f"{operator}: {name} is None, but must be an array{hint}")
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(
@@ -53,18 +53,18 @@ def to_float(operator: str, name: str, value: ArrayLike) -> Array:
 
 
 def require_rank(operator: str, name: str, array: Array, axes: str) -> None:
-    """Raise ValueError unless ``array`` has the axes that ``axes``, as ``"N, H, W, C"``, names."""
+    """Raise ValueError unless ``array`` has the axes in ``axes``, such as ``"N, H, W, C"``."""
     rank = axes.count(",") + 1
     hint = " Add a batch axis: x[None]." if name == "x" and array.ndim == rank - 1 else ""
     require(
         array.ndim == rank,
-        f"{operator}: {name} has shape {array.shape}, it must be ({axes}).{hint}",
+        f"{operator}: {name} has shape {array.shape}, expected ({axes}).{hint}",
     )
 
 
 def require_pixels(operator: str, x: Array) -> None:
-    """Raise ValueError unless the images of ``x`` have a pixel (there may be no image)."""
-    require(x.shape[1] > 0 and x.shape[2] > 0, f"{operator}: x of shape {x.shape} has no pixel.")
+    """Raise ValueError unless the images of ``x`` have at least one pixel; N may be 0."""
+    require(x.shape[1] > 0 and x.shape[2] > 0, f"{operator}: x of shape {x.shape} has no pixels.")
 
 
 def require_kernel(operator: str, name: str, size: tuple[int, int]) -> None:
@@ -78,12 +78,12 @@ def require_kernel(operator: str, name: str, size: tuple[int, int]) -> None:
 
 def require_choice(operator: str, name: str, value: Any, choices: Sequence[str | None]) -> None:
     """Raise ValueError, naming the nearest choice, unless ``value`` is one of ``choices``."""
-    # By type first: an array is compared elementwise, and 1 is no name.
+    # Check the type first, because an array would be compared elementwise.
     if (value is None or isinstance(value, str)) and value in choices:
         return
     every = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
     raise ValueError(
-        f"{operator}: {name} is {value!r}, it must be {every}{suggest(value, choices)}."
+        f"{operator}: {name} is {value!r}, but must be {every}{suggest(value, choices)}."
     )
 
 
@@ -95,16 +95,16 @@ def suggest(value: Any, choices: Sequence[str | None]) -> str:
 
 
 def require_boundary(operator: str, boundary: str) -> None:
-    """Raise ValueError unless ``boundary`` is one of the two there are."""
+    """Raise ValueError unless ``boundary`` is ``"zeros"`` or ``"edge"``."""
     require_choice(operator, "boundary", boundary, ("zeros", "edge"))
 
 
 def to_positive_int(operator: str, name: str, value: Any) -> int:
-    """Convert ``value``, of Python or NumPy, to a Python int of at least 1."""
+    """Convert a Python or NumPy integer to a Python int of at least 1."""
     if isinstance(value, Tracer):
         raise TypeError(
-            f"{operator}: {name} is a traced value, it must be an int that is known when the "
-            "function is traced: mark it static (static_argnames of jax.jit)."
+            f"{operator}: {name} is a traced value, but must be an int known at trace time: mark "
+            "it static (static_argnames of jax.jit)."
         )
     if not isinstance(value, bool | np.bool_):
         try:
@@ -113,30 +113,30 @@ def to_positive_int(operator: str, name: str, value: Any) -> int:
             number = 0
         if number >= 1:
             return number
-    raise ValueError(f"{operator}: {name} is {value!r}, it must be an int of at least 1.")
+    raise ValueError(f"{operator}: {name} is {value!r}, but must be an int of at least 1.")
 
 
 def to_flag(operator: str, name: str, value: Any) -> bool:
-    """Convert ``value`` to a bool; TypeError for anything else, such as a (true) string."""
+    """Convert ``value`` to a bool; raise TypeError for anything else, such as a (true) string."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{operator}: {name} is {value!r}, it must be True or False.")
+        raise TypeError(f"{operator}: {name} is {value!r}, but must be True or False.")
     return bool(value)
 
 
 def to_not_negative(operator: str, name: str, value: Any) -> float:
-    """Convert ``value`` to a float that is finite and not negative."""
+    """Convert ``value`` to a finite, non-negative float."""
     number = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
     real = isinstance(number, numbers.Real | np.floating) and not isinstance(number, bool)
     require(
         real and 0 <= float(number) < float("inf"),
-        f"{operator}: {name} is {value!r}, it must be a number, finite and not negative.",
+        f"{operator}: {name} is {value!r}, but must be a number, finite and not negative.",
     )
     return float(number)
 
 
 def compute_dtype(*arrays: Any) -> jnp.dtype:
-    """Return the dtype to compute in: the widest of the arrays of some trees, at least float32."""
+    """Return the dtype to compute in: the widest of all arrays in the trees, at least float32."""
     kinds = [array.dtype for array in jax.tree.leaves(arrays)]
-    # Theirs to choose, whatever promotion the caller allows of their own arrays.
+    # Promote by our rule, even if the caller has set a stricter promotion for its own arrays.
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(jnp.float32, *kinds)

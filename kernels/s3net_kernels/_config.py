@@ -1,7 +1,7 @@
-"""Settings that are not arguments, as a context: ``with config(deterministic=True): ...``.
+"""Settings that apply inside a context: ``with config(deterministic=True): ...``.
 
-The values take part in the cache key of ``jax.jit``: a function that is called inside another
-context is traced again, and never reuses a program compiled for other settings.
+The values are part of the cache key of ``jax.jit``: a function called inside another context is
+traced again, and never reuses a program compiled for other settings.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ __all__ = ["Settings", "config", "settings"]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What :func:`config` can set."""
+    """Settings that :func:`config` changes."""
 
     deterministic: bool = False
-    """Only Pallas kernels whose result is the same, to the last bit, on every run; by default,
-    gradients of what is sampled are added atomically, in no fixed order. See :func:`config`."""
+    """Use only Pallas kernels whose results are bit-identical on every run. By default, gradients
+    of sampled images are added atomically, in no fixed order. See :func:`config`."""
     interpret: bool = False
-    """Run Pallas kernels in interpret mode, on any platform: slow, for debugging and tests."""
+    """Run Pallas kernels in interpret mode on any platform; slow, for debugging and tests."""
     tuned: bool = True
-    """Take block sizes from the table of the device; False takes the heuristic everywhere."""
+    """Take block sizes from the device's table; False always uses the heuristic."""
 
 
 _context = jax.make_user_context(default_value=Settings())
 
 
 def settings() -> Settings:
-    """The settings in force."""
+    """Return the current settings."""
     return _context.value
 
 
@@ -40,14 +40,14 @@ def settings() -> Settings:
 def config(
     *, deterministic: bool | None = None, interpret: bool | None = None, tuned: bool | None = None
 ) -> Iterator[None]:
-    """Change settings inside a ``with`` block; None leaves a setting as it is.
+    """Change settings inside a ``with`` block; None keeps a setting.
 
     Args:
-      deterministic: first derivatives by the Pallas kernels are bit-identical from run to run.
-        It counts where backward is traced. What the ``xla`` path computes on a GPU (all that the
-        kernels decline, and second derivatives) scatters with XLA's own additions: these are in a
+      deterministic: whether first derivatives by Pallas kernels are bit-identical from run to run.
+        It takes effect where the backward pass is traced. The ``xla`` path (every call that the
+        kernels decline, and second derivatives) uses XLA's scatter-additions on a GPU, which have a
         fixed order only under ``XLA_FLAGS=--xla_gpu_deterministic_ops=true``.
-      interpret: run Pallas kernels in interpret mode, on any platform.
+      interpret: whether to run Pallas kernels in interpret mode, on any platform.
       tuned: whether to use the tuned block sizes of the device.
 
     >>> with config(deterministic=True):

@@ -1,4 +1,4 @@
-"""Choice of an implementation: the best one that serves, or the one that was named."""
+"""Choose an implementation: the named one, or the best one that can serve a call."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ from s3net_kernels._varying import vary_alike
 
 __all__ = ["Explanation", "FallbackWarning", "UnsupportedError", "decide", "dispatch", "explain"]
 
-# Best first. ``reference``, slow on purpose, is only ever chosen by name.
+# Best first. ``reference`` is slow by design and used only if named.
 _PREFERENCE = {"cpu": ("native", "xla"), "gpu": ("pallas", "xla")}
 
 
 class UnsupportedError(NotImplementedError):
-    """No implementation, or not the one that was named, can serve a call; says why."""
+    """No implementation, or not the named one, can serve a call; the message says why."""
 
 
 class FallbackWarning(UserWarning):
-    """An operator computes in plain XLA, because its own kernels can't serve the call.
+    """An operator falls back to plain XLA because its own kernels cannot serve the call.
 
-    Each reason is announced once in a process. To silence it, name ``implementation="xla"``, or
-    call ``warnings.simplefilter("ignore", s3net_kernels.FallbackWarning)``.
+    Each reason is reported once per process. To silence the warning, name
+    ``implementation="xla"``, or call
+    ``warnings.simplefilter("ignore", s3net_kernels.FallbackWarning)``.
     """
 
 
 class Explanation(NamedTuple):
-    """Which implementation a call takes, and why the others do not serve it."""
+    """The implementation that a call takes, and why the others cannot serve it."""
 
     operator: str
     platform: str
-    """``"cpu"``, ``"gpu"`` or another one: where the call runs."""
+    """Platform where the call runs: ``"cpu"``, ``"gpu"`` or another one."""
     chosen: str | None
-    """The implementation that the call takes; None if it raises :class:`UnsupportedError`."""
+    """Implementation that the call takes; None if it raises :class:`UnsupportedError`."""
     reasons: dict[str, str | None]
-    """Implementation → None if it can serve the call, or why it can't; candidates first."""
+    """Implementation → None if it can serve the call, or the reason it cannot; candidates first."""
 
     def __str__(self) -> str:
         width = max(map(len, self.reasons))
@@ -57,7 +58,7 @@ class Explanation(NamedTuple):
 
 
 class _ExplainedError(Exception):
-    """Carries an explanation past a public function that was called to be explained."""
+    """Carry an explanation out of a public function that was called only to be explained."""
 
     def __init__(self, explanation: Explanation) -> None:
         super().__init__()
@@ -71,16 +72,19 @@ _announced: set[tuple[str, str]] = set()
 def decide(
     operator: str, implementation: str | None, operands: Any, *, ask_all: bool = False
 ) -> Explanation:
-    """Choose the implementation of a call: the first of the candidates that serves it.
+    """Choose the first candidate that can serve a call.
 
     Args:
       operator: name of the operator.
-      implementation: the one candidate, or None for those of the platform, best first.
-      operands: what the operator is called with.
+      implementation: name of the only candidate, or None for those of the platform, best first.
+      operands: operands of the call.
       ask_all: whether to ask the implementations after the chosen one, too.
 
+    Returns:
+      The choice, with the reasons against the others.
+
     Raises:
-      ValueError: there is no implementation of that name.
+      ValueError: no implementation has that name.
     """
     platform, names = find_platform(*jax.tree.leaves(operands)), list_names(operator)
     if implementation is None:
@@ -90,7 +94,7 @@ def decide(
         candidates = (implementation,)
     else:
         raise ValueError(
-            f"{operator} has no implementation {implementation!r}: take one of "
+            f"{operator} has no implementation {implementation!r}: use one of "
             f"{', '.join(names)}{suggest(implementation, names)}."
         )
     chosen, reasons = None, {}
@@ -106,11 +110,11 @@ def decide(
 
 
 def dispatch(operator: str, implementation: str | None, operands: Any) -> Any:
-    """Call ``operator`` by the named implementation, or by the best one that serves.
+    """Call ``operator`` with the named implementation, or the best one that can serve the call.
 
     Raises:
-      ValueError: there is no implementation of that name.
-      UnsupportedError: the named one, or every candidate, declines; with all the reasons.
+      ValueError: no implementation has that name.
+      UnsupportedError: the named implementation, or every candidate, declines; lists the reasons.
     """
     if _explaining.get():
         raise _ExplainedError(decide(operator, implementation, operands, ask_all=True))
@@ -119,21 +123,21 @@ def dispatch(operator: str, implementation: str | None, operands: Any) -> Any:
     chosen = None if found.chosen is None else find_implementation(operator, found.chosen)
     if chosen is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in found.reasons.items())
-        raise UnsupportedError(f"{operator} can't be served. {reasons}.")
+        raise UnsupportedError(f"No implementation can serve {operator}. {reasons}.")
     if implementation is None and found.chosen == "xla":
         _announce_fallback(found, operands)
     return chosen.function(operands)
 
 
 def _announce_fallback(found: Explanation, operands: Any) -> None:
-    """Warn once about each reason why plain XLA replaces the kernels of the platform."""
+    """Warn once per reason when plain XLA replaces the platform's kernels."""
     kernels, *rest = _PREFERENCE.get(found.platform, ("xla",))
     reason = found.reasons.get(kernels)
     if not rest or reason is None or any(leaf.size == 0 for leaf in jax.tree.leaves(operands)):
         return
     where, subject = found.platform.upper(), found.operator
     if found.platform == "cpu":
-        # What few calls decline costs little; a missing library slows every operator down.
+        # A few declined calls cost little on a CPU; a missing library slows down every operator.
         native = find_implementation(found.operator, kernels)
         if native is None or native.unavailable() is None:
             return
@@ -144,28 +148,30 @@ def _announce_fallback(found: Explanation, operands: Any) -> None:
     verb = "compute" if found.platform == "cpu" else "computes"
     warnings.warn(
         f"{subject} {verb} in plain XLA on this {where}, which is slower than {kernels}: {reason}. "
-        "s3net_kernels.explain tells which implementation a call takes.",
+        "s3net_kernels.explain shows which implementation a call takes.",
         FallbackWarning,
         stacklevel=4,  # the caller of the public function
     )
 
 
 def explain(operator: str, *args: Any, **kwargs: Any) -> Explanation:
-    """Tell which implementation a call of an operator takes, and why the others do not serve it.
+    """Explain which implementation a call takes, and why the others cannot serve it.
 
-    Nothing is computed. The call is decided as it would be now: by the arrays' devices, or JAX's
-    default device, and inside :func:`config` by its settings.
+    Nothing is computed. The decision is the one the call would make now: it depends on the arrays'
+    devices or JAX's default device, and on the settings of :func:`config`.
 
     Args:
       operator: one of :data:`OPERATORS`.
-      *args, **kwargs: arguments of the operator's public function; for arrays,
-        ``jax.ShapeDtypeStruct`` is enough. With ``implementation``, the one candidate.
+      *args: positional arguments of the operator's public function; ``jax.ShapeDtypeStruct``
+        suffices for arrays.
+      **kwargs: keyword arguments; ``implementation`` limits the candidates to one.
 
     Returns:
       An :class:`Explanation`; ``print`` shows it line by line.
 
     Raises:
-      ValueError, TypeError: as by the call itself; or an unknown operator.
+      ValueError: an unknown operator, or an error of the call itself.
+      TypeError: an error of the call itself.
 
     >>> import jax
     >>> x = jax.ShapeDtypeStruct((1, 8, 8, 3), "float32")
@@ -192,4 +198,4 @@ def explain(operator: str, *args: Any, **kwargs: Any) -> Explanation:
         return found.explanation
     finally:
         _explaining.reset(token)
-    raise AssertionError(f"{operator} took no implementation.")
+    raise AssertionError(f"{operator} did not call an implementation.")

@@ -1,5 +1,4 @@
-"""Gradients by kernels, which can be differentiated again: what has no rule of its own is then
-computed in plain JAX."""
+"""Give kernels gradients that can be differentiated again, in plain JAX where no kernel exists."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ def use_gradient(plain: Callable[..., Any], function: Callable[..., Any]) -> Cal
     """Give ``function`` the gradient of ``plain``, which computes the same without kernels."""
     wrapped = jax.custom_vjp(function)
     wrapped.defvjp(
-        # The wrapped function, not `function`: a gradient of the gradient differentiates this rule.
+        # Wrap the wrapped function: a gradient of the gradient must find this rule again.
         keep_copies(lambda *args: (wrapped(*args), args)),
         lambda args, cotangents: jax.vjp(plain, *args)[1](cotangents),
     )
@@ -33,22 +32,23 @@ def make_differentiable(
     value: Callable[..., tuple[Any, Any]],
     gradients: Callable[[Any, Any, Any], Any],
 ) -> Callable[..., Any]:
-    """Make an operator of kernels of the CPU that can be differentiated any number of times.
+    """Make an operator of CPU kernels that can be differentiated any number of times.
 
-    A program that is lowered for another platform computes it, and its gradient, in plain JAX.
+    A program lowered for another platform computes the operator and its gradient in plain JAX.
 
     Args:
-      plain: operands -> result, in plain JAX. It makes the derivatives beyond the first.
-      value: (operands, save=bool) -> (result, what backward needs beside the operands if ``save``).
-      gradients: (operands, what was kept, cotangents) -> the operands' gradients in their places,
-        None for integers; cotangents of integers are None.
+      plain: (operands) -> result, in plain JAX; also defines the derivatives beyond the first.
+      value: (operands, save=bool) -> (result, residuals); if ``save``, the residuals are what the
+        backward pass needs besides the operands.
+      gradients: (operands, residuals, cotangents) -> gradients in the operands' places, None for
+        integers; cotangents of integers are None.
     """
 
     def run(operands: Any):
         return value(operands, save=True)
 
     def run_plain(operands: Any):
-        # Nothing is differentiated through what is kept: the plain gradients ignore it.
+        # The plain gradients ignore the residuals, so their values are irrelevant.
         kept = jax.eval_shape(run, operands)[1]
         return plain(operands), jax.tree.map(lambda k: zeros(k.shape, k.dtype, operands), kept)
 

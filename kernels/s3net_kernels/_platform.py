@@ -1,10 +1,10 @@
-"""Where a program runs, and kernels that give way when it is lowered for another platform.
+"""Find where a program runs, and replace kernels when it is lowered for another platform.
 
-Where a traced computation will run is not known yet: ``jax.export`` and
-``jit(f).trace(...).lower(lowering_platforms=...)`` lower for a platform of the caller's choice,
-several at once if asked. The choice is therefore left to the lowering: a primitive of its own has
-one rule for the kernels' platform and one for the others. Unlike ``jax.lax.platform_dependent`` it
-traces the alternative only where a program is lowered for such a platform.
+The platform of a traced computation is not known yet: ``jax.export`` and
+``jit(f).trace(...).lower(lowering_platforms=...)`` lower for platforms of the caller's choice,
+possibly several at once. The choice is therefore made at lowering: a custom primitive has one
+rule for the kernels' platform and one for the others. Unlike ``jax.lax.platform_dependent`` it
+traces the alternative only if a program is lowered for such a platform.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _GPU = ("gpu", "cuda", "rocm")
 
 
 def find_platform(*arrays: Any) -> str:
-    """Find where a computation on ``arrays`` will run: ``"cpu"``, ``"gpu"`` or another platform.
+    """Return where a computation on ``arrays`` will run: ``"cpu"``, ``"gpu"`` or another platform.
 
-    Concrete arrays tell by themselves; otherwise it is JAX's default device.
+    Concrete arrays determine it; otherwise it is JAX's default device.
     """
     for array in arrays:
         if isinstance(array, jax.Array) and not isinstance(array, Tracer):
@@ -47,11 +47,14 @@ _on_cpu_p.multiple_results = True
 def choose_by_platform(
     kernels: Callable[..., Any], plain: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Compute by ``kernels`` where the program is lowered for a CPU, by ``plain`` elsewhere.
+    """Use ``kernels`` if the program is lowered for a CPU, and ``plain`` elsewhere.
 
     Args:
-      kernels: (*trees of arrays) -> tree of arrays, by calls that only a CPU has.
-      plain: the same result, of the same shapes, by JAX's own operations.
+      kernels: (*trees of arrays) -> tree of arrays; may use calls that only a CPU supports.
+      plain: function with the same result and shapes, in JAX's own operations.
+
+    Returns:
+      A function that makes this choice when it is lowered.
     """
 
     def choose(*args: Any) -> Any:
@@ -71,7 +74,7 @@ def choose_by_platform(
 
 @_on_cpu_p.def_impl
 def _run(*args: Any, jaxpr: ClosedJaxpr, plain: Callable[..., Any]) -> list[Any]:
-    # Not traced: the kernels were chosen for arrays that are on a CPU.
+    # This runs eagerly: the kernels were chosen for concrete arrays on a CPU.
     return jaxpr_as_fun(jaxpr)(*args)
 
 

@@ -1,10 +1,11 @@
-"""Every implementation of every operator: those of the package, and those registered from outside.
+"""Register and find implementations of operators, both the package's and users' own.
 
-An implementation of the package is the module ``s3net_kernels.<operator>.<name>``, which holds a
-function with the operator's name that takes its :mod:`s3net_kernels.operands`. It may hold
-``supports(operands) -> str | None``: None, or why it declines the call; and
-``unavailable() -> str | None``: None, or why it can serve nothing on this machine. Without them it
-serves every valid call. A module that does not exist is an implementation that is not there yet.
+An implementation of the package is the module ``s3net_kernels.<operator>.<name>``, which has a
+function with the operator's name that takes its :mod:`s3net_kernels.operands`. It may have
+``supports(operands) -> str | None``, which returns why it declines the call, or None; and
+``unavailable() -> str | None``, which returns why it cannot serve any call on this machine, or
+None. Without them it serves every valid call. A missing module means that the operator has no such
+implementation.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ IMPLEMENTATIONS = ("reference", "xla", "native", "pallas")
 
 
 class Implementation(NamedTuple):
-    """What computes an operator, and what is asked before."""
+    """An implementation of an operator, with its checks."""
 
     function: Callable[[Any], Any]
     supports: Callable[[Any], str | None]
@@ -56,10 +57,10 @@ class Implementation(NamedTuple):
     prefer: bool = False
 
     def find_reason(self, operands: Any, platform: str) -> str | None:
-        """Say why it can't serve a call, or return None."""
+        """Return why it cannot serve a call, or None."""
         reason = self.unavailable()
         if reason is None and self.platforms is not None and platform not in self.platforms:
-            reason = f"it runs on {' or '.join(self.platforms)}, and the call on {platform}"
+            reason = f"it runs on {' or '.join(self.platforms)}, but the call is on {platform}"
         return self.supports(operands) if reason is None else reason
 
 
@@ -82,7 +83,7 @@ def _import(operator: str, name: str) -> ModuleType | None:
 
 
 def find_implementation(operator: str, name: str) -> Implementation | None:
-    """Find an implementation, or None where the package has not written it."""
+    """Find an implementation; return None if it is neither in the package nor registered."""
     if name in _registered[operator]:
         return _registered[operator][name]
     module = _import(operator, name)
@@ -95,12 +96,12 @@ def find_implementation(operator: str, name: str) -> Implementation | None:
 
 
 def list_names(operator: str) -> tuple[str, ...]:
-    """List the names of an operator's implementations, those of the package first."""
+    """List the names of an operator's implementations, the package's first."""
     return (*IMPLEMENTATIONS, *_registered[operator])
 
 
 def find_preferred(operator: str, platform: str) -> tuple[str, ...]:
-    """List the registered implementations to try before the package's, the latest first."""
+    """List registered implementations to try before the package's, the latest first."""
     return tuple(
         name
         for name, found in reversed(_registered[operator].items())
@@ -109,7 +110,7 @@ def find_preferred(operator: str, platform: str) -> tuple[str, ...]:
 
 
 def implementations() -> dict[str, dict[str, str | None]]:
-    """List, for every operator, its implementations: None, or why one is unavailable here."""
+    """List every operator's implementations: name → None, or why it is unavailable here."""
     return {
         operator: {name: _find_unavailable(operator, name) for name in list_names(operator)}
         for operator in OPERATORS
@@ -133,28 +134,28 @@ def register_implementation(
 ) -> None:
     """Add an implementation of an operator.
 
-    From then on, ``implementation=name`` selects it in a call of the operator, and
-    :func:`implementations`, :func:`explain` and :mod:`s3net_kernels.testing` know it. A program
-    that ``jax.jit`` has compiled before keeps the implementation it was traced with.
+    ``implementation=name`` then selects it in calls of the operator, and :func:`implementations`,
+    :func:`explain` and :mod:`s3net_kernels.testing` include it. Programs that ``jax.jit`` has
+    already compiled keep the implementation they were traced with.
 
     Args:
       operator: one of :data:`OPERATORS`.
-      name: name of the implementation; not one that the operator already has.
-      function: takes the operator's operands, an instance of its class in
-        :mod:`s3net_kernels.operands` whose arguments are checked, and returns what the public
-        function returns, in the dtype of ``x`` (with ``through``, a pair; for ``softmax_losses``, a
-        tuple of both sums and the labels). JAX must be able to trace it, and to differentiate it in
-        reverse mode: a foreign kernel needs ``jax.custom_vjp``, over the operands as a whole.
-      supports: takes the operands and returns None, or why it declines the call, such as ``"it
-        takes float32, not bfloat16"``; arrays may be traced, so only shapes and dtypes are known.
-        By default it serves every valid call.
-      unavailable: returns None, or why it can serve nothing on this machine.
-      platforms: platforms it runs on, of ``"cpu"``, ``"gpu"`` and ``"tpu"``; None for all.
+      name: name of the implementation, not yet used by the operator.
+      function: function of the operator's operands, an instance of its class in
+        :mod:`s3net_kernels.operands` with checked arguments. It returns what the public function
+        returns, in the dtype of ``x`` (with ``through``, a pair; for ``softmax_losses``, a tuple
+        of both sums and the labels). JAX must be able to trace it and to differentiate it in
+        reverse mode: a foreign kernel needs ``jax.custom_vjp`` over the operands as a whole.
+      supports: function of the operands that returns None, or why it declines the call, such as
+        ``"it supports float32, not bfloat16"``. Arrays may be traced, so only shapes and dtypes are
+        known. None serves every valid call.
+      unavailable: function that returns None, or why it cannot serve any call on this machine.
+      platforms: platforms it runs on, among ``"cpu"``, ``"gpu"`` and ``"tpu"``; None for all.
       prefer: whether calls that name no implementation try it before those of the package.
 
     Raises:
-      ValueError: an unknown operator or platform, or a name that is taken or no string.
-      TypeError: a function that can't be called.
+      ValueError: an unknown operator or platform, or a name that is taken or not a string.
+      TypeError: ``function``, ``supports`` or ``unavailable`` is not callable.
 
     >>> import jax.numpy as jnp
     >>> import s3net_kernels as sk
@@ -216,7 +217,7 @@ def unregister_implementation(operator: str, name: str) -> None:
 
 
 def check_operator(operator: str) -> None:
-    """Raise ValueError, naming the nearest operator, unless there is one of that name."""
+    """Raise ValueError, naming the nearest operator, unless ``operator`` exists."""
     if not isinstance(operator, str) or operator not in OPERATORS:
         raise ValueError(
             f"There is no operator {operator!r}: choose one of {', '.join(OPERATORS)}"

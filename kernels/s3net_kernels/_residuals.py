@@ -1,4 +1,4 @@
-"""What a custom gradient keeps for its backward pass."""
+"""Protect the residuals of a custom gradient."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["keep_copies"]
 
 
 def keep_copies(forward: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
-    """Make the forward half of a custom gradient keep arrays of its own.
+    """Make the forward half of a custom gradient keep copies of its residuals.
 
-    JAX does not store residuals that are inputs, but notes which input each is. Up to JAX 0.10.2
-    (``JaxprTrace.process_custom_vjp_call``) those numbers are wrong once partial evaluation has
-    put constants before the inputs, as ``grad(grad(f))`` of a scan of gradient steps does: the
-    backward pass then gets other arrays than were kept. A copy is no input, and costs nothing:
-    compiled programs drop it.
+    JAX does not store residuals that are inputs, but records which input each one is. Up to JAX
+    0.10.2 (``JaxprTrace.process_custom_vjp_call``) these indices are wrong if partial evaluation
+    has put constants before the inputs, as ``grad(grad(f))`` of a scan of gradient steps does:
+    the backward pass then receives other arrays than it kept. A copy is not an input, and costs
+    nothing, because compiled programs drop it.
 
     Args:
       forward: (*args) -> (result, residuals), as ``jax.custom_vjp.defvjp`` takes it.
@@ -33,5 +33,5 @@ def keep_copies(forward: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[
 
 
 def _copy(leaf: Any) -> Any:
-    # Values that are not traced were computed eagerly, where the copy would be a real one.
+    # Skip concrete values: they are computed eagerly, where the copy would not be dropped.
     return jnp.copy(leaf) if isinstance(leaf, Tracer) else leaf

@@ -1,4 +1,4 @@
-"""Sobel derivatives as OpenCV defines them."""
+"""Compute Sobel derivatives as OpenCV defines them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ __all__ = ["sobel"]
 
 
 def sobel(image: Array) -> tuple[Array, Array, Array]:
-    """3×3 Sobel derivatives d/dx, d/dy and d²/dxdy of each channel.
+    """Compute 3×3 Sobel derivatives d/dx, d/dy and d²/dxdy of each channel.
 
-    The kernels are not normalised: derivative [−1, 0, 1], smoothing [1, 2, 1], and for the
-    mixed derivative [−1, 0, 1] in both directions. The border is reflected without
-    repeating its pixel (OpenCV's ``BORDER_REFLECT_101``).
+    The kernels are not normalised: derivative [−1, 0, 1], smoothing [1, 2, 1], and the derivative
+    in both directions for the mixed one. The border is reflected without repeating its pixel
+    (OpenCV's ``BORDER_REFLECT_101``).
 
     Args:
-      image: (..., H, W, C) floating point, H and W at least 2.
+      image: floating point image (..., H, W, C), H and W at least 2.
 
     Returns:
-      Three arrays of the same shape and dtype: derivatives along W (x), along H (y), and both.
+      Derivatives along W (x), along H (y) and both, in the shape and dtype of ``image``.
 
     Raises:
-      ValueError: fewer axes, or fewer pixels a side.
+      ValueError: fewer than three axes, or fewer than 2 pixels a side.
       TypeError: an image that is not floating point.
     """
     image = to_float("sobel", "image", image)
-    require(image.ndim >= 3, f"sobel: image has shape {image.shape}, it must be (..., H, W, C).")
+    require(image.ndim >= 3, f"sobel: image has shape {image.shape}, expected (..., H, W, C).")
     difference_x, smooth_x = _three_taps(image, -2)
     return (
         _three_taps(difference_x, -3)[1],
@@ -38,9 +38,9 @@ def sobel(image: Array) -> tuple[Array, Array, Array]:
 
 
 def _three_taps(a: Array, axis: int) -> tuple[Array, Array]:
-    """(a[i+1] − a[i−1], a[i−1] + 2·a[i] + a[i+1]) along ``axis``, the border reflected."""
+    """Return (a[i+1] − a[i−1], a[i−1] + 2·a[i] + a[i+1]) along ``axis`` with reflected border."""
     if a.shape[axis] < 2:
-        raise ValueError(f"A Sobel filter needs at least 2 pixels a side; the shape is {a.shape}.")
+        raise ValueError(f"A Sobel filter needs at least 2 pixels a side, got shape {a.shape}.")
     width = [(0, 0)] * a.ndim
     width[axis] = (1, 1)
     padded = jnp.pad(a, width, mode="reflect")

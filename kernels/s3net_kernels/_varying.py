@@ -1,8 +1,8 @@
-"""Mesh axes that values vary over inside ``jax.shard_map``, which checks them (``check_vma``).
+"""Track the mesh axes that values vary over inside ``jax.shard_map`` (``check_vma``).
 
-JAX's own operations take operands that vary over different axes and give back what varies over
-all of them; a custom gradient, a loop and a foreign call need to be told. Outside ``shard_map``,
-and with ``check_vma=False``, nothing varies and all of this does nothing.
+JAX's own operations accept operands that vary over different axes, and their results vary over
+all of them. Custom gradients, loops and foreign calls need explicit conversions. Outside
+``shard_map``, and with ``check_vma=False``, nothing varies and these functions do nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["find_axes", "vary", "vary_alike", "zeros"]
 
 
 def find_axes(*trees: Any) -> frozenset[str]:
-    """Find the mesh axes that at least one array of ``trees`` varies over."""
+    """Return the mesh axes that at least one array of ``trees`` varies over."""
     found: frozenset[str] = frozenset()
     for leaf in jax.tree.leaves(trees):
         if isinstance(leaf, jax.Array):
@@ -27,13 +27,13 @@ def find_axes(*trees: Any) -> frozenset[str]:
 
 def _axes(array: Array) -> frozenset[str]:
     kind: Any = jax.typeof(array)
-    # Releases of JAX differ in where they keep it.
+    # JAX releases differ in where they store the axes.
     kind = getattr(kind, "manual_axis_type", kind)
     return getattr(kind, "varying", None) or getattr(kind, "vma", None) or frozenset()
 
 
 def vary(tree: Any, axes: frozenset[str]) -> Any:
-    """Make the arrays of ``tree`` vary over ``axes``; the transpose sums over those added."""
+    """Make the arrays of ``tree`` vary over ``axes``; the transpose sums over the added axes."""
 
     def vary_leaf(leaf: Any) -> Any:
         missing = axes - _axes(leaf) if isinstance(leaf, jax.Array) else None

@@ -1,10 +1,10 @@
-"""The operands of every operator, checked: what an implementation takes, as one argument.
+"""Checked operands of every operator; an implementation takes one of these as its argument.
 
-The public functions check their arguments and put them into these classes. Each is a pytree: its
-arrays (Nones where there are none) are leaves, its options static, so that it passes as a whole
-through ``jax.jit``, ``jax.vjp`` and ``jax.custom_vjp``. The fields are the arguments of the public
-function of the operator, whose docstring describes them; where that converts an argument, the
-field's own description says to what.
+The public functions check their arguments and store them in these classes. Each is a pytree: its
+arrays are leaves (None where absent) and its options static, so that it passes as a whole through
+``jax.jit``, ``jax.vjp`` and ``jax.custom_vjp``. The fields are the arguments of the operator's
+public function, whose docstring describes them; a field has its own description if the public
+function converts the argument.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _C = TypeVar("_C")
 
 
 def _option(*, default: Any = dataclasses.MISSING, kw_only: bool = True) -> Any:
-    """Declare a keyword that is no array: part of the program, not of its inputs."""
+    """Declare a static option, which is part of the program and not of its inputs."""
     return dataclasses.field(default=default, kw_only=kw_only, metadata={"static": True})
 
 
@@ -50,7 +50,7 @@ class Operands:
     """Base class of the operands of every operator."""
 
     def replace(self, **changes: Any) -> Self:
-        """Return the same operands but for ``changes``."""
+        """Return the same operands with ``changes`` applied."""
         return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
 
@@ -62,7 +62,7 @@ class DepthwiseConv2d(Operands):
     w: Array
     b: Array | None = None
     dilation: int = _option(default=1)
-    """No larger than the image, beyond which all dilations give the same result."""
+    """Limited to the image's size, beyond which all dilations give the same result."""
 
 
 @_register
@@ -87,7 +87,7 @@ class DeformConv2d(Operands):
     x: Array
     offset: Array
     mask: Array
-    """Ones in the dtype of ``offset`` where the caller gave none."""
+    """Ones in the dtype of ``offset`` if the caller gave none."""
     w: Array
     b: Array | None = None
 
@@ -107,7 +107,7 @@ class AffineWarp(Operands):
 
     x: Array
     matrix: Array
-    """(N, 2, 3), one for each image."""
+    """Matrices (N, 2, 3), one for each image."""
     boundary: str = _option(default="zeros")
 
 
@@ -116,7 +116,7 @@ class Linear(Operands):
     """Operands of ``linear``."""
 
     x: Array
-    """In the dtype of the residual, if that is wider."""
+    """Input in the dtype of the residual, if that is wider."""
     w: Array
     b: Array | None = None
     residual: Array | None = None
@@ -140,7 +140,7 @@ class LinearNorm(Operands):
     """Operands of ``linear_norm``."""
 
     x: Array
-    """In the dtype of the residual, if that is wider."""
+    """Input in the dtype of the residual, if that is wider."""
     w: Array
     b: Array | None
     residual: Array | None
@@ -151,7 +151,7 @@ class LinearNorm(Operands):
     through: bool = _option(default=False)
 
     def layer(self) -> Linear:
-        """Return the operands of the linear layer, whose result is normalised."""
+        """Return the operands of the linear layer whose result is normalised."""
         return Linear(
             self.x,
             self.w,
@@ -171,7 +171,7 @@ class GatedInception(Operands):
     """Operands of ``gated_inception``."""
 
     x: Array
-    """In the dtype of the residual, if that is wider."""
+    """Input in the dtype of the residual, if that is wider."""
     local_w: Array
     local_b: Array
     weights: Arrays
@@ -206,7 +206,7 @@ class SoftmaxLosses(Operands):
 
     logits: Array
     labels: Array | None = None
-    """int32; a number that is no class counts as one whose logit is 0."""
+    """int32 labels; a number that is not a class counts as a class whose logit is 0."""
     weight: Array | None = None
     spatial: bool = _option(default=False)
 
@@ -224,4 +224,4 @@ OPERANDS: Mapping[str, type[Any]] = {
     "conv2d": Conv2d,
     "softmax_losses": SoftmaxLosses,
 }
-"""The class of each operator's operands, by the operator's name."""
+"""Operator's name → class of its operands."""

@@ -1,4 +1,4 @@
-"""Flax NNX modules of S3-Net. Layout NHWC; every module is usable on its own."""
+"""Flax NNX modules of S3-Net in NHWC layout; each can be used independently."""
 
 from s3net_jax.nn.attention import AttentionBlock, InceptionLKA
 from s3net_jax.nn.color import ColorBranch

@@ -1,4 +1,4 @@
-"""Inception large-kernel attention and the block around it (section 3.1, equations 1 to 3)."""
+"""Inception large-kernel attention and its surrounding block (section 3.1, equations 1 to 3)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ _Residual = Literal["after_projection", "before_projection"]
 
 
 class InceptionLKA(nnx.Module):
-    """I-LKA: x ⊗ Conv1×1(concat_r DW_r(DW_local(x))), without sigmoid or softmax.
+    """Apply I-LKA: x ⊗ Conv1×1(concat_r DW_r(DW_local(x))), without sigmoid or softmax.
 
-    One local depthwise convolution feeds parallel dilated depthwise branches; a 1×1
-    convolution brings their concatenation back to C channels, and the input is multiplied
-    with the result. VAN's LKA for K = 21, d = 3 is ``kernel_sizes=(7,), dilations=(3,)``.
+    One local depthwise convolution feeds parallel dilated depthwise branches. A 1×1
+    convolution maps their concatenation back to C channels, and the input is multiplied by the
+    result. ``kernel_sizes=(7,), dilations=(3,)`` gives VAN's LKA with K = 21 and d = 3.
 
     Args:
-      channels: C; input and output are (N, H, W, C).
-      local_kernel: size of the local convolution, odd.
-      kernel_sizes: size of each branch, odd.
+      channels: number of channels C; input and output are (N, H, W, C).
+      local_kernel: odd size of the local convolution.
+      kernel_sizes: odd size of each branch.
       dilations: dilation of each branch.
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of the operators; None takes the best.
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: operator implementation; None selects the best available one.
       rngs: NNX random streams.
+
+    Raises:
+      ValueError: ``kernel_sizes`` and ``dilations`` differ in length.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class InceptionLKA(nnx.Module):
         dilations = check_sizes("dilations", dilations)
         if len(kernel_sizes) != len(dilations):
             raise ValueError(
-                f"There are {len(kernel_sizes)} kernel sizes and {len(dilations)} dilations: "
+                f"kernel_sizes has {len(kernel_sizes)} entries and dilations {len(dilations)}: "
                 "each branch needs one of both."
             )
         self.dtype = jnp.dtype(dtype)
@@ -69,7 +72,7 @@ class InceptionLKA(nnx.Module):
         self.mix = Pointwise(len(kernel_sizes) * channels, channels, **common)
 
     def __call__(self, x: Array, residual: Array | None = None) -> Array:
-        """I-LKA of x (N, H, W, C), plus ``residual`` of the same shape if there is one."""
+        """Apply I-LKA to x (N, H, W, C) and add ``residual``, of the same shape, if given."""
         assert self.mix.bias is not None
         return gated_inception(
             x.astype(self.dtype),
@@ -86,15 +89,18 @@ class InceptionLKA(nnx.Module):
 
 
 class AttentionBlock(nnx.Module):
-    """1×1 projection → GELU → I-LKA → 1×1 projection, with a residual path.
+    """Apply 1×1 projection → GELU → I-LKA → 1×1 projection with a residual connection.
 
     Args:
-      channels: C; input and output are (N, H, W, C).
-      residual: ``"after_projection"``: proj(u) + x, as released; ``"before_projection"``:
-        proj(u + x), the skip followed by a 1×1 convolution, as the paper describes it.
-      local_kernel, kernel_sizes, dilations: of :class:`InceptionLKA`.
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of the operators; None takes the best.
+      channels: number of channels C; input and output are (N, H, W, C).
+      residual: position of the skip connection. ``"after_projection"`` computes proj(u) + x, as
+        the released code does; ``"before_projection"`` computes proj(u + x), a skip followed by a
+        1×1 convolution, as the paper describes.
+      local_kernel: odd size of the local convolution in :class:`InceptionLKA`.
+      kernel_sizes: odd size of each branch.
+      dilations: dilation of each branch.
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: operator implementation; None selects the best available one.
       rngs: NNX random streams.
     """
 
@@ -127,7 +133,7 @@ class AttentionBlock(nnx.Module):
         self.project_out = Pointwise(channels, channels, **common)
 
     def __call__(self, x: Array, norm: BatchNorm | None = None) -> Array:
-        """The block of x (N, H, W, C), normalised by ``norm`` if it is given."""
+        """Apply the block to x (N, H, W, C), then ``norm`` if given."""
         x = x.astype(self.dtype)
         u, x = self.project_in.through(x)
         before = self.residual == "before_projection"

@@ -1,4 +1,4 @@
-"""The colour branch: pixel values beside the score map."""
+"""The colour branch, which combines pixel values with the score map."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _Mode = Literal["pixels", "released"]
 
 
 class ColorBranch(nnx.Module):
-    """Normalised 1×1 convolution of the score map combined with a linear map of the pixels.
+    """Combine a normalised 1×1 convolution of the score map with a linear map of the pixels.
 
     Args:
-      channels: K.
-      mode: ``"pixels"``: the sum of both, pixel values alongside the score map, as the paper
-        says; ``"released"``: the released code's attention. Its softmax runs over a batch axis
-        of one, so every channel is the same map times a factor of its own (rank one).
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of the operators; None takes the best.
+      channels: number of clusters K.
+      mode: ``"pixels"`` adds both, so that pixel values enter alongside the score map, as the
+        paper says. ``"released"`` is the released code's attention: its softmax runs over a batch
+        axis of size one, so every channel is the same map times a factor (rank one).
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: operator implementation; None selects the best available one.
       rngs: NNX random streams.
     """
 
@@ -49,7 +49,7 @@ class ColorBranch(nnx.Module):
         self.norm = BatchNorm(channels, **common)
 
     def __call__(self, logits: Array, x: Array) -> Array:
-        """New logits (N, H, W, K) from logits (N, H, W, K) and images (N, H, W, 3)."""
+        """Compute new logits (N, H, W, K) from logits (N, H, W, K) and images (N, H, W, 3)."""
         pixels = self.map(x)
         if self.mode == "pixels":
             return self.head.normalised(self.norm, logits + pixels)
@@ -60,6 +60,6 @@ class ColorBranch(nnx.Module):
 
 
 def _compute_factor(a: Array) -> Array:
-    """Sum over the pixels of each channel divided by its norm: (N, H, W, K) to (N, 1, 1, K)."""
+    """Divide each channel's sum over pixels by its norm: (N, H, W, K) to (N, 1, 1, K)."""
     norm = jnp.sqrt(jnp.sum(jnp.square(a), (1, 2), keepdims=True))
     return jnp.sum(a / jnp.maximum(norm, 1e-12), (1, 2), keepdims=True)

@@ -22,26 +22,28 @@ _KernelInit = Literal["default", "uniform"]
 
 
 class DeformConv(nnx.Module):
-    """k×k deformable convolution without bias, zero outside the image.
+    """Apply a k×k deformable convolution without bias; values outside the image are zero.
 
-    Every tap samples the input bilinearly at its place plus an offset, times a mask value.
+    Each tap samples the input bilinearly at its grid position plus an offset, and is multiplied
+    by a mask value.
 
     Args:
-      channels: C; input and output are (N, H, W, C).
-      size: k, odd.
-      offsets: ``"predicted"``: a k×k convolution of the input gives offsets and mask logits
-        (mask = sigmoid); it starts at zero, so the layer starts as half a plain convolution.
-        ``"free"``: offsets and mask are parameters per pixel, U[0, 1), as in the released
-        code; the module then serves one image size only.
-      kernel_init: ``"default"``: fan-in uniform; ``"uniform"``: U[0, 1), as released.
-      shape: (H, W); only with ``"free"``, which needs it.
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of ``s3net_kernels.deform_conv2d``; None takes the best.
+      channels: number of channels C; input and output are (N, H, W, C).
+      size: odd kernel size k.
+      offsets: source of the offsets. ``"predicted"``: a k×k convolution of the input gives offsets
+        and mask logits (mask = sigmoid); it starts at zero, so the layer initially equals half a
+        plain convolution. ``"free"``: offsets and mask are parameters per pixel drawn from
+        U[0, 1), as in the released code; the module then accepts only one image size.
+      kernel_init: ``"default"`` for fan-in uniform; ``"uniform"`` for U[0, 1), as released.
+      shape: image shape (H, W); required with ``"free"``, not accepted otherwise.
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: implementation of ``s3net_kernels.deform_conv2d``; None selects the best
+        available one.
       rngs: NNX random streams.
 
     Raises:
-      ValueError: ``"free"`` without ``shape``, ``"predicted"`` with it, an input of another size
-        than ``shape``, or an option that does not exist.
+      ValueError: ``"free"`` without ``shape``, ``"predicted"`` with ``shape``, an input whose size
+        differs from ``shape``, or an option that does not exist.
     """
 
     def __init__(
@@ -63,11 +65,11 @@ class DeformConv(nnx.Module):
         check_choice("offsets", offsets, get_args(_Offsets))
         check_choice("kernel_init", kernel_init, get_args(_KernelInit))
         if offsets == "free" and shape is None:
-            raise ValueError("Free offsets are parameters per pixel: give shape=(H, W).")
+            raise ValueError("Free offsets are parameters per pixel: pass shape=(H, W).")
         if offsets == "predicted" and shape is not None:
             raise ValueError(
-                f"shape={shape} has no effect with offsets='predicted', which serve every size: "
-                "leave it out, or take offsets='free'."
+                f"shape={shape} has no effect with offsets='predicted', which accepts every image "
+                "size. Omit it, or use offsets='free'."
             )
         if shape is not None:
             height, width = check_sizes("shape", shape, count=2)
@@ -86,7 +88,7 @@ class DeformConv(nnx.Module):
         else:
             fan_in = channels * self.taps
             self.kernel = nnx.Param(draw_fan_in_uniform(rngs, kernel_shape, fan_in, kind))
-        # NNX fixes an attribute's kind at its first assignment, so each is assigned once.
+        # NNX fixes an attribute's kind at its first assignment, so assign each exactly once.
         predict = offset = mask = None
         if offsets == "predicted":
             predict = Conv(
@@ -108,15 +110,15 @@ class DeformConv(nnx.Module):
         x = x.astype(self.dtype)
         kernel = self.kernel[...]
         if self.predict is not None:
-            # Coordinates need more digits than bfloat16 has.
+            # bfloat16 has 8 significant bits: too few for sub-pixel coordinates in a large image.
             wide = self.predict(x).astype(kernel.dtype)
             offset, mask = wide[..., : 2 * self.taps], jax.nn.sigmoid(wide[..., 2 * self.taps :])
         else:
             assert self.offset is not None and self.mask is not None
             if self.offset.shape[1:3] != x.shape[1:3]:
                 raise ValueError(
-                    f"The free offsets are for images of {self.offset.shape[1:3]}, the input is "
-                    f"{x.shape[1:3]}: make the module with shape={x.shape[1:3]}."
+                    f"The free offsets are for images of shape {self.offset.shape[1:3]}, but the "
+                    f"input has {x.shape[1:3]}: construct the module with shape={x.shape[1:3]}."
                 )
             rows = (x.shape[0], *x.shape[1:3])
             offset = jnp.broadcast_to(self.offset[...], (*rows, 2 * self.taps))

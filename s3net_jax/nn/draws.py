@@ -1,4 +1,4 @@
-"""The random numbers that parameters start from: many draws, few kernels."""
+"""Draw initial parameters with a few large random kernels instead of many small ones."""
 
 from __future__ import annotations
 
@@ -15,43 +15,48 @@ from jax import Array
 __all__ = ["build_from_pool", "draw_fan_in_uniform", "draw_uniform", "is_draws"]
 
 T = TypeVar("T")
-_THREEFRY = "threefry2x32"  # the kind of keys that JAX makes
-_RATIO = 16  # draws share a kernel if their sizes lie between two powers of it
+_THREEFRY = "threefry2x32"  # JAX's default PRNG implementation
+# Draws share a kernel if their sizes are between the same two powers of this ratio: the longest
+# draw of a group is then at most 16 times what its shortest draw needs.
+_RATIO = 16
 
 
 def draw_uniform(
     rngs: nnx.Rngs | _Draws, shape: tuple[int, ...], low: float = 0, high: float = 1
 ) -> Array:
-    """U[low, high) of the given shape, float32, from the stream ``params``."""
+    """Draw U[low, high) of the given shape in float32 from the stream ``params``."""
     if isinstance(rngs, _Draws):
-        # The very arithmetic of jax.random.uniform.
+        # Repeat the arithmetic of jax.random.uniform exactly, so that both paths agree bit by bit.
         bounds = jnp.float32(low), jnp.float32(high)
         return jnp.maximum(bounds[0], rngs.take(shape) * (bounds[1] - bounds[0]) + bounds[0])
     return jax.random.uniform(rngs.params(), shape, jnp.float32, low, high)
 
 
 def draw_fan_in_uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype) -> Array:
-    """U(−1/√fan_in, 1/√fan_in): PyTorch's default for kernels and biases of convolutions."""
+    """Draw U(−1/√fan_in, 1/√fan_in), PyTorch's default for convolution kernels and biases."""
     bound = fan_in**-0.5
-    # Drawn in float32 whatever the dtype, so that a seed means the same network in each.
+    # Draw in float32 for every dtype, so that a seed gives the same network in each.
     return draw_uniform(rngs, shape, -bound, bound).astype(dtype)
 
 
 def build_from_pool(build: Callable[[nnx.Rngs], T], key: Array) -> T:
-    """``build(nnx.Rngs(params=key))``, the same numbers, compiled many times faster.
+    """Return ``build(nnx.Rngs(params=key))``, with the same numbers but much faster compilation.
 
-    XLA compiles every draw anew, and a network's thirty took most of the time that a first fit
-    took to compile. Here draws of similar size are one: the first numbers of a longer draw are
-    those of a shorter one.
-    ``build`` is traced once more, for the sizes, and must draw by this module alone.
+    XLA compiles every draw separately, and a network's thirty draws dominated the compile time
+    of a first fit. Here draws of similar size share one kernel, because a longer draw starts with
+    the numbers of a shorter one. ``build`` is traced twice, first to record the sizes, and must
+    draw only through this module.
 
     Args:
-      build: makes modules.
+      build: function that makes modules from random streams.
       key: a PRNG key.
+
+    Returns:
+      The result of ``build``.
     """
     partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore
     if not partitionable or jax.random.key_impl(key) != _THREEFRY:
-        return build(nnx.Rngs(params=key))  # there longer draws do not begin like shorter ones
+        return build(nnx.Rngs(params=key))  # long draws do not start like shorter ones there
     sizes = _Sizes()
 
     def measure() -> None:
@@ -62,20 +67,20 @@ def build_from_pool(build: Callable[[nnx.Rngs], T], key: Array) -> T:
 
 
 class _Draws:
-    """In place of ``nnx.Rngs``: gives numbers instead of keys."""
+    """A replacement for ``nnx.Rngs`` that returns numbers instead of keys."""
 
     def take(self, shape: tuple[int, ...]) -> Array:
-        """The next draw: U[0, 1), float32."""
+        """Return the next draw: U[0, 1), float32."""
         raise NotImplementedError
 
 
 def is_draws(rngs: object) -> bool:
-    """Whether ``rngs`` is what :func:`build_from_pool` gives in place of ``nnx.Rngs``."""
+    """Return whether ``rngs`` is the replacement that :func:`build_from_pool` passes."""
     return isinstance(rngs, _Draws)
 
 
 class _Sizes(_Draws):
-    """Only notes how many numbers are wanted."""
+    """Record how many numbers each draw needs."""
 
     def __init__(self) -> None:
         self.found: list[int] = []
@@ -87,7 +92,7 @@ class _Sizes(_Draws):
 
 class _Pool(_Draws):
     def __init__(self, key: Array, sizes: Sequence[int]) -> None:
-        # As nnx.RngStream derives them.
+        # Derive the keys as nnx.RngStream does.
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, np.arange(len(sizes), dtype=np.uint32))
         groups: dict[int, list[int]] = {}
         for place, size in enumerate(sizes):

@@ -1,7 +1,7 @@
-"""The layers S3-Net is made of, as matrix products and operators of ``s3net_kernels``.
+"""The layers of S3-Net, built from matrix products and the operators of ``s3net_kernels``.
 
-No ``lax.conv`` anywhere: with weights that vary over a vmapped batch of images it becomes a
-grouped convolution, which every platform is slow at; a matrix product becomes a batched one.
+No layer uses ``lax.conv``. With weights that vary over a vmapped batch of images it becomes a
+grouped convolution, which is slow on every platform; a matrix product becomes a batched product.
 """
 
 from __future__ import annotations
@@ -31,36 +31,41 @@ __all__ = [
 
 
 def get_param_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
-    """Parameters are float32, and float64 where the activations are.
+    """Return the dtype of parameters: float32, or float64 if the activations are float64.
 
     Raises:
-      ConfigError: float64, of which JAX would silently make float32.
+      ConfigError: float64 without 64-bit JAX, which would silently compute in float32.
     """
     if jnp.dtype(dtype) != jnp.float64:
         return jnp.dtype(jnp.float32)
     if jax.dtypes.canonicalize_dtype(jnp.float64) != jnp.float64:
         raise ConfigError(
-            "model.dtype=float64 needs JAX in 64 bits: set the environment variable "
+            "model.dtype=float64 needs JAX in 64-bit mode: set the environment variable "
             "JAX_ENABLE_X64=1, or jax_enable_x64 in jax.config."
         )
     return jnp.dtype(jnp.float64)
 
 
 def exclude_pallas(implementation: str | None) -> str | None:
-    """For operators whose Pallas kernels do not serve every size, or that have none: the best one
-    that does serve. On a GPU that is ``"pallas"`` wherever it can be."""
+    """Replace ``"pallas"`` by None for operators without Pallas kernels for every size.
+
+    None selects the best implementation that can serve the call, which on a GPU is ``"pallas"``
+    wherever possible.
+    """
     return None if implementation == "pallas" else implementation
 
 
 class Pointwise(nnx.Module):
-    """1×1 convolution: (..., Cin) → (..., Cout), one matrix product with what follows it.
+    """Apply a 1×1 convolution (..., Cin) → (..., Cout): a matrix product with a fused epilogue.
 
     Args:
-      inputs, outputs: numbers of channels.
-      bias: whether a bias is added.
-      activation: None, or ``"gelu"``, exact, after the bias.
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of ``s3net_kernels.linear``; None takes the best.
+      inputs: number of input channels.
+      outputs: number of output channels.
+      bias: whether to add a bias.
+      activation: None, or ``"gelu"`` for exact GELU after the bias.
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: implementation of ``s3net_kernels.linear``; None selects the best available
+        one.
       rngs: NNX random streams.
     """
 
@@ -87,7 +92,7 @@ class Pointwise(nnx.Module):
         self.bias = nnx.Param(draw_fan_in_uniform(rngs, (outputs,), inputs, kind)) if bias else None
 
     def __call__(self, x: Array, residual: Array | None = None) -> Array:
-        """activation(x·kernel + bias) + residual, where there are such."""
+        """Compute activation(x·kernel + bias) + residual, without the parts that are not set."""
         return linear(
             x.astype(self.dtype),
             self.kernel[...],
@@ -98,7 +103,10 @@ class Pointwise(nnx.Module):
         )
 
     def through(self, x: Array) -> tuple[Array, Array]:
-        """The layer's result and ``x``, for what else reads it: see ``s3net_kernels.linear``."""
+        """Return the layer's result and ``x`` for its other readers; see ``s3net_kernels.linear``.
+
+        A reader that takes the returned ``x`` has its gradient added in place.
+        """
         return linear(
             x.astype(self.dtype),
             self.kernel[...],
@@ -109,7 +117,7 @@ class Pointwise(nnx.Module):
         )
 
     def normalised(self, norm: BatchNorm, x: Array, residual: Array | None = None) -> Array:
-        """``norm(self(x, residual))`` in fewer passes: see ``s3net_kernels.linear_norm``.
+        """Compute ``norm(self(x, residual))`` in fewer passes; see ``s3net_kernels.linear_norm``.
 
         Raises:
           ValueError: the layer has an activation.
@@ -119,13 +127,16 @@ class Pointwise(nnx.Module):
         )
 
     def normalised_through(self, norm: BatchNorm, x: Array) -> tuple[Array, Array]:
-        """:meth:`apply_and_normalise`, and ``x``, for what else reads it."""
+        """Return :meth:`normalised` of ``x``, and ``x`` for its other readers."""
         args = self._apply_and_normalise(norm, x, None)
         return linear_norm(*args, through=True, implementation=self.implementation)
 
     def _apply_and_normalise(self, norm: BatchNorm, x: Array, residual: Array | None):
         if self.activation is not None:
-            raise ValueError(f"A layer with activation {self.activation!r} can't be normalised.")
+            raise ValueError(
+                f"A layer with activation {self.activation!r} cannot be normalised: "
+                "use activation=None."
+            )
         return (
             x.astype(self.dtype),
             self.kernel[...],
@@ -137,22 +148,25 @@ class Pointwise(nnx.Module):
 
 
 def apply_and_normalise(layer: nnx.Module, norm: BatchNorm, x: Array) -> Array:
-    """``norm(layer(x))``, in fewer passes where the layer is one of ours."""
+    """Compute ``norm(layer(x))``, in fewer passes if ``layer`` is a :class:`Pointwise`."""
     if isinstance(layer, Pointwise) and layer.activation is None:
         return layer.normalised(norm, x)
     return norm(layer(x))  # pyright: ignore[reportCallIssue]
 
 
 class Conv(nnx.Module):
-    """k×k convolution, stride 1, zero "same" padding: a matrix product of patches.
+    """Apply a k×k convolution, stride 1, zero "same" padding: a matrix product of patches.
 
     Args:
-      inputs, outputs: numbers of channels.
-      size: k, odd.
-      bias: whether a bias is added.
-      zero: start from zero kernel and bias (for predicted offsets) instead of fan-in uniform.
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of ``s3net_kernels.conv2d``; None takes the best.
+      inputs: number of input channels.
+      outputs: number of output channels.
+      size: odd kernel size k.
+      bias: whether to add a bias.
+      zero: whether to start with zero kernel and bias (for predicted offsets) instead of fan-in
+        uniform.
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: implementation of ``s3net_kernels.conv2d``; None selects the best available
+        one.
       rngs: NNX random streams.
     """
 
@@ -195,14 +209,15 @@ class Conv(nnx.Module):
 
 
 class DepthwiseConv(nnx.Module):
-    """Depthwise k×k convolution with dilation and bias, zero "same" padding.
+    """Apply a dilated depthwise k×k convolution with bias, zero "same" padding.
 
     Args:
-      channels: C; input and output are (N, H, W, C).
-      size: k, odd.
-      dilation: distance between taps, at least 1.
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of ``s3net_kernels.depthwise_conv2d``; None takes the best.
+      channels: number of channels C; input and output are (N, H, W, C).
+      size: odd kernel size k.
+      dilation: distance in pixels between taps, at least 1.
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: implementation of ``s3net_kernels.depthwise_conv2d``; None selects the best
+        available one.
       rngs: NNX random streams.
     """
 
@@ -241,17 +256,18 @@ class DepthwiseConv(nnx.Module):
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalisation with the statistics of the very input, always.
+    """Normalise with the input's own statistics, in training and in prediction.
 
     y = (x − mean) / √(var + 1e-5) · scale + bias over all axes but the last, with the biased
-    variance. S3-Net sees one image, and uses that image's statistics in training and for its
-    final prediction alike, so there are no running averages. Statistics are computed in
-    float32 (float64 with float64).
+    variance. S3-Net fits one image and uses that image's statistics for its final prediction
+    too, so there are no running averages. Statistics are computed in float32, or in float64 if
+    dtype is float64.
 
     Args:
-      channels: C; input and output are (..., C).
-      dtype: of the activations; parameters are float32 (float64 with float64).
-      implementation: of ``s3net_kernels.batch_norm``; None takes the best.
+      channels: number of channels C; input and output are (..., C).
+      dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
+      implementation: implementation of ``s3net_kernels.batch_norm``; None selects the best
+        available one.
     """
 
     def __init__(self, channels: int, *, dtype="float32", implementation: str | None = None):

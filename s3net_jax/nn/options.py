@@ -1,4 +1,4 @@
-"""Checks of what modules are constructed with."""
+"""Check the constructor options of modules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DTYPES = ("float32", "bfloat16", "float64")
 
 
 def check_common(dtype: Any, implementation: str | None) -> None:
-    """Check the options that all modules have.
+    """Check the options that all modules share.
 
     Raises:
       ValueError: an implementation or a dtype that does not exist.
@@ -28,9 +28,9 @@ def check_common(dtype: Any, implementation: str | None) -> None:
 
 
 def check_rngs(rngs: Any) -> None:
-    """Raises TypeError unless ``rngs`` are random streams."""
+    """Raise TypeError unless ``rngs`` are random streams."""
     if not isinstance(rngs, nnx.Rngs) and not is_draws(rngs):
         advice = f"nnx.Rngs({rngs})" if type(rngs) is int else "nnx.Rngs(0)"
         raise TypeError(
-            f"rngs is {rngs!r}, where random streams of Flax are expected: give flax.{advice}."
+            f"rngs is {rngs!r}, where random streams of Flax are expected: pass flax.{advice}."
         )

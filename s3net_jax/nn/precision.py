@@ -1,4 +1,4 @@
-"""The precision of the matrix products, as one setting for a whole network."""
+"""Set the precision of the matrix products of a whole network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["set_product_precision"]
 
 
 def set_product_precision(config: ModelConfig) -> AbstractContextManager[None]:
-    """A context in which the products of a network are traced with the configured precision.
+    """Return a context that traces a network's products with the configured precision.
 
-    ``precision="bfloat16"``, or activations in bfloat16, round the factors of matrix products to
+    ``precision="bfloat16"``, or activations in bfloat16, rounds the factors of matrix products to
     bfloat16 where the hardware multiplies those faster (``jax.default_matmul_precision``, which
-    the CPU kernels follow too); sums are float32 in any case. ``"default"`` changes nothing.
+    the CPU kernels follow too); sums are always float32. ``"default"`` changes nothing.
     """
     if config.precision == "bfloat16" or config.dtype == "bfloat16":
         return jax.default_matmul_precision("bfloat16")

@@ -1,4 +1,4 @@
-"""S3-Net: stem, attention blocks, deformable layer, head, and the auxiliary head."""
+"""S3-Net: stem, attention blocks, deformable layer, head and auxiliary head."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["S3Net"]
 
 
 class S3Net(nnx.Module):
-    """The network of section 3.1: an image to logits over K clusters, and auxiliary logits.
+    """Map an image to logits over K clusters and auxiliary logits (section 3.1).
 
     Args:
       config: sizes and variants; see :class:`s3net_jax.config.ModelConfig`.
-      shape: (H, W) of the images; read only with ``config.deform == "free"``, which needs it.
+      shape: image shape (H, W); required with ``config.deform == "free"``, ignored otherwise.
       rngs: NNX random streams.
 
     Attributes of interest: ``stem``, ``blocks``, ``deform``, ``head``, ``auxiliary`` and the
@@ -61,7 +61,7 @@ class S3Net(nnx.Module):
         self.stem_norm = norm()
         self.blocks = nnx.List(block() for _ in range(c.blocks))
         self.block_norms = nnx.List(norm() for _ in range(c.blocks))
-        # NNX fixes an attribute's kind at its first assignment, so each is assigned once.
+        # NNX fixes an attribute's kind at its first assignment, so assign each exactly once.
         deform = None
         if c.deform == "conv":
             deform = Conv(k, k, c.deform_kernel, bias=False, **common, rngs=rngs)
@@ -87,18 +87,19 @@ class S3Net(nnx.Module):
         self.color = color
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Logits S and auxiliary logits, both (N, H, W, K), of images (N, H, W, 3) in [0, 1]."""
+        """Compute logits and auxiliary logits (N, H, W, K) of images (N, H, W, 3) in [0, 1]."""
         features, _ = self.encode(x)
         return self.decode(features, x), self.auxiliary_logits(features)
 
     def encode(self, x: Array) -> tuple[Array, Array]:
-        """Features before the deformable layer, and the features that enter the last block.
+        """Compute the inputs of the deformable layer and of the last attention block.
 
         Args:
-          x: (N, H, W, 3) in [0, 1].
+          x: images (N, H, W, 3) in [0, 1].
 
         Returns:
-          Two arrays (N, H, W, K).
+          Features before the deformable layer, and the features that enter the last block; both
+          (N, H, W, K).
         """
         x = self.stem_norm(self.stem(x))
         for i in range(len(self.blocks) - 1):
@@ -106,30 +107,30 @@ class S3Net(nnx.Module):
         return self.last_block(x), x
 
     def last_block(self, features: Array) -> Array:
-        """The last attention block and its normalisation: (N, H, W, K) to the same shape."""
+        """Apply the last attention block and its normalisation: (N, H, W, K) to the same shape."""
         return self._block(len(self.blocks) - 1, features)
 
     def _block(self, i: int, x: Array) -> Array:
-        """Block i and its normalisation."""
+        """Apply block ``i`` and its normalisation."""
         block, norm = self.blocks[i], self.block_norms[i]
         if isinstance(block, AttentionBlock):
             return block(x, norm)
         return apply_and_normalise(block, norm, x)
 
     def auxiliary_logits(self, features: Array) -> Array:
-        """The auxiliary head on the features of :meth:`encode`: (N, H, W, K) to the same."""
+        """Apply the auxiliary head to features of :meth:`encode`: (N, H, W, K) to the same."""
         return apply_and_normalise(self.auxiliary, self.auxiliary_norm, features)
 
     def auxiliary_through(self, features: Array) -> tuple[Array, Array]:
-        """:meth:`auxiliary_logits`, and the features, for what else reads them."""
+        """Return :meth:`auxiliary_logits`, and the features for their other readers."""
         return self.auxiliary.normalised_through(self.auxiliary_norm, features)
 
     def decode(self, features: Array, x: Array) -> Array:
-        """Deformable layer, head and colour branch: logits S (N, H, W, K).
+        """Apply deformable layer, head and colour branch: logits S (N, H, W, K).
 
         Args:
-          features: (N, H, W, K), of :meth:`encode`.
-          x: (N, H, W, 3), the image, which the colour branch reads.
+          features: features (N, H, W, K) from :meth:`encode`.
+          x: image (N, H, W, 3) for the colour branch.
         """
         if self.deform is not None and self.deform_norm is not None:
             features = self.deform_norm(self.deform(features))

@@ -118,7 +118,7 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
         (["segment", "a.png", "--out", "o", "--set", "model.dtype=float64"], "JAX_ENABLE_X64=1"),
         (["segment", "a.png", "--out", "o", "--set", "fit.steps"], "section.field=value"),
         (["segment", "a.png", "--out", "o", "--size", "huge"], "input.size can't be 'huge'"),
-        (["segment", "a.png", "--out", "o", "--size", "3"], "must lie in 16..4096"),
+        (["segment", "a.png", "--out", "o", "--size", "3"], "must be in 16..4096"),
         (["segment", "a.png", "--out", "o", "--seeds", "0"], "--seeds '0' is not a whole number"),
         (["segment", "a.png", "--out", "o", "--batch", "many"], "from 1 to 10000 or auto"),
         (["segment", "a.png", "--out", "o", "--engine", "rai"], "Did you mean ray"),

@@ -81,9 +81,9 @@ def test_shapes_of_other_layers_are_refused():
 
 
 def test_what_is_no_state_dict_is_refused():
-    with pytest.raises(TypeError, match="takes a state dict, not a str"):
+    with pytest.raises(TypeError, match="expects a state dict, not a str"):
         from_torch("model.pth")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="holds no numbers"):
+    with pytest.raises(ValueError, match="must hold numbers"):
         from_torch({"conv1.bias": "zeros"})
-    with pytest.raises(TypeError, match="takes parameters, not a int"):
+    with pytest.raises(TypeError, match="expects parameters, not a int"):
         to_torch(3)  # pyright: ignore[reportArgumentType]

@@ -91,11 +91,11 @@ def test_through(implementation):
 
 def test_errors():
     x, w, b, residual, scale, bias = arrays()
-    with pytest.raises(ValueError, match=r"b has shape \(5,\), it must be \(6,\)"):
+    with pytest.raises(ValueError, match=r"b has shape \(5,\), expected \(6,\)"):
         linear_norm(x, w, b[:5], residual, scale, bias)
-    with pytest.raises(ValueError, match=r"scale has shape \(5,\), it must be \(6,\)"):
+    with pytest.raises(ValueError, match=r"scale has shape \(5,\), expected \(6,\)"):
         linear_norm(x, w, b, residual, scale[:5], bias)
-    with pytest.raises(ValueError, match=r"w has shape \(4, 6\), it must be \(5, O\)"):
+    with pytest.raises(ValueError, match=r"w has shape \(4, 6\), expected \(5, O\)"):
         linear_norm(x, w[:4], b, residual, scale, bias)
     with pytest.raises(ValueError, match="residual has shape"):
         linear_norm(x, w, b, residual[:, :3], scale, bias)

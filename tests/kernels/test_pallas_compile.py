@@ -15,7 +15,7 @@ from s3net_kernels import OPERATORS, _pallas
 from s3net_kernels._pallas import device, tuning
 from s3net_kernels.gated_inception import arg_specs as gated
 from s3net_kernels.softmax_losses import arg_specs as losses
-from s3net_kernels.tune import KERNELS, problems
+from s3net_kernels.tune import KERNELS, list_problems
 from tests.kernels import base, triton_ir
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
@@ -197,12 +197,12 @@ def test_gated_inception_fits_or_declines(capability, monkeypatch):
         for dtype in ("float32", "bfloat16"):
             name = "gated_inception.backward"
             problem = tuning.Problem(name, dtype, 1, 1, 65536, channels, features)
-            needed = kernels.shared(problem, kernels.heuristic(problem))
+            needed = kernels.compute_shared_memory(problem, kernels.heuristic(problem))
             fits = kernels.fits(channels, features, dtype)
-            assert fits == (needed <= _pallas.shared_memory())
-            assert fits or (dtype == "float32" and _pallas.shared_memory() == 101376)
+            assert fits == (needed <= _pallas.get_shared_memory())
+            assert fits or (dtype == "float32" and _pallas.get_shared_memory() == 101376)
             for blocks in kernels.candidates(problem):
-                assert kernels.shared(problem, blocks) <= _pallas.shared_memory()
+                assert kernels.compute_shared_memory(problem, blocks) <= _pallas.get_shared_memory()
 
 
 def test_blocks_of_another_problem_are_not_taken_where_they_do_not_fit(monkeypatch):
@@ -214,7 +214,9 @@ def test_blocks_of_another_problem_are_not_taken_where_they_do_not_fit(monkeypat
     blocks = {**kernels.heuristic(small), "pixels": 128}
     monkeypatch.setattr(tuning, "find_device", lambda: "some")
     monkeypatch.setattr(tuning, "_read_tables", lambda _: {small.key: blocks})
-    choose = functools.partial(tuning.choose, heuristic=kernels.heuristic, shared=kernels.shared)
+    choose = functools.partial(
+        tuning.choose, heuristic=kernels.heuristic, shared=kernels.compute_shared_memory
+    )
     assert small.family == large.family
     assert choose(large) == kernels.heuristic(large) != blocks
 
@@ -222,7 +224,7 @@ def test_blocks_of_another_problem_are_not_taken_where_they_do_not_fit(monkeypat
 TABLE = json.loads(tuning.locate_table("NVIDIA H100 80GB HBM3").read_text(encoding="utf-8"))
 TABLE_PROBLEMS = [
     problem
-    for problem in problems(256, 64, (32,), ("float32", "bfloat16"))
+    for problem in list_problems(256, 64, (32,), ("float32", "bfloat16"))
     if problem.key in TABLE["entries"]
 ]
 
@@ -234,7 +236,7 @@ def test_table_fits():
     for problem in TABLE_PROBLEMS:
         if problem.kernel.startswith("gated"):
             blocks = TABLE["entries"][problem.key]["blocks"]
-            assert kernels.shared(problem, blocks) <= triton_ir.SHARED[90]
+            assert kernels.compute_shared_memory(problem, blocks) <= triton_ir.SHARED[90]
 
 
 # Those of matrix products that hold the most.

@@ -23,7 +23,7 @@ def convolve(o):
 
 
 def refuse_bfloat16(o):
-    return "it takes float32, not bfloat16" if o.x.dtype == jnp.bfloat16 else None
+    return "it supports float32, not bfloat16" if o.x.dtype == jnp.bfloat16 else None
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_on_its_platforms_only(register, monkeypatch):
     register("conv2d", "gpu_only", lambda o: "gpu", platforms=("gpu",), prefer=True)
     monkeypatch.setattr(_dispatch, "find_platform", lambda *args: "cpu")
     assert not isinstance(call(), str)
-    with pytest.raises(kernels.UnsupportedError, match="it runs on gpu, and the call on cpu"):
+    with pytest.raises(kernels.UnsupportedError, match="it runs on gpu, but the call is on cpu"):
         call("gpu_only")
     monkeypatch.setattr(_dispatch, "find_platform", lambda *args: "gpu")
     assert call() == "gpu"
@@ -130,7 +130,7 @@ def test_checked_against_the_reference(register):
     checks = testing.check_implementation(
         "conv2d", "lax", specs=[*SPECS, testing.list_specs("conv2d")[-1]]
     )
-    assert [check.declined for check in checks] == [None, None, "it takes float32, not bfloat16"]
+    assert [check.declined for check in checks] == [None, None, "it supports float32, not bfloat16"]
     assert [len(check.errors) for check in checks] == [4, 4, 0]
     assert max(checks[0].errors) < 1e-4
 

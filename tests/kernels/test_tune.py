@@ -11,13 +11,13 @@ import pytest
 
 from s3net_kernels import config
 from s3net_kernels._pallas import round_to_power, tuning
-from s3net_kernels.tune import KERNELS, problems, search
+from s3net_kernels.tune import KERNELS, list_problems, search
 from s3net_kernels.tune.__main__ import main
 from tests.kernels import base
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
 SMALL = ["--size", "10", "--channels", "16", "--images", "2", "--dtype", "float32", "--interpret"]
-PROBLEMS = problems(10, 16, (2,), ("float32",))
+PROBLEMS = list_problems(10, 16, (2,), ("float32",))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -36,7 +36,7 @@ def test_block_sizes_do_not_change_the_result(kernel):
 
 
 def test_every_problem_has_candidates():
-    for problem in problems(256, 64, (1, 64), ("float32", "bfloat16")):
+    for problem in list_problems(256, 64, (1, 64), ("float32", "bfloat16")):
         kernel = KERNELS[problem.kernel]
         candidates = kernel.candidates(problem)
         assert len(candidates) > 4
@@ -62,7 +62,7 @@ def test_writes_a_table_and_resumes(tmp_path, capsys):
 
 
 def test_short_kernels_are_timed_on_the_device(monkeypatch):
-    monkeypatch.setattr(search, "_on_gpu", lambda: True)
+    monkeypatch.setattr(search, "_is_on_gpu", lambda: True)
     array = np.ones((200, 200), np.float32)
     function = jax.jit(lambda a: a @ a)
     monkeypatch.setattr(search, "_SHORT", np.inf)
@@ -73,7 +73,7 @@ def test_short_kernels_are_timed_on_the_device(monkeypatch):
 
 
 def test_a_far_problem_is_another():
-    problem = next(p for p in problems(256, 64, (1,), ("float32",)) if "linear" in p.kernel)
+    problem = next(p for p in list_problems(256, 64, (1,), ("float32",)) if "linear" in p.kernel)
     of_images = {n: dataclasses.replace(problem, images=n).key for n in (8, 64)}
     assert tuning.find_nearest(problem, {of_images[8]: {"pixels": 8}}) == {"pixels": 8}
     assert tuning.find_nearest(problem, {of_images[64]: {"pixels": 64}}) is None
@@ -129,7 +129,7 @@ def test_fast_blocks_with_another_result_are_not_chosen(wrong, monkeypatch, caps
     monkeypatch.setattr(search, "measure_seconds", lambda *_: float(next(times)))
     entry = search.tune(problem, 60, 3)
     assert entry["blocks"] == good and entry["microseconds"] == 9e6
-    assert capsys.readouterr().out.count("another result") == 2
+    assert capsys.readouterr().out.count("its result differs") == 2
 
 
 @pytest.mark.parametrize("again", [4.0, 6.0])

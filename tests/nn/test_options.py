@@ -86,7 +86,7 @@ def test_options_of_every_module(module: Callable[..., Any]) -> None:
         module(dtype="float23", rngs=R)
     with pytest.raises(ValueError, match="dtype can't be 'int32'"):
         module(dtype=jnp.int32, rngs=R)
-    with pytest.raises(TypeError, match=r"rngs is 0.* give flax\.nnx\.Rngs\(0\)"):
+    with pytest.raises(TypeError, match=r"rngs is 0.* pass flax\.nnx\.Rngs\(0\)"):
         module(rngs=0)
     with pytest.raises(TypeError, match=r"rngs is None"):
         module(rngs=None)

@@ -10,13 +10,13 @@
 namespace s3n {
 
 struct NormShape {
-  int64_t groups, rows, channels;  // rows of each group
+  int64_t groups, rows, channels;  // rows: of each group
   double epsilon;
 };
 
 // y = (x - mean) rstd scale + bias, with mean and rstd = 1 / sqrt(variance + epsilon) of every
-// channel over the rows. x and y are of the storage type, all else of its accumulator.
-// `partials`: for each block of rows, 3 channels of sums forward, 2 backward.
+// channel over the rows. x and y have the storage type, the other arrays its accumulator type.
+// `partials` holds, for each block of rows, 3 channels of sums forward and 2 backward.
 struct NormForward {
   NormShape shape;
   Batched x, scale, bias, y, mean, rstd, partials;
@@ -27,6 +27,7 @@ struct NormBackward {
   Batched x, scale, mean, rstd, dy, dx, dscale, dbias, partials;
 };
 
+// Rows of one task: halved from 4096, so that threads wait less for the last task.
 constexpr int64_t kNormBlockRows = 2048;
 inline int64_t norm_blocks(int64_t rows) { return (rows + kNormBlockRows - 1) / kNormBlockRows; }
 

@@ -1,5 +1,5 @@
-// Batch normalisation as XLA calls it. Operands carry the batch's leading dimensions; x, y, dy
-// and dx may be float32, float64 or bfloat16, all else is float32 (float64 with float64).
+// XLA handlers of batch normalisation. Operands carry the batch's leading dimensions; x, y, dy
+// and dx may be float32, float64 or bfloat16, other arrays are float32 (float64 with float64).
 #include "ffi/call.h"
 #include "ffi/executor.h"
 #include "batch_norm/batch_norm.h"

@@ -6,31 +6,32 @@
 namespace s3n {
 namespace S3N_ISA {
 
-// The two pixels around a coordinate. Where the coordinate is whole, interpolation has a kink;
-// the slope is the one towards larger coordinates.
+// The two pixels around a coordinate. Interpolation has a kink at integer coordinates; the slope
+// used there is the one towards larger coordinates.
 template <class A>
 struct AxisSample {
-  int64_t index[2];  // always inside
-  A weight[2];       // zero for a pixel outside, where outside is zero
+  int64_t index[2];  // always a valid pixel
+  A weight[2];       // zero for a pixel outside, unless the edge continues
   A slope[2];        // derivative of the weight by the coordinate
-  // Whether the pixel takes part in a sum; none does where the coordinate is NaN, which is no
-  // place. Outside is exactly zero: its place in memory is another
-  // pixel's, which may be infinite or NaN, and a weight of zero would not keep that out.
+  // Whether the pixel is part of the sum; neither is if the coordinate is NaN. A pixel outside must
+  // be skipped, not weighted by zero: `index` then points to another pixel, which may be infinite
+  // or NaN.
   bool counts[2];
   bool outside() const { return !counts[0] && !counts[1]; }
 };
 
-// `edge`: outside counts as the nearest pixel of the edge, otherwise as zero. NaN stays NaN.
+// `edge`: outside pixels equal the nearest pixel of the edge; otherwise they are zero. NaN stays
+// NaN.
 template <class A>
 S3N_INLINE AxisSample<A> sample_axis(A p, int64_t length, bool edge) {
-  if (p >= A(0) && p < A(length - 1)) {  // nearly all: both pixels are inside
+  if (p >= A(0) && p < A(length - 1)) {  // the common case: both pixels are inside
     const int64_t index = int64_t(p);
     const A beyond = p - A(index);
     return {{index, index + 1}, {A(1) - beyond, beyond}, {A(-1), A(1)}, {true, true}};
   }
   const A first = edge ? A(0) : A(-1), last = edge ? A(length - 1) : A(length);
   const bool number = p == p;
-  // Far coordinates would overflow the conversion to an integer.
+  // Clamp first: distant coordinates would overflow the conversion to an integer.
   const A near = !number ? A(0) : p < first ? first : p > last ? last : p;
   int64_t low = int64_t(near);
   low -= A(low) > near;

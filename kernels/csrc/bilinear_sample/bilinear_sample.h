@@ -10,13 +10,13 @@
 namespace s3n {
 
 struct SamplingShape {
-  int64_t groups, images, height, width, channels;  // images of each group
+  int64_t groups, images, height, width, channels;  // images: of each group
   int64_t out_height, out_width;
-  bool edge;  // coordinates are clamped to the image; otherwise it is zero outside
+  bool edge;  // whether coordinates are clamped to the image; otherwise it is zero outside
 };
 
-// y[n, p, c] = x[n] at coords[n, p] = (y, x) in pixels. x and y are of the storage type, coords
-// of its accumulator.
+// y[n, p, c] = x[n] at coords[n, p] = (y, x) in pixels. x and y have the storage type, coords its
+// accumulator type.
 struct SamplingForward {
   SamplingShape shape;
   Batched x, coords, y;

@@ -1,4 +1,4 @@
-// Bilinear sampling as XLA calls it. Operands carry the batch's leading dimensions; images may be
+// XLA handlers of bilinear sampling. Operands carry the batch's leading dimensions; images may be
 // float32, float64 or bfloat16, coordinates are float32 (float64 with float64).
 #include "ffi/call.h"
 #include "ffi/executor.h"

@@ -39,7 +39,7 @@ void forward(const SamplingForward& a, Executor& executor) {
   });
 }
 
-// Every task owns some rows of dx and visits, in order, all outputs that were read from them.
+// Every task owns some rows of dx and visits, in order, all outputs that read these rows.
 template <class T>
 void input_gradient(const SamplingInputGradient& a, Executor& executor) {
   using A = accumulator<T>;
@@ -95,7 +95,7 @@ void input_gradient(const SamplingInputGradient& a, Executor& executor) {
   });
 }
 
-// (by y, by x) of one sample's coordinates, whose gradient is g.
+// Computes the derivatives (by y, by x) for one sample, whose gradient is g.
 template <bool Whole, class T, class A>
 S3N_INLINE void unsample(const Corners<A>& corners, const T* x, int64_t width, int64_t channels,
                          const T* g, A* dcoords) {

@@ -1,8 +1,8 @@
 // Bilinear interpolation between the four pixels around a coordinate.
 //
-// A NaN or infinite pixel reaches exactly the samples that it takes part in: those whose
-// coordinate is less than one pixel away, or a whole pixel below it (its weight is 0 then). What
-// is outside the image takes no part. A coordinate that is NaN gives NaN.
+// A NaN or infinite pixel reaches exactly the samples that include it: those whose coordinate is
+// less than one pixel away, or exactly one pixel below it (with weight 0). Positions outside the
+// image contribute nothing. A NaN coordinate gives NaN.
 #pragma once
 
 #include <type_traits>
@@ -22,17 +22,17 @@ struct Corners {
   bool counts(int k) const { return y.counts[k >> 1] && x.counts[k & 1]; }
   bool whole() const { return y.counts[0] && y.counts[1] && x.counts[0] && x.counts[1]; }
   bool outside() const { return y.outside() || x.outside(); }
-  // The sample where no pixel counts: 0, or NaN where a coordinate or the scale is not finite.
+  // The sample if no pixel counts: 0, or NaN if a coordinate or the scale is not finite.
   A empty(A scale) const {
     const A by_y = y.weight[0] + y.weight[1], by_x = x.weight[0] + x.weight[1];
     return (by_y - by_y) + (by_x - by_x) + (scale - scale);
   }
 };
 
-// The places of the four pixels in memory, of an array of `channels` numbers a pixel. `Whole`: all
-// four count, which is so nearly always, and then nothing is asked; otherwise those that do not
-// read as zero, by a mask of bits: a branch would let the compiler join products and sums in
-// another order, and the bits of a sum must not depend on where the image ends.
+// The addresses of the four pixels in an array of `channels` numbers a pixel. `Whole`: all four
+// count, which is by far the most frequent case and needs no checks. Otherwise, pixels that do not
+// count read as zero through a bit mask. A branch would let the compiler contract products and
+// sums in another order, and the bits of a sum must not depend on where the image ends.
 template <bool Whole, class T, class A>
 struct CornerRows {
   using Bits = vec<std::conditional_t<sizeof(A) == 4, uint32_t, uint64_t>>;

@@ -10,15 +10,15 @@
 namespace s3n {
 
 struct ConvShape {
-  int64_t groups, images, height, width, inputs, outputs;  // images of each group
+  int64_t groups, images, height, width, inputs, outputs;  // images: of each group
   int64_t kernel_height, kernel_width;
   int64_t columns() const { return kernel_height * kernel_width * inputs; }
 };
 
 // y[h, w, o] = b[o] + sum_ijc x[h + i - kh/2, w + j - kw/2, c] w[j, i, c, o]
-// The kernel's columns come first, as they do in a tile of patches. x and y are of the storage
-// type, all else of its accumulator. `packed`: working memory for a packed (columns, outputs)
-// matrix. (dx is the convolution of dy with the kernel turned by half a turn and transposed in c
+// The kernel's columns come first, as in a tile of patches. x and y have the storage type, the
+// other arrays its accumulator type. `packed` is working memory for a packed (columns, outputs)
+// matrix. (dx is the convolution of dy with the kernel rotated by 180 degrees and transposed in c
 // and o.)
 struct ConvForward {
   ConvShape shape;
@@ -31,6 +31,7 @@ struct ConvWeightGradient {
   Batched x, dy, dw, db, partials;
 };
 
+// Rows of one task: halved from 16, so that threads wait less for the last task.
 constexpr int64_t kConvBandRows = 8;
 inline int64_t conv_bands(int64_t height) { return (height + kConvBandRows - 1) / kConvBandRows; }
 

@@ -1,5 +1,5 @@
-// Dense convolution for one instruction set: the patches of a tile of pixels are gathered into
-// the cache, overlapping, and multiplied there.
+// Dense convolution for one instruction set. The patches of a tile of pixels are gathered into the
+// cache, where they overlap, and multiplied there.
 #include "core/blocks.h"
 #include "core/scratch.h"
 #include "core/sum.h"
@@ -11,7 +11,7 @@ namespace S3N_ISA {
 namespace {
 
 #if defined(__AMX_BF16__)
-constexpr int64_t kTilePixels = 64;  // a multiple of a tile's depth
+constexpr int64_t kTilePixels = 64;  // a multiple of the depth of an AMX tile
 #else
 constexpr int64_t kTilePixels = 48;
 #endif
@@ -43,9 +43,9 @@ S3N_INLINE void copy_wide(const T* from, int64_t count, accumulator<T>* to) {
                     [&](auto block, int64_t i) { block.store(to + i, block.load(from + i)); });
 }
 
-// Of a run and the columns its kernels reach, the rows of every column, zero beyond the image:
-// (pixels + kw - 1, kh * inputs). A pixel's patch is kw columns one after the other, so patches
-// overlap as they do in the image, and a number lies here kh times, not kh * kw times.
+// The patches of a run, gathered column by column with zeros beyond the image:
+// (pixels + kw - 1, kh * inputs). A pixel's patch is kw consecutive columns, so patches overlap as
+// they do in the image, and a number is stored kh times instead of kh * kw times.
 template <class T>
 class Patches {
  public:
@@ -54,7 +54,7 @@ class Patches {
       : s_(s), columns_(static_cast<A*>(thread_scratch(
                    0, (kTilePixels + s.kernel_width - 1) * stride() * sizeof(A)))) {}
 
-  // From one pixel's patch to the next.
+  // Distance in elements from one pixel's patch to the next.
   int64_t stride() const { return s_.kernel_height * s_.inputs; }
 
   const A* gather(const T* x, const Run& run) const {
@@ -95,8 +95,8 @@ void forward(const ConvForward& a, Executor& executor) {
   });
 }
 
-// Whether the weights' gradients are summed transposed: what has the more columns fills the
-// registers. Tiles are filled up either way.
+// Returns whether the weights' gradients are summed transposed, so that the larger number of
+// columns fills the registers. AMX tiles are filled either way.
 bool sums_transposed(const ConvShape& s) {
 #if defined(__AMX_BF16__)
   (void)s;
@@ -133,7 +133,7 @@ void weight_gradient(const ConvWeightGradient& a, Executor& executor) {
   for (int64_t g = 0; g < s.groups; ++g) {
     A* const parts = a.partials.group<A>(g);
     A* const dw = a.dw.group<A>(g);
-    const bool turn = transposed && s.images > 0;  // without images there are no parts
+    const bool turn = transposed && s.images > 0;  // without images there are no partial sums
     sum_parts(parts, s.images * bands, part, 0, K * O, turn ? parts : dw);
     if (turn)
       for (int64_t k = 0; k < K; ++k)

@@ -1,4 +1,4 @@
-// Loops over the channels of a pixel, a register at a time.
+// Loops over the channels of a pixel, one register at a time.
 #pragma once
 
 #include "core/vec.h"

@@ -39,7 +39,7 @@ bool has_tiles() {
   const bool tiles = (d >> 22 & 1) != 0 && (d >> 24 & 1) != 0;
   if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return false;
   const bool rounds = (a >> 5 & 1) != 0;  // avx512bf16
-  // The registers are large: Linux gives them to those who ask, once for all threads.
+  // Linux grants the large tile registers only on request, once for all threads of a process.
   constexpr long kRequest = 0x1023, kTileData = 18;
   return tiles && rounds && syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 }

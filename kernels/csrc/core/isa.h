@@ -1,8 +1,8 @@
-// Which instruction set the kernels run on.
+// Selection of the instruction set that the kernels use.
 //
-// Every *_kernels.cc is compiled once for each set, with S3N_ISA naming both the set and the
-// namespace, so that nothing compiled for a wider set can be linked into a narrower one. Each
-// offers a table of function pointers, and S3N_SELECT takes the table of the active set.
+// Every *_kernels.cc is compiled once for each set. S3N_ISA names both the set and the namespace,
+// so that code compiled for a wider set is never linked into a narrower one. Each set provides a
+// table of function pointers, and S3N_SELECT takes the table of the active set.
 #pragma once
 
 #include "core/types.h"
@@ -17,13 +17,13 @@ namespace s3n {
 
 enum class Isa { baseline, avx2, avx512 };
 
-// The widest set this processor has, unless the environment variable S3NET_KERNELS_ISA or
-// set_isa() asks for a narrower one.
+// The processor's widest set, unless the environment variable S3NET_KERNELS_ISA or set_isa()
+// requests a narrower one.
 Isa active_isa();
-// Whether the active set is avx512 and the processor has tiles for products of bfloat16 (AMX),
-// which the system lets this process use.
+// Whether the active set is avx512 and this process may use the processor's tiles for products of
+// bfloat16 (AMX).
 bool active_tiles();
-// Returns false, and changes nothing, if the processor lacks the set.
+// Returns false and changes nothing if the processor lacks the set.
 bool set_isa(const char* name);
 const char* isa_name();
 
@@ -35,7 +35,7 @@ const char* isa_name();
   namespace avx2 { extern const Type name; }       \
   namespace avx512 { extern const Type name; }     \
   namespace amx { extern const Type name; }
-// float64 is compiled for avx2 at most.
+// float64 is compiled for avx2 at most: it serves checks, and every install compiles the kernels.
 #define S3N_SELECT(name, type)                                                              \
   (::s3n::active_isa() == ::s3n::Isa::baseline ? ::s3n::baseline::name                      \
    : ::s3n::active_isa() == ::s3n::Isa::avx2 || (type) == ::s3n::DType::f64 ? ::s3n::avx2::name \
@@ -46,7 +46,7 @@ const char* isa_name();
 #define S3N_SELECT(name, type) ((void)(type), ::s3n::baseline::name)
 #endif
 
-// For kernels with matrix products: if `reduced`, by tiles of bfloat16 where there are any. float64
+// For kernels with matrix products: if `reduced`, use tiles of bfloat16 where available. float64
 // is never reduced.
 #if defined(S3N_TILES)
 #define S3N_SELECT_PRODUCTS(name, type, reduced)                                \

@@ -1,4 +1,4 @@
-// Exponential and Gaussian error linear unit of vectors.
+// Vectorised exponential and Gaussian error linear unit.
 #pragma once
 
 #include <cmath>
@@ -8,17 +8,17 @@
 namespace s3n {
 namespace S3N_ISA {
 
-// e^x to about one unit in the last place; zero below the normal numbers, for x <= 0.
+// Computes e^x for x <= 0 to about one unit in the last place; subnormal results become zero.
 S3N_INLINE vec<float> exp_negative(vec<float> x) {
   using i32v = vec<int32_t>;
   const vec<float> low = broadcast(-87.3f);
   const i32v tiny = x < low;
   x = (vec<float>)(((i32v)x & ~tiny) | ((i32v)low & tiny));
-  // x = n log 2 + r. Truncation rounds to nearest, as x is not positive.
+  // x = n log 2 + r. As x is not positive, subtracting 0.5 makes truncation round to nearest.
   const i32v n = __builtin_convertvector(x * 1.44269504f - 0.5f, i32v);
   const vec<float> whole = __builtin_convertvector(n, vec<float>);
   const vec<float> r = (x - whole * 0.693359375f) - whole * -2.12194440e-4f;
-  vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;  // Cephes' expf
+  vec<float> p = r * 1.9875691500e-4f + 1.3981999507e-3f;  // polynomial of Cephes' expf
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
@@ -28,8 +28,8 @@ S3N_INLINE vec<float> exp_negative(vec<float> x) {
   return (vec<float>)((i32v)value & ~tiny);
 }
 
-// value = z F(z) and slope = F(z) + z F'(z), with F the normal distribution function.
-// erfc(a) = e^(-a^2) t Q(t), t = 1 / (1 + 0.3 a), Q within 2e-8 for a >= 0.
+// Computes value = z F(z) and slope = F(z) + z F'(z), with F the normal distribution function,
+// from erfc(a) = e^(-a^2) t Q(t), t = 1 / (1 + 0.3 a). The polynomial Q is within 2e-8 for a >= 0.
 S3N_INLINE void gelu(vec<float> z, vec<float>* value, vec<float>* slope) {
   using i32v = vec<int32_t>;
   const vec<float> size = (vec<float>)((i32v)z & 0x7fffffff);

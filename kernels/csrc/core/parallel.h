@@ -1,7 +1,7 @@
-// Parallel loops over numbered tasks, on whatever threads the caller has.
+// Parallel loops over numbered tasks, on threads that the caller provides.
 //
-// Results must not depend on the number of threads: tasks are cut by the problem's shape alone,
-// write disjoint outputs, and sums over tasks are taken in the tasks' order afterwards.
+// Results must not depend on the number of threads. Tasks are therefore divided only by the
+// problem's shape and write disjoint outputs, and sums over tasks are taken afterwards in order.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace s3n {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Calls task(context, i) once for every i in [0, count), in any order, on several threads,
-  // and returns when all calls have returned. What a task throws is thrown again here, once no
-  // task is running; the tasks that had not begun by then are left out.
+  // Calls task(context, i) once for every i in [0, count), in any order, on several threads, and
+  // returns when all calls have returned. An exception of a task is rethrown here when no task is
+  // running any more; tasks that had not started by then are skipped.
   virtual void run(int64_t count, void (*task)(void* context, int64_t i), void* context) = 0;
 };
 

@@ -27,8 +27,8 @@ constexpr size_t kPage = 4096;  // sizes are rounded up to it, so that slots gro
 void* thread_scratch(int slot, size_t bytes) {
   if (bytes > limit.load(std::memory_order_relaxed)) throw std::bad_alloc();
   if (bytes > slots.bytes[slot]) {
-    // The old memory first: the two together might not fit. Until the new one is there, the slot
-    // is empty.
+    // Free the old memory first, because both together might not fit. Until the new memory is
+    // allocated, the slot is empty.
     std::free(slots.data[slot]);
     slots.data[slot] = nullptr;
     slots.bytes[slot] = 0;

@@ -39,7 +39,7 @@ S3N_INLINE void add_rows(const A* a, int64_t rows, int64_t columns, A* sums) {
     for (int64_t r = 0; r < rows; ++r) sums[c] += a[r * columns + c];
 }
 
-// `count` elements in the type sums are taken in: themselves, or their copy in `wide`.
+// Provides `count` elements in the accumulator type: themselves, or their copy in `wide`.
 template <class A>
 S3N_INLINE const A* widen_rows(const A* p, int64_t, A*) {
   return p;

@@ -1,4 +1,4 @@
-// Element types, and operands that carry leading batch dimensions.
+// Element types, and operands with leading batch dimensions.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,13 @@ namespace s3n {
 
 enum class DType { f32, f64, bf16 };
 
-// Storage only: arithmetic happens in float.
+// For storage only: arithmetic is done in float.
 struct bf16 {
   uint16_t bits;
 };
 
-// An operand of a batched call. Group g (one member of the batch that vmap made) starts
-// offset[g] elements after data; a shared operand has the same offset for every group.
+// An operand of a batched call. Group g (one member of a vmapped batch) starts offset[g] elements
+// after data; a shared operand has the same offset for every group.
 struct Batched {
   void* data;
   const int64_t* offset;

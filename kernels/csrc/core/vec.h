@@ -19,14 +19,15 @@
 #endif
 
 #define S3N_INLINE static inline __attribute__((always_inline))
-#define S3N_ALWAYS_INLINE inline __attribute__((always_inline))  // of a class
+#define S3N_ALWAYS_INLINE inline __attribute__((always_inline))  // for member functions
 #define S3N_NOINLINE static __attribute__((noinline))
 #define S3N_UNROLL _Pragma("GCC unroll 64")
 // For loops of unknown length.
 #define S3N_UNROLL_SOME _Pragma("GCC unroll 4")
 
 // A function of a table: the template `name` for the call's element type. avx512 and amx have no
-// float64, and S3N_SELECT sends none there: it is for checks, and every install compiles this.
+// float64: S3N_SELECT never sends it there, because float64 serves checks and would slow down every
+// install.
 #if defined(__AVX512F__)
 #define S3N_FLOAT64(...)
 #else
@@ -64,7 +65,7 @@ using vec = typename vec_of<T>::type;
 template <class T>
 constexpr int kLanes = kBytes / int(sizeof(T));
 
-// The type sums are taken in.
+// The type in which sums of T are taken.
 template <class T>
 struct accumulator_of {
   using type = T;
@@ -97,8 +98,8 @@ S3N_INLINE void narrow(float x, bf16* p) {
   p->bits = uint16_t(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
-// A register as it lies in an array: of its elements' type, so that storing one leaves alone what
-// the compiler knows of pointers and sizes in memory (a memcpy could change them).
+// A register stored as an array of its elements' type. Storing one thus does not invalidate what
+// the compiler knows about pointers and sizes in memory, as a memcpy would.
 template <class T>
 struct unaligned_of {
   typedef T type __attribute__((vector_size(kBytes), aligned(alignof(T))));
@@ -130,9 +131,9 @@ S3N_INLINE void store(bf16* p, vec<float> v) {
   std::memcpy(p, &h, sizeof h);
 }
 
-// Stores that bypass the caches, for results too large to stay in them: a plain store would
-// first read the line it overwrites. Only whole aligned lines gain, so narrower storage types
-// store plainly, and who writes half a line at a time must go on with the other half at once.
+// Stores that bypass the caches, for results too large to stay in them: a plain store would first
+// read the line it overwrites. Only whole aligned lines benefit, so narrower storage types use
+// plain stores, and code that writes half a line must write the other half immediately after.
 // stream_fence() must follow before another thread reads.
 constexpr int64_t kStreamBytes = 8 << 20;
 S3N_INLINE bool streamable(const void* p, int64_t stride_bytes, int64_t total_bytes) {
@@ -157,13 +158,13 @@ S3N_INLINE void stream(T* p, vec<accumulator<T>> v) {
 S3N_INLINE void stream_fence() {}
 #endif
 
-// Asks for the line at p, which will be read soon, to come nearer. p need not be readable.
+// Prefetches the line at p, which will be read soon. p need not be readable.
 template <class T>
 S3N_INLINE void prefetch(const T* p) {
   __builtin_prefetch(p, 0, 2);
 }
 
-// The first n lanes only; the others read as zero, and are not touched in memory.
+// Loads only the first n lanes; the others read as zero and their memory is not touched.
 #if defined(__AVX512F__)
 S3N_INLINE vec<float> load(const float* p, int n) {
   return (vec<float>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1u), p);
@@ -196,12 +197,12 @@ S3N_INLINE void store(T* p, vec<accumulator<T>> v, int n) {
 }
 #endif
 
-// Loads and stores of a block of channels: all lanes, or the first `count` of them. The
-// first is resolved at compile time, so full blocks pay nothing for the possibility.
+// Loads and stores of a block of channels: all lanes, or the first `count` of them. The choice is
+// made at compile time, so that full blocks pay nothing for it.
 template <bool Full>
 struct Block {
   int count;
-  bool starts_line = true;  // whether it is the first one of its line, which is asked for once
+  bool starts_line = true;  // whether it is the first of its cache line, which is prefetched once
   template <class T>
   S3N_ALWAYS_INLINE vec<accumulator<T>> load(const T* p) const {
     if constexpr (Full) return S3N_ISA::load(p);
@@ -223,7 +224,7 @@ S3N_INLINE vec<T> broadcast(T x) {
   return x - vec<T>{};
 }
 
-// All lanes joined by join(a, b), of vectors and of numbers, in a fixed order: halves onto halves.
+// Reduces all lanes by join(a, b), on vectors and on numbers, in a fixed order of halves.
 template <class T, int Bytes = kBytes, class F>
 S3N_INLINE T fold_lanes(typename vec_of<T, Bytes>::type v, F&& join) {
   if constexpr (Bytes == 2 * sizeof(T)) {
@@ -239,15 +240,15 @@ S3N_INLINE T sum_lanes(vec<T> v) {
   return fold_lanes<T>(v, [](auto a, auto b) { return a + b; });
 }
 
-// The pointer or number, of which the compiler no longer knows where it came from: addresses are
-// worked out from it, not from sums kept for each of them in registers that are short.
+// Hides from the compiler how the pointer or number was computed. It then derives addresses from
+// this value, instead of keeping a separate sum for each in the few registers.
 template <class T>
 S3N_INLINE T opaque(T p) {
   __asm__("" : "+r"(p));
   return p;
 }
 
-// A number known at compile time, to hand to a generic lambda.
+// A compile-time number to pass to a generic lambda.
 template <int N>
 struct Count {
   static constexpr int value = N;

@@ -1,5 +1,5 @@
-// Deformable convolution as XLA calls it. Operands carry the batch's leading dimensions; x, y and
-// dy may be float32, float64 or bfloat16, all else is float32 (float64 with float64).
+// XLA handlers of deformable convolution. Operands carry the batch's leading dimensions; x, y and
+// dy may be float32, float64 or bfloat16, other arrays are float32 (float64 with float64).
 #include "deform_conv2d/deform_conv2d.h"
 #include "ffi/call.h"
 #include "ffi/executor.h"

@@ -1,5 +1,5 @@
 // Deformable convolution for one instruction set. The columns (the sampled values of all taps) of
-// a tile of pixels live in the cache between sampling and matrix product; nowhere else.
+// a tile of pixels exist only in the cache, between sampling and matrix product.
 #include "core/sum.h"
 #include "deform_conv2d/deform_conv2d.h"
 #include "deform_conv2d/far.h"
@@ -11,12 +11,12 @@ namespace S3N_ISA {
 namespace {
 
 #if defined(__AMX_BF16__)
-constexpr int64_t kTilePixels = 64;  // a multiple of a tile's depth
+constexpr int64_t kTilePixels = 64;  // a multiple of the depth of an AMX tile
 #else
 constexpr int64_t kTilePixels = 48;
 #endif
 
-// Slots of a thread's memory.
+// Slots of thread_scratch.
 constexpr int kColumnsSlot = 0, kWideSlot = 1, kSliceSlot = 2, kFarSlot = 4;
 
 // Calls f(pixel, row, column) for the pixels [begin, end) of an image, counted row by row.
@@ -54,7 +54,8 @@ S3N_NOINLINE void sample_tile(const DeformShape& s, const Image<T>& image, int64
   });
 }
 
-// Rows of one task of forward, which keeps nothing for its bands.
+// Rows of one forward task. The forward pass keeps nothing per band, so it uses smaller tasks than
+// the backward pass; threads then wait less for the last one.
 constexpr int64_t kForwardRows = 8;
 
 template <class T>
@@ -85,9 +86,9 @@ void forward(const DeformForward& a, Executor& executor) {
   });
 }
 
-// Gradients of one tile, whose columns' gradients are given; they become the columns. dx is
-// added to where it lies inside the window; taps that reach beyond join the far ones, of a band
-// that begins with pixel `first`.
+// Computes the gradients of one tile from its columns' gradients, and replaces these by the
+// columns. Additions to dx inside the window are made in place; taps that reach beyond it join the
+// far taps of the band, which begins with pixel `first`.
 template <class T>
 S3N_NOINLINE void unsample_tile(const DeformShape& s, const Image<T>& image, int64_t begin,
                                 int64_t end, const Window& window, int64_t first, FarTaps far,
@@ -131,7 +132,7 @@ void backward(const DeformBackward& a, Executor& executor) {
     const Image<T> in(s, a.x, a.offset, a.mask, g, n);
     const T* const dy = a.dy.group<T>(g) + n * pixels * O;
     A* const dx = a.dx.group<A>(g) + n * pixels * C;
-    // The windows of the even bands make up the image.
+    // The windows of the even bands cover the image.
     if (k % 2 == 0) fill_zero(dx + window.low * s.width * C, window.rows() * s.width * C);
     A* const dw = a.partials.group<A>(g) + (n * bands + k) * part;
     fill_zero(dw, part);
@@ -160,7 +161,7 @@ void backward(const DeformBackward& a, Executor& executor) {
     });
   }
 
-  // What fell beyond the windows: every task owns some channels of an image.
+  // Add the gradients beyond the windows: every task owns some channels of an image.
   const int64_t slices = ceil_div(C, kFarChannels);
   parallel_for(executor, s.groups * s.images * slices, [&](int64_t task) {
     const int64_t image = task / slices, g = image / s.images, n = image % s.images;

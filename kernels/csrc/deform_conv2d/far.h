@@ -1,7 +1,7 @@
-// Gradients that fall far from the pixel they come from.
+// Gradients that are far from the pixel they come from.
 //
-// Bands work on dx at the same time only because each keeps to a window of rows. Taps whose
-// offsets reach beyond the window are noted there, and added here, once all bands are done.
+// Bands can add to dx in parallel only because each stays in a window of rows. Taps whose offsets
+// reach beyond the window are recorded and added here, after all bands are done.
 #pragma once
 
 #include "core/scratch.h"
@@ -10,8 +10,8 @@
 namespace s3n {
 namespace S3N_ISA {
 
-// Channels are dealt out in slices, taps taken a few at once: as many as hide the latency of
-// their sums, in half of the registers.
+// Channels are divided into slices, and several taps are processed at once: enough to hide the
+// latency of their sums while using half of the registers.
 constexpr int64_t kFarChannels = 16;
 template <class A>
 constexpr int kFarVectors = int(kFarChannels) / kLanes<A>;
@@ -26,7 +26,7 @@ struct Window {
 
 S3N_INLINE Window band_window(const DeformShape& s, int64_t band) {
   const int64_t first = band * kDeformBandRows, last = first + kDeformBandRows;
-  // The last window of its parity ends with the image.
+  // The last window of its parity extends to the end of the image.
   const bool end = last + kDeformBandRows >= s.height;
   return {larger(first - kDeformReach, 0), end ? s.height : last + kDeformReach};
 }
@@ -36,7 +36,7 @@ S3N_INLINE bool is_near(const Tap<A>& tap, const Window& window) {
   return tap.outside() || (tap.y.index[0] >= window.low && tap.y.index[1] < window.high);
 }
 
-// The far taps of a band: a bit for each tap, counted from the band's first pixel on.
+// The far taps of a band: one bit for each tap, counted from the band's first pixel.
 class FarTaps {
  public:
   static int64_t words(const DeformShape& s) {
@@ -44,7 +44,7 @@ class FarTaps {
   }
   explicit FarTaps(uint64_t* bits) : bits_(bits) {}
   void add(int64_t tap) { bits_[tap / 64] |= uint64_t{1} << tap % 64; }
-  // Calls f(tap) for each.
+  // Calls f(tap) for each far tap.
   template <class F>
   void for_each(int64_t words, F&& f) const {
     for (int64_t i = 0; i < words; ++i)
@@ -56,7 +56,7 @@ class FarTaps {
   uint64_t* bits_;
 };
 
-// Adds what far taps of an image send to one slice of the channels of dx.
+// Adds the contributions of an image's far taps to one slice of the channels of dx.
 template <class T>
 class FarGradients {
  public:
@@ -65,7 +65,7 @@ class FarGradients {
                const T* dy, A* dx, int slot)
       : s_(s), begin_(slice * kFarChannels), count_(smaller(kFarChannels, s.inputs - begin_)),
         offset_(offset), mask_(mask), dy_(dy), dx_(dx) {
-    // A slice's weights, the channels of a tap and an output side by side, zero beyond the last.
+    // A slice's weights: the channels of a tap and output are contiguous, and zero beyond the last.
     weights_ = static_cast<A*>(
         thread_scratch(slot, s.taps() * s.outputs * kFarChannels * sizeof(A)));
     for (int64_t t = 0; t < s.taps(); ++t)
@@ -75,13 +75,13 @@ class FarGradients {
               c < count_ ? w[(t * s.inputs + begin_ + c) * s.outputs + o] : A(0);
   }
 
-  // Tap q of all taps of the image.
+  // Adds tap q, counted over all taps of the image.
   void add(int64_t q) {
     taps_[waiting_++] = q;
     if (waiting_ == kTogether) flush();
   }
 
-  // Adds those that wait for company.
+  // Processes the taps that wait for a full group.
   void flush() {
     if (waiting_ == 0) return;
     const A* weights[kTogether];

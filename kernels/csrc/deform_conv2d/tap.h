@@ -8,7 +8,7 @@
 namespace s3n {
 namespace S3N_ISA {
 
-// The pixels that a tap reads, and its factor.
+// The pixels that a tap reads, and its mask value.
 template <class A>
 struct Tap : Corners<A> {
   A mask;
@@ -29,7 +29,7 @@ S3N_INLINE void sample_tap(const Tap<A>& tap, const T* x, int64_t width, int64_t
   interpolate(tap, tap.mask, x, width, channels, column);
 }
 
-// What unsample_tap does channel by channel. dot[k]: the lanes of the sum over the channels of
+// The per-channel part of unsample_tap. dot[k] holds the lanes of the sum over the channels of
 // gradient times pixel k.
 template <bool Scatter, bool Whole, class T, class A>
 S3N_INLINE void unsample_corners(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
@@ -62,15 +62,15 @@ S3N_INLINE void unsample_corners(const Tap<A>& tap, const T* x, int64_t width, i
   for (int k = 0; k < 4; ++k) dot[k] = sum[k];
 }
 
-// At the image's edge: seldom, and not worth its code in every place that unsamples.
+// The case at the image's edge: rare, so its code is not inlined at every use.
 template <bool Scatter, class T, class A>
 S3N_NOINLINE void unsample_edge(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
                                 A* column, A* dx, vec<A>* dot) {
   unsample_corners<Scatter, false>(tap, x, width, channels, column, dx, dot);
 }
 
-// Backward through sample_tap. On entry column[c] is the gradient of the column's element; on
-// exit it is the element itself. Adds to dx, if Scatter, and sets the three gradients.
+// The backward pass of sample_tap. On entry column[c] is the gradient of the column's element; on
+// exit it is the element itself. Adds to dx if Scatter, and sets the three gradients.
 template <bool Scatter, class T, class A>
 S3N_INLINE void unsample_tap(const Tap<A>& tap, const T* x, int64_t width, int64_t channels,
                              A* column, A* dx, A* doffset, A* dmask) {

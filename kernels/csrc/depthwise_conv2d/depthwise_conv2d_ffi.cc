@@ -1,5 +1,5 @@
-// Depthwise convolution as XLA calls it. Operands carry the batch's leading dimensions; x may be
-// (N, H, W, C) of float32, float64 or bfloat16, parameters are float32 (float64 with float64).
+// XLA handlers of depthwise convolution. Operands carry the batch's leading dimensions; x
+// (N, H, W, C) may be float32, float64 or bfloat16, parameters are float32 (float64 with float64).
 #include "depthwise_conv2d/depthwise_conv2d.h"
 #include "ffi/call.h"
 #include "ffi/executor.h"
@@ -65,7 +65,7 @@ S3N_DEFINE_HANDLER(s3n_depthwise_backward, backward,
                    ffi::Ffi::Bind()
                        .Ctx<ffi::ThreadPool>()
                        .Arg<Buffer>()  // x
-                       .Arg<Buffer>()  // w turned
+                       .Arg<Buffer>()  // w rotated by 180 degrees
                        .Arg<Buffer>()  // dy
                        .Ret<Buffer>()  // dx
                        .Ret<Buffer>()  // dw

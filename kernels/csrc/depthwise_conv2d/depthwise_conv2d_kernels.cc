@@ -24,7 +24,7 @@ DepthwiseGeometry geometry(const DepthwiseShape& s) {
   return {s.height, s.channels, s.kernel_height, s.kernel_width, s.dilation};
 }
 
-// The packed rows of an image of this shape, in a slot of this thread's memory.
+// Returns the packed rows for an image of this shape, in a slot of thread_scratch.
 template <class T>
 PackedRows<T> packed(const DepthwiseShape& s, int slot) {
   return packed_rows<T>(s.height, s.width, geometry(s), slot);

@@ -1,9 +1,9 @@
 // The part of an image that the taps of a tile of output pixels reach, packed for them.
 //
-// In an image the pixels of one block of channels lie far apart, often at the same few places of
-// a cache. Here they follow each other, widened to the type of the sums, with zeros where the
-// image ends: the loops over taps need neither borders nor strides. The rows that are in use lie
-// in a ring, and each is packed once for all output rows that reach it.
+// In an image, the pixels of one block of channels are far apart in memory, often in the same few
+// sets of a cache. Here they are contiguous, widened to the type of the sums, with zeros beyond the
+// image, so that loops over taps need neither border checks nor strides. The rows in use form a
+// ring, and each is packed once for all output rows that reach it.
 #pragma once
 
 #include "core/blocks.h"
@@ -17,14 +17,14 @@ struct Columns {
   int64_t count() const { return end - begin; }
 };
 
-// A whole number of groups of pixels, of rows of a product, and of a tile's depth.
+// A multiple of the groups of pixels, of the rows of a product, and of the depth of an AMX tile.
 #if defined(__AMX_BF16__)
 constexpr int64_t kTileColumns = 64;
 #else
 constexpr int64_t kTileColumns = 48;
 #endif
 
-// Calls f(columns) for every tile of these columns of a row.
+// Calls f(columns) for every tile of the given columns of a row.
 template <class F>
 S3N_INLINE void for_each_tile(Columns all, F&& f) {
   for (int64_t begin = all.begin; begin < all.end; begin += kTileColumns)
@@ -37,13 +37,13 @@ class PackedRows {
   using A = accumulator<T>;
   static constexpr int64_t L = kLanes<A>;
 
-  // How far taps reach, in rows and columns, to each side.
+  // Distance that taps reach, in rows and columns, to each side.
   struct Reach {
     int64_t rows, columns;
   };
 
   PackedRows() = default;
-  // `stride`: elements from a pixel of the image to the next. `memory`: size() elements.
+  // `stride`: elements from one pixel of the image to the next. `memory`: size() elements.
   PackedRows(int64_t height, int64_t width, int64_t channels, Reach reach, int64_t stride,
              A* memory)
       : height_(height), width_(width), channels_(channels), stride_(stride), reach_(reach),
@@ -53,20 +53,20 @@ class PackedRows {
     return (2 * reach.rows + 1) * line(channels, reach);
   }
 
-  // The tile's columns, and the first row of the output.
+  // Starts a tile with the given columns and first output row.
   void start(const T* image, Columns columns, int64_t row) {
     image_ = image;
     columns_ = columns;
     next_ = larger(row - reach_.rows, 0);
   }
 
-  // Packs what the output row `row` needs. Rows come one after the other.
+  // Packs the rows that output row `row` needs. Rows must follow each other.
   void advance(int64_t row) {
     const int64_t last = smaller(row + reach_.rows, height_ - 1);
     for (; next_ <= last; ++next_) pack(next_);
   }
 
-  // Where in the ring a row of the image lies, and how many places there are.
+  // Position of an image row in the ring, and number of positions.
   int64_t slot(int64_t row) const { return row % slots(); }
   int64_t slots() const { return 2 * reach_.rows + 1; }
   // The block of channels that starts at `channel`, at the tile's first column.

@@ -1,7 +1,7 @@
-// One row of a depthwise convolution: the part that decides its speed.
+// One row of a depthwise convolution: the part that determines its speed.
 //
 // A register holds one block of channels of one pixel. P neighbouring output pixels are
-// accumulated at once, so that every input vector, loaded once, serves up to kw of them.
+// accumulated together, so that every input vector, loaded once, serves up to kw of them.
 #pragma once
 
 #include "depthwise_conv2d/rows.h"
@@ -9,8 +9,8 @@
 namespace s3n {
 namespace S3N_ISA {
 
-// What the kernel rows above and below the image add, which are left out: zeros times their
-// weights, that is 0, or NaN where a weight is not finite, as it is to the image's left and right.
+// Adds the contribution of the skipped kernel rows above and below the image: zeros times their
+// weights, which is 0, or NaN for a weight that is not finite, as at the left and right borders.
 template <class T, bool Full>
 S3N_NOINLINE vec<accumulator<T>> zeros_times_skipped(const DepthwiseRow<T>& r, int64_t kw,
                                                      Block<Full> block, int64_t channel) {
@@ -25,8 +25,8 @@ S3N_NOINLINE vec<accumulator<T>> zeros_times_skipped(const DepthwiseRow<T>& r, i
   return sum;
 }
 
-// Output pixels [at, at + P) of the tile, one block of channels. D is the dilation, or 0 for any;
-// K the kernel's width, or 0 for any.
+// Computes output pixels [at, at + P) of the tile for one block of channels. D is the dilation and
+// K the kernel's width; 0 means any.
 template <class T, int K, int D, int P, bool Full>
 S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, int64_t at,
                                  int64_t channel) {
@@ -71,7 +71,7 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
     slot += dilation;
     while (slot >= r.x.slots()) slot -= r.x.slots();
   }
-  // A register that is half a line: the other half comes with another block of channels.
+  // If a register is half a line, another block of channels writes the other half: do not stream.
   if (kBytes == 64 && Full && r.streaming) {
     S3N_UNROLL
     for (int p = 0; p < P; ++p) stream(y + p * r.y_stride, sum[p]);
@@ -81,10 +81,10 @@ S3N_INLINE void depthwise_pixels(const DepthwiseRow<T>& r, Block<Full> block, in
   for (int p = 0; p < P; ++p) block.store(y + p * r.y_stride, sum[p]);
 }
 
-// All pixels of the tile, one block of channels.
+// Computes all pixels of the tile for one block of channels.
 template <class T, int K, int D, bool Full>
 S3N_NOINLINE void depthwise_block(const DepthwiseRow<T>& r, Block<Full> block, int64_t channel) {
-  // The accumulators, a kernel row and one input vector must fit the registers.
+  // The accumulators, a kernel row and one input vector must fit in the registers.
   constexpr int P = kRegisters == 32 ? 16 : 8;
   int64_t at = 0;
   for (; at + P <= r.columns; at += P) depthwise_pixels<T, K, D, P>(r, block, at, channel);
@@ -97,7 +97,7 @@ static void depthwise_row(const DepthwiseRow<T>& r) {
   constexpr int L = kLanes<accumulator<T>>;
   int64_t c = 0;
   for (; c + L <= r.channels; c += L) depthwise_block<T, K, D>(r, Block<true>{L}, c);
-  // A last, partial block is not worth code of its own.
+  // A last, partial block uses the general code, to save a specialised copy.
   if (c < r.channels) depthwise_block<T, 0, 0>(r, Block<false>{int(r.channels - c)}, c);
 }
 

@@ -1,5 +1,5 @@
-// Rows of depthwise convolutions, forward and weight gradient: what they take. The rows are what
-// decides the speed; row.h and weight_gradient.h hold them, compiled once in rows_kernels.cc.
+// Arguments of rows of depthwise convolutions, forward and weight gradient. row.h and
+// weight_gradient.h implement them, and rows_kernels.cc compiles them once for all operators.
 #pragma once
 
 #include "core/scratch.h"
@@ -8,21 +8,21 @@
 namespace s3n {
 namespace S3N_ISA {
 
-// Which row of which image, and the kernel.
+// The position of an output row, and the kernel.
 struct DepthwiseGeometry {
   int64_t height, channels;
   int64_t kh, kw, dilation;
-  int64_t row = 0;      // of the output
-  int64_t columns = 0;  // how many, from the tile's first one on
+  int64_t row = 0;      // output row
+  int64_t columns = 0;  // number of columns from the tile's first one
 
   DepthwiseGeometry(int64_t height, int64_t channels, int64_t kh, int64_t kw, int64_t dilation)
       : height(height), channels(channels), kh(kh), kw(kw), dilation(dilation) {}
 
-  // The kernel rows that lie inside the image: first, and one beyond the last.
+  // The kernel rows inside the image: the first, and one beyond the last.
   int64_t first_tap_row() const { return taps_beyond(row); }
   bool skips() const { return first_tap_row() > 0 || last_tap_row() < kh; }
   int64_t last_tap_row() const { return kh - taps_beyond(height - 1 - row); }
-  // The image's row under a kernel row.
+  // The image row under kernel row i.
   int64_t source(int64_t i) const { return row + (i - kh / 2) * dilation; }
 
  private:
@@ -30,7 +30,7 @@ struct DepthwiseGeometry {
   int64_t taps_beyond(int64_t room) const { return positive(kh / 2 - room / dilation); }
 };
 
-// The packed rows that a kernel reads of an image, in a slot of this thread's memory.
+// Returns the packed rows that a kernel reads of an image, in a slot of thread_scratch.
 template <class T>
 PackedRows<T> packed_rows(int64_t height, int64_t width, const DepthwiseGeometry& g, int slot) {
   const typename PackedRows<T>::Reach reach = {g.kh / 2 * g.dilation, g.kw / 2 * g.dilation};
@@ -47,11 +47,11 @@ struct DepthwiseRow : DepthwiseGeometry {
       : DepthwiseGeometry(geometry), x(x), y_stride(channels) {}
   const PackedRows<T>& x;   // the input's tile
   const A* w = nullptr;     // (kh, kw, channels)
-  const A* bias = nullptr;  // (channels), or none
-  T* y = nullptr;           // the output row, from the tile's first column on
-  int64_t y_stride;         // elements from an output pixel to the next
-  bool accumulate = false;  // add to y instead of overwriting it
-  bool streaming = false;   // y is too large for the caches; see stream()
+  const A* bias = nullptr;  // (channels), or nullptr
+  T* y = nullptr;           // the output row, starting at the tile's first column
+  int64_t y_stride;         // elements from one output pixel to the next
+  bool accumulate = false;  // whether to add to y instead of overwriting it
+  bool streaming = false;   // whether y is too large for the caches; see stream()
 };
 
 // dw += sum over the row of dy x, db += sum over the row of dy.
@@ -61,10 +61,10 @@ struct DepthwiseGradientRow : DepthwiseGeometry {
   DepthwiseGradientRow(const DepthwiseGeometry& geometry, const PackedRows<T>& x)
       : DepthwiseGeometry(geometry), x(x), dy_stride(channels) {}
   const PackedRows<T>& x;  // the input's tile
-  const T* dy = nullptr;   // the row of dy, from the tile's first column on
-  int64_t dy_stride;       // elements from a pixel of dy to the next
+  const T* dy = nullptr;   // the row of dy, starting at the tile's first column
+  int64_t dy_stride;       // elements from one pixel of dy to the next
   A* dw = nullptr;         // (kh, kw, channels)
-  A* db = nullptr;         // (channels), or none
+  A* db = nullptr;         // (channels), or nullptr
 };
 
 template <class T>
@@ -72,8 +72,8 @@ using DepthwiseRowFunction = void (*)(const DepthwiseRow<T>&);
 template <class T>
 using DepthwiseGradientFunction = void (*)(const DepthwiseGradientRow<T>&);
 
-// The functions for a kernel width and dilation: unrolled for the usual ones. For float, double
-// and bf16.
+// Returns the functions for a kernel width and dilation, unrolled for the usual ones. T is float,
+// double or bf16.
 template <class T>
 DepthwiseRowFunction<T> depthwise_row_function(int64_t kw, int64_t dilation);
 template <class T>

@@ -1,4 +1,4 @@
-// The rows of depthwise convolutions, compiled for the usual kernels and for any.
+// The rows of depthwise convolutions, compiled for the usual kernels and for any other.
 #include "depthwise_conv2d/row.h"
 #include "depthwise_conv2d/weight_gradient.h"
 
@@ -6,8 +6,8 @@ namespace s3n {
 namespace S3N_ISA {
 namespace {
 
-// Calls f(Count<kernel width>, Count<dilation>) with what is compiled for these: themselves, or 0
-// and 0, which serve any.
+// Calls f(Count<kernel width>, Count<dilation>) with values that have specialised code, or with 0
+// and 0 for the general code.
 template <class T, class F>
 auto specialised(int64_t kw, int64_t dilation, F&& f) {
   if constexpr (sizeof(T) <= 4) {

@@ -1,8 +1,8 @@
 // The weight gradient of a depthwise convolution, one row of dy at a time.
 //
-// dw[i, j] += sum over the row of dy[w] x[w + (j - kw/2) d]. R kernel rows are summed at once in
-// registers; Q pixels of dy are held, so that every vector of x, loaded once, serves up to kw
-// products.
+// dw[i, j] += sum over the row of dy[w] x[w + (j - kw/2) d]. R kernel rows are summed together in
+// registers, and Q pixels of dy are held there, so that every vector of x, loaded once, serves up
+// to kw products.
 #pragma once
 
 #include "depthwise_conv2d/rows.h"
@@ -10,7 +10,7 @@
 namespace s3n {
 namespace S3N_ISA {
 
-// Kernel rows [i, i + R), all columns, one whole block of channels.
+// Sums kernel rows [i, i + R), all columns, for one whole block of channels.
 template <class T, int K, int D, int R>
 S3N_INLINE void depthwise_gradient_taps(const DepthwiseGradientRow<T>& r, int64_t i,
                                         int64_t channel) {
@@ -56,7 +56,7 @@ S3N_INLINE void depthwise_gradient_taps(const DepthwiseGradientRow<T>& r, int64_
   for (int k = 0; k < R * K; ++k) store(dw + k * C, load(dw + k * C) + sum[k]);
 }
 
-// All taps of any kernel, one after the other.
+// Sums the taps of any kernel, one after the other.
 template <class T, bool Full>
 S3N_NOINLINE void depthwise_gradient_any(const DepthwiseGradientRow<T>& r, Block<Full> block,
                                          int64_t channel) {
@@ -78,7 +78,7 @@ S3N_NOINLINE void depthwise_gradient_any(const DepthwiseGradientRow<T>& r, Block
 
 template <class T, int K, int D>
 S3N_NOINLINE void depthwise_gradient_block(const DepthwiseGradientRow<T>& r, int64_t channel) {
-  // Sums, pixels of dy and one vector of x must fit the registers.
+  // The sums, the pixels of dy and one vector of x must fit in the registers.
   constexpr int R = kRegisters == 32 ? 21 / K : K == 3 ? 3 : K == 5 ? 2 : 1;
   const int64_t last = r.last_tap_row();
   int64_t i = r.first_tap_row();
@@ -86,7 +86,7 @@ S3N_NOINLINE void depthwise_gradient_block(const DepthwiseGradientRow<T>& r, int
   for (; i < last; ++i) depthwise_gradient_taps<T, K, D, 1>(r, i, channel);
 }
 
-// Adds to r.dw and, if it is there, r.db.
+// Adds to r.dw and, unless it is nullptr, to r.db.
 template <class T, int K, int D>
 static void depthwise_gradient_row(const DepthwiseGradientRow<T>& r) {
   using A = accumulator<T>;

@@ -1,7 +1,7 @@
-// What the kernels use of AVX-512 and AMX, for processors without them: to check there what the
-// kernels compute, not to be fast. Included before everything else by emulate.sh's build, which
-// compiles the avx512 and amx kernels with the options of avx2; the compiler makes registers of 64
-// bytes out of two.
+// The AVX-512 and AMX functions that the kernels use, emulated for processors without them, to
+// check results but not speed. emulate.sh's build includes this header before everything else and
+// compiles the avx512 and amx kernels with the options of avx2; the compiler splits each register
+// of 64 bytes into two.
 #pragma once
 
 #include <immintrin.h>
@@ -19,7 +19,7 @@
 
 namespace s3n_emulate {
 
-// Not inlined: it is everywhere, and compiles long.
+// Not inlined: these functions are used everywhere, and inlining would slow down the compiler.
 #define S3N_EMULATE static inline __attribute__((noinline))
 
 template <class Lane>
@@ -43,7 +43,7 @@ S3N_EMULATE Register as(const Lanes<Lane>& in) {
   return r;
 }
 
-// The lanes whose bit is set; the others are neither read nor written.
+// Accesses only the lanes whose bit is set; the others are neither read nor written.
 template <class Register, class Lane>
 S3N_EMULATE Register load_masked(uint32_t mask, const Lane* p) {
   Register r = {};
@@ -60,7 +60,7 @@ S3N_EMULATE void store_masked(Lane* p, uint32_t mask, Register r) {
     if (mask >> i & 1) std::memcpy(p + i, reinterpret_cast<const char*>(&r) + i * size, size);
 }
 
-// Every quarter of the result: the lower or upper numbers of a and b in turn.
+// Interleaves, in every quarter, the lower or upper numbers of a and b.
 template <class Lane>
 S3N_EMULATE __m512i unpack(__m512i a, __m512i b, bool upper) {
   constexpr int quarter = 16 / int(sizeof(Lane)), half = quarter / 2;
@@ -75,7 +75,7 @@ S3N_EMULATE __m512i unpack(__m512i a, __m512i b, bool upper) {
   return as<__m512i>(out);
 }
 
-// Two quarters of a, then two of b, each named by two bits.
+// Takes two quarters of a, then two of b, each selected by two bits.
 S3N_EMULATE __m512i shuffle_quarters(__m512i a, __m512i b, unsigned which) {
   struct Quarter {
     char bytes[16];
@@ -92,7 +92,7 @@ S3N_EMULATE __m512i permute(__m512i index, __m512i a) {
   return as<__m512i>(out);
 }
 
-// Numbers given from the last one to the first.
+// Takes numbers in the order from the last to the first.
 template <class... Lane>
 S3N_EMULATE __m512i from_last(Lane... lane) {
   const uint16_t given[] = {uint16_t(lane)...};
@@ -102,7 +102,7 @@ S3N_EMULATE __m512i from_last(Lane... lane) {
   return as<__m512i>(out);
 }
 
-// bfloat16, rounded to nearest even; what is too small for a normal number is zero.
+// Rounds to the nearest even bfloat16; subnormal numbers become zero.
 S3N_EMULATE uint16_t rounded(float x) {
   uint32_t u;
   std::memcpy(&u, &x, 4);

@@ -1,8 +1,8 @@
 // Operands of a foreign call, with the leading dimensions that vmap adds.
 //
-// jax.vmap (vmap_method="expand_dims") puts leading dimensions in front of every operand: the
-// batch's size where the operand is mapped, 1 where it is shared. The product of the results'
-// leading dimensions is the number of groups.
+// jax.vmap (vmap_method="expand_dims") adds leading dimensions to every operand: the batch's size
+// if the operand is mapped, 1 if it is shared. The product of the results' leading dimensions is
+// the number of groups.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@
 #define S3N_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// XLA_FFI_DEFINE_HANDLER_SYMBOL, visible from outside the library, and nothing thrown leaves it.
+// XLA_FFI_DEFINE_HANDLER_SYMBOL, exported from the library; no exception leaves the handler.
 #define S3N_DEFINE_HANDLER(name, ...)                     \
   S3N_EXPORT XLA_FFI_Error* name(XLA_FFI_CallFrame* frame) { \
     XLA_FFI_DEFINE_HANDLER(handler, __VA_ARGS__);          \
@@ -31,27 +31,27 @@
 
 namespace s3n {
 
-// handler(frame), with what it throws as an error that XLA passes on to Python: XLA is compiled
-// without exceptions, and one that reached it would end the process.
+// Calls handler(frame) and returns exceptions as errors, which XLA passes on to Python. XLA is
+// compiled without exceptions, so one that reached it would end the process.
 XLA_FFI_Error* call_guarded(XLA_FFI_Handler* handler, XLA_FFI_CallFrame* frame);
 
 using Buffer = xla::ffi::AnyBuffer;
 using ResultBuffer = xla::ffi::Result<Buffer>;
 using Dimensions = Buffer::Dimensions;
 
-// The columns of a matrix once packed into panels, whatever the instruction set.
+// Number of columns of a matrix packed into panels, the same for every instruction set.
 inline int64_t packed_columns(int64_t columns) { return (columns + 63) / 64 * 64; }
 
 class Call {
  public:
-  // `result` is a result whose own dimensions, without those of the batch, number `rank`.
+  // `result` is any result; `rank` is its number of dimensions without those of the batch.
   Call(const Buffer& result, size_t rank);
 
   int64_t groups() const { return groups_; }
-  // Dimension i of a buffer's own `rank` last ones.
+  // Dimension i of a buffer's last `rank` dimensions.
   static int64_t dim(const Buffer& buffer, size_t rank, size_t i);
 
-  // The operand's place in each group. Its last dimensions must be `shape`.
+  // Returns the operand's position in each group. Its last dimensions must be `shape`.
   Batched operand(const Buffer& buffer, std::initializer_list<int64_t> shape) {
     return operand(buffer, shape.begin(), shape.size());
   }
@@ -68,7 +68,7 @@ class Call {
     return operand(*buffer, shape);
   }
 
-  // The kernels' name for the element type of x.
+  // Returns the kernels' name for the element type of x.
   DType dtype(const Buffer& x);
 
   xla::ffi::Error error() const { return error_; }
@@ -80,7 +80,7 @@ class Call {
 
   std::vector<int64_t> leading_;
   int64_t groups_ = 1;
-  std::deque<std::vector<int64_t>> offsets_;  // never moves what it holds
+  std::deque<std::vector<int64_t>> offsets_;  // a deque never moves its elements
   xla::ffi::Error error_ = xla::ffi::Error::Success();
 };
 

@@ -12,7 +12,7 @@
 namespace s3n {
 namespace {
 
-// Outlives run() where a pool thread starts late; it then finds nothing left to claim.
+// Outlives run() if a pool thread starts late, which then finds no task left.
 struct Loop {
   int64_t count;
   void (*task)(void*, int64_t);
@@ -21,7 +21,7 @@ struct Loop {
   std::mutex mutex;
   std::condition_variable finished;
   std::atomic<bool> failed{false};
-  std::exception_ptr error;  // of the task that failed first; read when all have ended
+  std::exception_ptr error;  // of the first task that failed; read when all have ended
 
   void work() {
     int64_t ran = 0;
@@ -32,7 +32,7 @@ struct Loop {
     }
   }
 
-  // An exception must not leave a thread of the pool, nor let run() return while others work.
+  // An exception must not leave a pool thread, nor let run() return while other threads work.
   void attempt(int64_t i) {
     if (failed.load(std::memory_order_relaxed)) return;
     try {
@@ -45,7 +45,7 @@ struct Loop {
   bool complete() const { return done.load(std::memory_order_acquire) == count; }
 
   void wait() {
-    // The last tasks usually end together; sleeping would cost more than it saves.
+    // The last tasks usually end together, so sleeping would cost more than it saves.
     for (int spin = 0; spin < 64 && !complete(); ++spin) std::this_thread::yield();
     if (complete()) return;
     std::unique_lock<std::mutex> lock(mutex);
@@ -68,7 +68,7 @@ void PoolExecutor::run(int64_t count, void (*task)(void*, int64_t), void* contex
   try {
     for (int64_t i = 0; i < helpers; ++i) pool_.Schedule([loop] { loop->work(); });
   } catch (const std::bad_alloc&) {
-    // Those that were scheduled and this thread do the work; they must not outlive `context`.
+    // The scheduled threads and this one do the work; they must not outlive `context`.
   }
   loop->work();
   loop->wait();

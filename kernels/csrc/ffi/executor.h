@@ -6,8 +6,8 @@
 
 namespace s3n {
 
-// The calling thread takes part, and waits only for tasks that another thread is already
-// running: a call makes progress even if the pool never lends it a thread.
+// The calling thread takes part, and waits only for tasks that another thread is already running:
+// a call makes progress even if the pool never provides a thread.
 class PoolExecutor : public Executor {
  public:
   explicit PoolExecutor(xla::ffi::ThreadPool pool) : pool_(pool) {}

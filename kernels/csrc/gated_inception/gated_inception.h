@@ -8,26 +8,26 @@
 namespace s3n {
 
 struct GatedShape {
-  InceptionShape inception;  // of the branches, which read the local convolution's result
+  InceptionShape inception;  // the branches, which read the local convolution's result
   int64_t local_height, local_width;
-  bool residual, save;  // whether there is a residual; whether backward will need t and m
+  bool residual, save;  // whether there is a residual; whether the backward pass needs t and m
 
   int64_t mixed() const { return inception.branches * inception.channels; }
 };
 
-// t = DW_local(x) and m = concat_r(DW_r(t)) w2 + b2. x, residual, y, t and m are of the storage
-// type, parameters of its accumulator. t is written in any case, m if `save`. `packed`: working
+// t = DW_local(x) and m = concat_r(DW_r(t)) w2 + b2. x, residual, y, t and m have the storage type,
+// parameters its accumulator type. t is always written, m only if `save`. `packed` is working
 // memory for a packed (mixed, channels) matrix.
 struct GatedForward {
   GatedShape shape;
   Batched x, local_w, local_b, w, b, w2, b2, residual, y, t, m, packed;
 };
 
-// Turned kernels as in depthwise.h and inception.h. `dt` and `branches` are working memory for
-// the gradients of t and of each branch, (images, branches, height, width, channels). `packed`:
-// for `branches` packed (channels, channels) matrices. For each part of each image, the partial
-// sums of dlocal_w and dlocal_b, of dw, and of dw2 and db2, one after the other; db follows from
-// db2 and w2.
+// Rotated kernels as in depthwise_conv2d.h and inception_depthwise.h. `dt` and `branches` are
+// working memory for the gradients of t and of each branch, (images, branches, height, width,
+// channels). `packed` is for `branches` packed (channels, channels) matrices. For each part of each
+// image, `partials` holds the sums of dlocal_w and dlocal_b, of dw, and of dw2 and db2, in this
+// order; db follows from db2 and w2.
 struct GatedBackward {
   GatedShape shape;
   Batched x, t, m, local_turned, w, turned, b, w2, dy;
@@ -35,7 +35,7 @@ struct GatedBackward {
   Batched dt, branches, packed, partials;
 };
 
-// Channels' worth of partial sums of a part.
+// Size of a part's partial sums, in multiples of the number of channels.
 inline int64_t gated_local_sums(const GatedShape& s) {
   return s.local_height * s.local_width + 1;
 }

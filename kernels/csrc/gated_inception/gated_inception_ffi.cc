@@ -1,6 +1,6 @@
-// Gated inception as XLA calls it. Operands carry the batch's leading dimensions; x, residual, y,
-// t, m, dy, dx and the branches' gradients may be float32, float64 or bfloat16, all else is
-// float32 (float64 with float64). A residual or m that is not wanted holds no image.
+// XLA handlers of gated inception. Operands carry the batch's leading dimensions; x, residual, y,
+// t, m, dy, dx and the branches' gradients may be float32, float64 or bfloat16, other arrays are
+// float32 (float64 with float64). A residual or m that is not needed has no images.
 #include "ffi/call.h"
 #include "ffi/executor.h"
 #include "gated_inception/gated_inception.h"
@@ -11,7 +11,7 @@ namespace {
 
 namespace ffi = xla::ffi;
 
-// One map of `channels` for every image, if `wanted`.
+// Shape of one map of `channels` per image, or of none unless `wanted`.
 std::array<int64_t, 4> map(const InceptionShape& s, bool wanted = true) {
   return {wanted ? s.images : 0, s.height, s.width, s.channels};
 }
@@ -114,9 +114,9 @@ S3N_DEFINE_HANDLER(s3n_gated_backward, backward,
                        .Arg<Buffer>()  // x
                        .Arg<Buffer>()  // t
                        .Arg<Buffer>()  // m
-                       .Arg<Buffer>()  // local w turned
+                       .Arg<Buffer>()  // local w rotated by 180 degrees
                        .Arg<Buffer>()  // w
-                       .Arg<Buffer>()  // w turned
+                       .Arg<Buffer>()  // w rotated by 180 degrees
                        .Arg<Buffer>()  // b
                        .Arg<Buffer>()  // w2
                        .Arg<Buffer>()  // dy

@@ -1,5 +1,5 @@
-// Gated inception for one instruction set. The concatenated branches of a run of pixels live in
-// the cache between the depthwise convolutions and the matrix product; nowhere else.
+// Gated inception for one instruction set. The concatenated branches of a run of pixels exist only
+// in the cache, between the depthwise convolutions and the matrix product.
 #include "core/scratch.h"
 #include "core/sum.h"
 #include "gated_inception/gated_inception.h"
@@ -10,7 +10,7 @@ namespace s3n {
 namespace S3N_ISA {
 namespace {
 
-// Slots of a thread's memory.
+// Slots of thread_scratch.
 constexpr int kPartSlot = 0, kWideSlot = 1, kGateSlot = 2, kInputSlot = 3, kGradientSlot = 5;
 
 template <class T>
@@ -32,7 +32,7 @@ struct Layer {
     return {s.height, C, shape.local_height, shape.local_width, 1};
   }
 
-  // Calls f(row, columns) for the rows of every tile of the part, each packed for it.
+  // Calls f(row, columns) for the rows of every tile of the part, after packing the row.
   template <class F>
   void for_each_row(const InceptionPart& part, InceptionTile<T>& tile, const T* image,
                     F&& f) const {
@@ -45,7 +45,7 @@ struct Layer {
     });
   }
 
-  // The branches' (pixels, mixed) results for a row of the tile, as the product takes them.
+  // Computes the branches' (pixels, mixed) results for a row of the tile, in the product's type.
   const A* branches(const InceptionTile<T>& tile, const A* w, const A* b, int64_t row,
                     Columns columns) const {
     const int64_t count = columns.count() * shape.mixed();
@@ -118,7 +118,7 @@ void forward(const GatedForward& a, Executor& executor) {
   });
 }
 
-// out = a b, number by number.
+// Computes out = a b elementwise.
 template <class T, class U>
 S3N_INLINE void multiply_rows(const T* a, const T* b, int64_t count, U* out) {
   constexpr int L = kLanes<accumulator<T>>;
@@ -127,7 +127,7 @@ S3N_INLINE void multiply_rows(const T* a, const T* b, int64_t count, U* out) {
   for (; i < count; ++i) narrow(widen(a[i]) * widen(b[i]), out + i);
 }
 
-// The first sweep of backward: through gate and matrix product, to the branches' gradients.
+// The first sweep of the backward pass: through gate and matrix product to the branches' gradients.
 template <class T>
 void gate_backward(const GatedBackward& a, const Layer<T>& layer, Executor& executor) {
   using A = accumulator<T>;
@@ -178,7 +178,7 @@ void backward(const GatedBackward& a, Executor& executor) {
   const int64_t C = s.channels, mixed = a.shape.mixed();
   const int64_t parts = inception_parts(s.height, s.width);
   const int64_t local = gated_local_sums(a.shape) * C, branch = gated_branch_sums(a.shape) * C;
-  const int64_t size = gated_sums(a.shape) * C;  // of a part's sums
+  const int64_t size = gated_sums(a.shape) * C;  // size of a part's sums
   gate_backward(a, layer, executor);
 
   for_each_part(s, executor, [&](const InceptionPart& part) {
@@ -251,7 +251,7 @@ void backward(const GatedBackward& a, Executor& executor) {
     total(a.dw, s.taps() * C);
     total(a.dw2, mixed * C);
     total(a.db2, C);
-    // A branch's gradient is dm times its part of w2: so are their sums.
+    // A branch's gradient is dm times its part of w2, and so are the sums of both.
     const A *const db2 = a.db2.group<A>(g), *w2 = a.w2.group<A>(g);
     A* const db = a.db.group<A>(g);
     for (int64_t i = 0; i < mixed; ++i, w2 += C) {

@@ -1,7 +1,7 @@
-// Matrix products of tiles that lie in the caches.
+// Matrix products of tiles that are in the caches.
 //
-// R rows times V registers of columns are summed at once; R V sums, V registers of the right
-// matrix and one broadcast element fit the registers, and each loaded element serves V or R
+// R rows times V registers of columns are summed together. The R V sums, V registers of the right
+// matrix and one broadcast element fit in the registers, and each loaded element serves V or R
 // products, so the loads keep up with the multiplications.
 #pragma once
 
@@ -79,9 +79,9 @@ S3N_INLINE void finish_block(const vec<A> (&sum)[R][V], int64_t row, int64_t col
   }
 }
 
-// Calls f(Count<R>, i) for blocks of R rows that make up [0, count): of as many as fit the
-// registers, then, for whole panels, of as few as keep the multipliers busy (a block of one row
-// would wait for its own sums), then of one.
+// Calls f(Count<R>, i) for blocks of R rows that cover [0, count): first as many rows as fit in the
+// registers; then, for whole panels, as few as keep the multipliers busy (a block of one row would
+// wait for its own sums); then single rows.
 template <int V, class F>
 S3N_INLINE void for_each_rows(int64_t count, F&& f) {
   constexpr int kMost = kTileRows<V>, kFew = V == kPanelVectors ? 8 / V : kMost;
@@ -103,9 +103,9 @@ S3N_NOINLINE void multiply_panel(const A* a, int64_t a_row, int64_t rows, const 
   });
 }
 
-// The product of a (rows, k), whose rows lie a_row apart, and a packed (k, columns) matrix.
+// Multiplies a (rows, k), whose rows are a_row apart, by a packed (k, columns) matrix.
 // done(row, column, vector, block) receives every register of the result once. It is called often,
-// so it should hold what it needs by value.
+// so it should capture by value.
 template <class A, class Done>
 S3N_INLINE void multiply(const A* a, int64_t a_row, int64_t rows, const A* packed, int64_t k,
                          int64_t columns, Done done) {
@@ -116,7 +116,7 @@ S3N_INLINE void multiply(const A* a, int64_t a_row, int64_t rows, const A* packe
 #endif
   constexpr int L = kLanes<A>;
   for (int64_t column = 0; column < columns; column += kPanel<A>, packed += k * kPanel<A>) {
-    // Panels are filled up with zeros: three registers go as four.
+    // Panels are padded with zeros, so three registers are computed as four.
     switch (ceil_div(columns - column, L)) {
       case 1: multiply_panel<A, 1>(a, a_row, rows, packed, k, column, columns, done); break;
       case 2: multiply_panel<A, 2>(a, a_row, rows, packed, k, column, columns, done); break;
@@ -143,7 +143,7 @@ S3N_NOINLINE void multiply_transposed_panel(const A* a, int64_t a_row, const A* 
   });
 }
 
-// c (k, columns) += the transpose of a (rows, k), times b (rows, columns).
+// Computes c (k, columns) += the transpose of a (rows, k), times b (rows, columns).
 template <class A>
 S3N_INLINE void multiply_transposed(const A* a, int64_t a_row, const A* b, int64_t b_row,
                                     int64_t rows, int64_t k, int64_t columns, A* c,

@@ -19,8 +19,8 @@ S3N_INLINE int64_t packed_size(int64_t k, int64_t n) {
   return ceil_div(n, kPanel<A>) * kPanel<A> * k;
 }
 
-// Element (i, j) of the matrix lies at b[i * row + j * column]. What `multiply` takes: for products
-// by tiles, tiles, which need no more room.
+// Packs a matrix for `multiply`; element (i, j) is at b[i * row + j * column]. Products by AMX
+// tiles need tiles instead, which fit in the same memory.
 template <class A>
 static void pack_panels(const A* b, int64_t row, int64_t column, int64_t k, int64_t n, A* packed) {
 #if defined(__AMX_BF16__)

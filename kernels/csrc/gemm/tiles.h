@@ -1,9 +1,9 @@
 // Products of bfloat16 by the processor's tile unit (AMX), with sums in float32.
 //
-// A tile register holds 16 rows of 64 bytes. The left matrix is cut into tiles of 16 rows by 32
-// numbers; the right one into tiles of 16 pairs of rows by 16 columns, the two numbers of a pair
-// side by side; a tile of sums is 16 by 16. Four tiles of sums are kept at once, so that every
-// tile that is loaded serves two products. Factors are rounded here, from float32.
+// A tile register holds 16 rows of 64 bytes. The left matrix is divided into tiles of 16 rows by 32
+// numbers; the right one into tiles of 16 pairs of rows by 16 columns, with the two numbers of a
+// pair adjacent; a tile of sums is 16 by 16. Four tiles of sums are kept at once, so that every
+// loaded tile serves two products. Factors are rounded here, from float32.
 #pragma once
 
 #include "core/scratch.h"
@@ -15,13 +15,13 @@ namespace s3n {
 namespace S3N_ISA {
 
 constexpr int64_t kTileSide = 16, kTileDepth = 32, kTileSize = kTileSide * kTileDepth;
-constexpr int kLeftSlot = 6, kRightSlot = 7;  // of thread_scratch
+constexpr int kLeftSlot = 6, kRightSlot = 7;  // slots of thread_scratch
 
-// Whether a product over k numbers is done by tiles. Few of them would be mostly padding, and
-// packed tiles would not fit where panels of float32 do.
+// Returns whether a product over k numbers uses tiles. Small k would be mostly padding, and its
+// packed tiles would need more memory than panels of float32.
 S3N_INLINE bool tiled(int64_t k) { return k >= kTileSide; }
 
-// The tile registers, all of full size, for as long as this object lives.
+// Configures all tile registers at full size for the lifetime of this object.
 class TileRegisters {
  public:
   TileRegisters() {
@@ -38,8 +38,8 @@ class TileRegisters {
   TileRegisters& operator=(const TileRegisters&) = delete;
 };
 
-// Tiles of the right matrix (k, n), one group of columns after the other; element (i, j) lies at
-// b[i * row + j * column]. What lies beyond the matrix is zero.
+// Packs tiles of the right matrix (k, n), one group of columns after the other; element (i, j) is
+// at b[i * row + j * column]. Padding beyond the matrix is zero.
 static inline void pack_tiles(const float* b, int64_t row, int64_t column, int64_t k, int64_t n,
                               float* packed) {
   bf16* out = reinterpret_cast<bf16*>(packed);
@@ -52,8 +52,8 @@ static inline void pack_tiles(const float* b, int64_t row, int64_t column, int64
             narrow(pair < k && j < n ? b[pair * row + j * column] : 0.0f, out++);
 }
 
-// The four tiles of sums, from tiles of `count` depths: left tiles `left_next` apart, right ones
-// `right_next`; into (32, 32) floats.
+// Computes four tiles of sums, (32, 32) floats, from tiles of `count` depths: left tiles are
+// `left_next` apart, right ones `right_next`.
 S3N_INLINE void multiply_tiles(const bf16* left, int64_t left_next, const bf16* right,
                                int64_t right_next, int64_t count, float* sums) {
   _tile_zero(0);
@@ -77,7 +77,7 @@ S3N_INLINE void multiply_tiles(const bf16* left, int64_t left_next, const bf16* 
   _tile_stored(3, sums + kTileSide * kRow + kTileSide, kRow * 4);
 }
 
-// Calls done(row, column, vector, block) for the sums that lie inside the result.
+// Calls done(row, column, vector, block) for the sums inside the result.
 template <class Done>
 S3N_INLINE void finish_tiles(const float* sums, int64_t row, int64_t rows, int64_t column,
                              int64_t columns, Done&& done) {
@@ -94,12 +94,12 @@ S3N_INLINE vec<float> load_some(const float* p, int64_t left) {
   return left >= kTileSide ? load(p) : left > 0 ? load(p, int(left)) : vec<float>{};
 }
 
-// Two registers of float32 as one of bfloat16, the first one in the lower half.
+// Narrows two registers of float32 to one of bfloat16, the first one in the lower half.
 S3N_INLINE __m512i narrow_two(vec<float> low, vec<float> high) {
   return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
 }
 
-// See multiply() in multiply.h; `packed` by pack_tiles.
+// See multiply() in multiply.h; `packed` is the result of pack_tiles.
 template <class Done>
 S3N_NOINLINE void multiply_tiled(const float* a, int64_t a_row, int64_t rows, const float* packed,
                                  int64_t k, int64_t columns, Done done) {
@@ -117,7 +117,7 @@ S3N_NOINLINE void multiply_tiled(const float* a, int64_t a_row, int64_t rows, co
         _mm512_store_si512(out, narrow_two(load_some(source + i, k - i),
                                            load_some(source + i + kTileSide, k - i - kTileSide)));
     }
-    // Rows that are not there: their sums are not used, but must not be signalling garbage.
+    // Clear missing rows: their sums are not used, but must not be signalling NaNs.
     for (int64_t r = count; r < 2 * kTileSide; ++r) {
       bf16* out = left + r / kTileSide * next + r % kTileSide * kTileDepth;
       for (int64_t i = 0; i < depths; ++i, out += kTileSize)
@@ -162,8 +162,8 @@ S3N_INLINE void transpose(__m512i (&r)[16]) {
   }
 }
 
-// 16 pairs of rows from `row` on of 16 columns from `column` on: register q holds rows 2 q and
-// 2 q + 1, the two numbers of a column side by side.
+// Loads 16 pairs of rows, starting at `row`, of 16 columns, starting at `column`. Register q holds
+// rows 2 q and 2 q + 1, with the two numbers of a column adjacent.
 S3N_INLINE void load_pairs(const float* a, int64_t a_row, int64_t row, int64_t rows,
                            int64_t column, int64_t columns, __m512i (&pairs)[16]) {
   const __m512i side_by_side = _mm512_set_epi16(
@@ -181,8 +181,8 @@ S3N_INLINE void load_pairs(const float* a, int64_t a_row, int64_t row, int64_t r
   }
 }
 
-// Tiles of a (rows, columns), whose rows are summed over: as a right matrix, or transposed as a
-// left one. Group after group of 16 columns, an even number of groups.
+// Packs tiles of a (rows, columns) matrix that is summed over its rows: as a right matrix, or
+// transposed as a left one. Groups of 16 columns follow each other, an even number in total.
 template <bool Transposed>
 S3N_NOINLINE bf16* tiles_over_rows(const float* a, int64_t a_row, int64_t rows, int64_t columns,
                                    int slot) {

@@ -1,4 +1,4 @@
-// Inception of depthwise convolutions as XLA calls it. Operands carry the batch's leading
+// XLA handlers of the inception of depthwise convolutions. Operands carry the batch's leading
 // dimensions; x may be float32, float64 or bfloat16, parameters are float32 (float64 with
 // float64). Attributes hold (kernel height, kernel width, dilation) of every branch.
 #include "ffi/call.h"
@@ -63,7 +63,7 @@ S3N_DEFINE_HANDLER(s3n_inception_backward, backward,
                    ffi::Ffi::Bind()
                        .Ctx<ffi::ThreadPool>()
                        .Arg<Buffer>()  // x
-                       .Arg<Buffer>()  // w turned
+                       .Arg<Buffer>()  // w rotated by 180 degrees
                        .Arg<Buffer>()  // dy
                        .Ret<Buffer>()  // dx
                        .Ret<Buffer>()  // dw

@@ -38,7 +38,7 @@ void backward(const InceptionBackward& a, Executor& executor) {
   const InceptionShape& s = a.shape;
   const InceptionBranches<T> branches(s);
   const int64_t C = s.channels, line = s.width * C, parts = inception_parts(s.height, s.width);
-  const int64_t size = (s.taps() + s.branches) * C;  // of a part's sums
+  const int64_t size = (s.taps() + s.branches) * C;  // size of a part's sums
   const BranchLayout layout = {C, s.branches * C};
   const int64_t bytes = s.groups * s.images * s.height * line * sizeof(T);
   for_each_part(s, executor, [&](const InceptionPart& part) {

@@ -12,13 +12,13 @@ static_assert(kInceptionPartColumns % kTileColumns == 0, "a tile must not stradd
 
 // One part of one image.
 struct InceptionPart {
-  int64_t group, image, index;  // image of the group, part of the image
+  int64_t group, image, index;  // group; image of the group; part of the image
   int64_t begin, end;           // rows
   Columns columns;
 };
 
-// Calls f(part) for all parts of all images, those of a band's last columns last: they are the
-// smallest, and leave the threads least to wait for.
+// Calls f(part) for all parts of all images, with the last parts of each band at the end: these are
+// the smallest, so threads wait least for them.
 template <class F>
 void for_each_part(const InceptionShape& s, Executor& executor, F&& f) {
   const int64_t bands = inception_bands(s.height), parts = inception_parts(s.height, s.width);
@@ -33,12 +33,12 @@ void for_each_part(const InceptionShape& s, Executor& executor, F&& f) {
   });
 }
 
-// Elements from one branch, or pixel, of an image of all branches to the next.
+// Elements from one branch, or pixel, to the next in an array with all branches of an image.
 struct BranchLayout {
   int64_t branch, pixel;
 };
 
-// What forward and gradients share: the branches' functions, geometries and reaches.
+// Shared by forward and gradients: the branches' functions, geometries and reaches.
 template <class T>
 class InceptionBranches {
  public:
@@ -78,8 +78,8 @@ class InceptionBranches {
   DepthwiseGradientFunction<T> gradient[kMaxBranches];
 };
 
-// The input's tile: what forward and the weights' gradients read. Its memory is a slot of this
-// thread's.
+// The input's tile, which forward and the weights' gradients read. Its memory is a slot of
+// thread_scratch.
 template <class T>
 class InceptionTile {
  public:
@@ -93,14 +93,14 @@ class InceptionTile {
                        static_cast<A*>(thread_scratch(slot, bytes)));
   }
 
-  // The rows from `row` on follow, each with advance() before it is used.
+  // Starts a tile at `row`; call advance() before each of its rows is used.
   void start(const T* x, Columns columns, int64_t row) {
     columns_ = columns;
     x_.start(x, columns, row);
   }
   void advance(int64_t row) { x_.advance(row); }
 
-  // y: the tile's (columns, branches * channels) results of a row.
+  // Computes y, the tile's (columns, branches * channels) results of a row.
   void forward(const A* w, const A* b, int64_t row, T* y, bool streaming) const {
     const InceptionShape& s = branches_.s;
     for (int64_t r = 0; r < s.branches; ++r) {
@@ -114,8 +114,8 @@ class InceptionTile {
     }
   }
 
-  // Adds to sums: (taps, channels) of dw, then, if `biases`, (branches, channels) of db. dy: the
-  // tile's gradients of a row.
+  // Adds to sums: (taps, channels) of dw, then, if `biases`, (branches, channels) of db. dy holds
+  // the tile's gradients of a row.
   void weight_gradient(const T* dy, BranchLayout layout, int64_t row, A* sums,
                        bool biases) const {
     const InceptionShape& s = branches_.s;
@@ -135,7 +135,7 @@ class InceptionTile {
   Columns columns_ = {};
 };
 
-// The tile of all branches' gradients: what the input's gradient reads.
+// The tile of all branches' gradients, which the input's gradient reads.
 template <class T>
 class InceptionGradientTile {
  public:
@@ -164,7 +164,7 @@ class InceptionGradientTile {
     for (int64_t r = 0; r < branches_.s.branches; ++r) dy_[r].advance(row);
   }
 
-  // dx: the tile's (columns, channels) sums over the branches, of a row.
+  // Computes dx, the tile's (columns, channels) sums over the branches, of a row.
   void input_gradient(const A* turned, int64_t row, T* dx, bool streaming) const {
     const InceptionShape& s = branches_.s;
     for (int64_t r = 0; r < s.branches; ++r) {

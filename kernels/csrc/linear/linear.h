@@ -10,26 +10,27 @@
 namespace s3n {
 
 struct LinearShape {
-  int64_t groups, rows, inputs, outputs;  // rows of each group
-  bool gelu, residual, slope;             // which of the optional parts there are
+  int64_t groups, rows, inputs, outputs;  // rows: of each group
+  bool gelu, residual, slope;             // whether each of the optional parts is present
 };
 
-// x (rows, inputs), residual and y (rows, outputs) are of the storage type; w (inputs, outputs),
-// b (outputs) of its accumulator. `slope` (rows, outputs), of the storage type, receives the
-// derivative of the activation. `packed`: working memory for a packed (inputs, outputs) matrix.
+// x (rows, inputs), residual and y (rows, outputs) have the storage type; w (inputs, outputs) and
+// b (outputs) its accumulator type. `slope` (rows, outputs), of the storage type, receives the
+// derivative of the activation. `packed` is working memory for a packed (inputs, outputs) matrix.
 struct LinearForward {
   LinearShape shape;
   Batched x, w, b, residual, y, slope, packed;
 };
 
 // dx, dw and db of x w + b, given slope and dy. `residual` (rows, inputs), of the storage type, is
-// added to dx: what else x served gave back. `packed`: for a packed (outputs, inputs) matrix.
-// `partials`: for each block of rows, (inputs + 1) * outputs sums.
+// added to dx: the gradient from other readers of x. `packed` is for a packed (outputs, inputs)
+// matrix, `partials` for (inputs + 1) * outputs sums per block of rows.
 struct LinearBackward {
   LinearShape shape;
   Batched x, w, slope, dy, residual, dx, dw, db, packed, partials;
 };
 
+// Rows of one task: halved from 4096, so that threads wait less for the last task.
 constexpr int64_t kLinearBlockRows = 2048;
 inline int64_t linear_blocks(int64_t rows) {
   return (rows + kLinearBlockRows - 1) / kLinearBlockRows;

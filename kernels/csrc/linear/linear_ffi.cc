@@ -1,6 +1,6 @@
-// Linear layers as XLA calls them. Operands carry the batch's leading dimensions; x, residual, y,
-// slope, dy and dx may be float32, float64 or bfloat16, all else is float32 (float64 with
-// float64). An optional operand or result that is not wanted has no rows.
+// XLA handlers of linear layers. Operands carry the batch's leading dimensions; x, residual, y,
+// slope, dy and dx may be float32, float64 or bfloat16, other arrays are float32 (float64 with
+// float64). An optional operand or result that is not needed has no rows.
 #include "ffi/call.h"
 #include "ffi/executor.h"
 #include "linear/linear.h"

@@ -1,5 +1,5 @@
-// Linear layers for one instruction set. Tiles of rows go through matrix product, bias,
-// activation and residual while they are in the cache; the next tile is on its way there.
+// Linear layers for one instruction set. Tiles of rows pass through matrix product, bias,
+// activation and residual while they are in the cache, and the next tile is prefetched.
 #include "core/math.h"
 #include "core/scratch.h"
 #include "core/sum.h"
@@ -12,13 +12,13 @@ namespace {
 
 constexpr int64_t kTileRows = 96;
 
-// y[i] = gelu(z[i]) + residual[i] and, where asked for, the derivative of gelu.
+// Computes y[i] = gelu(z[i]) + residual[i] and, unless slope is nullptr, the derivative of gelu.
 template <class T>
 S3N_NOINLINE void gelu_rows(const accumulator<T>* z, const T* residual, int64_t count,
                             bool streaming, T* y, T* slope) {
   using A = accumulator<T>;
   constexpr int L = kLanes<A>;
-  // Half a line at a time, to two results in turn, is slower than storing plainly.
+  // Streaming half a line at a time, alternating between two results, is slower than plain stores.
   streaming = streaming && kBytes == 64;
   const auto put = [=](T* p, vec<A> v) { streaming ? stream(p, v) : store(p, v); };
   int64_t i = 0;

@@ -10,19 +10,19 @@
 namespace s3n {
 
 struct LossesShape {
-  int64_t groups, images, height, width, classes;  // images of each group
-  bool labelled, weighted, spatial;                // labels are given; so are weights; edges count
+  int64_t groups, images, height, width, classes;  // images: of each group
+  bool labelled, weighted, spatial;                // whether labels, weights, edges are given
 };
 
-// sums = (cross entropy, spatial consistency), each summed over the pixels. logits are of the
-// storage type; weight, sums and partials (2 for each band of each image) of its accumulator.
-// `own`: the labels used, int32: those given, or each pixel's first largest logit.
+// sums = (cross entropy, spatial consistency), each summed over the pixels. logits have the storage
+// type; weight, sums and partials (2 for each band of each image) its accumulator type.
+// `own`: the int32 labels used: those given, or each pixel's first largest logit.
 struct LossesForward {
   LossesShape shape;
   Batched logits, labels, weight, sums, own, partials;
 };
 
-// dlogits for the gradients `scale` of both sums.
+// dlogits, given the gradients `scale` of both sums.
 struct LossesBackward {
   LossesShape shape;
   Batched logits, labels, weight, scale, dlogits;

@@ -1,6 +1,6 @@
-// Losses of a softmax map as XLA calls them. Operands carry the batch's leading dimensions;
-// logits may be float32, float64 or bfloat16, labels are int32, all else is float32 (float64 with
-// float64). Labels or weights that are not given hold no image.
+// XLA handlers of the softmax losses. Operands carry the batch's leading dimensions; logits may be
+// float32, float64 or bfloat16, labels are int32, other arrays are float32 (float64 with float64).
+// Labels or weights that are not given have no images.
 #include "ffi/call.h"
 #include "ffi/executor.h"
 #include "softmax_losses/softmax_losses.h"

@@ -1,6 +1,6 @@
 // Losses of a softmax map for one instruction set. Each pass reads the logits once: the softmax
-// and its edges live in a few rows of scratch. Rows of scratch hold whole registers of classes;
-// the lanes beyond the last class are zero.
+// and its edges are kept for a few rows in scratch. Rows of scratch hold whole registers of
+// classes; lanes beyond the last class are zero.
 #include <limits>
 #include <type_traits>
 
@@ -41,7 +41,7 @@ S3N_INLINE vec<integer<A>> lanes() {
   return v;
 }
 
-// What a row of pixels gives besides its softmax.
+// Results for a pixel besides its softmax.
 struct Pixel {
   double log_sum;  // log of the sum of exp(logit)
   int32_t largest;
@@ -65,19 +65,19 @@ class Map {
     }
   }
 
-  // The softmax of `row`, kept until that of row + 3 is asked for; calls f(column, Pixel).
+  // Computes the softmax of `row`, valid until that of row + 3; calls f(column, Pixel).
   template <class F>
   inline __attribute__((always_inline)) void soften(int64_t row, F&& f) {
     const T* x = logits_ + row * s_.width * K_;
     A* p = soft_[row % 3];
     for (int64_t w = 0; w < s_.width; ++w, x += K_, p += P_) f(w, soften_pixel(x, p));
     if (!s_.spatial) return;
-    // The reflected border.
+    // Reflect the border.
     std::memcpy(soft_[row % 3] - P_, soft_[row % 3] + P_, P_ * sizeof(A));
     std::memcpy(p, p - 2 * P_, P_ * sizeof(A));
   }
 
-  // The sum of |X - Y| + |X - XY| + |Y - XY| over a row whose neighbours' softmax is there.
+  // Sums |X - Y| + |X - XY| + |Y - XY| over a row whose neighbours' softmax is available.
   double edges(int64_t row) {
     vec<A> total = {};
     for_each_edge(row, [&](int64_t, vec<A> x, vec<A> y, vec<A> xy) {
@@ -89,7 +89,7 @@ class Map {
 
   void clear_gradient(int64_t row) { fill_zero(sum_[row % 3], s_.width * P_); }
 
-  // Adds the gradients of edges(row) in the softmax of the rows around.
+  // Adds the gradients of edges(row) by the softmax of the surrounding rows.
   void edges_backward(int64_t row) {
     for_each_edge(row, [&](int64_t at, vec<A> x, vec<A> y, vec<A> xy) {
       const vec<A> a = absolute<A>(x), b = absolute<A>(y), c = absolute<A>(xy);
@@ -121,7 +121,7 @@ class Map {
     }
   }
 
-  // The gradient in a row's logits: `ce` times each pixel's weight, `spatial` times the sums.
+  // Computes the gradient by a row's logits: `ce` times each pixel's weight, `spatial` times sums.
   void finish(int64_t row, const int32_t* labels, const A* weight, A ce, A spatial, T* out) {
     const A* p = soft_[row % 3];
     const A* d = sum_[row % 3];
@@ -146,7 +146,7 @@ class Map {
   }
 
  private:
-  // Softmax of one pixel into P_ numbers.
+  // Computes the softmax of one pixel into P_ numbers.
   inline __attribute__((always_inline)) Pixel soften_pixel(const T* x, A* p) {
     using I = vec<integer<A>>;
     const vec<A> lowest = broadcast(-std::numeric_limits<A>::infinity());
@@ -228,7 +228,7 @@ void forward(const LossesForward& a, Executor& executor) {
       map.soften(row, [&](int64_t w, Pixel pixel) {
         const int64_t at = row * s.width + w;
         const int32_t label = given == nullptr ? pixel.largest : given[at];
-        // A label that no class has scores nothing, and is no index.
+        // A label that is not a class has logit 0 and must not be used as an index.
         const bool exists = label >= 0 && label < s.classes;
         const double score = exists ? double(widen(logits[at * s.classes + label])) : 0;
         const double loss = pixel.log_sum - score;
@@ -279,7 +279,7 @@ void backward(const LossesBackward& a, Executor& executor) {
       }
       return;
     }
-    // Edges of a row reach the rows around it: a row is finished after its lower neighbour.
+    // Edges of a row affect the rows around it, so finish a row after its lower neighbour.
     const int64_t start = larger(begin - 1, 0), stop = smaller(end + 1, H);
     for (int64_t row = larger(start - 1, 0); row <= start; ++row) {
       map.soften(row, none);

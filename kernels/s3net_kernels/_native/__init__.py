@@ -1,4 +1,4 @@
-"""The CPU kernels: a plain shared library of XLA FFI handlers, loaded on first use."""
+"""CPU kernels: a plain shared library of XLA FFI handlers, loaded on first use."""
 
 from __future__ import annotations
 

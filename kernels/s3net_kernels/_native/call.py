@@ -1,4 +1,4 @@
-"""Calling the library's handlers through ``jax.ffi``."""
+"""Call the library's handlers through ``jax.ffi``."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ _O = TypeVar("_O", bound=Any)
 
 
 def unavailable() -> str | None:
-    """Say why the kernels can serve nothing on this machine, or return None."""
+    """Return why the kernels cannot serve any call on this machine, or None."""
     library = load()
     return library if isinstance(library, str) else None
 
 
 def supports(*operands: Any) -> str | None:
-    """Say why the kernels decline a call on the arrays of ``operands``, or return None."""
+    """Return why the kernels decline a call on the arrays in ``operands``, or None."""
     arrays = jax.tree.leaves(operands)
     if any(array.shape[-1:] == (0,) for array in arrays):
         return "an array has no channels"
     platform = find_platform(*arrays)
-    return None if platform == "cpu" else f"it runs on the CPU, and the call on a {platform}"
+    return None if platform == "cpu" else f"it runs on the CPU, but the call is on {platform}"
 
 
 @functools.cache
 def _register(handler: str) -> str:
-    """Make a handler of the library known to XLA; returns the name of its target."""
+    """Register a handler of the library with XLA; return the name of its target."""
     library = load()
     if isinstance(library, str):
-        raise RuntimeError(f"The native kernels are not there: {library}.")
+        raise RuntimeError(f"The native kernels are not available: {library}.")
     target = f"s3net_kernels.{handler}"
     jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(library[f"s3n_{handler}"]), "cpu")
     return target
@@ -64,13 +64,16 @@ def call(
     *operands: Any,
     **attributes: Any,
 ) -> list[Array]:
-    """Call a handler; every operand and result may have leading batch axes added by ``vmap``.
+    """Call a handler; ``vmap`` may add leading batch axes to every operand and result.
 
     Args:
-      handler: its name in the library, without ``s3n_``.
+      handler: name of the handler in the library, without ``s3n_``.
       results: (shape, dtype) of each result.
-      operands: arrays, as the handler expects them.
-      attributes: numbers, or sequences of integers, which the handler receives flat.
+      operands: arrays that the handler expects.
+      attributes: numbers, or sequences of integers that the handler receives flat.
+
+    Returns:
+      The results, in order.
     """
     target = _register(handler)
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results]
@@ -86,10 +89,10 @@ def _attribute(value: Any) -> Any:
 
 
 def convert(operands: _O) -> _O:
-    """Convert operands to what the kernels take.
+    """Convert operands to the dtypes that the kernels accept.
 
-    ``x`` and ``residual`` get the dtype that images are stored in, all others the one to compute
-    in; ``precision`` becomes the one in force, and a missing bias ``b`` zeros.
+    ``x`` and ``residual`` get the storage dtype of images, all other arrays the compute dtype.
+    ``precision`` becomes the one in force, and a missing bias ``b`` becomes zeros.
     """
     kind = compute_dtype(operands)
     storage = choose_storage_dtype(operands.x, kind)
@@ -107,32 +110,32 @@ def convert(operands: _O) -> _O:
 
 
 def choose_storage_dtype(x: Array, compute: Any) -> jnp.dtype:
-    """Choose the dtype the kernels read and write x in, when they compute in ``compute``.
+    """Choose the dtype in which kernels that compute in ``compute`` read and write ``x``.
 
-    bfloat16 is widened and narrowed inside them; any other dtype is converted to ``compute``.
+    The kernels widen and narrow bfloat16 themselves; other dtypes are converted to ``compute``.
     """
     narrow = x.dtype == jnp.bfloat16 and compute == jnp.float32
     return jnp.dtype(x.dtype if narrow else compute)
 
 
 def choose_scratch_dtype(kind: Any) -> jnp.dtype:
-    """Choose the dtype of results that are working memory for sums in ``kind``: an integer as wide.
+    """Choose the dtype of scratch results for sums in ``kind``: an integer of the same width.
 
-    What is left in them is no number, which ``jax_debug_nans`` would look for.
+    Scratch is never initialised, and ``jax_debug_nans`` would report the NaNs in floating point.
     """
     return jnp.dtype(f"int{8 * jnp.dtype(kind).itemsize}")
 
 
 def rounds_factors(precision: str | None = None) -> bool:
-    """Whether products of float32 may round their factors to bfloat16.
+    """Return whether float32 products may round their factors to bfloat16.
 
     Args:
-      precision: precision of the call; None takes ``jax.default_matmul_precision``.
+      precision: precision of the call; None selects ``jax.default_matmul_precision``.
     """
     chosen = precision or jax.config.jax_default_matmul_precision  # pyright: ignore
     return str(chosen).lower() in ("bfloat16", "bf16_bf16_f32")
 
 
 def count_packed_columns(columns: int) -> int:
-    """Count the columns of a matrix repacked into panels, whatever the instruction set."""
+    """Return the columns of a matrix repacked into panels, the same for every instruction set."""
     return -(-columns // 64) * 64

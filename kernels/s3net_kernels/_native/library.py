@@ -1,7 +1,7 @@
-"""Finding the shared library, and loading it.
+"""Find and load the shared library.
 
-The library has no Python ABI, so one file serves every Python version. ``pip install`` builds
-it where there is a C++ compiler; in a checkout ``CMakeLists.txt`` says how. The environment
+The library has no Python ABI, so one file serves every Python version. ``pip install`` builds it
+if a C++ compiler is available; a checkout builds it with ``CMakeLists.txt``. The environment
 variable ``S3NET_KERNELS_LIBRARY`` names another file, such as one built with sanitizers.
 """
 
@@ -22,15 +22,15 @@ __all__ = [
 ]
 
 VERSION = 4
-"""Of the handlers' operands, results and attributes; must equal that of the library."""
+"""Version of the handlers' operands, results and attributes; must equal the library's."""
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 
 
 @functools.cache
 def load() -> ctypes.CDLL | str:
-    """The library, or why there is none."""
-    # More than one folder where an editable install keeps what it built elsewhere.
+    """Load the library; return it, or the reason it is not available."""
+    # The package has more than one folder if an editable install builds outside the source tree.
     import s3net_kernels._native as package
 
     named = os.environ.get("S3NET_KERNELS_LIBRARY")
@@ -48,13 +48,13 @@ def load() -> ctypes.CDLL | str:
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        return f"its library can't be loaded ({error})"
+        return f"its library cannot be loaded ({error})"
     try:
         found = int(library.s3n_version())
     except AttributeError:
-        return f"{path} is another library than that of the kernels"
+        return f"{path} is not a library of these kernels"
     if found != VERSION:
-        return f"its library is version {found}, version {VERSION} is needed: build it again"
+        return f"its library is version {found}, but version {VERSION} is needed: rebuild it"
     library.s3n_isa.restype = ctypes.c_char_p
     library.s3n_tiles.restype = ctypes.c_int
     library.s3n_set_isa.argtypes = [ctypes.c_char_p]
@@ -62,22 +62,22 @@ def load() -> ctypes.CDLL | str:
 
 
 def instruction_set() -> str | None:
-    """The instruction set in use, or None without a library."""
+    """Return the instruction set in use, or None without a library."""
     library = load()
     return None if isinstance(library, str) else library.s3n_isa().decode()
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether products of bfloat16 have hardware of their own here that the library uses (AMX)."""
+    """Return whether the library multiplies bfloat16 with dedicated hardware (AMX) here."""
     library = load()
     return not isinstance(library, str) and bool(library.s3n_tiles())
 
 
 def use_instruction_set(name: str) -> None:
-    """Use a narrower instruction set than the widest this processor has; for tests.
+    """Select a narrower instruction set than the processor's widest; for tests.
 
     Raises:
-      ValueError: the processor or the library does not have it.
+      ValueError: the processor or the library does not support it.
     """
     library = load()
     if isinstance(library, str) or not library.s3n_set_isa(name.encode()):

@@ -1,4 +1,4 @@
-"""What the Pallas kernels share: launching, memory access, block sizes, and ``vmap``."""
+"""Shared parts of the Pallas kernels: launching, memory access, block sizes, and ``vmap``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from s3net_kernels._pallas.device import (
     ceil_div,
     choose_sum_dtype,
     count_buffers,
+    get_shared_memory,
     round_to_power,
-    shared_memory,
 )
 from s3net_kernels._pallas.gathering import gather_sum
 from s3net_kernels._pallas.memory import (
@@ -40,13 +40,13 @@ __all__ = [
     "count_buffers",
     "fold_images",
     "gather_sum",
+    "get_shared_memory",
     "launch",
     "load",
     "make_zeros_for_sums",
     "matmul",
     "portion",
     "round_to_power",
-    "shared_memory",
     "split",
     "store",
     "store_part",

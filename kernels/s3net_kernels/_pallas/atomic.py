@@ -1,10 +1,10 @@
-"""Atomic additions that order nothing but themselves.
+"""Add atomically without ordering other memory accesses.
 
-Pallas' own ``atomic_add`` is an acquire and a release: before each, the multiprocessor waits for
-all its memory accesses, and after it the first cache is empty. Sums that nobody reads before the
-kernel ends need neither. Pallas has no option for it, so this is a primitive of our own, lowered
-as Pallas' is and then relaxed. It builds on private parts of JAX; where they have changed, Pallas'
-own addition serves, more slowly.
+Pallas' own ``atomic_add`` has acquire and release semantics: before each addition the
+multiprocessor waits for all its memory accesses, and afterwards its L1 cache is invalid. Sums
+that nobody reads before the kernel ends need neither. Pallas has no option for relaxed atomics,
+so this module defines its own primitive, which is lowered like Pallas' and then relaxed. It
+relies on private parts of JAX; if these have changed, it falls back to Pallas' slower addition.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RELAXED_CODE = 1
 
 
 def _make_relaxed() -> Any:
-    """The primitive; an error of any kind where JAX's private parts are not as expected."""
+    """Make the primitive; raise any kind of error if JAX's private parts have changed."""
     from jax._src.pallas.triton import lowering, primitives
     from jax._src.state import primitives as state
     from jax.extend.core import Primitive
@@ -61,6 +61,6 @@ def _add_acquired(ref: Any, index: tuple[Any, ...], value: Array, mask: Array) -
 try:
     atomic_add = _make_relaxed()
     RELAXED = True
-except Exception:  # whatever a future JAX changes
+except Exception:  # any change of JAX's private parts
     atomic_add = _add_acquired
     RELAXED = False

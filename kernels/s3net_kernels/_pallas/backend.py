@@ -1,8 +1,8 @@
-"""Pallas' Triton backend: when the kernels can run, and launching one.
+"""Launch kernels with Pallas' Triton backend, and report whether they can run.
 
-It is the one backend that can gather and add atomically at computed addresses; passing its
-``CompilerParams`` selects it. Arrays are passed whole and addressed by index, since the windows of
-a convolution overlap.
+Only this backend can gather and add atomically at computed addresses; passing its
+``CompilerParams`` selects it. Arrays are passed whole and addressed by index, because the windows
+of a convolution overlap.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jax.experimental import pallas as pl
 
 from s3net_kernels._config import settings
 
-try:  # deprecated since JAX 0.11: some day it will not be there
+try:  # deprecated since JAX 0.11, to be removed in a later release
     from jax.experimental.pallas import triton as plt
 except ImportError:
     plt: Any = None
@@ -27,7 +27,7 @@ _DTYPES = ("float32", "bfloat16", "float16")
 
 
 def unavailable() -> str | None:
-    """Say why no Pallas kernel can run here, or return None."""
+    """Return why no Pallas kernel can run here, or None."""
     if plt is None:
         return f"JAX {jax.__version__} has no Triton backend of Pallas"
     if settings().interpret:
@@ -45,10 +45,10 @@ def unavailable() -> str | None:
 
 
 def supports(*operands: Any) -> str | None:
-    """Say why the Pallas kernels decline a call on the arrays of ``operands``, or return None."""
+    """Return why the Pallas kernels decline a call on the arrays in ``operands``, or None."""
     for array in jax.tree.leaves(operands):
         if array.dtype.name not in _DTYPES:
-            return f"it takes {', '.join(_DTYPES)}, not {array.dtype}"
+            return f"it supports {', '.join(_DTYPES)}, not {array.dtype}"
         if array.size == 0:
             return "an array is empty"
     return None
@@ -66,13 +66,16 @@ def launch(
     """Run ``kernel`` over ``grid``.
 
     Args:
-      kernel: gets references to the whole arrays, inputs first.
+      kernel: function of references to the whole arrays, inputs first.
       out_shape: shapes and dtypes of the results.
       grid: number of programs along up to three axes, the fastest first.
-      blocks: block sizes; of them, ``num_warps`` and ``num_stages`` concern the launch.
-      *args: the inputs.
-      name: of the kernel, as profilers show it.
-      aliases: which result takes over the memory (and the content) of which input.
+      blocks: block sizes; ``num_warps`` and ``num_stages`` configure the launch.
+      *args: input arrays.
+      name: name of the kernel in profiles.
+      aliases: index of an input → index of the result that reuses its memory and content.
+
+    Returns:
+      The results, in the structure of ``out_shape``.
     """
     return pl.pallas_call(
         kernel,

@@ -1,4 +1,4 @@
-"""``vmap`` of a kernel folded into its own axis of images: one launch, whatever is batched."""
+"""Fold ``vmap`` of a kernel into its axis of images: one launch for any batch."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ __all__ = ["add_group_axis", "fold_images"]
 
 
 def add_group_axis(parameter: Array | None) -> Array | None:
-    """Make a parameter of all images, or None, one of a single group for :func:`fold_images`."""
+    """Turn a parameter of all images, or None, into that of one group for :func:`fold_images`."""
     return None if parameter is None else parameter[None]
 
 
 def fold_images(
     function: Callable[..., Any], groups: int, images: tuple[bool, ...], *args: Array | None
 ) -> Any:
-    """``function(groups, *args)``, whose ``vmap`` is one call on more images and groups.
+    """Compute ``function(groups, *args)`` such that ``vmap`` adds images and groups to one call.
 
-    Every array has a leading axis: of images, or of groups of images that share parameters,
-    where image n of N belongs to group n // (N / groups). Parameters for all images have
-    a single group; all arrays of parameters have the same number of groups. An array or a result
-    may be None.
+    Every array has a leading axis: of images, or of groups of images that share parameters, where
+    image n of N belongs to group n // (N / groups). Parameters shared by all images have a single
+    group; all parameter arrays have the same number of groups. An array or a result may be None.
 
     Args:
-      function: takes the number of groups in its results, then the arrays. Every result has a
-        leading axis of images or of ``groups``.
-      groups: the number of groups of parameters in the results (for gradients of parameters).
+      function: function of the number of groups in its results, then the arrays. Every result has
+        a leading axis of images or of ``groups``.
+      groups: number of groups of parameters in the results (for gradients of parameters).
       images: for each array, whether its leading axis is of images.
-      *args: the arrays.
+      *args: arrays.
     """
     mapped = custom_vmap(lambda *arrays: function(groups, *arrays))
 
     @mapped.def_vmap
     def rule(size: int, batched: list[bool], *arrays: Array | None):
-        # A kernel finds the group of an image once for all parameters: if one has several, all do.
+        # A kernel computes an image's group once for all parameters, so all need the same number.
         several = any(
             array is not None and not has_images and (has_axis or array.shape[0] > 1)
             for array, has_axis, has_images in zip(arrays, batched, images, strict=True)

@@ -1,4 +1,4 @@
-"""What a kernel may assume of the GPU it is compiled for."""
+"""Properties of the GPU that a kernel is compiled for."""
 
 from __future__ import annotations
 
@@ -13,52 +13,53 @@ __all__ = [
     "ceil_div",
     "choose_sum_dtype",
     "count_buffers",
+    "get_shared_memory",
     "round_to_power",
-    "shared_memory",
 ]
 
 LEAST_SIDE = 16
 """Smallest side of a matrix product on tensor cores."""
 _SHARED = {8.0: 166912, 8.7: 166912, 9.0: 232448, 10.0: 232448, 10.3: 232448}
-"""Bytes of shared memory of a program, by compute capability."""
+"""Maximum shared memory of a program in bytes, by compute capability."""
 _LEAST_SHARED = 101376
-"""The same on a GPU of another compute capability."""
+"""Maximum shared memory in bytes at any other compute capability."""
 
 
 def choose_sum_dtype(dtype: Any) -> Any:
-    """The dtype of an array of ``dtype`` to which a few more numbers are added atomically.
+    """Choose the dtype of an array of ``dtype`` to which a few more numbers are added atomically.
 
-    bfloat16 stays so on a GPU that can add it (from compute capability 9 on). Otherwise it is
-    float32, as many sums are always: in bfloat16 each loses a little.
+    bfloat16 is kept on a GPU that can add it atomically (compute capability 9.0 or more). Where
+    many numbers are summed, the array is always float32, because each addition in bfloat16 loses
+    precision.
     """
     narrow = jnp.dtype(dtype) == jnp.bfloat16 and capability() >= 9
     return jnp.dtype(jnp.bfloat16 if narrow else jnp.float32)
 
 
 def capability() -> float:
-    """Compute capability of the GPU; where there is none, that of an H100."""
+    """Return the GPU's compute capability, or an H100's if there is no GPU."""
     try:
         return float(jax.devices("gpu")[0].compute_capability)
     except RuntimeError:
         return 9.0
 
 
-def shared_memory() -> int:
-    """Bytes of shared memory that one program may use; compiling one that needs more fails."""
+def get_shared_memory() -> int:
+    """Return the shared memory in bytes that one program may use; more fails to compile."""
     return _SHARED.get(capability(), _LEAST_SHARED)
 
 
 def count_buffers(stages: int) -> int:
-    """How many tiles of an array a pipeline holds in shared memory, to multiply them."""
-    # From compute capability 9 on, products are not waited for: what they read stays a while.
+    """Count the tiles of an array that a pipeline holds in shared memory as product factors."""
+    # From compute capability 9.0 on, products are asynchronous: their factors stay one more stage.
     return max(stages if capability() >= 9 else stages - 1, 1)
 
 
 def ceil_div(count: int, size: int) -> int:
-    """How many blocks of ``size`` cover ``count``."""
+    """Return the number of blocks of ``size`` that cover ``count``."""
     return -(-count // size)
 
 
 def round_to_power(count: int) -> int:
-    """The smallest power of two that is at least ``count``."""
+    """Return the smallest power of two that is at least ``count``."""
     return 1 << max(count - 1, 0).bit_length()

@@ -1,7 +1,7 @@
-"""The gradient of sampling by the image, without atomic additions: the same on every run.
+"""Compute the gradient of sampling by the image without atomics: bit-identical on every run.
 
-Scattering turned round: the samples are sorted by the cell of four pixels they fall into, and
-each pixel gathers, in that order, the samples of the four cells it belongs to.
+This inverts the scatter: the samples are sorted by the cell of four pixels that contains them,
+and each pixel gathers, in that order, the samples of the four cells it belongs to.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["candidates", "gather_sum", "heuristic"]
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes where none are measured."""
+    """Choose block sizes without measurements."""
     return {"pixels": 8, "channels": min(round_to_power(problem.channels), 64), "num_warps": 2}
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes worth measuring."""
+    """List block sizes worth measuring."""
     channels = min(round_to_power(problem.channels), 64)
     return [
         {"pixels": pixels, "channels": channels, "num_warps": warps}
@@ -47,15 +47,16 @@ def gather_sum(
     boundary: str = "zeros",
     blocks: Blocks | None = None,
 ) -> Array:
-    """(N, H, W, C) float32: Σ over the samples of weight · scale · value, at each pixel.
+    """Sum weight · scale · value over the samples at each pixel: (N, H, W, C) float32.
 
     Args:
-      y, x: (N, S) float32 coordinates of the samples.
-      scale: (N, S) factors, or None.
-      values: (N, S, C), what each sample spreads over its four pixels.
-      size: (H, W).
-      boundary: as for sampling.
-      blocks: block sizes; by default chosen.
+      y: row coordinates (N, S), float32.
+      x: column coordinates (N, S), float32.
+      scale: factors (N, S), or None.
+      values: values (N, S, C) that each sample spreads over its four pixels.
+      size: (H, W) of the images.
+      boundary: ``"zeros"`` or ``"edge"``, as for sampling.
+      blocks: block sizes; None chooses them.
     """
     (images, _, channels), (height, width) = values.shape, size
     kind = values.dtype.name
@@ -66,7 +67,7 @@ def gather_sum(
     outside = ~((y > -1) & (y < height) & (x > -1) & (x < width))
     y, x = jnp.where(outside, 0, y), jnp.where(outside, 0, x)
     top, left = jnp.floor(y), jnp.floor(x)
-    # Cell (−1, −1) comes first; a last one takes what lies outside.
+    # Cell (−1, −1) comes first; an extra last cell collects samples outside the image.
     count = (height + 1) * (width + 1)
     cell = (top.astype(jnp.int32) + 1) * (width + 1) + left.astype(jnp.int32) + 1
     cell = jnp.where(outside, count, cell)

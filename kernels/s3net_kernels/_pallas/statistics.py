@@ -1,7 +1,7 @@
-"""Mean and variance of many rows out of those of a few parts, for the Pallas kernels.
+"""Combine mean and variance of many rows from partial results, for the Pallas kernels.
 
-Every part subtracts a number near its own mean before it squares, and the parts' means and squares
-are put together as Chan, Golub and LeVeque (1983) do: nothing cancels.
+Each part subtracts a pivot near its own mean before squaring, and the parts are combined as in
+Chan, Golub and LeVeque (1983); this avoids cancellation.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ def store_part(
     sums: tuple[Array, Array, Array],
     count: Array,
 ) -> None:
-    """Writes a part's mean and sum of squares about it to ``out[*place, 0 and 1, lanes]``.
+    """Store a part's mean and sum of squares about it in ``out[*place, 0 and 1, lanes]``.
 
     Args:
-      out: the reference, (..., 2, C).
-      place: the indices before the last two.
-      lanes: the channels, and which of them exist.
-      sums: a pivot (C,); sums of the distances from it and of their squares, (rows, C) each, yet
-        to be summed over the rows.
-      count: how many rows the part has.
+      out: reference (..., 2, C) to write to.
+      place: indices before the last two.
+      lanes: indices of the channels, and a mask of the valid ones.
+      sums: a pivot (C,), then the distances from it and their squares, (rows, C) each, still to
+        be summed over the rows.
+      count: number of rows of the part.
     """
     pivot, total, squares = sums[0], jnp.sum(sums[1], 0), jnp.sum(sums[2], 0)
     many = count.astype(jnp.float32)
@@ -40,12 +40,12 @@ def store_part(
 
 
 def combine_parts(partial: Array, rows: int, span: int) -> tuple[Array, Array]:
-    """Mean and biased variance, (N, C) float32.
+    """Combine partial results to mean and biased variance, (N, C) float32 each.
 
     Args:
-      partial: (N, parts, 2, C) of :func:`store_part`.
-      rows: of an image.
-      span: rows of a part; the last has what is left.
+      partial: results (N, parts, 2, C) of :func:`store_part`.
+      rows: number of rows of an image.
+      span: number of rows of a part; the last part has the remainder.
     """
     count = jnp.clip(rows - span * jnp.arange(partial.shape[1]), 0, span).astype(jnp.float32)
     means, squares = partial[:, :, 0], partial[:, :, 1]

@@ -1,11 +1,11 @@
-"""Block sizes of the Pallas kernels: from a measured table of the device, or a heuristic.
+"""Choose block sizes of the Pallas kernels from the device's measured table, or by a heuristic.
 
 A table is a JSON file ``tuned/<device>.json`` with an entry for each measured :class:`Problem`.
-A call takes the entry of its own problem, else that of the nearest one in number of pixels and
-images, a factor of eight away at most, with everything else equal, else the kernel's heuristic.
-What the device's own table lacks, those of other devices of its compute capability give.
-Tables are read from the folder named by ``S3NET_KERNELS_TUNED`` (default: the user's cache folder),
-where ``python -m s3net_kernels.tune`` writes them, then from those shipped with the package.
+A call takes the entry of its own problem; else that of the nearest one in number of pixels and
+images, at most a factor of eight away and otherwise equal; else the kernel's heuristic. Entries
+missing from the device's table are taken from other devices of its compute capability. Tables are
+read from the folder named by ``S3NET_KERNELS_TUNED`` (default: the user's cache folder), where
+``python -m s3net_kernels.tune`` writes them, then from those shipped with the package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import jax
 
 from s3net_kernels._config import settings
-from s3net_kernels._pallas.device import round_to_power, shared_memory
+from s3net_kernels._pallas.device import get_shared_memory, round_to_power
 
 __all__ = [
     "FOLDER",
@@ -40,54 +40,54 @@ __all__ = [
 ]
 
 Blocks = Mapping[str, int]
-"""Sizes by name; ``num_warps`` and ``num_stages`` concern the launch, the others the kernel."""
+"""Sizes by name; ``num_warps`` and ``num_stages`` configure the launch, the others the kernel."""
 
 FOLDER = Path(__file__).parents[1] / "tuned"
 _FAR = 3
-"""Logarithm of the factor that a problem may be smaller or larger than the one measured."""
+"""Largest log2 ratio of pixels or images between a call and the entry it uses: a factor of 8."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What the best block sizes of a kernel depend on."""
+    """The properties that determine a kernel's best block sizes."""
 
     kernel: str
-    """``<operator>.<direction>``."""
+    """Kernel as ``<operator>.<direction>``."""
     dtype: str
-    """Of the image."""
+    """Dtype of the image."""
     images: int
-    """Images of one launch, those of every ``vmap`` around it included."""
+    """Number of images in one launch, including those of every ``vmap`` around it."""
     height: int
     width: int
     channels: int
     features: int = 0
-    """Output channels, where they are not the input's."""
+    """Number of output channels, if different from the input's."""
     size: tuple[int, int] = (1, 1)
-    """(kh, kw)."""
+    """Kernel size (kh, kw)."""
     dilation: int = 1
 
     @property
     def family(self) -> str:
-        """Everything but the number of pixels and images; channels up to a power of two."""
+        """Key of everything but pixels and images; channels are rounded to a power of two."""
         channels, features = round_to_power(self.channels), round_to_power(self.features)
         size = f"k{self.size[0]}x{self.size[1]} d{self.dilation}"
         return f"{self.kernel} {size} c{channels} f{features} {self.dtype}"
 
     @property
     def extent(self) -> tuple[int, int]:
-        """Logarithms of the number of pixels of an image, and of images, rounded up."""
+        """Log2 of the pixels of an image and of the images, rounded up."""
         pixels = self.height * self.width
         return (pixels - 1).bit_length(), (max(self.images, 1) - 1).bit_length()
 
     @property
     def key(self) -> str:
-        """Name of the problem's class in a table."""
+        """Key of the problem's class in a table."""
         pixels, images = self.extent
         return f"{self.family} p{1 << pixels} n{1 << images}"
 
 
 def find_device() -> str | None:
-    """Find the kind of the first GPU; None where there is none."""
+    """Return the kind of the first GPU, or None without one."""
     try:
         return jax.devices("gpu")[0].device_kind
     except RuntimeError:
@@ -95,7 +95,7 @@ def find_device() -> str | None:
 
 
 def find_capability() -> str | None:
-    """Find the compute capability of the first GPU, as ``"9.0"``; None where there is none."""
+    """Return the compute capability of the first GPU, such as ``"9.0"``, or None without one."""
     try:
         return getattr(jax.devices("gpu")[0], "compute_capability", None)
     except RuntimeError:
@@ -110,7 +110,7 @@ def locate_table(device: str, folder: Path = FOLDER) -> Path:
 def find_user_folder() -> Path:
     """Return the folder of the tables measured on this machine.
 
-    That is ``$S3NET_KERNELS_TUNED``, or ``s3net-jax/tuned`` in the user's cache folder.
+    It is ``$S3NET_KERNELS_TUNED``, or ``s3net-jax/tuned`` in the user's cache folder.
     """
     named = os.environ.get("S3NET_KERNELS_TUNED")
     if named:
@@ -121,7 +121,7 @@ def find_user_folder() -> Path:
 
 @functools.cache
 def _read_tables(device: str) -> dict[str, dict[str, int]]:
-    """Read the block sizes by key; empty without a readable table."""
+    """Read block sizes by key; return an empty dict without a readable table."""
     folders = [find_user_folder(), FOLDER]
     capability = find_capability()
     found: dict[str, dict[str, int]] = {}
@@ -142,7 +142,7 @@ def _take_blocks(table: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def clear_tables() -> None:
-    """Read the tables again at the next call. Compiled programs keep their block sizes."""
+    """Reread the tables at the next call. Compiled programs keep their block sizes."""
     _read_tables.cache_clear()
 
 
@@ -151,35 +151,38 @@ def choose(
     heuristic: Callable[[Problem], dict[str, int]],
     shared: Callable[[Problem, Blocks], int] | None = None,
 ) -> dict[str, int]:
-    """Choose block sizes for ``problem``: measured ones where there are any, else the heuristic's.
+    """Choose block sizes for ``problem``: measured ones if available, else the heuristic's.
 
-    ``shared`` computes the bytes of shared memory that block sizes need: those measured on a
-    problem of other channels may not fit.
+    Args:
+      problem: problem to choose for.
+      heuristic: function that computes block sizes without measurements.
+      shared: function that computes the bytes of shared memory that block sizes need; measured
+        sizes that exceed the GPU's are rejected, as they may stem from another channel count.
     """
     default = heuristic(problem)
     found = look_up(problem)
     if found is None or not set(default) <= set(found):
         return default
-    if shared is not None and shared(problem, found) > shared_memory():
+    if shared is not None and shared(problem, found) > get_shared_memory():
         return default
     return {name: int(found[name]) for name in default}
 
 
 def look_up(problem: Problem) -> Blocks | None:
-    """Look up what the tables have for ``problem`` on this device, or None."""
+    """Look up the block sizes of ``problem`` in this device's tables; None if there are none."""
     device = find_device() if settings().tuned else None
     return find_nearest(problem, _read_tables(device)) if device else None
 
 
 def list_measured(problem: Problem) -> list[Blocks]:
-    """List what the tables have for problems like ``problem`` of any size, on this device."""
+    """List this device's block sizes for problems like ``problem`` of any size."""
     device = find_device()
     table = _read_tables(device) if device else {}
     return [blocks for key, blocks in table.items() if key.startswith(f"{problem.family} p")]
 
 
 def find_nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None:
-    """Find the entry of the family nearest in pixels and images, or None if none is near."""
+    """Find the family's entry nearest in pixels and images, or None if none is close enough."""
     best, distance = None, math.inf
     for key, blocks in table.items():
         match = re.fullmatch(r"(.*) p(\d+) n(\d+)", key)
@@ -187,7 +190,7 @@ def find_nearest(problem: Problem, table: Mapping[str, Blocks]) -> Blocks | None
             continue
         pixels, images = problem.extent
         gaps = abs(math.log2(int(match[2])) - pixels), abs(math.log2(int(match[3])) - images)
-        # What fills a GPU with many images leaves most of it idle with one.
+        # Limit each gap: sizes that fill a GPU with many images leave most of it idle with one.
         if max(gaps) <= _FAR and sum(gaps) < distance:
             best, distance = blocks, sum(gaps)
     return best

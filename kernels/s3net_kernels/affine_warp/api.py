@@ -1,4 +1,4 @@
-"""Public function of the affine warp."""
+"""Define the public function of the affine warp."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ def affine_warp(
     boundary: str = "zeros",
     implementation: str | None = None,
 ) -> Array:
-    """Images seen through an affine map, sampled bilinearly.
+    """Warp images by an affine map with bilinear sampling.
 
-    out[n, p] = x[n] at matrix[n] · (p_y, p_x, 1), with the origin in the image's centre
+    out[n, p] = x[n] at matrix[n] · (p_y, p_x, 1), with the origin at the image's centre
     ((H − 1)/2, (W − 1)/2) on both sides.
 
     Args:
-      x: (N, H, W, C) floating point.
-      matrix: (N, 2, 3), or (2, 3) for all images, floating point: maps an output pixel
+      x: floating point images (N, H, W, C).
+      matrix: floating point matrices (N, 2, 3), or (2, 3) for all images, that map an output pixel
         (y, x, 1) to the input's (y, x), in pixels.
-      boundary: what lies outside the image: ``"zeros"``, or ``"edge"``: coordinates are clamped
-        to the image.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      boundary: values outside the image: ``"zeros"``, or ``"edge"`` to clamp coordinates to the
+        image.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (N, H, W, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
-      float32.
+      Warped images (N, H, W, C) in the dtype of ``x``, computed in the widest dtype of the
+      arguments, at least float32.
 
     Raises:
-      ValueError: shapes that do not fit, or another boundary.
+      ValueError: shapes that do not match, or an unknown boundary.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "affine_warp"
     x, matrix = to_float(name, "x", x), to_float(name, "matrix", matrix)
     require_rank(name, "x", x, "N, H, W, C")
     require(
         matrix.shape in ((2, 3), (x.shape[0], 2, 3)),
-        f"{name}: matrix has shape {matrix.shape}, it must be (2, 3), or ({x.shape[0]}, 2, 3) with "
+        f"{name}: matrix has shape {matrix.shape}, expected (2, 3), or ({x.shape[0]}, 2, 3) with "
         "one matrix for every image of x.",
     )
     require_pixels(name, x)

@@ -13,7 +13,7 @@ def spec(
     shared: bool = False,
     dtype: str = "float32",
 ) -> ArgSpec:
-    """A call on x of ``shape``, with one matrix for all images if ``shared``."""
+    """Describe a call on x of ``shape``, with one matrix for all images if ``shared``."""
     name = "x".join(map(str, shape)) + f" {boundary}" + (" shared" if shared else "")
     name += "" if dtype == "float32" else f" {dtype}"
     matrix = (2, 3) if shared else (shape[0], 2, 3)

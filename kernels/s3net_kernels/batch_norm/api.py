@@ -1,4 +1,4 @@
-"""Public function of the batch normalisation."""
+"""Define the public function of the batch normalisation."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ def batch_norm(
     """Normalise every channel by its own mean and variance over all other axes.
 
     y[..., c] = (x[..., c] − mean[c]) / √(variance[c] + ε) · scale[c] + bias[c], with the biased
-    variance. The statistics are those of ``x`` itself, and take part in the gradient. Under
-    ``vmap`` each member of the batch has statistics of its own.
+    variance. The statistics are those of ``x`` itself, and the gradient passes through them. Under
+    ``vmap`` each member of the batch has its own statistics.
 
     Args:
-      x: (..., C) floating point, at least two axes.
-      scale: (C,) floating point.
-      bias: (C,) floating point.
-      epsilon: ε, not negative.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      x: floating point array (..., C) with at least two axes.
+      scale: floating point factors (C,).
+      bias: floating point summands (C,).
+      epsilon: non-negative ε.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (..., C), dtype of ``x``; computed in the widest dtype of the arguments, at least float32.
+      Normalised array (..., C) in the dtype of ``x``, computed in the widest dtype of the
+      arguments, at least float32.
 
     Raises:
-      ValueError: shapes that do not fit, or a negative ``epsilon``.
+      ValueError: shapes that do not match, or a negative ``epsilon``.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "batch_norm"
     x, scale, bias = (
@@ -48,12 +49,12 @@ def batch_norm(
     )
     require(
         x.ndim >= 2,
-        f"{name}: x has shape {x.shape}, it must be (..., C) with at least one axis of rows.",
+        f"{name}: x has shape {x.shape}, expected (..., C) with at least one axis of rows.",
     )
     for label, array in (("scale", scale), ("bias", bias)):
         require(
             array.shape == x.shape[-1:],
-            f"{name}: {label} has shape {array.shape}, it must be {x.shape[-1:]}: one number per "
+            f"{name}: {label} has shape {array.shape}, expected {x.shape[-1:]}: one number per "
             "channel of x.",
         )
     epsilon = to_not_negative(name, "epsilon", epsilon)

@@ -10,7 +10,7 @@ __all__ = ["BENCHMARKS", "SPECS", "spec"]
 
 
 def spec(shape: tuple[int, ...], dtype: str = "float32") -> ArgSpec:
-    """A call on x of ``shape``."""
+    """Describe a call on x of ``shape``."""
     name = "x".join(map(str, shape)) + ("" if dtype == "float32" else f" {dtype}")
     rows = math.prod(shape[:-1])
     args = (

@@ -1,6 +1,6 @@
 """Batch normalisation on the CPU: two passes each way in C++; see ``kernels/csrc/batch_norm``.
 
-Forward keeps x and the statistics for backward, not the normalised values.
+The forward pass keeps x and the statistics for the backward pass, not the normalised values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from s3net_kernels.operands import BatchNorm
 __all__ = ["batch_norm", "supports", "unavailable"]
 
 _BLOCK_ROWS = 2048
-"""Rows that are summed in one go: ``kNormBlockRows`` of the library."""
+"""Rows that are summed at once: ``kNormBlockRows`` of the library."""
 
 
 def batch_norm(o: BatchNorm) -> Array:

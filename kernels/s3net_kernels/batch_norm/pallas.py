@@ -1,7 +1,7 @@
-"""Batch normalisation on NVIDIA GPUs: sums by Pallas kernels, the rest by XLA.
+"""Batch normalisation on NVIDIA GPUs: Pallas kernels compute sums, XLA the rest.
 
-One read of x gives its statistics, one of x and of the cotangent all that backward sums. What is
-then done with every value, XLA joins with what follows.
+One read of x gives its statistics; one read of x and the cotangent gives all sums of the backward
+pass. XLA fuses the elementwise part with the operations that follow.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _compute(o: BatchNorm):
 
 
 def _compute_plain(o: BatchNorm):
-    """Compute the same in plain JAX. Nothing is differentiated through what is kept."""
+    """Compute the same in plain JAX. No gradient passes through the residuals."""
     none = jnp.zeros((1, o.x.shape[2]), jnp.float32)
     return xla.batch_norm(o), none, none
 
@@ -66,7 +66,7 @@ def _compute_gradients(o: BatchNorm, mean: Array, rstd: Array, dy: Array) -> Bat
 
 
 def _compute_plain_gradients(o: BatchNorm, mean: Array, rstd: Array, dy: Array) -> BatchNorm:
-    """Compute the same in plain JAX, to be differentiated again; from x, not from what was kept."""
+    """Compute the same gradients in plain JAX, differentiable, from x instead of residuals."""
     return jax.vjp(xla.batch_norm, o)[1](dy)[0]
 
 

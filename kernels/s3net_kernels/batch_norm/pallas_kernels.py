@@ -1,7 +1,7 @@
-"""Pallas kernels of the batch normalisation: its statistics, and the sums of backward.
+"""Pallas kernels of the batch normalisation: its statistics, and the sums of the backward pass.
 
-A program sums several tiles of rows and leaves one partial result; these are few, and put
-together outside.
+A program sums several tiles of rows and writes one partial result. The few partial results are
+combined outside.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from s3net_kernels._pallas import (
 __all__ = ["candidates", "heuristic", "statistics", "sums"]
 
 _PROGRAMS = 1024
-"""Programs that fill a large GPU, about."""
+"""Approximate number of programs that fill a large GPU."""
 _MOST_TILES = 16
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of both kernels where none are measured."""
+    """Choose block sizes for both kernels without measurements."""
     channels = min(round_to_power(problem.channels), 64)
-    # As many values as fit into the registers of a thread many times over.
+    # 2048 values per tile give each of 128 threads 16 values to hold in registers.
     rows = min(round_to_power(problem.width), max(2048 // channels, 1))
     programs = problem.images * ceil_div(problem.width, rows) * ceil_div(problem.channels, channels)
     tiles = min(max(round_to_power(programs // _PROGRAMS), 1), _MOST_TILES)
@@ -47,7 +47,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of both kernels worth measuring."""
+    """List block sizes for both kernels worth measuring."""
     base = heuristic(problem)
     work = base["rows"] * base["tiles"]
     return [
@@ -72,7 +72,7 @@ class _Call:
         self.parts = ceil_div(tiles, self.tiles)
 
     def run(self, kernel: Any, *args: Array, name: str) -> Array:
-        """(N, parts, 2, C): two sums of every program."""
+        """Run ``kernel``: two sums of every program, (N, parts, 2, C)."""
         chunks = ceil_div(self.channels, self.blocks["channels"])
         return launch(
             functools.partial(kernel, call=self),
@@ -84,21 +84,21 @@ class _Call:
         )
 
     def locate(self) -> tuple[Any, Any, tuple[Array, Array]]:
-        """This program's image, part and channels."""
+        """Return this program's image, part and channels."""
         lanes = portion(pl.program_id(1), self.blocks["channels"], self.channels)
         return pl.program_id(2), pl.program_id(0), lanes
 
     def take_rows(self, part: Any, n: Any) -> tuple[Array, Array]:
-        """The rows of tile n of a part, and which of them exist."""
+        """Return the rows of tile ``n`` of a part, and a mask of the valid ones."""
         return portion(part * self.tiles + n, self.blocks["rows"], self.rows)
 
     def zeros(self) -> Array:
-        """Sums of the places of a tile."""
+        """Return zeros for the sums at each place of a tile."""
         return jnp.zeros((self.blocks["rows"], self.blocks["channels"]), jnp.float32)
 
 
 def statistics(x: Array, *, blocks: Blocks | None = None) -> tuple[Array, Array]:
-    """Mean and biased variance, (N, C) float32, of the rows of (N, rows, C)."""
+    """Compute mean and biased variance, (N, C) float32 each, over the rows of (N, rows, C)."""
     call = _Call("statistics", x, blocks)
     partial = call.run(_statistics_kernel, x, name="norm_statistics")
     return combine_parts(partial, call.rows, call.tiles * call.blocks["rows"])
@@ -126,12 +126,13 @@ def _statistics_kernel(x, out, *, call: _Call):
 
 
 def sums(x: Array, dy: Array, mean: Array, *, blocks: Blocks | None = None) -> Array:
-    """(N, 2, C) float32: Σ dy and Σ dy · (x − mean) over the rows; the same on every run.
+    """Sum dy and dy · (x − mean) over the rows: (N, 2, C) float32, bit-identical on every run.
 
     Args:
-      x, dy: (N, rows, C).
-      mean: (N, C).
-      blocks: block sizes; by default chosen.
+      x: input (N, rows, C).
+      dy: cotangent (N, rows, C).
+      mean: mean (N, C) of the input.
+      blocks: block sizes; None chooses them.
     """
     call = _Call("sums", x, blocks)
     return call.run(_sums_kernel, x, dy, mean, name="norm_sums").sum(1)
@@ -143,7 +144,7 @@ def _sums_kernel(x, dy, mean, out, *, call: _Call):
 
     def add(n, sums):
         index, mask = block((image,), call.take_rows(part, n), lanes)
-        # Zero outside, whatever is subtracted from x there.
+        # dy is zero outside the rows, so the values of x - mean there do not matter.
         slope = load(dy, index, mask)
         return sums[0] + slope, sums[1] + slope * (load(x, index, mask) - middle)
 

@@ -22,7 +22,7 @@ def batch_norm(o: BatchNorm) -> Array:
 
 def _sum_statistics(x: Array, epsilon: float) -> tuple[Array, Array]:
     axes = tuple(range(x.ndim - 1))
-    count = max(x.size // max(x.shape[-1], 1), 1)  # without a row, zeros instead of NaN
+    count = max(x.size // max(x.shape[-1], 1), 1)  # zeros instead of NaN without rows
     mean = jnp.sum(x, axes) / count
     variance = jnp.sum(jnp.square(x - mean), axes) / count
     return mean, jax.lax.rsqrt(variance + epsilon)

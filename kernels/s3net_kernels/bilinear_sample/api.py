@@ -1,4 +1,4 @@
-"""Public function of bilinear sampling."""
+"""Define the public function of bilinear sampling."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ def bilinear_sample(
     boundary: str = "zeros",
     implementation: str | None = None,
 ) -> Array:
-    """Values of images between their pixels.
+    """Sample images between their pixels by bilinear interpolation.
 
     out[n,i,j,c] = Σ_pq max(0, 1 − |y − p|) · max(0, 1 − |x − q|) · x[n,p,q,c],
     where (y, x) = coords[n,i,j].
 
     Args:
-      x: (N, H, W, C) floating point.
-      coords: (N, Ho, Wo, 2) floating point (y, x) in pixels, counted from the first pixel.
-      boundary: what lies outside the image: ``"zeros"``, or ``"edge"``: coordinates are clamped
-        to the image.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      x: floating point images (N, H, W, C).
+      coords: floating point coordinates (N, Ho, Wo, 2), (y, x) in pixels from the first pixel.
+      boundary: values outside the image: ``"zeros"``, or ``"edge"`` to clamp coordinates to the
+        image.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (N, Ho, Wo, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
-      float32. At whole coordinates, where interpolation has a kink, the derivative by
-      ``coords`` is the one towards larger coordinates; where they are clamped, it is zero. A
-      coordinate that is NaN gives NaN.
+      Samples (N, Ho, Wo, C) in the dtype of ``x``, computed in the widest dtype of the arguments,
+      at least float32. At integer coordinates, where interpolation has a kink, the derivative by
+      ``coords`` is the one towards larger coordinates; where coordinates are clamped, it is zero.
+      A NaN coordinate gives NaN.
 
     Raises:
-      ValueError: shapes that do not fit, or another boundary.
+      ValueError: shapes that do not match, or an unknown boundary.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "bilinear_sample"
     x, coords = to_float(name, "x", x), to_float(name, "coords", coords)
@@ -48,7 +48,7 @@ def bilinear_sample(
     require_rank(name, "coords", coords, "N, Ho, Wo, 2")
     require(
         coords.shape[0] == x.shape[0] and coords.shape[3] == 2,
-        f"{name}: coords has shape {coords.shape}, it must be ({x.shape[0]}, Ho, Wo, 2): a (y, x) "
+        f"{name}: coords has shape {coords.shape}, expected ({x.shape[0]}, Ho, Wo, 2): a (y, x) "
         "for every output pixel of every image of x.",
     )
     require_pixels(name, x)

@@ -13,7 +13,7 @@ def spec(
     boundary: str = "zeros",
     dtype: str = "float32",
 ) -> ArgSpec:
-    """A call on x of ``shape`` with (Ho, Wo) = ``size`` coordinates."""
+    """Describe a call on x of ``shape`` with (Ho, Wo) = ``size`` coordinates."""
     name = "x".join(map(str, shape)) + f" at {size[0]}x{size[1]} {boundary}"
     name += "" if dtype == "float32" else f" {dtype}"
     args = (

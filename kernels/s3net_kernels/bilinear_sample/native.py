@@ -1,7 +1,7 @@
 """Bilinear sampling on the CPU: vectorised C++; see ``kernels/csrc/bilinear_sample``.
 
-The gradients by x and by the coordinates are separate calls: a program that needs one of them
-does not compute the other.
+The gradients by x and by the coordinates are separate calls, so that a program that needs only one
+of them does not compute the other.
 """
 
 from __future__ import annotations

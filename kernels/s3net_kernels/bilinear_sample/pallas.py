@@ -39,7 +39,7 @@ def _backward(o: BilinearSample, g: Array):
 
 
 def _compute_gradients(o: BilinearSample, g: Array) -> BilinearSample:
-    """Compute the gradients of image and coordinates by kernels."""
+    """Compute the gradients of image and coordinates with kernels."""
 
     def run(_: int, x: Array, coords: Array, g: Array) -> tuple[Array, Array]:
         scatter = not settings().deterministic
@@ -56,7 +56,7 @@ def _compute_gradients(o: BilinearSample, g: Array) -> BilinearSample:
 
 
 def _compute_plain_gradients(o: BilinearSample, g: Array) -> BilinearSample:
-    """Compute the same in plain JAX, to be differentiated again."""
+    """Compute the same gradients in plain JAX, which can be differentiated again."""
     return jax.vjp(xla.bilinear_sample, o)[1](g)[0]
 
 

@@ -1,4 +1,4 @@
-"""Pallas kernels of bilinear sampling: forward, and the gradients by coordinates and image."""
+"""Pallas kernels of bilinear sampling: forward, and gradients by coordinates and image."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ __all__ = ["backward", "blend", "candidates", "forward", "heuristic"]
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of both kernels where none are measured."""
+    """Choose block sizes for both kernels without measurements."""
     channels = min(round_to_power(problem.channels), 64)
-    # Backward holds four addresses of each element where it adds atomically.
+    # The backward pass holds four addresses of each element for its atomic additions, so its tiles
+    # are half as large.
     most = 1024 if problem.kernel.endswith("backward") else 2048
     pixels = min(round_to_power(problem.height * problem.width), most // channels)
     return {"pixels": pixels, "channels": channels, "num_warps": 4}
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of both kernels worth measuring."""
+    """List block sizes for both kernels worth measuring."""
     most = round_to_power(problem.channels)
     return [
         {"pixels": pixels, "channels": channels, "num_warps": warps}
@@ -48,7 +49,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
 
 
 def blend(rows: Array, around: tuple[Corner, ...], scale: Array | None, lanes, mask) -> Array:
-    """(P, C) interpolated values out of the reference to the (N·H·W, C) image, times ``scale``."""
+    """Interpolate (P, C) values from the (N·H·W, C) image reference, times ``scale``."""
     value = jnp.zeros(mask.shape, jnp.float32)
     for corner in around:
         weight = corner.weight if scale is None else corner.weight * scale
@@ -68,7 +69,7 @@ def _flatten(x: Array, coords: Array) -> tuple[Array, Array]:
 
 
 def forward(x: Array, coords: Array, *, boundary: str, blocks: Blocks | None = None) -> Array:
-    """Samples of (N, H, W, C) images at (N, Ho, Wo, 2) float32 coordinates, dtype of x."""
+    """Sample (N, H, W, C) images at (N, Ho, Wo, 2) float32 coordinates, in the dtype of x."""
     blocks = blocks or choose(_problem("forward", x, coords), heuristic)
     (images, height, width, channels), (out_height, out_width) = x.shape, coords.shape[1:3]
     pixels = out_height * out_width
@@ -99,14 +100,15 @@ def _forward_kernel(rows, coords, out, *, extent, span, boundary):
 def backward(
     x: Array, coords: Array, g: Array, *, boundary: str, scatter: bool, blocks: Blocks | None = None
 ) -> tuple[Array | None, Array]:
-    """(dx, dcoords), float32.
+    """Compute (dx, dcoords) in float32.
 
     Args:
-      x, coords: as in :func:`forward`.
-      g: (N, Ho, Wo, C) cotangent.
-      boundary: as in :func:`forward`.
-      scatter: whether to compute dx, by atomic additions in no fixed order; None otherwise.
-      blocks: block sizes; by default chosen.
+      x: images; see :func:`forward`.
+      coords: coordinates; see :func:`forward`.
+      g: cotangent (N, Ho, Wo, C).
+      boundary: values outside the image; see :func:`forward`.
+      scatter: whether to compute dx, by atomic additions in no fixed order; otherwise it is None.
+      blocks: block sizes; None chooses them.
     """
     blocks = blocks or choose(_problem("backward", x, coords), heuristic)
     images, height, width, channels = x.shape
@@ -123,7 +125,7 @@ def backward(
     args = [rows, flat, g.reshape(images, pixels, channels)]
     out = [jax.ShapeDtypeStruct(flat.shape, jnp.float32)]
     if scatter:
-        # Sums of bfloat16 would be at the edge of what the dtype allows.
+        # Sum in float32: sums in bfloat16 would only just meet the tolerance for that dtype.
         args.append(make_zeros_for_sums(rows.shape, g))
         out.append(jax.ShapeDtypeStruct(rows.shape, jnp.float32))
     grid = (ceil_div(pixels, span[0]), images)

@@ -1,4 +1,4 @@
-"""Bilinear sampling in plain JAX: four gathers of rows; backward, one more pass over them."""
+"""Bilinear sampling in plain JAX: four gathers of rows, and as many again in the backward pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bilinear_sample(o: BilinearSample) -> Array:
 
 
 def _prepare(o: BilinearSample, kind) -> tuple[Array, tuple[Corner, ...]]:
-    """Flatten the images to (N·H·W, C) rows, and find the corners of every coordinate."""
+    """Flatten the images to (N·H·W, C) rows and find the corners of every coordinate."""
     batch, height, width, channels = o.x.shape
     image = jnp.arange(batch, dtype=jnp.int32)[:, None, None]
     y, x = (o.coords[..., axis].astype(kind) for axis in (0, 1))

@@ -1,4 +1,4 @@
-"""Public function of the dense convolution."""
+"""Define the public function of the dense convolution."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def conv2d(
     *,
     implementation: str | None = None,
 ) -> Array:
-    """Convolution, stride 1, "same" zero padding, that stays fast with a kernel per image.
+    """Convolve with stride 1 and "same" zero padding; fast also with one kernel per image.
 
     y[n,h,w,o] = b[o] + Σ_ijc x[n, h + i − kh//2, w + j − kw//2, c] · w[i,j,c,o]
 
     Args:
-      x: (N, H, W, Cin) floating point. H and W may be smaller than the kernel.
-      w: (kh, kw, Cin, Cout) floating point, kh and kw odd. Under ``vmap``, shared or one per
-        image.
-      b: (Cout,) floating point, or None.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      x: floating point images (N, H, W, Cin). H and W may be smaller than the kernel.
+      w: floating point kernel (kh, kw, Cin, Cout), kh and kw odd. Under ``vmap``, shared or one
+        per image.
+      b: floating point bias (Cout,), or None.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (N, H, W, Cout), dtype of ``x``; computed in the widest dtype of the arguments, at least
-      float32.
+      Result (N, H, W, Cout) in the dtype of ``x``, computed in the widest dtype of the arguments,
+      at least float32.
 
     Raises:
-      ValueError: shapes that do not fit, or an even kernel.
+      ValueError: shapes that do not match, or an even kernel.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "conv2d"
     x, w = to_float(name, "x", x), to_float(name, "w", w)
@@ -48,14 +48,14 @@ def conv2d(
     require_kernel(name, "w", (kh, kw))
     require(
         channels == x.shape[3],
-        f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
-        "axis must equal the last of x.",
+        f"{name}: x has {x.shape[3]} channels, but w of shape {w.shape} expects {channels}: "
+        "its third axis must equal the last of x.",
     )
     if b is not None:
         b = to_float(name, "b", b)
         require(
             b.shape == (features,),
-            f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
+            f"{name}: b has shape {b.shape}, expected ({features},): one number per "
             "output channel.",
         )
     return dispatch(name, implementation, Conv2d(x, w, b))

@@ -14,7 +14,7 @@ def spec(
     bias: bool = True,
     dtype: str = "float32",
 ) -> ArgSpec:
-    """A call on x of ``shape`` with ``features`` output channels."""
+    """Describe a call on x of ``shape`` with ``features`` output channels."""
     name = "x".join(map(str, shape)) + f" to {features} k{size[0]}x{size[1]}"
     name += ("" if bias else " no bias") + ("" if dtype == "float32" else f" {dtype}")
     taps, channels, pixels = size[0] * size[1], shape[3], shape[0] * shape[1] * shape[2]

@@ -1,7 +1,7 @@
 """Dense convolution on the CPU: patches gathered into the cache; see ``kernels/csrc/conv2d``.
 
-The library takes and gives kernels with their columns first. The gradients by x and by the kernel
-are separate calls: a program that needs one of them does not compute the other.
+The library stores kernels with their columns first. The gradients by x and by the kernel are
+separate calls, so that a program that needs only one of them does not compute the other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from s3net_kernels.operands import Conv2d
 __all__ = ["conv2d", "supports", "unavailable"]
 
 _BAND_ROWS = 8
-"""Rows whose weight gradient is summed in one go: ``kConvBandRows`` of the library."""
+"""Rows whose weight gradient is summed at once: ``kConvBandRows`` of the library."""
 
 
 def conv2d(o: Conv2d) -> Array:

@@ -17,14 +17,14 @@ from s3net_kernels.operands import Conv2d
 __all__ = ["conv2d", "supports", "unavailable"]
 
 MOST_TAPS = 49
-"""Largest kernel: each tap loads the image again, if mostly from the cache."""
+"""Maximum number of taps: each tap loads the image again, although mostly from the cache."""
 
 
 def supports(o: Conv2d) -> str | None:
-    """Declines float64, empty arrays and very large kernels."""
+    """Decline float64, empty arrays and very large kernels."""
     kh, kw = o.w.shape[:2]
     if kh * kw > MOST_TAPS:
-        return f"it takes kernels of up to {MOST_TAPS} taps, not {kh}×{kw}"
+        return f"it supports kernels of up to {MOST_TAPS} taps, not {kh}×{kw}"
     return _pallas.supports(o)
 
 
@@ -35,7 +35,7 @@ def conv2d(o: Conv2d) -> Array:
 
 
 def _forward(o: Conv2d):
-    # Of the bias only its dtype is needed, which a residual can't be: keep an empty part.
+    # Only the dtype of the bias is needed, which cannot be a residual: keep an empty slice.
     return conv2d(o), o if o.b is None else o.replace(b=o.b[:0])
 
 
@@ -55,7 +55,7 @@ def _correlate(x: Array, w: Array, b: Array | None) -> Array:
 
 
 def _compute_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
-    """Compute (dx, dw, db) by kernels; db float32."""
+    """Compute (dx, dw, db) with kernels; db is float32."""
 
     def run(groups: int, x: Array, g: Array) -> tuple[Array, Array]:
         return kernels.weight_grad(groups, x, g, size=(w.shape[0], w.shape[1]))
@@ -66,6 +66,6 @@ def _compute_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Arra
 
 
 def _compute_plain_gradients(x: Array, w: Array, g: Array) -> tuple[Array, Array, Array]:
-    """Compute the same in plain JAX, to be differentiated again."""
+    """Compute the same gradients in plain JAX, which can be differentiated again."""
     (found,) = jax.vjp(xla.conv2d, Conv2d(x, w))[1](g)
     return found.x, found.w, jnp.sum(g, (0, 1, 2), jnp.float32)

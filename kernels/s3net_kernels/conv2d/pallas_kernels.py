@@ -1,11 +1,11 @@
 """Pallas kernels of the dense convolution: forward (and dx), and the weight gradient.
 
-No patches reach memory: every kernel loads a tile of pixels, shifted, for one slice of the
-kernel's matrix (kh·kw·Cin, Cout) after the other, and multiplies it on tensor cores. A slice is
-one tap with some of its channels; where the image has too few channels to fill it, several taps.
-The weight gradient keeps the sums of many slices in registers, so that it reads its two images
-from memory once. The precision of the products of float32 follows
-``jax.default_matmul_precision``, as everywhere in JAX: TF32 unless more is asked for. 16-bit
+Patches are never written to memory: every kernel loads a shifted tile of pixels for one slice of
+the kernel's matrix (kh·kw·Cin, Cout) after the other and multiplies it on tensor cores. A slice
+is one tap with some of its channels, or several taps if the image has too few channels to fill
+it. The weight gradient keeps the sums of many slices in registers, so that it reads its two
+images from memory only once. The precision of float32 products follows
+``jax.default_matmul_precision``, as everywhere in JAX: TF32 unless more is requested. 16-bit
 images are multiplied in 16 bits and summed in float32.
 """
 
@@ -38,16 +38,17 @@ __all__ = ["candidates", "correlate", "heuristic", "weight_grad"]
 
 
 _SUMS = 80
-"""Sums of the weight gradient that a thread holds in registers at most."""
+"""Maximum number of sums of the weight gradient that a thread holds in registers."""
 
 _PROGRAMS = 256
-"""Of the weight gradient: enough to fill a GPU. Each writes sums as large as the kernel."""
+"""Programs of the weight gradient: enough to fill a GPU, and few because each writes sums as large
+as the kernel."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of either kernel where none are measured."""
+    """Choose block sizes for either kernel without measurements."""
     forward = problem.kernel.endswith("correlate")
-    # The weight gradient's sums leave few registers for its tile.
+    # The weight gradient's sums leave few registers for its tile of pixels.
     most = 128 if forward else 32 if problem.dtype == "float32" else 64
     rows = min(round_to_power(problem.height), 8)
     columns = min(round_to_power(problem.width), most // rows)
@@ -57,8 +58,8 @@ def heuristic(problem: Problem) -> dict[str, int]:
         "channels": max(LEAST_SIDE, min(round_to_power(_lanes(problem)), 64)),
         "features": max(LEAST_SIDE, min(round_to_power(problem.features), 64)),
         "num_warps": 8,
-        # The asynchronous copies of more stages pass the first level cache by, where most
-        # values of a tile lie already, from the taps before.
+        # More stages would use asynchronous copies, which bypass the L1 cache, where most values
+        # of a tile already are from earlier taps.
         "num_stages": 1,
     }
     if forward:
@@ -71,7 +72,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of either kernel worth measuring."""
+    """List block sizes for either kernel worth measuring."""
     base = heuristic(problem)
     tried = [
         {**base, "pixels": pixels, "rows": rows, "num_warps": warps, "num_stages": stages}
@@ -86,7 +87,7 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
         {**blocks, "slices": slices}
         for blocks in tried
         for slices in {base["slices"], max(1, base["slices"] // 4)}
-        # With two stages, every slice has a buffer of its own in shared memory.
+        # With two stages, every slice has its own buffer in shared memory.
         if blocks["num_stages"] == 1
         or (blocks["num_stages"] == 2 and blocks["pixels"] * slices <= 256)
     ]
@@ -99,31 +100,31 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
 
 
 def _lanes(problem: Problem) -> int:
-    """How many rows of the kernel's matrix may make up a slice: of one tap, or of all."""
+    """Count the rows of the kernel's matrix that may form a slice: one tap's, or all."""
     few = problem.channels < LEAST_SIDE
     return problem.channels * (problem.size[0] * problem.size[1] if few else 1)
 
 
 def _sums(problem: Problem, blocks: Blocks) -> int:
-    """How many sums of the weight gradient a thread holds."""
+    """Count the sums of the weight gradient that a thread holds."""
     slices = _Call(problem, 1, blocks).slices_at_once
     return slices * blocks["channels"] * blocks["features"] // (32 * blocks["num_warps"])
 
 
 def _divide_evenly(count: int, most: int) -> int:
-    """Size of the fewest even parts of ``count`` things, of ``most`` each at most."""
+    """Return the size of the fewest even parts of ``count``, of at most ``most`` each."""
     return ceil_div(count, ceil_div(count, most))
 
 
 def _tiles(problem: Problem, blocks: Blocks, programs: int) -> int:
-    """Pixel tiles for each of about ``programs`` programs of the weight gradient."""
+    """Count the pixel tiles for each of about ``programs`` programs of the weight gradient."""
     call = _Call(problem, 1, blocks)
     parts = max(programs // (problem.images * call.slice_groups * call.feature_tiles), 1)
     return round_to_power(ceil_div(call.pixel_tiles, parts))
 
 
 class _Tile(NamedTuple):
-    """Pixels of an image, and where they lie."""
+    """Pixels of an image and their positions."""
 
     row: Array
     column: Array
@@ -132,18 +133,18 @@ class _Tile(NamedTuple):
 
 
 class _Slice(NamedTuple):
-    """Some rows of the kernel's matrix, and what they multiply."""
+    """Some rows of the kernel's matrix, and the values they multiply."""
 
     rows: Array
     exist: Array
     tap: Array
-    """One of all rows, or one of each."""
+    """Tap of all rows, or of each row."""
     lanes: Array
-    """Input channels."""
+    """Input channels of the rows."""
 
 
 class _Call:
-    """Shapes and block sizes of one call, and what its kernels share."""
+    """Shapes and block sizes of one call, and code that its kernels share."""
 
     def __init__(self, problem: Problem, groups: int, blocks: Blocks | None):
         self.blocks = blocks = blocks or choose(problem, heuristic)
@@ -164,11 +165,11 @@ class _Call:
         self.pixel_tiles = ceil_div(self.height, blocks["rows"]) * self.tiles_across
 
     def flat(self, image: Array) -> Array:
-        """(N, H, W, C) as (N, H·W, C)."""
+        """Reshape (N, H, W, C) to (N, H·W, C)."""
         return image.reshape(self.images, self.pixels, image.shape[3])
 
     def tile(self, index: Any) -> _Tile:
-        """The pixels of a tile, row by row."""
+        """Return the pixels of a tile, row by row."""
         (down, across), lanes = split(index, self.tiles_across), self.blocks["pixels"]
         row, column = split(jnp.arange(lanes, dtype=jnp.int32), self.columns)
         row, column = down * self.blocks["rows"] + row, across * self.columns + column
@@ -176,11 +177,11 @@ class _Call:
         return _Tile(row, column, row * self.width + column, exist)
 
     def outs(self, tile: Any) -> tuple[Array, Array]:
-        """The output channels of a tile, and which of them exist."""
+        """Return the output channels of a tile, and a mask of the valid ones."""
         return portion(tile, self.blocks["features"], self.features)
 
     def slice(self, index: Array) -> _Slice:
-        """A slice of the kernel's matrix; the taps of the same channels follow each other."""
+        """Return a slice of the kernel's matrix; taps of the same channels are consecutive."""
         count = self.blocks["channels"]
         lanes = jnp.arange(count, dtype=jnp.int32)
         if self.together:
@@ -191,7 +192,7 @@ class _Call:
         return _Slice(tap * self.channels + lanes, lanes < self.channels, tap, lanes)
 
     def load_shifted(self, x: Any, image: Any, tile: _Tile, part: _Slice) -> Array:
-        """(pixels, rows of the slice) of an image, where the taps of the slice look."""
+        """Load (pixels, rows of the slice) of an image, shifted by the slice's taps."""
         i, j = split(part.tap, self.kw)
         if self.together:
             i, j = i[None, :], j[None, :]
@@ -202,7 +203,7 @@ class _Call:
         return self.load_masked(x, index, inside & tile.exist[:, None] & part.exist[None, :])
 
     def load_masked(self, ref: Any, index: tuple[Any, ...], mask: Array) -> Array:
-        """A factor of a matrix product."""
+        """Load a factor of a matrix product."""
         return load(ref, index, mask).astype(self.kind)
 
 
@@ -213,7 +214,7 @@ def _problem(direction: str, x: Array, features: int, size: tuple[int, int]) -> 
 
 
 def correlate(x: Array, w: Array, b: Array | None, *, blocks: Blocks | None = None) -> Array:
-    """The convolution, with kernels (G, kh, kw, Cin, Cout), biases (G, Cout); see ``_batching``."""
+    """Convolve with kernels (G, kh, kw, Cin, Cout), biases (G, Cout); see ``_pallas.batching``."""
     groups, kh, kw, _, features = w.shape
     problem = _problem("correlate", x, features, (kh, kw))
     call = _Call(problem, groups, blocks)
@@ -248,16 +249,16 @@ def _correlate_kernel(x, w, *refs, call: _Call, bias: bool):
 def weight_grad(
     groups: int, x: Array, g: Array, *, size: tuple[int, int], blocks: Blocks | None = None
 ) -> tuple[Array, Array]:
-    """(G, kh, kw, Cin, Cout) and (G, Cout): sums over the images of each group, and those of g.
+    """Sum (G, kh, kw, Cin, Cout) over the images of each group, and sums (G, Cout) of g.
 
-    float32, and the same on every run.
+    Both are float32 and bit-identical on every run.
 
     Args:
-      groups: G; a divisor of the number of images.
-      x: (N, H, W, Cin) images.
-      g: (N, H, W, Cout) cotangent.
-      size: (kh, kw).
-      blocks: block sizes; by default chosen.
+      groups: number of groups G, a divisor of the number of images.
+      x: images (N, H, W, Cin).
+      g: cotangent (N, H, W, Cout).
+      size: kernel size (kh, kw).
+      blocks: block sizes; None chooses them.
     """
     channels, features = x.shape[3], g.shape[3]
     problem = _problem("weight_grad", x, features, size)

@@ -12,7 +12,7 @@ __all__ = ["conv2d"]
 
 
 def conv2d(o: Conv2d, dtype=None) -> Array:
-    """See ``api.conv2d``: pads with zeros and sums tap by tap, in ``dtype``."""
+    """See ``api.conv2d``; pad with zeros and sum tap by tap, in ``dtype``."""
     x, w, b, kind = o.x, o.w, o.b, dtype or compute_dtype(o)
     (kh, kw, _, features), (height, width) = w.shape, x.shape[1:3]
     around = ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0))

@@ -1,4 +1,4 @@
-"""Public function of the modulated deformable convolution."""
+"""Define the public function of the modulated deformable convolution."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def deform_conv2d(
     *,
     implementation: str | None = None,
 ) -> Array:
-    """Modulated deformable convolution (Zhu et al., arXiv 1811.11168), stride 1, "same" size.
+    """Apply a modulated deformable convolution (Zhu et al., arXiv 1811.11168).
+
+    The stride is 1 and the result has the size of ``x``:
 
     y[n,h,w,o] = b[o] + Σ_t mask[n,h,w,t] · Σ_c v[n,h,w,t,c] · w[i,j,c,o],  t = i·kw + j,
     where v is x sampled bilinearly at (h − kh//2 + i + offset[n,h,w,2t],
@@ -30,24 +32,24 @@ def deform_conv2d(
     torchvision's ``deform_conv2d``).
 
     Args:
-      x: (N, H, W, Cin) floating point.
-      offset: (N, H, W, 2·kh·kw) floating point, (dy, dx) in pixels tap by tap, row-major.
-      mask: (N, H, W, kh·kw) floating point factors of the taps, or None for 1 (Dai et al., arXiv
+      x: floating point images (N, H, W, Cin).
+      offset: floating point offsets (N, H, W, 2·kh·kw), (dy, dx) in pixels per tap, row-major.
+      mask: floating point factors (N, H, W, kh·kw) of the taps, or None for 1 (Dai et al., arXiv
         1703.06211).
-      w: (kh, kw, Cin, Cout) floating point, kh and kw odd. Under ``vmap``, shared or one per
-        image.
-      b: (Cout,) floating point, or None.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      w: floating point kernel (kh, kw, Cin, Cout), kh and kw odd. Under ``vmap``, shared or one
+        per image.
+      b: floating point bias (Cout,), or None.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (N, H, W, Cout), dtype of ``x``; computed in the widest dtype of the arguments, at least
-      float32. At whole coordinates, where interpolation has a kink, the derivative by
-      ``offset`` is the one towards larger coordinates. An offset that is NaN gives NaN.
+      Result (N, H, W, Cout) in the dtype of ``x``, computed in the widest dtype of the arguments,
+      at least float32. At integer coordinates, where interpolation has a kink, the derivative by
+      ``offset`` is the one towards larger coordinates. A NaN offset gives NaN.
 
     Raises:
-      ValueError: shapes that do not fit, or an even kernel.
+      ValueError: shapes that do not match, or an even kernel.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "deform_conv2d"
     x, w = to_float(name, "x", x), to_float(name, "w", w)
@@ -59,11 +61,11 @@ def deform_conv2d(
     require_kernel(name, "w", (kh, kw))
     require(
         channels == x.shape[3],
-        f"{name}: x has {x.shape[3]} channels, w of shape {w.shape} takes {channels}: its third "
-        "axis must equal the last of x.",
+        f"{name}: x has {x.shape[3]} channels, but w of shape {w.shape} expects {channels}: "
+        "its third axis must equal the last of x.",
     )
     pixels = x.shape[:3]
-    # In the dtype of the offsets: ones must not widen what is computed.
+    # Make ones in the dtype of the offsets, so that they do not widen the computation.
     mask = (
         jnp.ones((*pixels, kh * kw), offset.dtype) if mask is None else to_float(name, "mask", mask)
     )
@@ -73,14 +75,14 @@ def deform_conv2d(
     ):
         require(
             array.shape == (*pixels, count),
-            f"{name}: {label} has shape {array.shape}, it must be {(*pixels, count)}: {meaning} at "
+            f"{name}: {label} has shape {array.shape}, expected {(*pixels, count)}: {meaning} at "
             "every pixel of x.",
         )
     if b is not None:
         b = to_float(name, "b", b)
         require(
             b.shape == (features,),
-            f"{name}: b has shape {b.shape}, it must be ({features},): one number per "
+            f"{name}: b has shape {b.shape}, expected ({features},): one number per "
             "output channel.",
         )
     return dispatch(name, implementation, DeformConv2d(x, offset, mask, w, b))

@@ -15,9 +15,9 @@ def spec(
     dtype: str = "float32",
     near: bool = False,
 ) -> ArgSpec:
-    """A call on x of ``shape`` with ``features`` output channels.
+    """Describe a call on x of ``shape`` with ``features`` output channels.
 
-    Where nearly all offsets are ``near``, kernels may gather dx; where not, they scatter it.
+    If ``near``, nearly all offsets are small and kernels may gather dx; otherwise they scatter it.
     """
     name = "x".join(map(str, shape)) + f" to {features} k{size[0]}x{size[1]}"
     name += " bias" * bias + " near" * near + ("" if dtype == "float32" else f" {dtype}")

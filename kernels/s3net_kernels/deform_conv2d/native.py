@@ -1,7 +1,7 @@
 """Deformable convolution on the CPU: vectorised C++; see ``kernels/csrc/deform_conv2d``.
 
-Sampling and matrix product are fused over tiles of pixels: the columns never leave the cache.
-Backward samples again.
+Sampling and matrix product are fused over tiles of pixels, so that the columns never leave the
+cache. The backward pass samples again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from s3net_kernels.operands import DeformConv2d
 __all__ = ["deform_conv2d", "supports", "unavailable"]
 
 _BAND_ROWS = 16
-"""Rows whose weight gradient is summed in one go: ``kDeformBandRows`` of the library."""
+"""Rows whose weight gradient is summed at once: ``kDeformBandRows`` of the library."""
 
 
 def deform_conv2d(o: DeformConv2d) -> Array:

@@ -31,7 +31,7 @@ __all__ = ["deform_conv2d", "supports", "unavailable"]
 def deform_conv2d(o: DeformConv2d) -> Array:
     """See ``api.deform_conv2d``."""
     offset, mask = o.offset.astype(jnp.float32), o.mask.astype(jnp.float32)
-    # All kernels read these; their gradient is that of offset and mask.
+    # All kernels read the planes; the gradient is defined for offset and mask instead.
     plain = lax.stop_gradient((offset, mask))
     planes = fold_images(lambda _, *maps: to_planes(*maps), 1, (True, True), *plain)
     return _deform(o.replace(offset=offset, mask=mask), planes)
@@ -61,7 +61,7 @@ _deform.defvjp(keep_copies(_forward), _backward)
 
 
 def _compute_gradients(o: DeformConv2d, planes: Planes, g: Array) -> DeformConv2d:
-    """Compute the gradients of all operands but the bias, by kernels."""
+    """Compute the gradients of all operands except the bias, with kernels."""
 
     def run(groups: int, x: Array, offset: Array, mask: Array, g: Array, w: Array, *parts: Array):
         planes = Planes(*parts)
@@ -81,14 +81,14 @@ def _compute_gradients(o: DeformConv2d, planes: Planes, g: Array) -> DeformConv2
 
 
 def _compute_plain_gradients(o: DeformConv2d, _: Planes, g: Array) -> DeformConv2d:
-    """Compute the same in plain JAX, to be differentiated again."""
+    """Compute the same gradients in plain JAX, which can be differentiated again."""
     return jax.vjp(xla.deform_conv2d, o)[1](g)[0]
 
 
 def _sum_in_order(shape: tuple[int, ...], offset: Array, mask: Array, g: Array, w: Array) -> Array:
     """Compute dx without atomic additions.
 
-    Holds the gradient of all columns, which are kh·kw feature maps.
+    This holds the gradient of all columns in memory, which equals kh·kw feature maps.
     """
     (images, height, width, channels), (groups, kh, kw, _, features) = shape, w.shape
     grouped = g.reshape(groups, -1, features)

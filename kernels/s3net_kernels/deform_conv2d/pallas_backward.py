@@ -1,7 +1,8 @@
 """Pallas kernel of the deformable convolution's gradients by its offsets, masks and weights.
 
-A program takes one tap of many pixels, so that it holds the sums of that tap's weights: the
-corners are read once for all three gradients. The input's is that of ``pallas_input_grad``.
+A program handles one tap of many pixels, so that it can hold the sums of that tap's weights and
+read the corners only once for all three gradients. ``pallas_input_grad`` computes the input's
+gradient.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ def backward(
     *,
     blocks: Blocks | None = None,
 ) -> tuple[Array, Array, Array]:
-    """(doffset, dmask, dw), float32.
+    """Compute (doffset, dmask, dw) in float32.
 
     Args:
-      groups: G of ``dw`` (G, kh, kw, Cin, Cout), sums over each group's images.
-      x, planes, w: as in ``pallas_kernels.forward``.
-      g: (N, H, W, Cout) cotangent.
-      blocks: block sizes; by default chosen.
+      groups: number of groups G of ``dw`` (G, kh, kw, Cin, Cout), which sums over their images.
+      x: images; see ``pallas_kernels.forward``.
+      planes: offsets and masks; see ``pallas_kernels.forward``.
+      w: kernels; see ``pallas_kernels.forward``.
+      g: cotangent (N, H, W, Cout).
+      blocks: block sizes; None chooses them.
     """
     call = Call("backward", x, w.shape, blocks)
     taps, sizes = call.kh * call.kw, call.blocks
@@ -44,7 +47,7 @@ def backward(
     kernel = functools.partial(_backward_kernel, call=call, parts=parts, sums=held)
     maps = (call.images, call.pixels)
     out = [jax.ShapeDtypeStruct((*maps, k * taps), jnp.float32) for k in (2, 1)]
-    # Weights in the dtype they are multiplied in are half as much to read.
+    # Convert the weights to the dtype of the products, which halves the reads of 16-bit factors.
     args = call.rows(x), planes, call.flatten(g), flatten_taps(w).astype(call.kind)
     if held:
         shape = (call.images * parts, taps, call.features, call.channels)
@@ -70,7 +73,7 @@ def _backward_kernel(rows, planes, g, w, doffset, dmask, *dw, call: Call, parts:
     def matrices():
         return [[call.matrix(w, group, tap, lanes, outs) for outs in features] for lanes in chunks]
 
-    # They are the same for all the pixels, if they are few enough to be held.
+    # The weights are the same for all pixels: load them once if they are few enough to hold.
     fixed = matrices() if sums else None
 
     def tile(n, totals):
@@ -90,8 +93,8 @@ def _backward_kernel(rows, planes, g, w, doffset, dmask, *dw, call: Call, parts:
             columns = jnp.zeros(valid.shape, jnp.float32)
             for part_of_g, matrix in zip(cotangents, weights, strict=True):
                 columns = columns + matmul(part_of_g, matrix, (1, 1))
-            # The sum of one: the compiler changes the layout of the columns after it, once, and
-            # not that of each of the samples.
+            # A sum over one element makes the compiler change the layout of the columns after it,
+            # once, instead of the layout of each of the samples.
             columns = jnp.sum(columns[:, :, None], 2)
             products = [p + jnp.sum(s * columns, 1) for p, s in zip(products, samples, strict=True)]
             value = weigh(samples, shares)
@@ -113,7 +116,7 @@ def _backward_kernel(rows, planes, g, w, doffset, dmask, *dw, call: Call, parts:
 
 
 def _store_taps(doffset, dmask, at, exists, cell: Cell, products: list[Array], scale: Array):
-    """Gradients of offset and mask, out of the pixels' products with the columns' gradient."""
+    """Store the gradients of offset and mask from the products with the columns' gradient."""
     image, pixel, tap = at
     upper_left, upper_right, lower_left, lower_right = products
     left, right = lower_left - upper_left, lower_right - upper_right

@@ -1,4 +1,4 @@
-"""What the Pallas kernels of the deformable convolution share: shapes, block sizes, sampling."""
+"""Shared parts of the deformable convolution's Pallas kernels: shapes, block sizes, sampling."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = ["Call", "Cell", "Place", "candidates", "flatten_taps", "heuristic", "
 
 _MOST_TILES = 32
 _PROGRAMS = 2048
-"""Of sums over pixels: so many that the last ones, which leave a part of a large GPU idle, are few
-among them. Each writes sums as large as the weights of its taps."""
+"""Programs of sums over pixels: enough that the last wave, which leaves part of a large GPU idle,
+is a small share of all. Each program writes sums as large as the weights of its taps."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of every kernel where none are measured."""
+    """Choose block sizes for every kernel without measurements."""
     kernel = problem.kernel.rpartition(".")[2]
     channels = max(LEAST_SIDE, round_to_power(problem.channels))
     features = max(LEAST_SIDE, round_to_power(problem.features))
-    # Where a pixel samples is found once for all portions of what is sampled, by as many threads
-    # as a portion takes: small ones, few threads that do the same.
+    # Sample positions are computed once for all portions of the sampled array, by as many threads
+    # as one portion needs. Small portions need few threads, which repeat less work.
     gathers = kernel == "input_grad"
-    # Columns and samples of float32 fill the registers of more threads.
+    # The columns and samples of float32 need the registers of more threads.
     wide = kernel == "backward" and problem.dtype == "float32"
-    # So do those of many channels, whose blocks are all unrolled.
+    # So do those of many channels, because all their blocks are unrolled.
     many = kernel == "backward" and max(channels, features) > 64
-    # Outliers are looked for in all taps at once.
+    # The outlier kernel checks all taps at once.
     pixels = 16 if many else 32 if kernel == "outliers" else 64
     programs = math.prod(problem.size) * problem.images
     programs *= ceil_div(problem.height * problem.width, pixels)
@@ -56,7 +56,7 @@ def heuristic(problem: Problem) -> dict[str, int]:
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of every kernel worth measuring."""
+    """List block sizes for every kernel worth measuring."""
     base = heuristic(problem)
     summed = problem.kernel.endswith(("weight_grad", "backward"))
     gathers = problem.kernel.endswith("input_grad")
@@ -74,38 +74,38 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
 
 
 class Place(NamedTuple):
-    """Where a tap of some pixels samples; every field has the pixels' shape."""
+    """Sample positions of a tap for some pixels; every field has the pixels' shape."""
 
     row: Array
-    """int32, of the tap without offset."""
+    """int32 position of the tap without offset."""
     column: Array
     y: Array
-    """float32, with it."""
+    """float32 position of the tap with offset."""
     x: Array
     scale: Array
-    """The mask."""
+    """Mask value of the tap."""
 
 
 class Cell(NamedTuple):
-    """The four pixels around each place, by what is read and how it is weighted."""
+    """The four pixels around each place: their rows in memory and their weights."""
 
     first: Array
-    """int32 row of the upper left pixel in the flattened images; it may lie outside."""
+    """int32 row of the upper left pixel in the flattened images; it may be outside."""
     width: int
-    """From a pixel to the one below."""
+    """Distance in rows from a pixel to the one below."""
     down: Array
-    """float32 in [0, 1): how far below the upper pixels the place lies. NaN stays NaN."""
+    """float32 distance of the place below the upper pixels, in [0, 1). NaN stays NaN."""
     right: Array
     inside: tuple[Array, ...]
-    """Which pixels lie in the image: upper left, upper right, lower left, lower right."""
+    """Masks of the pixels inside the image: upper left, upper right, lower left, lower right."""
 
     @property
     def rows(self) -> tuple[Array, ...]:
-        """Rows of the pixels in the flattened images."""
+        """Return the rows of the pixels in the flattened images."""
         return self.first, self.first + 1, self.first + self.width, self.first + self.width + 1
 
     def shares(self, scale: Array) -> tuple[Array, ...]:
-        """Weights of the pixels, times ``scale``; what lies outside has to be taken for zero."""
+        """Return the pixels' weights times ``scale``; the caller must mask pixels outside."""
         lower = self.down * scale
         upper = scale - lower
         return (
@@ -116,19 +116,19 @@ class Cell(NamedTuple):
         )
 
     def samples(self, images: Any, lanes: tuple[Array, Array]) -> list[Array]:
-        """(P, C) values of each of the pixels, zero outside."""
+        """Load (P, C) values of each of the four pixels, zero outside."""
         return [
             load(images, (row[:, None], lanes[0][None, :]), inside[:, None] & lanes[1][None, :])
             for row, inside in zip(self.rows, self.inside, strict=True)
         ]
 
     def blend(self, images: Any, lanes: tuple[Array, Array], scale: Array) -> Array:
-        """(P, C) interpolated values times ``scale``."""
+        """Interpolate (P, C) values, times ``scale``."""
         return weigh(self.samples(images, lanes), self.shares(scale))
 
 
 def weigh(samples: list[Array], shares: tuple[Array, ...]) -> Array:
-    """Σ of the (P, C) samples times their (P,) shares."""
+    """Sum the (P, C) samples times their (P,) shares."""
     total = jnp.zeros(samples[0].shape, jnp.float32)
     for sample, share in zip(samples, shares, strict=True):
         total = total + sample * share[:, None]
@@ -136,7 +136,7 @@ def weigh(samples: list[Array], shares: tuple[Array, ...]) -> Array:
 
 
 class Call:
-    """Shapes and block sizes of one call, and what its kernels share."""
+    """Shapes and block sizes of one call, and code that its kernels share."""
 
     def __init__(self, direction: str, x: Array, w_shape: tuple[int, ...], blocks: Blocks | None):
         self.images, self.height, self.width, self.channels = x.shape
@@ -160,29 +160,29 @@ class Call:
         self.per_group = self.images // self.groups
 
     def flatten(self, array: Array) -> Array:
-        """(N, H, W, ...) as (N, H·W, ...)."""
+        """Reshape (N, H, W, ...) to (N, H·W, ...)."""
         return array.reshape(self.images, self.pixels, array.shape[3])
 
     def rows(self, x: Array) -> Array:
-        """(N, H, W, C) as (N·H·W, C)."""
+        """Reshape (N, H, W, C) to (N·H·W, C)."""
         return x.reshape(self.images * self.pixels, self.channels)
 
     def pixel(self, tile: Any) -> tuple[Array, Array]:
-        """The pixels of a tile, and which of them exist."""
+        """Return the pixels of a tile, and a mask of the valid ones."""
         return portion(tile, self.blocks["pixels"], self.pixels)
 
     def lanes(self, chunk: Any) -> tuple[Array, Array]:
-        """The input channels of a chunk, and which of them exist."""
+        """Return the input channels of a chunk, and a mask of the valid ones."""
         return portion(chunk, self.blocks["channels"], self.channels)
 
     def outs(self, tile: Any) -> tuple[Array, Array]:
-        """The output channels of a tile, and which of them exist."""
+        """Return the output channels of a tile, and a mask of the valid ones."""
         return portion(tile, self.blocks["features"], self.features)
 
     def place(
         self, planes: Any, image: Any, pixel: Array, exists: Array, tap: Any, at: Any = None
     ) -> Place:
-        """Where tap ``tap`` of each pixel, which lies ``at`` (row, column), samples."""
+        """Return the sample position of tap ``tap`` of each pixel, whose own position is ``at``."""
         (i, j), (row, column) = split(tap, self.kw), at or split(pixel, self.width)
         dy, dx = (load(planes, (image, 2 * tap + axis, pixel), exists) for axis in (0, 1))
         scale = load(planes, (image, 2 * self.kh * self.kw + tap, pixel), exists)
@@ -191,11 +191,11 @@ class Call:
         return Place(row, column, y, x, scale)
 
     def cell(self, image: Any, place: Place, exists: Array) -> Cell:
-        """The pixels around each place; none of them is inside where ``exists`` is false."""
+        """Return the pixels around each place; all count as outside where ``exists`` is false."""
         sides = []
         for position, length in ((place.y, self.height), (place.x, self.width)):
             unknown = jnp.isnan(position)
-            # Far ones would overflow the conversion to an integer.
+            # Clip first: distant coordinates would overflow the conversion to an integer.
             near = jnp.clip(jnp.where(unknown, -2, position), -2, length)
             low = jnp.floor(near)
             index = low.astype(jnp.int32)
@@ -207,11 +207,11 @@ class Call:
         return Cell(first, self.width, down, right, inside)
 
     def matrix(self, w: Any, group: Any, tap: Any, lanes, outs) -> Array:
-        """(channels, features) weights of a tap."""
+        """Load the (channels, features) weights of a tap."""
         index = (group, tap, lanes[0][:, None], outs[0][None, :])
         return load(w, index, lanes[1][:, None] & outs[1][None, :]).astype(self.kind)
 
 
 def flatten_taps(w: Array) -> Array:
-    """(G, kh, kw, Cin, Cout) as (G, kh·kw, Cin, Cout)."""
+    """Reshape (G, kh, kw, Cin, Cout) to (G, kh·kw, Cin, Cout)."""
     return w.reshape(w.shape[0], w.shape[1] * w.shape[2], *w.shape[3:])

@@ -1,9 +1,9 @@
-"""The deformable convolution's gradient by its input: gathered where it can be.
+"""Compute the deformable convolution's gradient by its input, gathering where possible.
 
-Scattering needs an atomic addition for each corner of each tap. In an image whose samples all stay
-near, every pixel looks instead, for each tap, at the pixels whose samples may reach it: those
-within a window around where the tap lies without offset, of up to three by three pixels. A sample
-at y spreads max(0, 1 − |y − row|) of itself over ``row``. The few samples that reach beyond the
+Scattering needs an atomic addition for each corner of each tap. If all samples of an image are
+near, every pixel instead reads, for each tap, the pixels whose samples may reach it: those in a
+window of up to three by three pixels around the tap's position without offset. A sample at y adds
+the fraction max(0, 1 − |y − row|) of itself to ``row``. The few samples that reach beyond the
 window, and all samples of the other images, are scattered: see ``pallas_scatter``.
 """
 
@@ -24,21 +24,21 @@ from s3net_kernels.deform_conv2d.pallas_planes import Planes
 __all__ = ["Reach", "find_reach", "input_grad", "window"]
 
 _RARE = 1 / 64
-"""Share of a tap's samples that are not worth a larger window."""
+"""Share of a tap's samples up to which they are scattered instead of enlarging the window."""
 
 
 class Reach(NamedTuple):
-    """How far the samples of images reach."""
+    """Distances that the samples of images reach."""
 
     windows: Array
-    """(N, kh·kw, 4) int32: first and last row, first and last column of each tap's window. They
-    count from where the tap lies without offset, from −1 to 1."""
+    """(N, kh·kw, 4) int32 window of each tap: first and last row, first and last column, relative
+    to the tap's position without offset, from −1 to 1."""
     far: Array
-    """(N,) int32: 1 where more than a few samples of a tap lie beyond its window."""
+    """(N,) int32: 1 if more than a few samples of a tap are beyond its window, else 0."""
 
 
 def find_reach(planes: Planes) -> Reach:
-    """The windows of every tap, and the images that windows don't serve."""
+    """Find the window of every tap, and the images for which windows are insufficient."""
     images, _, pixels = planes.values.shape
     share = planes.near.sum(1).reshape(images, 2, -1, 2) / pixels
     wanted = share > _RARE
@@ -59,15 +59,16 @@ def input_grad(
     *,
     blocks: Blocks | None = None,
 ) -> Array:
-    """dx (N, H, W, Cin) but for samples beyond the windows, dtype of ``choose_sum_dtype``.
+    """Compute dx (N, H, W, Cin) except samples beyond the windows, in ``choose_sum_dtype``'s dtype.
 
     Args:
-      x: shape and dtype only.
-      planes, w: as in ``pallas_kernels.forward``.
-      g: (N, H, W, Cout) cotangent.
-      reach: see :func:`find_reach`.
-      scattered: (N, H, W, Cin) float32, dx of the images that are far.
-      blocks: block sizes; by default chosen.
+      x: array whose shape and dtype are used.
+      planes: offsets and masks; see ``pallas_kernels.forward``.
+      w: kernels; see ``pallas_kernels.forward``.
+      g: cotangent (N, H, W, Cout).
+      reach: windows and far images from :func:`find_reach`.
+      scattered: float32 dx (N, H, W, Cin) of the far images.
+      blocks: block sizes; None chooses them.
     """
     call = Call("input_grad", x, w.shape, blocks)
     dx = launch(
@@ -86,7 +87,7 @@ def input_grad(
 
 
 def window(windows: Any, image: Any, tap: Any) -> list[Any]:
-    """First and last row, first and last column of a tap's window."""
+    """Load first and last row, first and last column of a tap's window."""
     return [load(windows, (image, tap, lax.full_like(image, n))) for n in range(4)]
 
 
@@ -103,7 +104,7 @@ def _input_grad_kernel(planes, g, w, windows, far, scattered, dx, *, call: Call)
 
         def add_row(down, sums):
             def add_column(right, sums):
-                # The pixel whose tap, without offset, lies that far from this one.
+                # The pixel whose tap, without offset, is that far from this pixel.
                 at = row - i + call.kh // 2 - down, column - j + call.kw // 2 - right
                 inside = exists & (at[0] >= 0) & (at[0] < call.height)
                 inside = inside & (at[1] >= 0) & (at[1] < call.width)
@@ -121,7 +122,7 @@ def _input_grad_kernel(planes, g, w, windows, far, scattered, dx, *, call: Call)
 
             return lax.fori_loop(first_column, last_column + 1, add_column, sums)
 
-        # The cotangents of the tap's samples, as much of each as reaches the pixel.
+        # Sum the cotangents of the tap's samples, weighted by how much of each reaches the pixel.
         zero = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
         zeros = [zero] * len(features)
         gathered = lax.fori_loop(first_row, last_row + 1, add_row, zeros)

@@ -1,8 +1,8 @@
 """Pallas kernels of the deformable convolution, forward and by the weights, with their products.
 
-No columns reach memory: every kernel samples a tile of pixels for one tap after the other, and
-multiplies the tile on tensor cores. The precision of these products of float32 follows
-``jax.default_matmul_precision``, as everywhere in JAX: TF32 unless more is asked for. 16-bit
+Columns are never written to memory: every kernel samples a tile of pixels for one tap after the
+other and multiplies the tile on tensor cores. The precision of these float32 products follows
+``jax.default_matmul_precision``, as everywhere in JAX: TF32 unless more is requested. 16-bit
 images are multiplied in 16 bits and summed in float32.
 """
 
@@ -21,20 +21,20 @@ from s3net_kernels.deform_conv2d.pallas_call import Call, flatten_taps
 __all__ = ["SUMS", "forward", "weight_grad"]
 
 SUMS = 64 * 64
-"""Sums of the weight gradient in one program, where a chunk has not more."""
+"""Maximum number of sums of the weight gradient in one program, unless one chunk has more."""
 
 
 def forward(
     x: Array, planes: Array, w: Array, b: Array | None, *, blocks: Blocks | None = None
 ) -> Array:
-    """The convolution.
+    """Compute the convolution.
 
     Args:
-      x: (N, H, W, Cin).
+      x: images (N, H, W, Cin).
       planes: offsets and masks, see ``pallas_planes``.
-      w: (G, kh, kw, Cin, Cout) kernels of G groups of images; see ``_batching``.
-      b: (G, Cout) biases, or None.
-      blocks: block sizes; by default chosen.
+      w: kernels (G, kh, kw, Cin, Cout) of G groups of images; see ``_pallas.batching``.
+      b: biases (G, Cout), or None.
+      blocks: block sizes; None chooses them.
     """
     call = Call("forward", x, w.shape, blocks)
     kernel = functools.partial(_forward_kernel, call=call, bias=b is not None)
@@ -77,11 +77,11 @@ def weight_grad(
     size: tuple[int, int],
     blocks: Blocks | None = None,
 ) -> Array:
-    """(G, kh, kw, Cin, Cout) float32 sums over each group's images; the same on every run."""
+    """Sum (G, kh, kw, Cin, Cout) float32 over each group's images; bit-identical on every run."""
     shape = (groups, *size, x.shape[3], g.shape[3])
     call = Call("weight_grad", x, shape, blocks)
     parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
-    # Chunks of channels whose sums one program holds.
+    # Number of chunks of channels whose sums one program holds.
     together = max(SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
     together = min(together, call.chunks)
     kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts, together=together)

@@ -1,8 +1,9 @@
-"""Offsets and masks as planes: a transposition.
+"""Transpose offsets and masks into planes.
 
-Backward reads one tap of many pixels at a time, by all its threads. Where a pixel's numbers lie
-side by side, each such read touches a cache line for one or two of them; in planes the pixels lie
-side by side. XLA's own transposition of so few channels is several times slower than this kernel.
+The backward pass reads one tap of many pixels at a time with all its threads. In the public
+layout the numbers of one pixel are contiguous, so each such read would use only one or two numbers
+of a cache line; in planes the pixels are contiguous. XLA's own transposition of so few channels is
+several times slower than this kernel.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from s3net_kernels._pallas import block, ceil_div, launch, load, portion, round_
 __all__ = ["Planes", "to_planes"]
 
 _VALUES = 4096
-"""Numbers of a program, about."""
+"""Approximate number of values that a program transposes."""
 
 
 class Planes(NamedTuple):
-    """Offsets and masks, and how far most of them reach."""
+    """Offsets and masks as planes, and counts of near offsets."""
 
     values: Array
     """(N, 3·kh·kw, H·W) float32: y and x offsets of every tap in turn, then the masks."""
     near: Array
-    """(N, parts of the image, 2, 2·kh·kw) float32: how many pixels' offsets lie from −1 to 0, and
-    how many from 0 to 1, the first number of each belonging to it."""
+    """(N, parts of the image, 2, 2·kh·kw) float32: number of pixels whose offset is in [−1, 0), and
+    in [0, 1)."""
 
 
 def to_planes(offset: Array, mask: Array) -> Planes:
-    """Planes of (N, H, W, 2·kh·kw) offsets and (N, H, W, kh·kw) masks, both float32."""
+    """Transpose float32 offsets (N, H, W, 2·kh·kw) and masks (N, H, W, kh·kw) into planes."""
     images, height, width, taps = mask.shape
     pixels = height * width
     size = min(round_to_power(pixels), max(_VALUES // round_to_power(2 * taps), 16))

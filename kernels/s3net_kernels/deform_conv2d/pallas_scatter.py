@@ -1,8 +1,8 @@
-"""Pallas kernel of the deformable convolution's gradient by its input, scattered.
+"""Pallas kernel that scatters the deformable convolution's gradient by its input.
 
-Every sample is added to the four pixels around it, atomically, in no fixed order. That is how the
-images are done whose samples reach far, in float32; of the others, the few samples that
-``pallas_input_grad`` does not gather.
+Every sample is added atomically to the four pixels around it, in no fixed order. Images whose
+samples reach far are computed entirely this way, in float32; for the others, only the few samples
+that ``pallas_input_grad`` does not gather.
 """
 
 from __future__ import annotations
@@ -33,20 +33,21 @@ from s3net_kernels.deform_conv2d.pallas_input_grad import Reach, window
 __all__ = ["add_outliers", "scatter_far"]
 
 _ZEROS = 4096
-"""Numbers that a program writes."""
+"""Number of zeros that a program writes."""
 
 
 def scatter_far(
     x: Array, planes: Array, w: Array, g: Array, reach: Reach, *, blocks: Blocks | None = None
 ) -> Array:
-    """(N, H, W, Cin) float32: dx of the images that are far; the others are undefined.
+    """Compute dx (N, H, W, Cin) float32 of the far images; the others are undefined.
 
     Args:
-      x: shape and dtype only.
-      planes, w: as in ``pallas_kernels.forward``.
-      g: (N, H, W, Cout) cotangent.
-      reach: see ``pallas_input_grad``.
-      blocks: block sizes; by default chosen.
+      x: array whose shape and dtype are used.
+      planes: offsets and masks; see ``pallas_kernels.forward``.
+      w: kernels; see ``pallas_kernels.forward``.
+      g: cotangent (N, H, W, Cout).
+      reach: windows and far images; see ``pallas_input_grad``.
+      blocks: block sizes; None chooses them.
     """
     call = Call("scatter", x, w.shape, blocks)
     return _scatter(call, _zeros(x.shape, reach), planes, w, g, reach, outliers=False)
@@ -55,7 +56,7 @@ def scatter_far(
 def add_outliers(
     dx: Array, planes: Array, w: Array, g: Array, reach: Reach, *, blocks: Blocks | None = None
 ) -> Array:
-    """``dx`` of ``pallas_input_grad.input_grad``, with the few samples that reach further."""
+    """Add the few samples beyond the windows to dx from ``pallas_input_grad.input_grad``."""
     call = Call("outliers", dx, w.shape, blocks)
     return _scatter(call, dx, planes, w, g, reach, outliers=True)
 
@@ -80,7 +81,7 @@ def _scatter(
 
 
 def _scatter_kernel(planes, g, w, windows, is_far, before, dx, *, call: Call, outliers: bool):
-    # ``dx`` is where ``before`` lay.
+    # ``dx`` shares the memory of ``before``.
     del before
     image = pl.program_id(1)
     group = split(image, call.per_group)[0]
@@ -116,7 +117,7 @@ def _scatter_kernel(planes, g, w, windows, is_far, before, dx, *, call: Call, ou
 
         return
 
-    # All taps at once, to see whether there is anything to do: mostly there is not.
+    # Check all taps at once whether any has outliers: most tiles have none.
     taps, each = call.kh * call.kw, jnp.arange(round_to_power(call.kh * call.kw), dtype=jnp.int32)
     some = exists[None, :] & (each < taps)[:, None] & ~far
     ends = (lax.full_like(image, n) for n in range(4))
@@ -131,7 +132,7 @@ def _scatter_kernel(planes, g, w, windows, is_far, before, dx, *, call: Call, ou
             cell = call.cell(image, place, exists)
             found = _find_beyond(cell, place, window(windows, image, t))
 
-            # Mostly it is one of them.
+            # Most tiles with outliers have them in one tap only.
             @pl.when(_has_any(found))
             def add():
                 add_tap(t, cell, found)
@@ -142,13 +143,13 @@ def _scatter_kernel(planes, g, w, windows, is_far, before, dx, *, call: Call, ou
 
 
 def _has_any(shares: list[tuple[Array, Array]]) -> Array:
-    """Whether there is one to add, as a scalar."""
+    """Return a scalar: whether any share must be added."""
     wanted = functools.reduce(jnp.logical_or, (wanted for _, wanted in shares))
     return jnp.max(wanted.astype(jnp.int32)) > 0
 
 
 def _find_beyond(cell: Cell, place: Place, bounds: list[Array]) -> list[tuple[Array, Array]]:
-    """The shares of a tap's pixels, and which lie in the image, but beyond the window."""
+    """Return the shares of a tap's pixels, and masks of those in the image beyond the window."""
     sides = []
     for n, (position, base) in enumerate(((place.y, place.row), (place.x, place.column))):
         low = jnp.floor(position) - base.astype(jnp.float32)
@@ -160,7 +161,7 @@ def _find_beyond(cell: Cell, place: Place, bounds: list[Array]) -> list[tuple[Ar
 
 
 def _zeros(shape: tuple[int, ...], reach: Reach) -> Array:
-    """float32 zeros of the images that are far; the others are undefined."""
+    """Make float32 zeros for the far images; the others are undefined."""
     images, height, width, channels = shape
     count = height * width * channels
     zeros = launch(

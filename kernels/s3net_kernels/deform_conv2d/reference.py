@@ -15,9 +15,9 @@ __all__ = ["deform_conv2d"]
 
 
 def deform_conv2d(o: DeformConv2d, dtype=None) -> Array:
-    """See ``api.deform_conv2d``: tap by tap, samples, weighs and multiplies.
+    """See ``api.deform_conv2d``; sample, weight and multiply tap by tap.
 
-    ``dtype`` replaces the one to compute values in; coordinates keep theirs.
+    ``dtype`` replaces the dtype of values; coordinates keep theirs.
     """
     x, offset, mask, w, b = o.x, o.offset, o.mask, o.w, o.b
     wide = compute_dtype(o)

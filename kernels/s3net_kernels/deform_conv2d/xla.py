@@ -1,8 +1,8 @@
-"""Deformable convolution in plain JAX: gathers and a matrix product, some pixels at a time.
+"""Deformable convolution in plain JAX: gathers and a matrix product over chunks of pixels.
 
-Columns (the samples of all taps) of all pixels at once would be kh·kw feature maps; of a
-thousand pixels they stay in the cache. Backward gathers the four neighbours of each tap once
-more, and takes from them the columns for dw and the gradients of mask and offset together.
+The columns (the samples of all taps) of all pixels at once would occupy kh·kw feature maps; those
+of a thousand pixels fit in the cache. The backward pass gathers the four neighbours of each tap
+again, and computes from them the columns for dw and the gradients of mask and offset.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from s3net_kernels.operands import DeformConv2d
 __all__ = ["deform_conv2d"]
 
 _PIXELS = {"cpu": 1024}
-"""Pixels of a chunk: on the CPU what the cache holds; elsewhere enough to fill the device."""
+"""Pixels of a chunk: what the cache holds on a CPU; elsewhere enough to fill the device."""
 
 
 def deform_conv2d(o: DeformConv2d) -> Array:
@@ -43,7 +43,7 @@ def deform_conv2d(o: DeformConv2d) -> Array:
 
 @jax.custom_vjp
 def _deform(x: Array, offset: Array, mask: Array, w: Array) -> Array:
-    """Without bias, in the dtype of ``w``."""
+    """Compute the convolution without bias, in the dtype of ``w``."""
     rows, offset, mask = _flatten_pixels(x), _flatten_pixels(offset), _flatten_pixels(mask)
     kernel = _flatten_taps(w)
 
@@ -90,7 +90,7 @@ _deform.defvjp(keep_copies(_deform_fwd), _deform_bwd)
 
 
 def _find_taps(pixel: Array, offset: Array, shape: tuple, kernel: tuple) -> tuple[Corner, ...]:
-    """Corners of every tap of every pixel, each (P, kh·kw), for offsets (P, 2·kh·kw)."""
+    """Find the corners of every tap of every pixel, (P, kh·kw) each, for offsets (P, 2·kh·kw)."""
     (_, height, width, _), (kh, kw, _, _) = shape, kernel
     kind = offset.dtype
     image, place = pixel // (height * width), pixel % (height * width)
@@ -101,10 +101,15 @@ def _find_taps(pixel: Array, offset: Array, shape: tuple, kernel: tuple) -> tupl
 
 
 def _map_chunks(body: Callable[..., tuple[Any, Any]], carry: Any, *arrays: Array):
-    """``carry, out = body(carry, pixel, *parts)`` over chunks of the arrays' first axis.
+    """Run ``carry, out = body(carry, pixel, *parts)`` over chunks of the arrays' first axis.
 
-    ``pixel`` is the int32 index of each of the chunk's pixels. Returns the last carry, and the
-    outputs put together.
+    Args:
+      body: function of the carry, the int32 indices of the chunk's pixels, and the chunk's parts.
+      carry: initial carry.
+      *arrays: arrays to divide into chunks.
+
+    Returns:
+      The last carry, and the concatenated outputs.
     """
     pixels = arrays[0].shape[0]
     length = min(_PIXELS.get(find_platform(), 1 << 16), max(pixels, 1))
@@ -132,18 +137,18 @@ def _map_chunks(body: Callable[..., tuple[Any, Any]], carry: Any, *arrays: Array
 
 
 def _flatten_pixels(a: Array) -> Array:
-    """(N, H, W, C) as (N·H·W, C)."""
+    """Reshape (N, H, W, C) to (N·H·W, C)."""
     batch, height, width, channels = a.shape
     return a.reshape(batch * height * width, channels)
 
 
 def _flatten_taps(w: Array) -> Array:
-    """(kh, kw, Cin, Cout) as (kh·kw·Cin, Cout)."""
+    """Reshape (kh, kw, Cin, Cout) to (kh·kw·Cin, Cout)."""
     kh, kw, channels, features = w.shape
     return w.reshape(kh * kw * channels, features)
 
 
 def _flatten_columns(columns: Array) -> Array:
-    """(P, kh·kw, C) as (P, kh·kw·C)."""
+    """Reshape (P, kh·kw, C) to (P, kh·kw·C)."""
     pixels, taps, channels = columns.shape
     return columns.reshape(pixels, taps * channels)

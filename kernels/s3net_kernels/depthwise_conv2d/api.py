@@ -1,4 +1,4 @@
-"""Public function of the depthwise convolution."""
+"""Define the public function of the depthwise convolution."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def depthwise_conv2d(
     dilation: int = 1,
     implementation: str | None = None,
 ) -> Array:
-    """Every channel convolved with a kernel of its own; stride 1, "same" zero padding.
+    """Convolve every channel with its own kernel; stride 1, "same" zero padding.
 
     y[n,h,w,c] = b[c] + Σ_ij x[n, h + d·(i − kh//2), w + d·(j − kw//2), c] · w[i,j,c]
 
     Args:
-      x: (N, H, W, C) floating point. H and W may be smaller than the kernel.
-      w: (kh, kw, C) floating point, kh and kw odd. Under ``vmap``, shared or one per image.
-      b: (C,) floating point, or None.
-      dilation: d ≥ 1, the distance between taps: an int, of Python or NumPy.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      x: floating point images (N, H, W, C). H and W may be smaller than the kernel.
+      w: floating point kernel (kh, kw, C), kh and kw odd. Under ``vmap``, shared or one per image.
+      b: floating point bias (C,), or None.
+      dilation: distance d ≥ 1 between taps in pixels, a Python or NumPy int.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (N, H, W, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
-      float32.
+      Result (N, H, W, C) in the dtype of ``x``, computed in the widest dtype of the arguments, at
+      least float32.
 
     Raises:
-      ValueError: shapes that do not fit, an even kernel, a dilation below 1.
+      ValueError: shapes that do not match, an even kernel, or a dilation below 1.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "depthwise_conv2d"
     x, w = to_float(name, "x", x), to_float(name, "w", w)
@@ -59,26 +59,26 @@ def depthwise_conv2d(
 
 
 def limit_dilation(x: Array, dilation: int) -> int:
-    """Limit a dilation to the image, beyond which all are alike: only the centre tap counts."""
+    """Limit a dilation to the image's size; any larger one leaves only the centre tap inside."""
     return min(dilation, max(x.shape[1:3]))
 
 
 def check_branch(operator: str, x: Array, w: Array, b: ArrayLike | None, suffix: str = "") -> Any:
-    """Check one depthwise convolution of ``x``; returns its bias as an array, or None."""
+    """Check one depthwise convolution of ``x``; return its bias as an array, or None."""
     require_rank(operator, f"w{suffix}", w, "kh, kw, C")
     require_kernel(operator, f"w{suffix}", (w.shape[0], w.shape[1]))
     channels = x.shape[-1]
     require(
         w.shape[2] == channels,
-        f"{operator}: x has {channels} channels, w{suffix} of shape {w.shape} has {w.shape[2]}: "
-        "its last axis must equal that of x.",
+        f"{operator}: x has {channels} channels, but w{suffix} of shape {w.shape} has "
+        f"{w.shape[2]}: its last axis must equal that of x.",
     )
     if b is None:
         return None
     bias = to_float(operator, f"b{suffix}", b)
     require(
         bias.shape == (channels,),
-        f"{operator}: b{suffix} has shape {bias.shape}, it must be ({channels},): one number per "
+        f"{operator}: b{suffix} has shape {bias.shape}, expected ({channels},): one number per "
         "channel of x.",
     )
     return bias

@@ -14,7 +14,7 @@ def spec(
     bias: bool = True,
     dtype: str = "float32",
 ) -> ArgSpec:
-    """A call on x of ``shape`` with a kernel of ``size``."""
+    """Describe a call on x of ``shape`` with a kernel of ``size``."""
     name = "x".join(map(str, shape)) + f" k{size[0]}x{size[1]} d{dilation}"
     name += ("" if bias else " no bias") + ("" if dtype == "float32" else f" {dtype}")
     taps, pixels, channels = size[0] * size[1], shape[0] * shape[1] * shape[2], shape[3]

@@ -1,8 +1,8 @@
-"""How the two halves of a depthwise convolution are each other's gradients.
+"""Differentiate a depthwise convolution and its weight gradient in terms of each other.
 
 The convolution is bilinear in image and kernel, and so is its weight gradient; the gradients of
-each are made of both. An implementation gives the two functions, and gets them back
-differentiable, as often as one likes.
+each consist of both. An implementation passes the two functions, and gets them back
+differentiable to every order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from s3net_kernels._residuals import keep_copies
 __all__ = ["Correlate", "WeightGrad", "make_differentiable"]
 
 Correlate = Callable[[Array, Array, Array | None, int], Array]
-"""(x, w, b, dilation) -> the convolution of x, in the dtype of x."""
+"""(x, w, b, dilation) -> convolution of x, in the dtype of x."""
 
 WeightGrad = Callable[[Array, Array, tuple[int, ...], int], Array]
 """(x, g, (kh, kw), dilation) -> dw[i,j,c] = Σ x[n, h + d·(i − kh//2), ...] · g[n,h,w,c], in the
@@ -28,12 +28,12 @@ widest dtype of the two, at least float32."""
 def make_differentiable(
     correlate: Correlate, weight_grad: WeightGrad
 ) -> tuple[Correlate, WeightGrad]:
-    """Give both functions custom gradients, in reverse mode, of every order."""
+    """Give both functions custom reverse-mode gradients of every order."""
     convolution = jax.custom_vjp(correlate, nondiff_argnums=(3,))
     reduction = jax.custom_vjp(weight_grad, nondiff_argnums=(2, 3))
 
     def convolution_fwd(x: Array, w: Array, b: Array | None, dilation: int):
-        # Of the bias only its dtype is needed, which a residual can't be: keep an empty part.
+        # Only the dtype of the bias is needed, which cannot be a residual: keep an empty slice.
         return convolution(x, w, b, dilation), (x, w, None if b is None else b[:0])
 
     def convolution_bwd(dilation: int, saved: tuple[Array, Array, Array | None], g: Array):

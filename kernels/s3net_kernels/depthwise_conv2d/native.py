@@ -12,7 +12,7 @@ from s3net_kernels.operands import DepthwiseConv2d
 __all__ = ["depthwise_conv2d", "supports", "unavailable"]
 
 _BAND_ROWS = 16
-"""Rows whose weight gradient is summed in one go: ``kDepthwiseBandRows`` of the library."""
+"""Rows whose weight gradient is summed at once: ``kDepthwiseBandRows`` of the library."""
 
 
 def depthwise_conv2d(o: DepthwiseConv2d) -> Array:

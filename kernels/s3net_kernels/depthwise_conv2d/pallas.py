@@ -13,14 +13,14 @@ from s3net_kernels.operands import DepthwiseConv2d
 __all__ = ["correlate", "depthwise_conv2d", "supports", "unavailable", "weight_and_bias_grad"]
 
 MOST_TAPS = 15
-"""Largest side of a kernel: its rows are held in registers."""
+"""Maximum side of a kernel, because its rows are held in registers."""
 
 
 def supports(o: DepthwiseConv2d) -> str | None:
-    """Declines float64, empty arrays and very large kernels."""
+    """Decline float64, empty arrays and very large kernels."""
     kh, kw = o.w.shape[:2]
     if max(kh, kw) > MOST_TAPS:
-        return f"it takes kernels of up to {MOST_TAPS}×{MOST_TAPS}, not {kh}×{kw}"
+        return f"it supports kernels of up to {MOST_TAPS}×{MOST_TAPS}, not {kh}×{kw}"
     return _pallas.supports(o)
 
 
@@ -32,7 +32,7 @@ def depthwise_conv2d(o: DepthwiseConv2d) -> Array:
 def correlate(
     x: Array, w: Array, b: Array | None, dilation: int, plus: Array | None = None
 ) -> Array:
-    """Convolve by a kernel, and add another array; it has no gradient."""
+    """Convolve by a kernel and add another array; this function has no gradient."""
 
     def run(_: int, x: Array, w: Array, b: Array | None, plus: Array | None) -> Array:
         return kernels.correlate(x, w, b, dilation=dilation, plus=plus)
@@ -44,7 +44,7 @@ def correlate(
 def weight_and_bias_grad(
     x: Array, g: Array, size: tuple[int, ...], dilation: int
 ) -> tuple[Array, Array]:
-    """Compute the gradients of kernel and bias, float32, by a kernel; they have no gradient."""
+    """Compute the float32 gradients of kernel and bias by a kernel; they have no gradient."""
 
     def run(groups: int, x: Array, g: Array) -> tuple[Array, Array]:
         return kernels.weight_grad(groups, x, g, size=(size[0], size[1]), dilation=dilation)

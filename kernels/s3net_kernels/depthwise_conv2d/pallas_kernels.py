@@ -1,10 +1,10 @@
 """Pallas kernels of the depthwise convolution: forward (and dx), and the weight gradient.
 
-Both work on an image of which every ``dilation``-th row is taken: on such rows a dilated kernel
-is a plain one vertically. What limits them is how often they read the first cache. Forward keeps
-``rows`` output rows and a column of the kernel in registers: kw·(rows + kh − 1) values are loaded
-for rows·kh·kw products. The weight gradient keeps the kh rows of g that meet a row of x, and the
-sums of ``taps`` columns of the kernel: taps + 1 values for kh·taps products.
+Both work on every ``dilation``-th row of an image, for which a dilated kernel is vertically a
+plain one. Reads from the L1 cache limit their speed. The forward kernel keeps ``rows`` output rows
+and a column of the kernel in registers: it loads kw·(rows + kh − 1) values for rows·kh·kw
+products. The weight gradient keeps the kh rows of g that meet a row of x, and the sums of
+``taps`` columns of the kernel: it loads taps + 1 values for kh·taps products.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ __all__ = [
 
 
 def correlate_heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of :func:`correlate` where none are measured."""
-    # With distant taps, more rows and fewer channels: what a tile reads beside its own is less.
+    """Choose block sizes for :func:`correlate` without measurements."""
+    # Dilated tiles have more rows and fewer channels, to read less beyond the tile itself.
     far = problem.dilation > 1
     channels = min(round_to_power(problem.channels), 32 if far else 64)
     columns = max(min(round_to_power(problem.width), (512 if far else 2048) // channels), 1)
@@ -49,7 +49,7 @@ def correlate_heuristic(problem: Problem) -> dict[str, int]:
 
 
 def correlate_candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of :func:`correlate` worth measuring."""
+    """List block sizes for :func:`correlate` worth measuring."""
     most = round_to_power(problem.channels)
     return [
         {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
@@ -58,7 +58,7 @@ def correlate_candidates(problem: Problem) -> list[dict[str, int]]:
         for rows in (4, 8)
         for warps in (2, 4, 8)
         if columns <= round_to_power(problem.width)
-        # Sums of a thread: more would not stay in registers, fewer would idle.
+        # Number of sums per thread: more would exceed the registers, fewer would leave it idle.
         and 16 <= columns * channels * rows // (32 * warps) <= 64
     ]
 
@@ -74,18 +74,19 @@ def correlate(
     plus: Array | None = None,
     blocks: Blocks | None = None,
 ) -> Array:
-    """The convolution of (N, H, W, C) images with (G, kh, kw, C) kernels; see ``_batching``.
+    """Convolve (N, H, W, C) images with (G, kh, kw, C) kernels; see ``_pallas.batching``.
 
     Args:
-      x: images; of their channels, C from ``first`` on are read.
+      x: images, whose channels from ``first`` on are read.
       w: kernels, one for each of G groups of images.
-      b: (G, C) biases, or None.
-      dilation: distance between taps.
-      first: the first channel of x to read.
-      into: (array, channel): write C channels of this array, from this channel on, in place; it
-        is the result. Given a shape instead, the rest of the result is left undefined.
-      plus: (N, H, W, C) to add to the result, which takes over its memory if the dtype allows.
-      blocks: block sizes; by default chosen.
+      b: biases (G, C), or None.
+      dilation: distance between taps in pixels.
+      first: first channel of x to read.
+      into: (array, channel) to write the C channels in place into this array, which is the result,
+        starting at this channel. With a shape instead of an array, the rest of the result is
+        undefined.
+      plus: array (N, H, W, C) to add; the result reuses its memory if the dtype allows.
+      blocks: block sizes; None chooses them.
     """
     images, height, width, _ = x.shape
     groups, kh, kw, channels = w.shape
@@ -127,7 +128,7 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
     place, image = pl.program_id(1), pl.program_id(2)
     group, _ = split(image, per_group)
     columns, lanes, inside = _tile(width, channels, span)
-    # Output row t of the tile is top + t·dilation.
+    # Row t of the tile is output row top + t·dilation.
     block, phase = split(place, dilation)
     top = block * (rows * dilation) + phase
     start = jnp.zeros(span[:2], jnp.float32)
@@ -135,15 +136,15 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
         start = start + load(b, (group, lanes), inside)[None, :]
 
     def locate(t, channel):
-        """Index of row t of the tile, and which of it exists."""
+        """Return the index of row t of the tile, and a mask of its valid elements."""
         row = top + t * dilation
         mask = ((columns < width) & (row < height))[:, None] & inside[None, :]
         return (image, row, columns[:, None], channel + lanes[None, :]), mask
 
-    # What is added comes first: at the end, nothing would be done while it is on its way.
+    # Load the summand first: at the end, no work would be left to hide the latency of this load.
     starts = [start + load(before, *locate(t, 0)) if plus else start for t in range(rows)]
 
-    def column_of_taps(j, sums):
+    def add_column(j, sums):
         sums, column = list(sums), columns + (j - kw // 2) * dilation
         exists = ((column >= 0) & (column < width))[:, None] & inside[None, :]
         taps = [load(w, (group, i, j, lanes), inside)[None, :] for i in range(kh)]
@@ -155,14 +156,14 @@ def _correlate_kernel(x, w, *refs, extent, size, dilation, span, per_group, firs
                 sums[t] = sums[t] + value * taps[r - t]
         return tuple(sums)
 
-    sums = lax.fori_loop(0, kw, column_of_taps, tuple(starts))
+    sums = lax.fori_loop(0, kw, add_column, tuple(starts))
     for t in range(rows):
         index, mask = locate(t, first[1])
         store(out, index, sums[t], mask)
 
 
 def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Columns and channels of this program, and which channels exist."""
+    """Return columns and channels of this program, and a mask of the valid channels."""
     tile, chunk = split(pl.program_id(0), ceil_div(channels, span[1]))
     columns = tile * span[0] + jnp.arange(span[0], dtype=jnp.int32)
     lanes = chunk * span[1] + jnp.arange(span[1], dtype=jnp.int32)
@@ -170,7 +171,7 @@ def _tile(width: int, channels: int, span: tuple[int, ...]) -> tuple[Array, Arra
 
 
 def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of :func:`weight_grad` where none are measured."""
+    """Choose block sizes for :func:`weight_grad` without measurements."""
     channels = min(round_to_power(problem.channels), 64)
     columns = max(min(round_to_power(problem.width), 256 // channels), 1)
     rows = 64 if problem.images < 8 else 256
@@ -178,7 +179,7 @@ def weight_grad_heuristic(problem: Problem) -> dict[str, int]:
 
 
 def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of :func:`weight_grad` worth measuring."""
+    """List block sizes for :func:`weight_grad` worth measuring."""
     channels = min(round_to_power(problem.channels), 64)
     return [
         {"columns": columns, "channels": channels, "rows": rows, "num_warps": warps}
@@ -186,13 +187,13 @@ def weight_grad_candidates(problem: Problem) -> list[dict[str, int]]:
         for rows in ((32, 64, 128) if problem.images < 8 else (64, 128, 256))
         for warps in (2, 4, 8)
         if columns <= round_to_power(problem.width)
-        # Values of a tile that a thread holds, for each of up to kh·kw taps.
+        # Number of a tile's values per thread; each of up to kh·kw taps needs a sum for each.
         and 1 <= max(columns * channels // (32 * warps), 1) <= 4
     ]
 
 
 def _taps(size: tuple[int, int], blocks: Blocks) -> int:
-    """Columns of the kernel whose sums stay in a thread's registers."""
+    """Count the columns of the kernel whose sums fit in a thread's registers."""
     each = max(blocks["columns"] * blocks["channels"] // (32 * blocks["num_warps"]), 1)
     most = max(112 // (size[0] * each), 1)
     return ceil_div(size[1], ceil_div(size[1], most))
@@ -208,18 +209,18 @@ def weight_grad(
     first: int = 0,
     blocks: Blocks | None = None,
 ) -> tuple[Array, Array]:
-    """(G, kh, kw, C) and (G, C): sums over the images of each group, those of g alone too.
+    """Sum (G, kh, kw, C) over the images of each group, and sums (G, C) of g.
 
-    float32, and the same on every run.
+    Both are float32 and bit-identical on every run.
 
     Args:
-      groups: G; a divisor of the number of images.
-      x: (N, H, W, C) images.
-      g: (N, H, W, ...); of its channels, C from ``first`` on are read.
-      size: (kh, kw).
-      dilation: distance between taps.
-      first: the first channel of g to read.
-      blocks: block sizes; by default chosen.
+      groups: number of groups G, a divisor of the number of images.
+      x: images (N, H, W, C).
+      g: cotangent (N, H, W, ...), whose C channels from ``first`` on are read.
+      size: kernel size (kh, kw).
+      dilation: distance between taps in pixels.
+      first: first channel of g to read.
+      blocks: block sizes; None chooses them.
     """
     images, height, width, channels = x.shape
     kind, name = x.dtype.name, "depthwise_conv2d.weight_grad"
@@ -261,13 +262,13 @@ def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, 
     columns, lanes, inside = _tile(width, channels, span)
     block, phase = split(place, dilation)
     start = block * span[2]
-    # The columns of the kernel this program sums.
+    # The columns of the kernel whose sums this program computes.
     shifts = [share * taps + j for j in range(taps)]
     shifted = [columns + (j - kw // 2) * dilation for j in shifts]
     valid = [(c >= 0) & (c < width) for c in shifted]
 
     def load_row(ref, n, column, exists, channel):
-        """Row n of those with this phase, zero outside the image."""
+        """Load row ``n`` of this phase, zero outside the image."""
         row = phase + n * dilation
         mask = exists[:, None] & inside[None, :] & ((row >= 0) & (row < height))
         return load(ref, (image, row, column[:, None], channel[None, :]), mask, widen=False)
@@ -283,7 +284,7 @@ def _weight_grad_kernel(x, g, out, bias, *, extent, size, dilation, span, taps, 
     def step(n, carry):
         sums, total, recent, coming = carry
         newest, *values = (value.astype(jnp.float32) for value in coming)
-        # On their way while this step's are summed.
+        # Prefetch the next rows while this step is summed.
         following = load_rows(n + 1)
         # Tap i multiplies row s of x with row s + kh//2 − i of g.
         met, new = (newest, *recent), []

@@ -13,7 +13,7 @@ __all__ = ["depthwise_conv2d"]
 
 
 def depthwise_conv2d(o: DepthwiseConv2d, dtype=None) -> Array:
-    """See ``api.depthwise_conv2d``: pads with zeros and sums tap by tap, in ``dtype``."""
+    """See ``api.depthwise_conv2d``; pad with zeros and sum tap by tap, in ``dtype``."""
     x, w, b, kind = o.x, o.w, o.b, dtype or compute_dtype(o)
     kh, kw, channels = w.shape
     py, px = kh // 2 * o.dilation, kw // 2 * o.dilation

@@ -1,6 +1,6 @@
-"""Depthwise convolution in plain JAX: a sum of shifted products, in one fusion.
+"""Depthwise convolution in plain JAX: a sum of shifted products in one fusion.
 
-``lax.conv`` with one group per channel is avoided: on the CPU it is 15–40 times slower, and
+``lax.conv`` with one group per channel is avoided: it is 15 to 40 times slower on a CPU, and
 ``vmap`` over kernels would turn it into a grouped convolution.
 """
 
@@ -19,7 +19,7 @@ from s3net_kernels.operands import DepthwiseConv2d
 __all__ = ["depthwise_conv2d"]
 
 _ROWS = 16
-"""Rows of a block of the weight gradient: a block stays in the cache for all the taps."""
+"""Rows of a block of the weight gradient: a block stays in the cache for all taps."""
 
 
 def depthwise_conv2d(o: DepthwiseConv2d) -> Array:
@@ -33,8 +33,8 @@ def _correlate(x: Array, w: Array, b: Array | None, dilation: int) -> Array:
     padded, rows, columns = _pad(x, w.shape[:2], dilation)
     y = jnp.zeros((), kind) if b is None else b.astype(kind)
     if len(rows) < w.shape[0] or len(columns) < w.shape[1]:
-        # Taps that never touch the image are left out below. They add zeros times their weights:
-        # 0, or NaN where a weight is not finite, as the other taps do in the padding.
+        # Taps that never touch the image are skipped below. They contribute zeros times their
+        # weights: 0, or NaN for a weight that is not finite, as other taps do in the padding.
         left_out = np.ones((*w.shape[:2], 1), bool)
         left_out[rows[0][0] : rows[-1][0] + 1, columns[0][0] : columns[-1][0] + 1] = False
         y = y + jnp.sum(jnp.where(left_out, w.astype(kind) * 0, 0), (0, 1))
@@ -61,14 +61,14 @@ def _weight_grad(x: Array, g: Array, size: tuple[int, ...], dilation: int) -> Ar
 
         return lax.fori_loop(0, len(rows), kernel_row, dw)
 
-    # Elsewhere than on the CPU, the fewest turns of a loop are best.
+    # Elsewhere than on a CPU, a loop with the fewest iterations is fastest.
     length = min(_ROWS, height) if find_platform() == "cpu" else height
     whole, rest = divmod(height, length)
     dw = zeros((len(rows), len(columns), channels), kind, x, g)
     dw = lax.fori_loop(0, whole, lambda n, dw: block(dw, n * length, length), dw)
     if rest:
         dw = block(dw, whole * length, rest)
-    # Taps that never touch the image were left out: their gradient is zero.
+    # Taps that never touch the image were skipped; their gradient is zero.
     (top, _), (left, _) = rows[0], columns[0]
     below, right = size[0] - top - len(rows), size[1] - left - len(columns)
     return jnp.pad(dw, ((top, below), (left, right), (0, 0)))
@@ -78,7 +78,7 @@ _convolve, _ = make_differentiable(_correlate, _weight_grad)
 
 
 def _pad(x: Array, size: tuple[int, ...], dilation: int):
-    """Zero padded ``x``, and (tap, start of its window) of the taps that touch the image."""
+    """Pad ``x`` with zeros; return it with (tap, window start) of the taps that touch the image."""
 
     def axis(taps: int, length: int) -> tuple[int, list[tuple[int, int]]]:
         reach = min(taps // 2, (length - 1) // dilation)

@@ -1,4 +1,4 @@
-"""Public function of the gated inception."""
+"""Define the public function of the gated inception."""
 
 from __future__ import annotations
 
@@ -30,30 +30,32 @@ def gated_inception(
     precision: str | None = None,
     implementation: str | None = None,
 ) -> Array:
-    """Inception large-kernel attention as one operator.
+    """Apply inception large-kernel attention as one operator.
 
     y = x ⊙ (concat_r(DW_r(DW_local(x))) · mix_w + mix_b) + residual, where DW are depthwise
-    convolutions as ``depthwise_conv2d`` computes them.
+    convolutions as in ``depthwise_conv2d``.
 
     Args:
-      x: (N, H, W, C) floating point.
-      local_w, local_b: (kh, kw, C), odd sides, and (C,): the convolution all branches share.
-      weights: of every branch r, (kh_r, kw_r, C) floating point with odd sides.
-      biases: of every branch, (C,) floating point.
-      mix_w, mix_b: (R·C, C) and (C,): the 1×1 convolution of the R branches, branch by branch.
-      residual: (N, H, W, C) floating point, or None.
-      dilations: of every branch, at least 1.
-      precision: of the 1×1 convolution; see ``linear``.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      x: floating point images (N, H, W, C).
+      local_w: floating point kernel (kh, kw, C), odd sides, of the convolution before the branches.
+      local_b: floating point bias (C,) of that convolution.
+      weights: floating point kernel (kh_r, kw_r, C) with odd sides for each branch r.
+      biases: floating point bias (C,) for each branch.
+      mix_w: floating point weights (R·C, C) of the 1×1 convolution of the R branches, in order.
+      mix_b: floating point bias (C,) of the 1×1 convolution.
+      residual: floating point images (N, H, W, C) to add, or None.
+      dilations: dilation of each branch, at least 1.
+      precision: precision of the 1×1 convolution; see ``linear``.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (N, H, W, C), dtype of ``x``; computed in the widest dtype of the arguments, at least
-      float32.
+      Result (N, H, W, C) in the dtype of ``x``, computed in the widest dtype of the arguments, at
+      least float32.
 
     Raises:
-      ValueError: shapes that do not fit, no branch, or lists of different lengths.
+      ValueError: shapes that do not match, no branch, or lists of different lengths.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "gated_inception"
     x = to_float(name, "x", x)
@@ -61,8 +63,8 @@ def gated_inception(
     require_pixels(name, x)
     require(
         len(weights) == len(biases) == len(dilations) >= 1,
-        f"{name}: there are {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
-        "dilations: each branch needs one of each, and there must be a branch.",
+        f"{name}: got {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
+        "dilations, but each branch needs one of each, and at least one branch is required.",
     )
     channels = x.shape[3]
     kernel = to_float(name, "local_w", local_w)
@@ -83,14 +85,14 @@ def gated_inception(
     ):
         require(
             array.shape == shape,
-            f"{name}: {label} has shape {array.shape}, it must be {shape} for {len(branches)} "
+            f"{name}: {label} has shape {array.shape}, expected {shape} for {len(branches)} "
             f"branches of {channels} channels.",
         )
     if residual is not None:
         residual = to_float(name, "residual", residual)
         require(
             residual.shape == x.shape,
-            f"{name}: residual has shape {residual.shape}, it must be that of x, {x.shape}.",
+            f"{name}: residual has shape {residual.shape}, expected that of x, {x.shape}.",
         )
     check_precision(name, precision)
     operands = GatedInception(

@@ -15,12 +15,12 @@ def spec(
     residual: bool = False,
     dtype: str = "float32",
 ) -> ArgSpec:
-    """A call on x of ``shape`` with square kernels."""
+    """Describe a call on x of ``shape`` with square kernels."""
     name = "x".join(map(str, shape)) + f" k{local}-{'-'.join(map(str, sizes))}"
     name += f" d{'-'.join(map(str, dilations))}" + (" residual" if residual else "")
     name += "" if dtype == "float32" else f" {dtype}"
     pixels, channels = shape[0] * shape[1] * shape[2], shape[3]
-    # Products of products: errors grow with all the sums on the way.
+    # Errors of this chain of products grow with the lengths of all its sums.
     inner = local**2 * max(sizes) ** 2 * len(sizes) * channels
     args = (
         Arg(shape, reduced=inner),
@@ -42,7 +42,7 @@ SPECS = (
     spec((1, 19, 23, 16), 3),
     spec((1, 40, 12, 64), residual=True),
     spec((1, 5, 6, 20), 1, (3, 5), (2, 1)),
-    spec((1, 34, 210, 3), 3, (7,), (3,)),  # of several parts, see kernels/csrc/inception_depthwise
+    spec((1, 34, 210, 3), 3, (7,), (3,)),  # several parts, see kernels/csrc/inception_depthwise
     spec((1, 16, 16, 16), dtype="bfloat16"),
 )
 

@@ -1,7 +1,7 @@
 """Gated inception on the CPU: the concatenated branches never leave the cache.
 
-See ``kernels/csrc/gated_inception``. Forward keeps the local convolution's result and the gate;
-backward computes the branches again.
+See ``kernels/csrc/gated_inception``. The forward pass keeps the local convolution's result and the
+gate; the backward pass recomputes the branches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def gated_inception(o: GatedInception) -> Array:
 
 
 def _compute(o: GatedInception, *, save: bool):
-    """Compute the result, and what backward needs: the local convolution's result and the gate."""
+    """Compute the result and the residuals: the local convolution's result and the gate."""
     x, (w, b, branches) = o.x, join_branches(o)
     gate = x.shape if save else (0, *x.shape[1:])
     results = [(shape, x.dtype) for shape in (x.shape, x.shape, gate)]

@@ -1,6 +1,6 @@
-"""Gated inception on NVIDIA GPUs: depthwise kernels, and one for all that follows them.
+"""Gated inception on NVIDIA GPUs: depthwise kernels, and one kernel for everything after them.
 
-Kept for backward: x, what the first convolution makes of it, and the branches.
+The residuals for the backward pass are x, the first convolution's result, and the branches.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from s3net_kernels.operands import GatedInception
 __all__ = ["gated_inception", "supports", "unavailable"]
 
 MOST_WEIGHTS = 192 * 64
-"""Largest matrix of the 1×1 convolution, its sides padded: every program sums its gradient."""
+"""Maximum size of the padded 1×1 weight matrix, because every program sums its gradient."""
 _SIDE = 16
-"""What the sides are padded to multiples of."""
+"""Multiple to which the sides are padded."""
 
 
 def supports(o: GatedInception) -> str | None:
-    """Declines what its depthwise convolutions decline, and many channels."""
+    """Decline calls whose depthwise convolutions decline, and many channels."""
     height, width = o.mix_w.shape
     padded = ceil_div(height, _SIDE) * _SIDE * ceil_div(width, _SIDE) * _SIDE
     if padded > MOST_WEIGHTS:
         most = f"up to {MOST_WEIGHTS} weights of the 1×1 convolution, sides padded to {_SIDE}"
-        return f"it takes {most}, not {padded}"
+        return f"it supports {most}, not {padded}"
     if not kernels.fits(height, width, o.x.dtype.name):
         sides = f"{height}×{width}"
         return f"a 1×1 convolution of {sides} needs more shared memory than the GPU has"
@@ -72,7 +72,7 @@ def _flatten(images: Array) -> Array:
 
 
 def _forward(o: GatedInception):
-    # What is kept is made by kernels, and has gradients only where this is differentiated again.
+    # Kernels compute the residuals, which need gradients only if this is differentiated again.
     y, *kept = use_gradient(_compute_plain, _compute)(o)
     return y, (o if o.residual is None else o.replace(residual=o.residual[:0]), *kept)
 
@@ -90,7 +90,7 @@ gated_inception.defvjp(keep_copies(_forward), _backward)
 def _compute_gradients(
     o: GatedInception, local: Array, branches: Array, g: Array
 ) -> GatedInception:
-    """Compute the gradients of all operands but the residual, by kernels."""
+    """Compute the gradients of all operands except the residual, with kernels."""
 
     def run(groups: int, x: Array, branches: Array, g: Array, w: Array, b: Array):
         flat = [_flatten(a) for a in (x, branches, g)]
@@ -128,5 +128,5 @@ def _compute_plain(o: GatedInception):
 def _compute_plain_gradients(
     o: GatedInception, local: Array, branches: Array, g: Array
 ) -> GatedInception:
-    """Compute the same in plain JAX, to be differentiated again; from x, not from what was kept."""
+    """Compute the same gradients in plain JAX, differentiable, from x instead of residuals."""
     return jax.vjp(xla.gated_inception, o)[1](g.astype(o.x.dtype))[0]

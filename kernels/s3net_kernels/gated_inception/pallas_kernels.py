@@ -1,7 +1,7 @@
-"""Pallas kernels of what follows the branches: the 1×1 convolution, the gate and the residual.
+"""Pallas kernels of everything after the branches: 1×1 convolution, gate and residual.
 
-y = x ⊙ (branches · w + b) + residual. Forward reads its arrays once and writes y; backward, one
-kernel too, multiplies branches and weights once more instead of having kept the product.
+y = x ⊙ (branches · w + b) + residual. The forward kernel reads its arrays once and writes y. The
+backward kernel multiplies branches and weights again instead of reading a stored product.
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ from s3net_kernels._pallas import (
     ceil_div,
     choose,
     count_buffers,
+    get_shared_memory,
     launch,
     load,
     matmul,
     portion,
     round_to_power,
-    shared_memory,
     split,
     store,
 )
 
-__all__ = ["backward", "candidates", "fits", "forward", "heuristic", "shared"]
+__all__ = ["backward", "candidates", "compute_shared_memory", "fits", "forward", "heuristic"]
 
 _PROGRAMS = 256
-"""Programs of a kind that fill a large GPU, about; more of backward's make more partial sums."""
+"""Approximate number of programs of a kind that fill a large GPU; more of them would write more
+partial sums in the backward pass."""
 
 
 _SCRATCH = 4096
-"""Bytes of shared memory for sums across warps and the like."""
+"""Shared memory in bytes reserved for sums across warps and similar scratch."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of both kernels where none are measured."""
+    """Choose block sizes for both kernels without measurements."""
     channels = max(LEAST_SIDE, min(round_to_power(problem.channels), 64))
-    # Wide sums of backward fill the registers: with more rows, they would be spilled.
+    # Wide sums of the backward kernel fill the registers: more rows would spill them.
     sizes = ((64, 2), (64, 1), (32, 1), (16, 1)) if problem.features <= 64 else ((16, 1),)
     for pixels, stages in sizes:
         programs = problem.images * ceil_div(problem.height * problem.width, pixels)
@@ -56,13 +57,13 @@ def heuristic(problem: Problem) -> dict[str, int]:
             "num_warps": 4,
             "num_stages": stages,
         }
-        if shared(problem, blocks) <= shared_memory():
+        if compute_shared_memory(problem, blocks) <= get_shared_memory():
             break
     return blocks
 
 
-def shared(problem: Problem, blocks: Blocks) -> int:
-    """Bytes of shared memory that both kernels need, at most."""
+def compute_shared_memory(problem: Problem, blocks: Blocks) -> int:
+    """Return an upper bound in bytes of the shared memory that both kernels need."""
     pixels, stages = blocks["pixels"], blocks["num_stages"]
     chunk, copies = blocks["channels"], count_buffers(stages)
     inputs = ceil_div(problem.channels, chunk) * chunk
@@ -73,13 +74,13 @@ def shared(problem: Problem, blocks: Blocks) -> int:
 
 
 def fits(channels: int, features: int, dtype: str) -> bool:
-    """Whether there are block sizes whose shared memory the GPU has."""
+    """Return whether any block sizes fit in the GPU's shared memory."""
     problem = Problem("gated_inception.backward", dtype, 1, 1, 1, channels, features)
-    return shared(problem, heuristic(problem)) <= shared_memory()
+    return compute_shared_memory(problem, heuristic(problem)) <= get_shared_memory()
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of both kernels worth measuring."""
+    """List block sizes for both kernels worth measuring."""
     base = heuristic(problem)
     rows = base["pixels"] * base["tiles"]
     found = [
@@ -90,11 +91,13 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
         for stages in (1, 2, 3)
         if p // warps in (8, 16)
     ]
-    return [blocks for blocks in found if shared(problem, blocks) <= shared_memory()]
+    return [
+        blocks for blocks in found if compute_shared_memory(problem, blocks) <= get_shared_memory()
+    ]
 
 
 class _Call:
-    """Shapes and block sizes of one call, and what its kernels share."""
+    """Shapes and block sizes of one call, and code that its kernels share."""
 
     def __init__(self, direction: str, x: Array, w: Array, narrow: bool, blocks: Blocks | None):
         self.images, self.rows, self.features = x.shape
@@ -108,7 +111,7 @@ class _Call:
             self.channels,
             self.features,
         )
-        self.blocks = blocks or choose(problem, heuristic, shared)
+        self.blocks = blocks or choose(problem, heuristic, compute_shared_memory)
         wide = jnp.bfloat16 if narrow else jnp.float32
         self.kind = wide if x.dtype.itemsize > 2 else x.dtype
         self.chunks = ceil_div(self.channels, self.blocks["channels"])
@@ -119,30 +122,30 @@ class _Call:
         self.width = max(LEAST_SIDE, round_to_power(self.features))
 
     def take_rows(self, tile: Any) -> tuple[Array, Array]:
-        """The rows of a tile, and which of them exist."""
+        """Return the rows of a tile, and a mask of the valid ones."""
         return portion(tile, self.blocks["pixels"], self.rows)
 
     def lanes(self, chunk: Any) -> tuple[Array, Array]:
-        """The branches' channels of a chunk, and which of them exist."""
+        """Return the branches' channels of a chunk, and a mask of the valid ones."""
         return portion(chunk, self.blocks["channels"], self.channels)
 
     def outs(self) -> tuple[Array, Array]:
-        """The channels of x, and which of them exist."""
+        """Return the channels of x, and a mask of the valid ones."""
         outs = jnp.arange(self.width, dtype=jnp.int32)
         return outs, outs < self.features
 
     def matrices(self, w: Any, group: Any) -> list[Array]:
-        """(channels, width) weights of every chunk."""
+        """Load the (channels, width) weights of every chunk."""
         blocks = [block((group,), self.lanes(n), self.outs()) for n in range(self.chunks)]
         return [load(w, *of_chunk).astype(self.kind) for of_chunk in blocks]
 
     def values(self, branches: Any, image: Any, rows: tuple[Array, Array]) -> list[Array]:
-        """(pixels, channels) values of every chunk."""
+        """Load the (pixels, channels) values of every chunk."""
         blocks = [block((image,), rows, self.lanes(n)) for n in range(self.chunks)]
         return [load(branches, *of_chunk).astype(self.kind) for of_chunk in blocks]
 
     def mix(self, values: list[Array], weights: list[Array], bias: Array) -> Array:
-        """(pixels, width): what the gate multiplies x with."""
+        """Compute the gate's factor of x: (pixels, width)."""
         total = jnp.zeros((self.blocks["pixels"], self.width), jnp.float32)
         for value, matrix in zip(values, weights, strict=True):
             total = total + matmul(value, matrix, (1, 0))
@@ -159,14 +162,16 @@ def forward(
     narrow: bool,
     blocks: Blocks | None = None,
 ) -> Array:
-    """(N, rows, C), of images x (N, rows, C) and branches (N, rows, K); see ``_batching``.
+    """Compute (N, rows, C) from images x (N, rows, C) and branches (N, rows, K).
 
     Args:
-      x, branches: images.
-      w, b: weights (G, K, C) and biases (G, C).
-      residual: (N, rows, C), or None.
-      narrow: whether factors of float32 are rounded to bfloat16.
-      blocks: block sizes; by default chosen.
+      x: images (N, rows, C).
+      branches: branches (N, rows, K) of the images.
+      w: weights (G, K, C) of G groups of images; see ``_pallas.batching``.
+      b: biases (G, C).
+      residual: array (N, rows, C) to add, or None.
+      narrow: whether to round float32 factors to bfloat16.
+      blocks: block sizes; None chooses them.
     """
     call = _Call("forward", x, w, narrow, blocks)
     return launch(
@@ -210,20 +215,24 @@ def backward(
     narrow: bool,
     blocks: Blocks | None = None,
 ) -> tuple[Array, Array, Array, Array]:
-    """(dx, dbranches, dw, db); the first two in the dtype of ``x``, the others float32.
+    """Compute (dx, dbranches, dw, db); the first two in the dtype of ``x``, the others float32.
 
-    The same on every run. dx is that of the gate alone.
+    The result is bit-identical on every run. dx includes only the path through the gate.
 
     Args:
-      groups: of images, over which dw (G, K, C) and db (G, C) sum.
-      x, branches, w, b, narrow: as in :func:`forward`.
-      g: (N, rows, C) cotangent.
-      blocks: block sizes; by default chosen.
+      groups: number of groups of images over which dw (G, K, C) and db (G, C) sum.
+      x: images; see :func:`forward`.
+      branches: branches; see :func:`forward`.
+      w: weights; see :func:`forward`.
+      b: biases; see :func:`forward`.
+      g: cotangent (N, rows, C).
+      narrow: whether to round float32 factors to bfloat16.
+      blocks: block sizes; None chooses them.
     """
     call = _Call("backward", x, w, narrow, blocks)
     members = call.images // groups
     kernel = functools.partial(_backward_kernel, call=call, members=members)
-    # The gradient of the biases is one more row of that of the weights.
+    # The gradient of the biases is an additional row of the weights' gradient.
     sums = (groups, members * call.parts, call.channels + 1, call.features)
     dx, dbranches, partial = launch(
         kernel,
@@ -242,8 +251,8 @@ def backward(
 
 
 def _backward_kernel(x, branches, w, b, g, dx, dbranches, partial, *, call: _Call, members: int):
-    # For the same rows, a program of each chunk, and one for the gate: what they read in common,
-    # they read at the same time, and no program holds the weights' whole gradient.
+    # Each tile of rows has a program for each chunk and one for the gate. They read their common
+    # inputs at the same time, and none of them holds the whole gradient of the weights.
     part, role = split(pl.program_id(0), call.chunks + 1)
     image = pl.program_id(1)
     group, _ = split(image, call.per_group)

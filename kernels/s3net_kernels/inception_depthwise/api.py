@@ -1,4 +1,4 @@
-"""Public function of the inception of depthwise convolutions."""
+"""Define the public function of the inception of depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def inception_depthwise(
     dilations: Sequence[int],
     implementation: str | None = None,
 ) -> Array:
-    """Several depthwise convolutions of one input, side by side, concatenated branch by branch.
+    """Apply several depthwise convolutions to one input and concatenate the results.
 
     y[..., r·C + c] = depthwise_conv2d(x, weights[r], biases[r], dilation=dilations[r])[..., c]
 
     Args:
-      x: (N, H, W, C) floating point.
-      weights: of every branch r, (kh_r, kw_r, C) floating point with odd sides.
-      biases: of every branch, (C,) floating point.
-      dilations: of every branch, at least 1.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      x: floating point images (N, H, W, C).
+      weights: floating point kernel (kh_r, kw_r, C) with odd sides for each branch r.
+      biases: floating point bias (C,) for each branch.
+      dilations: dilation of each branch, at least 1.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (N, H, W, R·C), dtype of ``x``; computed in the widest dtype of the arguments, at least
-      float32.
+      Result (N, H, W, R·C) in the dtype of ``x``, computed in the widest dtype of the arguments,
+      at least float32.
 
     Raises:
-      ValueError: shapes that do not fit, no branch, or lists of different lengths.
+      ValueError: shapes that do not match, no branch, or lists of different lengths.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "inception_depthwise"
     x = to_float(name, "x", x)
@@ -49,14 +49,14 @@ def inception_depthwise(
     require_pixels(name, x)
     require(
         len(weights) == len(biases) == len(dilations) >= 1,
-        f"{name}: there are {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
-        "dilations: each branch needs one of each, and there must be a branch.",
+        f"{name}: got {len(weights)} weights, {len(biases)} biases and {len(dilations)} "
+        "dilations, but each branch needs one of each, and at least one branch is required.",
     )
     kernels, shifts = [], []
     for r, (w, b) in enumerate(zip(weights, biases, strict=True)):
         kernel = to_float(name, f"w[{r}]", w)
         bias = check_branch(name, x, kernel, b, f"[{r}]")
-        require(bias is not None, f"{name}: b[{r}] is None: give zeros of shape ({x.shape[3]},).")
+        require(bias is not None, f"{name}: b[{r}] is None: pass zeros of shape ({x.shape[3]},).")
         kernels.append(kernel)
         shifts.append(bias)
     dilations = tuple(

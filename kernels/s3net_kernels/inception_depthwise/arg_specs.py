@@ -13,7 +13,7 @@ def spec(
     dilations: tuple[int, ...] = (1, 2, 3),
     dtype: str = "float32",
 ) -> ArgSpec:
-    """A call on x of ``shape`` with square kernels of ``sizes``."""
+    """Describe a call on x of ``shape`` with square kernels of ``sizes``."""
     name = "x".join(map(str, shape)) + f" k{'-'.join(map(str, sizes))}"
     name += f" d{'-'.join(map(str, dilations))}" + ("" if dtype == "float32" else f" {dtype}")
     pixels, channels = shape[0] * shape[1] * shape[2], shape[3]
@@ -32,7 +32,7 @@ SPECS = (
     spec((1, 19, 23, 16)),
     spec((1, 8, 12, 64)),
     spec((1, 5, 6, 192), (3, 5), (2, 1)),
-    spec((1, 10, 210, 3), (7,), (3,)),  # of several parts, see kernels/csrc/inception_depthwise
+    spec((1, 10, 210, 3), (7,), (3,)),  # several parts, see kernels/csrc/inception_depthwise
     spec((1, 16, 16, 16), dtype="bfloat16"),
 )
 

@@ -1,7 +1,7 @@
 """Inception of depthwise convolutions on the CPU: one pass over x for all branches.
 
-See ``kernels/csrc/inception_depthwise``. The library takes the branches' kernels one after the
-other.
+See ``kernels/csrc/inception_depthwise``. The library expects the kernels of all branches
+concatenated.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Branches = tuple[tuple[int, int, int], ...]
 """(kernel height, kernel width, dilation) of every branch."""
 
 _PART_ROWS, _PART_COLUMNS = 32, 192
-"""Of an image's parts: ``kInceptionPartRows`` and ``kInceptionPartColumns`` of the library."""
+"""Size of an image's parts: ``kInceptionPartRows``, ``kInceptionPartColumns`` of the library."""
 
 _MAX_BRANCHES = 8
 
 
 def supports(o: InceptionDepthwise | GatedInception) -> str | None:
-    """Serves up to eight branches on the CPU."""
+    """Decline more than eight branches, and devices other than the CPU."""
     if len(o.weights) > _MAX_BRANCHES:
-        return f"it takes at most {_MAX_BRANCHES} branches, not {len(o.weights)}"
+        return f"it supports at most {_MAX_BRANCHES} branches, not {len(o.weights)}"
     return _native.supports(o)
 
 
@@ -48,21 +48,21 @@ def inception_depthwise(o: InceptionDepthwise) -> Array:
 
 
 def join_branches(o: InceptionDepthwise | GatedInception) -> tuple[Array, Array, Branches]:
-    """Join all kernels to (taps, C) and all biases to (branches, C), with the branches' sizes."""
+    """Join all kernels to (taps, C) and all biases to (branches, C); also return the branches."""
     w = jnp.concatenate([w.reshape(-1, w.shape[2]) for w in o.weights])
     sizes = zip(o.weights, o.dilations, strict=True)
     return w, jnp.stack(o.biases), tuple((w.shape[0], w.shape[1], d) for w, d in sizes)
 
 
 def turn_branches(w: Array, branches: Branches) -> Array:
-    """Turn every kernel of :func:`join_branches` by half a turn."""
+    """Rotate every kernel of :func:`join_branches` by 180 degrees."""
     return jnp.concatenate([taps[::-1] for taps in _split(w, branches)])
 
 
 def split_branches(
     w: Array, b: Array, branches: Branches
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Split what :func:`join_branches` joined, or gradients of it, into kernels and biases."""
+    """Split the arrays of :func:`join_branches`, or their gradients, into kernels and biases."""
     parts = zip(_split(w, branches), branches, strict=True)
     return tuple(taps.reshape(kh, kw, -1) for taps, (kh, kw, _) in parts), tuple(b)
 
@@ -74,7 +74,7 @@ def _split(w: Array, branches: Branches) -> list[Array]:
 
 
 def count_parts(x: Array) -> int:
-    """Count the parts of an image of x whose parameters' gradients are summed in one go."""
+    """Count the parts of an image of x within which parameter gradients are summed."""
     return -(-x.shape[1] // _PART_ROWS) * -(-x.shape[2] // _PART_COLUMNS)
 
 

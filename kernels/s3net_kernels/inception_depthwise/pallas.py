@@ -1,7 +1,7 @@
 """Inception of depthwise convolutions on NVIDIA GPUs.
 
-A kernel for each branch, which writes its channels of the one result in place: nothing is
-concatenated. Backward, each branch reads its channels of the cotangent in place and adds to dx.
+One kernel per branch writes its channels of the result in place, which avoids a concatenation. In
+the backward pass, each branch reads its channels of the cotangent in place and adds to dx.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["compute_gradients", "convolve", "inception_depthwise", "supports", "
 
 
 def supports(o: InceptionDepthwise) -> str | None:
-    """Declines what the depthwise convolution of any branch declines."""
+    """Decline what the depthwise convolution of any branch declines."""
     return next(filter(None, map(depthwise.supports, o.branches())), None)
 
 
 def convolve(o: InceptionDepthwise) -> Array:
-    """Compute the convolutions by kernels; they have no gradient."""
+    """Compute the convolutions with kernels; this function has no gradient."""
     count = len(o.dilations)
 
     def run(_: int, x: Array, *parameters: Array) -> Array:
@@ -45,13 +45,13 @@ def convolve(o: InceptionDepthwise) -> Array:
 
 
 def compute_gradients(o: InceptionDepthwise, g: Array) -> InceptionDepthwise:
-    """Compute the gradients of all operands by kernels; those of the parameters are float32."""
+    """Compute the gradients of all operands with kernels; the parameters' are float32."""
 
     def run_dx(_: int, g: Array, *flipped: Array) -> Array:
         channels, total = g.shape[3] // len(o.dilations), None
         for r, (w, dilation) in enumerate(zip(flipped, o.dilations, strict=True)):
-            # Between branches the sum is rounded to the dtype of g, as autograd's is: with 16
-            # bits, a sum in float32 would be twice as much to read and write.
+            # Between branches the sum is rounded to the dtype of g, as in autograd: a float32 sum
+            # would double the memory traffic of 16-bit images.
             total = correlate(g, w, None, dilation=dilation, first=r * channels, plus=total)
         assert total is not None
         return total
@@ -71,7 +71,7 @@ def compute_gradients(o: InceptionDepthwise, g: Array) -> InceptionDepthwise:
 
 
 def _compute_plain_gradients(o: InceptionDepthwise, g: Array) -> InceptionDepthwise:
-    """Compute the same in plain JAX, to be differentiated again."""
+    """Compute the same gradients in plain JAX, which can be differentiated again."""
     zeros = tuple(jnp.zeros(w.shape[2], jnp.float32) for w in o.weights)
     (found,) = jax.vjp(xla.inception_depthwise, o.replace(biases=zeros))[1](g)
     return found.replace(weights=tuple(dw.astype(jnp.float32) for dw in found.weights))
@@ -84,7 +84,7 @@ def inception_depthwise(o: InceptionDepthwise) -> Array:
 
 
 def _forward(o: InceptionDepthwise):
-    # Of the biases only the dtype is needed, which a residual can't be: keep empty parts.
+    # Only the dtype of the biases is needed, which cannot be a residual: keep empty slices.
     return inception_depthwise(o), o.replace(biases=tuple(b[:0] for b in o.biases))
 
 

@@ -1,4 +1,4 @@
-"""Public function of the linear layer."""
+"""Define the public function of the linear layer."""
 
 from __future__ import annotations
 
@@ -50,51 +50,51 @@ def linear(
     through: bool = False,
     implementation: str | None = None,
 ) -> Array | tuple[Array, Array]:
-    """A matrix product over the last axis with all that follows it: a fused 1×1 convolution.
+    """Multiply the last axis by a matrix with a fused epilogue: a fused 1×1 convolution.
 
     y[..., o] = f(Σ_k x[..., k] · w[k, o] + b[o]) + residual[..., o]
 
     Args:
-      x: (..., K) floating point.
-      w: (K, O) floating point. Under ``vmap``, shared or one per image.
-      b: (O,) floating point, or None.
-      residual: (..., O) floating point, or None.
-      activation: f: None for none, or ``"gelu"``, z · Φ(z) with the exact Φ.
-      precision: of the products in float32: None for float32; ``"bfloat16"`` rounds both
-        factors to bfloat16 (``native``: where the hardware multiplies those faster, and is
+      x: floating point array (..., K).
+      w: floating point matrix (K, O). Under ``vmap``, shared or one per image.
+      b: floating point bias (O,), or None.
+      residual: floating point array (..., O) to add, or None.
+      activation: function f: None for none, or ``"gelu"`` for z · Φ(z) with the exact Φ.
+      precision: precision of float32 products: None for float32; ``"bfloat16"`` rounds both
+        factors to bfloat16 (``native`` only where the hardware multiplies those faster, and
         float32 elsewhere). Sums are float32 either way.
-      through: return x too, for what else reads it, as a skip connection does: the two gradients
-        of x then become one where the first is made, not in a pass of its own.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      through: whether to return x too, for another reader such as a skip connection. The kernel
+        then adds that reader's gradient to dx, which avoids a separate pass.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (..., O), dtype of ``x``; computed in the widest dtype of the arguments, at least float32.
-      With ``through``, a pair: this, and ``x``.
+      Result (..., O) in the dtype of ``x``, computed in the widest dtype of the arguments, at
+      least float32. With ``through``, a pair of the result and ``x``.
 
     Raises:
-      ValueError: shapes that do not fit, another activation or precision.
+      ValueError: shapes that do not match, or an unknown activation or precision.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "linear"
     x, w = to_float(name, "x", x), to_float(name, "w", w)
-    require(x.ndim >= 1, f"{name}: x is a number, it must be (..., K).")
+    require(x.ndim >= 1, f"{name}: x is a number, but must be (..., K).")
     require(
         w.ndim == 2 and w.shape[0] == x.shape[-1],
-        f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
+        f"{name}: w has shape {w.shape}, expected ({x.shape[-1]}, O) for x of shape {x.shape}.",
     )
     outputs = w.shape[1]
     if b is not None:
         b = to_float(name, "b", b)
         require(
             b.shape == (outputs,),
-            f"{name}: b has shape {b.shape}, it must be ({outputs},): one number per output.",
+            f"{name}: b has shape {b.shape}, expected ({outputs},): one number per output.",
         )
     if residual is not None:
         residual = to_float(name, "residual", residual)
         require(
             residual.shape == (*x.shape[:-1], outputs),
-            f"{name}: residual has shape {residual.shape}, it must be that of the result, "
+            f"{name}: residual has shape {residual.shape}, expected that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
     require_choice(name, "activation", activation, (None, "gelu"))
@@ -106,12 +106,12 @@ def linear(
 
 
 def widen(x: Array, residual: Array | None) -> Array:
-    """Convert ``x`` to the dtype of a wider residual: implementations add in the dtype of x."""
+    """Convert ``x`` to the dtype of a wider residual, because kernels add in the dtype of x."""
     if residual is None or residual.dtype.itemsize <= x.dtype.itemsize:
         return x
     return x.astype(residual.dtype)
 
 
 def check_precision(operator: str, precision: str | None) -> None:
-    """Raise ValueError unless ``precision`` is one of the two there are."""
+    """Raise ValueError unless ``precision`` is None or ``"bfloat16"``."""
     require_choice(operator, "precision", precision, (None, "bfloat16"))

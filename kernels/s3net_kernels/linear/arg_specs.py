@@ -15,7 +15,7 @@ def spec(
     activation: str | None = None,
     dtype: str = "float32",
 ) -> ArgSpec:
-    """A call on x of ``shape`` with ``outputs`` output channels."""
+    """Describe a call on x of ``shape`` with ``outputs`` output channels."""
     name = "x".join(map(str, shape)) + f" to {outputs}" + ("" if bias else " no bias")
     name += (" residual" if residual else "") + (f" {activation}" if activation else "")
     name += "" if dtype == "float32" else f" {dtype}"

@@ -1,6 +1,6 @@
 """Linear layer on the CPU: matrix product, bias, activation and residual over tiles in C++.
 
-See ``kernels/csrc/linear``. With an activation, forward keeps its derivative for backward.
+See ``kernels/csrc/linear``. With an activation, the forward pass keeps its derivative.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from s3net_kernels.operands import Linear
 __all__ = ["linear", "supports", "unavailable"]
 
 _BLOCK_ROWS = 2048
-"""Rows whose weight gradient is summed in one go: ``kLinearBlockRows`` of the library."""
+"""Rows whose weight gradient is summed at once: ``kLinearBlockRows`` of the library."""
 
 
 def linear(o: Linear) -> Array | tuple[Array, Array]:
@@ -40,7 +40,7 @@ def linear(o: Linear) -> Array | tuple[Array, Array]:
 
 
 def _compute(o: Linear, *, save: bool):
-    """Compute the result, and the slope of the activation if there is one."""
+    """Compute the result, and the activation's derivative if there is an activation."""
     (rows, inputs), outputs, gelu = o.x.shape, o.w.shape[1], o.activation == "gelu"
     results = [
         ((rows, outputs), o.x.dtype),

@@ -1,6 +1,6 @@
-"""Linear layer on NVIDIA GPUs, by Pallas kernels: a matrix product with all around it.
+"""Linear layer on NVIDIA GPUs: Pallas kernels of a matrix product with a fused epilogue.
 
-Nothing is kept for backward but the arguments: with an activation, it multiplies once more.
+Only the arguments are kept for the backward pass, which multiplies again if there is an activation.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from s3net_kernels.operands import Linear, LinearNorm
 __all__ = ["linear", "read_options", "supports", "unavailable"]
 
 MOST_WEIGHTS = 192 * 128
-"""Largest matrix of weights: a program of backward goes through all of it."""
+"""Maximum number of weights: a program of the backward pass reads the whole matrix."""
 MOST_CHANNELS = 256
-"""Largest side of that matrix, so that its blocks fit in shared memory."""
+"""Maximum side of the weight matrix, so that its blocks fit in shared memory."""
 
 
 def supports(o: Linear | LinearNorm) -> str | None:
-    """Declines float64, empty arrays and large matrices of weights."""
+    """Decline float64, empty arrays and large weight matrices."""
     if o.w.size > MOST_WEIGHTS or max(o.w.shape) > MOST_CHANNELS:
         most = f"up to {MOST_WEIGHTS} weights and {MOST_CHANNELS} channels"
-        return f"it takes {most}, not {o.w.shape[0]}×{o.w.shape[1]}"
+        return f"it supports {most}, not {o.w.shape[0]}×{o.w.shape[1]}"
     return _pallas.supports(o)
 
 
@@ -47,7 +47,7 @@ def linear(o: Linear) -> Array | tuple[Array, Array]:
 
 
 def read_options(o: Linear) -> dict[str, Any]:
-    """Return the options of the layer as its kernels take them."""
+    """Return the layer's options as keyword arguments of its kernels."""
     return {"gelu": o.activation == "gelu", "narrow": o.precision == "bfloat16"}
 
 
@@ -62,7 +62,7 @@ def _linear(o: Linear):
 
 
 def _forward(o: Linear):
-    # Of the residual only its dtype is needed, which a residual can't be: keep an empty part.
+    # Only the dtype of ``residual`` is needed, which cannot be saved itself: keep an empty slice.
     return _linear(o), o if o.residual is None else o.replace(residual=o.residual[:0])
 
 
@@ -79,7 +79,7 @@ _linear.defvjp(keep_copies(_forward), _backward)
 
 
 def _compute_gradients(o: Linear, dy: Array, other: Array | None) -> Linear:
-    """Compute the gradients of all operands but the residual, by a kernel."""
+    """Compute the gradients of all operands except the residual, by a kernel."""
 
     def run(groups: int, *arrays: Any):
         return backward(groups, *arrays, **read_options(o))[:3]
@@ -92,5 +92,5 @@ def _compute_gradients(o: Linear, dy: Array, other: Array | None) -> Linear:
 
 
 def _compute_plain_gradients(o: Linear, dy: Array, other: Array | None) -> Linear:
-    """Compute the same in plain JAX, to be differentiated again."""
+    """Compute the same gradients in plain JAX, which can be differentiated again."""
     return jax.vjp(xla.linear, o)[1]((dy, other) if o.through else dy)[0]

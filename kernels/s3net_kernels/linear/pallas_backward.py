@@ -1,4 +1,4 @@
-"""Pallas kernel of the linear layer's gradients, all in one; see ``pallas_kernels``."""
+"""Pallas kernel of all gradients of the linear layer; see ``pallas_kernels``."""
 
 from __future__ import annotations
 
@@ -29,21 +29,27 @@ def backward(
     keep: bool = False,
     blocks: Blocks | None = None,
 ) -> tuple[Array, Array, Array | None, Array | None]:
-    """(dx, dw, db, dy): dx and dy in the dtype of ``x``, the others float32; always the same.
+    """Compute (dx, dw, db, dy): dx and dy in the dtype of ``x``, the others float32.
+
+    The result is bit-identical on every run.
 
     Args:
-      groups: of images, over which dw (G, K, O) and db (G, O) sum.
-      x, w, b, gelu, narrow: as in ``pallas_kernels.forward``.
-      g: (N, rows, O) cotangent.
-      other: (N, rows, K) to be added to dx, or None.
-      normalised: None, or the layer's result y (N, rows, O) and (N, 4, O) float32 factors of each
-        channel, a, b, c and m: the cotangent of y is then dy = a·g + b·(y − m) + c, as it is if g
-        is the cotangent of the normalised y.
-      keep: whether dy, (N, rows, O), is wanted; None otherwise.
-      blocks: block sizes; by default chosen.
+      groups: number of groups of images over which dw (G, K, O) and db (G, O) sum.
+      x: images; see ``pallas_kernels.forward``.
+      w: weights; see ``pallas_kernels.forward``.
+      b: biases; see ``pallas_kernels.forward``.
+      g: cotangent (N, rows, O).
+      other: array (N, rows, K) to add to dx, or None.
+      gelu: whether the activation is GELU.
+      narrow: whether to round float32 factors to bfloat16.
+      normalised: None, or the layer's result y (N, rows, O) and float32 factors (N, 4, O) of each
+        channel: a, b, c and m. The cotangent of y is then dy = a·g + b·(y − m) + c, which holds if
+        g is the cotangent of the normalised y.
+      keep: whether to return dy (N, rows, O); otherwise it is None.
+      blocks: block sizes; None chooses them.
     """
     call = Call("backward", x, w, gelu, narrow, blocks)
-    # Without an activation, the biases' values don't matter.
+    # Without an activation, the gradients do not depend on the biases.
     used = b if gelu else None
     present = (used is not None, other is not None, *[normalised is not None] * 2)
     kernel = functools.partial(
@@ -55,7 +61,7 @@ def backward(
         bias=b is not None,
         keep=keep,
     )
-    # The gradient of the biases is one more row of that of the weights.
+    # The gradient of the biases is an additional row of the weights' gradient.
     height = call.channels + (b is not None)
     partial_shape = (groups, call.images // groups * call.parts, height, call.features)
     out = [jax.ShapeDtypeStruct(x.shape, x.dtype), jax.ShapeDtypeStruct(partial_shape, jnp.float32)]
@@ -99,7 +105,7 @@ def _backward_kernel(
     of_tiles = [load_factors(tile) for tile in tiles] if factors is not None else []
 
     def slope(rows, value, tile):
-        """Derivative of the activation, out of all channels."""
+        """Compute the activation's derivative, which needs all input channels."""
         z = jnp.zeros((call.blocks["pixels"], call.blocks["features"]), jnp.float32)
         for n in range(call.chunks):
             factors = value, held[tile]

@@ -1,9 +1,10 @@
-"""Pallas kernel of the linear layer, and what it shares with the one of backward.
+"""Pallas kernel of the linear layer, and parts shared with the backward kernel.
 
-Both walk over tiles of rows with the weights held: what follows the matrix product, or precedes
-it in backward, is done on the tile, so that no array but the layer's own reaches memory. The
-precision of the products of float32 follows ``jax.default_matmul_precision``, as everywhere in
-JAX: TF32 unless more is asked for. 16-bit factors are multiplied in 16 bits and summed in float32.
+Both kernels hold the weights and iterate over tiles of rows. What follows the matrix product, or
+precedes it in the backward pass, is computed on the tile, so that only the layer's own arrays
+reach memory. The precision of float32 products follows ``jax.default_matmul_precision``, as
+everywhere in JAX: TF32 unless more is requested. 16-bit factors are multiplied in 16 bits and
+summed in float32.
 """
 
 from __future__ import annotations
@@ -38,18 +39,19 @@ from s3net_kernels._pallas import (
 __all__ = ["Call", "candidates", "fill_optional", "forward", "heuristic", "normal"]
 
 _HELD = 192 * 64
-"""Weights that the forward kernel keeps from one tile of rows to the next, at most."""
+"""Maximum number of weights that the forward kernel keeps from one tile of rows to the next."""
 _SUMS = 64 * 64
-"""Sums of the weight gradient in one program, where they are not fewer than the least."""
+"""Maximum number of sums of the weight gradient in one program, if the smallest block allows."""
 _PROGRAMS = {"forward": 1024, "backward": 512}
-"""Programs that fill a large GPU, about; more of backward's make more partial sums."""
+"""Approximate number of programs that fill a large GPU; more of them would write more partial sums
+in the backward pass."""
 _MOST_TILES = {"forward": 8, "backward": 32}
 _SHARED = 160 * 1024
-"""Bytes of shared memory for the tiles on their way, at most."""
+"""Maximum shared memory in bytes for tiles being loaded."""
 
 
 def heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of both kernels where none are measured."""
+    """Choose block sizes for both kernels without measurements."""
     direction = "backward" if problem.kernel.endswith("backward") else "forward"
     channels = max(LEAST_SIDE, min(round_to_power(problem.channels), 64))
     features = max(LEAST_SIDE, min(round_to_power(problem.features), 64))
@@ -58,8 +60,8 @@ def heuristic(problem: Problem) -> dict[str, int]:
         channels = max(LEAST_SIDE, min(channels, round_to_power(_SUMS // width)))
     chunks = ceil_div(problem.channels, channels)
     several = chunks > 1 or (direction == "backward" and problem.features > features)
-    # Through the activation, all blocks are multiplied once more: of many rows, registers of many
-    # threads can't hold them.
+    # The GELU backward pass multiplies all blocks again: with many rows, even the registers of many
+    # threads could not hold them.
     pixels = 16 if several and problem.kernel.endswith("gelu_backward") else 64
     programs = problem.images * ceil_div(problem.height * problem.width, pixels)
     programs *= chunks if direction == "backward" else 1
@@ -69,13 +71,13 @@ def heuristic(problem: Problem) -> dict[str, int]:
         "features": features,
         "tiles": min(round_to_power(programs // _PROGRAMS[direction]), _MOST_TILES[direction]),
         "num_warps": 8 if several and direction == "forward" else 4,
-        # Pipelines hold all blocks of a tile in shared memory, several times.
+        # Pipelines hold all blocks of a tile in shared memory, once per stage.
         "num_stages": 1 if several or problem.kernel.endswith(".backward") else 3,
     }
 
 
 def candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of both kernels worth measuring."""
+    """List block sizes for both kernels worth measuring."""
     base = heuristic(problem)
     rows = base["pixels"] * base["tiles"]
     backward = problem.kernel.endswith("backward")
@@ -87,20 +89,20 @@ def candidates(problem: Problem) -> list[dict[str, int]]:
         for tiles in sorted({max(1, some // p) for some in (rows // 2, rows, rows * 2)})
         for warps in (4, 8)
         for stages in (1, 2, 3)
-        # Enough rows for every warp, and few enough for its registers.
+        # Enough rows for every warp, but few enough for its registers.
         if (32 if warps == 4 else 64) <= p <= (64 if backward and warps == 4 else 128)
         if stages * p * width * size <= _SHARED
     ]
 
 
 def fill_optional(refs: tuple[Any, ...], present: tuple[bool, ...]) -> list[Any]:
-    """``refs`` with None for the leading ones that are not present."""
+    """Return ``refs`` with None inserted for the leading ones that are not present."""
     found = iter(refs)
     return [*(next(found) if there else None for there in present), *found]
 
 
 class Call:
-    """Shapes and block sizes of one call, and what its kernels share."""
+    """Shapes and block sizes of one call, and code that its kernels share."""
 
     def __init__(
         self,
@@ -133,24 +135,24 @@ class Call:
         self.per_group = self.images // w.shape[0]
 
     def take_rows(self, tile: Any) -> tuple[Array, Array]:
-        """The rows of a tile, and which of them exist."""
+        """Return the rows of a tile, and a mask of the valid ones."""
         return portion(tile, self.blocks["pixels"], self.rows)
 
     def lanes(self, chunk: Any) -> tuple[Array, Array]:
-        """The input channels of a chunk, and which of them exist."""
+        """Return the input channels of a chunk, and a mask of the valid ones."""
         return portion(chunk, self.blocks["channels"], self.channels)
 
     def outs(self, tile: Any) -> tuple[Array, Array]:
-        """The output channels of a tile, and which of them exist."""
+        """Return the output channels of a tile, and a mask of the valid ones."""
         return portion(tile, self.blocks["features"], self.features)
 
     def matrix(self, w: Any, group: Any, chunk: Any, tile: Any) -> Array:
-        """(channels, features) weights."""
+        """Load a (channels, features) block of weights."""
         index, mask = block((group,), self.lanes(chunk), self.outs(tile))
         return load(w, index, mask).astype(self.kind)
 
     def bias(self, b: Any, group: Any, tile: Any) -> Array:
-        """(1, features) biases, zero where there are none."""
+        """Load (1, features) biases, or return zeros without biases."""
         outs, exist = self.outs(tile)
         if b is None:
             return jnp.zeros((1, outs.size), jnp.float32)
@@ -158,10 +160,10 @@ class Call:
 
 
 def normal(z: Array) -> tuple[Array, Array]:
-    """The normal distribution Φ(z), within 3e-7, and its density φ(z).
+    """Compute the normal distribution Φ(z), within 3e-7, and its density φ(z).
 
-    Abramowitz and Stegun, 7.1.26: erfc(u) = exp(-u²)·p(t) with t = 1 / (1 + 0.3275911·u), here of
-    u = |z|/√2. There is no erf in Pallas' Triton backend, and this one shares its exponential.
+    Abramowitz and Stegun, 7.1.26: erfc(u) = exp(-u²)·p(t) with t = 1 / (1 + 0.3275911·u), here for
+    u = |z|/√2. Pallas' Triton backend has no erf, and this form shares its exponential with φ.
     """
     bell = jnp.exp2(z * z * (-0.5 * math.log2(math.e)))
     t = 1 / (1 + (0.3275911 * math.sqrt(0.5)) * jnp.abs(z))
@@ -183,18 +185,21 @@ def forward(
     statistics: bool = False,
     blocks: Blocks | None = None,
 ) -> Any:
-    """The layer, of images (N, rows, K) by weights (G, K, O) and biases (G, O); see ``_batching``.
+    """Apply the layer to images (N, rows, K) with weights (G, K, O); see ``_pallas.batching``.
 
     Args:
-      x, w, b: images, weights and biases.
-      residual: (N, rows, O), added after the activation, or None.
-      gelu: whether the activation is GELU; none otherwise.
-      narrow: whether factors of float32 are rounded to bfloat16.
-      statistics: whether mean and biased variance of the result's rows are wanted too.
-      blocks: block sizes; by default chosen.
+      x: images (N, rows, K).
+      w: weights (G, K, O) of G groups of images.
+      b: biases (G, O), or None.
+      residual: array (N, rows, O) to add after the activation, or None.
+      gelu: whether the activation is GELU; otherwise there is none.
+      narrow: whether to round float32 factors to bfloat16.
+      statistics: whether to return mean and biased variance of the result's rows too.
+      blocks: block sizes; None chooses them.
 
     Returns:
-      (N, rows, O) in the dtype of ``x``; with ``statistics``, this and two (N, O) float32.
+      The result (N, rows, O) in the dtype of ``x``; with ``statistics``, a tuple of the result and
+      two float32 arrays (N, O).
     """
     call = Call("forward", x, w, gelu, narrow, blocks)
     present = (b is not None, residual is not None)
@@ -243,7 +248,7 @@ def _forward_kernel(
         store(out, index, y, mask)
         if not statistics:
             return sums
-        # Of what is stored: rounded.
+        # Compute the statistics of the stored, rounded result.
         y, mask = y.astype(out.dtype).astype(jnp.float32), rows[1][:, None]
         left = call.rows - part * span  # at least one
         first = jnp.minimum(left, call.blocks["pixels"]).astype(jnp.float32)

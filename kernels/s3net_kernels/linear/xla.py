@@ -37,8 +37,8 @@ def multiply(x: Array, w: Array, kind, precision: str | None) -> Array:
 
 @jax.custom_vjp
 def _multiply_rounded(x: Array, w: Array) -> Array:
-    """float32 (M, K) @ (K, O) of factors rounded to bfloat16; so are its gradients, whose sums
-    JAX's own transpose would round too."""
+    """Multiply (M, K) @ (K, O) in float32 with factors rounded to bfloat16, also in the gradients,
+    whose sums JAX's own transpose would round too."""
     factors = x.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
     return jnp.matmul(*factors, preferred_element_type=jnp.float32)
 

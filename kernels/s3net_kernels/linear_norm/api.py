@@ -1,4 +1,4 @@
-"""Public function of the normalised linear layer."""
+"""Define the public function of the normalised linear layer."""
 
 from __future__ import annotations
 
@@ -57,34 +57,34 @@ def linear_norm(
     through: bool = False,
     implementation: str | None = None,
 ) -> Array | tuple[Array, Array]:
-    """``batch_norm(linear(x, w, b, residual), scale, bias)`` in fewer passes.
+    """Compute ``batch_norm(linear(x, w, b, residual), scale, bias)`` in fewer passes.
 
     z[..., o] = Σ_k x[..., k] · w[k, o] + b[o] + residual[..., o], and
     y[..., o] = (z[..., o] − mean[o]) / √(variance[o] + ε) · scale[o] + bias[o], with mean and
-    biased variance of z over all axes but the last. z is rounded to the dtype of ``x``, or of a
-    wider residual, in between.
+    biased variance of z over all axes but the last. In between, z is rounded to the dtype of
+    ``x``, or of a wider residual.
 
     Args:
-      x: (..., K) floating point, at least two axes.
-      w: (K, O) floating point.
-      b: (O,) floating point, or None. The mean takes it away again: its gradient is zero, but
-        for rounding.
-      residual: (..., O) floating point, or None.
-      scale: (O,) floating point.
-      bias: (O,) floating point.
-      epsilon: ε, not negative.
-      precision: of the products in float32; see ``linear``.
-      through: return x too, for what else reads it; see ``linear``.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      x: floating point array (..., K) with at least two axes.
+      w: floating point matrix (K, O).
+      b: floating point bias (O,), or None. Subtracting the mean cancels it, so its gradient is
+        zero up to rounding.
+      residual: floating point array (..., O) to add, or None.
+      scale: floating point factors (O,).
+      bias: floating point summands (O,).
+      epsilon: non-negative ε.
+      precision: precision of float32 products; see ``linear``.
+      through: whether to return x too, for another reader; see ``linear``.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      (..., O), dtype of ``x``; computed in the widest dtype of the arguments, at least float32.
-      With ``through``, a pair: this, and ``x``.
+      Result (..., O) in the dtype of ``x``, computed in the widest dtype of the arguments, at
+      least float32. With ``through``, a pair of the result and ``x``.
 
     Raises:
-      ValueError: shapes that do not fit, a negative ``epsilon``, another precision.
+      ValueError: shapes that do not match, a negative ``epsilon``, or an unknown precision.
       TypeError: an argument that is not floating point.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "linear_norm"
     x, w, scale, bias = (
@@ -94,24 +94,24 @@ def linear_norm(
     b = None if b is None else to_float(name, "b", b)
     require(
         x.ndim >= 2,
-        f"{name}: x has shape {x.shape}, it must be (..., K) with at least one axis of rows.",
+        f"{name}: x has shape {x.shape}, expected (..., K) with at least one axis of rows.",
     )
     require(
         w.ndim == 2 and w.shape[0] == x.shape[-1],
-        f"{name}: w has shape {w.shape}, it must be ({x.shape[-1]}, O) for x of shape {x.shape}.",
+        f"{name}: w has shape {w.shape}, expected ({x.shape[-1]}, O) for x of shape {x.shape}.",
     )
     outputs = w.shape[1]
     for label, array in (("b", b), ("scale", scale), ("bias", bias)):
         shape = (outputs,) if array is None else array.shape
         require(
             shape == (outputs,),
-            f"{name}: {label} has shape {shape}, it must be ({outputs},): one number per output.",
+            f"{name}: {label} has shape {shape}, expected ({outputs},): one number per output.",
         )
     if residual is not None:
         residual = to_float(name, "residual", residual)
         require(
             residual.shape == (*x.shape[:-1], outputs),
-            f"{name}: residual has shape {residual.shape}, it must be that of the result, "
+            f"{name}: residual has shape {residual.shape}, expected that of the result, "
             f"{(*x.shape[:-1], outputs)}.",
         )
     epsilon = to_not_negative(name, "epsilon", epsilon)

@@ -12,14 +12,14 @@ __all__ = ["BENCHMARKS", "SPECS", "spec"]
 def spec(
     shape: tuple[int, ...], outputs: int, residual: bool = False, dtype: str = "float32"
 ) -> ArgSpec:
-    """A call on x of ``shape`` with ``outputs`` output channels."""
+    """Describe a call on x of ``shape`` with ``outputs`` output channels."""
     name = "x".join(map(str, shape)) + f" to {outputs}" + (" residual" if residual else "")
     name += "" if dtype == "float32" else f" {dtype}"
     rows = math.prod(shape[:-1])
     args = (
         Arg(shape, reduced=rows),
         Arg((shape[-1], outputs), reduced=rows),
-        None,  # its gradient is zero: nothing to be relative to
+        None,  # its gradient is zero, so a relative error is undefined
         Arg((*shape[:-1], outputs), reduced=rows) if residual else None,
         Arg((outputs,), reduced=rows),
         Arg((outputs,), reduced=rows),

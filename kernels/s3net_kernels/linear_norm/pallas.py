@@ -1,7 +1,7 @@
 """Normalised linear layer on NVIDIA GPUs: the linear layer's kernels do most of the normalisation.
 
-Forward sums the statistics of what it writes. Backward makes the cotangent of the linear layer's
-result, which normalisation would write and the linear layer read, where it is used.
+The forward kernel sums the statistics of its own result. The backward kernel computes the
+cotangent of the linear layer's result where it is used, instead of reading it from memory.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _compute(o: LinearNorm):
 
 
 def _compute_plain(o: LinearNorm):
-    """Compute the same in plain JAX. Nothing is differentiated through what is kept."""
+    """Compute the same in plain JAX. No gradient passes through the residuals."""
     y = _apply_plain(o)
     none = jnp.zeros((1, o.w.shape[1]), jnp.float32)
     return y, jnp.zeros_like(y), none, none
@@ -86,7 +86,7 @@ _normalise.defvjp(keep_copies(_forward), _backward)
 def _compute_gradients(
     o: LinearNorm, z: Array, mean: Array, rstd: Array, dy: Array, other: Array | None
 ) -> LinearNorm:
-    """Compute the gradients of all operands by kernels."""
+    """Compute the gradients of all operands with kernels."""
     rows = o.x.shape[1]
     sums = fold_images(lambda _, *args: norm.sums(*args), 1, (True,) * 3, z, dy, mean)
     of_dy, of_both = sums[:, 0], sums[:, 1] * rstd
@@ -109,6 +109,6 @@ def _compute_gradients(
 def _compute_plain_gradients(
     o: LinearNorm, z: Array, mean: Array, rstd: Array, dy: Array, other: Array | None
 ) -> LinearNorm:
-    """Compute the same in plain JAX, to be differentiated again; from x, not from what was kept."""
+    """Compute the same gradients in plain JAX, differentiable, from x instead of residuals."""
     (found,) = jax.vjp(_apply_plain, o)[1](dy)
     return found if other is None else found.replace(x=found.x + other)

@@ -1,4 +1,4 @@
-"""Public function of the losses of a softmax map."""
+"""Define the public function of the losses of a softmax map."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class SoftmaxLosses(NamedTuple):
     """Result of :func:`softmax_losses`."""
 
     cross_entropy: Array
-    """(), Σ_i weight_i · (−log softmax(logits)_i at labels_i)."""
+    """Cross entropy (): Σ_i weight_i · (−log softmax(logits)_i at labels_i)."""
     spatial: Array
-    """(), Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY|, or 0 where it was not asked for."""
+    """Edge sum (): Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY|, or 0 if not requested."""
     labels: Array
-    """(N, H, W) int32, the labels used."""
+    """Labels used, (N, H, W) int32."""
 
 
 def softmax_losses(
@@ -34,43 +34,43 @@ def softmax_losses(
     spatial: bool = False,
     implementation: str | None = None,
 ) -> SoftmaxLosses:
-    """Cross entropy and the edges of a softmax map, each summed over the pixels, in one pass.
+    """Compute cross entropy and edges of a softmax map, summed over the pixels, in one pass.
 
     X, Y and XY are the magnitudes of the 3×3 Sobel derivatives d/dx, d/dy and d²/dxdy of the
-    softmax, the border reflected without repeating its pixel.
+    softmax; the border is reflected without repeating its pixel.
 
     Args:
-      logits: (N, H, W, K) floating point, K at least 1. −inf is a probability of 0: it costs and
-        moves nothing, except that a pixel whose label it is costs infinity. A pixel of nothing but
-        −inf, or with a logit that is +inf or NaN, has no softmax: the losses are not finite then,
+      logits: floating point logits (N, H, W, K), K at least 1. −inf means probability 0: it has no
+        loss and no gradient, except that a pixel labelled with it has infinite loss. A pixel whose
+        logits are all −inf, or include +inf or NaN, has no softmax: the losses are then not finite
         and the pixel's gradient is NaN.
-      labels: (N, H, W) integer, or None for each pixel's largest logit (the first of equals). A
-        label outside 0..K−1 counts as one whose logit is 0: the pixel costs log Σ exp logits.
-      weight: (N, H, W) floating point, not negative, or None for 1; it gets no gradient.
-      spatial: whether the second sum is wanted; H and W are then at least 2.
-      implementation: see ``s3net_kernels``; None takes the best one.
+      labels: integer labels (N, H, W), or None for each pixel's largest logit (the first in a tie).
+        A label outside 0..K−1 counts as a class with logit 0: the pixel's loss is log Σ exp logits.
+      weight: non-negative floating point weights (N, H, W), or None for 1; they get no gradient.
+      spatial: whether to compute the edge sum; H and W must then be at least 2.
+      implementation: name of an implementation; None selects the best one.
 
     Returns:
-      A :class:`SoftmaxLosses`; the sums are of the dtype of ``logits``, at least float32.
-      Differentiable in ``logits``.
+      A :class:`SoftmaxLosses`, differentiable in ``logits``; the sums have the dtype of ``logits``
+      but at least float32.
 
     Raises:
-      ValueError: shapes that do not fit.
+      ValueError: shapes that do not match.
       TypeError: logits or weights that are not floating point, labels that are not integers.
-      UnsupportedError: the named implementation declines.
+      UnsupportedError: the named implementation cannot serve the call.
     """
     name = "softmax_losses"
     logits = to_float(name, "logits", logits)
     spatial = to_flag(name, "spatial", spatial)
     require_rank(name, "logits", logits, "N, H, W, K")
     require_pixels(name, logits)
-    require(logits.shape[3] > 0, f"{name}: logits of shape {logits.shape} have no class.")
+    require(logits.shape[3] > 0, f"{name}: logits of shape {logits.shape} have no classes.")
     maps = logits.shape[:3]
     if labels is not None:
         labels = jnp.asarray(labels)
         if not jnp.issubdtype(labels.dtype, jnp.integer):
-            raise TypeError(f"{name}: labels is {labels.dtype}, it must be integer.")
-        if labels.dtype.itemsize > 4:  # what int32 can't hold stays outside
+            raise TypeError(f"{name}: labels is {labels.dtype}, but must be integer.")
+        if labels.dtype.itemsize > 4:  # keep values that overflow int32 outside 0..K−1
             labels = jnp.clip(labels, None, logits.shape[3])
             labels = labels if labels.dtype == jnp.uint64 else jnp.clip(labels, -1)
         labels = labels.astype(jnp.int32)
@@ -79,7 +79,7 @@ def softmax_losses(
     for label, array in (("labels", labels), ("weight", weight)):
         require(
             array is None or array.shape == maps,
-            f"{name}: {label} has shape {None if array is None else array.shape}, it must be "
+            f"{name}: {label} has shape {None if array is None else array.shape}, expected "
             f"{maps}: one number per pixel.",
         )
     require(

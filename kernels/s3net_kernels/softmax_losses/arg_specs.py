@@ -8,18 +8,18 @@ __all__ = ["BENCHMARKS", "CHECKS", "SHAPES", "SPECS", "spec"]
 
 
 def spec(shape: tuple[int, int, int, int], spatial: bool = True) -> ArgSpec:
-    """Pseudo label, cross entropy and, if ``spatial``, edges of logits of ``shape``."""
+    """Describe pseudo label, cross entropy and, if ``spatial``, edges of logits of ``shape``."""
     pixels = shape[0] * shape[1] * shape[2]
     args = (Arg(shape, reduced=9 * shape[3]),)
     name = "x".join(map(str, shape)) + ("" if spatial else "-cross-entropy")
     return ArgSpec("softmax_losses", name, args, {"spatial": spatial}, pixels * shape[3])
 
 
-# Results of several kinds: tests of its own (tests/kernels/test_softmax_losses.py).
+# The results have different kinds, so they have their own tests (test_softmax_losses.py).
 SPECS: tuple[ArgSpec, ...] = ()
 BENCHMARKS = (spec((1, 256, 256, 64)), spec((8, 256, 256, 64)))
 
-# Of the sums and their gradients alone; small, as rounding may take |X − Y| over its kink.
+# Only the sums and their gradients; small shapes, as rounding may move |X − Y| across its kink.
 CHECKS = tuple(
     spec(shape, spatial)
     for shape in ((2, 5, 7, 3), (1, 33, 9, 16), (3, 32, 3, 21))

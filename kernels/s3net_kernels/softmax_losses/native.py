@@ -1,6 +1,6 @@
 """Losses of a softmax map on the CPU: one pass forward, one backward, in C++.
 
-See ``kernels/csrc/softmax_losses``. Nothing but the labels is kept for backward.
+See ``kernels/csrc/softmax_losses``. Only the labels are kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from s3net_kernels.softmax_losses import xla
 __all__ = ["softmax_losses", "supports", "unavailable"]
 
 _BAND_ROWS = 32
-"""Rows that are summed in one go: ``kLossesBandRows`` of the library."""
+"""Rows that are summed at once: ``kLossesBandRows`` of the library."""
 
 
 def softmax_losses(o: SoftmaxLosses) -> tuple[Array, Array, Array]:
@@ -43,7 +43,7 @@ def _apply_plain(o: SoftmaxLosses) -> tuple[Array, Array]:
 
 
 def _compute(o: SoftmaxLosses, *, save: bool):
-    """Compute (sums, labels), and the labels for backward."""
+    """Compute (sums, labels), and the labels as residual of the backward pass."""
     z, kind = o.logits, compute_dtype(o.logits)
     none = (0, *z.shape[1:3])
     labels = zeros(none, jnp.int32, z) if o.labels is None else o.labels

@@ -22,18 +22,18 @@ from s3net_kernels.softmax_losses import xla
 __all__ = ["softmax_losses", "supports", "unavailable"]
 
 MOST_CLASSES = 256
-"""A program holds all classes of a pixel."""
+"""Maximum number of classes, because a program holds all classes of a pixel."""
 MOST_CODES = 2**31 - 1
-"""Codes of one launch: an array of single bytes is addressed in 32 bits up to 2³² of them."""
+"""Maximum number of codes per launch: byte arrays are addressed in 32 bits up to 2³² elements."""
 
 
 def supports(o: SoftmaxLosses) -> str | None:
-    """Declines float64, empty arrays, very many classes and enormous images."""
+    """Decline float64, empty arrays, very many classes and very large images."""
     if o.logits.shape[3] > MOST_CLASSES:
-        return f"it takes up to {MOST_CLASSES} classes, not {o.logits.shape[3]}"
+        return f"it supports up to {MOST_CLASSES} classes, not {o.logits.shape[3]}"
     image = math.prod(o.logits.shape[1:])
     if image > MOST_CODES:
-        return f"it takes up to {MOST_CODES} logits of an image, not {image}"
+        return f"it supports up to {MOST_CODES} logits of an image, not {image}"
     return _pallas.supports(o.logits, o.weight)
 
 
@@ -44,7 +44,7 @@ def softmax_losses(o: SoftmaxLosses) -> tuple[Array, Array, Array]:
 
 
 def _fold(function: Callable[..., Any], z: Array, *args: Array | None) -> Any:
-    """Call ``function(z, *args)``, whose leading axes are all of images; some may be None."""
+    """Call ``function(z, *args)``, whose leading axes are all images; arguments may be None."""
 
     def run(_: int, z: Array, *arrays: Array | None) -> Any:
         def call_part(images: slice) -> Any:
@@ -58,7 +58,7 @@ def _fold(function: Callable[..., Any], z: Array, *args: Array | None) -> Any:
 
 
 def _compute(o: SoftmaxLosses, *, keep: bool):
-    """Compute the results, and (log Σ exp z, codes of the edges' slopes or None) for backward."""
+    """Compute the results, and the residuals: log Σ exp z, and codes of edge slopes or None."""
 
     def run(z: Array, labels: Array | None, weight: Array | None):
         loss, used, lse = kernels.normalise(z, labels, weight)
@@ -78,7 +78,7 @@ def _sum_losses(o: SoftmaxLosses):
 
 def _forward(o: SoftmaxLosses):
     def plain(o: SoftmaxLosses):
-        # Nothing is differentiated through what is kept: backward's plain form ignores it.
+        # No gradient passes through the residuals: the plain backward pass ignores them.
         lse = jnp.zeros(o.logits.shape[:3], jnp.float32)
         codes = jnp.zeros(o.logits.shape, jnp.int8) if o.spatial else None
         return xla.softmax_losses(o), (lse, codes)
@@ -96,7 +96,7 @@ def _backward(saved: tuple[Any, ...], cotangents: tuple[Array, ...]):
 
 
 def _compute_gradient(o: SoftmaxLosses, lse: Array, codes: Array | None, scale: Array) -> Array:
-    """Compute the gradient of the logits, by a kernel."""
+    """Compute the gradient of the logits by a kernel."""
     scale = jnp.broadcast_to(scale, (o.logits.shape[0], 2))
     return _fold(kernels.backward, o.logits, lse, o.labels, o.weight, codes, scale)
 

@@ -1,9 +1,9 @@
-"""Pallas kernels of the losses of a softmax map: its normaliser, its edges, and the gradient.
+"""Pallas kernels of the softmax losses: normaliser, edges and gradient.
 
-A program holds all classes of a tile of pixels, and where neighbours matter it goes down some
-rows with the last two in registers. The slope of |X−Y| + |X−XY| + |Y−XY| by the derivatives
-d/dx, d/dy and d²/dxdy is three integers from −2 to 2. The forward kernel writes them into one
-byte, a *code*, for the backward one, which then reads the logits of its own pixel alone.
+A program holds all classes of a tile of pixels. Where neighbours matter, it iterates down some
+rows and keeps the last two in registers. The derivative of |X−Y| + |X−XY| + |Y−XY| by d/dx, d/dy
+and d²/dxdy is three integers from −2 to 2. The forward kernel packs them into one byte, a *code*,
+so that the backward kernel only reads the logits of its own pixel.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ __all__ = [
 
 _LOG2_E = 1.4426950408889634
 _MIDDLE = 62
-"""Half the number of codes: 2 + 5·2 + 25·2."""
+"""Half the number of codes, which makes them non-negative: 2 + 5·2 + 25·2."""
 
 
 def normalise_heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of :func:`normalise` where none are measured."""
+    """Choose block sizes for :func:`normalise` without measurements."""
     classes = round_to_power(problem.channels)
     pixels = min(round_to_power(problem.height * problem.width), max(2048 // classes, 1))
     return {"pixels": pixels, "num_warps": 4}
 
 
 def normalise_candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of :func:`normalise` worth measuring."""
+    """List block sizes for :func:`normalise` worth measuring."""
     classes = round_to_power(problem.channels)
     return [
         {"pixels": pixels, "num_warps": warps}
@@ -61,16 +61,16 @@ def normalise_candidates(problem: Problem) -> list[dict[str, int]]:
 
 
 def rows_heuristic(problem: Problem) -> dict[str, int]:
-    """Block sizes of :func:`edges` and :func:`backward` where none are measured."""
+    """Choose block sizes for :func:`edges` and :func:`backward` without measurements."""
     classes = round_to_power(problem.channels)
     columns = min(round_to_power(problem.width), max(1024 // classes, 1))
-    # More rows are fewer loads, but the programs of few images would not fill a GPU.
+    # More rows need fewer loads, but with few images too few programs would fill a GPU.
     rows = 1 if problem.kernel.endswith(".backward") else 4 if problem.images < 4 else 8
     return {"columns": columns, "rows": rows, "num_warps": 4}
 
 
 def rows_candidates(problem: Problem) -> list[dict[str, int]]:
-    """Block sizes of :func:`edges` and :func:`backward` worth measuring."""
+    """List block sizes for :func:`edges` and :func:`backward` worth measuring."""
     classes = round_to_power(problem.channels)
     alone = problem.kernel.endswith(".backward")
     return [
@@ -79,7 +79,7 @@ def rows_candidates(problem: Problem) -> list[dict[str, int]]:
         for rows in ((1,) if alone else (2, 4, 8, 16, 32))
         for warps in (1, 2, 4, 8)
         if columns <= round_to_power(problem.width)
-        # Of a tile, a thread keeps up to five values for each element.
+        # A thread keeps up to five values for each element of a tile.
         and 1 <= columns * classes // (32 * warps) <= (64 if alone else 16)
     ]
 
@@ -93,13 +93,13 @@ def _problem(direction: str, z: Array) -> Problem:
 def normalise(
     z: Array, labels: Array | None, weight: Array | None, *, blocks: Blocks | None = None
 ) -> tuple[Array, Array, Array]:
-    """(cross entropy (N,), labels (N, H, W), log Σ exp z (N, H, W)); sums are float32.
+    """Compute cross entropy (N,), labels (N, H, W) and log Σ exp z (N, H, W); sums in float32.
 
     Args:
-      z: (N, H, W, K) logits.
-      labels: (N, H, W) int32, or None for the first of the largest logits.
-      weight: (N, H, W), or None for 1.
-      blocks: block sizes; by default chosen.
+      z: logits (N, H, W, K).
+      labels: int32 labels (N, H, W), or None for the first of the largest logits.
+      weight: weights (N, H, W), or None for 1.
+      blocks: block sizes; None chooses them.
     """
     blocks = blocks or choose(_problem("normalise", z), normalise_heuristic)
     images, height, width, classes = z.shape
@@ -136,11 +136,11 @@ def _normalise_kernel(z, *refs, extent, span, given, weighted):
     total = top + jnp.log(jnp.sum(jnp.exp(masked - top[:, None]), 1))
     if given:
         label = load(inputs[0], (image, pixel), exists)
-        # A lane without a class holds 0: what a label that is no class scores.
+        # Lanes without a class hold 0, which is the logit of a label that is not a class.
         score = jnp.sum(jnp.where(lanes == label[:, None], value, 0), 1)
     else:
         score = top
-        # A class even where logits are NaN: comparisons then find a lane without one.
+        # Clamp to a class: with NaN logits, argmax may return a lane without a class.
         label = jnp.minimum(lax.argmax(masked, 1, jnp.int32), classes - 1)
         store(used[0], (image, pixel), label, exists)
     loss = jnp.where(exists, total - score, 0)
@@ -153,13 +153,13 @@ def _normalise_kernel(z, *refs, extent, span, given, weighted):
 def edges(
     z: Array, lse: Array, *, codes: bool, blocks: Blocks | None = None
 ) -> tuple[Array, Array | None]:
-    """((N,) float32 Σ |X−Y| + |X−XY| + |Y−XY|, (N, H, W, K) int8 codes or None).
+    """Compute Σ |X−Y| + |X−XY| + |Y−XY| (N,) float32, and int8 codes (N, H, W, K) or None.
 
     Args:
-      z: (N, H, W, K) logits.
-      lse: (N, H, W) of :func:`normalise`.
+      z: logits (N, H, W, K).
+      lse: log-sums (N, H, W) from :func:`normalise`.
       codes: whether to write the codes of the slopes: cx + 5·cy + 25·cxy.
-      blocks: block sizes; by default chosen.
+      blocks: block sizes; None chooses them.
     """
     blocks = blocks or choose(_problem("edges", z), rows_heuristic)
     images, height, width, classes = z.shape
@@ -182,7 +182,7 @@ def _edges_kernel(z, lse, sums, *codes, extent, span):
     exists, inside = columns < width, lanes < classes
 
     def three_taps(row):
-        """Difference and smoothing of the softmax along a row, the border reflected."""
+        """Return difference and smoothing of the softmax along a row with reflected border."""
         valid, row = row <= height, _reflect(row, height)
 
         def load_shifted(shift):
@@ -213,27 +213,27 @@ def _edges_kernel(z, lse, sums, *codes, extent, span):
 
 
 def _tile(span: tuple[int, int, int]) -> tuple[Array, Array, Array]:
-    """Columns of this program, (1, K) lanes, and the first row."""
+    """Return the columns of this program, (1, K) lanes, and the first row."""
     columns = pl.program_id(0) * span[0] + jnp.arange(span[0], dtype=jnp.int32)
     return columns, jnp.arange(span[1], dtype=jnp.int32)[None, :], pl.program_id(1) * span[2]
 
 
 def _reflect(index: Array, size: int) -> Array:
-    """The border reflected without repeating its pixel, for indices from −1 to ``size``."""
+    """Reflect indices from −1 to ``size`` at the border without repeating its pixel."""
     return jnp.where(index < 0, -index, jnp.where(index >= size, 2 * (size - 1) - index, index))
 
 
 def _softmax(z, lse, image, pixel: Array, exists: Array, lanes: Array, inside: Array) -> Array:
-    """(P, K) softmax of the pixels that exist and of the lanes inside, of no meaning elsewhere."""
+    """Compute the (P, K) softmax; it is meaningless at invalid pixels and lanes."""
     value = load(z, (image, pixel[:, None], lanes), exists[:, None] & inside)
     exponent = value - load(lse, (image, pixel), exists)[:, None]
-    return jnp.exp2(exponent * _LOG2_E)  # one instruction; exp is eight
+    return jnp.exp2(exponent * _LOG2_E)  # one instruction, where exp takes eight
 
 
 def _encode(slopes: tuple[Array, ...], apart: tuple[Array, ...]) -> Array:
-    """One number for the derivative by three slopes: cx + 5·cy + 25·cxy.
+    """Pack the derivative by three slopes into one number: cx + 5·cy + 25·cxy.
 
-    As d|s| = sign(s): cx is sign(gx)·(sign(X−Y) + sign(X−XY)), and so on.
+    Since d|s| = sign(s), cx is sign(gx)·(sign(X−Y) + sign(X−XY)), and so on.
     """
     x, y, xy = (_code_sign(slope, most) for slope, most in zip(slopes, (1, 5, 25), strict=True))
     x_y, x_xy, y_xy = (_code_sign(difference, 1) for difference in apart)
@@ -241,10 +241,10 @@ def _encode(slopes: tuple[Array, ...], apart: tuple[Array, ...]) -> Array:
 
 
 def _code_sign(value: Array, most: int) -> Array:
-    """``most`` times the sign, in fewer instructions than comparisons take.
+    """Return ``most`` times the sign, in fewer instructions than comparisons need.
 
-    Less than that below 1e-36, where all values around are too small for their gradients to
-    matter.
+    Below about 1e-36 the magnitude is smaller than ``most``; the values around are then too small
+    for their gradients to matter.
     """
     return jnp.clip(value * 1e38, -most, most)
 
@@ -259,15 +259,16 @@ def backward(
     *,
     blocks: Blocks | None = None,
 ) -> Array:
-    """The gradient by the logits, in their dtype.
+    """Compute the gradient by the logits, in their dtype.
 
     Args:
-      z: (N, H, W, K) logits.
-      lse, labels: (N, H, W) of :func:`normalise`.
-      weight: (N, H, W), or None for 1.
-      codes: (N, H, W, K) of :func:`edges`, or None where the edges were not asked for.
-      scale: (N, 2) cotangents of the cross entropy and of the edges.
-      blocks: block sizes; by default chosen.
+      z: logits (N, H, W, K).
+      lse: log-sums (N, H, W) from :func:`normalise`.
+      labels: labels (N, H, W) from :func:`normalise`.
+      weight: weights (N, H, W), or None for 1.
+      codes: codes (N, H, W, K) from :func:`edges`, or None without edges.
+      scale: cotangents (N, 2) of the cross entropy and of the edges.
+      blocks: block sizes; None chooses them.
     """
     name = "backward" if codes is None else "edges_backward"
     blocks = blocks or choose(_problem(name, z), rows_heuristic)
@@ -299,10 +300,10 @@ def _backward_kernel(z, lse, labels, scale, *refs, extent, span, weighted, spati
     scales = load(scale, (2 * image,)), load(scale, (2 * image + 1,))
 
     def transpose(row):
-        """What the pixels of a row add to the row itself and, with a sign, to its neighbours.
+        """Return a row's contributions to itself and, with a sign, to its neighbours.
 
-        The transpose of ``three_taps``. A pixel at the border reads its neighbour twice for a
-        smoothing, and for a difference not at all, but then its code is 0 already.
+        This is the transpose of ``three_taps``. A pixel at the border reads its neighbour twice
+        for the smoothing, and not at all for the difference, but its code is then already 0.
         """
         valid = (row >= 0) & (row < height)
 
@@ -344,12 +345,13 @@ def _backward_kernel(z, lse, labels, scale, *refs, extent, span, weighted, spati
 
 
 def _decode(code: Array) -> tuple[Array, Array, Array]:
-    """(cx, cy, cxy) of :func:`_encode`, int32."""
+    """Unpack the int32 (cx, cy, cxy) of :func:`_encode`."""
     code = code.astype(jnp.int32) + _MIDDLE
-    fifth, rest = (code * 205) >> 10, (code * 41) >> 10  # a fifth and a 25th, exact below 125
+    # Multiply and shift to divide by 5 and by 25; exact below 125.
+    fifth, rest = (code * 205) >> 10, (code * 41) >> 10
     return code - 5 * fifth - 2, fifth - 5 * rest - 2, rest - 2
 
 
 def _times(index: Array, size: int) -> Array:
-    """How often a smoothing at ``index`` reads each of its neighbours."""
+    """Count how often a smoothing at ``index`` reads each of its neighbours."""
     return 1 + ((index == 0) | (index == size - 1)).astype(jnp.int32)

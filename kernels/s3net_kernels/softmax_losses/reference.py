@@ -18,7 +18,7 @@ def softmax_losses(o: SoftmaxLosses, dtype=None) -> tuple[Array, Array, Array]:
     """See ``api.softmax_losses``; in ``dtype``."""
     z = o.logits.astype(dtype or compute_dtype(o.logits))
     labels = jnp.argmax(z, -1).astype(jnp.int32) if o.labels is None else o.labels
-    # A choice, not a product: zero times a logit of −inf would be NaN.
+    # Select instead of multiplying: zero times a logit of −inf would be NaN.
     chosen = labels[..., None] == jnp.arange(z.shape[-1])
     per_pixel = jax.nn.logsumexp(z, axis=-1) - jnp.sum(jnp.where(chosen, z, 0), -1)
     if o.weight is not None:
@@ -34,7 +34,7 @@ def softmax_losses(o: SoftmaxLosses, dtype=None) -> tuple[Array, Array, Array]:
 
 
 def _filter(p: Array, rows: tuple[int, ...], columns: tuple[int, ...]) -> Array:
-    """Correlation of (N, H, W, K) with the outer product of two kernels of three taps."""
+    """Correlate (N, H, W, K) with the outer product of two kernels of three taps."""
     height, width = p.shape[1:3]
     q = jnp.pad(p, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     taps = [

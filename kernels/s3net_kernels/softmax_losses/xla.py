@@ -18,7 +18,7 @@ def softmax_losses(o: SoftmaxLosses) -> tuple[Array, Array, Array]:
     z, labels = o.logits.astype(compute_dtype(o.logits)), o.labels
     if labels is None:
         labels = jnp.argmax(jax.lax.stop_gradient(z), axis=-1).astype(jnp.int32)
-    # A comparison and a sum instead of a gather: it fuses, and so does its gradient.
+    # Compare and sum instead of gathering: this fuses, and so does its gradient.
     chosen = labels[..., None] == jnp.arange(z.shape[-1], dtype=labels.dtype)
     per_pixel = jax.nn.logsumexp(z, axis=-1) - jnp.sum(jnp.where(chosen, z, 0), axis=-1)
     if o.weight is not None:

@@ -1,4 +1,4 @@
-"""Tests and benchmarks of an implementation of an operator, such as one of your own.
+"""Test and benchmark an implementation of an operator, such as your own.
 
 >>> import jax
 >>> import s3net_kernels as sk
@@ -17,9 +17,9 @@
 >>> sk.unregister_implementation("conv2d", "lax")
 
 :func:`list_specs` describes the calls that an operator is tested with, and
-:class:`ArgSpec` one call, from which arguments of any seed and dtype are made.
-:func:`compute_reference` gives a call's true value and gradients, in float64, and
-:func:`tolerance` how far a result of a dtype may be from it.
+:class:`ArgSpec` one call, from which it makes arguments of any seed and dtype.
+:func:`compute_reference` computes a call's true value and gradients in float64, and
+:func:`tolerance` returns how far a result of a dtype may differ from them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Descriptions of calls, shared by tests and benchmarks.
+"""Describe calls, for both tests and benchmarks.
 
-Each operator's ``arg_specs.py`` holds ``SPECS``, small and awkward shapes for the tests,
+Each operator's ``arg_specs.py`` has ``SPECS``, small and awkward shapes for the tests,
 ``BENCHMARKS``, the shapes of the network, and ``spec``, which describes a call of other shapes.
 """
 
@@ -22,17 +22,17 @@ __all__ = ["Arg", "ArgSpec"]
 
 @dataclasses.dataclass(frozen=True)
 class Arg:
-    """One array of a call: its shape, and how its values are drawn."""
+    """One array of a call: its shape and the distribution of its values."""
 
     shape: tuple[int, ...]
     draw: str = "normal"
-    """``normal``; ``mask``: U[0, 1); ``offset``: up to 3 pixels either way; ``near``: from 0 to
-    1, but for one pixel of each image, as ``offset``; ``coords``: from 2
-    pixels outside the image to 2 beyond; ``matrix``: a shear, turn and shift. Offsets and
-    coordinates are odd multiples of 1/128: exact in float32, and never on the kinks of
-    interpolation, where derivatives jump with the last digit."""
+    """Distribution. ``normal``: N(0, 1); ``mask``: U[0, 1); ``offset``: up to 3 pixels either way;
+    ``near``: from 0 to 1, except one pixel of each image as ``offset``; ``coords``: from 2 pixels
+    outside the image to 2 beyond; ``matrix``: a shear, rotation and shift. Offsets and coordinates
+    are odd multiples of 1/128: exact in float32, and never on the kinks of interpolation, where
+    the last digit would decide which derivative applies."""
     reduced: int = 1
-    """How many terms the gradient by this array sums."""
+    """Number of terms that the gradient by this array sums."""
     limits: tuple[int, int] = (0, 0)
     """(H, W) of the image that ``coords`` point into."""
 
@@ -67,9 +67,9 @@ class ArgSpec:
     """:class:`Arg`, None, or a tuple of :class:`Arg`, in the operator's order; x first."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     reduced: int = 1
-    """How many terms one output value sums."""
+    """Number of terms that one output value sums."""
     dtype: str = "float32"
-    """Of x; all other arrays are float32, or float64 with it."""
+    """Dtype of x; all other arrays are float32, or float64 if x is."""
     parameters: tuple[int, ...] = ()
     """Positions of the arguments that are parameters, which images may share."""
 
@@ -85,7 +85,7 @@ class ArgSpec:
 
         Args:
           seed: seed of the values.
-          dtype: dtype of x in place of the spec's own; with float64, that of all arrays.
+          dtype: dtype of x instead of the spec's own; float64 applies to all arrays.
         """
         random = np.random.default_rng([seed, *self.name.encode()])
         first, rest = self._choose_dtypes(dtype)
@@ -100,9 +100,9 @@ class ArgSpec:
         return (jax.ShapeDtypeStruct(x.shape, first), *shaped)
 
     def bind(self, args: Sequence[Any]) -> Any:
-        """Put ``args``, as of :meth:`make` or :meth:`make_shapes`, into the operator's operands.
+        """Put ``args`` from :meth:`make` or :meth:`make_shapes` into the operator's operands.
 
-        That is what an implementation takes; the public function's checks are left out.
+        An implementation takes these directly; the public function's checks are skipped.
         """
         return OPERANDS[self.operator](*args, **self.options)
 

@@ -1,4 +1,4 @@
-"""The time of a call of an operator, by implementation and direction."""
+"""Time calls of an operator, by implementation and direction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def compile_calls(spec: ArgSpec, implementation: str | None, args: Sequence[Any]
       args: arguments of the call, on the device.
 
     Returns:
-      Direction → a function that runs the call once and returns the seconds it took; empty if the
+      Direction → a function that runs the call once and returns its time in seconds; empty if the
       implementation declines the call.
     """
     function = make_function(spec, implementation)
@@ -55,11 +55,12 @@ def compile_calls(spec: ArgSpec, implementation: str | None, args: Sequence[Any]
 def time_calls(
     built: Mapping[str, Timers], *, repeats: int, limit_s: float
 ) -> Iterator[tuple[str, dict[str, list[float]]]]:
-    """Time several implementations in turns: (direction, seconds by implementation).
+    """Time several implementations in turns; yield (direction, seconds by implementation).
 
     Args:
-      built: implementation → its :func:`compile_calls`, or the like; empty ones are left out.
-      repeats, limit_s: as for :func:`take_turns`.
+      built: implementation → result of :func:`compile_calls`; empty ones are left out.
+      repeats: number of timed calls; see :func:`take_turns`.
+      limit_s: seconds after which a slow implementation stops; see :func:`take_turns`.
     """
     for direction in DIRECTIONS:
         calls = {name: timers[direction] for name, timers in built.items() if timers}
@@ -75,21 +76,20 @@ def benchmark(
     repeats: int = 7,
     limit_s: float = 10.0,
 ) -> list[dict[str, Any]]:
-    """Time the implementations of an operator side by side: their calls take turns.
+    """Time the implementations of an operator side by side, with alternating calls.
 
     Args:
       operator: name of the operator.
-      implementations: names of implementations; by default all that are available but the
+      implementations: names of implementations; by default all available ones except the
         reference.
-      spec: the call; by default the first of :func:`list_benchmarks`.
-      dtype: dtype of ``x`` in place of that of the spec.
-      repeats: timed calls of each.
+      spec: call to time; by default the first of :func:`list_benchmarks`.
+      dtype: dtype of ``x`` instead of the spec's own.
+      repeats: number of timed calls of each implementation.
       limit_s: seconds after which a slow implementation is no longer repeated.
 
     Returns:
       A row for each direction and implementation that serves the call: its names, and median,
-      quartiles and minimum of the seconds (see :func:`summarise`).
-
+      quartiles and minimum in seconds (see :func:`summarise`).
     Raises:
       ValueError: an unknown operator or implementation, or a spec of another operator.
     """

@@ -1,4 +1,4 @@
-"""An implementation against the reference: value and gradients of every call of its operator."""
+"""Compare an implementation with the reference, in value and gradients of every call."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Check(NamedTuple):
 
     spec: ArgSpec
     dtype: str
-    """Of ``x``."""
+    """Dtype of ``x``."""
     declined: str | None
-    """Why the implementation does not serve the call, or None."""
+    """Why the implementation cannot serve the call, or None."""
     errors: tuple[float, ...]
-    """Relative errors of the value and of each gradient; empty where it declined."""
+    """Relative errors of the value and of each gradient; empty if it declined."""
 
 
 def check_implementation(
@@ -48,22 +48,22 @@ def check_implementation(
 ) -> list[Check]:
     """Check an implementation against the reference, in value and all gradients.
 
-    The reference computes in float64. A result in float32 or float64 may differ by the tolerance
-    for its dtype and for the number of terms that are summed; one in a 16-bit dtype by twice the
-    error of the reference that computes in that dtype.
+    The reference computes in float64. A float32 or float64 result may differ by the tolerance for
+    its dtype and number of summed terms; a 16-bit result by twice the error of the reference
+    computed in that dtype.
 
     Args:
       operator: name of the operator.
       implementation: name of the implementation, registered or of the package.
       specs: calls to check; by default those of :func:`list_specs`.
-      dtype: dtype of ``x`` in place of each spec's own; float64 needs ``jax.enable_x64``.
+      dtype: dtype of ``x`` instead of each spec's own; float64 needs ``jax.enable_x64``.
       seed: seed of the arguments' values.
 
     Returns:
-      A :class:`Check` for each call, those that the implementation declined included.
+      A :class:`Check` for each call, including declined calls.
 
     Raises:
-      AssertionError: a value or a gradient is wrong, naming the call; or all calls are declined.
+      AssertionError: a value or gradient is wrong (the call is named), or all calls are declined.
       ValueError: an unknown operator or implementation, or a spec of another operator.
     """
     checks = []
@@ -101,12 +101,12 @@ def compute_errors(actual: Sequence[Any], expected: Sequence[Any]) -> list[float
 
 
 def assert_close(spec: ArgSpec, actual: Any, expected: Any, dtype: Any) -> None:
-    """Assert that value and all gradients agree within the tolerance for the size of each sum.
+    """Assert that value and gradients agree within the tolerance for the length of each sum.
 
     Args:
-      spec: the call.
-      actual: value and gradients, as of :func:`value_and_gradients`.
-      expected: the true ones, as of :func:`compute_reference`.
+      spec: call that was made.
+      actual: value and gradients, as from :func:`value_and_gradients`.
+      expected: true value and gradients, as from :func:`compute_reference`.
       dtype: dtype that ``actual`` was computed in.
     """
     names = ["value", *(f"gradient {n}" for n in range(len(expected) - 1))]
@@ -117,13 +117,14 @@ def assert_close(spec: ArgSpec, actual: Any, expected: Any, dtype: Any) -> None:
 
 
 def assert_low_precision(spec: ArgSpec, actual: Any, expected: Any, plain: Any, dtype: str) -> None:
-    """Assert that errors are at most twice those of the plain version that computes in ``dtype``.
+    """Assert that errors are at most twice those of the plain version computed in ``dtype``.
 
     Args:
-      spec: the call.
-      actual, expected: as for :func:`assert_close`.
-      plain: ``compute_reference(..., dtype)``.
-      dtype: a 16-bit dtype.
+      spec: call that was made.
+      actual: value and gradients; see :func:`assert_close`.
+      expected: true value and gradients; see :func:`assert_close`.
+      plain: result of ``compute_reference(..., dtype)``.
+      dtype: 16-bit dtype.
     """
     found, limits = compute_errors(actual, expected), compute_errors(plain, expected)
     for n, (error, limit) in enumerate(zip(found, limits, strict=True)):

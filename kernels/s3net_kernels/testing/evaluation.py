@@ -1,4 +1,4 @@
-"""Values and gradients of the calls that argument specs describe, and their true ones."""
+"""Compute values and gradients of the calls that argument specs describe."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load_module(operator: str, name: str) -> ModuleType:
 
 
 def list_specs(operator: str) -> tuple[ArgSpec, ...]:
-    """List the calls that an operator is tested with: small, and of awkward shapes.
+    """List the calls that an operator is tested with, which are small and of awkward shapes.
 
     The last ones may have ``x`` in bfloat16; the others are float32.
     """
@@ -46,7 +46,7 @@ def list_specs(operator: str) -> tuple[ArgSpec, ...]:
 
 
 def list_benchmarks(operator: str) -> tuple[ArgSpec, ...]:
-    """List the calls that an operator is timed with: those of the network, of 256 by 256 pixels."""
+    """List the calls that an operator is timed with: the network's, at 256 by 256 pixels."""
     return load_module(operator, "arg_specs").BENCHMARKS
 
 
@@ -57,15 +57,14 @@ def require_operator(spec: ArgSpec, operator: str) -> None:
 
 
 def make_function(spec: ArgSpec, implementation: str | None) -> Callable[..., jax.Array]:
-    """Make the operator's public function with the options of ``spec``, and one array as result.
+    """Make a function that calls the operator with the options of ``spec`` and returns one array.
 
     Args:
-      spec: the call.
+      spec: call to make.
       implementation: name of an implementation, or None for the best one.
 
     Returns:
-      A function of ``spec.make()``. Of the several results of ``softmax_losses``, it returns the
-      two sums, stacked.
+      A function of ``spec.make()``. For ``softmax_losses``, it returns the two sums, stacked.
     """
     operator = getattr(load_module(spec.operator, "api"), spec.operator)
     function = functools.partial(operator, implementation=implementation, **spec.options)
@@ -92,7 +91,7 @@ def value_and_gradients(
 
 
 def make_cotangent(spec: ArgSpec, args: Sequence[Any]) -> np.ndarray:
-    """Draw a random cotangent of the call's result, in its dtype; the same every time."""
+    """Draw a random cotangent of the call's result, in its dtype; the same on every call."""
     result = jax.eval_shape(make_function(spec, "xla"), *args)
     random = np.random.default_rng(_SEED_OF_COTANGENT)
     return random.normal(size=result.shape).astype(result.dtype)
@@ -109,23 +108,23 @@ def _make_reference(
         found = reference(operands, None if dtype is None else jnp.dtype(dtype))
         return jnp.stack(found[:2]) if operator == "softmax_losses" else found
 
-    # Quick to compile, which takes longer here than to run.
+    # No optimisation: compiling takes longer than running here.
     return value_and_gradients(run, xla_backend_optimization_level=0)
 
 
 def compute_reference(
     spec: ArgSpec, g: Any, args: Sequence[Any], dtype: str | None = None
 ) -> list[np.ndarray]:
-    """Compute a call's value and gradients by the reference; in float64 on the CPU.
+    """Compute a call's value and gradients with the reference, in float64 on the CPU.
 
     Args:
-      spec: the call.
-      g: cotangent of its result, as of :func:`make_cotangent`.
-      args: its arguments, as of ``spec.make()``.
-      dtype: dtype to compute in, in place of float64.
+      spec: call to compute.
+      g: cotangent of its result, as from :func:`make_cotangent`.
+      args: arguments of the call, as from ``spec.make()``.
+      dtype: dtype to compute in instead of float64.
 
     Returns:
-      The value, then the gradient of every array of ``args``, in their order.
+      The value, then the gradient of every array in ``args``, in order.
     """
     run = _make_reference(spec.operator, tuple(spec.options.items()), dtype)
     if spec.operator == "affine_warp":
@@ -136,7 +135,7 @@ def compute_reference(
 
 
 def _run_exactly(run, g, args, dtype: str | None) -> list[np.ndarray]:
-    # The CPU: a GPU's matrix products have other precisions to choose from.
+    # Use the CPU: a GPU's matrix products may round their factors.
     with jax.default_device(jax.devices("cpu")[0]):
         if dtype is None:
             with jax.enable_x64(True):

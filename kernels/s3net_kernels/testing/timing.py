@@ -1,4 +1,4 @@
-"""Timing: interleaved repeats, synchronised, median and interquartile range."""
+"""Time calls: interleaved, synchronised, with median and interquartile range."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Timing = dict[str, float]
 
 _IN_A_ROW = 20
 _SHORT = 0.02
-"""Seconds that calls in a row may take together."""
+"""Seconds that a run of at most _IN_A_ROW consecutive calls may take."""
 _ROUNDS = 3
-"""That are taken whatever they take."""
+"""Minimum number of repeats, however long they take."""
 
 
 def interleave(
@@ -39,18 +39,19 @@ def interleave(
     limit_s: float = math.inf,
     left_out: dict[str, str] | None = None,
 ) -> dict[str, list[float]]:
-    """Time ``repeats`` calls of every candidate, in turns; returns their seconds.
+    """Time ``repeats`` calls of every candidate in turns; return their times in seconds.
 
-    In turns, because a machine's speed drifts: neighbours in time are compared, not blocks.
-    A candidate must return only when its work is done (synchronise inside).
+    Candidates alternate because a machine's speed drifts: calls are compared with their
+    neighbours in time, not block with block. A candidate must return only when its work is done
+    (synchronise inside).
 
     Args:
-      candidates: name to a function without arguments.
-      repeats: timed calls of each.
-      warm: untimed calls of each before (compilation, caches).
-      limit_s: seconds after which, and three repeats, a candidate leaves the turns.
-      left_out: gets the name of a candidate that fails, and why, and the others continue; without
-        it the error is raised.
+      candidates: name → function without arguments.
+      repeats: number of timed calls of each candidate.
+      warm: number of untimed calls of each before (compilation, caches).
+      limit_s: seconds after which a candidate stops, but not before three repeats.
+      left_out: dict that receives the name of a failing candidate and its error, while the others
+        continue; None raises the error.
     """
 
     def measure(call: Callable[[], object]) -> float:
@@ -70,7 +71,7 @@ def take_turns(
     limit_s: float = math.inf,
     left_out: dict[str, str] | None = None,
 ) -> dict[str, list[float]]:
-    """Take turns as :func:`interleave`, of candidates that return the seconds a call took."""
+    """Take turns as :func:`interleave`, with candidates that return a call's seconds."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
 
     def take(name: str) -> float | None:
@@ -103,14 +104,14 @@ def describe_error(error: Exception) -> str:
 
 
 def make_timer(launch: Callable[[], Any], wait: Callable[[Any], object]) -> Callable[[], float]:
-    """Make a function that calls something and returns the seconds it took, for :func:`take_turns`.
+    """Make a function that calls something and returns its time in seconds, for :func:`take_turns`.
 
-    On a GPU it launches short ones several times before it waits: as in a step, launching one
-    costs no time while another runs.
+    On a GPU it launches short calls several times before it waits. This matches a step, where
+    launching one kernel is hidden behind the run of another.
 
     Args:
-      launch: starts the work, and returns what there is to wait for.
-      wait: waits for what ``launch`` returned last.
+      launch: function that starts the work and returns what to wait for.
+      wait: function that waits for the last result of ``launch``.
     """
 
     def take(count: int) -> float:
@@ -146,9 +147,10 @@ def summarise(seconds: list[float]) -> Timing:
 
 
 def ratio(slow: list[float], fast: list[float]) -> Timing:
-    """Compute how many times faster ``fast`` is: median and quartiles of the quotients in time.
+    """Compute the speed-up of ``fast``: median and quartiles of the quotients of paired calls.
 
-    Where one was called more often, its last calls have no neighbours.
+    Calls are paired with their neighbours in time. If one was called more often, its last calls
+    are ignored.
     """
     quotients = [s / f for s, f in zip(slow, fast, strict=False)]
     summary = summarise(quotients)

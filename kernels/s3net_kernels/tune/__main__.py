@@ -21,7 +21,7 @@ from s3net_kernels import config
 from s3net_kernels._pallas import tuning
 from s3net_kernels.tune.facts import facts
 from s3net_kernels.tune.kernels import KERNELS
-from s3net_kernels.tune.problems import problems
+from s3net_kernels.tune.problems import list_problems
 from s3net_kernels.tune.search import tune
 
 __all__ = ["main"]
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the tuner; return 0, or 1 if there is no GPU or a kernel could not be tuned."""
     arguments = sys.argv[1:] if arguments is None else arguments
     args = _parser().parse_args(arguments)
-    # JAX otherwise takes most of the GPU's memory, and other processes could not measure.
+    # By default JAX takes most of the GPU's memory, and other processes could not measure.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     device = "interpret" if args.interpret else tuning.find_device()
     if device is None:
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     path = tuning.locate_table(device, args.folder)
     table = _read(path)
-    wanted = problems(args.size, args.channels, tuple(args.images), tuple(args.dtype))
+    wanted = list_problems(args.size, args.channels, tuple(args.images), tuple(args.dtype))
     wanted = [p for p in wanted if not args.kernel or p.kernel in args.kernel]
     pending = [p for p in wanted if args.again or p.key not in table["entries"]]
     print(f"{device}: {len(pending)} of {len(wanted)} problems to measure; {path}")

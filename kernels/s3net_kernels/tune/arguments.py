@@ -1,4 +1,4 @@
-"""Arrays to call a tunable kernel with, like those of a fit, for a problem."""
+"""Make arrays to call a tunable kernel with, distributed as in a fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_image(p: Problem, seed: int = 0) -> Array:
 
 
 def make_deform_planes(p: Problem) -> Planes:
-    """Offsets and masks like those of a fit: offsets in [0, 1)."""
+    """Make offsets and masks like those of a fit: offsets in [0, 1)."""
     taps = p.size[0] * p.size[1]
     maps = (p.images, p.height, p.width)
     return to_planes(*(_draw_uniform(*maps, count, seed=count) for count in (2 * taps, taps)))
@@ -41,7 +41,7 @@ def make_deform_with_reach(p: Problem) -> tuple[Array, ...]:
 
 
 def make_features(p: Problem, seed: int = 4) -> Array:
-    """An array like the result: a cotangent, or what a gate multiplies."""
+    """Make an array shaped like the result: a cotangent, or the factor of a gate."""
     return draw_normal(p.images, p.height, p.width, p.features, dtype=p.dtype, seed=seed)
 
 
@@ -51,7 +51,7 @@ def make_weights(p: Problem) -> Array:
 
 
 def flatten(images: Array) -> Array:
-    """(N, H, W, C) as (N, H·W, C)."""
+    """Reshape (N, H, W, C) to (N, H·W, C)."""
     return images.reshape(images.shape[0], -1, images.shape[3])
 
 
@@ -68,7 +68,7 @@ def make_linear_backward(p: Problem) -> tuple[Array, ...]:
 
 
 def make_gated(p: Problem) -> tuple[Array, ...]:
-    """The gate's input, the branches, weights, bias, and the residual or the cotangent."""
+    """Make the gate's input, branches, weights, bias, and the residual or cotangent."""
     return flatten(make_features(p)), *make_linear(p), flatten(make_features(p, 1))
 
 
@@ -83,14 +83,14 @@ def make_logsumexp(p: Problem) -> tuple[Array, Array]:
 
 
 def make_losses(p: Problem) -> tuple[Array, ...]:
-    """Logits, their logarithmic sums, labels, codes of edges and factors of both losses."""
+    """Make logits, their log-sums, labels, edge codes and factors of both losses."""
     z, lse = make_logsumexp(p)
     codes = jax.random.randint(jax.random.key(1), z.shape, -62, 63, jnp.int8)
     return z, lse, jnp.argmax(z, -1).astype(jnp.int32), codes, jnp.ones((p.images, 2))
 
 
 def make_coords(p: Problem) -> Array:
-    """A turned and zoomed grid, as the affine path of the network samples."""
+    """Make a rotated and zoomed grid, as the network's affine path samples."""
     y, x = jnp.meshgrid(jnp.arange(p.height), jnp.arange(p.width), indexing="ij")
     turned = jnp.stack((0.9 * y + 0.2 * x, -0.2 * y + 0.9 * x), -1).astype(jnp.float32)
     return jnp.broadcast_to(turned, (p.images, *turned.shape))

@@ -1,4 +1,4 @@
-"""What a table of block sizes was measured on."""
+"""Record what a table of block sizes was measured on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every tunable Pallas kernel: what block sizes to try, and a call of it for a problem."""
+"""List the tunable Pallas kernels: candidate block sizes, and a call for a problem."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ class Kernel:
     heuristic: Callable[[Problem], Blocks]
     candidates: Callable[[Problem], list[Blocks]]
     arguments: Callable[[Problem], tuple[Array, ...]]
-    """Arrays of a call; parameters of each image's own, as in a vmapped fit."""
+    """Function of a problem that makes the arrays of a call; each image has its own parameters, as
+    in a vmapped fit."""
     call: Callable[[Problem, Blocks], Run]
-    """A function of the arrays."""
+    """Function of a problem and block sizes that returns a function of the arrays."""
 
 
 def _linear_forward(gelu: bool) -> Kernel:

@@ -1,16 +1,16 @@
-"""The problems of a network's step: which kernels to tune, and for what shapes."""
+"""List the tuning problems of a network's step: kernels and their shapes."""
 
 from __future__ import annotations
 
 from s3net_kernels._pallas import Problem
 
-__all__ = ["problems"]
+__all__ = ["list_problems"]
 
 
-def problems(
+def list_problems(
     size: int, channels: int, images: tuple[int, ...], dtypes: tuple[str, ...]
 ) -> list[Problem]:
-    """The problems of a network's step: what to tune, the dearest kernels first."""
+    """List the tuning problems of a network's step, the most expensive kernels first."""
     depthwise_sizes = [((5, 5), 1), ((3, 3), 1), ((5, 5), 2), ((7, 7), 3)]
     taps = 9
     # (kernel, input channels, output channels, size)
@@ -52,14 +52,14 @@ def problems(
                 dtype: str = dtype,
                 n: int = n,
             ) -> Problem:
-                # The matrix products know no rows and columns of an image.
+                # Matrix products see an image as one row of pixels.
                 flat = name.startswith(("linear.", "gated_inception.", "batch_norm."))
                 height, width = (1, size * size) if flat else (size, size)
                 return Problem(name, dtype, n, height, width, inputs, outputs, kernel, dilation)
 
             for direction in ("backward", "input_grad", "forward", "scatter", "outliers"):
                 found.append(problem(f"deform_conv2d.{direction}", channels, channels, (3, 3)))
-            # Of layers too large for ``backward`` to hold the sums.
+            # Used instead of ``backward`` for layers whose sums it cannot hold.
             found.append(problem("deform_conv2d.weight_grad", 2 * channels, 2 * channels, (3, 3)))
             for kernel, dilation in depthwise_sizes:
                 for direction in ("weight_grad", "correlate"):

@@ -1,4 +1,4 @@
-"""The time of every kernel of a program, as JAX's profiler sees it on the device."""
+"""Measure the device time of every kernel of a program with JAX's profiler."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 
 import jax
 
-__all__ = ["kernels_of"]
+__all__ = ["profile_kernels"]
 
 # Lines of a device's plane that repeat the kernels' time, summed by step, module or source.
 _SUMS = ("Steps", "XLA Modules", "XLA Ops", "Framework Ops", "Framework Name Scope", "Source code")
 
 
-def kernels_of(run: Callable[[], Any]) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
-    """Seconds and calls of every (kernel, place in the program) while ``run()`` runs."""
+def profile_kernels(
+    run: Callable[[], Any],
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Measure seconds and calls of every (kernel, place in the program) while ``run()`` runs."""
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             run()
@@ -30,7 +32,7 @@ def kernels_of(run: Callable[[], Any]) -> tuple[Counter[tuple[str, str]], Counte
     on_device = bool(planes)
     for plane in planes or data.planes:
         for line in plane.lines:
-            # A device's other lines tell the same time again, summed up by step and module.
+            # Skip summary lines, which repeat the kernels' time by step and module.
             if line.name in _SUMS:
                 continue
             for event in line.events:
@@ -45,5 +47,5 @@ def kernels_of(run: Callable[[], Any]) -> tuple[Counter[tuple[str, str]], Counte
 
 
 def _short(source: str) -> str:
-    """A place in the program without what all have."""
+    """Shorten a place in the program by the parts that all places share."""
     return re.sub(r"(jit\([^)]*\)|while|body|closed_call|vmap\(\)|jvp\(\))/", "", source)

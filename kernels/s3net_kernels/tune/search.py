@@ -1,4 +1,4 @@
-"""The fastest block sizes for one problem, by compiling and timing candidates.
+"""Find the fastest block sizes for one problem by compiling and timing candidates.
 
 The heuristic's block sizes are timed first, then those in use or measured for other sizes, then
 the rest in random order, until the time limit. A faster candidate is chosen only if its result
@@ -24,7 +24,7 @@ import numpy as np
 from s3net_kernels._pallas import Problem, tuning
 from s3net_kernels.testing import tolerance
 from s3net_kernels.tune.kernels import KERNELS
-from s3net_kernels.tune.profile import kernels_of
+from s3net_kernels.tune.profile import profile_kernels
 
 __all__ = ["tune"]
 
@@ -32,22 +32,22 @@ Blocks = dict[str, int]
 _R = TypeVar("_R")
 _THREADS = min(16, os.cpu_count() or 1)
 _SHORT = 2e-4
-"""Seconds of a call that launching may take a good part of."""
+"""Seconds of a call below which launch overhead may be a large part of the time."""
 _BUSY = 0.1
-"""Seconds of work before something is timed."""
+"""Seconds of work before a measurement, to raise the GPU's clocks."""
 _HOPELESS = 2.0
-"""A candidate that is that much slower than the best at its first timing gets no second one."""
+"""Factor over the best time beyond which a candidate's first timing is not repeated."""
 
 
 def compile_all(
     problem: Problem, several: Sequence[Blocks], arrays: tuple[Any, ...]
 ) -> list[Callable[..., Any] | None]:
-    """The kernel with each of several ``blocks``, compiled side by side; None if it can't be."""
+    """Compile the kernel in parallel with each of several ``blocks``; None where it fails."""
 
     with ThreadPoolExecutor(_THREADS) as pool:
 
         def begin(blocks: Blocks) -> Future[Callable[..., Any]]:
-            # Lowered in this thread, which has the settings.
+            # Lower in this thread, because the settings are thread-local.
             function = jax.jit(KERNELS[problem.kernel].call(problem, blocks))
             return pool.submit(function.lower(*arrays).compile)
 
@@ -58,15 +58,15 @@ def compile_all(
 def measure_seconds(
     blocks: Blocks, function: Callable[..., Any], arrays: tuple[Any, ...], best: float
 ) -> float:
-    """Seconds of a call, compiled with ``blocks``; infinity if it can't be run."""
+    """Measure the seconds of a call compiled with ``blocks``; infinity if it fails."""
 
     def measure() -> float:
         first = _time_calls(function, arrays, 1)
         if first > _HOPELESS * best:
             return first
         count = max(1, min(50, int(0.02 / first)))
-        if first < _SHORT and _on_gpu():
-            # Nothing, where the profiler sees no kernels.
+        if first < _SHORT and _is_on_gpu():
+            # Zero if the profiler sees no kernels.
             on_device = _time_on_device(function, arrays, count)
             if on_device > 0:
                 return on_device
@@ -77,19 +77,19 @@ def measure_seconds(
 
 
 def differs(actual: Any, expected: Any, problem: Problem) -> bool:
-    """Whether two results are further apart than another order of summing brings them, or one is
+    """Return whether two results differ by more than the order of summation explains, or one is
     not finite."""
     limit = min(tolerance(problem.dtype, problem.height * problem.width), tolerance("bfloat16"))
     pairs = zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)
-    # A NaN is not within the limit either.
+    # The comparison is also false for NaN.
     return not all(a.shape == e.shape and float(_measure_distance(a, e)) <= limit for a, e in pairs)
 
 
 @jax.jit
 def _measure_distance(actual: Any, expected: Any) -> jax.Array:
-    """Compute :func:`s3net_kernels.testing.relative_error` on the device: results are large.
+    """Compute :func:`s3net_kernels.testing.relative_error` on the device, as results are large.
 
-    Of integers, which are labels and signs, it is the share that differs.
+    For integers, which are labels and signs, compute the share that differs.
     """
     if jnp.issubdtype(actual.dtype, jnp.integer):
         return jnp.mean(actual != expected, dtype=jnp.float32)
@@ -98,7 +98,7 @@ def _measure_distance(actual: Any, expected: Any) -> jax.Array:
     return jnp.abs(a - e).max(initial=0) / jnp.where(scale > 0, scale, 1)
 
 
-def _on_gpu() -> bool:
+def _is_on_gpu() -> bool:
     return jax.default_backend() == "gpu"
 
 
@@ -112,22 +112,22 @@ def _try(blocks: Blocks, run: Callable[[], _R]) -> _R | None:
 
 
 def _time_on_device(function: Callable[..., Any], arrays: tuple[Any, ...], count: int) -> float:
-    """Seconds of a call that its kernels take, as the profiler sees them: launching a short one
-    from Python takes longer than it does."""
+    """Measure the device seconds of a call's kernels with the profiler, because launching a short
+    call from Python takes longer than running it."""
 
     def run() -> None:
         jax.block_until_ready([function(*arrays) for _ in range(count)])
 
-    return sum(kernels_of(run)[0].values()) / count
+    return sum(profile_kernels(run)[0].values()) / count
 
 
 def _keep_busy(functions: Sequence[Callable[..., Any] | None], arrays: tuple[Any, ...]) -> None:
-    """Calls for a while: a GPU that waited for a compiler has let its clocks sink."""
+    """Call the functions for a while, because an idle GPU has lowered its clocks."""
     end = time.perf_counter() + _BUSY
     for function in filter(None, functions):
-        # What fails says so when it is timed.
+        # Errors are reported when the function is timed.
         with suppress(Exception):
-            while _on_gpu() and time.perf_counter() < end:
+            while _is_on_gpu() and time.perf_counter() < end:
                 jax.block_until_ready(function(*arrays))
 
 
@@ -141,28 +141,34 @@ def _time_calls(function: Callable[..., Any], arrays: tuple[Any, ...], count: in
 
 
 def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, Any]:
-    """The entry of a table for ``problem``.
+    """Measure candidates and return the table entry for ``problem``.
 
-    Blocks whose result is not the heuristic's are not chosen.
+    Blocks whose result differs from the heuristic's are rejected.
 
     Args:
-      problem: what to measure.
-      limit: seconds; at least the heuristic is measured.
-      most: candidates at most, for trying the tuner.
+      problem: problem to measure.
+      limit: time limit in seconds; the heuristic is always measured.
+      most: maximum number of candidates, to test the tuner; None for all.
+
+    Returns:
+      The chosen blocks, their microseconds and the heuristic's, and the number of candidates.
+
+    Raises:
+      RuntimeError: no block sizes work.
     """
     kernel = KERNELS[problem.kernel]
     arrays = kernel.arguments(problem)
     heuristic = kernel.heuristic(problem)
     others = [c for c in kernel.candidates(problem) if c != heuristic]
     random.Random(0).shuffle(others)
-    # However short the run is, what it finds is not slower than what it replaces; and what is good
-    # for other sizes comes before the rest.
+    # Try the blocks in use first, so that even a short run does not replace them by slower ones;
+    # then those that are good for other sizes.
     used, alike = tuning.look_up(problem), tuning.list_measured(problem)
     others.sort(key=lambda c: 0 if c == used else 1 if c in alike else 2)
     candidates = [heuristic, *others][:most]
     start, best, chosen, tried = time.perf_counter(), float("inf"), heuristic, 0
     baseline, expected, first, fastest = best, None, None, None
-    # The heuristic alone first; then as many as are compiled at once.
+    # The heuristic by itself first; then as many as are compiled in parallel.
     batches = [candidates[:1]]
     batches += [candidates[i : i + _THREADS] for i in range(1, len(candidates), _THREADS)]
     for batch in batches:
@@ -180,16 +186,16 @@ def tune(problem: Problem, limit: float, most: int | None = None) -> dict[str, A
             if function is None or seconds >= best:
                 continue
             result = function(*arrays)
-            # Of the heuristic; where that does not work, of the first blocks that do.
+            # Compare with the heuristic, or with the first blocks that work if it fails.
             expected = result if expected is None else expected
             if differs(result, expected, problem):
-                print(f"    {blocks}: left out, another result than the heuristic's")
+                print(f"    {blocks}: rejected, its result differs from the heuristic's")
                 continue
             best, chosen, fastest = seconds, blocks, function
     if fastest is None:
         raise RuntimeError(f"No block sizes work for {problem.key}.")
     if first is not None and chosen is not heuristic and np.isfinite(baseline):
-        # Once more, right after each other: the device may have become faster in between.
+        # Measure both again in succession: the GPU's clocks may have changed in between.
         _keep_busy([fastest], arrays)
         best = measure_seconds(chosen, fastest, arrays, float("inf"))
         baseline = measure_seconds(heuristic, first, arrays, float("inf"))
