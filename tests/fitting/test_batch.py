@@ -107,13 +107,13 @@ def test_sizes_shrink_to_one():
     ("given", "message"),
     [
         ({"keys": jax.random.split(jax.random.key(0), 2)}, "2 keys and 5 images"),
-        ({"images": np.ones((5, 16, 16))}, r"takes an image \(H, W, 3\)"),
-        ({"chunk": 0}, "at least one step"),
+        ({"images": np.ones((5, 16, 16))}, r"takes an image of shape \(H, W, 3\)"),
+        ({"chunk": 0}, "chunk must be at least 1, got 0"),
         (
             {"hyper": s3.Hyper(1, 1, 1, jnp.ones(4), 0.9)},
             r"hyper.learning_rate has the shape \(4,\)",
         ),
-        ({"keys": jax.random.key(0)}, "at least one key"),
+        ({"keys": jax.random.key(0)}, r"at least one key, got keys of shape \(\)"),
     ],
 )
 def test_mistakes(images, given, message):

@@ -291,8 +291,8 @@ class TestExtraLoss:
     @pytest.mark.parametrize(
         ("term", "error", "says"),
         [
-            (lambda logits, labels, image: logits, ValueError, r"shape \(12, 12, 8\).*one number"),
-            (0.5, TypeError, "extra_loss is float: give a function"),
+            (lambda logits, labels, image: logits, ValueError, r"one number.* shape \(12, 12, 8\)"),
+            (0.5, TypeError, "extra_loss is a float; give a function"),
         ],
     )
     def test_mistakes(self, image, term, error, says):

@@ -150,7 +150,7 @@ def test_devices_are_devices(devices: Any) -> None:
 def test_a_listed_block_is_named_without_empty_brackets() -> None:
     params = nnx.to_pure_dict(initial_params(KEY, CONFIG.model, (8, 8)))
     params["blocks"] = [params["blocks"][n] for n in sorted(params["blocks"])]
-    with pytest.raises(ValueError, match=r"than the configured network has: make both"):
+    with pytest.raises(ValueError, match=r"of the configured network: use the same model"):
         fit(KEY, IMAGE, CONFIG, params=params)
 
 

@@ -96,7 +96,7 @@ def test_blank_slices_are_left_out_and_noted(tmp_path: Path) -> None:
     assert not np.asarray(nib.load(tmp_path / "out/a.mask.nii.gz").dataobj)[..., 0].any()
     save_nifti(tmp_path / "b.nii", np.zeros((9, 9, 9), np.int16))
     assert run(tmp_path, tmp_path / "b.nii").failed == 1
-    assert "one single value" in record(tmp_path)["error"]
+    assert "only one value in every slice" in record(tmp_path)["error"]
 
 
 def test_a_large_picture_in_tiles(tmp_path: Path) -> None:

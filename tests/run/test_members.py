@@ -139,7 +139,7 @@ def test_failing_members_are_reported() -> None:
     several = CONFIG.replace(fit={"members": 3})
     joined = join_members([Failed("ran out of memory."), good, good], image, several)
     assert isinstance(joined, Fitted) and joined.seconds == 1.0
-    assert joined.notes == ("1 of the 3 fits failed (ran out of memory).",)
+    assert joined.notes == ("1 of 3 fits failed (ran out of memory).",)
     lost = join_members([Failed("a."), Failed("b.")], image, several)
     assert isinstance(lost, Failed) and lost.reason == "a."
 
