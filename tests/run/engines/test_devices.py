@@ -262,4 +262,4 @@ def test_without_ray_a_sentence_says_what_to_install(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr == "s3net: The engine ray needs Ray: pip install 's3net-jax[ray]'.\n"
+    assert done.stderr == "s3net: --engine ray requires Ray: pip install 's3net-jax[ray]'.\n"

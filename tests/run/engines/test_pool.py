@@ -114,7 +114,7 @@ def test_work_of_a_lost_worker_goes_to_another_one() -> None:
     found, said = handle(pool, chunk(0), chunk(1, 2), chunk(3))
     assert all(isinstance(outcome, Fitted) for outcome in found.values()) and len(found) == 4
     assert lost == [[1, 2], [1, 2]] and len(pool.living) == 2
-    assert said == ["a worker was lost (SIGKILL); its work goes to another one."] * 2
+    assert said == ["a worker was lost (SIGKILL); another one takes over its work."] * 2
 
 
 def test_a_piece_that_kills_every_worker_fails_by_itself() -> None:
@@ -125,9 +125,9 @@ def test_a_piece_that_kills_every_worker_fails_by_itself() -> None:
 
     pool = Pool(1, act)
     found, said = handle(pool, chunk(0, 1, 2), chunk(3))
-    assert found[1] == Failed("took 3 workers with it (SIGKILL).")
+    assert found[1] == Failed("failed because 3 workers died on it (SIGKILL).")
     assert all(isinstance(found[seed], Fitted) for seed in (0, 2, 3))
-    assert said.count("3 workers were lost over one batch: one by one now.") == 1
+    assert said.count("one batch lost 3 workers; fitting its images one by one.") == 1
     assert pool.sent.count([0, 1, 2]) == 3 and pool.sent.count([1]) == 3
 
 
@@ -136,7 +136,7 @@ def test_errors() -> None:
         raise RuntimeError("no such thing\nand more")
 
     found, _ = handle(Pool(1, fail), chunk(0, 1))
-    assert found == {n: Failed("failed on its worker (no such thing).") for n in (0, 1)}
+    assert found == {n: Failed("failed on a worker (no such thing).") for n in (0, 1)}
 
     def hopeless(seeds: list[int]) -> Answer:
         raise ConfigError("nobody can do that")

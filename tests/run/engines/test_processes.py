@@ -129,7 +129,7 @@ def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "get_platform", lambda: "gpu")
-    with pytest.raises(ConfigError, match="for processors; JAX computes on gpu"):
+    with pytest.raises(ConfigError, match="requires the CPU backend, but JAX is using gpu"):
         ProcessEngine(preset("fast"))
 
 
@@ -172,7 +172,7 @@ def test_the_interpreter_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multiprocessing.spawn._python_exe", b"/usr/bin/blender")
     assert "python" in Path(find_interpreter()[0]).name, "a program that embeds Python"
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(ConfigError, match="none is found here"):
+    with pytest.raises(ConfigError, match="but none was found"):
         find_interpreter()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(ConfigError, match="a frozen program has none: drop --engine"):
@@ -187,7 +187,7 @@ def test_workers_that_do_not_start_end_the_run(
     monkeypatch.setenv("S3NET_CACHE", "off")
     monkeypatch.setattr(processes, "_SERVE", "sys.exit(3)")
     assert main(["segment", "in", "--out", "out", "--engine", "processes"]) == 2
-    words = "s3net: Worker processes do not start here (exit status 3): drop --engine.\n"
+    words = "s3net: Worker processes can't be started (exit status 3): drop --engine.\n"
     assert capfd.readouterr().err == words
 
 
