@@ -157,7 +157,7 @@ def check_listener(progress: Any) -> None:
     """Raise TypeError unless ``progress`` is None or callable."""
     if progress is not None and not callable(progress):
         raise TypeError(
-            f"progress is a {type(progress).__name__}; give a function of the step and its record."
+            f"progress is a {type(progress).__name__}: give a function of the step and its record."
         )
 
 

@@ -96,5 +96,5 @@ def test_traced_fits_reach_their_listener_at_every_run() -> None:
 @pytest.mark.parametrize("function", [s3.fit, s3.fit_batch])
 def test_a_listener_can_be_called(function: Callable[..., Any]) -> None:
     key = KEY if function is s3.fit else KEY[None]
-    with pytest.raises(TypeError, match="progress is a bool; give a function"):
+    with pytest.raises(TypeError, match="progress is a bool: give a function"):
         function(key, IMAGE, CONFIG, progress=True)

@@ -178,7 +178,7 @@ def test_one_process_is_not_distributed(bare: pytest.MonkeyPatch) -> None:
     ("count", "index", "words"),
     [
         ("two", "0", "JAX_NUM_PROCESSES must be a whole number, got 'two'"),
-        ("2", "2", "JAX_PROCESS_ID must be less than JAX_NUM_PROCESSES (2), got 2"),
+        ("2", "2", r"JAX_PROCESS_ID must be less than JAX_NUM_PROCESSES \(2\), got 2"),
     ],
 )
 def test_a_set_up_with_a_mistake_gets_a_sentence(

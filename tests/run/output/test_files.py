@@ -49,12 +49,12 @@ def test_no_file_of_unknown_origin_is_replaced(tmp_path: Path, name: str) -> Non
     settings = RunSettings(tmp_path, CONFIG, Identity(CONFIG.digest, 0))
     (tmp_path / name).write_bytes(b"mine")
     log = ResultLog(tmp_path / "results.jsonl")
-    with pytest.raises(OutputError, match=f"{name} exists and is not from a finished run"):
+    with pytest.raises(OutputError, match=f"{name} exists but is not from a finished run"):
         make_plan([source], settings, log)
     outputs = {name.split(".")[1]: name}
     log.put({"stem": "a", "outputs": outputs, "config": CONFIG.digest, "seed": 0})
     (task,) = make_plan([source], settings, log)
     assert task.is_kept and not task.is_done and task.files == plan_files(tmp_path, source)
     inputs = Source(tmp_path / name, "b", kind="dicom", files=(tmp_path / name,))
-    with pytest.raises(OutputError, match="is an input and a result"):
+    with pytest.raises(OutputError, match="is an input and would be replaced"):
         make_plan([source, inputs], settings, log)

@@ -26,7 +26,7 @@ def test_a_second_run_is_refused(tmp_path: Path) -> None:
     with hold_folder(tmp_path, 0, ME):
         for other in (ME, OTHER):
             with (
-                pytest.raises(OutputError, match="Another run writes into"),
+                pytest.raises(OutputError, match="Another run is writing into"),
                 hold_folder(tmp_path, 0, other),
             ):
                 pass

@@ -103,7 +103,7 @@ def test_a_run_file_of_unknown_origin_is_not_touched_unasked(tmp_path: Path) -> 
     save_lesion(tmp_path / "a.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/run.json").write_text('{"scripts": {}}')
-    with pytest.raises(OutputError, match=r"run.json exists and is not of a run"):
+    with pytest.raises(OutputError, match=r"run.json was not written by s3net segment"):
         run(tmp_path, tmp_path / "a.png")
     assert run(tmp_path, tmp_path / "a.png", overwrite=True).done == 1
 
