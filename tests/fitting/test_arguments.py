@@ -1,4 +1,4 @@
-"""``fit``, ``fit_batch`` and ``grid`` say what is wrong with their arguments."""
+"""Test the errors of ``fit``, ``fit_batch`` and ``grid`` for wrong arguments."""
 
 from __future__ import annotations
 

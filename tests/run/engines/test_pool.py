@@ -1,4 +1,4 @@
-"""Chunks handed out to workers that may die, with workers that are none."""
+"""Test the distribution of chunks to workers that may die, with fake workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_fitted(seed: int) -> Fitted:
 
 
 class Pool:
-    """``act`` says what comes of an order, by the seeds of its pieces."""
+    """A pool of fake workers; ``act`` decides the answer by the seeds of an order's pieces."""
 
     def __init__(self, limit: int, act: Callable[[list[int]], Answer]) -> None:
         self.limit, self.act, self.made = limit, act, 0
@@ -62,7 +62,7 @@ def chunk(*seeds: int) -> Chunk:
 
 
 def handle(pool: Pool, *chunks: Chunk) -> tuple[dict[int, Outcome], list[str]]:
-    """The outcome of each seed, and what was said."""
+    """Distribute chunks; return the outcome of each seed, and the messages."""
     said: list[str] = []
     found = {}
     for part, outcomes in distribute_chunks(chunks, pool, said.append):
@@ -98,7 +98,7 @@ def test_work_is_read_when_it_is_needed() -> None:
 
     results = distribute_chunks(source(), Pool(2, make_answer), lambda text: None)
     for n, _ in enumerate(results):
-        assert len(read) <= n + 3  # two are worked on, one waits
+        assert len(read) <= n + 3  # two chunks are in work, one waits
 
 
 def test_work_of_a_lost_worker_goes_to_another_one() -> None:

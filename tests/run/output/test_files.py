@@ -1,4 +1,4 @@
-"""The list of a result's files: made once, for every kind of input."""
+"""Test the plan of a result's files for every kind of input."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_was_written_keeps_its_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.labels.nii.gz", "a.seg.dcm"])
 def test_no_file_of_unknown_origin_is_replaced(tmp_path: Path, name: str) -> None:
-    """DICOM SEG included, though whether it is written turns out only then."""
+    """This includes DICOM SEG, although it is known only later whether it can be written."""
     source = Source(tmp_path / "in/a", "a", kind="dicom", files=(tmp_path / "in/a/1.dcm",))
     settings = RunSettings(tmp_path, CONFIG, Identity(CONFIG.digest, 0))
     (tmp_path / name).write_bytes(b"mine")
