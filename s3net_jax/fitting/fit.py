@@ -97,7 +97,7 @@ def fit(
         ``jax.tree_util.Partial`` can change without compiling, and can be vmapped and
         differentiated.
       progress: function called on the host as ``progress(step, {"loss": ..., "labels": ...})``
-        after every step. ``fit`` returns after its last call and raises what it raises. Inside
+        after every step. ``fit`` returns after the last call and re-raises its errors. Inside
         ``jit`` and other transformations, the function is kept until the process ends.
 
     Returns:

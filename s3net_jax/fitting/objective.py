@@ -88,8 +88,8 @@ def objective(
         # Both heads read the same features, so the second path needs no second encoder pass.
         second, features = model.auxiliary_through(features)
     logits = model.decode(features, images)
-    # One pass over the logits computes the pseudo label, its cross entropy and the edges: reading
-    # (N, H, W, K) logits three times would be limited by memory bandwidth.
+    # One pass over the logits computes the pseudo label, its cross entropy and the edges, instead
+    # of three passes over (N, H, W, K) values.
     soft = config.spatial == "soft"
     result = softmax_losses(
         logits, spatial=soft, implementation=_choose_implementation(model, True)

@@ -13,7 +13,8 @@ __all__ = ["Chunk", "Job", "make_chunks"]
 
 _OPEN = 4
 """Limit on waiting pieces, as a multiple of the batch size. It bounds the number of images in
-memory if inputs have many shapes; a larger limit would fill more batches."""
+memory if inputs have many shapes; a larger limit would fill more batches. At least 16 pieces may
+wait, for small batches."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -321,9 +321,9 @@ class VolumeCase:
         return whole.labels[index]
 
     def panels(self, whole: Segments) -> list[Panel]:
-        """Return up to three slices, spread over those that contain the target, or over all.
+        """Return up to three slices, at 20, 50 and 80 % of those that contain the target.
 
-        They are at 20, 50 and 80 % of the range: its ends show little of the target.
+        If no slice contains it, they are chosen among all slices.
         """
         assert self.volume is not None
         found = np.flatnonzero(whole.mask.any((1, 2)))

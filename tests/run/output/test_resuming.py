@@ -137,7 +137,7 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
     for name in ("a.png", "a.mask.png"):
         save_lesion(tmp_path / "out" / name)
     before = (tmp_path / "out/a.mask.png").read_bytes()
-    with pytest.raises(OutputError, match="an input and a result"):
+    with pytest.raises(OutputError, match="an input and would be replaced by a result"):
         run(tmp_path, *(tmp_path / "out" / n for n in ("a.png", "a.mask.png")), overwrite=True)
     assert (tmp_path / "out/a.mask.png").read_bytes() == before
 

@@ -348,7 +348,7 @@ def test_a_volume_of_two_files_is_both(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Pair(values, np.eye(4)), tmp_path / "v.hdr")
     found = read_content(discover([tmp_path / "v.hdr"])[0])
     (tmp_path / "v.img").write_bytes(values[::-1].tobytes())
-    with pytest.raises(ValueError, match=r"v\.img has other content"):
+    with pytest.raises(ValueError, match=r"new content in v\.img"):
         found.check()
 
 
