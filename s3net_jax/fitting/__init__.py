@@ -1,4 +1,4 @@
-"""The optimisation of one image as a pure function, and of many at once."""
+"""Fit S3-Net to one image as a pure function, or to many images at once."""
 
 from s3net_jax.fitting.batch import fit_batch
 from s3net_jax.fitting.checks import check_listener

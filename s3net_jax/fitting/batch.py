@@ -1,8 +1,9 @@
-"""Many fits at once, each with its own weights, statistics and early stop.
+"""Run many fits at once, each with its own weights, statistics and early stop.
 
-All are vmapped into one program, in which an early stop saves nothing: the others go on. So the
-program does a chunk of steps at a time, and between chunks the fits that have stopped are taken
-out, and those that go on are moved together into a smaller batch.
+All fits are vmapped into one program. Under ``vmap`` an early stop saves no work, because the
+program computes every fit of the batch. The program therefore runs a chunk of steps at a time;
+between chunks the host removes the fits that have stopped and gathers the others into a smaller
+batch.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ from s3net_jax.nn.layers import get_param_dtype
 __all__ = ["CHUNK", "fit_batch", "list_batch_sizes"]
 
 CHUNK = 4
-"""Steps between two checks of which fits have stopped, and between two reports."""
+"""Default number of steps between two checks for stopped fits, and between two reports.
+
+A larger chunk computes more steps of fits that have stopped; a smaller one waits for the device
+more often, since every check copies the state's ``done`` flags to the host.
+"""
 
 BatchProgress = Callable[[int, dict[str, Any]], None]
 
@@ -61,30 +66,32 @@ def fit_batch(
     devices: Sequence[Any] | None = None,
     progress: BatchProgress | None = None,
 ) -> FitResult:
-    """Fit to many images, seeds or settings at once; each as :func:`fit` does.
+    """Fit many images, seeds or settings at once, each as :func:`fit` does.
 
     Args:
-      keys: (B,) PRNG keys.
-      images: (B, H, W, 3) floating point in [0, 1], or (H, W, 3), which all fits share.
+      keys: (B,) PRNG keys, one for each fit.
+      images: (B, H, W, 3) floating point in [0, 1], or a single (H, W, 3) image for all fits.
       config: static configuration, the same for all fits.
-      hyper: dynamic numbers in place of the configuration's: floats, or (B,) arrays with one for
-        each fit. See :func:`grid`.
-      extra_loss: a term to add to the joint loss of each, see :func:`fit`; arrays that
-        ``jax.tree_util.Partial`` binds have a leading axis of B, one for each fit.
-      chunk: steps between two checks of which fits have stopped, and about the number of steps
-        between two calls of ``progress``.
-      devices: of this process, over which the fits are distributed evenly, each device with
-        its own fits (``shard_map``); None computes on the default device.
-      progress: called on the host as ``progress(step, {"loss": ..., "labels": ..., "running":
-        ...})`` about every ``chunk`` steps, with means over the fits that have not stopped.
+      hyper: dynamic numbers that replace the configuration's: floats, or (B,) arrays with one
+        number for each fit. See :func:`grid`.
+      extra_loss: custom term to add to each joint loss, see :func:`fit`; arrays bound by
+        ``jax.tree_util.Partial`` have a leading axis of B, one entry for each fit.
+      chunk: number of steps between two checks for stopped fits, and roughly between two calls
+        of ``progress``; at least 1.
+      devices: devices of this process; the fits are distributed evenly over them with
+        ``shard_map``. None uses the default device.
+      progress: function called on the host as ``progress(step, {"loss": ..., "labels": ...,
+        "running": ...})`` about every ``chunk`` steps; loss and labels are means over the fits
+        that have not stopped.
 
     Returns:
-      A :class:`FitResult` whose arrays have a leading axis of B, and lie on the host. They equal
-      those of single fits to rounding.
+      A :class:`FitResult` of host arrays with a leading axis of B. They equal the results of
+      single fits up to rounding.
 
     Raises:
-      ValueError: shapes that do not fit together, no fits at all, no devices, or a chunk below 1.
-      TypeError: as :func:`fit`, or a call inside ``jit``, ``vmap`` or ``grad``.
+      ValueError: shapes do not match, there are no fits or devices, or ``chunk`` is below 1.
+      TypeError: an argument has the wrong type (see :func:`fit`), or the call is inside ``jit``,
+        ``vmap`` or ``grad``.
     """
     check_config(config)
     _check_untraced(keys, images, hyper, extra_loss)
@@ -93,22 +100,25 @@ def fit_batch(
     keys = read_keys(keys if hasattr(keys, "dtype") else jnp.asarray(keys))
     count = keys.shape[0] if keys.ndim == 1 else 0
     if count == 0:
-        raise ValueError("fit_batch needs at least one key: keys has no leading axis of fits.")
+        raise ValueError(
+            "fit_batch needs a (B,) array with at least one key, got keys of shape "
+            f"{tuple(keys.shape)}."
+        )
     if (chunk := check_whole("chunk", chunk)) < 1:
-        raise ValueError(f"chunk is {chunk}: there must be at least one step between two checks.")
+        raise ValueError(f"chunk must be at least 1, got {chunk}.")
     check_listener(progress)
     check_image(images.shape[1:] if images.ndim == 4 else images.shape)
     if images.ndim == 4 and images.shape[0] != count:
         raise ValueError(
-            f"There are {count} keys and {images.shape[0]} images: give one key for each image."
+            f"fit_batch got {count} keys and {images.shape[0]} images: give one key for each image."
         )
     every = read_hyper(hyperparameters(config) if hyper is None else hyper, wide, count)
     extra = read_extra(extra_loss, wide)
     for leaf in jax.tree.leaves(extra):
         if jnp.shape(leaf)[:1] != (count,):
             raise ValueError(
-                f"extra_loss binds an array of the shape {jnp.shape(leaf)}: its first axis must be "
-                f"of the {count} fits."
+                f"extra_loss binds an array of the shape {jnp.shape(leaf)}; its first axis must "
+                f"have one entry for each of the {count} fits."
             )
     static = static_config(config)
     pieces = [static.fit.steps]
@@ -119,7 +129,7 @@ def fit_batch(
     mesh = make_mesh(check_devices(devices))
     several = 1 if mesh is None else mesh.size
     numbers = np.concatenate([np.arange(count), np.full(-count % several, -1)])
-    if numbers.size > count:  # every device has as many
+    if numbers.size > count:  # shard_map needs equal shares: pad with copies, numbered -1
         places = jnp.asarray(np.where(numbers < 0, 0, numbers))
         keys = keys[places]
         every, extra = jax.tree.map(lambda a: jnp.asarray(a)[places], (every, extra))
@@ -129,10 +139,12 @@ def fit_batch(
 
 
 def list_batch_sizes(count: int, multiple: int = 1) -> list[int]:
-    """List the sizes that a batch of ``count`` may shrink to, each compiled once.
+    """List the sizes that a batch of ``count`` fits may shrink to.
 
-    Each is a third less, but a multiple of ``multiple``; up to four times that, one ``multiple``
-    less.
+    Each size is two thirds of the one before; from four times ``multiple`` down, it is smaller by
+    one ``multiple``. All are multiples of ``multiple``. Every size that is used compiles one
+    program, so a geometric sequence keeps their number logarithmic in ``count`` (10 for 64), while
+    copies fill at most about a third of a batch.
     """
     sizes = [-(-count // multiple)]
     while sizes[-1] > 1:
@@ -141,9 +153,9 @@ def list_batch_sizes(count: int, multiple: int = 1) -> list[int]:
 
 
 def _split_evenly(steps: int, chunk: int) -> list[int]:
-    """Split ``steps`` into equal pieces of about ``chunk``, so that one program does them all.
+    """Split ``steps`` into equal pieces of about ``chunk``, so that one program runs them all.
 
-    Where that can't be, a rest remains.
+    If no divisor of ``steps`` is within a factor of two of ``chunk``, a shorter piece comes last.
     """
     near = sorted(range(1, steps + 1), key=lambda n: (abs(n - chunk), n))
     size = next((n for n in near if steps % n == 0 and chunk <= 2 * n and n <= 2 * chunk), chunk)
@@ -152,7 +164,10 @@ def _split_evenly(steps: int, chunk: int) -> list[int]:
 
 
 def _plan_chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
-    """Plan numbers of steps: nothing stops before ``stop_after``, then every ``chunk``."""
+    """List the numbers of steps between checks: first ``stop_after`` steps, then ``chunk`` each.
+
+    No fit can stop before ``stop_after``, so no check is needed until then.
+    """
     first = min(max(stop_after, 1), steps)
     whole, rest = divmod(steps - first, chunk)
     return [first, *[chunk] * whole, *([rest] if rest else [])]
@@ -161,12 +176,13 @@ def _plan_chunks(steps: int, chunk: int, stop_after: int) -> list[int]:
 def _check_untraced(*arguments: Any) -> None:
     """Raise TypeError inside a transformation of JAX.
 
-    Whether the caller is traced shows in an argument, or in what an operation on none returns.
+    A traced argument reveals one; so does a constant created here, which is traced inside ``jit``
+    even if all arguments are concrete.
     """
     if is_traced(arguments) or is_traced(jnp.zeros(())):
         raise TypeError(
-            "fit_batch can't be traced by jax.jit, vmap or grad: between steps it looks on the "
-            "host which fits have stopped. Call it outside of them, or trace s3net_jax.fit, as in "
+            "fit_batch can't be traced by jax.jit, vmap or grad, because it checks on the host "
+            "which fits have stopped. Call it outside of them, or trace s3net_jax.fit instead: "
             "jax.jit(jax.vmap(lambda key, image: s3net_jax.fit(key, image, config)))."
         )
 
@@ -183,13 +199,17 @@ def _run_chunks(
     mesh: Mesh | None,
     progress: BatchProgress | None,
 ) -> Iterator[tuple[Piece | None, Ended | None]]:
-    """Do all steps. Yield what each piece recorded, with the fits' numbers in the batch, and
-    the fits that ended: their numbers, and their places in a state with its logits."""
+    """Run all steps, piece by piece, and yield what :func:`_collect` puts together.
+
+    Yields:
+      ``(numbers, records), None`` after every piece: the batch number of each fit (−1 for a copy
+      that pads the batch) and the records; ``None, (numbers, params, logits)`` for fits that ended.
+    """
     sizes = list_batch_sizes(numbers.size, 1 if mesh is None else mesh.size)
     for n, count in enumerate(pieces):
         state, records = advance_fits(state, config, count, mesh)
         done = np.asarray(state.done)
-        kept = numbers >= 0  # the others are copies that fill the batch up
+        kept = numbers >= 0  # the others are copies that pad the batch
         host = jax.device_get(records)
         yield (numbers, host), None
         if progress is not None:
@@ -200,6 +220,8 @@ def _run_chunks(
             left = int(kept.sum() - ended.sum())
             size = min(s for s in sizes if s >= left)
             if size == numbers.size:
+                # The batch would keep its size, so stopped fits may stay in it at no extra cost.
+                # Their results are extracted once it shrinks.
                 continue
         if ended.any():
             places = np.flatnonzero(ended)
@@ -216,7 +238,7 @@ def _run_chunks(
 def _report_means(
     progress: BatchProgress, step: int, records: Records, kept: np.ndarray, running: int
 ) -> None:
-    """Report means over the fits, of the last of these steps that each did."""
+    """Report means over the fits, each at the last of these steps that it ran."""
     ran = records.ran & kept[:, None]
     last = ran.any(1)
     if not last.any():
@@ -233,14 +255,14 @@ def _report_means(
 def _extract_results(
     state: FitState, config: Config, places: np.ndarray, mesh: Mesh | None
 ) -> tuple[Any, np.ndarray]:
-    # All of the batch at once: another number of fits would be another program.
+    # Compute logits for the whole batch, then select: another batch size would compile again.
     logits = np.asarray(compute_batch_logits(state, config, mesh))[places]
     params = jax.tree.map(lambda a: np.asarray(a)[places], state.params)
     return params, logits
 
 
 def _collect(parts: Iterator[Any], count: int, config: Config) -> FitResult:
-    """Put pieces and ended fits together in the order of the batch."""
+    """Assemble the records of all pieces and the ended fits in the order of the batch."""
     steps = config.fit.steps
     history: dict[str, np.ndarray] = {}
     ran = np.zeros((count, steps), bool)
@@ -264,7 +286,8 @@ def _collect(parts: Iterator[Any], count: int, config: Config) -> FitResult:
                     shape = (count, steps, *records.label_maps.shape[2:])
                     maps = np.zeros(shape, records.label_maps.dtype)
                 maps[numbers[real], at : at + length] = records.label_maps[real]
-                # After a stop: the map of the last step done, as of a single fit.
+                # After an early stop, repeat the map of the last step, as `fit` does. Later
+                # pieces overwrite this for fits that are still running.
                 maps[numbers[real], at + length :] = records.label_maps[real, -1:]
             at += length
         if ended is not None:

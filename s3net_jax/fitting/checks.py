@@ -1,8 +1,8 @@
-"""Check what :func:`fit` and :func:`fit_batch` are given, and convert it, before compilation.
+"""Check and convert the arguments of :func:`fit` and :func:`fit_batch` before compilation.
 
-``jax.jit`` compiles a program for every dtype, weak type, device commitment and form of key that
-it is given. Here every way of giving the same numbers becomes the same array first. Nothing is
-computed on the device for that, so nothing is compiled.
+``jax.jit`` compiles a separate program for every dtype, weak type, device commitment and kind of
+key. This module therefore converts all ways to pass the same numbers to the same kind of array.
+It computes nothing on the device, so the conversion itself compiles nothing.
 """
 
 from __future__ import annotations
@@ -33,65 +33,75 @@ __all__ = [
     "read_transforms",
 ]
 
-_HELP = "s3net_jax.prepare(image, config) makes the network's input of any image"
+_HELP = "s3net_jax.prepare(image, config) converts any image to the network's input"
 
 
 def read_pixels(image: Any, dtype: jnp.dtype) -> Array:
-    """Convert ``image`` to ``dtype``; raise TypeError unless it is floating point."""
+    """Convert ``image`` to an array of ``dtype``.
+
+    Raises:
+      TypeError: ``image`` is not a floating-point array.
+    """
     try:
         pixels = read_numbers(image)
     except NotNumbersError as error:
         if str(error).startswith("a "):
-            raise TypeError(f"fit takes arrays, not {error}: {_HELP}.") from None
+            raise TypeError(f"fit takes arrays, not {error}. {_HELP}.") from None
         raise TypeError(
-            f"fit takes arrays of floating point in [0, 1]; the image given is {error}: {_HELP}."
+            f"fit takes floating-point arrays in [0, 1]; the image given is {error}. {_HELP}."
         ) from None
     if not jnp.issubdtype(pixels.dtype, jnp.floating):
         raise TypeError(
-            f"fit takes arrays of floating point in [0, 1]; the image given is {pixels.dtype}: "
+            f"fit takes floating-point arrays in [0, 1]; the image given is {pixels.dtype}. "
             f"{_HELP}."
         )
     return convert_array(pixels, dtype)
 
 
 def check_image(shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless ``shape`` is (H, W, 3), H and W at least 8."""
+    """Raise ValueError unless ``shape`` is (H, W, 3) with H and W at least 8."""
     if len(shape) != 3 or shape[-1] != 3:
-        raise ValueError(f"fit takes an image (H, W, 3); the shape given is {shape}.")
+        raise ValueError(f"fit takes an image of shape (H, W, 3), got {shape}.")
     if min(shape[:2]) < 8:
-        raise ValueError(f"fit takes images of at least 8×8 pixels; this one is {shape[:2]}.")
+        raise ValueError(f"fit takes images of at least 8×8 pixels, got {shape[0]}×{shape[1]}.")
 
 
 def read_keys(key: Any) -> Array:
-    """Convert ``key`` to typed PRNG keys, () or (B,) …; raise TypeError for anything else."""
+    """Convert ``key`` to typed PRNG keys, (), (B,) or more axes.
+
+    Raises:
+      TypeError: ``key`` is neither a typed nor a raw PRNG key.
+    """
     dtype, shape = getattr(key, "dtype", None), tuple(getattr(key, "shape", ()))
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
         return _convert_key(key)
-    # Of jax.random.PRNGKey: raw numbers, as many as JAX's default kind of key has.
+    # jax.random.PRNGKey makes raw keys; their size depends on JAX's default key implementation.
     words = jax.eval_shape(jax.random.PRNGKey, 0).shape
     if dtype == jnp.uint32 and shape[-1:] == words:
         return _convert_key(key)
     given = repr(key) if isinstance(key, int) else f"a {type(key).__name__}"
     given = given if dtype is None else f"an array of {dtype} {shape}"
-    raise TypeError(f"The key is {given}: give a PRNG key, such as jax.random.key(0).")
+    raise TypeError(f"The key is {given}; give a PRNG key, such as jax.random.key(0).")
 
 
 def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
-    """Convert the numbers of ``hyper`` to arrays of ``dtype``, which they must not widen.
+    """Convert the fields of ``hyper`` to arrays of ``dtype``.
+
+    A wider field would promote the loss and the parameters it multiplies.
 
     Args:
-      hyper: the dynamic numbers, a :class:`Hyper`.
+      hyper: dynamic numbers, a :class:`Hyper`.
       dtype: dtype of the parameters.
-      count: number of fits, each with its number, (count,); None for a single fit and ().
+      count: number of fits, for (count,) fields; None for a single fit with () fields.
 
     Raises:
-      TypeError: it is no Hyper, or one of its fields no number.
-      ValueError: a field of another shape.
+      TypeError: ``hyper`` is not a Hyper, or a field is not a number.
+      ValueError: a field has the wrong shape.
     """
     if not isinstance(hyper, Hyper):
         raise TypeError(
-            f"hyper is a {type(hyper).__name__}, where a Hyper is expected: "
-            "s3net_jax.hyperparameters(config) gives one, s3net_jax.grid several."
+            f"hyper is a {type(hyper).__name__}; give a Hyper, as s3net_jax.hyperparameters(config)"
+            " or s3net_jax.grid returns it."
         )
 
     def read(name: str) -> Array:
@@ -99,19 +109,17 @@ def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
         try:
             numbers = read_numbers(value)
         except NotNumbersError:
-            raise TypeError(
-                f"hyper.{name} is {value!r}, where a number is expected, such as 0.3."
-            ) from None
+            raise TypeError(f"hyper.{name} is {value!r}; give a number, such as 0.3.") from None
         shape = tuple(numbers.shape)
         if count is None and shape != ():
             raise ValueError(
-                f"hyper.{name} has the shape {shape}: fit takes single numbers, fit_batch "
-                "or jax.vmap several."
+                f"hyper.{name} has the shape {shape}, but fit takes a single number: use fit_batch "
+                "or jax.vmap for several."
             )
         if count is not None and shape not in ((), (count,)):
             raise ValueError(
-                f"hyper.{name} has the shape {shape}: give a number, or one for each of the "
-                f"{count} fits."
+                f"hyper.{name} has the shape {shape}; give a single number, or one for each of "
+                f"the {count} fits."
             )
         if count is not None and isinstance(numbers, np.ndarray):
             numbers = np.broadcast_to(numbers, (count,))
@@ -122,11 +130,11 @@ def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
 
 
 def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | None:
-    """Convert ``transforms`` to (steps, 2, 3) of ``dtype``, unless None.
+    """Convert ``transforms`` to a (steps, 2, 3) array of ``dtype``; None stays None.
 
     Raises:
-      TypeError: they are no numbers.
-      ValueError: they have another shape.
+      TypeError: ``transforms`` does not hold numbers.
+      ValueError: ``transforms`` has another shape.
     """
     if transforms is None:
         return None
@@ -134,8 +142,8 @@ def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | No
         matrices = read_numbers(transforms)
     except NotNumbersError as error:
         raise TypeError(
-            f"transforms is {error}, where an array ({steps}, 2, 3) of numbers is expected: "
-            "s3net_jax.ops.affine_matrix makes one matrix."
+            f"transforms is {error}; give an array of numbers of shape ({steps}, 2, 3), made of "
+            "matrices from s3net_jax.ops.affine_matrix."
         ) from None
     if matrices.shape != (steps, 2, 3):
         raise ValueError(
@@ -146,7 +154,7 @@ def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | No
 
 
 def check_listener(progress: Any) -> None:
-    """Raise TypeError unless ``progress`` is None or can be called."""
+    """Raise TypeError unless ``progress`` is None or callable."""
     if progress is not None and not callable(progress):
         raise TypeError(
             f"progress is a {type(progress).__name__}: give a function of the step and its record."
@@ -154,29 +162,33 @@ def check_listener(progress: Any) -> None:
 
 
 def check_devices(devices: Any) -> Sequence[Any] | None:
-    """List devices to distribute fits over; raise ValueError unless each is named once."""
+    """List the devices to distribute fits over; None stays None.
+
+    Raises:
+      ValueError: ``devices`` is empty, holds something else than devices, or repeats one.
+    """
     if devices is None:
         return None
     given = [*devices] if hasattr(devices, "__iter__") and not isinstance(devices, str) else []
     if not given or not all(isinstance(device, jax.Device) for device in given):
         raise ValueError(
-            f"devices is {devices!r}: give at least one of jax.devices(), or None for the default."
+            f"devices is {devices!r}; give at least one of jax.devices(), or None for the default."
         )
     if len(set(given)) < len(given):
-        raise ValueError("devices names a device more than once.")
+        raise ValueError("devices holds a device more than once; list each device once.")
     return given
 
 
 def is_traced(*trees: Any) -> bool:
-    """Return whether any leaf of ``trees`` is traced by a transformation of JAX."""
+    """Return whether a transformation of JAX traces any leaf of ``trees``."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def read_numbers(value: Any) -> Array | np.ndarray:
-    """Return ``value`` as it is if it is traced or on a device, anything else as NumPy's.
+    """Return JAX arrays and traced values unchanged; convert anything else to a NumPy array.
 
     Raises:
-      NotNumbersError: it holds no real numbers (booleans count as none).
+      NotNumbersError: ``value`` does not hold real numbers (booleans are refused, too).
     """
     given = value
     if not isinstance(value, Array) and hasattr(value, "__jax_array__"):
@@ -195,9 +207,11 @@ def read_numbers(value: Any) -> Array | np.ndarray:
 
 
 def convert_array(value: Array | np.ndarray, dtype: Any) -> Array:
-    """Convert ``value`` to ``dtype``, without sharing memory that the caller can write to.
+    """Convert ``value`` to a JAX array of ``dtype``.
 
-    The array is never weakly typed, nor committed to a device that is the default one anyway.
+    The result is neither weakly typed nor committed to the default device, since both would
+    compile another program. It never shares memory with a NumPy array: on CPUs ``jnp.asarray`` may
+    alias one, and the caller could change it during the fit.
     """
     dtype = jnp.dtype(dtype)
     if isinstance(value, Tracer):
@@ -212,7 +226,7 @@ def convert_array(value: Array | np.ndarray, dtype: Any) -> Array:
 
 
 def _convert_key(key: Any) -> Array:
-    """Convert checked keys to typed ones: raw keys are of JAX's default kind."""
+    """Convert checked keys to typed keys; raw keys get JAX's default implementation."""
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         if isinstance(key, Tracer) or not _is_committed_to_default(key):
             return key

@@ -1,4 +1,4 @@
-"""The optimisation of one image as one compiled program: a scan of SGD steps."""
+"""Fit S3-Net to one image in one compiled program: a scan over SGD steps."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ __all__ = ["FitResult", "fit"]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FitResult:
-    """What :func:`fit` returns; a pytree.
+    """The result of :func:`fit`; a pytree.
 
     Attributes:
-      labels: (H, W) int32 in 0..K−1, argmax of ``logits``; not compacted.
-      logits: (H, W, K) float32 (float64 with float64), of the trained network.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra`` of an ``extra_loss``:
-        (steps,) floats, NaN after an early stop; ``labels``: (steps,) int32, distinct pseudo
-        labels, 0 after an early stop. Each belongs to the forward pass of its step, before the
-        update.
-      steps: () int32, number of steps done.
-      label_maps: (steps, H, W) int16 pseudo labels of every step (that of the last step done
-        after an early stop), or None unless ``config.fit.record_labels``.
-      params: the trained parameters, a state of :class:`s3net_jax.nn.S3Net`.
+      labels: (H, W) int32 in 0..K−1, the argmax of ``logits``; numbers may be missing.
+      logits: (H, W, K) float32 logits of the trained network (float64 if the model is float64).
+      history: values of every step, from its forward pass before the update. ``loss``, ``ce``,
+        ``affine``, ``spatial``, and ``extra`` with an ``extra_loss``, are (steps,) floats, NaN
+        after an early stop; ``labels`` is (steps,) int32, the number of distinct pseudo labels, 0
+        after an early stop.
+      steps: () int32, number of steps before an early stop, or all steps.
+      label_maps: (steps, H, W) int16 pseudo labels of every step, repeating the last map after
+        an early stop; None unless ``config.fit.record_labels``.
+      params: trained parameters, a state of :class:`s3net_jax.nn.S3Net`.
     """
 
     labels: Array
@@ -71,38 +71,41 @@ def fit(
 ) -> FitResult:
     """Train S3-Net on one image and return its segmentation.
 
-    Pure in its array arguments: it composes with ``jit``, ``vmap`` (over key, image, hyper,
-    params), ``shard_map`` (with ``check_vma=False``), reverse-mode ``grad`` (the backward passes
-    of all kernels can be differentiated again, which then happens in plain JAX), and forward-mode
-    ``jvp`` (with ``model.implementation="reference"``, which is slow). One program is compiled for
-    each image shape and static configuration, whatever types its numbers, keys and images come in,
-    and one more with ``progress``. Of ``config`` it reads ``model``, ``loss`` and ``fit`` without
-    ``fit.members``: the image is prepared, and this is one fit. The same arguments on the same
-    device give the same bits, on a GPU inside ``s3net_kernels.config(deterministic=True)``.
+    The function is pure in its array arguments. It composes with ``jit``, ``vmap`` (over key,
+    image, hyper, params), ``shard_map`` (with ``check_vma=False``), reverse-mode ``grad`` (also of
+    second order: the kernels' backward passes are then differentiated in plain JAX), and
+    forward-mode ``jvp`` (with ``model.implementation="reference"``, which is slow).
+
+    JAX compiles one program for each image shape and static configuration, and another one with
+    ``progress``; the types of numbers, keys and images do not matter. ``fit`` reads
+    ``config.model``, ``config.loss`` and ``config.fit`` except ``fit.members``: it runs a single
+    fit of a prepared image. The same arguments on the same device give the same bits; on a GPU,
+    this needs ``s3net_kernels.config(deterministic=True)``.
 
     Args:
-      key: PRNG key; decides initial parameters, transforms and palette.
-      image: (H, W, 3) floating point in [0, 1]; :func:`s3net_jax.prepare` makes one.
-      config: static configuration; :func:`s3net_jax.preset` gives one.
-      hyper: dynamic loss weights, learning rate and momentum in place of the configuration's.
-      params: starting parameters in place of random ones, a state of S3Net or a nested dict
-        as :func:`s3net_jax.interop.from_torch` gives.
-      transforms: (steps, 2, 3) matrices in place of drawn ones; see
+      key: PRNG key for the initial parameters, transforms and palette.
+      image: (H, W, 3) floating point in [0, 1], as :func:`s3net_jax.prepare` returns it.
+      config: static configuration, as :func:`s3net_jax.preset` returns it.
+      hyper: dynamic loss weights, learning rate and momentum that replace the configuration's.
+      params: starting parameters that replace the random ones: a state of S3Net, or a nested dict
+        as :func:`s3net_jax.interop.from_torch` returns it.
+      transforms: (steps, 2, 3) matrices that replace the random transforms; see
         :func:`s3net_jax.ops.affine_matrix`.
-      extra_loss: a term to add to the joint loss, ``(logits (H, W, K), labels (H, W) int32,
-        image (H, W, 3)) -> ()``, of the main head's logits, the pseudo label and the image. The
-        program is compiled again for each function; arrays that ``jax.tree_util.Partial`` binds
-        to its first arguments may change without that, and be vmapped and differentiated.
-      progress: called on the host as ``progress(step, {"loss": ..., "labels": ...})`` after
-        every step. ``fit`` then returns after the last call, and raises what ``progress`` raises.
-        Inside ``jit`` and other transformations the listener is kept as long as the process lives.
+      extra_loss: custom term to add to the joint loss, ``(logits (H, W, K), labels (H, W) int32,
+        image (H, W, 3)) -> ()``, a function of the main head's logits, the pseudo label and the
+        image. Each new function compiles again; arrays bound to its first arguments by
+        ``jax.tree_util.Partial`` can change without compiling, and can be vmapped and
+        differentiated.
+      progress: function called on the host as ``progress(step, {"loss": ..., "labels": ...})``
+        after every step. ``fit`` returns after the last call and re-raises its errors. Inside
+        ``jit`` and other transformations, the function is kept until the process ends.
 
     Returns:
       A :class:`FitResult`.
 
     Raises:
-      ValueError: an argument, or what ``extra_loss`` returns, has another shape than described.
-      TypeError: an argument has another type, such as an image of integers.
+      ValueError: an argument, or the result of ``extra_loss``, has the wrong shape.
+      TypeError: an argument has the wrong type, such as an image of integers.
     """
     check_config(config)
     wide = get_param_dtype(config.model.dtype)
@@ -111,8 +114,8 @@ def fit(
     key = read_keys(key)
     if key.shape != ():
         raise ValueError(
-            f"fit takes one key, not keys of the shape {key.shape}: fit_batch or jax.vmap "
-            "take several."
+            f"fit takes one key, not keys of the shape {key.shape}: use fit_batch or jax.vmap "
+            "for several."
         )
     check_listener(progress)
     arguments = (

@@ -1,4 +1,4 @@
-"""The numbers of a fit that may change without a recompilation, and grids of them."""
+"""Hold the numbers of a fit that can change without recompilation, and build grids of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Hyper", "grid", "hyperparameters", "static_config"]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Hyper:
-    """Weights of the joint loss (equation 7) and settings of SGD; () floats, or arrays to vmap."""
+    """Weights of the joint loss (equation 7) and settings of SGD: () floats, or arrays to vmap."""
 
     weight_ce: float | Array
     weight_affine: float | Array
@@ -43,10 +43,10 @@ def hyperparameters(config: Config) -> Hyper:
 
 
 def static_config(config: Config) -> Config:
-    """Set everything in ``config`` that does not shape the compiled program to its default.
+    """Reset every field of ``config`` that does not affect the compiled program.
 
-    Two configurations that differ only in dynamic numbers, or in how the image is read and
-    the labels are used, share one program.
+    Configurations that differ only in dynamic numbers, input settings or segment settings then
+    share one program.
     """
     default_loss, default = LossConfig(), Config()
     loss = dataclasses.replace(
@@ -67,29 +67,29 @@ def static_config(config: Config) -> Config:
 
 
 def grid(config: Config, **values: Sequence[float]) -> Hyper:
-    """Combine the given values in every way, the last name varying fastest.
+    """Build the Cartesian product of the given values; the last name varies fastest.
 
-    The paper's search over the weights of the losses is one call::
+    The paper's search over loss weights is one call::
 
         hyper = s3.grid(config, weight_ce=(1, 1.2), weight_affine=(0.2, 0.3))
         keys = jax.random.split(jax.random.key(0), len(hyper.weight_ce))
         fits = s3.fit_batch(keys, image, config, hyper=hyper)
 
     Args:
-      config: configuration with every number that is not named.
-      **values: fields of :class:`Hyper`, each with its values.
+      config: configuration that provides all other numbers.
+      **values: sequence of values for each field of :class:`Hyper` to vary.
 
     Returns:
-      A :class:`Hyper` of (B,) floating point arrays, B the product of the numbers of values.
+      A :class:`Hyper` of (B,) floating-point arrays, where B is the number of combinations.
 
     Raises:
-      ValueError: a name that is no field, or no values.
-      TypeError: values that are no sequence of numbers.
+      ValueError: a name is not a field of :class:`Hyper`, or has no values.
+      TypeError: the values of a name are not a sequence of numbers.
     """
     base = dataclasses.asdict(hyperparameters(check_config(config)))
     for name in values:
         if name not in base:
-            raise ValueError(f"There is no number {name!r} to vary: take {', '.join(base)}.")
+            raise ValueError(f"Hyper has no number {name!r} to vary; use {', '.join(base)}.")
     rows = list(itertools.product(*(_read_values(name, given) for name, given in values.items())))
     columns = dict(zip(values, zip(*rows, strict=True), strict=True)) if values else {}
     return Hyper(**{n: jnp.asarray(columns.get(n, [base[n]] * len(rows)), float) for n in base})
@@ -101,10 +101,10 @@ def _read_values(name: str, given: Any) -> tuple[Any, ...]:
         single = all(np.shape(number) == () for number in numbers)
         if isinstance(given, str) or not single or any(isinstance(n, str) for n in numbers):
             raise TypeError
-    except (TypeError, ValueError):  # also of what can't be iterated over
+    except (TypeError, ValueError):  # tuple() and np.shape() raise these, too
         raise TypeError(
-            f"{name} is {given!r}: give a sequence of numbers, such as {name}=(1, 1.2)."
+            f"{name} is {given!r}; give a sequence of numbers, such as {name}=(1, 1.2)."
         ) from None
     if not numbers:
-        raise ValueError(f"{name} has no values.")
+        raise ValueError(f"{name} has no values; give at least one number.")
     return numbers

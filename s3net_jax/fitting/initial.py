@@ -1,4 +1,4 @@
-"""What a fit draws before its first step: parameters, and the palette of the released loss."""
+"""Draw the starting parameters of a fit, and the palette of the hard spatial loss."""
 
 from __future__ import annotations
 
@@ -18,46 +18,51 @@ from s3net_jax.nn.draws import build_from_pool
 
 __all__ = ["draw_palette", "initial_params", "read_params"]
 
-# Luma of ITU-R BT.601, which OpenCV converts colours to grey by.
+# Luma weights of ITU-R BT.601, which OpenCV uses to convert colours to grey.
 _LUMA = (0.299, 0.587, 0.114)
 
 
 def initial_params(key: Array, config: ModelConfig, shape: tuple[int, int]) -> nnx.State:
-    """Draw the parameters a network starts from: the ``params`` of :class:`S3Net` for ``key``.
+    """Draw the starting parameters of :class:`S3Net`.
 
     Args:
       key: PRNG key.
       config: configuration of the network.
-      shape: size of the image, (H, W); matters only for ``deform="free"``.
+      shape: image size, (H, W); used only with ``deform="free"``.
     """
     return nnx.state(build_from_pool(lambda rngs: S3Net(config, shape, rngs=rngs), key), nnx.Param)
 
 
 def draw_palette(key: Array, count: int, dtype: Any) -> Array:
-    """Draw the grey values that the hard spatial loss paints label maps in.
+    """Draw a grey value for each label, for the hard spatial loss.
 
-    As released they are those of ``count`` random colours, each a triple of bytes.
-    A mean of three channels spreads less than one channel: two values differ by 0.22 on average,
-    where those of U[0, 1) differ by 0.33.
+    As in the released code, each value is the grey of a random colour of three bytes. Such a
+    weighted mean varies less than a single channel: two values differ by 0.22 on average, compared
+    to 0.33 for values from U[0, 1), and the loss is proportional to that difference.
+
+    Args:
+      key: PRNG key.
+      count: number of labels, K.
+      dtype: dtype of the values.
 
     Returns:
-      (count,) in [0, 1], of ``dtype``.
+      (count,) values in [0, 1].
     """
     colors = jax.random.randint(key, (count, 3), 0, 256).astype(dtype)
     return jnp.sum(colors * jnp.asarray(_LUMA, dtype), -1) / 255
 
 
 def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any:
-    """Convert given starting parameters to a nested dict of arrays of the network's dtypes.
+    """Convert starting parameters to a nested dict of arrays with the network's dtypes.
 
     Args:
-      params: a state of S3Net, or a nested dict; None gives None.
+      params: state of S3Net, or nested dict; None returns None.
       config: configuration of the network.
-      shape: size of the image, (H, W).
+      shape: image size, (H, W).
 
     Raises:
-      ValueError: other names or shapes than the network has.
-      TypeError: a leaf that holds no numbers.
+      ValueError: names or shapes differ from the network's.
+      TypeError: a leaf does not hold numbers.
     """
     if params is None:
         return None
@@ -65,8 +70,8 @@ def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any
     expected = _describe_params(config, shape, jax.dtypes.canonicalize_dtype(float).name)
     if jax.tree.structure(given) != jax.tree.structure(expected):
         raise ValueError(
-            "The starting parameters have other names than the configured network has"
-            f"{_name_differences(given, expected)}: make both from the same model configuration."
+            "The names of the starting parameters differ from those of the configured network"
+            f"{_name_differences(given, expected)}: use the same model configuration for both."
         )
 
     def read(path: Any, new: Any, old: jax.ShapeDtypeStruct) -> Array:
@@ -75,11 +80,11 @@ def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any
             numbers = read_numbers(new)
         except NotNumbersError as error:
             raise TypeError(
-                f"The starting parameter {name} is {error}: give an array of numbers."
+                f"The starting parameter {name} is {error}; give an array of numbers."
             ) from None
         if tuple(numbers.shape) != old.shape:
             raise ValueError(
-                f"The starting parameter {name} has the shape {tuple(numbers.shape)}, the "
+                f"The starting parameter {name} has the shape {tuple(numbers.shape)}, but the "
                 f"configured network needs {old.shape}."
             )
         return convert_array(numbers, old.dtype)
@@ -89,13 +94,16 @@ def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any
 
 @cache
 def _describe_params(config: ModelConfig, shape: tuple[int, int], _float: str) -> Any:
-    """List shapes and dtypes of the parameters; JAX's widest float, ``_float``, decides too."""
+    """Return shapes and dtypes of the parameters, without computing them.
+
+    ``_float`` is part of the cache's key: the dtypes depend on whether JAX has float64 enabled.
+    """
     state = jax.eval_shape(lambda: initial_params(jax.random.key(0), config, shape))
     return nnx.to_pure_dict(state)
 
 
 def _name_differences(given: Any, expected: Any) -> str:
-    """Name what only one of two trees has, in brackets; a few names of each."""
+    """List up to three missing and three unknown names, in brackets; "" without differences."""
 
     def names(tree: Any) -> dict[str, None]:
         paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]

@@ -1,4 +1,4 @@
-"""The joint loss of one step (equation 7): main path, second path, three terms, a custom one."""
+"""Compute the joint loss of one step (equation 7): main path, second path, three or four terms."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ __all__ = [
 Terms = dict[str, Array]
 
 ExtraLoss = Callable[[Array, Array, Array], Array]
-"""``(logits (H, W, K), labels (H, W) int32, image (H, W, 3)) -> ()``: of one image, the main
-head's logits, its pseudo label, and the image as the network sees it."""
+"""``(logits (H, W, K), labels (H, W) int32, image (H, W, 3)) -> ()``: a function of the main head's
+logits, the pseudo label and the prepared image, each for one image."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class StepInputs:
-    """What a step reads beside the network, which it changes; a pytree.
+    """The inputs of a step other than the network; a pytree.
 
     Attributes:
       images: (N, H, W, 3) in [0, 1], in the parameters' dtype.
-      hyper: the dynamic numbers.
-      matrix: (2, 3), the step's transform, see :func:`s3net_jax.ops.affine_matrix`; None only
-        where :func:`has_fixed_turns`, which then avoids transforming anything.
-      palette: (K,) grey values in [0, 1]; read only by ``loss.spatial == "hard"``.
-      extra: a custom term of the loss as :func:`read_extra` returns it, or None.
+      hyper: dynamic loss weights, learning rate and momentum.
+      matrix: (2, 3) transform of this step, see :func:`s3net_jax.ops.affine_matrix`; None, which
+        avoids the transform, is allowed only if :func:`has_fixed_turns` holds.
+      palette: (K,) grey values in [0, 1]; used only with ``loss.spatial == "hard"``.
+      extra: custom term of the loss as :func:`read_extra` returns it, or None.
     """
 
     images: Array
@@ -66,28 +66,30 @@ class StepInputs:
 def objective(
     model: S3Net, inputs: StepInputs, config: LossConfig
 ) -> tuple[Array, tuple[Terms, Array]]:
-    """L = weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S (equation 7) + extra.
+    """Compute L = weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S (equation 7) + extra.
 
     Args:
-      model: the network.
-      inputs: images, weights and whatever else the terms read.
+      model: network.
+      inputs: images, loss weights, and the other inputs of the terms.
       config: static form of each term.
 
     Returns:
-      The loss, (); and the terms ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra`` where
-      there is one, each (), with the pseudo label, (N, H, W) int32.
+      ``(loss, (terms, labels))``: the () loss; a dict of the () terms ``loss``, ``ce``, ``affine``,
+      ``spatial``, and ``extra`` with a custom term; the (N, H, W) int32 pseudo label.
 
     Raises:
       ValueError: ``inputs`` lacks a matrix or palette that ``config`` needs, or the custom term
-        returns something else than one number.
+        does not return a single number.
     """
     images, hyper = inputs.images, inputs.hyper
     features, entering = model.encode(images)
     second = None
-    if config.affine.apply_at == "logits":  # both heads read the same features
+    if config.affine.apply_at == "logits":
+        # Both heads read the same features, so the second path needs no second encoder pass.
         second, features = model.auxiliary_through(features)
     logits = model.decode(features, images)
-    # The pseudo label, its cross entropy and the edges, out of one pass over the logits.
+    # One pass over the logits computes the pseudo label, its cross entropy and the edges, instead
+    # of three passes over (N, H, W, K) values.
     soft = config.spatial == "soft"
     result = softmax_losses(
         logits, spatial=soft, implementation=_choose_implementation(model, True)
@@ -108,7 +110,7 @@ def objective(
 def _compute_hard_spatial(labels: Array, inputs: StepInputs) -> Array:
     if inputs.palette is None:
         raise ValueError(
-            'palette is None, but loss.spatial is "hard": give the (K,) grey values of labels.'
+            'palette is None, but loss.spatial="hard" needs it: give (K,) grey values in [0, 1].'
         )
     return hard_spatial_consistency(labels, inputs.palette)
 
@@ -121,8 +123,16 @@ def _compute_affine(
     labels: Array,
     config: AffineConfig,
 ) -> Array:
-    """Compute L_AT; ``second``: logits of the second path, if both heads read the same features;
-    ``entering``: features before the last block."""
+    """Compute the affine term L_AT.
+
+    Args:
+      model: network.
+      inputs: images and transform.
+      second: logits of the second path if both heads read the same features, else None.
+      entering: features before the last block.
+      labels: (N, H, W) pseudo label of the main path.
+      config: where the transform is applied, and its ranges.
+    """
     images, matrix = inputs.images, inputs.matrix
     shape = (images.shape[1], images.shape[2])
     implementation, for_losses = _choose_implementation(model), _choose_implementation(model, True)
@@ -131,7 +141,8 @@ def _compute_affine(
             raise ValueError(
                 "matrix is None, but this configuration transforms images: give a (2, 3) matrix."
             )
-        # Of logits and labels alike: the mean over the pixels is the same without the transform.
+        # The quarter turn would permute logits and labels alike, which leaves the mean over the
+        # pixels unchanged; skipping it saves two resamplings.
         return cross_entropy(second, labels, for_losses)
     if second is not None:
         second = warp(second, matrix, implementation)
@@ -146,17 +157,17 @@ def _compute_affine(
 
 
 def _compute_extra(term: Any, logits: Array, labels: Array, images: Array) -> Array:
-    """Compute the mean of ``term`` over N images, (), in the images' dtype.
+    """Compute the mean of ``term`` over N images, a () array of the images' dtype.
 
     Raises:
-      ValueError: ``term`` returns something else than one number.
+      ValueError: ``term`` does not return a single number.
     """
     values = jax.vmap(lambda *one: jnp.asarray(term(*one)))(
         logits.astype(images.dtype), labels, images
     )
     if values.ndim != 1:
         raise ValueError(
-            f"extra_loss returned an array of the shape {values.shape[1:]}: it must be one number."
+            f"extra_loss must return one number, got an array of the shape {values.shape[1:]}."
         )
     return jnp.mean(values.astype(images.dtype))
 
@@ -168,9 +179,9 @@ def _choose_implementation(model: S3Net, for_losses: bool = False) -> str | None
 
 
 def has_fixed_turns(config: AffineConfig, shape: tuple[int, ...]) -> bool:
-    """Return whether every drawn transform is the same number of quarter turns of square logits.
+    """Return whether every random transform is the same quarter turn of square logits.
 
-    It then moves logits and pseudo labels alike, and changes nothing.
+    Such a transform permutes logits and pseudo labels alike, so it does not change the loss.
     """
     return (
         config.apply_at == "logits"
@@ -184,22 +195,22 @@ def has_fixed_turns(config: AffineConfig, shape: tuple[int, ...]) -> bool:
 
 
 def read_extra(term: ExtraLoss | None, dtype: jnp.dtype) -> Partial | None:
-    """Turn ``term`` into a pytree of the arrays that ``Partial`` binds, with a static function.
+    """Convert ``term`` to a ``Partial``: a static function with its bound arrays as leaves.
 
     The bound arrays can be vmapped and differentiated.
 
     Args:
-      term: the function, or one with bound arrays, or None.
-      dtype: dtype given to bound Python floats, which have none themselves.
+      term: function, ``Partial`` with bound arrays, or None.
+      dtype: dtype for bound Python floats, which have none.
 
     Raises:
-      TypeError: it can't be called, or binds something that is no array.
+      TypeError: ``term`` is not callable, or binds something other than arrays and numbers.
     """
     if term is None:
         return None
     if not callable(term):
         raise TypeError(
-            f"extra_loss is {type(term).__name__}: give a function of logits, labels and image."
+            f"extra_loss is a {type(term).__name__}; give a function of logits, labels and image."
         )
     if not isinstance(term, Partial):
         return Partial(term)
@@ -216,8 +227,8 @@ def _read_bound(leaf: Any, dtype: jnp.dtype) -> Array:
         numbers = read_numbers(leaf)
     except NotNumbersError as error:
         raise TypeError(
-            f"extra_loss binds {error}: jax.tree_util.Partial takes arrays and numbers; bind "
-            "anything else with functools.partial."
+            f"extra_loss binds {error}, but jax.tree_util.Partial takes only arrays and numbers: "
+            "bind anything else with functools.partial."
         ) from None
     scalar = isinstance(leaf, float | np.floating) or getattr(numbers, "weak_type", False)
     if scalar and jnp.issubdtype(numbers.dtype, jnp.floating):

@@ -1,7 +1,7 @@
-"""Reports of a running fit to a listener on the host.
+"""Report the progress of a running fit to a listener on the host.
 
-Compiled programs know one callback and get the number of a listener as an argument, so that every
-listener is served by the same program.
+A compiled program holds one fixed callback and receives the number of a listener as an argument.
+A new listener therefore needs no new program.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Progress = Callable[[int, dict[str, Any]], None]
 """Called as ``progress(step, {"loss": ..., "labels": ...})``."""
 
 _PATIENCE = 10.0
-"""Seconds that a finished program's last reports may take to reach the host. They come along with
-the result on CPUs and GPUs; the limit only keeps a lost report from blocking for ever."""
+"""Longest time, in seconds, to wait for the last reports of a finished program. On CPUs and GPUs
+they arrive with the result; the limit only keeps a lost report from blocking forever."""
 
 
 @dataclass
@@ -40,9 +40,9 @@ _changed = threading.Condition()
 
 
 def report(number: Any, index: Any, record: dict[str, Any]) -> None:
-    """The one callback: pass the record of step ``index`` on to listener ``number``.
+    """Pass the record of step ``index`` to listener ``number``; the callback of all programs.
 
-    A listener that is gone, as after an interrupted fit, hears nothing.
+    Reports to a listener that no longer exists, as after an interrupted fit, are dropped.
     """
     with _changed:
         listener = _listeners.get(int(number))
@@ -52,7 +52,7 @@ def report(number: Any, index: Any, record: dict[str, Any]) -> None:
         listener.progress(int(index) + 1, {name: value.item() for name, value in record.items()})
     except BaseException as error:
         listener.error = error
-        raise  # which ends the program
+        raise  # an error in the callback ends the program
     finally:
         with _changed:
             listener.reports += 1
@@ -60,17 +60,18 @@ def report(number: Any, index: Any, record: dict[str, Any]) -> None:
 
 
 def run_with_listener(progress: Progress, run: Callable[[np.int32], Any]) -> Any:
-    """Call ``run(number)`` while ``progress`` hears the reports that carry this number.
+    """Call ``run(number)`` and pass reports with this number to ``progress``.
 
-    Returns once the last report was made. While ``run`` is traced nothing has been computed yet:
-    the listener then stays, as the traced program may run at any later time.
+    Returns after the last report. If ``run`` is being traced, nothing is computed yet, and the
+    program may run at any later time; the listener is then kept until the process ends.
 
     Args:
-      progress: the listener.
-      run: returns a pytree whose ``steps`` is the number of reports.
+      progress: listener.
+      run: function of the listener's number; returns a pytree whose ``steps`` is the number of
+        reports.
 
     Raises:
-      Exception: whatever ``progress`` raised; the fit ends with its first error.
+      Exception: the first error that ``progress`` raised, which also ends the fit.
     """
     listener = _Listener(progress)
     with _changed:

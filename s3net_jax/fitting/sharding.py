@@ -1,4 +1,4 @@
-"""The pieces of a fit (:mod:`.step`) over a batch, on one device or sharded across several."""
+"""Map the parts of a fit (:mod:`.step`) over a batch, on one device or sharded across several."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ _AXIS = "fits"
 
 
 def make_mesh(devices: Sequence[Any] | None) -> Mesh | None:
-    """Make the mesh that a batch is sharded across; None leaves it on the default device."""
+    """Make a mesh to shard a batch across; None returns None, for the default device."""
     return None if devices is None else Mesh(np.array(devices), (_AXIS,))
 
 
 def _map_fits(function: Callable[..., Any], mesh: Mesh | None) -> Any:
-    """Map ``function`` of one fit over a batch.
+    """Vectorise ``function``, which takes one fit, over a batch.
 
-    With a mesh every device maps its own share: the compiler can't partition the kernels' calls.
+    With a mesh, ``shard_map`` runs it on each device's share, because the compiler cannot partition
+    calls of custom kernels.
     """
     mapped = jax.vmap(function)
     if mesh is None:
@@ -57,7 +58,16 @@ def begin_fits(
     config: Config,
     mesh: Mesh | None,
 ) -> FitState:
-    """Begin every fit (:func:`begin`): images are (B, H, W, 3), or (H, W, 3), which all share."""
+    """Make the first state of every fit (:func:`begin`).
+
+    Args:
+      keys: (B,) PRNG keys.
+      images: (B, H, W, 3), or (H, W, 3) for all fits.
+      hyper: dynamic numbers, (B,) each.
+      extra: custom term whose bound arrays have a leading axis of B, or None.
+      config: static configuration.
+      mesh: mesh to shard the fits across, or None.
+    """
 
     def begin_fit(key: Array, image: Array, numbers: Hyper, extra: Partial | None) -> FitState:
         return begin(key, StepInputs(image[None], numbers, extra=extra), config)
@@ -66,12 +76,13 @@ def begin_fits(
     return _map_fits(begin_fit, mesh)(keys, images, hyper, extra)
 
 
-# The old state's memory is the new one's.
+# The state is donated: the new one reuses its memory, so only one copy of a batch's parameters and
+# momentum exists.
 @partial(jax.jit, static_argnames=("config", "count", "mesh"), donate_argnums=0)
 def advance_fits(
     state: FitState, config: Config, count: int, mesh: Mesh | None
 ) -> tuple[FitState, Records]:
-    """Do ``count`` steps of every fit (:func:`advance`)."""
+    """Run ``count`` steps of every fit (:func:`advance`); ``state`` cannot be used afterwards."""
     return _map_fits(lambda fit: advance(fit, config, count), mesh)(state)
 
 
@@ -83,7 +94,7 @@ def compute_batch_logits(state: FitState, config: Config, mesh: Mesh | None) -> 
 
 @partial(jax.jit, static_argnames="mesh")
 def gather_fits(state: FitState, places: Array, mesh: Mesh | None) -> FitState:
-    """Take the fits at ``places`` (N,), sharded again."""
+    """Gather the fits at ``places`` (N,) into a smaller batch, sharded across the mesh."""
     taken = jax.tree.map(lambda a: a[places], state)
     if mesh is None:
         return taken
@@ -91,9 +102,14 @@ def gather_fits(state: FitState, places: Array, mesh: Mesh | None) -> FitState:
 
 
 def batch_bytes(config: Config, shape: tuple[int, int], count: int) -> int:
-    """Measure the memory that ``count`` fits of (H, W) images need at once on a device.
+    """Estimate the memory, in bytes, that ``count`` fits at once need on a device.
 
-    Its compiler tells, for one step, in bytes; nothing is computed.
+    Compiles a program of one step and reads the compiler's memory analysis; computes nothing.
+
+    Args:
+      config: configuration of the fits.
+      shape: size of the network's input, (H, W).
+      count: number of fits.
     """
     static, hyper = static_config(config), hyperparameters(config)
 
@@ -106,7 +122,10 @@ def batch_bytes(config: Config, shape: tuple[int, int], count: int) -> int:
     images = jnp.zeros((count, *shape, 3))
     state = jax.eval_shape(begin_some, jax.random.key(0))
     found = advance_fits.lower(state, static, 1, None).compile().memory_analysis()
-    if found is None:  # a platform that does not tell: about a hundred maps of features
+    # Not every platform has the analysis. 100 float32 feature maps for each fit exceed the peak of
+    # every batch in benchmarks/results (at most 38 maps a fit: paper preset, 4 fits on a CPU).
+    if found is None:
         return count * shape[0] * shape[1] * config.model.channels * 4 * 100
+    # Donated arguments are counted as arguments and as outputs; the alias size corrects that.
     sizes = (found.temp_size_in_bytes, found.argument_size_in_bytes, found.output_size_in_bytes)
     return int(sum(sizes) - found.alias_size_in_bytes)

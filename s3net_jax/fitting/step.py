@@ -1,7 +1,7 @@
-"""One SGD step on one image, and a fit in pieces: begin, some steps, logits.
+"""Run one SGD step, and the three parts of a fit: begin, advance, compute logits.
 
-Pure functions of one fit; :func:`s3net_jax.fit` is all of them, and :mod:`.sharding` maps them
-over a batch.
+All are pure functions of one fit. :func:`s3net_jax.fit` composes them, and :mod:`.sharding` maps
+them over a batch.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ __all__ = [
 
 
 def optimizer(hyper: Hyper) -> optax.GradientTransformation:
-    """Build SGD with momentum; rate and momentum may be traced."""
-    # The stubs want a Python float for the momentum; any scalar works.
+    """Build SGD with momentum; learning rate and momentum may be traced."""
+    # optax accepts any scalar as momentum, but its annotation says float.
     return optax.sgd(hyper.learning_rate, hyper.momentum)  # pyright: ignore[reportArgumentType]
 
 
@@ -50,18 +50,20 @@ def train_step(
     inputs: StepInputs,
     config: Config,
 ) -> tuple[nnx.State, optax.OptState, dict[str, Array], Array]:
-    """Do one optimisation step: loss, gradient and update.
+    """Run one optimisation step: loss, gradient and update.
 
     Args:
-      graph, params: ``nnx.split(S3Net(...), nnx.Param)``.
+      graph: graph definition from ``nnx.split(S3Net(...), nnx.Param)``.
+      params: parameters from the same call.
       momentum: state of ``optimizer(inputs.hyper)``.
-      inputs: what the step reads: N images, dynamic numbers, the step's transform, ...
+      inputs: N images, dynamic numbers, transform, palette and custom term.
       config: static configuration.
 
     Returns:
-      The new parameters and momentum; ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra``
-      where there is one, () floats, and ``labels``, () int32, of the forward pass before the
-      update; its pseudo label, (N, H, W) int32.
+      ``(params, momentum, record, labels)``. ``params`` and ``momentum`` are updated; ``record``
+      and ``labels`` belong to the forward pass before the update. ``record`` holds the () floats
+      ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra`` with a custom term, and the () int32
+      ``labels``, the number of distinct labels; ``labels`` is the (N, H, W) int32 pseudo label.
     """
 
     def compute_loss(params: nnx.State):
@@ -78,17 +80,17 @@ def train_step(
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class FitState:
-    """A fit between two steps; a pytree of arrays, to be vmapped, sliced and gathered.
+    """The state of a fit between two steps; a pytree of arrays that can be vmapped and gathered.
 
     Attributes:
-      inputs: what every step reads; ``images`` are (1, H, W, 3), ``matrix`` is set step by step.
+      inputs: inputs of every step; ``images`` are (1, H, W, 3), and each step sets ``matrix``.
       params: parameters of the network.
       momentum: momentum of SGD.
-      step: () int32, the index of the next step.
-      done: () bool, whether an early stop has come.
+      step: () int32 index of the next step.
+      done: () bool, whether the fit has stopped early.
       labels: (H, W) int16 pseudo labels of the last step.
-      key: PRNG key of the transforms.
-      transforms: (steps, 2, 3) matrices in place of drawn ones, or None.
+      key: PRNG key for the transforms.
+      transforms: (steps, 2, 3) matrices that replace random ones, or None.
     """
 
     inputs: StepInputs
@@ -104,13 +106,13 @@ class FitState:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Records:
-    """What some steps left behind; every array has a leading axis of steps.
+    """The records of some steps; every array has a leading axis of steps.
 
     Attributes:
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``extra`` where there is such a term,
-        and ``labels`` of each step.
+      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``extra`` (only with a custom term) and
+        ``labels`` of each step.
       ran: (steps,) bool, false after an early stop.
-      label_maps: (steps, H, W) int16, or None unless they are recorded.
+      label_maps: (steps, H, W) int16 pseudo labels; None unless ``config.fit.record_labels``.
     """
 
     history: dict[str, Array]
@@ -125,14 +127,14 @@ def begin(
     params: Any = None,
     transforms: Array | None = None,
 ) -> FitState:
-    """Draw the state before the first step.
+    """Make the state before the first step.
 
     Args:
       key: PRNG key.
-      inputs: (1, H, W, 3) images, dynamic numbers and custom term; the palette is drawn here.
+      inputs: (1, H, W, 3) images, dynamic numbers and custom term; this function draws the palette.
       config: static configuration.
-      params: starting parameters in place of drawn ones, as :func:`.initial.read_params` returns.
-      transforms: matrices in place of drawn ones, as :func:`.checks.read_transforms` returns.
+      params: starting parameters that replace random ones, from :func:`.initial.read_params`.
+      transforms: matrices that replace random ones, from :func:`.checks.read_transforms`.
     """
     wide = get_param_dtype(config.model.dtype)
     shape = inputs.images.shape[1], inputs.images.shape[2]
@@ -159,14 +161,14 @@ def begin(
 def advance(
     state: FitState, config: Config, count: int, listener: Array | None = None
 ) -> tuple[FitState, Records]:
-    """Do ``count`` more steps; none after an early stop.
+    """Run ``count`` more steps; after an early stop, steps change nothing.
 
     Args:
-      state: state of one fit; ``vmap`` for several.
+      state: state of one fit; use ``vmap`` for several.
       config: static configuration.
-      count: static number of steps; all calls together must make ``config.fit.steps``.
-      listener: number of the listener that hears of every step, see :mod:`.progress`; without
-        one the program holds no callback.
+      count: static number of steps; the counts of all calls must add up to ``config.fit.steps``.
+      listener: number of the listener to report every step to, see :mod:`.progress`; None compiles
+        a program without a callback, which JAX can keep in its cache.
     """
     images = state.inputs.images
     shape, wide = (images.shape[1], images.shape[2]), images.dtype
@@ -187,7 +189,8 @@ def advance(
             jax.debug.callback(report, listener, index, record, ordered=False)
         return params, momentum, record, labels[0].astype(jnp.int16)
 
-    # Rematerialised only when somebody differentiates through the whole fit.
+    # Matters only for gradients through a whole fit: the backward pass recomputes the feature maps
+    # of each step instead of keeping those of all steps in memory.
     update = jax.checkpoint(update)
 
     def step(carry, index):
@@ -203,7 +206,8 @@ def advance(
                 record["extra"] = nan
             return params, momentum, {**record, "labels": jnp.int32(0)}, last
 
-        # Not vmapped, a conditional really skips the work of the steps after a stop.
+        # Without vmap, `cond` skips the work of steps after an early stop. Under vmap it becomes a
+        # `select` that computes both branches, which is why fit_batch removes stopped fits.
         result = jax.lax.cond(done, rest, run, None) if stopping else run(None)
         params, momentum, record, labels = result
         ran = ~done
@@ -228,7 +232,7 @@ def advance(
 
 
 def compute_logits(state: FitState, config: Config) -> Array:
-    """Compute (H, W, K) logits of the network as it is now, in the parameters' dtype."""
+    """Compute the (H, W, K) logits of the current network, in the parameters' dtype."""
     images = state.inputs.images
     model = nnx.merge(_make_graph(config.model, images.shape[1:3]), state.params)
     with set_product_precision(config.model):
@@ -236,7 +240,7 @@ def compute_logits(state: FitState, config: Config) -> Array:
 
 
 def _make_graph(config: ModelConfig, shape: tuple[int, ...]) -> nnx.GraphDef:
-    """Make the network without its parameters."""
+    """Build the network's graph definition without allocating parameters."""
 
     def build() -> S3Net:
         return S3Net(config, (shape[0], shape[1]), rngs=nnx.Rngs(params=0))
@@ -246,7 +250,8 @@ def _make_graph(config: ModelConfig, shape: tuple[int, ...]) -> nnx.GraphDef:
 
 def _count_labels(labels: Array, channels: int) -> Array:
     """Count the distinct values of ``labels``, all in 0..channels−1."""
-    # A bit for each, in words of 32: comparing each pixel with each value took longer.
+    # Each value is one bit of a set held in 32-bit words. Comparing every pixel with every value
+    # was slower.
     words = jnp.arange(-(-channels // 32), dtype=jnp.uint32)
     value = labels.reshape(1, -1).astype(jnp.uint32)
     bits = jnp.where(value // 32 == words[:, None], jnp.uint32(1) << value % 32, 0)

@@ -1,4 +1,4 @@
-"""Many inputs: found, cut into pieces, fitted by an engine, results written as they finish."""
+"""Segment many inputs: find them, cut them into pieces, fit with an engine, write results."""
 
 from __future__ import annotations
 

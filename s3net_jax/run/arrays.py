@@ -1,4 +1,4 @@
-"""Read label maps, masks and agreements that a run wrote."""
+"""Read the label maps, masks and agreement maps that a run wrote."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["read_array", "read_result"]
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Read the numbers of a label map, mask or agreement, in the order of its file.
+    """Read a label map, mask or agreement map; the axes keep the order of the file.
 
     Raises:
-      InputError: it can't be read.
+      InputError: the file can't be read or does not fit in memory.
     """
     try:
         os.close(open_regular(path))
@@ -29,27 +29,26 @@ def read_array(path: Path) -> np.ndarray:
         with suspend_pixel_limit(), PilImage.open(path, formats=("PNG",)) as picture:
             return np.asarray(picture).astype(np.int32)
     except MemoryError:
-        raise InputError(f"{path} does not fit into memory.") from None
-    except Exception as error:  # decoders raise whatever they like on broken data
+        raise InputError(f"{path} does not fit in memory.") from None
+    except Exception as error:  # decoders raise any kind of exception on broken data
         raise _make_error(path, get_reason(error) if isinstance(error, OSError) else "") from None
 
 
 def read_result(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a result as :func:`read_array` does; it must have the shape of its image.
+    """Read a result with :func:`read_array` and check that it has the ``shape`` of its image.
 
     Raises:
-      InputError: it can't be read, or has another shape.
+      InputError: the file can't be read, or the result has another shape.
     """
     found = read_array(path)
     if found.shape != shape:
         sides = ["×".join(map(str, one)) for one in (found.shape, shape)]
-        raise _make_error(path, f"it has {sides[0]} pixels, its image {sides[1]}")
+        raise _make_error(path, f"it has {sides[0]} pixels, but its image has {sides[1]}")
     return found
 
 
 def _make_error(path: Path, reason: str) -> InputError:
     because = f" ({reason})" if reason else ""
     return InputError(
-        f"{path} is damaged, or is not a result of its image{because}: remove it and repeat the "
-        "command."
+        f"{path} is damaged or belongs to another image{because}: remove it and repeat the command."
     )

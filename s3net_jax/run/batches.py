@@ -1,4 +1,4 @@
-"""Pieces of many inputs put together into batches of one shape."""
+"""Group the pieces of many inputs into batches of one shape."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from s3net_jax.run.outcome import Piece
 
 __all__ = ["Chunk", "Job", "make_chunks"]
 
-_OPEN = 4  # times a batch: pieces that may wait in half-filled batches
+_OPEN = 4
+"""Limit on waiting pieces, as a multiple of the batch size. It bounds the number of images in
+memory if inputs have many shapes; a larger limit would fill more batches. At least 16 pieces may
+wait, for small batches."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One piece of one input with one seed."""
+    """One piece of one input, to fit with one seed.
+
+    Attributes:
+      task: number of the input in the run.
+      index: number of the piece in its input.
+      seed: seed of the fit.
+      image: pixels of the piece.
+    """
 
     task: int
     index: int
@@ -25,7 +35,7 @@ class Job:
 
     @property
     def piece(self) -> Piece:
-        """What is fitted."""
+        """The image and seed to fit."""
         return Piece(self.image, self.seed)
 
 
@@ -37,15 +47,20 @@ class Chunk:
 
     @property
     def pieces(self) -> list[Piece]:
-        """What is fitted."""
+        """The images and seeds to fit."""
         return [job.piece for job in self.jobs]
 
 
 def make_chunks(jobs: Iterable[Job], config: Config, size: int) -> Iterator[Chunk]:
-    """Group jobs into chunks of up to ``size``, each yielded as soon as it is full.
+    """Group jobs of one network shape into chunks, and yield each chunk as soon as it is full.
 
-    Jobs of rare shapes wait until a chunk is full, the jobs end, or many wait; so few images are
-    in memory at a time.
+    A job of a rare shape waits until its chunk is full, the jobs end, or too many jobs wait. Then
+    the oldest chunk is yielded as it is, so that only few images are in memory at a time.
+
+    Args:
+      jobs: jobs of any shapes; read one by one.
+      config: configuration, which decides the network shape of an image.
+      size: largest number of jobs in a chunk.
     """
     waiting: dict[tuple[int, int], list[Job]] = {}
     for job in jobs:

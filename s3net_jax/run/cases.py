@@ -1,4 +1,4 @@
-"""An input as pieces to be fitted (the image; tiles of it; slices of a volume), and back."""
+"""Split an input into pieces to fit (whole image, tiles, or slices) and join their results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,14 @@ Labels = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One picture for a person: image (H, W, 3) uint8, labels (H, W), mask (H, W), a name."""
+    """One picture of the overlay.
+
+    Attributes:
+      image: (H, W, 3) uint8 colours.
+      labels: (H, W) labels.
+      mask: (H, W) mask.
+      name: title of the picture.
+    """
 
     image: np.ndarray
     labels: np.ndarray
@@ -62,10 +69,10 @@ class Case(Protocol):
     """One opened input.
 
     Attributes:
-      notes: sentences a user should know.
-      pixels: (H, W) of its images.
+      notes: sentences for the user.
+      pixels: size of its images, (H, W).
       volume: the volume, or None for a picture.
-      resolution: of a picture or TIFF stack, if its file gives one.
+      resolution: resolution of a picture or TIFF stack, or None if its file has none.
     """
 
     notes: list[str]
@@ -74,44 +81,45 @@ class Case(Protocol):
     resolution: Resolution | None
 
     def __len__(self) -> int:
-        """How many pieces there are."""
+        """Return the number of pieces."""
         ...
 
     def piece(self, index: int) -> Image | None:
-        """Piece ``index``, or None if it shows one single colour and can't be fitted."""
+        """Return piece ``index``, or None if all its pixels are equal, so it can't be fitted."""
         ...
 
     def join(
         self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
     ) -> Segments:
-        """Labels, mask and target of the whole, (H, W), or (slices, H, W) of a volume.
+        """Join the label maps of all pieces into labels, mask and target of the whole input.
+
+        The results are (H, W) for a picture and (slices, H, W) for a volume.
 
         Args:
-          label_maps: of each piece, or None of one that can't be fitted.
-          targets: the labels that are the target in each piece; None where that is still to be
-            chosen.
+          label_maps: label map of each piece, or None for a piece that can't be fitted.
+          targets: target labels of each piece, or None if this method has to choose them.
         """
         ...
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
-        """What :meth:`join` does, for shares in [0, 1] a pixel."""
+        """Join the agreement maps of all pieces, with a share in [0, 1] for each pixel."""
         ...
 
     def part(self, whole: Segments, index: int) -> np.ndarray:
-        """The labels (h, w) that the whole has where piece ``index`` lies."""
+        """Return the (h, w) labels of ``whole`` in the area of piece ``index``."""
         ...
 
     def panels(self, whole: Segments) -> list[Panel]:
-        """What the overlay shows."""
+        """Return the pictures of the overlay."""
         ...
 
 
 def open_case(source: Source, config: Config) -> Case:
-    """Read an input.
+    """Read an input and make its case.
 
     Raises:
-      InputError: it can't be read, or can't be segmented.
-      ConfigError: ``config.input.window`` is none.
+      InputError: the input can't be read or segmented.
+      ConfigError: ``config.input.window`` is not a valid window.
     """
     if source.problem:
         raise InputError(source.problem)
@@ -136,14 +144,14 @@ def _read_case(source: Source, config: Config, window: tuple[float, float] | Non
 
 
 def image_case(image: Image, config: Config) -> ImageCase:
-    """Open a picture: in one piece, or in tiles if it is larger than one."""
+    """Make a case of a picture: one piece, or tiles if a side exceeds ``config.input.tile``."""
     if config.input.tile and max(image.shape) > config.input.tile:
         return TiledCase(image, config)
     return ImageCase(image, config)
 
 
 class ImageCase:
-    """A picture in one piece."""
+    """A picture that is fitted as one piece."""
 
     volume: Volume | None = None
     resolution: Resolution | None = None
@@ -181,7 +189,7 @@ class ImageCase:
 
 
 class TiledCase(ImageCase):
-    """A large picture in tiles that overlap, each fitted by itself."""
+    """A large picture, split into overlapping tiles that are fitted separately."""
 
     def __init__(self, image: Image, config: Config) -> None:
         super().__init__(image, config)
@@ -216,7 +224,7 @@ class TiledCase(ImageCase):
 
 
 class VolumeCase:
-    """A volume, slice by slice, with labels that go on from slice to slice."""
+    """A volume that is fitted slice by slice, with labels that continue across slices."""
 
     resolution: Resolution | None = None
 
@@ -231,17 +239,20 @@ class VolumeCase:
         values = self.view.get_slices(volume.voxels)
         if values.dtype != np.uint8:
             check_scaling(volume)
-            # One window for all slices, or their greys could not be compared.
+            # One window for all slices: labels continue across slices by grey value, which a
+            # window for each slice would make incomparable.
             values, _ = scale_to_unit(values, volume.name, window)
         elif window is not None:
             self.notes.append(f"{volume.name} has 8 bits: the window is not applied to it.")
         self._slices = invert(values) if volume.white_is_zero else values
         blank = sum(self.piece(n) is None for n in range(len(self)))
         if blank == len(self):
-            raise InputError(f"{volume.name} shows one single value: there is nothing to segment.")
+            raise InputError(
+                f"{volume.name} has only one value in every slice: there is nothing to segment."
+            )
         if blank:
             self.notes.append(
-                f"{blank} of the {len(self)} slices show one single value each; they have label 0."
+                f"{blank} of the {len(self)} slices have only one value; they get label 0."
             )
 
     def __len__(self) -> int:
@@ -276,7 +287,7 @@ class VolumeCase:
             target = choose_target(last, image.rgb8(), self._config.segment, image.name)
             chosen.append(target.labels)
             masks[n] = target.mask
-        if local:  # a point is a place in every slice
+        if local:  # the target is a point, which selects a cluster in every slice
             target_labels = tuple(sorted({label for labels in chosen for label in labels}))
         else:
             target_labels = find_majority_labels(list(common), chosen)
@@ -287,7 +298,14 @@ class VolumeCase:
         return Segments(labels, masks, _rename_labels(common, labels, target_labels))
 
     def _clean_slice(self, n: int, labels: np.ndarray, target: Labels, drawn: bool) -> np.ndarray:
-        """Clean the target in slice ``n``; ``drawn``: its outline has been redrawn already."""
+        """Clean the target's mask in slice ``n``.
+
+        Args:
+          n: number of the slice.
+          labels: (H, W) labels of the slice.
+          target: target labels.
+          drawn: whether the fit has refined the outline already.
+        """
         raw = np.isin(labels, target)
         mask = clean(raw, self._config.segment)
         image = self.piece(n)
@@ -303,7 +321,10 @@ class VolumeCase:
         return whole.labels[index]
 
     def panels(self, whole: Segments) -> list[Panel]:
-        """Three slices: evenly among those that show the target, or all."""
+        """Return up to three slices, at 20, 50 and 80 % of those that contain the target.
+
+        If no slice contains it, they are chosen among all slices.
+        """
         assert self.volume is not None
         found = np.flatnonzero(whole.mask.any((1, 2)))
         found = found if found.size else np.arange(len(self))
@@ -320,7 +341,7 @@ class VolumeCase:
 
 
 def _make_piece(pixels: np.ndarray, name: str) -> Image | None:
-    """Make a piece of a slice; None if it shows one single colour."""
+    """Make a piece of a slice or tile; return None if all its pixels are equal."""
     if (pixels == pixels[0, 0]).all():
         return None
     return (
@@ -335,7 +356,7 @@ def _find_most_frequent(labels: np.ndarray) -> int:
 
 
 def _rename_labels(old: np.ndarray, new: np.ndarray, labels: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the numbers in ``new`` of ``labels`` in ``old``, the same partition."""
+    """Translate ``labels`` from the numbers of ``old`` to those of ``new``, an equal partition."""
     table = np.zeros(int(old.max()) + 1, np.int32)
     table[old.ravel()] = new.ravel()
     return tuple(sorted(int(table[label]) for label in labels))

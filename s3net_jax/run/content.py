@@ -1,4 +1,4 @@
-"""What an input held when it was read: its digest, and whether its files are still the same."""
+"""Record the content of an input when it is read, and detect later changes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from s3net_jax.run.inputs import Source
 
 __all__ = ["Content", "digest_input", "read_content"]
 
-# A change so soon after another one may leave a file's times as they were: file systems keep them
-# to as little as 2 s (FAT). Within this time before the digest the content is compared, not times.
-_RECENT = 2_000_000_000  # ns
+# Nanoseconds. FAT stores times with a resolution of 2 s, so two changes within 2 s can leave the
+# same time. If a file changed less than that before its digest, compare its content, not its times.
+_RECENT = 2_000_000_000
 
 _Stamp = tuple[int, int, int, int, int]
 
@@ -35,8 +35,9 @@ class Content:
     """The content of an input's files at one moment.
 
     Attributes:
-      digest: SHA-256 of the content; of several files that of their sorted digests.
-      name: what messages call the input.
+      digest: SHA-256 of the file, or of the sorted digests of several files.
+      name: name of the input in messages.
+      files: digest and state of each file.
     """
 
     digest: str
@@ -44,13 +45,13 @@ class Content:
     files: tuple[_File, ...]
 
     def check(self) -> None:
-        """Check that the files have not changed since.
+        """Check that no file has changed since it was digested.
 
-        Size, times and identity are compared first. Where they differ, or the file was changed
-        within the last 2 seconds before, its content is.
+        Compares size, times and identity. If they differ, or the file changed less than 2 s before
+        its digest, compares the content.
 
         Raises:
-          InputError: one has changed, or is gone.
+          InputError: a file has changed or is missing.
         """
         for file in self.files:
             try:
@@ -59,27 +60,27 @@ class Content:
                     continue
             except FileNotFoundError:
                 raise InputError(
-                    f"{self.name} was removed while it was segmented ({file.path.name} is gone): "
-                    "put it back and repeat the command."
+                    f"{self.name} was removed while it was segmented ({file.path.name} is missing):"
+                    " restore it and repeat the command."
                 ) from None
             except OSError as error:
                 raise InputError(
-                    f"{self.name} can't be read any more ({file.path.name}: {get_reason(error)}): "
-                    "make it readable and repeat the command."
+                    f"{self.name} became unreadable while it was segmented ({file.path.name}: "
+                    f"{get_reason(error)}): make it readable and repeat the command."
                 ) from None
             raise InputError(
-                f"{self.name} changed while it was segmented ({file.path.name} has other content "
-                "now): repeat the command when it is complete."
+                f"{self.name} changed while it was segmented (new content in {file.path.name}): "
+                "repeat the command once the file is complete."
             )
 
 
 def read_content(source: Source) -> Content:
-    """Digest the files of ``source``; call :meth:`Content.check` once they have been read.
+    """Digest the files of ``source``. Call :meth:`Content.check` after reading them.
 
-    Files of a series that can't be opened are left out, as reading does.
+    Files of a series that can't be opened are skipped, as the reader skips them.
 
     Raises:
-      InputError: none of its files can be opened.
+      InputError: none of the files can be opened.
     """
     paths = _list_files(source)
     found: list[_File] = []
@@ -97,7 +98,7 @@ def read_content(source: Source) -> Content:
 
 
 def digest_input(source: Source) -> str | None:
-    """SHA-256 of the input's content as :class:`Content` has it, or None if it can't be read."""
+    """Return the SHA-256 of the input (see :class:`Content`), or None if it can't be read."""
     try:
         return read_content(source).digest
     except InputError:
@@ -111,7 +112,7 @@ def _join_digests(digests: Sequence[str]) -> str:
 
 
 def _list_files(source: Source) -> list[Path]:
-    """Every file whose content matters: of a NIfTI pair both."""
+    """List all files of an input, including both files of a NIfTI pair."""
     files = list(source.files or (source.path,))
     for suffix, other in ((".hdr", ".img"), (".img", ".hdr")):
         if len(files) == 1 and files[0].suffix.lower() == suffix:
@@ -126,12 +127,15 @@ def _digest_file(path: Path) -> _File:
         before = _read_stamp(os.fstat(file.fileno()))
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         after = _read_stamp(os.fstat(file.fileno()))
-    # A file that changes while it is digested has no content that a digest could stand for; the
-    # check compares it again.
+    # If the file changed during the digest, the digest may mix two versions. Mark it as recent, so
+    # that the check compares contents and reports the change.
     is_recent = before != after or max(before[3:]) > now - _RECENT
     return _File(path, digest, after, is_recent)
 
 
 def _read_stamp(found: os.stat_result) -> _Stamp:
-    """What a change of the content changes; the last one can't be set back by a program."""
+    """Return what a change of the content changes.
+
+    ctime comes last: unlike mtime, a program can't set it back.
+    """
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

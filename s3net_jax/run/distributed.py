@@ -1,4 +1,4 @@
-"""Several processes, one output folder: which of the inputs each process segments."""
+"""Distribute inputs over several processes that write to one output folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ class Rank:
     count: int
 
     def select(self, items: Sequence[T]) -> list[T]:
-        """Return every ``count``-th item from ``index`` on, whatever was done before."""
+        """Return every ``count``-th item, starting at ``index``.
+
+        The selection does not depend on finished results, so that processes that start at different
+        times still agree on it.
+        """
         return list(items[self.index :: self.count])
 
 
@@ -31,16 +35,16 @@ SINGLE_PROCESS = Rank(0, 1)
 
 
 def find_rank() -> Rank:
-    """Find this process's rank in the set-ups that ``jax.distributed`` knows.
+    """Find the rank of this process.
 
-    After ``jax.distributed.initialize`` it is the rank among those processes. Otherwise the
-    environment gives it: Slurm (``srun`` with several tasks), Open MPI (``mpirun``), or
-    ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``. Those processes are not connected: they share only
-    the output folder, so the death of one does not affect the others. Of several processes on a
-    machine with GPUs each takes its own GPU.
+    After ``jax.distributed.initialize``, the rank is JAX's. Otherwise the environment gives it:
+    ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``, Slurm (``srun`` with several tasks), or Open MPI
+    (``mpirun``). Processes from the environment are not connected. They share only the output
+    folder, so if one dies, the others continue. If several run on one machine, each uses the GPU
+    of its local rank.
 
     Raises:
-      ConfigError: a variable in the environment is not a number, or the rank is out of range.
+      ConfigError: a variable in the environment is not a whole number, or the rank is out of range.
     """
     import jax
 
@@ -51,7 +55,8 @@ def find_rank() -> Rank:
             rank = Rank(_read_number(index), _read_number(count))
             if rank.index >= rank.count:
                 raise ConfigError(
-                    f"{index} is {rank.index}, of {rank.count} processes: they count from 0."
+                    f"{index} must be less than {count} ({rank.count}), got {rank.index}: ranks "
+                    "start at 0."
                 )
             if rank.count > 1 and _read_first_number(siblings) > 1 and local in os.environ:
                 jax.config.update("jax_cuda_visible_devices", str(_read_number(local)))
@@ -60,7 +65,7 @@ def find_rank() -> Rank:
 
 
 _VARIABLES = (
-    # number of processes, this one's index, its index on its machine, how many are there
+    # number of processes, index of this process, its index on its machine, number on its machine
     ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "JAX_LOCAL_PROCESS_ID", "JAX_LOCAL_NUM_PROCESSES"),
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"),
     (
@@ -75,14 +80,14 @@ _VARIABLES = (
 def _read_number(name: str) -> int:
     text = os.environ.get(name, "")
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise ConfigError(f"{name} is {text!r}: it must be a whole number.")
+        raise ConfigError(f"{name} must be a whole number, got {text!r}.")
     return int(text)
 
 
 def _read_first_number(name: str) -> int:
-    """Read the first number of a variable.
+    """Read the first number of a variable; return 1 without one.
 
-    Slurm writes ``2(x3),1``: two tasks on each of three machines, one on a fourth.
+    Slurm writes ``2(x3),1`` for two tasks on each of three machines and one on a fourth.
     """
     digits = re.match("[0-9]{1,9}", os.environ.get(name, ""))
     return int(digits[0]) if digits else 1

@@ -1,4 +1,4 @@
-"""Pieces fitted together on the devices of one process; failures stay with the pieces at fault."""
+"""Fit pieces in batches on the devices of one process, and isolate the pieces that fail."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ if TYPE_CHECKING:
 __all__ = ["Fitter", "Progress", "make_key", "translate_errors"]
 
 GENTLER = 0.25
-"""What the learning rate is multiplied by, once, after a fit that diverged."""
+"""Factor on the learning rate for the single retry of a fit that diverged."""
 
 Progress = Callable[[int, dict[str, Any]], None]
-"""Called as ``progress(step, {"loss": ..., "labels": ..., "running": ...})``, ``running`` being the
-number of fits at once; the first two are means over them."""
+"""Called as ``progress(step, {"loss": ..., "labels": ..., "running": ...})``. ``running`` is the
+number of fits at once; loss and labels are means over them."""
 
 
 @dataclass
 class Fitter:
-    """Fits pieces of one prepared shape, as many at once as fit in memory.
+    """Fit pieces of one prepared shape, as many at once as fit in memory.
 
-    A batch that runs out of memory is halved, for good. After any other error its pieces are
-    fitted one by one, so that only those at fault fail. A fit that diverges is done once more, with
-    a quarter of the learning rate.
+    A batch that runs out of memory is halved, and the smaller size is kept for later batches. After
+    any other error, the pieces of the batch are fitted one by one, so that only the pieces at fault
+    fail. A fit that diverges is repeated once with a quarter of the learning rate.
 
     Attributes:
       config: configuration of all fits.
-      limit: number of fits at once; None: as many as help and fit in memory.
-      devices: devices that share the fits; None: the default device.
-      say: called with each message for the user.
-      single_program: whether a piece that is fitted by itself takes ``fit``, one program, which
-        reports every step; JAX can't keep a program that reports for the next process. Otherwise
-        it is a batch of one, which reports about every fourth step.
+      limit: number of fits at once; None chooses a size that is useful and fits in memory.
+      devices: devices to distribute the fits over; None uses the default device.
+      say: function called with each message for the user.
+      single_program: whether to fit a single piece with ``fit``, which reports every step. JAX
+        cannot cache a program with reports on disk, so the default, False, fits it as a batch of
+        one, which reports about every fourth step.
     """
 
     config: Config
@@ -75,11 +75,15 @@ class Fitter:
         self._sizes = BatchSizes(needed, self.limit, self.devices, self.say)
 
     def fit(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
-        """Return an outcome for each piece.
+        """Fit all pieces and return an outcome for each.
+
+        Args:
+          pieces: pieces of one prepared shape.
+          progress: listener, or None.
 
         Raises:
-          ConfigError: no piece can be fitted with this configuration.
-          Exception: whatever ``progress`` raised.
+          ConfigError: the configuration can't be used on this machine.
+          Exception: the error that ``progress`` raised.
         """
         get_platform()
         listener = None if progress is None else _Listener(progress)
@@ -102,7 +106,7 @@ class Fitter:
         return map_in_threads(join, range(len(pieces)), _count_pixels(pieces))
 
     def _fit_pieces(self, pieces: Sequence[Piece], listener: _Listener | None) -> list[Outcome]:
-        """Fit in batches, each as large as fits in memory."""
+        """Fit pieces in batches that fit in memory."""
         shape = compute_prepared_shape(pieces[0].image.shape, self.config.input)
         outcomes = self._sizes.fit_in_parts(
             pieces, shape, lambda part: self._isolate_failures(part, listener)
@@ -110,7 +114,7 @@ class Fitter:
         return list(outcomes)
 
     def _isolate_failures(self, pieces: list[Piece], listener: _Listener | None) -> list[Outcome]:
-        """Fit a batch; after an error other than lack of memory, its pieces one by one."""
+        """Fit a batch; if it fails for another reason than memory, fit its pieces one by one."""
         try:
             return self._fit_batch(pieces, listener)
         except ConfigError:
@@ -127,11 +131,11 @@ class Fitter:
         return [o for piece in pieces for o in self._isolate_failures([piece], listener)]
 
     def _fit_batch(self, pieces: list[Piece], listener: _Listener | None) -> list[Outcome]:
-        """Fit a batch; fits that diverge once more."""
+        """Fit a batch, and repeat the fits that diverge."""
         start = time.perf_counter()
         fits = self._run_fits(pieces, self.config, listener)
-        # Label maps are made side by side: a GPU fits an image in less time than one core needs
-        # for that.
+        # Make label maps in several threads: one core needs longer for a map at full size than a
+        # GPU for the fit.
         found = map_in_threads(
             lambda n: _read_fit(fits[n], pieces[n]), range(len(pieces)), _count_pixels(pieces)
         )
@@ -146,9 +150,15 @@ class Fitter:
     def _retry_gently(
         self, piece: Piece, history: dict[str, np.ndarray], listener: _Listener | None
     ) -> Outcome:
-        """Fit a piece that diverged, with ``history``, once more with a lower learning rate."""
+        """Repeat a fit that diverged, with a lower learning rate.
+
+        Args:
+          piece: image, seed and member of the fit.
+          history: history of the fit that diverged.
+          listener: listener of the new fit, or None.
+        """
         reason = describe_divergence(history, self.config)
-        if has_infinite_start(history):  # no learning rate helps
+        if has_infinite_start(history):  # the loss precedes any update: no learning rate helps
             return Failed(reason, True)
         start = time.perf_counter()
         before = self.config.fit.learning_rate
@@ -167,13 +177,14 @@ class Fitter:
     def _run_fits(
         self, pieces: list[Piece], config: Config, listener: _Listener | None
     ) -> list[FitResult]:
-        """Prepare the images, and fit to all of them at once."""
+        """Prepare the images and fit all pieces at once."""
         import jax
 
         from s3net_jax import fitting
 
         config = record_needed_steps(config)
-        different = {id(piece.image): piece.image for piece in pieces}  # many seeds share one
+        # Seeds and members share image objects: prepare each only once.
+        different = {id(piece.image): piece.image for piece in pieces}
         prepared = map_in_threads(
             lambda image: prepare(image, config.input), different.values(), _count_pixels(pieces)
         )
@@ -192,7 +203,7 @@ class Fitter:
 
 
 class _Listener:
-    """Pass reports on, and keep what the listener raises apart from errors of the fit."""
+    """Forward reports, and remember the listener's error to tell it from an error of the fit."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -207,7 +218,10 @@ class _Listener:
 
 
 def make_key(seed: int, member: int = 0) -> Array:
-    """Make the PRNG key of a fit: the seed's own for member 0, which is thus an ordinary fit."""
+    """Make the PRNG key of a fit.
+
+    Member 0 gets the key of the seed itself, so it equals a fit without members.
+    """
     import jax
 
     key = jax.random.key(seed, impl=DRAWS)
@@ -216,7 +230,7 @@ def make_key(seed: int, member: int = 0) -> Array:
 
 @contextlib.contextmanager
 def translate_errors(config: Config) -> Iterator[None]:
-    """Raise :class:`ConfigError` where the configured implementation can't fit on this machine."""
+    """Raise :class:`ConfigError` if this machine does not support the configured implementation."""
     from s3net_kernels import UnsupportedError
 
     try:
@@ -226,12 +240,12 @@ def translate_errors(config: Config) -> Iterator[None]:
 
 
 def _count_pixels(pieces: Sequence[Piece]) -> int:
-    """Count the pixels of the largest image."""
+    """Return the number of pixels of the largest image."""
     return max(math.prod(piece.image.shape) for piece in pieces)
 
 
 def _read_fit(fit: FitResult, piece: Piece) -> Fitted | None:
-    """Read the result of a fit at the image's own size; None if the fit diverged."""
+    """Compute the label map of a fit at the image's original size; None if the fit diverged."""
     logits = np.asarray(fit.logits)
     if not np.isfinite(logits).all():
         return None
@@ -242,10 +256,10 @@ def _read_fit(fit: FitResult, piece: Piece) -> Fitted | None:
 
 
 def _read_history(fit: FitResult) -> dict[str, np.ndarray]:
-    """Read the terms of the steps that were done."""
+    """Return the history of the steps before an early stop."""
     return {name: _own(values)[: int(fit.steps)] for name, values in fit.history.items()}
 
 
 def _own(values: Any) -> np.ndarray:
-    """Copy ``values`` where they are a view of a device's memory, which can't be written to."""
+    """Return a writable array: copy ``values`` if they are a read-only view of device memory."""
     return np.require(values, requirements="W")

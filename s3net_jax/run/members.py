@@ -1,4 +1,4 @@
-"""Several fits of one image as one result: members of one seed, and seeds."""
+"""Combine several fits of one image into one result: members of a seed, and seeds."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ __all__ = [
 
 
 def uses_proposals(config: Config) -> bool:
-    """Return whether the target is sought in the label maps of every step.
+    """Return whether the target is chosen among the label maps of all steps.
 
-    A custom rule names a cluster of the result, which is the only one it can choose from.
+    Only the automatic target does that: other rules choose a cluster of the final label map.
     """
     return config.segment.choice == "proposals" and config.segment.target == "auto"
 
 
 def record_needed_steps(config: Config) -> Config:
-    """Have the fits of ``config`` record the label maps of every step, if proposals need them."""
+    """Make ``config`` record the label maps of every step if proposals need them."""
     return config.replace(fit={"record_labels": True}) if uses_proposals(config) else config
 
 
 def has_members(config: Config) -> bool:
-    """Return whether a result takes more than one fit, or more than its last label map."""
+    """Return whether a result needs more than one fit, or more than the final label map."""
     return config.fit.members > 1 or uses_proposals(config)
 
 
 def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> Outcome:
-    """Join the members of one image to one result, without those that failed, if others did not.
+    """Join the members of one image into one result; ignore failed members unless all failed.
 
-    ``history``, ``steps`` and ``label_maps`` are those of the member that the target comes from,
-    or of the first.
+    ``history``, ``steps`` and ``label_maps`` come from the member that provides the target, or
+    from the first successful one.
 
     Args:
-      outcomes: outcome of each member, in order; with label maps of every step where
-        :func:`uses_proposals`.
-      image: the image that was fitted.
+      outcomes: outcome of each member, in order; with the label maps of every step if
+        :func:`uses_proposals` holds.
+      image: fitted image.
       config: configuration of the fits.
     """
     fits = [outcome for outcome in outcomes if isinstance(outcome, Fitted)]
@@ -58,7 +58,7 @@ def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> O
     notes = list(dict.fromkeys(note for fit in fits for note in fit.notes))
     if failed:
         notes.append(
-            f"{len(failed)} of the {len(outcomes)} fits failed ({failed[0].reason.rstrip('.')})."
+            f"{len(failed)} of {len(outcomes)} fits failed ({failed[0].reason.rstrip('.')})."
         )
     if uses_proposals(config):
         found, chosen = _choose_proposal(fits, image, config)
@@ -76,8 +76,9 @@ def combine_seeds(
     """Combine the results of several seeds.
 
     Returns:
-      Labels (H, W); the target's, if it was decided with the fits, as most of them have it; of
-      several fits, the share of them that agree, (H, W) float32.
+      ``(labels, target, agreement)``: (H, W) consensus labels; target labels, which cover the
+      pixels that more than half of the fits select, or None if the fits did not choose a target;
+      (H, W) float32 share of fits that agree, or None for a single fit.
     """
     if len(fits) == 1:
         return fits[0].labels, fits[0].target, None
@@ -93,7 +94,8 @@ def _choose_proposal(fits: list[Fitted], image: Image, config: Config) -> tuple[
     """Choose the target among the label maps of all steps of all members.
 
     Returns:
-      The member it comes from, with labels and target, and its number.
+      ``(fit, number)``: the member that provides the target, with new labels and target, and its
+      number.
     """
     maps: list[np.ndarray] = []
     labels: list[np.ndarray] = []

@@ -1,5 +1,7 @@
-"""How much is done at once: fits that fit in memory, as measured on the compiled program, and
-processes; and batches that are halved where memory runs out after all."""
+"""Choose how many fits and processes run at once, and halve batches that run out of memory.
+
+The memory need of a batch is read from its compiled program.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +26,32 @@ __all__ = [
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SHARE = {"cpu": 0.5}  # of what is free: the rest of the machine lives there, too
+# Share of free memory that a batch may use, by platform. On a CPU, images, results and other
+# programs use the same memory. On a GPU, the rest must hold what `batch_bytes` does not measure:
+# the records of several steps, and the final logits.
+_SHARE = {"cpu": 0.5}
 _SHARE_OTHERS = 0.8
+# Estimate for one worker process: bytes for Python, JAX and programs, and feature maps of one fit.
+# At 256×256 and 64 channels it gives 1474 MiB. Fits in benchmarks/results peak at 850 MiB or less,
+# except those "step by step, memory kept", which never return freed memory (1733 to 3308 MiB).
 _PROCESS, _MAPS = 450 << 20, 64
-_USEFUL = {"cpu": 1}  # more at once gain nothing there (benchmarks/results), and come later
+# Largest useful batch by platform. On a CPU, a batch of 4 is hardly faster than single fits
+# (benchmarks/results/fit-256-64-avx512.json), slower with early stops (26.95 against 31.94 images a
+# minute, many-ph2-avx512.json), and its first result comes later. On an H200, 32 at once are 1.6
+# times as fast as one (fit-256-64-nvidia-h200.json); 64 itself was not measured.
+_USEFUL = {"cpu": 1}
 _USEFUL_OTHERS = 64
 
 
 @dataclass
 class BatchSizes:
-    """How many fits are done at once, for each shape of the network's input.
+    """The number of fits at once, for each shape of the network's input.
 
     Attributes:
       config: configuration of the fits.
-      limit: number of fits at once; None: as many as help and fit in memory.
-      devices: devices that share the fits; None: the default device.
-      say: called with a message when a batch is halved.
+      limit: number of fits at once; None chooses a size that is useful and fits in memory.
+      devices: devices to distribute the fits over; None uses the default device.
+      say: function called with a message when a batch is halved.
     """
 
     config: Config
@@ -56,19 +68,20 @@ class BatchSizes:
         *,
         fill: bool = False,
     ) -> Iterator[Result]:
-        """Yield the result of each item, computed in batches.
+        """Compute results in batches and yield the result of each item, in order.
 
-        A batch that runs out of memory is halved, and so are all later ones of this shape.
+        A batch that runs out of memory is halved, and later batches of this shape keep that size.
 
         Args:
-          items: what is fitted.
+          items: items to fit.
           shape: size of the network's input, (H, W).
-          fit: fits a batch, and returns a result for each item.
-          fill: whether a last, smaller batch is filled up with copies of an item: another size
-            would be another program.
+          fit: function that fits a batch and returns a result for each item.
+          fill: whether to pad a smaller last batch with copies of an item, since another batch
+            size would compile another program.
 
         Raises:
-          Exception: what ``fit`` raised, if it is not lack of memory, or the batch had one item.
+          Exception: the error that ``fit`` raised, unless a batch of several items ran out of
+            memory.
         """
         done = 0
         while done < len(items):
@@ -98,7 +111,7 @@ class BatchSizes:
 
 
 def find_useful_size(devices: Sequence[Any] | None) -> int:
-    """Return the batch size beyond which the devices do no more images a minute."""
+    """Return the batch size beyond which throughput no longer improves."""
     import jax
 
     each = _USEFUL.get(jax.default_backend(), _USEFUL_OTHERS)
@@ -108,15 +121,16 @@ def find_useful_size(devices: Sequence[Any] | None) -> int:
 def choose_batch_size(
     config: Config, shape: tuple[int, int], wanted: int, devices: Sequence[Any] | None
 ) -> int:
-    """Choose the largest of ``wanted``, half of it, ... whose program fits in free memory.
+    """Choose a batch size whose compiled program fits in free memory.
 
-    The memory is what the compiler measures for the program of that size.
+    Starts at ``wanted``, limited by :func:`find_useful_size`, and halves it until the compiler's
+    memory analysis fits the budget. 1 is never checked.
 
     Args:
       config: configuration of the fits.
       shape: size of the network's input, (H, W).
-      wanted: largest number of fits at once, 1 or more.
-      devices: devices that share the fits, or None for the default device.
+      wanted: largest number of fits at once, at least 1.
+      devices: devices to distribute the fits over; None uses the default device.
     """
     import jax
 
@@ -136,10 +150,10 @@ def choose_batch_size(
 
 
 def count_processes(config: Config, shape: tuple[int, int], each: int) -> int:
-    """Count the processes with one core each that fit in memory; at least one.
+    """Return the number of single-core processes that fit in memory, at least 1.
 
-    Estimated, because no program is compiled where they are started: what Python, JAX and the
-    programs take, and feature maps of a fit (peaks in ``benchmarks/results`` are below it).
+    The parent process compiles no program, so the memory need is estimated from the memory of a
+    Python process with JAX and the feature maps of its fits.
 
     Args:
       config: configuration of the fits.
@@ -156,7 +170,7 @@ def count_processes(config: Config, shape: tuple[int, int], each: int) -> int:
 
 
 def free_bytes(device: Any) -> float:
-    """Measure the memory that ``device`` has left; infinite where it is unknown."""
+    """Return the free memory of ``device`` in bytes; infinity if it is unknown."""
     stats = None if device.platform == "cpu" else device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -179,7 +193,7 @@ def _measure_machine() -> float | None:
 
 
 def _measure_container() -> float | None:
-    """Measure what a container's limit leaves; None without a limit."""
+    """Return the bytes left below the container's limit (cgroup v2); None without a limit."""
     try:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
             limit = file.read().strip()

@@ -1,4 +1,4 @@
-"""Names of results, from the paths of what they are made of."""
+"""Make the names of results from the paths of inputs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 __all__ = ["make_names", "take_free_name"]
 
-# Bytes of a name. File systems take 255, of which 17 go to ``.agreement.nii.gz``, and 31 to what a
-# file is called while it is written.
+# Bytes in a name. File systems allow 255. The longest suffix, ``.agreement.nii.gz``, takes 17, and
+# the temporary name of a file during writing takes another 31.
 _LONGEST = 200
 
 
 def make_names(paths: Sequence[Path]) -> list[str]:
-    """Make a name for each path, different even where upper and lower case are the same.
+    """Make a unique name for each path; names also differ on case-insensitive file systems.
 
-    The stem; equal ones are told apart by the folders they lie in, and by their suffixes. Names
-    of more than 200 bytes are cut, and end in ``~`` and a hash of what they were.
+    A name is the path's stem. If several paths share a stem, the names include folders or suffixes.
+    Names longer than 200 bytes are cut and end in ``~`` and a hash of the full name.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, path in enumerate(paths):
@@ -34,7 +34,12 @@ def make_names(paths: Sequence[Path]) -> list[str]:
 
 
 def take_free_name(name: str, taken: set[str]) -> str:
-    """Return ``name``, with a number if ``taken`` holds it in any case, and add it to ``taken``."""
+    """Return ``name``, or ``name-N`` if it is taken, and add the result to ``taken``.
+
+    Args:
+      name: wanted name.
+      taken: case-folded names in use; updated.
+    """
     number, unique = 2, name
     while unique.casefold() in taken:
         unique, number = f"{name}-{number}", number + 1
@@ -43,7 +48,7 @@ def take_free_name(name: str, taken: set[str]) -> str:
 
 
 def _choose_stem(path: Path) -> str:
-    """The stem; of names such as ``..png``, whose stem would be a folder, what is not dots."""
+    """Return the stem, or the name without dots if the stem is a folder, as for ``..png``."""
     return path.stem if path.stem.strip(".") else path.name.strip(".") or "input"
 
 
@@ -56,7 +61,7 @@ def _shorten(name: str) -> str:
 
 
 def _tell_apart(paths: list[Path]) -> list[str]:
-    """Stems with as many folders in front as it takes, or the suffix behind."""
+    """Make names of equal stems unique: prepend as few folders as needed, or append the suffix."""
     absolute = [Path(os.path.abspath(path)) for path in paths]
     same_place = len({str(p.with_suffix("")).casefold() for p in absolute}) < len(absolute)
     suffixes = [f"-{p.suffix[1:]}" if same_place and p.suffix else "" for p in absolute]

@@ -1,4 +1,4 @@
-"""What is fitted, and what comes of it: a result, or the reason why there is none."""
+"""Define the input of a fit and its outcome: a result, or the reason for a failure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One image to fit with one seed; ``member``: which of the seed's fits (``fit.members``)."""
+    """One image to fit with one seed.
+
+    Attributes:
+      image: image to fit.
+      seed: seed of the fit.
+      member: number of the fit among the ``fit.members`` fits of this seed, from 0.
+    """
 
     image: Image
     seed: int
@@ -38,13 +44,13 @@ class Fitted:
     """A fit that succeeded.
 
     Attributes:
-      labels: (H, W) int32 at the image's own size, 0..L−1 by decreasing area.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays.
-      steps: number of steps done.
+      labels: (H, W) int32 at the image's original size, 0..L−1 by decreasing area.
+      history: (steps,) arrays ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``.
+      steps: number of steps before an early stop, or all steps.
       label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
-      seconds: an equal share of the time taken together.
-      notes: sentences a user should know.
-      target: the labels that are the target, if that was decided with the fit; None: not yet.
+      seconds: time of the batch divided by its number of fits.
+      notes: sentences for the user.
+      target: target labels if the fit has chosen them, or None.
     """
 
     labels: np.ndarray
@@ -58,11 +64,11 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Failed:
-    """A fit that did not.
+    """A fit that failed.
 
     Attributes:
-      reason: why; a sentence if it diverged, else a clause that follows the input's name.
-      diverged: whether the optimisation left the finite numbers.
+      reason: a sentence if the fit diverged, else a clause that follows the input's name.
+      diverged: whether the loss or the logits became NaN or infinite.
     """
 
     reason: str
@@ -73,17 +79,17 @@ Outcome = Fitted | Failed
 
 
 def has_infinite_start(history: Mapping[str, np.ndarray]) -> bool:
-    """Return whether the first loss, which precedes the first update, is NaN or infinite."""
+    """Return whether the first loss, computed before the first update, is NaN or infinite."""
     return not np.isfinite(np.asarray(history["loss"])[:1]).all()
 
 
 def describe_divergence(history: Mapping[str, np.ndarray], config: Config) -> str:
-    """Describe when a fit with this history left the finite numbers, and what helps."""
+    """Describe at which step a fit with this history diverged, and what to change."""
     if has_infinite_start(history):
         return (
-            "The loss is not finite before the first update, whatever the learning rate: check "
-            "the image and the starting parameters for NaN, infinite or huge values, and the "
-            "loss weights (loss.weight_...)."
+            "The loss is not finite before the first update, so no learning rate helps: check the "
+            "image and the starting parameters for NaN, infinite or huge values, and the loss "
+            "weights (loss.weight_...)."
         )
     finite = np.isfinite(history["loss"])
     when = f"at step {int(np.argmin(finite)) + 1}" if not finite.all() else "in its last step"
@@ -94,12 +100,13 @@ def describe_divergence(history: Mapping[str, np.ndarray], config: Config) -> st
 
 
 def describe_failure(error: Exception) -> str:
-    """Describe an error of a fit, as a clause that follows the input's name."""
+    """Describe an error of a fit as a clause that follows the input's name."""
     if is_out_of_memory(error):
         return "ran out of memory: try a smaller --size or fewer model.channels."
     where = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).strip().splitlines() or [""])[0]
     return (
-        "failed for a reason that this tool does not know "
-        f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno})."
+        "failed with an unexpected error "
+        f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno}): "
+        "set S3NET_DEBUG=1 to see the traceback."
     )

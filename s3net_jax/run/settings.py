@@ -1,4 +1,4 @@
-"""What holds for a whole run: its folder, configuration, seeds, and which inputs are segmented."""
+"""Define the settings of a run: output folder, configuration, seeds and rank."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Identity", "RunSettings"]
 
 @dataclass(frozen=True)
 class Identity:
-    """What all results in a folder must share.
+    """The properties that all results in a folder share.
 
     Attributes:
-      config: digest of the configuration.
+      config: hash of the configuration.
       seed: first seed.
       seeds: number of seeds.
     """
@@ -28,11 +28,11 @@ class Identity:
 
     @property
     def all_seeds(self) -> range:
-        """The seeds of every input."""
+        """The seeds to fit every input with."""
         return range(self.seed, self.seed + self.seeds)
 
     def matches(self, record: Mapping[str, object]) -> bool:
-        """Return whether a line of ``results.jsonl`` has this identity."""
+        """Return whether a record of ``results.jsonl`` has this identity."""
         found = record.get("config"), record.get("seed"), record.get("seeds", 1)
         return found == (self.config, self.seed, self.seeds)
 
@@ -44,9 +44,9 @@ class RunSettings:
     Attributes:
       folder: output folder.
       config: configuration of every fit.
-      identity: what the results in the folder must share.
-      overwrite: replace results that are there.
-      rank: which of the inputs this process segments.
+      identity: configuration and seeds that all results in the folder share.
+      overwrite: whether to replace existing results.
+      rank: rank of this process, which selects its inputs.
     """
 
     folder: Path

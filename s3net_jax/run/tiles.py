@@ -1,4 +1,4 @@
-"""Large images as tiles that overlap, and label maps of tiles as one."""
+"""Split large images into overlapping tiles, and join the label maps of the tiles."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Tiling"]
 
 
 class Tiling:
-    """The places of equal tiles that cover an image, each overlapping its neighbours.
+    """The positions of equal tiles that cover an image and overlap their neighbours.
 
-    Tiles have ``tile`` pixels a side (fewer where the image has fewer) and are spread evenly, so
-    that every neighbour shares at least ``overlap`` of a side.
+    A tile has ``tile`` pixels a side, or the image's side if that is smaller. Tiles are spaced
+    evenly, so that neighbours share at least the fraction ``overlap`` of a side.
     """
 
     def __init__(self, shape: tuple[int, int], tile: int, overlap: float) -> None:
@@ -28,24 +28,24 @@ class Tiling:
         return len(self._places)
 
     def __getitem__(self, index: int) -> tuple[slice, slice]:
-        """(rows, columns) of tile ``index``."""
+        """Return the slices (rows, columns) of tile ``index``."""
         return self._places[index]
 
     def join_labels(
         self, label_maps: Sequence[np.ndarray | None], colors: np.ndarray
     ) -> np.ndarray:
-        """Common labels of the whole image.
+        """Join the label maps of all tiles into one with common labels.
 
-        Clusters of a tile become those of its neighbours by overlap and colour (see
-        :class:`LabelPool`), tiles nearest the centre first. Where tiles overlap, the one whose
-        centre is nearer (in units of its side) decides, so that no seam follows a tile's edge.
+        Clusters of a tile are matched to those of its neighbours by overlap and colour (see
+        :class:`LabelPool`), starting at the centre of the image. Where tiles overlap, the tile
+        whose centre is nearer (in units of its side) decides, so that no seam follows an edge.
 
         Args:
-          label_maps: (h, w) of each tile, or None of a tile of one colour.
-          colors: (H, W, C) floats in [0, 1].
+          label_maps: (h, w) label map of each tile, or None for a tile of a single colour.
+          colors: (H, W, C) colours of the image, floats in [0, 1].
 
         Returns:
-          (H, W) int32 ≥ 0.
+          (H, W) int32 labels, at least 0.
         """
         pool = LabelPool()
         result = np.full(self.shape, -1, np.int32)
@@ -63,8 +63,14 @@ class Tiling:
         return result
 
     def blend(self, maps: Sequence[np.ndarray | None]) -> np.ndarray:
-        """Tiles' (h, w) floats as one (H, W) float32, with weights that fall towards the edges;
-        ones for None."""
+        """Blend the maps of all tiles, with weights that decrease towards a tile's edges.
+
+        Args:
+          maps: (h, w) floats of each tile; None stands for a map of ones.
+
+        Returns:
+          (H, W) float32 map.
+        """
         total = np.zeros(self.shape, np.float32)
         weight = np.zeros(self.shape, np.float32)
         for place, values in zip(self._places, maps, strict=True):
@@ -74,7 +80,10 @@ class Tiling:
         return total / weight
 
     def _order_from_centre(self) -> list[int]:
-        """Tiles by the distance of their centres from the image's, each beside an earlier one."""
+        """Return tile numbers by the distance of their centres from the image's centre.
+
+        In this order, every tile is next to an earlier one, whose labels it can continue.
+        """
         centre = np.array(self.shape) / 2
         middles = np.array(
             [[(r.start + r.stop) / 2, (c.start + c.stop) / 2] for r, c in self._places]
@@ -91,7 +100,7 @@ def _place_tiles(side: int, tile: int, overlap: float) -> list[slice]:
 
 
 def _make_weights(shape: tuple[int, ...]) -> np.ndarray:
-    """Make weights (h, w) in (0, 1]: highest in the middle, falling towards each edge."""
+    """Make (h, w) weights in (0, 1], largest in the middle and decreasing towards each edge."""
     row, column = (
         np.minimum(np.arange(n) + 0.5, n - 0.5 - np.arange(n)).astype(np.float32) * 2 / n
         for n in shape

@@ -68,7 +68,7 @@ def test_every_damage_is_a_line_and_the_command_repairs_it(capsys) -> None:
     assert lines == [
         "out/a.labels.png is empty (0 bytes).",
         "out/a.mask.png is missing.",
-        "out/b.overlay.png has other contents than were written.",
+        "out/b.overlay.png has different contents than were written.",
         f"out/b.history.json has {size - 5} bytes, but {size} were written.",
         "out: 2 results checked, 2 damaged (4 files are missing or wrong). To repair, repeat the "
         "command that wrote them, without --overwrite.",
@@ -144,7 +144,7 @@ def test_failures_and_lost_lines_are_reported(capsys) -> None:
         (["nowhere"], "nowhere is not a folder"),
         (["images"], "images holds no results.jsonl"),
         (["images/a.png"], "is not a folder"),
-        (["bad"], "bad/results.jsonl is not a list of results of this tool (line 1: stem is"),
+        (["bad"], "bad/results.jsonl is not a list of results (line 1: stem is"),
     ],
 )
 def test_what_can_not_be_checked(capsys, arguments: list[str], words: str) -> None:

@@ -1,4 +1,4 @@
-"""Many fits together are the fits one by one, early stops included."""
+"""Test that a batch of fits equals separate fits, including early stops."""
 
 from __future__ import annotations
 
@@ -107,13 +107,13 @@ def test_sizes_shrink_to_one():
     ("given", "message"),
     [
         ({"keys": jax.random.split(jax.random.key(0), 2)}, "2 keys and 5 images"),
-        ({"images": np.ones((5, 16, 16))}, r"takes an image \(H, W, 3\)"),
-        ({"chunk": 0}, "at least one step"),
+        ({"images": np.ones((5, 16, 16))}, r"takes an image of shape \(H, W, 3\)"),
+        ({"chunk": 0}, "chunk must be at least 1, got 0"),
         (
             {"hyper": s3.Hyper(1, 1, 1, jnp.ones(4), 0.9)},
             r"hyper.learning_rate has the shape \(4,\)",
         ),
-        ({"keys": jax.random.key(0)}, "at least one key"),
+        ({"keys": jax.random.key(0)}, r"at least one key, got keys of shape \(\)"),
     ],
 )
 def test_mistakes(images, given, message):
@@ -130,7 +130,7 @@ def test_mistakes_in_a_grid():
 
 
 def toward(marks, logits, labels, image):
-    """Marked pixels (H, W), where they are not −1, as classes: a scribble."""
+    """Compute a scribble loss: (H, W) marks are class numbers, or −1 for unmarked pixels."""
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), jnp.maximum(marks, 0)[..., None], -1)
     return -jnp.sum(jnp.where(marks >= 0, chosen[..., 0], 0))
 
@@ -141,7 +141,7 @@ def test_extra_losses_with_arrays_of_their_own(images):
     random = np.random.default_rng(1)
     marks = jnp.asarray(random.integers(-1, 3, (5, 16, 16)))
     batch = fit_batch(keys(5), images, chosen, extra_loss=Partial(toward, marks))
-    # Nothing of the caller's was taken to be written over.
+    # No array of the caller was donated.
     assert not marks.is_deleted()
     singles = [
         fit(k, jnp.asarray(i), chosen, extra_loss=Partial(toward, m))
@@ -159,7 +159,7 @@ def test_an_extra_loss_binds_an_array_for_each_fit(images):
 
 @pytest.mark.slow
 def test_float32_in_a_program_of_64_bits(images):
-    """The dynamic numbers must not widen what they are multiplied with."""
+    """Dynamic numbers must not widen the values they multiply."""
     chosen = config(steps=2).replace(model={"dtype": "float32"})
     hyper = grid(chosen, weight_ce=(1.0, 1.2))
     assert jnp.asarray(hyper.weight_ce).dtype == np.float64

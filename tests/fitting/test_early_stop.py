@@ -1,4 +1,4 @@
-"""A fit stops at the first step at which it may and few enough labels are left; not elsewhere."""
+"""Test that a fit stops at the first allowed step with few enough labels, and nowhere else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def term(logits: Any, labels: Any, image: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def fits() -> list[tuple[Any, Any]]:
-    """Each fit to its end, and stopped."""
+    """Run each fit without and with early stops."""
     with jax.enable_x64(True):
         image, keys = fading_image(), jax.random.split(jax.random.key(0), KEYS)
         stopping = config(stop_labels=FEW, stop_after=AFTER)
@@ -41,7 +41,7 @@ def fits() -> list[tuple[Any, Any]]:
 
 
 def stop_step(labels: np.ndarray) -> int:
-    """The number of steps done, of the counts of labels of a fit that never stops."""
+    """Compute the number of steps from the label counts of a fit without early stops."""
     for index, count in enumerate(labels):
         if index + 1 >= AFTER and count <= FEW:
             return index + 1
@@ -54,7 +54,7 @@ def test_at_the_first_step_at_which_both_conditions_hold(fits: list[tuple[Any, A
     last = [
         int(whole.history["labels"][n - 1]) for (whole, _), n in zip(fits, expected, strict=True)
     ]
-    # Stops as early as allowed and later, at exactly as many labels as are few, and at fewer.
+    # Covers stops at the first allowed step and later, at exactly the label limit and below.
     assert {AFTER, AFTER + 1} < set(expected)
     assert FEW in last
     assert min(last) < FEW
@@ -71,7 +71,7 @@ def test_what_was_done_before_is_kept_and_the_rest_is_blank(fits: list[tuple[Any
             assert np.all(rest == 0) if name == "labels" else np.all(np.isnan(rest))
         np.testing.assert_array_equal(stopped.label_maps[:n], whole.label_maps[:n])
         assert np.all(stopped.label_maps[n:] == stopped.label_maps[n - 1])
-        if n < STEPS:  # the result is of the parameters after the last step that was done
+        if n < STEPS:  # the result uses the parameters after the last step
             np.testing.assert_array_equal(stopped.labels, whole.label_maps[n])
 
 

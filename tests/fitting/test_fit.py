@@ -1,4 +1,4 @@
-"""The fit: purity, early stop, history, composition with JAX's transformations."""
+"""Test purity, early stop and history of a fit, and JAX's transformations of it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_no_stop_before_its_time_and_none_without_being_asked(image):
 
 @pytest.mark.usefixtures("x64")
 def test_vmapped_fits_are_single_fits(image):
-    """Different images, seeds and hyperparameters in one program; stops at different steps."""
+    """One program runs fits with other images, seeds and settings, which stop at other steps."""
     config = make_small_config(
         "released", model={"dtype": "float64"}, fit={"stop_after": 2, "stop_labels": 5}
     )
@@ -127,7 +127,7 @@ def test_dynamic_numbers_do_not_recompile(image):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("mode", [pytest.param("reverse", marks=pytest.mark.slow), "forward"])
 def test_the_whole_fit_can_be_differentiated(image, mode):
-    # Gradients of their own, as all implementations but the reference have, are reverse mode's.
+    # All implementations except the reference define custom gradients, for reverse mode only.
     implementation = {"reverse": "auto", "forward": "reference"}[mode]
     changes = {"channels": 4, "blocks": 1, "implementation": implementation, "dtype": "float64"}
     config = make_small_config("released", model=changes).replace(fit={"steps": 2})
@@ -189,7 +189,7 @@ def test_wrong_images_are_refused(shape):
 
 @pytest.mark.usefixtures("x64")
 class TestAffineTerm:
-    """What makes the affine term of a preset mean something."""
+    """Test that the affine term of a preset depends on its transform."""
 
     def compute_loss_and_gradient(self, image, preset, angle):
         from flax import nnx
@@ -242,7 +242,7 @@ def to_numpy(tree) -> np.ndarray:
 
 @pytest.mark.slow
 def test_products_of_bfloat16(image):
-    """The setting reaches the kernels: other roundings, nearly the same first loss."""
+    """The setting reaches the kernels: values round differently, the first loss is nearly equal."""
     from s3net_kernels import _native
 
     config = make_small_config(model={"channels": 16}, fit={"steps": 2})
@@ -254,7 +254,7 @@ def test_products_of_bfloat16(image):
 
 
 def penalise_dark(where, logits, labels, image):
-    """Cross entropy of class 0 where the image is darker than ``where``."""
+    """Compute the cross entropy of class 0 where the image is darker than ``where``."""
     return -jnp.mean(jax.nn.log_softmax(logits)[..., 0] * (image.mean(-1) < where))
 
 
@@ -291,8 +291,8 @@ class TestExtraLoss:
     @pytest.mark.parametrize(
         ("term", "error", "says"),
         [
-            (lambda logits, labels, image: logits, ValueError, r"shape \(12, 12, 8\).*one number"),
-            (0.5, TypeError, "extra_loss is float: give a function"),
+            (lambda logits, labels, image: logits, ValueError, r"one number.* shape \(12, 12, 8\)"),
+            (0.5, TypeError, "extra_loss is a float; give a function"),
         ],
     )
     def test_mistakes(self, image, term, error, says):

@@ -1,4 +1,4 @@
-"""What a fit takes from its configuration, and the forms in which its arguments may come."""
+"""Test which configuration fields affect a fit, and which kinds of arguments it accepts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ fit_batch: Callable[..., Any] = s3.fit_batch
 
 
 def other_value(value: Any, hint: Any) -> Any:
-    """Another value that the field takes."""
+    """Return another valid value for a field."""
     if get_origin(hint) is Literal:
         return next(choice for choice in get_args(hint) if choice != value)
     if hint is bool:
@@ -42,7 +42,7 @@ def other_value(value: Any, hint: Any) -> Any:
 
 
 def fields(section: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every field of a configuration, with another value."""
+    """List every field of a configuration with another value."""
     for name, hint in get_type_hints(type(section)).items():
         value = getattr(section, name)
         if dataclasses.is_dataclass(value):
@@ -68,7 +68,7 @@ def test_a_program_is_shared_by_what_does_not_shape_it(path: tuple[str, ...], va
     assert changed != Config()
     shared = path[0] in ("preset", "input", "segment") or path[-1] in {*DYNAMIC, "members"}
     assert (static_config(changed) == static_config(Config())) is shared
-    if not shared:  # and it is kept as given
+    if not shared:  # the result keeps it as given
         kept: Any = static_config(changed)
         for name in path:
             kept = getattr(kept, name)
@@ -101,12 +101,12 @@ def test_a_grid_varies_the_last_name_fastest_and_keeps_the_others() -> None:
 def test_smaller_images_and_other_channels_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"^fit takes .*images? "):
         fit(KEY, np.zeros(shape, np.float32), CONFIG)
-    # 8 × 8 is the smallest.
+    # 8×8 is the smallest size allowed.
     assert jax.eval_shape(lambda key: fit(key, IMAGE, CONFIG), KEY).labels.shape == (8, 8)
 
 
 class Wrapped:
-    """An array of another library, known to JAX only."""
+    """An array of another library, which converts itself for JAX."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -126,7 +126,7 @@ def test_arrays_of_other_libraries_are_taken_as_what_they_hold() -> None:
 
 
 def masked(mask: Any, key: Any, logits: Any, labels: Any, image: Any) -> Any:
-    """A term that tells which kinds of array reach it."""
+    """A custom term that checks the kinds of arrays it gets."""
     assert mask.dtype == bool
     noise = jax.random.uniform(key, mask.shape)
     return jnp.mean(jnp.where(mask, noise, 0.0))
@@ -150,7 +150,7 @@ def test_devices_are_devices(devices: Any) -> None:
 def test_a_listed_block_is_named_without_empty_brackets() -> None:
     params = nnx.to_pure_dict(initial_params(KEY, CONFIG.model, (8, 8)))
     params["blocks"] = [params["blocks"][n] for n in sorted(params["blocks"])]
-    with pytest.raises(ValueError, match=r"than the configured network has: make both"):
+    with pytest.raises(ValueError, match=r"of the configured network: use the same model"):
         fit(KEY, IMAGE, CONFIG, params=params)
 
 

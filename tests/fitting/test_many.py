@@ -1,4 +1,4 @@
-"""How a batch goes on: reports between pieces, and smaller batches when fits have stopped."""
+"""Test the reports between the pieces of a batch, and smaller batches after early stops."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_with_stops_the_first_report_is_where_a_fit_may_stop(
 
 
 RATES = [0.3, 0.3, 0.3, 0.3, 0.3, 1e-9, 1e-9, 1e-9]
-"""Of eight fits the last three never lose a label; the first five stop after 6 to 9 steps."""
+"""The first five of eight fits stop after 6 to 9 steps; the last three never lose a label."""
 
 
 @pytest.fixture(scope="module")
 def eight() -> dict[str, Any]:
-    """Eight fits that stop at different steps, as a batch and one by one."""
+    """Run eight fits that stop at different steps, as a batch and one by one."""
     seen: list[Record] = []
     computed: list[int] = []
 
@@ -116,7 +116,7 @@ def eight() -> dict[str, Any]:
 
 def test_fits_that_were_moved_together_stay_themselves(eight: dict[str, Any]) -> None:
     batch, singles = eight["batch"], eight["singles"]
-    # So they are moved at least twice, once together with a copy that fills the batch up.
+    # They are therefore gathered at least twice, once with a copy that pads the batch.
     np.testing.assert_array_equal(np.sort(batch.steps), [6, 7, 7, 7, 9, 10, 10, 10])
     for n, single in enumerate(singles):
         assert batch.steps[n] == single.steps

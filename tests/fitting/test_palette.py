@@ -1,4 +1,4 @@
-"""The palette of the released spatial loss: grey values of random colours."""
+"""Test the palette of the released spatial loss, the grey values of random colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY = jax.random.key(0)
 
 
 def draw_released_greys(count: int) -> np.ndarray:
-    """Drawn as the released code does: a random colour of three bytes, and OpenCV's grey of it."""
+    """Draw greys as the released code does: random colours of three bytes, converted by OpenCV."""
     cv2 = pytest.importorskip("cv2")
     colors = np.random.default_rng(0).integers(0, 256, (count, 1, 3)).astype(np.uint8)
     return cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY).ravel() / 255

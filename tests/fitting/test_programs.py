@@ -1,4 +1,4 @@
-"""One program for each shape and static configuration, however the numbers are given."""
+"""Test that each shape and static configuration compiles once, for all kinds of arguments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def scale_loss(weight: Any, logits: Any, labels: Any, image: Any) -> Any:
 
 
 def count_programs(calls: list[Callable[[], Any]]) -> int:
-    """How many fits are compiled or looked up anew by ``calls``."""
+    """Count the fits that ``calls`` compile or look up again."""
     compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
     compiled.clear_cache()
     for call in calls:
@@ -119,7 +119,7 @@ def test_each_way_of_calling_takes_the_same_program(what: str) -> None:
 
 
 def test_nothing_else_is_compiled_either() -> None:
-    """Neither by a cast of an argument nor in JAX's deeper caches."""
+    """Neither casts of arguments nor JAX's deeper caches compile anything."""
     compiled: list[str] = []
 
     def listen(event: str, *_: Any, **__: Any) -> None:
@@ -165,7 +165,7 @@ def test_a_batch_takes_any_key_and_image_by_the_same_programs() -> None:
 
 
 def test_a_batch_takes_any_listener_by_the_same_programs() -> None:
-    """A listener is called on the host, so none is part of a program."""
+    """Listeners are called on the host and are not part of a program."""
     mapped: Any = sys.modules["s3net_jax.fitting.sharding"]
     programs = [mapped.begin_fits, mapped.advance_fits, mapped.compute_batch_logits]
     for program in programs:

@@ -1,4 +1,4 @@
-"""Listeners: one program serves all, each hears of its own fit, none outlives it."""
+"""Test listeners: one program serves all, each gets its own fit's reports, none remains."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_a_listener_raises_is_raised_by_fit() -> None:
     with pytest.raises(Enough, match="step 1"):
         fit(KEY, IMAGE, CONFIG, progress=stop)
     assert not listening._listeners
-    fit(KEY, IMAGE, CONFIG)  # and the next one is well
+    fit(KEY, IMAGE, CONFIG)  # a later fit still works
 
 
 def test_traced_fits_reach_their_listener_at_every_run() -> None:

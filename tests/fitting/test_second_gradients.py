@@ -1,4 +1,4 @@
-"""Gradients of gradients of a fit, which is a scan of gradient steps."""
+"""Test second derivatives through a fit, which is itself a scan of gradient steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KERNELS = [name for name in ("xla", "native") if implementations()["conv2d"][nam
 
 
 def compute_second_derivative(function: Any, at: float) -> tuple[Any, Any]:
-    """d²f/dx² by two gradients, and by the difference of two first ones."""
+    """Compute d²f/dx² by two gradients, and by the difference of two first derivatives."""
     first = jax.jit(jax.grad(function))
     step = 1e-5  # the quotient's error, about step², stays below 1e-5 of the derivative
     quotient = (first(at + step) - first(at - step)) / (2 * step)

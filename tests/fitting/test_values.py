@@ -1,4 +1,4 @@
-"""A fit in float64 against a plain one: each term, gradient, update and draw, written out."""
+"""Compare a float64 fit to a plain implementation of all terms, gradients, updates and draws."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIXED = {"rotation": (90, 90), "translation": (0, 0), "scale": (1, 1), "shear": 
 
 
 def small(steps: int = 3, **loss: Any) -> Config:
-    """Plain convolutions: the network is tested elsewhere, and here computes on both sides."""
+    """Use plain convolutions: other tests cover the network, which both sides share here."""
     return Config().replace(
         model={"channels": 5, "block": "conv", "deform": "none", "dtype": "float64"},
         loss={**WEIGHTS, **loss},
@@ -39,7 +39,7 @@ def make_image(shape: tuple[int, int]) -> Array:
 
 
 def slow_sobel(maps: Array) -> list[Array]:
-    """|d/dx|, |d/dy| and |d²/dxdy| without the magnitudes, of (H, W, K) maps."""
+    """Compute d/dx, d/dy and d²/dxdy of (H, W, K) maps, with signs."""
     a = jnp.pad(maps, ((1, 1), (1, 1), (0, 0)), mode="reflect")
     up, middle, down = a[:-2], a[1:-1], a[2:]
     smooth, slope = up + 2 * middle + down, down - up
@@ -112,7 +112,7 @@ def slow_gradient(model: ModelConfig, config: LossConfig, shape: tuple[int, int]
 
 
 def slow_fit(key: Array, image: Array, config: Config) -> tuple[Any, dict[str, list[Any]]]:
-    """The last parameters and the history."""
+    """Return the final parameters and the history."""
     shape = (image.shape[0], image.shape[1])
     key_init, key_transform, key_palette = jax.random.split(key, 3)
     params = initial_params(key_init, config.model, shape)

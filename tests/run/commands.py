@@ -1,4 +1,4 @@
-"""The command in processes of its own, on small pictures and a tiny network."""
+"""Run the command in separate processes, on small pictures with a tiny network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ TINY = ["--preset", "fast", "--size", "32", "--set", "model.channels=4", "--set"
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Build the environment of a child process: it finds the same packages as this one, and the
-    programs that others have compiled in this session."""
+    """Build the environment of a child process.
+
+    The child finds the packages of this process, and the programs compiled by other tests.
+    """
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     own = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"}
     if "S3NET_TEST_CACHE" in os.environ:
@@ -32,7 +34,7 @@ def save_pictures(folder: Path, count: int) -> None:
 
 
 def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """``s3net segment in --out out`` with ``arguments``, in ``folder``."""
+    """Run ``s3net segment in --out out`` with ``arguments`` in ``folder``."""
     command = [sys.executable, "-m", "s3net_jax", "segment", "in", "--out", "out", *TINY]
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A disk that fails, dies or loses what was not synced, at any of the operations on a folder."""
+"""Simulate a disk that fails, dies or loses unsynced data, at any operation on a folder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _NAMES = ("open", "write", "ftruncate", "fsync", "replace", "unlink", "rmdir")
 
 
 class KilledError(BaseException):
-    """The process is dead: from here on nothing that it does reaches the disk."""
+    """The process is dead; nothing that it does later reaches the disk."""
 
 
 @dataclass
 class Disk:
-    """Watches what is done to the files of a folder through ``os``.
+    """Record all operations of ``os`` on the files of a folder.
 
     Attributes:
       root: folder.
-      before: called with (number from 1, name, arguments) before every operation; may raise, or
-        return what the operation shall return in place of being done.
-      operations: what was done, for :func:`cuts`.
+      before: function called with (number from 1, name, arguments) before every operation; it may
+        raise, or return a value that replaces the operation.
+      operations: operations so far, for :func:`cuts`.
     """
 
     root: Path
@@ -42,7 +42,7 @@ class Disk:
     _lock: Any = field(default_factory=threading.RLock)
 
     def name_in(self, path: Any) -> str | None:
-        """The name in the folder (``.`` for itself) that a path has; None of others."""
+        """Return a path's name in the folder (``.`` for the folder), or None outside of it."""
         if not isinstance(path, (str, os.PathLike)):
             return None
         absolute = os.path.abspath(path)
@@ -58,8 +58,11 @@ class Disk:
 
 @dataclass(frozen=True)
 class Operation:
-    """``link`` NAME INODE, ``data`` INODE CONTENT, ``sync`` INODE, ``rename`` NAME (more: to),
-    ``unlink`` NAME, ``folder`` (its names are synced), ``said`` NAME (a result is announced)."""
+    """One operation on the folder.
+
+    ``link`` NAME INODE, ``data`` INODE CONTENT, ``sync`` INODE, ``rename`` NAME (``more``: new
+    name), ``unlink`` NAME, ``folder`` (syncs all names), ``said`` NAME (announces a result).
+    """
 
     kind: str
     name: str
@@ -69,7 +72,7 @@ class Operation:
 
 @contextmanager
 def intercept(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
-    """``os`` with ``disk`` in between."""
+    """Patch ``os`` so that all operations pass through ``disk``."""
     real = {name: getattr(os, name) for name in (*_NAMES, "close")}
 
     def run_ahead(name: str, arguments: tuple[Any, ...]) -> Any:
@@ -160,7 +163,7 @@ def intercept(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> Iterator[Disk]:
 
 
 class Dies:
-    """Kills the process before the operation with this number."""
+    """Kill the process before the operation with this number."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -171,7 +174,7 @@ class Dies:
 
 
 class Fails:
-    """Lets one operation fail with an error; or, without one, write only half (then no space)."""
+    """Make one operation fail with an error; without one, write only half, then report no space."""
 
     def __init__(self, number: int, code: int | None) -> None:
         self.number, self.code, self.hit = number, code, ""
@@ -190,18 +193,17 @@ CODES = (errno.ENOSPC, errno.EIO, errno.EACCES, None)
 
 @dataclass(frozen=True)
 class Cut:
-    """What a power cut left: name → content; and what had been said to be done before."""
+    """The state after a power cut: contents by name, and the results announced before."""
 
     files: dict[str, bytes]
     said: set[str]
 
 
 def cuts(operations: list[Operation]) -> Iterator[Cut]:
-    """What the disk may hold after a power cut behind each operation.
+    """Yield the possible states of the disk after a power cut, for each operation.
 
-    Names that were not synced may have been written in part, in their order: none, half, or all.
-    Data that were not synced may be there or not, or only in part; a file whose data are lost is
-    empty, or zeros.
+    Of the names that were not synced, the first half, all or none may be on disk. Data that were
+    not synced may be complete, partial or lost; a file whose data are lost is empty or zeros.
     """
     for end in range(len(operations) + 1):
         done = operations[:end]

@@ -1,4 +1,4 @@
-"""A run of small fits that stand in for real ones, and what it left."""
+"""Run fake fits of small images, and read what the run wrote."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(tmp_path: Path, *inputs: Path, config: Config = CONFIG, **options: Any) 
 
 
 def lines(tmp_path: Path) -> list[dict[str, Any]]:
-    """The last line of each stem."""
+    """Read the last record of each stem."""
     text = (tmp_path / "out/results.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
     return list({record["stem"]: record for record in records}.values())
@@ -49,7 +49,7 @@ def picture(path: Path) -> np.ndarray:
 
 
 def interrupt_at(number: int) -> Any:
-    """A fit that is interrupted when it is called for the ``number``-th time."""
+    """Make a fit that raises KeyboardInterrupt in its ``number``-th call."""
     calls = []
 
     def interrupt(*args: Any, **more: Any):

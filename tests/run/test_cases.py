@@ -1,4 +1,4 @@
-"""Inputs from public bug reports, segmented by the command and read back by other libraries.
+"""Test inputs from public bug reports: segment them, and read the results by other libraries.
 
 ``S3NET_TEST_CASES`` names the folder of cases; each has a ``make.py`` that writes the input.
 Without it these tests are skipped: ``S3NET_TEST_CASES=FOLDER pytest tests/run/test_cases.py``.
@@ -61,7 +61,7 @@ def read_mask(folder: Path, stem: str) -> Any:
 
 
 def frame_errors(folder: Path, stem: str) -> tuple[int, int]:
-    """Frames of the target segment, and those that differ from the mask at their own position."""
+    """Return the frames of the target segment, and those that differ from the mask there."""
     pydicom = pytest.importorskip("pydicom")
     image = read_mask(folder, stem)
     mask = np.asarray(image.dataobj) > 0

@@ -1,4 +1,4 @@
-"""Batches survive what happens to some of their pieces."""
+"""Test that a batch survives failures of some of its pieces."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pieces(count: int) -> list[Piece]:
 
 
 def batches(monkeypatch: pytest.MonkeyPatch, act: Any) -> list[int]:
-    """Install fits that call ``act(count, images)`` first; return the sizes of batches they saw."""
+    """Make fits call ``act(count, images)`` first; return the list of batch sizes they get."""
     sizes: list[int] = []
     install_fit(monkeypatch)
     together = make_fit_batch(fit_brightness)
@@ -137,7 +137,7 @@ def test_the_same_as_the_api_gives() -> None:
     (first, second), (third, _) = s3.segment_batch(
         [image().pixels, image(1).pixels], config=config, seeds=[0, 5]
     )
-    # A batch of one is another program than a fit, which may round in another way.
+    # A batch of one and a fit are different programs, which may round differently.
     for single_program, rtol in ((True, 0), (False, 1e-6)):
         outcomes = Fitter(config, single_program=single_program).fit(wanted)
         for outcome, expected in zip(outcomes, (first, second, third), strict=True):
@@ -210,7 +210,7 @@ def test_few_images_wait() -> None:
 
 
 def test_a_loss_that_is_never_finite_is_not_the_learning_rate(monkeypatch) -> None:
-    """The first loss precedes the first update: a gentler fit would end in the same way."""
+    """The first loss precedes the first update, so a lower learning rate can't help."""
     sizes = batches(monkeypatch, lambda *_: None)
     together = sys.modules["s3net_jax.fitting"].fit_batch
 

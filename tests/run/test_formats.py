@@ -1,4 +1,4 @@
-"""Volumes, stacks, tiles and ensembles through a whole run."""
+"""Test whole runs on volumes, stacks, tiles and ensembles."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_nifti_volume_comes_back_in_its_own_geometry(tmp_path: Path, axis) -> 
     found = np.asarray(mask.dataobj) > 0
     assert dice(found, truth) > (0.9 if axis == "auto" else 0.8)
     inside = np.asarray(labels.dataobj)[truth & found]
-    # The rim, where resampling mixes dark and bright, is a cluster of its own.
+    # Resampling mixes dark and bright at the rim, which becomes a separate cluster.
     assert np.mean(inside == np.bincount(inside).argmax()) > 0.9, "one label through all slices"
     line = record(tmp_path)
     assert line["depth"] == line["pieces"] == {"auto": 12, "coronal": 36, "sagittal": 40}[axis]
@@ -96,7 +96,7 @@ def test_blank_slices_are_left_out_and_noted(tmp_path: Path) -> None:
     assert not np.asarray(nib.load(tmp_path / "out/a.mask.nii.gz").dataobj)[..., 0].any()
     save_nifti(tmp_path / "b.nii", np.zeros((9, 9, 9), np.int16))
     assert run(tmp_path, tmp_path / "b.nii").failed == 1
-    assert "one single value" in record(tmp_path)["error"]
+    assert "only one value in every slice" in record(tmp_path)["error"]
 
 
 def test_a_large_picture_in_tiles(tmp_path: Path) -> None:

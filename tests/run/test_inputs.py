@@ -1,4 +1,4 @@
-"""Inputs are found, ordered, listed once, and named apart."""
+"""Test that inputs are found, ordered, listed once, and get unique names."""
 
 from __future__ import annotations
 

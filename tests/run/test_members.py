@@ -1,4 +1,4 @@
-"""Several fits of one image as one result, in every way an image can be segmented."""
+"""Test the combination of several fits into one result, for all ways to segment an image."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_failing_members_are_reported() -> None:
     several = CONFIG.replace(fit={"members": 3})
     joined = join_members([Failed("ran out of memory."), good, good], image, several)
     assert isinstance(joined, Fitted) and joined.seconds == 1.0
-    assert joined.notes == ("1 of the 3 fits failed (ran out of memory).",)
+    assert joined.notes == ("1 of 3 fits failed (ran out of memory).",)
     lost = join_members([Failed("a."), Failed("b.")], image, several)
     assert isinstance(lost, Failed) and lost.reason == "a."
 
@@ -156,7 +156,7 @@ def test_seeds_combine_to_the_majority_of_targets() -> None:
 
 
 def test_half_of_the_fits_are_no_majority() -> None:
-    """Of four fits, a pixel needs three; one without a target does not count."""
+    """A pixel needs three votes of four fits; a fit without a target has no vote."""
     maps = [np.zeros((8, 8), np.int32) for _ in range(4)]
     for n, one in enumerate(maps):
         one[2:6, : 3 + n] = 1
@@ -164,7 +164,7 @@ def test_half_of_the_fits_are_no_majority() -> None:
     labels, target, _ = combine_seeds(fits)
     assert target is not None
     expected = np.zeros((8, 8), bool)
-    expected[2:6, :4] = True  # the fifth column is in two of four
+    expected[2:6, :4] = True  # two of four fits have the fifth column
     assert np.array_equal(np.isin(labels, target), expected)
     more = [*fits, Fitted(maps[2], {}, 1, None, 0, (), (1,))]
     labels, target, _ = combine_seeds(more)
@@ -172,7 +172,7 @@ def test_half_of_the_fits_are_no_majority() -> None:
     undecided = Fitted(maps[0], {}, 1, None, 0, (), None)
     labels, target, _ = combine_seeds([undecided, *fits[1:]])
     assert target is not None
-    expected[2:6, :5] = True  # and now in two of three
+    expected[2:6, :5] = True  # now two of three have it
     assert np.array_equal(np.isin(labels, target), expected)
     assert combine_seeds([undecided, undecided])[1] is None
 

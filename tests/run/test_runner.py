@@ -1,4 +1,4 @@
-"""Many inputs: results on disk as they finish, good ones survive bad ones, nothing is lost."""
+"""Test that results are written as they finish, and that a bad input affects no other one."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_results_are_written_during_the_next_fit(tmp_path: Path, monkeypatch) ->
     log, seen = tmp_path / "out/results.jsonl", []
 
     def wait_and_fit(*args: Any, **options: Any) -> Any:
-        """Ends when the results of those before it are there."""
+        """Return once the results of earlier inputs exist."""
         deadline = time.monotonic() + HANG
         while time.monotonic() < deadline:
             written = log.read_bytes().count(b"\n") if log.exists() else 0
@@ -209,7 +209,7 @@ def test_the_public_names_are_functions_whatever_was_imported_first() -> None:
 
 
 def test_few_large_results_wait_to_be_written(tmp_path: Path, monkeypatch) -> None:
-    """So that they don't fill the memory, however slow the disk is."""
+    """Waiting results must not fill the memory, even on a slow disk."""
     from s3net_jax.run import runner
 
     for n in range(6):

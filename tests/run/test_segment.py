@@ -1,4 +1,4 @@
-"""``segment_batch``: images of several sizes and seeds together are the calls one by one."""
+"""Test that ``segment_batch`` equals separate calls for images of several sizes and seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiles cover the image, overlap, and come together without seams."""
+"""Test that tiles cover the image, overlap, and are joined without seams."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_tiles_cover_and_overlap(height: int, width: int, tile: int, overlap: fl
 
 @pytest.mark.parametrize("seed", range(5))
 def test_one_scene_cut_in_tiles_is_whole_again(seed: int) -> None:
-    """Three clusters, numbered at random in every tile, and colours with noise."""
+    """Make three clusters with random numbers in every tile, and noisy colours."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:120, :150]
     scene = (np.hypot(y - 60, x - 70) < 35) + 2 * (x > 110)
@@ -54,7 +54,7 @@ def test_shares_are_blended() -> None:
 
 
 def centredness(tiling: Tiling, n: int) -> np.ndarray:
-    """(H, W): how near the centre of tile ``n`` each pixel is, in units of its sides; 0 outside."""
+    """Compute each pixel's closeness to the centre of tile ``n``, (H, W), 0 outside the tile."""
     rows, columns = tiling[n]
     found = np.zeros(tiling.shape)
     for y, x in itertools.product(range(rows.start, rows.stop), range(columns.start, columns.stop)):
@@ -68,10 +68,10 @@ def centredness(tiling: Tiling, n: int) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(60, 75), (20, 90), (61, 33)])
 def test_each_pixel_is_the_tiles_whose_centre_is_nearest(monkeypatch, shape) -> None:
-    """Where up to nine tiles overlap, whatever their order: no seam follows a tile's edge."""
+    """Up to nine tiles overlap; in any order, no seam follows a tile's edge."""
 
     class Numbered:
-        """Labels as they come: the tiles' own numbers."""
+        """A pool that keeps the tiles' own labels."""
 
         def add(self, labels: np.ndarray, colors: np.ndarray, known: np.ndarray) -> np.ndarray:
             assert labels.shape == colors.shape[:2] == known.shape
@@ -102,7 +102,7 @@ def test_shares_are_weighted_by_the_nearness_of_centres() -> None:
 
 
 def test_places_of_tiles() -> None:
-    """As few as overlap by the share that is asked for, spread evenly, the last one at the end."""
+    """Tiles are as few as the overlap allows, evenly spaced, and the last one ends at the edge."""
 
     def starts(side: int, tile: int, overlap: float) -> list[int]:
         tiling = Tiling((side, 8), tile, overlap)

@@ -1,4 +1,4 @@
-"""Engines: what does the fits of a run."""
+"""Provide the engines that compute the fits of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "LocalEngine", "ProcessEngine", "RayEngine"]
 
-# Few runs use these, and Ray is optional: their modules are imported when they are first used.
+# Few runs use these engines, and Ray is optional: import their modules on first use.
 _MODULES = {"ProcessEngine": "processes", "RayEngine": "ray"}
 
 

@@ -1,4 +1,4 @@
-"""What does the fits of a run: this process, with all its devices."""
+"""Define the engine interface, and the engine that fits in this process on all its devices."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from s3net_jax.schema import EngineRecord
 __all__ = ["Call", "Engine", "LocalEngine"]
 
 Call = Callable[[Callable[[], list[Outcome]]], list[Outcome]]
-"""Runs a computation; a command line passes one that can be interrupted."""
+"""Function that runs a computation; the command line passes one that signals can interrupt."""
 
 
 class Engine(Protocol):
-    """Fits chunks, in any order."""
+    """An engine fits chunks, in any order."""
 
     def size(self) -> int:
-        """Return the number of fits that a chunk should have."""
+        """Return the number of fits to put into a chunk."""
         ...
 
     def run(
         self, chunks: Iterable[Chunk], progress: Progress | None
     ) -> Iterator[tuple[Chunk, list[Outcome]]]:
-        """Yield every chunk with its outcomes, as they come; read ``chunks`` as work is needed."""
+        """Fit chunks and yield each with its outcomes as soon as they are known.
+
+        Args:
+          chunks: chunks to fit; read only as fast as they are needed.
+          progress: listener, or None.
+        """
         ...
 
     def describe(self) -> EngineRecord:
@@ -37,12 +42,12 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what the engine holds."""
+        """Stop workers and release their resources."""
         ...
 
 
 class LocalEngine:
-    """One chunk after another, each sharded across the local devices of its platform."""
+    """An engine that fits one chunk after another, each sharded across all local devices."""
 
     def __init__(
         self,
@@ -52,14 +57,20 @@ class LocalEngine:
         call: Call = lambda compute: compute(),
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """``batch``: fits at once; None: as many as help, and fit the memory.
+        """Find the local devices.
+
+        Args:
+          config: configuration of all fits.
+          batch: number of fits at once; None chooses a size that is useful and fits in memory.
+          call: function that runs a computation.
+          say: function called with each message for the user.
 
         Raises:
           ConfigError: JAX finds no device.
         """
         import jax
 
-        get_platform()  # the reason why there is no device
+        get_platform()  # raises ConfigError, with the reason, if there is no device
         found = jax.local_devices()
         self._devices = found if len(found) > 1 else None
         self._batch = batch

@@ -1,4 +1,4 @@
-"""The Python interpreter that worker processes run in."""
+"""Find the Python interpreter for worker processes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ __all__ = ["find_interpreter"]
 
 
 def find_interpreter() -> list[str]:
-    """Find the interpreter of this process, with the options that it was started with (``-O``,
-    ``-I``, ``-W``, ...).
+    """Find the interpreter of this process and its options (``-O``, ``-I``, ``-W``, ...).
 
-    A program that embeds Python is not one itself: then the interpreter of the same installation
-    is taken, or the one named by ``multiprocessing.set_executable``.
+    If this process is a program that embeds Python, uses the interpreter given to
+    ``multiprocessing.set_executable``, or the one of the same installation.
+
+    Returns:
+      Path of the interpreter, followed by options.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: no interpreter is found.
     """
     if getattr(sys, "frozen", False):
         raise ConfigError(
-            "--engine processes starts Python interpreters, and a frozen program has none: drop "
+            "--engine processes starts Python interpreters, but a frozen program has none: drop "
             "--engine."
         )
     folder = os.path.join(sys.exec_prefix, "Scripts" if os.name == "nt" else "bin")
@@ -36,7 +38,7 @@ def find_interpreter() -> list[str]:
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return [path, *_list_options()]
     raise ConfigError(
-        "--engine processes starts Python interpreters, and none is found here "
+        "--engine processes starts Python interpreters, but none was found "
         f"(sys.executable is {sys.executable!r}): drop --engine."
     )
 
@@ -46,6 +48,6 @@ def _is_python(path: str) -> bool:
 
 
 def _list_options() -> list[str]:
-    """List this process's options, where the standard library still has a function for that."""
+    """List the options of this process; [] if the standard library's private function is gone."""
     passed_on = getattr(subprocess, "_args_from_interpreter_flags", list)
     return passed_on()

@@ -1,6 +1,6 @@
-"""Distribute chunks over workers that may die: retry what was lost, give up what keeps failing.
+"""Distribute chunks over workers that may die; retry lost chunks a limited number of times.
 
-The workers are a :class:`Pool`'s: processes of this machine, or actors of a cluster.
+A :class:`Pool` provides the workers: processes on this machine, or actors in a cluster.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from s3net_jax.run.outcome import Failed, Outcome, Piece
 
 __all__ = ["ONE_CORE", "Answer", "LostWorkerError", "Pool", "Worker", "distribute_chunks"]
 
-_ATTEMPTS = 3  # workers that a chunk may cost before its pieces are tried one by one
+_ATTEMPTS = 3
+"""Number of workers that may die on a chunk before its pieces are tried one by one, and on a single
+piece before it fails. More than one, since a worker may also die for unrelated reasons."""
 
 ONE_CORE = {"PJRT_NPROC": "1", "JAX_PLATFORMS": "cpu"}
-"""Environment of a worker with one core: XLA would else start a thread for every core it sees."""
+"""Environment of a single-core worker; by default XLA starts a thread for every core it sees."""
 
 Answer = tuple[list[Outcome], list[str]]
-"""Outcomes, and messages for the user."""
+"""Outcomes of a chunk, and messages for the user."""
 
 
 class Worker:
-    """What runs in a worker: fits what it is given, on one device or core."""
+    """The code that runs in a worker and fits pieces on one device or core."""
 
     def __init__(self, config: Config, batch: int | None) -> None:
         mend_cache()
@@ -37,7 +39,7 @@ class Worker:
         self._fitter = Fitter(config, batch, None, self._messages.append)
 
     def fit(self, pieces: list[Piece]) -> Answer:
-        """An outcome for each piece."""
+        """Fit pieces; return their outcomes and the messages since the last call."""
         outcomes = self._fitter.fit(pieces)
         messages = list(self._messages)
         self._messages.clear()
@@ -45,38 +47,50 @@ class Worker:
 
 
 class Pool(Protocol):
-    """Workers, and how to talk to them."""
+    """A set of workers and the means to talk to them."""
 
     def grow(self) -> list[Any]:
-        """New workers, all of them idle, where there is room: asked for when there is work and
-        none is idle."""
+        """Start workers where there is room, and return them; called if work finds no idle one."""
         ...
 
     def workers(self) -> list[Any]:
-        """Those that live."""
+        """Return the workers that are alive."""
         ...
 
     def send(self, worker: Any, pieces: list[Piece]) -> Any:
-        """Gives an idle worker its work. Returns a ticket, which can be hashed."""
+        """Send pieces to an idle worker; return a hashable ticket for the answer."""
         ...
 
     def wait(self, tickets: list[Any]) -> list[Any]:
-        """Tickets whose answer is there, or never will be; waits for about a second at most.
-        Without tickets, work waits for room."""
+        """Return tickets that are answered or never will be; wait about one second at most.
+
+        Called without tickets if work waits for a worker to start.
+        """
         ...
 
     def receive(self, ticket: Any) -> Answer:
-        """The answer; raises :class:`LostWorkerError`, or what went wrong in the worker."""
+        """Return the answer to a ticket.
+
+        Raises:
+          LostWorkerError: the worker died.
+          Exception: the error that the worker met.
+        """
         ...
 
     def drop(self, worker: Any) -> None:
-        """Lets go of a worker that was lost."""
+        """Remove a worker that was lost."""
         ...
 
 
 @dataclass(eq=False)
 class _Order:
-    """A chunk, or one piece of a chunk that cost several workers, and where it stands."""
+    """A chunk to fit, or one piece of it after several lost workers.
+
+    Attributes:
+      chunk: the chunk.
+      places: numbers of the chunk's jobs to fit.
+      attempts: number of workers that died on this order.
+    """
 
     chunk: Chunk
     places: list[int]
@@ -86,13 +100,19 @@ class _Order:
 def distribute_chunks(
     chunks: Iterable[Chunk], pool: Pool, say: Callable[[str], None]
 ) -> Iterator[tuple[Chunk, list[Outcome]]]:
-    """Yield every chunk with its outcomes, as they come; read ``chunks`` as workers become idle.
+    """Fit chunks on the workers of a pool, and yield each with its outcomes when it is finished.
 
-    A chunk whose worker dies goes to another one; after three deaths its pieces go one by one,
-    and a piece that takes three more with it fails alone.
+    If a worker dies, another one takes over its chunk. After three deaths the pieces of the chunk
+    are fitted one by one, and a piece on which three more workers die fails.
+
+    Args:
+      chunks: chunks to fit; read only when a worker is idle.
+      pool: workers.
+      say: function called with each message for the user.
 
     Raises:
-      ConfigError, OutputError: a worker met one; the others' work is not waited for.
+      ConfigError: a worker raised one; the work of the others is abandoned.
+      OutputError: as ConfigError.
     """
     source = iter(chunks)
     waiting: deque[_Order] = deque()
@@ -138,7 +158,7 @@ def _receive_outcomes(
     waiting: deque[_Order],
     say: Callable[[str], None],
 ) -> list[Outcome] | None:
-    """Receive the outcomes of an order; None if it has to be done again."""
+    """Receive the outcomes of an order; return None after putting lost work back into the queue."""
     try:
         outcomes, messages = pool.receive(ticket)
     except (ConfigError, OutputError):
@@ -147,17 +167,17 @@ def _receive_outcomes(
         pool.drop(worker)
         order.attempts += 1
         if order.attempts < _ATTEMPTS:
-            say(f"a worker was lost ({error}); its work goes to another one.")
+            say(f"a worker was lost ({error}); another one takes over its work.")
             waiting.appendleft(order)
             return None
         if len(order.places) > 1:
-            say(f"{order.attempts} workers were lost over one batch: one by one now.")
+            say(f"one batch lost {order.attempts} workers; fitting its images one by one.")
             waiting.extend(_Order(order.chunk, [place]) for place in order.places)
             return None
-        return [Failed(f"took {order.attempts} workers with it ({error}).")]
+        return [Failed(f"failed because {order.attempts} workers died on it ({error}).")]
     except Exception as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
-        return [Failed(f"failed on its worker ({first[0]}).") for _ in order.places]
+        return [Failed(f"failed on a worker ({first[0]}).") for _ in order.places]
     for text in messages:
         say(text)
     return outcomes

@@ -1,7 +1,7 @@
-"""Chunks on processes of this machine, one a core.
+"""Fit chunks in worker processes on this machine, one for each core.
 
-A second core does more for a second fit than for the same one: what is not in parallel, and what
-waits for main memory, takes its share (``benchmarks.suites.many`` measures it).
+Two cores finish two fits faster than one fit after the other on both cores, because a single fit is
+not fully parallel and waits for main memory (measured by ``benchmarks.suites.many``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["ProcessEngine"]
 
 
 class ProcessEngine:
-    """One process a core, as the memory holds; started when there is work for them."""
+    """An engine with one process for each core, limited by memory; started when there is work."""
 
     def __init__(
         self,
@@ -45,19 +45,24 @@ class ProcessEngine:
         batch: int | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """``workers``: processes; None: one a core that this process may use, as many as fit into
-        the memory. ``batch``: fits at once in each of them; None: one.
+        """Check that workers can be started.
+
+        Args:
+          config: configuration of all fits.
+          workers: number of processes; None: one for each usable core, limited by memory.
+          batch: number of fits at once in each process; None: one.
+          say: function called with each message for the user.
 
         Raises:
-          ConfigError: JAX computes on something else than the CPU, or there is no Python
-            interpreter to start.
+          ConfigError: JAX uses another backend than the CPU, or there is no Python interpreter to
+            start.
         """
         if get_platform() != "cpu":
             raise ConfigError(
-                "The engine processes is for processors; JAX computes on "
-                f"{get_platform()} here: leave --engine out, or set JAX_PLATFORMS=cpu."
+                f"--engine processes requires the CPU backend, but JAX is using {get_platform()}: "
+                "drop --engine, or set JAX_PLATFORMS=cpu."
             )
-        find_interpreter()  # the reason why there can't be workers, before anything is begun
+        find_interpreter()  # raises ConfigError before the run starts if there is none
         self._config, self._limit, self._batch, self._say = config, workers, batch, say
         self._pool: _Processes | None = None
 
@@ -97,7 +102,8 @@ _NUMERIC = (
     "jax_numpy_dtype_promotion",
     "jax_threefry_partitionable",
 )
-"""Settings of JAX that results may depend on: a program may have made them after its start."""
+"""JAX settings that may affect results. A program may set them after its start, so environment
+variables do not pass them on to workers."""
 
 
 def _read_settings() -> dict[str, Any]:
@@ -111,14 +117,14 @@ _SERVE = "from s3net_jax.run.engines.worker import serve; serve()"
 
 
 class _Arrival(NamedTuple):
-    """What a worker has answered; None: it has died."""
+    """The answer of a worker; None if the worker has died."""
 
     worker: _Process
     answer: Any
 
 
 class _Process:
-    """One worker (:mod:`.worker`) with its pipes, and a thread that reads them."""
+    """One worker (:mod:`.worker`), its pipes, and a thread that reads its answers."""
 
     def __init__(self, arguments: tuple[Any, ...], arrived: queue.SimpleQueue[_Arrival]) -> None:
         path = [entry for entry in sys.path if isinstance(entry, str)]
@@ -141,7 +147,7 @@ class _Process:
         self.send(arguments)
 
     def send(self, content: Any) -> None:
-        """To a worker that died meanwhile nothing is sent: its answer tells."""
+        """Send an object to the worker; does nothing if it has died, which ``_listen`` reports."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             pickle.dump(content, self.process.stdin, pickle.HIGHEST_PROTOCOL)
@@ -173,8 +179,11 @@ class _Process:
 
 @contextlib.contextmanager
 def _hold_signals() -> Iterator[None]:
-    """What starts here never sees Ctrl-C nor the end of the terminal, which go to the whole group
-    of processes: it ends with the one that hands out the work."""
+    """Block SIGINT and SIGHUP, so that processes started meanwhile inherit the block.
+
+    Ctrl-C and a closed terminal signal the whole process group. Workers must not react: they end
+    with their parent, which may still want their answers.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -186,7 +195,7 @@ def _hold_signals() -> Iterator[None]:
 
 
 class _Processes:
-    """The pool of :func:`distribute_chunks`. A worker is its own ticket: one task at once."""
+    """A pool for :func:`distribute_chunks`. A worker has one task at once and is its own ticket."""
 
     def __init__(self, limit: int, arguments: tuple[Any, ...]) -> None:
         self._limit, self._arguments = limit, arguments
@@ -202,8 +211,10 @@ class _Processes:
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
             if not self._workers:
                 reason = (getattr(error, "strerror", None) or str(error)).lower()
-                raise ConfigError(f"No worker process can be started: {reason}.") from None
-            self._limit = len(self._workers)  # the system gives no more
+                raise ConfigError(
+                    f"Worker processes can't be started ({reason}): drop --engine."
+                ) from None
+            self._limit = len(self._workers)  # the system allows no more
             return []
         return self._workers[-1:]
 
@@ -211,7 +222,9 @@ class _Processes:
         return self._workers
 
     def send(self, worker: _Process, pieces: list[Piece]) -> _Process:
-        if worker.dead:  # since it was idle; it may have been noticed then, and passed over
+        # The worker may have died while idle. `wait` drops news of workers without a ticket, so
+        # queue it again.
+        if worker.dead:
             self._arrived.put(_Arrival(worker, None))
         worker.send(pieces)
         return worker
@@ -231,7 +244,7 @@ class _Processes:
                 ticket.process.wait(1.0)
             how = _describe_ending(ticket.process.returncode)
             if not self._started and (ticket.process.returncode or 0) > 0:
-                raise ConfigError(f"Worker processes do not start here ({how}): drop --engine.")
+                raise ConfigError(f"Worker processes can't be started ({how}): drop --engine.")
             raise LostWorkerError(how)
         if isinstance(answer, Exception):
             raise answer
@@ -250,7 +263,7 @@ class _Processes:
 
 
 def _describe_ending(code: int | None) -> str:
-    """Describe how a process ended."""
+    """Describe how a process ended: a signal's name or an exit status."""
     if code is None:
         return "it closed its pipe"
     if code < 0:

@@ -1,7 +1,8 @@
-"""A process that fits what comes in on its standard input: the other end of ``--engine processes``.
+"""Run a worker process of ``--engine processes``, which fits pieces from its standard input.
 
-It is started as ``python -c`` with the search path of its parent, and needs nothing else of it:
-not its main module, which may be a notebook, standard input, or a script without a guard.
+The parent starts it as ``python -c`` with its own search path. Unlike ``multiprocessing``, the
+worker does not import the parent's main module, which may be a notebook, standard input, or a
+script without a ``__main__`` guard.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ from s3net_jax.run.engines.pool import Worker
 __all__ = ["READY", "serve"]
 
 READY = "ready"
-"""What a worker says once it can fit."""
+"""Message that a worker sends once it is ready to fit."""
 
 
 def serve() -> None:
-    """Read (config, batch, settings of JAX, limits), then pieces; answer with :data:`READY`, then
-    each time with outcomes or an exception, until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that hands out the work
+    """Serve requests until standard input ends.
+
+    The first message is (config, batch, JAX settings, limits); the worker answers :data:`READY`, or
+    an exception. Each further message is a list of pieces; the worker answers with their outcomes,
+    or an exception.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     requests, answers = _open_channels()
     try:
         config, batch, settings, limits = pickle.load(requests)
@@ -38,7 +43,7 @@ def serve() -> None:
     try:
         worker = _make_worker(config, batch, settings)
     except Exception as error:
-        _send(ConfigError(f"A worker process can't be used: {_shorten_error(error)}."), answers)
+        _send(ConfigError(f"A worker process can't be set up: {_shorten_error(error)}."), answers)
         return
     _send(READY, answers)
     while _send(_fit(worker, arrived.get()), answers):
@@ -46,7 +51,7 @@ def serve() -> None:
 
 
 def _send(answer: Any, answers: BinaryIO) -> bool:
-    """Whether there is still somebody who reads."""
+    """Send an answer; return whether the parent still reads answers."""
     try:
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()
@@ -56,8 +61,10 @@ def _send(answer: Any, answers: BinaryIO) -> bool:
 
 
 def _open_channels() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output, for work and answers alone: what else is printed goes to standard
-    error."""
+    """Return files for requests and answers, and detach them from standard input and output.
+
+    Anything else that the process prints goes to standard error, so it can't corrupt the answers.
+    """
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -67,8 +74,10 @@ def _open_channels() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _listen(requests: BinaryIO, arrived: queue.SimpleQueue[Any]) -> None:
-    """Takes what comes in. Its end means that the parent has gone: nobody waits for the fit that
-    is going on, which may take minutes."""
+    """Queue incoming requests, and end the process when the parent has gone.
+
+    ``os._exit`` stops a running fit, which may take minutes and whose result nobody reads.
+    """
     while True:
         try:
             arrived.put(pickle.load(requests))
@@ -92,7 +101,7 @@ def _fit(worker: Worker, pieces: Any) -> Any:
         return worker.fit(pieces)
     except (ConfigError, OutputError) as error:
         return error
-    except Exception as error:  # of any kind: some can't be sent
+    except Exception as error:  # send only its text: some exceptions can't be pickled
         return RuntimeError(_shorten_error(error))
 
 

@@ -1,1 +1,1 @@
-"""What a run leaves in its folder."""
+"""Write, check and resume the results in an output folder."""

@@ -1,4 +1,4 @@
-"""Whether the files of a result are still as they were written."""
+"""Detect result files that are missing or differ from what was written."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ __all__ = ["Damage", "find_damage"]
 
 
 class Damage(NamedTuple):
-    """A file of a result, and what is wrong with it, as a clause: ``is missing``."""
+    """A damaged result file.
+
+    Attributes:
+      name: file name.
+      problem: clause that follows the name, such as ``is missing``.
+    """
 
     name: str
     problem: str
 
 
 def find_damage(folder: Path, record: ResultRecord) -> list[Damage]:
-    """Compare the files of a result with what its record says of them.
+    """Compare the files of a result with its record, and return all damaged files.
 
-    Each must be a regular file in ``folder`` (not a link: s3net writes none) with the size and
-    the SHA-256 of what was written. Of results of earlier versions, whose records say neither, it
-    must not be empty.
+    Each file must be a regular file in ``folder`` (s3net writes no links) with the recorded size
+    and SHA-256. Records of earlier versions have neither; their files must not be empty.
 
     Args:
-      folder: holds the result.
-      record: line of ``results.jsonl``, checked.
+      folder: folder with the result.
+      record: checked record from ``results.jsonl``.
     """
     files = record.get("files", {})
     found = []
@@ -54,7 +58,7 @@ def _check_file(path: Path, written: FileRecord | None) -> str:
         if state.st_size != written["size"]:
             return f"has {state.st_size:,} bytes, but {written['size']:,} were written"
         if _compute_digest(path) != written["sha256"]:
-            return "has other contents than were written"
+            return "has different contents than were written"
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
     except OSError as error:

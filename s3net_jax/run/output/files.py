@@ -1,4 +1,4 @@
-"""The files of one result: planned once, written, and removed when they are outdated."""
+"""Plan and write the files of one result, and remove outdated ones."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _SUFFIXES = {"image": ".png", "stack": ".tif", "nifti": ".nii.gz", "dicom": ".ni
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What one input's fits give together.
+    """The joint result of all fits of one input.
 
     Attributes:
       whole: labels, mask and target of the whole input.
-      agreement: fraction of seeds that agree in each pixel, in [0, 1]; None for one seed.
+      agreement: fraction of seeds that agree at each pixel, in [0, 1]; None for one seed.
       history: content of ``STEM.history.json``.
-      film: the clusters through the steps, if they were recorded.
-      notes: sentences a user should know.
+      film: clusters at several steps, or None if they were not recorded.
+      notes: sentences for the user.
     """
 
     whole: Segments
@@ -54,11 +54,11 @@ class Result:
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """The files that one input's result may have, decided before the run begins.
+    """The files that the result of one input can have, planned before the run starts.
 
     Attributes:
       folder: output folder.
-      names: kind of result → file name, in the order of ``outputs`` in ``results.jsonl``.
+      names: file name of each kind of result, in the order of ``outputs`` in ``results.jsonl``.
     """
 
     folder: Path
@@ -66,10 +66,10 @@ class ResultFiles:
 
     @property
     def required(self) -> list[str]:
-        """Names of the files without which the result is not complete.
+        """Names of the files that a complete result must have.
 
-        DICOM SEG needs highdicom and a series that has what the standard asks for; whether it can
-        be written turns out only then.
+        DICOM SEG is optional: it needs highdicom and a series with all attributes that the standard
+        requires, which is known only on writing.
         """
         return [name for kind, name in self.names.items() if kind != "seg"]
 
@@ -78,21 +78,21 @@ class ResultFiles:
         return self.folder / self.names[kind]
 
     def select(self, written: Collection[str]) -> dict[str, str]:
-        """Return kind → file name for the kinds that were written."""
+        """Return the file name of each kind in ``written``."""
         return {kind: name for kind, name in self.names.items() if kind in written}
 
 
 def plan_files(folder: Path, source: Source, seeds: int = 1, film: bool = False) -> ResultFiles:
-    """Decide which files the result of ``source`` may have.
+    """Plan the files that the result of ``source`` can have.
 
-    Pictures give pictures, TIFF stacks TIFF, NIfTI and DICOM NIfTI; a DICOM series also gives
-    ``STEM.seg.dcm`` (DICOM SEG).
+    The results of pictures are PNG, those of TIFF stacks TIFF, those of NIfTI and DICOM NIfTI. A
+    DICOM series also gives ``STEM.seg.dcm`` (DICOM SEG).
 
     Args:
       folder: output folder.
-      source: the input.
-      seeds: number of seeds; several give ``agreement``.
-      film: whether label maps of the steps are recorded, which gives ``steps``.
+      source: input.
+      seeds: number of seeds; several seeds add ``agreement``.
+      film: whether label maps of the steps are recorded, which adds ``steps``.
     """
     suffix = _SUFFIXES[source.kind]
     kinds = {"labels": suffix, "mask": suffix}
@@ -107,14 +107,19 @@ def plan_files(folder: Path, source: Source, seeds: int = 1, film: bool = False)
 
 
 def remove_outdated(folder: Path, earlier: Iterable[str], names: Collection[str] = ()) -> None:
-    """Delete the files of an ``earlier`` result that are not among ``names``.
+    """Delete the files of an earlier result that a new result does not replace.
 
-    Beside the new files they would be those of another configuration, and beside a failure they
-    would look like its result. Only names of results are deleted, in ``folder`` itself, and links,
-    not what they lead to. Folders in their place are deleted only if they are empty.
+    Otherwise files of two configurations would be mixed, or files would look like the result of an
+    input that failed. Deletes only names of results directly in ``folder``; deletes links, not
+    their targets, and folders only if they are empty.
+
+    Args:
+      folder: output folder.
+      earlier: file names of the earlier result.
+      names: file names of the new result, which are kept.
 
     Raises:
-      OutputError: one can't be deleted.
+      OutputError: a file can't be deleted.
     """
     for name in earlier:
         if name in names or not is_result_name(name):
@@ -126,22 +131,25 @@ def remove_outdated(folder: Path, earlier: Iterable[str], names: Collection[str]
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"{path} can't be deleted: {get_reason(error)}.") from None
+            raise OutputError(
+                f"{path} can't be deleted: {get_reason(error)}. Delete it and repeat the command."
+            ) from None
 
 
 def write_files(files: ResultFiles, case: Case, result: Result) -> tuple[dict[str, str], list[str]]:
     """Write all files of one result.
 
     Args:
-      files: where they go.
-      case: the input.
-      result: what is written.
+      files: planned files.
+      case: opened input.
+      result: result to write.
 
     Returns:
-      Kind → file name of what was written; and notes on what could not be written.
+      ``(written, notes)``: the file name of each kind that was written, and notes on a DICOM SEG
+      that could not be made.
 
     Raises:
-      OutputError: something can't be written; what was written stays.
+      OutputError: a file can't be written; files written before it remain.
     """
     written = set(files.names) - {"seg"}
     notes: list[str] = []
@@ -193,14 +201,14 @@ def _write_volume(files: ResultFiles, case: VolumeCase, result: Result) -> None:
 
 
 def _write_seg(files: ResultFiles, case: VolumeCase, whole: Segments) -> list[str]:
-    """Write DICOM SEG and return notes on it; raises :class:`InputError` if it can't be made."""
+    """Write DICOM SEG and return notes; raise :class:`InputError` if it can't be made."""
     assert case.volume is not None
     mask, labels = case.view.restore(whole.mask), case.view.restore(whole.labels)
     return write_seg(files.locate("seg"), mask, labels, case.volume)
 
 
 def _stack_sheets(sheets: list[PilImage.Image]) -> PilImage.Image:
-    """Put pictures below one another."""
+    """Stack pictures vertically."""
     if len(sheets) == 1:
         return sheets[0]
     width = max(sheet.width for sheet in sheets)

@@ -1,4 +1,4 @@
-"""``STEM.history.json``: how each fit of an input went, step by step."""
+"""Write and read ``STEM.history.json``, the history of all fits of an input."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from s3net_jax.schema import FitHistory, HistoryRecord, read_json
 __all__ = ["encode_history", "read_history"]
 
 SERIES = ("loss", "ce", "affine", "spatial", "labels")
-"""What is kept of every step."""
+"""Values that are kept for every step."""
 
 
 def encode_history(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
-    """Encode the histories as JSON: ``{"fits": [{"piece": 0, "seed": 0, "steps": 50, "loss": [...],
-    "ce": [...], "affine": [...], "spatial": [...], "labels": [...]}, ...]}``.
+    """Encode the histories of all fits as JSON.
 
-    ``piece`` is the number of the tile or slice, from 0. Numbers have six digits; what is not
-    finite is null.
+    The format is ``{"fits": [{"piece": 0, "seed": 0, "steps": 50, "loss": [...], "ce": [...],
+    "affine": [...], "spatial": [...], "labels": [...]}, ...]}``. ``piece`` is the number of the
+    tile or slice, from 0. Numbers have six digits; NaN and infinite values are null.
 
     Args:
-      fits: (piece, seed) → fit.
+      fits: fit of each (piece, seed).
     """
     records: list[FitHistory] = [
         {
@@ -47,14 +47,14 @@ def encode_history(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Read the fits of a file that :func:`encode_history` made.
+    """Read a file that :func:`encode_history` made.
 
     Returns:
-      For each fit ``piece``, ``seed``, ``steps``, and a (steps,) array for each series, with NaN
-      where a number was not finite.
+      A dict for each fit with ``piece``, ``seed``, ``steps``, and a (steps,) array for each series;
+      values that were not finite are NaN.
 
     Raises:
-      InputError: it is something else, or can't be read.
+      InputError: the file can't be read or is not a history.
     """
     try:
         found: HistoryRecord = read_json(path, HistoryRecord)
@@ -64,7 +64,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     for fit in found["fits"]:
         series = {name: np.array(fit[name], float) for name in SERIES}
         if any(len(values) != fit["steps"] for values in series.values()):
-            raise _make_error(path, "it has more or fewer numbers than steps")
+            raise _make_error(path, "the numbers do not match the steps")
         fits.append({name: fit[name] for name in ("piece", "seed", "steps")} | series)
     return fits
 

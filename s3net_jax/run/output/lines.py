@@ -1,4 +1,4 @@
-"""Lines of JSON on disk: read with their numbers, appended durably, repaired at the end."""
+"""Read JSON lines, append them durably, and repair the end of their file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ __all__ = ["append_lines", "read_lines", "repair_end"]
 R = TypeVar("R")
 
 _START = b'{"stem": '
-_TAIL = 1 << 16  # bytes sought for the start of the last line at first; a line has about 1 kB
+_TAIL = 1 << 16  # bytes to read first in search of the last line, which has about 1 kB
 
 
 def append_lines(handle: int, lines: bytes) -> None:
-    """Write ``lines`` and wait until the disk has them; after an error the file is as before."""
-    repair_end(handle)  # another process may have died within a line
+    """Append ``lines`` and wait until they are on disk; on an error, restore the file.
+
+    Raises:
+      OSError: the lines can't be written.
+    """
+    repair_end(handle)  # another process may have died in the middle of a line
     before = os.fstat(handle).st_size
     try:
         written = os.write(handle, lines)
@@ -31,21 +35,21 @@ def append_lines(handle: int, lines: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync_file(handle)
     except OSError:
-        with suppress(OSError):  # if not even this works, the next line begins with a repair
+        with suppress(OSError):  # if this fails, too, the next append repairs the end
             os.ftruncate(handle, before)
         raise
 
 
 def read_lines(file: BinaryIO, path: Path, check: Callable[[Any], R]) -> list[R]:
-    """Read every line. A last one without an end counts if it is whole, and is left out if torn.
+    """Read all lines. Without a newline, the last line is read if complete and skipped if torn.
 
     Args:
-      file: opened file.
-      path: its path, for errors.
-      check: takes a parsed line and returns it as a record; raises :class:`RecordError`.
+      file: open file.
+      path: path of the file, for errors.
+      check: function that turns a parsed line into a record; raises :class:`RecordError`.
 
     Raises:
-      OutputError: a line is none of this tool's.
+      OutputError: a line was not written by this tool.
     """
     records: list[R] = []
     number = 0
@@ -62,20 +66,20 @@ def read_lines(file: BinaryIO, path: Path, check: Callable[[Any], R]) -> list[R]
                 records.append(check(parse_json(line)))
         except RecordError as error:
             raise OutputError(
-                f"{path} is not a list of results of this tool (line {number}: {error}): remove "
-                "that line, or choose another output folder."
+                f"{path} is not a list of results (line {number}: {error}): remove that line, or "
+                "choose another output folder."
             ) from None
     return records
 
 
 def _is_torn(line: bytes) -> bool:
-    """Whether a last line without an end is the start of one of ours, not whole.
+    """Return whether a last line without a newline is an incomplete line of this tool.
 
-    After a power cut the end of a file may be zeros.
+    After a power cut, a file may end in zeros.
     """
     line = line.rstrip(b"\0")
     if not (line.startswith(_START) or _START.startswith(line)):
-        return False  # not one of our lines: nothing of the file is touched
+        return False  # not a line of this tool: leave the file as it is
     try:
         parse_json(line)
     except RecordError:
@@ -84,10 +88,10 @@ def _is_torn(line: bytes) -> bool:
 
 
 def repair_end(handle: int) -> None:
-    """Complete a last line that lacks only its end; remove one that is torn.
+    """Add a missing newline to a complete last line; remove a torn last line.
 
     Raises:
-      OSError: it can't be repaired, or is none of ours.
+      OSError: the line can't be repaired, or was not written by this tool.
     """
     size = os.fstat(handle).st_size
     if size == 0 or _read_at(handle, size - 1, 1) == b"\n":
@@ -105,7 +109,7 @@ def repair_end(handle: int) -> None:
     try:
         parse_json(whole)
     except RecordError:
-        raise OSError(errno.EINVAL, "Its last line is not of this tool") from None
+        raise OSError(errno.EINVAL, "Its last line was not written by s3net") from None
     os.ftruncate(handle, size - len(line) + len(whole))
     os.lseek(handle, 0, os.SEEK_END)
     if os.write(handle, b"\n") != 1:

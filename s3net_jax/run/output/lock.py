@@ -1,4 +1,4 @@
-"""Locks: on a file, and on a folder for one run, where the system and the file system have them."""
+"""Lock files, and lock an output folder for one run, where the system supports locks."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ except ImportError:  # Windows
 
 __all__ = ["hold_folder", "hold_lock", "lock_file"]
 
-_PATIENCE = 0.5  # seconds: processes that start together look at each other's locks
+_PATIENCE = 0.5  # seconds; processes of one run that start together briefly lock each other's files
 _LOCK = re.compile(r"\.running-[0-9]{1,9}")
-# What stands where a lock belongs and is no file: a folder, a link, a pipe, a socket, a device.
+# Errors if a lock's path is not a regular file: folder, link, pipe, socket or device.
 _NO_FILE = {errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO}
 
 
 @contextmanager
 def hold_lock(handle: int) -> Iterator[None]:
-    """Hold the lock of an open file, where the system and the file system have locks."""
+    """Hold the exclusive lock of an open file; do nothing where locks are not supported."""
     if fcntl is None:
         yield
         return
@@ -46,14 +46,18 @@ def hold_lock(handle: int) -> Iterator[None]:
 
 
 def lock_file(path: Path, patience: float = 0) -> int | None:
-    """Make and lock a file that its owner deletes at the end, while it is locked.
+    """Create and lock a file; its owner deletes it before releasing the lock.
+
+    Args:
+      path: lock file.
+      patience: seconds to wait for the lock.
 
     Returns:
-      A descriptor; −1 if another process holds the lock for ``patience`` seconds; None if there
-      are no locks.
+      A descriptor; −1 if another process still holds the lock after ``patience`` seconds; None if
+      locks are not supported.
 
     Raises:
-      OutputError: ``path`` is no file.
+      OutputError: ``path`` is not a regular file.
     """
     if fcntl is None:
         return None
@@ -73,7 +77,7 @@ def lock_file(path: Path, patience: float = 0) -> int | None:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(path), os.fstat(handle)):
                     return handle
-            os.close(handle)  # its last owner has just deleted it
+            os.close(handle)  # its last owner has just deleted this file: create it again
         except BlockingIOError:
             os.close(handle)
             if time.monotonic() >= end:
@@ -86,20 +90,20 @@ def lock_file(path: Path, patience: float = 0) -> int | None:
 
 @contextmanager
 def hold_folder(folder: Path, process: int, purpose: Sequence[Any]) -> Iterator[None]:
-    """Hold ``folder`` for one process of a run.
+    """Lock ``folder`` for one process of a run, so that two runs can't mix their results.
 
-    Two runs that know nothing of one another would mix their results. Each process locks
-    ``.running-N``, which the system unlocks when it dies. Where locks don't work (Windows, some
-    network file systems) nothing is held.
+    Each process locks ``.running-N``, and the system releases the lock if the process dies. Where
+    locks are not supported (Windows, some network file systems), nothing is locked.
 
     Args:
       folder: output folder.
       process: number of this process among those that share the folder.
-      purpose: what those processes have in common, for JSON: configuration, seeds, their number.
+      purpose: values that are equal for all processes of a run and can be stored as JSON:
+        configuration, seeds, number of processes.
 
     Raises:
-      OutputError: another run is at work there: one with the same number, or of another
-        purpose; or ``.running-N`` is no file.
+      OutputError: another run is writing into the folder, with the same process number or another
+        purpose; or ``.running-N`` is not a regular file.
     """
     path = folder / f".running-{process}"
     handle = lock_file(path, patience=_PATIENCE)
@@ -117,7 +121,8 @@ def hold_folder(folder: Path, process: int, purpose: Sequence[Any]) -> Iterator[
                 _refuse_folder(folder)
         yield
     finally:
-        # While it is locked: whoever opens it now finds, once it has the lock, that it is gone.
+        # Delete the file while it is locked: a process that has opened it notices, after it gets
+        # the lock, that the file is gone, and creates a new one.
         with suppress(OSError):
             path.unlink(missing_ok=True)
         os.close(handle)
@@ -132,12 +137,12 @@ def _write_purpose(handle: int, content: bytes, path: Path) -> None:
 
 
 def _is_held_for_other(path: Path, content: bytes) -> bool:
-    """Whether a living process holds ``path`` for another purpose."""
+    """Return whether a living process holds ``path`` for another purpose."""
     handle = lock_file(path)
     if handle is None or handle >= 0:
         if handle is not None:
             with suppress(OSError):
-                path.unlink(missing_ok=True)  # of a run that was killed
+                path.unlink(missing_ok=True)  # left by a run that was killed
             os.close(handle)
         return False
     with suppress(OSError):
@@ -147,6 +152,6 @@ def _is_held_for_other(path: Path, content: bytes) -> bool:
 
 def _refuse_folder(folder: Path) -> NoReturn:
     raise OutputError(
-        f"Another run writes into {folder} now: wait until it ends, or choose another output "
+        f"Another run is writing into {folder}: wait until it ends, or choose another output "
         "folder."
     )

@@ -1,4 +1,4 @@
-"""``results.jsonl``: what a folder already holds, a line at a time, whatever happens."""
+"""Keep ``results.jsonl``, the log of the results in a folder, consistent even after a crash."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ R = TypeVar("R", bound=Mapping[str, Any])
 
 
 def read_log(path: Path, check: Callable[[Any], R] = check_result) -> list[R]:
-    """Read every line of a log, without changing it; a torn last line is left out.
+    """Read all lines of a log without changing it; skip a torn last line.
+
+    Args:
+      path: log file.
+      check: function that turns a parsed line into a record; raises :class:`RecordError`.
 
     Raises:
-      OutputError: it can't be read, or a line is none of this tool's.
+      OutputError: the file can't be read, or a line was not written by this tool.
     """
     try:
         with os.fdopen(open_regular(path), "rb") as file:
@@ -38,11 +42,11 @@ def read_log(path: Path, check: Callable[[Any], R] = check_result) -> list[R]:
 
 
 class RecordLog(Generic[R]):
-    """Records in a file, by stem; of several for a stem the last one counts.
+    """Records in a file, by stem; the last record of a stem counts.
 
-    The file is only ever appended to, a whole line at once and under a lock, so that several
-    processes may share it, and several threads an object. A last line that was torn by a crash or
-    a power cut is removed when the file is opened or appended to.
+    Whole lines are appended under a lock, so several processes can share the file, and several
+    threads can share the object. Opening the file or appending to it removes a last line that a
+    crash or power cut has torn.
     """
 
     def __init__(self, path: Path, check: Callable[[Any], R]) -> None:
@@ -50,10 +54,10 @@ class RecordLog(Generic[R]):
 
         Args:
           path: log file.
-          check: takes a parsed line and returns it as a record; raises :class:`RecordError`.
+          check: function that turns a parsed line into a record; raises :class:`RecordError`.
 
         Raises:
-          OutputError: ``path`` is something else, or can't be read.
+          OutputError: ``path`` is not a log of this tool, or can't be read or repaired.
         """
         self.path = path
         self._records: dict[str, R] = {}
@@ -77,15 +81,19 @@ class RecordLog(Generic[R]):
         self._records.update((record["stem"], record) for record in records)
 
     def list_records(self) -> list[R]:
-        """Return the record of each stem."""
+        """Return the last record of each stem."""
         return list(self._records.values())
 
     def get(self, stem: str) -> R | None:
-        """Return the record of ``stem``, if there is one."""
+        """Return the last record of ``stem``, or None."""
         return self._records.get(stem)
 
     def put(self, *records: Mapping[str, object]) -> None:
-        """Add ``records``, on disk too; raises :class:`OutputError`, the file then as before."""
+        """Add ``records`` in memory and on disk.
+
+        Raises:
+          OutputError: the file can't be written; it is left as it was.
+        """
         try:
             is_new = not os.path.lexists(self.path)
             handle = open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
@@ -104,10 +112,11 @@ class RecordLog(Generic[R]):
 
 
 class ResultLog(RecordLog[ResultRecord]):
-    """The lines of ``results.jsonl``.
+    """The log of results, ``results.jsonl``.
 
-    Before results get their names, they are announced in a file beside it (``.writing-...``):
-    what a killed run left behind without a line is then known as ours, and may be replaced.
+    File names are announced in ``.writing-N.json`` before the files are written. If a run is killed
+    before it adds a line to the log, the next run thus knows which files are incomplete results and
+    may be replaced.
     """
 
     def __init__(self, path: Path, process: int = 0) -> None:
@@ -118,20 +127,20 @@ class ResultLog(RecordLog[ResultRecord]):
           process: number of this process among those that share the folder.
 
         Raises:
-          OutputError: ``path`` is something else, or can't be read.
+          OutputError: ``path`` is not a log of this tool, or can't be read or repaired.
         """
         self._files: dict[str, set[str]] = {}
         self._marker = path.parent / f".writing-{process}.json"
         self._lock = threading.Lock()
         self.unfinished: set[str] = set()
-        """Names of files that were begun, by this run or one that was killed, and not finished."""
+        """Names of files that this run or a killed one announced but did not finish."""
         self.notes: list[str] = []
-        """Sentences on files of earlier runs that were ignored."""
+        """Sentences about files of earlier runs that were ignored."""
         for marker in _find_markers(path.parent):
             try:
                 self.unfinished.update(read_json(marker, list[ResultName]))
             except RecordError as error:
-                self.notes.append(f"{marker} is ignored ({error}).")
+                self.notes.append(f"{marker} is damaged and was ignored ({error}).")
         super().__init__(path, check_result)
 
     def _remember(self, records: Iterable[ResultRecord]) -> None:
@@ -141,28 +150,32 @@ class ResultLog(RecordLog[ResultRecord]):
                 self._files[record["stem"]] = set(record.get("outputs", {}).values())
 
     def find_files(self, stem: str) -> set[str]:
-        """Return names of the files of the last result of ``stem``, a failure after it or not: if
-        they are there, they are this tool's."""
+        """Return the file names of the last result of ``stem``, even if a failure followed it.
+
+        Existing files with these names were written by this tool.
+        """
         return self._files.get(stem, set())
 
     def find_result(self, stem: str) -> ResultRecord | None:
-        """Return the record of ``stem``, if it is not that of a failure."""
+        """Return the last record of ``stem``, or None if there is none or it is a failure."""
         record = self._records.get(stem)
         return None if record is None or "error" in record else record
 
     def list_finished(self) -> list[ResultRecord]:
-        """Return the records of inputs that were segmented, without failures."""
+        """Return the records of all inputs whose last record is not a failure."""
         return [record for record in self._records.values() if "error" not in record]
 
     @contextmanager
     def announce(self, names: Iterable[str]) -> Iterator[None]:
-        """Announce files while they are written, until their line is there, too. After an error
-        the announcement stays, since some of the files may be there."""
+        """Announce files while they and their line are written.
+
+        After an error the announcement remains, since some of the files may exist.
+        """
         names = set(names)
         with self._lock:
             self.unfinished |= names
             self._write_marker()
-            # Otherwise a power cut could leave the files without the announcement.
+            # Without this, a power cut could leave the files but lose the announcement.
             sync_folder(self.path.parent)
         yield
         with self._lock:
@@ -176,11 +189,10 @@ class ResultLog(RecordLog[ResultRecord]):
             self._marker.unlink(missing_ok=True)
 
     def settle(self) -> None:
-        """Forget announcements that have served: of files that are not there, or whose result
-        is. Call it at the end of a run; it never raises.
+        """Remove announcements of files that do not exist or whose result is complete.
 
-        What processes left that were killed is removed, too; a process that is alive holds the
-        lock of its number, ``.running-N``.
+        Also removes the announcements of killed processes; a living process is recognised by the
+        lock ``.running-N``, which it holds. Call this at the end of a run; it ignores OSError.
         """
         outputs = [record.get("outputs", {}) for record in self.list_finished()]
         done = {name for names in outputs for name in names.values()}

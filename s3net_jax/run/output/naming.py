@@ -1,4 +1,4 @@
-"""Inputs that already have results in a folder keep the names of those results."""
+"""Restore the names of inputs that already have results in a folder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ __all__ = ["restore_names"]
 
 
 def restore_names(sources: Sequence[Source], log: ResultLog) -> list[Source]:
-    """Give ``sources`` the names by which ``log`` knows them.
+    """Give each source the name under which ``log`` has its result.
 
-    The name of an input depends on the inputs beside it, since two of one stem are told apart. One
-    that joins them later must not rename those that are done. An input is recognised by its path;
-    or, since data may be moved, by the name of its file together with its content.
+    Names are made unique within a run, so a new input could change the names of finished ones. This
+    function prevents that. It recognises an input by its path or, since data may be moved, by its
+    file name and content.
+
+    Args:
+      sources: inputs of the run.
+      log: log of the output folder.
+
+    Returns:
+      The sources in the same order, with unique names.
     """
     by_path, by_file = _index_log(log)
     taken: set[str] = set()
@@ -39,7 +46,8 @@ def restore_names(sources: Sequence[Source], log: ResultLog) -> list[Source]:
         alike = by_file.get(_get_file_name(source.path), {})
         if index in names or not alike:
             continue
-        # Under its usual name the plan compares the content; only another name has to be proven.
+        # If the name is the usual one, the plan compares the content later. Digest the input only
+        # if it would get another name.
         digest = None if source.stem in alike else digest_input(source)
         claim(
             index,
@@ -54,7 +62,7 @@ def restore_names(sources: Sequence[Source], log: ResultLog) -> list[Source]:
 def _index_log(
     log: ResultLog,
 ) -> tuple[dict[str, list[str]], dict[str, dict[str, str | None]]]:
-    """Return absolute path → stems, and file name → stem → digest of the content."""
+    """Index the log: stems by absolute path, and digests by file name and stem."""
     by_path: dict[str, list[str]] = defaultdict(list)
     by_file: dict[str, dict[str, str | None]] = defaultdict(dict)
     for record in log.list_records():

@@ -1,4 +1,4 @@
-"""Before anything is computed: what is to be done, what is done already, what is in the way."""
+"""Plan a run: find finished results, and refuse folders with foreign files, before any fit."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = ["Task", "make_plan"]
 
 @dataclass(frozen=True)
 class Task:
-    """One input, the files of its result, and what there is of it already.
+    """One input, the files of its result, and the state of its earlier result.
 
     Attributes:
-      source: the input.
-      files: files that its result may have.
-      is_done: its result is there.
-      is_replacing: there is a result that a new one replaces.
-      is_kept: there is a result that stays if no new one comes: some of its files are missing or
-        damaged, or the input can't be read now.
-      remark: a sentence on why it is done again, if a user should know.
+      source: input.
+      files: files that the result can have.
+      is_done: whether a complete result exists.
+      is_replacing: whether a new result replaces an earlier one.
+      is_kept: whether an earlier result remains if no new one is made, because files are missing or
+        damaged, or because the input can't be read now.
+      remark: sentence for the user on why the input is segmented again, or "".
     """
 
     source: Source
@@ -43,12 +43,17 @@ class Task:
 
 
 def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) -> list[Task]:
-    """Decide what to do with each source. Nothing is overwritten unasked.
+    """Decide what to do with each source; without ``overwrite``, no existing file is replaced.
 
-    A source is done if ``log`` holds a result of the same content under the same configuration
-    and seeds, and all its files are there as they were written (:func:`find_damage` reads them,
-    as the inputs are read), with ``fit.record_labels`` that of the steps, too. With ``overwrite``
-    none is done, and what is there is replaced, except results of inputs that can't be read.
+    A source is done if ``log`` has a result of the same content, configuration and seeds, and all
+    its files are undamaged. With ``fit.record_labels`` that includes the film of the steps. Inputs
+    and files are read to compare their digests. With ``overwrite`` no source is done, and all
+    results are replaced, except those of inputs that can't be read.
+
+    Args:
+      sources: inputs of the run.
+      settings: settings of the run.
+      log: log of the output folder.
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
@@ -61,7 +66,10 @@ def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) 
     for _, files in planned:
         for path in map(files.locate, files.names):
             if os.path.realpath(path) in inputs:
-                raise OutputError(f"{path} is an input and a result: choose another output folder.")
+                raise OutputError(
+                    f"{path} is an input and would be replaced by a result: choose another output "
+                    "folder."
+                )
     if settings.overwrite:
         return [_plan_replacement(source, files, log) for source, files in planned]
     _refuse_foreign_run(folder / "run.json", log)
@@ -88,7 +96,7 @@ def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
         found = parse_json(content)
     except RecordError as error:
         if not content.strip(b"\0 \r\n") or log.list_records():
-            return  # it was cut off, in a folder that is ours: the run writes it again
+            return  # a crash truncated it in a folder of this tool: the run writes it again
         found, problem = None, str(error)
     else:
         try:
@@ -97,8 +105,8 @@ def _refuse_foreign_run(path: Path, log: ResultLog) -> None:
         except RecordError as error:
             problem = str(error)
     raise OutputError(
-        f"{path} exists and is not of a run of this tool ({problem}): choose another output "
-        "folder, or replace it with --overwrite."
+        f"{path} was not written by s3net segment ({problem}): choose another output folder, or "
+        "replace it with --overwrite."
     )
 
 
@@ -120,7 +128,7 @@ def _plan_resumption(source: Source, files: ResultFiles, log: ResultLog) -> Task
     for name in files.names.values():
         if name not in ours and os.path.lexists(folder / name):
             raise OutputError(
-                f"{folder / name} exists and is not from a finished run: choose another output "
+                f"{folder / name} exists but is not from a finished run: choose another output "
                 "folder, or replace it with --overwrite."
             )
     record = log.find_result(source.stem)
@@ -129,7 +137,7 @@ def _plan_resumption(source: Source, files: ResultFiles, log: ResultLog) -> Task
     known, digest = record.get("sha256"), digest_input(source)
     if digest is not None and known is not None and known != digest:
         raise OutputError(
-            f"{folder} holds results named {source.stem} of another picture "
+            f"{folder} already holds results named {source.stem} for another picture "
             f"({record.get('input')}): choose another output folder, or replace them with "
             "--overwrite."
         )
@@ -141,7 +149,7 @@ def _plan_resumption(source: Source, files: ResultFiles, log: ResultLog) -> Task
         remark = f"{folder / damage[0].name} {damage[0].problem}: {source.path} is segmented again."
     elif digest is not None and known is None:
         remark = (
-            f"{folder / 'results.jsonl'} does not say which content of {source.path} was "
-            "segmented: it is segmented again."
+            f"{folder / 'results.jsonl'} has no digest of {source.path}, so the file is segmented "
+            "again."
         )
     return Task(source, files, is_done=is_done, is_kept=not is_done, remark=remark)

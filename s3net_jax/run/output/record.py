@@ -1,4 +1,4 @@
-"""The lines of ``results.jsonl``: of a result, and of a failure."""
+"""Make the records of ``results.jsonl`` for results and failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["describe_failure", "describe_result"]
 
 
 def describe_failure(source: Source, identity: Identity, reason: str) -> FailedRecord:
-    """Make the line of an input that failed; ``reason`` is a sentence."""
+    """Make the record of an input that failed; ``reason`` is a sentence."""
     return {
         "stem": source.stem,
         "input": str(source.path),
@@ -36,15 +36,18 @@ def describe_result(
     result: Result,
     fits: list[Fitted],
 ) -> FinishedRecord:
-    """Make the line of a result; see :class:`FinishedRecord`. The files are still missing.
+    """Make the record of a result, with ``outputs`` and ``files`` left empty.
 
     Args:
-      source: the input.
+      source: input.
       identity: configuration and seeds.
       digest: SHA-256 of the input's content.
-      case: the opened input.
-      result: what the fits give together.
+      case: opened input.
+      result: joint result of the fits.
       fits: fits of all pieces and seeds.
+
+    Returns:
+      A :class:`FinishedRecord`.
     """
     whole = result.whole
     height, width = case.pixels

@@ -1,4 +1,4 @@
-"""The clusters of a fit through its steps: which are kept, and how their colours continue."""
+"""Select the steps of a fit to show in a film, and keep cluster colours consistent over them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ from s3net_jax.run.outcome import Fitted
 
 __all__ = ["choose_fits", "choose_steps", "make_film", "reduce_maps"]
 
-_STRIPS = 6  # seeds that a film shows at most
-_FRAMES = 10  # steps beside the result
-_SIDE = 192  # pixels of a frame's long side
+_STRIPS = 6  # maximum number of seeds in a film
+_FRAMES = 10  # maximum number of steps in a strip, without the result
+_SIDE = 192  # maximum side of a frame in pixels
 
 
 def choose_steps(steps: int) -> list[int]:
-    """Choose up to ten of the steps 1..``steps``, with both ends, closer together at the start,
-    where clusters merge by halves."""
+    """Choose up to ten of the steps 1..``steps``, including both ends."""
     if steps <= _FRAMES:
         return list(range(1, steps + 1))
+    # The power places most frames at the start, where clusters merge fastest.
     share = np.linspace(0, 1, _FRAMES) ** 2.5
     return sorted({round(step) for step in 1 + (steps - 1) * share})
 
 
 def choose_fits(pieces: Sequence[int], seeds: Sequence[int]) -> set[tuple[int, int]]:
-    """Choose the (piece, seed) that a film shows: the first six seeds of the middle piece."""
+    """Choose the (piece, seed) pairs for a film: the first six seeds of the middle piece."""
     if not pieces:
         return set()
     return {(pieces[len(pieces) // 2], seed) for seed in seeds[:_STRIPS]}
 
 
 def reduce_maps(fit: Fitted, keep: bool) -> Fitted:
-    """Keep only the label maps of the chosen steps, at a frame's size; none unless ``keep``. The
-    maps of every step of every slice would fill the memory."""
+    """Reduce the label maps of a fit to the chosen steps and the size of a frame.
+
+    The maps of every step of every slice would not fit in memory.
+
+    Args:
+      fit: fit with or without label maps.
+      keep: whether the film shows this fit; if False, all label maps are dropped.
+    """
     if fit.label_maps is None:
         return fit
     if not keep:
@@ -48,16 +54,16 @@ def reduce_maps(fit: Fitted, keep: bool) -> Fitted:
 
 
 def make_film(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segments) -> Film | None:
-    """Make a film with a strip for each fit; None if no label maps were recorded.
+    """Make a film with a strip for each fit; return None if no label maps were recorded.
 
-    Numbers continue from frame to frame: each step's label map is aligned with the next one's
-    (:func:`align_labels`), the last one with the fit's own result, and that with ``whole``. So
-    colours are those of the overlay at the end, and lead back to what the clusters came from.
+    Labels are aligned backwards (:func:`align_labels`): the fit's result to ``whole``, the last
+    step to the result, and each earlier step to the next one. The last frame thus has the colours
+    of the overlay, and a cluster keeps its colour through the steps.
 
     Args:
-      fits: (piece, seed) → fit, as :func:`reduce_maps` left it.
-      case: the input.
-      whole: its result.
+      fits: fit of each (piece, seed), as :func:`reduce_maps` returns it.
+      case: opened input.
+      whole: result of the whole input.
     """
     strips = []
     for (piece, seed), fit in fits.items():
@@ -72,7 +78,7 @@ def make_film(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segment
         where = f"{kind} {piece + 1} of {len(case)}, " if len(case) > 1 else ""
         steps = choose_steps(fit.steps)
         titles = [*(f"step {step}" for step in steps), "result"]
-        # A frame is smaller than the label map, and may miss its smallest clusters.
+        # Count labels at full size: a frame is smaller and may lack the smallest clusters.
         counts = [
             *(int(fit.history["labels"][step - 1]) for step in steps),
             len(np.unique(fit.labels)),
@@ -84,8 +90,10 @@ def make_film(fits: Mapping[tuple[int, int], Fitted], case: Case, whole: Segment
 
 
 def _shrink(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Resample ``labels`` to the proportions of ``shape`` (H, W) and a long side of at most 192,
-    by nearest neighbours."""
+    """Resample ``labels`` by nearest neighbour to the aspect ratio of ``shape``, (H, W).
+
+    The long side has at most 192 pixels.
+    """
     scale = min(1.0, _SIDE / max(shape))
     rows, columns = (
         ((np.arange(count) + 0.5) * n / count).astype(int)

@@ -1,4 +1,4 @@
-"""From the fits of one input to its files and its line in the log."""
+"""Turn the fits of one input into its files and its record in the log."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class OpenInput:
     """An input that is being segmented.
 
     Attributes:
-      task: the input, and the files of its result.
-      case: its pieces.
-      content: what its files held when it was read.
-      wanted: number of fits that make its result.
-      filmed: fits whose steps are shown.
-      fits: fits that are done.
+      task: input and files of its result.
+      case: opened input with its pieces.
+      content: content of its files when it was read.
+      wanted: number of fits that the result needs.
+      filmed: fits that the film shows.
+      fits: finished fits; filled during the run.
     """
 
     task: Task
@@ -49,20 +49,20 @@ class OpenInput:
 
 
 class ResultWriter:
-    """Makes and writes results. Several threads may use it at once, for different inputs."""
+    """Join fits and write results. Several threads may use one object for different inputs."""
 
     def __init__(self, settings: RunSettings, log: ResultLog) -> None:
         self._folder, self._identity, self._log = settings.folder, settings.identity, log
 
     def write(self, opened: OpenInput) -> FinishedRecord:
-        """Write the result of one input; return its line, which is in the log then.
+        """Write the result of one input, add its record to the log, and return the record.
 
-        The line follows when files and names are on the disk, so that what it says is true after
-        a power cut, too.
+        The record is added only after the files and their folder entries are on disk, so it is
+        true even after a power cut.
 
         Raises:
           InputError: the input's files have changed since they were read.
-          OutputError: something can't be written.
+          OutputError: a file or the record can't be written.
         """
         task, case = opened.task, opened.case
         source, names = task.source, task.files.names.values()
@@ -70,7 +70,7 @@ class ResultWriter:
         opened.content.check()
         with self._log.announce(names):
             if self._log.find_result(source.stem) is not None:
-                self.invalidate([task])  # its line must not speak for new files
+                self.invalidate([task])  # the old record must not describe the new files
             remove_outdated(self._folder, self._log.find_files(source.stem), names)
             with collect_receipts() as files:
                 outputs, notes = write_files(task.files, case, result)
@@ -88,9 +88,11 @@ class ResultWriter:
         return record
 
     def invalidate(self, tasks: Iterable[Task]) -> None:
-        """Note that the results of ``tasks`` count no more. So a run that is killed can be resumed
-        with those it has not come to; their files are there until then."""
-        reason = "{} is to be segmented again, and has not been yet."
+        """Record that the results of ``tasks`` are invalid; their files remain until replaced.
+
+        If the run is killed, resuming it then segments those it has not finished.
+        """
+        reason = "{} is to be segmented again, but has not been yet."
         records = [
             describe_failure(task.source, self._identity, reason.format(task.source.path))
             for task in tasks
@@ -99,11 +101,16 @@ class ResultWriter:
             self._log.put(*records)
 
     def write_failure(self, task: Task, record: FailedRecord) -> None:
-        """Note that an input failed, unless it has a result that is kept. Without one, no files
-        are left that could be taken for its result.
+        """Record that an input failed, unless an earlier result is kept.
+
+        Deletes all files of the input, which could otherwise be mistaken for its result.
+
+        Args:
+          task: input that failed.
+          record: record of the failure.
 
         Raises:
-          OutputError: the log can't be written.
+          OutputError: a file can't be deleted, or the log can't be written.
         """
         if task.is_kept and self._log.find_result(task.source.stem) is not None:
             return
@@ -112,7 +119,7 @@ class ResultWriter:
         self._log.put(record)
 
     def _join_fits(self, opened: OpenInput) -> Result:
-        """Join the pieces of one input; for several seeds, take their consensus first."""
+        """Combine the seeds of each piece, then join the pieces."""
         case, fits = opened.case, opened.fits
         maps: list[np.ndarray | None] = []
         targets: list[tuple[int, ...] | None] = []

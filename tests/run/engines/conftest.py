@@ -1,4 +1,4 @@
-"""What engines have to reproduce."""
+"""Provide the results that every engine must reproduce."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 12
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The label maps that one process makes of the first pictures of `save_pictures`, by name."""
+    """Segment the first pictures of `save_pictures` in one process; label maps by name."""
     folder = tmp_path_factory.mktemp("expected")
     save_pictures(folder / "in", MOST)
     process = start(folder)

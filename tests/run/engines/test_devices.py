@@ -1,4 +1,4 @@
-"""Several devices, several processes, a cluster: the same results as from one."""
+"""Test that several devices, several processes and a cluster give the results of one process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def records(folder: Path) -> list[dict]:
 
 
 def first(expected: dict[str, bytes], count: int) -> dict[str, bytes]:
-    """The label maps of the first pictures."""
+    """Read the label maps of the first pictures."""
     return {name: expected[name] for name in sorted(expected)[:count]}
 
 
@@ -77,7 +77,7 @@ def test_the_command_uses_all_devices(tmp_path: Path, expected: dict[str, bytes]
 
 
 def check_two_share(folder: Path, processes: list[subprocess.Popen[str]]) -> None:
-    """Both end well, and wrote 7 results together: 4 and 3."""
+    """Wait for two processes that succeed and write 7 results together, 4 and 3."""
     said = [process.communicate(timeout=HANG) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert len(records(folder)) == 7
@@ -176,7 +176,10 @@ def test_one_process_is_not_distributed(bare: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("count", "index", "words"),
-    [("two", "0", "JAX_NUM_PROCESSES is 'two'"), ("2", "2", "they count from 0")],
+    [
+        ("two", "0", "JAX_NUM_PROCESSES must be a whole number, got 'two'"),
+        ("2", "2", r"JAX_PROCESS_ID must be less than JAX_NUM_PROCESSES \(2\), got 2"),
+    ],
 )
 def test_a_set_up_with_a_mistake_gets_a_sentence(
     bare: pytest.MonkeyPatch, count: str, index: str, words: str
@@ -188,8 +191,10 @@ def test_a_set_up_with_a_mistake_gets_a_sentence(
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:
-    """Find the process numbers of the Ray actors of a run: grandchildren of its process. Other runs
-    on this machine may have actors, too."""
+    """Find the process numbers of a run's Ray actors, which are grandchildren of its process.
+
+    Other runs on this machine may have actors, too.
+    """
     parents, actors = {}, []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -206,7 +211,7 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
 
 @pytest.mark.slow
 def test_a_local_ray_cluster(tmp_path: Path, expected: dict[str, bytes]) -> None:
-    """The same label maps as without, though one worker is killed on the way."""
+    """Ray gives the same label maps as one process, even if a worker is killed."""
     pytest.importorskip("ray")
     count, batch = 12, 2
     save_pictures(tmp_path / "in", count)
@@ -215,7 +220,7 @@ def test_a_local_ray_cluster(tmp_path: Path, expected: dict[str, bytes]) -> None
     assert wait_until(lambda: process.poll() is not None or workers(process) != [])
     assert process.poll() is None, process.communicate()
     victim = workers(process)[0]
-    # It stands still with its batch, and the run can't end, until the others have done the rest.
+    # The stopped worker keeps its batch, so the run can't end before the others do the rest.
     os.kill(victim, signal.SIGSTOP)
     rest = count - batch if count_usable_cores() > 1 else 0
     assert wait_until(
@@ -259,4 +264,4 @@ def test_without_ray_a_sentence_says_what_to_install(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr == "s3net: The engine ray needs Ray: pip install 's3net-jax[ray]'.\n"
+    assert done.stderr == "s3net: --engine ray requires Ray: pip install 's3net-jax[ray]'.\n"

@@ -1,4 +1,4 @@
-"""Chunks handed out to workers that may die, with workers that are none."""
+"""Test the distribution of chunks to workers that may die, with fake workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_fitted(seed: int) -> Fitted:
 
 
 class Pool:
-    """``act`` says what comes of an order, by the seeds of its pieces."""
+    """A pool of fake workers; ``act`` decides the answer by the seeds of an order's pieces."""
 
     def __init__(self, limit: int, act: Callable[[list[int]], Answer]) -> None:
         self.limit, self.act, self.made = limit, act, 0
@@ -62,7 +62,7 @@ def chunk(*seeds: int) -> Chunk:
 
 
 def handle(pool: Pool, *chunks: Chunk) -> tuple[dict[int, Outcome], list[str]]:
-    """The outcome of each seed, and what was said."""
+    """Distribute chunks; return the outcome of each seed, and the messages."""
     said: list[str] = []
     found = {}
     for part, outcomes in distribute_chunks(chunks, pool, said.append):
@@ -98,7 +98,7 @@ def test_work_is_read_when_it_is_needed() -> None:
 
     results = distribute_chunks(source(), Pool(2, make_answer), lambda text: None)
     for n, _ in enumerate(results):
-        assert len(read) <= n + 3  # two are worked on, one waits
+        assert len(read) <= n + 3  # two chunks are in work, one waits
 
 
 def test_work_of_a_lost_worker_goes_to_another_one() -> None:
@@ -114,7 +114,7 @@ def test_work_of_a_lost_worker_goes_to_another_one() -> None:
     found, said = handle(pool, chunk(0), chunk(1, 2), chunk(3))
     assert all(isinstance(outcome, Fitted) for outcome in found.values()) and len(found) == 4
     assert lost == [[1, 2], [1, 2]] and len(pool.living) == 2
-    assert said == ["a worker was lost (SIGKILL); its work goes to another one."] * 2
+    assert said == ["a worker was lost (SIGKILL); another one takes over its work."] * 2
 
 
 def test_a_piece_that_kills_every_worker_fails_by_itself() -> None:
@@ -125,9 +125,9 @@ def test_a_piece_that_kills_every_worker_fails_by_itself() -> None:
 
     pool = Pool(1, act)
     found, said = handle(pool, chunk(0, 1, 2), chunk(3))
-    assert found[1] == Failed("took 3 workers with it (SIGKILL).")
+    assert found[1] == Failed("failed because 3 workers died on it (SIGKILL).")
     assert all(isinstance(found[seed], Fitted) for seed in (0, 2, 3))
-    assert said.count("3 workers were lost over one batch: one by one now.") == 1
+    assert said.count("one batch lost 3 workers; fitting its images one by one.") == 1
     assert pool.sent.count([0, 1, 2]) == 3 and pool.sent.count([1]) == 3
 
 
@@ -136,7 +136,7 @@ def test_errors() -> None:
         raise RuntimeError("no such thing\nand more")
 
     found, _ = handle(Pool(1, fail), chunk(0, 1))
-    assert found == {n: Failed("failed on its worker (no such thing).") for n in (0, 1)}
+    assert found == {n: Failed("failed on a worker (no such thing).") for n in (0, 1)}
 
     def hopeless(seeds: list[int]) -> Answer:
         raise ConfigError("nobody can do that")

@@ -1,4 +1,4 @@
-"""``--engine processes``: the same results, whatever happens to the processes."""
+"""Test that ``--engine processes`` gives the same results even if processes die."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def children(parent: int) -> list[int]:
-    """Process numbers of the workers of ``parent``: they alone run this code."""
+    """Find the process numbers of the workers of ``parent`` by the code that they run."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -61,8 +61,10 @@ def labels(folder: Path) -> dict[str, bytes]:
 
 
 def two_workers(folder: Path, count: int) -> tuple[subprocess.Popen[str], list[int]]:
-    """Start a run that has two workers, of which the first stands still: each is given a picture
-    as soon as it starts, so that the run can't end, however late one looks."""
+    """Start a run with two workers, the first of them stopped.
+
+    Each gets a picture as soon as it starts, so the run can't end before the test continues it.
+    """
     save_pictures(folder / "in", count)
     process = start(folder, "--engine", "processes", "--workers", "2")
     assert wait_until(lambda: process.poll() is not None or len(children(process.pid)) == 2)
@@ -97,13 +99,13 @@ def test_the_results_of_one_process_though_a_worker_is_killed(
 def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
     count = 4
     process, workers = two_workers(tmp_path, count)
-    # In the middle of the work of one, when the other one has done the rest.
+    # One worker is in the middle of its work, and the other one has finished the rest.
     assert wait_until(lambda: process.poll() is not None or count_written(tmp_path) == count - 1)
     process.send_signal(number)
     process.wait(HANG)
     with contextlib.suppress(ProcessLookupError):
         os.kill(workers[0], signal.SIGCONT)
-    _, err = process.communicate(timeout=HANG)  # workers have its standard error, too
+    _, err = process.communicate(timeout=HANG)  # workers share its standard error
     assert process.returncode != 0 and "Traceback" not in err
     assert wait_until(lambda: not any(map(is_alive, workers)))
     if number == signal.SIGTERM:
@@ -117,7 +119,7 @@ def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
     config = preset("paper")
     several = memory.count_processes(config, (256, 256), 1)
-    # The peak of such a fit is in benchmarks/results: below 900 MiB.
+    # Such a fit peaks below 900 MiB (benchmarks/results).
     assert 64 * 0.5 / 2 < several < 64 * 0.5 / 0.85
     assert memory.count_processes(config, (256, 256), 4) < several
     assert several < memory.count_processes(preset("fast"), (256, 256), 1) <= 64
@@ -129,7 +131,7 @@ def test_processes_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "get_platform", lambda: "gpu")
-    with pytest.raises(ConfigError, match="for processors; JAX computes on gpu"):
+    with pytest.raises(ConfigError, match="requires the CPU backend, but JAX is using gpu"):
         ProcessEngine(preset("fast"))
 
 
@@ -149,9 +151,9 @@ sys.exit(codes[0])
     "place", [pytest.param("standard input", marks=pytest.mark.slow), "script without a guard"]
 )
 def test_workers_need_nothing_of_the_caller(tmp_path: Path, place: str) -> None:
-    """Of its main module they run nothing; it may not even be there. In a thread, too."""
+    """Workers run nothing of the main module, which need not exist, even if started in a thread."""
     save_pictures(tmp_path / "in", 1)
-    (tmp_path / "queue.py").write_text("1 / 0")  # nor of the working folder
+    (tmp_path / "queue.py").write_text("1 / 0")  # nothing in the working folder is imported, either
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/script.py").write_text(SCRIPT)
     stdin = place == "standard input"
@@ -172,7 +174,7 @@ def test_the_interpreter_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multiprocessing.spawn._python_exe", b"/usr/bin/blender")
     assert "python" in Path(find_interpreter()[0]).name, "a program that embeds Python"
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(ConfigError, match="none is found here"):
+    with pytest.raises(ConfigError, match="but none was found"):
         find_interpreter()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(ConfigError, match="a frozen program has none: drop --engine"):
@@ -187,7 +189,7 @@ def test_workers_that_do_not_start_end_the_run(
     monkeypatch.setenv("S3NET_CACHE", "off")
     monkeypatch.setattr(processes, "_SERVE", "sys.exit(3)")
     assert main(["segment", "in", "--out", "out", "--engine", "processes"]) == 2
-    words = "s3net: Worker processes do not start here (exit status 3): drop --engine.\n"
+    words = "s3net: Worker processes can't be started (exit status 3): drop --engine.\n"
     assert capfd.readouterr().err == words
 
 

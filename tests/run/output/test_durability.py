@@ -1,4 +1,4 @@
-"""What is said to be done is there and whole: after kills, errors and power cuts at any moment."""
+"""Test that announced results are complete after kills, errors and power cuts at any moment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = ("a.png", "b.png")
 
 
 def run(tmp_path: Path, listener: QuietDisplay | None = None) -> Summary:
-    """Segments two small pictures."""
+    """Segment two small pictures."""
     return segment_inputs(
         [tmp_path / name for name in NAMES],
         tmp_path / "out",
@@ -38,7 +38,7 @@ def run(tmp_path: Path, listener: QuietDisplay | None = None) -> Summary:
 
 
 class Told(QuietDisplay):
-    """Notes when a result is announced."""
+    """Record when a result is announced."""
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
@@ -53,19 +53,21 @@ class Told(QuietDisplay):
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install_fit(monkeypatch)
-    monkeypatch.setattr(runner, "_WRITERS", 1)  # operations in the same order every time
+    monkeypatch.setattr(
+        runner, "_WRITERS", 1
+    )  # one writer: operations come in the same order every time
     monkeypatch.setattr(write, "_is_alive", lambda process: False)  # this one has "died" before
     for slow in ("collect_versions", "describe_devices", "list_implementations"):
         monkeypatch.setattr(summary, slow, dict)
     monkeypatch.setattr(summary, "find_commit", lambda: None)
     small = PilImage.new("RGB", (8, 8))
-    monkeypatch.setattr(files, "draw_overlay", lambda *_: small)  # takes no time to draw
+    monkeypatch.setattr(files, "draw_overlay", lambda *_: small)  # saves drawing time
     for n, name in enumerate(NAMES):
         save_lesion(tmp_path / name, seed=n, shape=(16, 20))
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: Any = None) -> Disk:
-    """One run on a watched disk, whatever becomes of it."""
+    """Run once on a watched disk; the run may fail."""
     (tmp_path / "out").mkdir(exist_ok=True)
     disk = Disk(tmp_path / "out")
     if before is not None:
@@ -76,7 +78,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: Any = None) -
 
 
 def check_said(folder: Path, said: set[str], when: str) -> None:
-    """What is said to be done is there and whole, on the screen and in the log."""
+    """Check that all results announced on the screen or in the log are complete."""
     log = folder / "results.jsonl"
     records = {r["stem"]: r for r in read_log(log)} if log.exists() else {}
     for stem in said:
@@ -87,7 +89,7 @@ def check_said(folder: Path, said: set[str], when: str) -> None:
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """What a run leaves, without what holds times."""
+    """Read what a run wrote, without files that contain times."""
     return {
         path.name: path.read_bytes()
         for path in folder.iterdir()
@@ -96,7 +98,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 def check_finishes(tmp_path: Path, expected: dict[str, bytes], when: str) -> None:
-    """A run without faults ends as if nothing had happened."""
+    """Check that a later run without faults gives the results of an undisturbed run."""
     assert run(tmp_path).failed == 0, when
     assert read_files(tmp_path / "out") == expected, when
     check_said(tmp_path / "out", {"a", "b"}, when)

@@ -1,4 +1,4 @@
-"""The list of a result's files: made once, for every kind of input."""
+"""Test the plan of a result's files for every kind of input."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def test_what_was_written_keeps_its_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.labels.nii.gz", "a.seg.dcm"])
 def test_no_file_of_unknown_origin_is_replaced(tmp_path: Path, name: str) -> None:
-    """DICOM SEG included, though whether it is written turns out only then."""
+    """This includes DICOM SEG, although it is known only later whether it can be written."""
     source = Source(tmp_path / "in/a", "a", kind="dicom", files=(tmp_path / "in/a/1.dcm",))
     settings = RunSettings(tmp_path, CONFIG, Identity(CONFIG.digest, 0))
     (tmp_path / name).write_bytes(b"mine")
     log = ResultLog(tmp_path / "results.jsonl")
-    with pytest.raises(OutputError, match=f"{name} exists and is not from a finished run"):
+    with pytest.raises(OutputError, match=f"{name} exists but is not from a finished run"):
         make_plan([source], settings, log)
     outputs = {name.split(".")[1]: name}
     log.put({"stem": "a", "outputs": outputs, "config": CONFIG.digest, "seed": 0})
     (task,) = make_plan([source], settings, log)
     assert task.is_kept and not task.is_done and task.files == plan_files(tmp_path, source)
     inputs = Source(tmp_path / name, "b", kind="dicom", files=(tmp_path / name,))
-    with pytest.raises(OutputError, match="is an input and a result"):
+    with pytest.raises(OutputError, match="is an input and would be replaced"):
         make_plan([source, inputs], settings, log)

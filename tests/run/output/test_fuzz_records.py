@@ -1,6 +1,6 @@
-"""Mutants of everything that s3net reads from its own folders: one sentence, or used as it is.
+"""Test mutants of all files that s3net reads from its folders: each is used or refused clearly.
 
-``S3NET_TEST_MUTANTS=2000 pytest tests/run/test_fuzz_records.py`` tries as many of each.
+``S3NET_TEST_MUTANTS=2000 pytest tests/run/output/test_fuzz_records.py`` tries 2000 of each.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ODD: tuple[Any, ...] = (
 
 
 def change_bytes(random_: random.Random, content: bytes) -> bytes:
-    """Bytes flipped, cut, doubled, inserted."""
+    """Flip, cut, double or insert bytes."""
     data = bytearray(content)
     for _ in range(random_.choice((1, 1, 2, 8))):
         place = random_.randrange(len(data) + 1)
@@ -58,7 +58,7 @@ def change_bytes(random_: random.Random, content: bytes) -> bytes:
 
 
 def change_value(random_: random.Random, value: Any) -> Any:
-    """One value of parsed JSON, or one key, replaced by an odd one."""
+    """Replace one value or key of parsed JSON by an odd one."""
     value = copy.deepcopy(value)
     node = value
     while True:
@@ -77,7 +77,7 @@ def change_value(random_: random.Random, value: Any) -> Any:
 
 
 def try_act(act: Callable[[], object], *sentences: type[Exception]) -> None:
-    """``act`` ends, or raises one of ``sentences`` with one line."""
+    """Check that ``act`` returns, or raises one of ``sentences`` with a single line."""
     try:
         act()
     except sentences as error:
@@ -95,7 +95,7 @@ def make_mutants(content: bytes, seed: int, is_json: bool = True) -> list[bytes]
 
 @pytest.fixture
 def out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of a finished run."""
+    """Make the folder of a finished run."""
     install_fit(monkeypatch)
     save_lesion(tmp_path / "a.png")
     run(tmp_path, tmp_path / "a.png", config=CONFIG.replace(fit={"record_labels": True}))

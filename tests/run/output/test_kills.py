@@ -1,6 +1,6 @@
-"""Runs that are killed at any moment and begun again end as if nothing had happened.
+"""Test that runs killed at any moment and resumed end like undisturbed runs.
 
-``S3NET_TEST_KILLS=50 pytest tests/run/output/test_kills.py`` kills as often as that.
+``S3NET_TEST_KILLS=50 pytest tests/run/output/test_kills.py`` kills 50 runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EVENTS = 9  # an image is read, and has four results: each is opened and renamed
 
 
 def finish(folder: Path, *arguments: str, cache: Path) -> dict[str, bytes]:
-    """Runs to the end; the results' files."""
+    """Run to the end and return the result files."""
     process = start(folder, *arguments, JAX_COMPILATION_CACHE_DIR=str(cache))
     out, err = process.communicate(timeout=HANG)
     assert process.returncode == 0, out + err
@@ -89,7 +89,7 @@ def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
 
 
 def check_whole(folder: Path, when: str) -> None:
-    """Whatever has its final name is complete."""
+    """Every file with its final name is complete."""
     for path in (folder / "out").glob("[!.]*.png") if (folder / "out").exists() else ():
         with PilImage.open(path) as picture:
             assert np.asarray(picture).size, f"{path.name} {when}"
@@ -117,7 +117,7 @@ def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Sig
 
 @pytest.mark.slow
 def test_a_full_disk_loses_only_what_did_not_fit(tmp_path: Path) -> None:
-    """A file system of a few pictures' size; later there is room again."""
+    """Run on a file system with room for a few pictures; later there is room again."""
     save_pictures(tmp_path / "in", 8)
     (tmp_path / "out").mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path / "out")]

@@ -1,4 +1,4 @@
-"""A folder belongs to one run at a time, or to the processes of one."""
+"""Test that only one run at a time, with all its processes, can use a folder."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ sys.stdin.read()
 
 
 def test_a_second_run_is_refused(tmp_path: Path) -> None:
-    # Handles of one process are as strange to each other as those of two.
+    # Locks of two handles exclude each other, even in one process.
     with hold_folder(tmp_path, 0, ME):
         for other in (ME, OTHER):
             with (
-                pytest.raises(OutputError, match="Another run writes into"),
+                pytest.raises(OutputError, match="Another run is writing into"),
                 hold_folder(tmp_path, 0, other),
             ):
                 pass

@@ -1,4 +1,4 @@
-"""``results.jsonl``: appended to, repaired, shared by processes."""
+"""Test that ``results.jsonl`` is appended to, repaired, and shared by processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs into a folder that holds results: kept, replaced, gone on with, never mixed or lost."""
+"""Test runs into folders with results: kept, replaced or resumed, never mixed or lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_what_is_done_is_kept_and_failures_are_tried_again(tmp_path: Path, monke
     summary = run(tmp_path, tmp_path / "a.png", tmp_path / "b.png")
     assert (summary.done, summary.skipped, summary.failed) == (1, 1, 0)
     assert (tmp_path / "out/a.mask.png").stat().st_mtime_ns == before
-    # A failure is noted at once, a result when it is written.
+    # A failure is recorded at once, a result when it is written.
     assert sorted(record["stem"] for record in lines(tmp_path)) == ["a", "b"]
     assert not any("error" in record for record in lines(tmp_path))
     (tmp_path / "out/a.overlay.png").unlink()
@@ -51,7 +51,7 @@ def test_the_result_of_an_input_that_is_away_for_a_while_stays_valid(tmp_path: P
 
 
 def test_an_input_that_joins_renames_none(tmp_path: Path) -> None:
-    """Of equal stems, of equal names in other folders, and from where the data were moved to."""
+    """Inputs have equal stems, equal names in different folders, or were moved."""
     save_lesion(tmp_path / "in/a.png", seed=1)
     run(tmp_path, tmp_path / "in")
     save_lesion(tmp_path / "in/a.bmp", seed=2)
@@ -103,7 +103,7 @@ def test_a_run_file_of_unknown_origin_is_not_touched_unasked(tmp_path: Path) -> 
     save_lesion(tmp_path / "a.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/run.json").write_text('{"scripts": {}}')
-    with pytest.raises(OutputError, match=r"run.json exists and is not of a run"):
+    with pytest.raises(OutputError, match=r"run.json was not written by s3net segment"):
         run(tmp_path, tmp_path / "a.png")
     assert run(tmp_path, tmp_path / "a.png", overwrite=True).done == 1
 
@@ -137,7 +137,7 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
     for name in ("a.png", "a.mask.png"):
         save_lesion(tmp_path / "out" / name)
     before = (tmp_path / "out/a.mask.png").read_bytes()
-    with pytest.raises(OutputError, match="an input and a result"):
+    with pytest.raises(OutputError, match="an input and would be replaced by a result"):
         run(tmp_path, *(tmp_path / "out" / n for n in ("a.png", "a.mask.png")), overwrite=True)
     assert (tmp_path / "out/a.mask.png").read_bytes() == before
 

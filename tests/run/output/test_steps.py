@@ -1,4 +1,4 @@
-"""Histories, and the clusters through the steps: kept, aligned, part of what a result is."""
+"""Test histories and films: which steps are kept, how labels are aligned, what is written."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ def run(tmp_path: Path, config: Config = FILMED, **options: Any) -> Summary:
 
 
 def renumber(key: Any, image: Any, config: Config, **more: Any) -> Any:
-    """Three ranges of brightness, which every step numbers in another way; the first has a
-    fourth cluster, the upper rows."""
+    """Number three ranges of brightness differently in every step.
+
+    The first step has a fourth cluster, the upper rows.
+    """
     result = fit_brightness(key, image, config, **more)
     if result.label_maps is None:
         return result
@@ -161,7 +163,7 @@ def test_choose_steps() -> None:
 
 
 def test_chosen_steps_are_closer_together_at_the_start() -> None:
-    """The n-th of ten at (n / 9)^2.5 of the way; those that fall together are one."""
+    """The n-th of ten steps is at (n / 9)^2.5 of the range; equal ones are merged."""
     assert choose_steps(11) == [1, 2, 3, 5, 6, 8, 11]
     assert choose_steps(50) == [1, 2, 4, 7, 12, 19, 27, 38, 50]
     assert choose_steps(400) == [1, 3, 10, 27, 54, 93, 146, 214, 298, 400]

@@ -1,4 +1,4 @@
-"""Nothing on disk is trusted: records, names, and files that are no files; inputs that change."""
+"""Test that records, names and files on disk are not trusted, nor inputs that change."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_names_are_never_folders() -> None:
 
 
 def test_a_torn_end_of_zeros_is_removed(tmp_path: Path) -> None:
-    """As a power cut may leave it on file systems that keep sizes before data."""
+    """A power cut can leave such a file on file systems that write sizes before data."""
     path = tmp_path / "results.jsonl"
     ResultLog(path).put({"stem": "a", "error": "x"})
     whole = path.read_bytes()
@@ -333,7 +333,7 @@ def test_the_digest_of_an_input_notices_every_change(tmp_path: Path) -> None:
     assert found.digest == sha256(path)
     found.check()
     path.chmod(0o600)
-    found.check()  # its content is the same
+    found.check()  # the content is the same
     changed = bytearray(path.read_bytes())
     changed[-1] ^= 1
     path.write_bytes(changed)
@@ -348,7 +348,7 @@ def test_a_volume_of_two_files_is_both(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Pair(values, np.eye(4)), tmp_path / "v.hdr")
     found = read_content(discover([tmp_path / "v.hdr"])[0])
     (tmp_path / "v.img").write_bytes(values[::-1].tobytes())
-    with pytest.raises(ValueError, match=r"v\.img has other content"):
+    with pytest.raises(ValueError, match=r"new content in v\.img"):
         found.check()
 
 
