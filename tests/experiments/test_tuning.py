@@ -127,7 +127,7 @@ def test_a_point_is_one_of_the_picture() -> None:
         (found,) = Scorer(pair, config)([labels[0].astype(int)], (1,))["blind"]
         assert (found > 90) == right, point
     config = config.replace(segment={"target": "point:70,0"})
-    with pytest.raises(InputError, match="has 70×60 pixels: the point 70,0 lies outside"):
+    with pytest.raises(InputError, match="has 70×60 pixels; the point 70,0 is outside it"):
         Scorer(pair, config)
 
 
