@@ -136,7 +136,7 @@ def test_unusable_ground_truths_are_reported_before_the_first_fit(capsys) -> Non
     Path("skin/masks/c.png").write_bytes(b"no picture")
     assert run("--set", "segment.target=point:65,70") == 1
     error = capsys.readouterr().err
-    assert "images/a.png has 70×60 pixels: the point" in error and "masks/c.png can't" in error
+    assert "images/a.png has 70×60 pixels; the point" in error and "masks/c.png can't" in error
     assert not Path("out").exists()
 
 
