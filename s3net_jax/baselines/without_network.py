@@ -12,7 +12,7 @@ from s3net_jax.presets import preset
 
 __all__ = ["segment_without_network"]
 
-_CLUSTERS = (2, 3, 4, 6, 8)
+_CLUSTERS = (2, 3, 4, 6, 8)  # numbers of clusters, one label map for each
 
 
 def segment_without_network(image: np.ndarray) -> Prediction:

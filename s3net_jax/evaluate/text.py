@@ -41,7 +41,7 @@ def format_table(summary: EvaluationSummary) -> str:
         )
     if summary["comparisons"]:
         reference = escape_unseen(summary["reference"])
-        lines += ["", f"blind DSC of {reference} minus that of (paired over images):"]
+        lines += ["", f"blind DSC of {reference} minus that of each method below, paired by image:"]
     for name, found in summary["comparisons"].items():
         spread = f"({found['low']:+z.1f} to {found['high']:+z.1f})"
         p = f"Wilcoxon p = {found['p_value']:.2g}"

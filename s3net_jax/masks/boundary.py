@@ -50,8 +50,8 @@ _SMOOTH = (0.001, 0.004)
 fractions of the long side."""
 
 _OPENED, _CLOSED = 0.005, 0.016
-"""Radii of the final opening and closing, as fractions of the long side. Closing is the larger one
-so that vessels at the edge of a lung become part of it."""
+"""Radii of the final opening and closing, as fractions of the long side. Closing has the larger
+radius, so that vessels at the edge of a lung become part of it; at first both were 0.008."""
 
 _POCKET = 0.005
 """Largest hole that is filled after closing, as a fraction of the image. Larger holes, such as the

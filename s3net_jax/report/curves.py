@@ -13,8 +13,8 @@ from s3net_jax.report.markup import Markup, element, join
 
 __all__ = ["Curve", "draw_chart", "draw_history_charts"]
 
-_WIDTH, _HEIGHT = 400, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 8, 36
+_WIDTH, _HEIGHT = 400, 190  # size of a chart in SVG units; CSS scales it to the column
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 8, 36  # margins, with room for tick labels
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 4")  # distinguish curves without relying on colour
 _TERMS = {"loss": "loss", "ce": "cross entropy", "affine": "affine", "spatial": "spatial"}
 

@@ -13,7 +13,7 @@ __all__ = ["draw_overlay", "paint_clusters"]
 
 _PANEL = 440  # long side of a panel in pixels
 _FINE = 2  # supersampling factor: panels are drawn larger, then reduced, for smooth lines
-_MARGIN, _TITLE, _CAPTION = 14, 30, 26
+_MARGIN, _TITLE, _CAPTION = 14, 30, 26  # heights and gaps in pixels
 _PAPER, _INK, _FAINT = (255, 255, 255), (28, 30, 34), (105, 110, 118)
 _CHIPS = 7  # maximum number of clusters in the caption
 
@@ -87,6 +87,7 @@ def paint_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     colors = make_cluster_colors(int(labels.max()) + 1).astype(np.float32)[labels]
     light = (base @ LUMA)[..., None]
+    # Most of the colour, so that clusters differ clearly, and enough light to see the image.
     painted = 0.68 * colors + 0.32 * light
     edge = np.zeros(labels.shape, bool)
     edge[:-1] |= labels[:-1] != labels[1:]

@@ -32,7 +32,8 @@ class SettingFitter:
 
     Attributes:
       config: configuration of all fits; every fit does ``fit.steps`` steps.
-      limit: maximum number of fits at once; None for as many as fit in memory and help.
+      limit: maximum number of fits at once; None for the most that fit in memory and still improve
+        throughput.
       call: function that runs each batch; see :data:`Call`.
       say: function called with a message when a batch is halved.
     """

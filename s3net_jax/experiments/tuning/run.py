@@ -60,7 +60,8 @@ def run_tuning(
     Args:
       tuning: search to run.
       out: output folder.
-      batch: maximum number of settings at once; None for as many as fit in memory and help.
+      batch: maximum number of settings at once; None for the most that fit in memory and still
+        improve throughput.
       call: function that runs each batch; see :data:`s3net_jax.experiments.tuning.fits.Call`.
       overwrite: whether to replace existing results.
       say: function called with progress messages.
