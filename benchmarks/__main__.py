@@ -1,4 +1,4 @@
-"""``python -m benchmarks SUITE [options]``; without a suite, what there is."""
+"""Run a suite: ``python -m benchmarks SUITE [options]``. Without a suite, list the suites."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from s3net_jax.errors import suggest_nearest
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0, or 2 where no suite of that name is there."""
+    """Run the suite and return the exit code: 0, or 2 for an unknown suite."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"{__doc__}\n\n{list_suites()}")
         return 0

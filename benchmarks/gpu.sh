@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
-# Everything a GPU machine is needed for, in pieces that each fit ten minutes:
+# Run everything that needs a GPU, in pieces of at most ten minutes:
 #
-#   bash benchmarks/gpu.sh                    all of them, one after the other
-#   bash benchmarks/gpu.sh check tune         the named ones
-#   bash benchmarks/gpu.sh brief check tune   shorter: check, tune, step and fit in a quarter of
+#   bash benchmarks/gpu.sh                    all pieces, one after another
+#   bash benchmarks/gpu.sh check tune         only the named pieces
+#   bash benchmarks/gpu.sh brief check tune   shorter: check, tune, step and fit take a quarter of
 #                                             an hour together (fewer repeats, shapes, candidates)
 #
-# check      every kernel against the reference in float64, value and gradient
-# tune       block sizes of the Pallas kernels, into kernels/s3net_kernels/tuned/<device>.json
-# step       one optimisation step and its parts: ours, stock Flax, PyTorch eager and compiled
-# fit        whole fits of 1, 8, 32 and 64 images
-# ops        every operator beside PyTorch, with its roofline
-# fit-bfloat16, step-bfloat16
-# check-fits whole fits beside one in float64
-# scaling    sizes, numbers of images, channels
-# trace      where a fit's time goes, kernel by kernel: printed
+# check      compare every kernel with the float64 reference, value and gradients
+# tune       tune block sizes of the Pallas kernels; writes kernels/s3net_kernels/tuned/<device>.json
+# step       time one optimisation step and its parts: ours, stock Flax, PyTorch eager and compiled
+# fit        time whole fits of 1, 8, 32 and 64 images
+# ops        time every operator beside PyTorch, with its roofline
+# fit-bfloat16, step-bfloat16  the same as fit and step, in bfloat16
+# check-fits compare whole fits with a float64 fit
+# scaling    time a step over image sizes, numbers of images and channels
+# trace      print where the time of a fit goes, kernel by kernel (only if named)
 #
-# Needs python3 (or $PYTHON) with jax for CUDA, flax, optax, torch; installs nothing. Result files go to
-# benchmarks/results, or where $S3NET_BENCHMARKS_RESULTS says; with $OUT set, those that a piece
-# wrote, and the tuned table, are copied into it. What brief measures replaces the file of a whole
-# run in that folder. Each piece has its own time limit ($LIMIT seconds, at least 100, or 570; brief
-# 300), and one that fails does not stop the others: the exit code says so.
+# Requires python3 (or $PYTHON) with jax for CUDA, flax, optax and torch; installs nothing. Result
+# files go to benchmarks/results, or to $S3NET_BENCHMARKS_RESULTS. If $OUT is set, new result files
+# and the tuned table are also copied there. brief replaces the result files of whole runs in that
+# folder. Each piece has a time limit of $LIMIT seconds (at least 100; default 570, with brief 300).
+# A piece that fails does not stop the others, but the exit code is then 1.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 export PYTHONPATH=".:kernels${PYTHONPATH:+:$PYTHONPATH}"
 export XLA_PYTHON_CLIENT_PREALLOCATE=false
 export TF_CPP_MIN_LOG_LEVEL=2
-# Programs compiled by one piece are there for the next.
+# Share compiled programs between pieces.
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-/tmp/s3net-gpu-cache}"
 python="${PYTHON:-python3}"
 pieces="check tune step fit ops fit-bfloat16 step-bfloat16 check-fits scaling trace"
@@ -54,18 +54,18 @@ fi
 for name in "$@"; do
   case " $pieces " in
     *" $name "*) ;;
-    *) refuse "There is no piece '$name': take ${pieces// /, }, or --help." ;;
+    *) refuse "There is no piece '$name': choose from ${pieces// /, }, or see --help." ;;
   esac
 done
-# Of less, tuning would have nothing left beside its start.
-[[ $limit =~ ^[1-9][0-9]{2,8}$ ]] || refuse "LIMIT is '$limit': give whole seconds, at least 100."
+# With less than 100 seconds, tuning would spend all of its time on starting up.
+[[ $limit =~ ^[1-9][0-9]{2,8}$ ]] || refuse "LIMIT must be a whole number of seconds, at least 100, got '$limit'."
 budget=$((limit - 60))
 [ $brief = 0 ] || [ $budget -lt 150 ] || budget=150
 
 results="${S3NET_BENCHMARKS_RESULTS:-benchmarks/results}"
 for folder in "$results" ${OUT:+"$OUT"}; do
   { mkdir -p "$folder" && probe=$(mktemp "$folder/.probe-XXXXXX") && rm "$probe"; } 2>/dev/null ||
-    refuse "Results can't be written to $folder: name another folder by S3NET_BENCHMARKS_RESULTS or OUT."
+    refuse "Can't write results to $folder: set S3NET_BENCHMARKS_RESULTS or OUT to another folder."
 done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -84,7 +84,7 @@ piece() {
     step-bfloat16) new_programs step --repeats 15 --dtype bfloat16 ;;
     fit)
       if [ $brief = 1 ]; then
-        # Compiling PyTorch's fit takes longer than all else: a step shows what it brings.
+        # Leave out torch.compile: compiling the fit takes longer than all else, and step covers it.
         run fit --repeats 2 --images 1 32 --preset released --preset paper \
           --only "s3net-jax" "s3net-jax, 32 at once" "torch eager" --overwrite
       else run fit --repeats 3; fi ;;
@@ -107,7 +107,7 @@ tune() {
     --folder kernels/s3net_kernels/tuned --budget "$budget" "$@"
 }
 
-# Compile times are shown: those of programs that an earlier piece left would be none.
+# Use fresh caches, because step reports compile times.
 new_programs() {
   local folder
   folder=$(mktemp -d "$scratch/XXXXXX")
@@ -121,11 +121,11 @@ import jax
 kind = jax.devices()[0]
 print(f"jax {jax.__version__} on {kind.device_kind}")
 if kind.platform == "cpu":
-    sys.exit("JAX sees no GPU here.")
+    sys.exit("JAX finds no GPU.")
 PY
 
 since="$scratch/since"
-# What is written at once would be no newer: times of files have steps.
+# File times are coarse, so a file written right away might not count as newer.
 touch -d '1 second ago' "$since"
 status=0
 for name in "$@"; do
@@ -134,7 +134,7 @@ for name in "$@"; do
   piece "$name" || { code=$?; status=1; echo "== $name failed with exit code $code"; }
   echo "== $name took $((SECONDS - start)) s"
   if [ -n "${OUT:-}" ]; then
-    # Where the results lie there already, only the tuned table is new.
+    # If results are already in $OUT, cp only adds the tuned table.
     find "$results" kernels/s3net_kernels/tuned -name '*.json' -newer "$since" -exec cp {} "$OUT" \; 2>/dev/null
   fi
 done

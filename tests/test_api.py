@@ -145,7 +145,7 @@ def test_errors_of_a_fit_are_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_point_outside_is_found_before_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     install_fit(monkeypatch, lambda *_, **__: pytest.fail("fitted"))
     config = CONFIG.replace(segment={"target": "point:90,0"})
-    with pytest.raises(s3.InputError, match="has 90×60 pixels: the point 90,0 lies outside"):
+    with pytest.raises(s3.InputError, match="has 90×60 pixels; the point 90,0 is outside it"):
         segment(picture(), config=config)
 
 

@@ -1,1 +1,1 @@
-"""What the suites share: timing, candidates in processes of their own, machine and metadata."""
+"""Shared parts of the suites: timing, candidates in separate processes, machine, metadata."""

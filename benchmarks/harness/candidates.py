@@ -1,4 +1,4 @@
-"""What is timed against what: a step and a whole fit, ours and others', by name."""
+"""Define the candidates to time: steps and whole fits of ours and of others, by name."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ __all__ = [
 Run = Callable[[], object]
 OURS, EAGER, COMPILED, STOCK = "s3net-jax", "torch eager", "torch.compile", "stock Flax"
 PLAIN = "torch eager, plain"
-"""PyTorch as one writes it at first; the other two are as fast as we could make them."""
+"""PyTorch as first written; the other two candidates are as fast as we could make them."""
 TORCH = (EAGER, PLAIN, COMPILED)
 USUAL = ("paper", "released")
-"""Presets that are timed unless others are asked for."""
+"""Presets timed by default."""
 KEPT = ", memory kept"
-"""Ends the name of a candidate whose process keeps the memory it frees."""
+"""Suffix of candidates whose process keeps the memory it frees."""
 LOOP = ", step by step"
-"""Ends the name of a candidate that calls one step after the other from Python."""
+"""Suffix of candidates that call one step at a time from Python."""
 XLA = ", XLA only"
-_MANY_STEPS = 10
+_MANY_STEPS = 10  # number of steps from which a fit or loop counts as long (Candidate.long)
 _TOO_MANY = 32
-"""Images at once that XLA alone is not offered on a GPU: it takes 1.5 GiB for each, and four
-processes lie side by side there."""
+"""Number of images from which the XLA-only candidate is left out on a GPU: it needs 1.5 GiB for
+each image, and four processes share the memory."""
 _MODELS: dict[str, dict[str, str]] = {
     f"{OURS}, bfloat16 products": {"precision": "bfloat16"},
     f"{OURS}{XLA}": {"implementation": "xla"},
@@ -74,14 +74,15 @@ _MODELS: dict[str, dict[str, str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """What is timed: a step, or a whole fit without early stops, of one implementation.
+    """A step, or a whole fit without early stops, of one implementation.
 
     Attributes:
-      suite: ``step``, ``fit`` or ``loop``, the steps of a fit called one after the other.
-      name: of the implementation, see :func:`list_step_candidates` and :func:`list_fit_candidates`.
-      preset, size, channels, dtype: the configuration.
-      steps: of a fit or loop.
-      images: that a fit does at once.
+      suite: ``step``, ``fit``, or ``loop`` (steps of a fit called one at a time).
+      name: name of the implementation; see :func:`list_step_candidates` and
+        :func:`list_fit_candidates`.
+      preset, size, channels, dtype: configuration.
+      steps: number of steps of a fit or loop.
+      images: number of images that a fit processes at once.
     """
 
     suite: str
@@ -95,22 +96,22 @@ class Candidate:
 
     @property
     def torch(self) -> bool:
-        """Whether PyTorch does it."""
+        """Whether the candidate runs in PyTorch."""
         return self.name.startswith("torch")
 
     @property
     def long(self) -> bool:
-        """Whether taking memory is so little of a call that the call before needs no repeating.
+        """Whether a call is so long that allocating memory barely counts, so no warm-up is needed.
 
-        Of a step of stock Flax, which takes half a minute, it is some 2 %; of a fit, what it is
-        of a step, once.
+        Allocation is about 2 % of a step of stock Flax, which takes half a minute, and a fit
+        allocates only once.
         """
         return self.name == STOCK or (self.suite != "step" and self.steps >= _MANY_STEPS)
 
 
 def list_step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
-    """Name to candidate: one step of ours, stock Flax's (in float32) and PyTorch's."""
-    # Stock Flax computes in float32 whatever the dtype: beside bfloat16 it is no comparison.
+    """List the candidates for one step by name: ours, stock Flax (in float32) and PyTorch."""
+    # Stock Flax ignores the dtype and computes in float32: not comparable with bfloat16.
     stock = [STOCK] if dtype == "float32" else []
     names = [*_list_ours(dtype), *stock, *_list_torch()]
     if not is_on_gpu():
@@ -122,8 +123,8 @@ def list_step_candidates(preset: str, size: int, channels: int, dtype: str) -> d
 def list_fit_candidates(
     preset: str, size: int, channels: int, dtype: str, steps: int, images: Sequence[int]
 ) -> dict[str, Candidate]:
-    """Name to candidate: whole fits of ours, of so many ``images`` at once, the same steps called
-    one by one, and PyTorch's fit."""
+    """List the candidates for whole fits by name: ours with each number of ``images`` at once, ours
+    step by step, and PyTorch."""
     found = {}
     for name in _list_ours(dtype):
         for n in images:
@@ -141,21 +142,21 @@ def list_fit_candidates(
 
 
 def _list_ours(dtype: str) -> list[str]:
-    """Our implementations that are worth timing on this platform."""
+    """List our implementations worth timing on this platform."""
     if is_on_gpu():
         return [OURS, f"{OURS}{XLA}"]
     return [OURS, f"{OURS}, bfloat16 products"] if dtype == "float32" else [OURS]
 
 
 def _list_torch() -> list[str]:
-    """PyTorch's; on a GPU, where its operators serve well, the plain network is left out."""
+    """List PyTorch's candidates; a GPU has fast operators, so the plain network is left out."""
     if not has_torch():
         return []
     return [EAGER, COMPILED] if is_on_gpu() else [EAGER, PLAIN, COMPILED]
 
 
 def draw_picture(size: int) -> np.ndarray:
-    """(size, size, 3) float32 in [0, 1]: smooth random colours, the same every time."""
+    """Draw smooth random colours with a fixed seed: (size, size, 3) float32 in [0, 1]."""
     random = np.random.default_rng(0)
     coarse = random.random((8, 8, 3)).astype(np.float32)
     return np.asarray(jax.image.resize(jnp.asarray(coarse), (size, size, 3), "cubic").clip(0, 1))
@@ -164,7 +165,7 @@ def draw_picture(size: int) -> np.ndarray:
 def _build_step(
     config: Config, image: np.ndarray, network: type[S3Net] = S3Net
 ) -> tuple[Run, float]:
-    """A function that does one step and waits for it, and the seconds its compilation took."""
+    """Build a function that runs one step and waits; also return its compile time in seconds."""
     shape = (image.shape[0], image.shape[1])
 
     def build(rngs: nnx.Rngs) -> S3Net:
@@ -182,11 +183,11 @@ def _build_step(
         inputs = StepInputs(picture[None], hyper, matrix, palette)
         return (params, optimizer(hyper).init(params)), inputs
 
-    # One program: a hundred small ones would stay in memory, and count as the step's.
+    # One program: a hundred small ones would stay in memory and count towards the step's peak.
     state, inputs = jax.jit(begin)(jax.random.key(0), image)
 
     def step(params, momentum):
-        # Dynamic numbers as Python floats, which cost no argument.
+        # Pass dynamic numbers as Python floats, which become constants instead of arguments.
         constant = dataclasses.replace(inputs, hyper=hyper)
         return train_step(graph, params, momentum, constant, config)[:3]
 
@@ -203,7 +204,7 @@ def _build_step(
 
 
 def _build_trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
-    """The PyTorch reference, eager, plain or compiled."""
+    """Build the trainer of the PyTorch reference: eager, plain or compiled."""
     from benchmarks import torch_reference as reference
 
     allow_tf32()
@@ -212,7 +213,7 @@ def _build_trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
 
 
 def _build_torch_step(config: Config, image: np.ndarray, name: str) -> tuple[Run, float]:
-    """As :func:`_build_step`, of PyTorch."""
+    """Build a step as :func:`_build_step` does, in PyTorch."""
     trainer = _build_trainer(config, image, name)
 
     def run() -> None:
@@ -226,7 +227,7 @@ def _build_torch_step(config: Config, image: np.ndarray, name: str) -> tuple[Run
 
 
 def build(candidate: Candidate) -> tuple[Run, float]:
-    """What it does when called, and the seconds its compilation took (0: at the first call)."""
+    """Build the function to time, and return its compile time in seconds (0: at the first call)."""
     c = candidate
     name = c.name.removesuffix(KEPT)
     image = draw_picture(c.size)
@@ -238,7 +239,7 @@ def build(candidate: Candidate) -> tuple[Run, float]:
     if name == COMPILED:
         import torch
 
-        # What another preset left would make this one another program than alone in a process.
+        # Graphs compiled for another preset would change how this one is compiled.
         torch._dynamo.reset()
     if c.suite == "fit":
         return _build_torch_fit(config, image, name) if c.torch else _build_fit(
@@ -253,7 +254,7 @@ def build(candidate: Candidate) -> tuple[Run, float]:
 
 
 def _build_fit(config: Config, image: np.ndarray, images: int) -> Run:
-    """Fits ``images`` copies of an image from keys of their own, vmapped if several."""
+    """Build fits of ``images`` copies of an image with different keys, vmapped if several."""
     keys = jax.random.split(jax.random.key(0), images)
     array = jnp.asarray(image)
     if images == 1:

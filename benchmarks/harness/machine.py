@@ -1,4 +1,4 @@
-"""Where a benchmark runs: the platform, PyTorch beside JAX on it, memory, what files are called."""
+"""Query the machine: platform, availability of PyTorch, memory, names of result files."""
 
 from __future__ import annotations
 
@@ -33,39 +33,39 @@ __all__ = [
 
 @cache
 def is_on_gpu() -> bool:
-    """Whether JAX computes on a GPU."""
+    """Return whether JAX computes on a GPU."""
     return jax.default_backend() in ("gpu", "cuda", "rocm")
 
 
 @cache
 def has_torch() -> bool:
-    """Whether PyTorch is there, on the platform that JAX computes on; says so if not."""
+    """Return whether PyTorch is available on JAX's platform; print a note if not."""
     if importlib.util.find_spec("torch") is None:
-        print("PyTorch is not installed: it is left out.", file=sys.stderr)
+        print("PyTorch is not installed; skipping its candidates.", file=sys.stderr)
         return False
     if is_on_gpu():
         import torch
 
         if not torch.cuda.is_available():
-            print("PyTorch sees no GPU: it is left out.", file=sys.stderr)
+            print("PyTorch finds no GPU; skipping its candidates.", file=sys.stderr)
             return False
     return True
 
 
 def get_torch_device() -> str:
-    """PyTorch's name of the device that JAX computes on."""
+    """Return PyTorch's name of the device that JAX computes on."""
     return "cuda" if is_on_gpu() else "cpu"
 
 
 def allow_tf32() -> None:
-    """Let PyTorch multiply float32 matrices in TF32 on a GPU, as ours does there: for timing."""
+    """Let PyTorch multiply float32 matrices in TF32 on a GPU, as ours does, for timing."""
     if is_on_gpu():
         _set_tf32(True, True)
 
 
 @contextmanager
 def use_tf32(allowed: bool) -> Iterator[None]:
-    """PyTorch's products and convolutions in TF32 or not, and afterwards as before: for
+    """Allow or forbid TF32 in PyTorch's products and convolutions inside the context, for
     comparing values."""
     import torch
 
@@ -85,7 +85,7 @@ def _set_tf32(matmul: Any, cudnn: Any) -> None:
 
 
 def synchronise() -> None:
-    """Wait until PyTorch's work is done."""
+    """Wait until PyTorch has finished its work on the GPU."""
     if is_on_gpu():
         import torch
 
@@ -94,9 +94,10 @@ def synchronise() -> None:
 
 @cache
 def read_cpu_model() -> tuple[str, ...]:
-    """Family and model of an x86 processor; nothing where the system does not tell.
+    """Read family and model of an x86 processor; empty if unknown.
 
-    Virtual machines often hide the name: ``AMD EPYC`` is a processor of 2017 or one twice as fast.
+    The name is not enough: virtual machines often report only ``AMD EPYC``, which may be a
+    processor of 2017 or one twice as fast.
     """
     found: dict[str, str] = {}
     with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -109,25 +110,25 @@ def read_cpu_model() -> tuple[str, ...]:
 
 @cache
 def name_place() -> str:
-    """What result files are named by: the kind of GPU, or the CPU's vectors, family and model
-    (``avx512-6-143``)."""
+    """Name the machine for result files: the kind of GPU, or the CPU's instruction set, family and
+    model (``avx512-6-143``)."""
     if not is_on_gpu():
         return "-".join([instruction_set() or "cpu", *read_cpu_model()])
     return re.sub(r"[^a-z0-9]+", "-", jax.devices()[0].device_kind.lower()).strip("-")
 
 
 def build_result_name(*parts: Any) -> str:
-    """Name of a result file: the parts, and the :func:`name_place` it was measured at."""
+    """Build the name of a result file from ``parts`` and :func:`name_place`."""
     return "-".join([*map(str, parts), name_place()])
 
 
 def hold_little_memory() -> None:
-    """Keep JAX from taking the whole GPU, which PyTorch needs too; before the first array."""
+    """Keep JAX from preallocating memory that PyTorch needs; call before the first array."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def measure_peak() -> float:
-    """MiB: resident memory at its peak on a CPU; on a GPU what the frameworks allocated there."""
+    """Measure peak memory in MiB: resident memory on a CPU, allocations of frameworks on a GPU."""
     if is_on_gpu():
         used = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0)
         if "torch" in sys.modules:
@@ -135,6 +136,6 @@ def measure_peak() -> float:
 
             used += torch.cuda.max_memory_allocated()
         return used / 2**20
-    # Not getrusage's ru_maxrss: a child inherits its parent's.
+    # Not ru_maxrss of getrusage, which a child process inherits from its parent.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024

@@ -1,4 +1,4 @@
-"""What a result was measured on, and its file."""
+"""Collect metadata of a result, and write its file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from s3net_jax.provenance import collect_versions, describe_devices
 __all__ = ["RESULTS", "collect_metadata", "format_json", "write_result"]
 
 RESULTS = Path(os.environ.get("S3NET_BENCHMARKS_RESULTS") or Path(__file__).parents[1] / "results")
-"""Folder of the result files; ``S3NET_BENCHMARKS_RESULTS`` names another."""
+"""Folder of the result files, unless ``S3NET_BENCHMARKS_RESULTS`` names another."""
 
 
 def collect_metadata(command: str) -> dict[str, Any]:
-    """Versions, machine, threads, commit, the seed of everything drawn, and the command."""
+    """Collect versions, machine, threads, commit, seed and command."""
     found = collect_versions()
     try:
         import torch
@@ -41,7 +41,7 @@ def collect_metadata(command: str) -> dict[str, Any]:
 
 
 def write_result(name: str, content: dict[str, Any], folder: Path | None = None) -> Path:
-    """Write ``content`` to ``folder/name.json`` in one move and return the path."""
+    """Write ``content`` atomically to ``folder/name.json`` and return the path."""
     folder = RESULTS if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
@@ -52,7 +52,7 @@ def write_result(name: str, content: dict[str, Any], folder: Path | None = None)
 
 
 def format_json(content: dict[str, Any], **options: Any) -> str:
-    """The text of ``content``; null where a number is not finite, which JSON has no word for."""
+    """Format ``content`` as JSON; numbers that are not finite become null, as JSON has none."""
     return json.dumps(_replace_infinite(content), indent=1, allow_nan=False, **options)
 
 
@@ -73,7 +73,7 @@ def _describe_machine() -> dict[str, Any]:
 
 
 def _find_commit() -> str:
-    """The commit, marked where anything but results and pages differs from it."""
+    """Return the commit, with ``-dirty`` if anything but results and pages differs from it."""
     try:
         name = _run_git("rev-parse", "--short=12", "HEAD")
         made = [":(top,exclude)benchmarks/results", ":(top,exclude)docs", ":(top,exclude)README.md"]

@@ -1,4 +1,4 @@
-"""Options of the suites: what is refused before anything is measured, in a sentence, with a 2."""
+"""Parse the options of suites; invalid ones are reported before any timing, with exit code 2."""
 
 from __future__ import annotations
 
@@ -15,27 +15,32 @@ __all__ = ["DTYPES", "Parser", "is_usual", "modernise_command", "parse_positive"
 
 DTYPES = ("float32", "bfloat16")
 _NOT_THE_WORK = ("--overwrite", "--json")
-"""Options without which a command would have measured the same."""
+"""Options that do not change what a command measures."""
 
 
 def parse_positive(text: str) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     try:
         number = int(text)
     except ValueError:
         number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return number
 
 
 def is_usual(asked: Iterable[object] | None, usual: Iterable[object]) -> bool:
-    """Whether an option names what is taken without it, in any order."""
+    """Return whether an option has its default values, in any order."""
     return asked is None or set(asked) == set(usual)
 
 
 class Parser(argparse.ArgumentParser):
-    """Of a suite: writes a result file."""
+    """Parser of a suite that writes a result file.
+
+    Args:
+      suite: name of the suite.
+      description: text of ``--help``.
+    """
 
     def __init__(self, suite: str, description: str | None) -> None:
         super().__init__(prog=f"python -m benchmarks {suite}", description=description)
@@ -44,36 +49,43 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             "--overwrite",
             action="store_true",
-            help="let a narrowed run replace the result file of another command",
+            help="replace the result file of another command, even if this run measures less",
         )
 
     def command(self, arguments: Sequence[str]) -> str:
-        """As a result file keeps it."""
+        """Format the command as stored in result files."""
         return f"{self.prog} {' '.join(arguments)}"
 
     def check_names(
         self, only: Sequence[str] | None, offered: Iterable[str], absent: Iterable[str] = ()
     ) -> None:
-        """Refuse an ``--only`` with names that nobody has, or that leaves no candidate.
+        """Exit with an error if ``--only`` has unknown names or leaves no candidate.
 
         Args:
-          only: what was asked for; None for all.
-          offered: names of candidates.
-          absent: names that would be there with PyTorch, which says itself that it is missing.
+          only: requested names; None for all.
+          offered: names of the available candidates.
+          absent: names that need PyTorch; :func:`has_torch` reports that it is missing.
         """
         names = list(offered)
         unknown = [n for n in only or () if n not in names and n not in absent]
         if unknown:
             listed = ", ".join(map(repr, names))
-            self.error(f"--only: there is no candidate {unknown[0]!r} here: take {listed}")
+            self.error(f"--only: there is no candidate {unknown[0]!r} here: choose from {listed}")
         if only is not None and not set(only) & set(names):
             self.error(f"--only {' '.join(map(repr, only))} leaves nothing to measure here")
 
     def claim(
         self, name: str, arguments: Sequence[str], *, narrowed: bool, overwrite: bool
     ) -> None:
-        """Refuse a folder that can't be written to, and a ``narrowed`` run in place of another
-        command's file ``name``."""
+        """Exit with an error if the result file may not be written.
+
+        Args:
+          name: name of the result file.
+          arguments: arguments of this command.
+          narrowed: whether this run measures less than the whole suite; it then may not replace
+            the file of another command.
+          overwrite: whether to replace the file in any case.
+        """
         folder = metadata.RESULTS
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,8 +93,8 @@ class Parser(argparse.ArgumentParser):
                 pass
         except OSError as error:
             self.error(
-                f"results can't be written to {folder} ({error.strerror}): name another folder by "
-                "S3NET_BENCHMARKS_RESULTS"
+                f"can't write results to {folder} ({error.strerror}): set "
+                "S3NET_BENCHMARKS_RESULTS to another folder"
             )
         path = folder / f"{name}.json"
         if not narrowed or overwrite or not path.is_file():
@@ -90,14 +102,14 @@ class Parser(argparse.ArgumentParser):
         before = _read_command(path)
         if _list_work_words(before) != _list_work_words(self.command(arguments)):
             self.error(
-                f"{os.path.relpath(path)} is of another command ({before}), and this one measures "
-                "less than all: give --overwrite to replace it, or another folder by "
-                "S3NET_BENCHMARKS_RESULTS"
+                f"{os.path.relpath(path)} was written by another command ({before}), and this one "
+                "measures only a part: pass --overwrite to replace it, or set "
+                "S3NET_BENCHMARKS_RESULTS to another folder"
             )
 
 
 def modernise_command(command: str) -> str:
-    """Return a result file's command as it is typed today: older files name the suite's module."""
+    """Return the command of a result file in today's form; older files name the suite's module."""
     return command.replace("python -m benchmarks.", "python -m benchmarks ", 1)
 
 

@@ -1,4 +1,4 @@
-"""The parts of an optimisation step, each alone: where its time goes."""
+"""Time each part of an optimisation step separately."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ __all__ = ["time_parts"]
 
 
 def time_parts(size: int, channels: int, repeats: int) -> dict[str, Timing]:
-    """Seconds of forward and backward of every part on one image, best implementations; on a
-    GPU in plain JAX too, where that is not the best."""
+    """Time forward and backward of every part on one image, with the best implementations.
+
+    On a GPU, the XLA implementations are timed too. Times are in seconds.
+    """
     candidates = {
         name: _build_timer(function, arguments)
         for name, (function, arguments) in _build_parts(size, channels, None).items()

@@ -1,4 +1,4 @@
-"""The matrix products of an optimisation step alone: a floor that no fusion gets under."""
+"""Time only the matrix products of a step, a lower bound that fusion cannot beat."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Shape = tuple[int, int, int]
 
 
 def count_product_shapes(config: Config, size: int) -> Counter[Shape]:
-    """(pixels, inputs, outputs) of the forward products of a step, and how often each comes."""
+    """Count the forward products of a step by shape (pixels, inputs, outputs)."""
     m, pixels = config.model, size * size
     k, branches = m.channels, len(m.kernel_sizes)
     block = [(k, k), (branches * k, k), (k, k)]
@@ -39,12 +39,13 @@ def count_product_shapes(config: Config, size: int) -> Counter[Shape]:
 def time_products(
     preset: str, size: int, channels: int, dtype: str, repeats: int
 ) -> dict[str, Any]:
-    """Seconds of all products of a step, forward and both backward, one after the other.
+    """Time all products of a step, each forward and with both backward products.
 
-    Every shape takes the faster of the two frameworks.
+    The faster of the two frameworks counts for each shape.
 
     Returns:
-      ``median_s``: their sum; ``gflop``: their work; ``shapes``: a row for each shape.
+      ``median_s``: sum of the times in seconds; ``gflop``: total work; ``shapes``: a row for each
+      shape.
     """
     config = s3.preset(preset).replace(model={"channels": channels})
     counts = count_product_shapes(config, size)
@@ -62,6 +63,7 @@ def time_products(
             if name.endswith(f" {shape}")
         }
         best = min(times, key=times.__getitem__)
+        # Two operations a multiply-add, for one forward and two backward products.
         flop = 6 * shape[0] * shape[1] * shape[2]
         rows.append({"shape": list(shape), "count": count, "best": best, "median_s": times[best]})
         total += count * times[best]

@@ -1,4 +1,4 @@
-"""What a call of an operator has to compute and to move, and what the machine can do at best."""
+"""Count the work and traffic of operator calls, and measure the machine's peak rates."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from s3net_kernels.testing import ArgSpec, interleave
 __all__ = ["compute_attainable_seconds", "count_traffic", "count_work", "measure_ceilings"]
 
 _INTERPOLATION = 8
-"""Operations of blending four corners, per sample and channel."""
+"""Floating-point operations to blend four corners, per sample and channel."""
 
 
 def count_work(spec: ArgSpec, backward: bool) -> float:
-    """Floating point operations of a call, multiplications and additions apart.
+    """Count the floating-point operations of a call; a multiply-add counts as two.
 
-    Backward is counted as twice the forward pass, which holds for products (by the input and by
-    the weights) and nearly for the rest.
+    The backward pass is counted as twice the forward pass, which is exact for products (gradients
+    of input and weights) and nearly exact for the rest.
     """
     x = spec.args[0].shape
     pixels, c = math.prod(x[:-1]), x[-1]
@@ -48,14 +48,14 @@ def count_work(spec: ArgSpec, backward: bool) -> float:
         # Softmax and its logarithm, three 3×3 derivatives, three differences.
         each = 30 * c
     else:
-        raise KeyError(f"The work of {spec.operator} is not written down.")
+        raise KeyError(f"count_work does not know the operator {spec.operator}: add its formula.")
     return float(pixels * each * (3 if backward else 1))
 
 
 def count_traffic(spec: ArgSpec, dtype: str, backward: bool) -> float:
-    """Bytes a call must move at least: inputs read and results written once in each direction.
+    """Count the minimum bytes a call must move: inputs read and results written once.
 
-    Backward reads the inputs and the cotangent and writes a gradient for every input.
+    The backward pass reads the inputs and the cotangent, and writes a gradient for every input.
     """
     x, *others = spec.make_shapes(dtype)
     out = jax.eval_shape(_evaluate(spec), x, *others)
@@ -73,7 +73,7 @@ def _evaluate(spec: ArgSpec) -> Any:
 def compute_attainable_seconds(
     spec: ArgSpec, dtype: str, backward: bool, limits: dict[str, float]
 ) -> float:
-    """The roofline: the longer of computing at the best product's rate and moving at a copy's."""
+    """Compute the roofline: the longer of compute time at peak rate and traffic at copy rate."""
     rate = limits[f"flops_{dtype}"]
     return max(
         count_work(spec, backward) / rate,
@@ -82,13 +82,14 @@ def compute_attainable_seconds(
 
 
 def measure_ceilings(dtypes: Iterable[str], repeats: int, quick: bool = False) -> dict[str, float]:
-    """FLOP/s of a square matrix product by dtype, and bytes/s of a copy: the best of both
-    frameworks, each measured now.
+    """Measure FLOP/s of a square matrix product by dtype, and bytes/s of a copy.
+
+    The better of the two frameworks counts.
 
     Args:
-      dtypes: of the products. Some take minutes where the processor has no such arithmetic.
-      repeats: timed calls of each.
-      quick: small arrays, for trying the benchmark itself.
+      dtypes: dtypes of the products; those without hardware support may take minutes.
+      repeats: number of timed calls of each.
+      quick: whether to use small arrays, for trying out the benchmark.
     """
     side = 256 if quick else 8192 if is_on_gpu() else 2048
     count = 2**16 if quick else 2**28 if is_on_gpu() else 2**25
@@ -125,7 +126,7 @@ def _build_products(kind: str, side: int) -> dict[str, Any]:
 
 def _build_copies(count: int) -> dict[str, Any]:
     state = [jnp.zeros(count, jnp.float32)]
-    # In place: fresh memory would cost page faults on a CPU.
+    # Donate the buffer: fresh memory would cause page faults on a CPU.
     move = jax.jit(lambda x: x + 1, donate_argnums=0)
 
     def add_one() -> None:

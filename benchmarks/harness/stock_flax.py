@@ -1,7 +1,7 @@
-"""S3-Net as one would first write it in Flax: ``nnx.Conv`` everywhere, plain JAX around it.
+"""S3-Net as one would first write it in Flax, with ``nnx.Conv`` and plain JAX.
 
-The same network and the same parameters by the same names as :class:`s3net_jax.nn.S3Net`; the
-baseline that the operators of ``s3net_kernels`` are measured against.
+It has the same network and parameter names as :class:`s3net_jax.nn.S3Net`, and is the baseline that
+the operators of ``s3net_kernels`` are measured against.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Block(nnx.Module):
 
 
 class _Deform(nnx.Module):
-    """Gathers at the sampled places, then one matrix product; gradients by autodiff."""
+    """Gather at the sampling points, then apply one matrix product; gradients by autodiff."""
 
     def __init__(self, c: ModelConfig, shape: tuple[int, int], rngs: nnx.Rngs):
         k, size = c.channels, c.deform_kernel
@@ -69,7 +69,7 @@ class _Deform(nnx.Module):
 
 
 def _deform_conv(x: Array, offset: Array, mask: Array, kernel: Array) -> Array:
-    """(N, H, W, C): all taps' four corners gathered at once, zero outside the image."""
+    """Gather the four corners of all taps at once, zero outside the image: (N, H, W, C)."""
     n, height, width, _ = x.shape
     size = kernel.shape[0]
     i, j = (a.reshape(-1) - size // 2 for a in jnp.mgrid[:size, :size])
@@ -88,12 +88,12 @@ def _deform_conv(x: Array, offset: Array, mask: Array, kernel: Array) -> Array:
 
 
 class StockS3Net(S3Net):
-    """:class:`S3Net` of stock layers.
+    """:class:`S3Net` built from stock layers.
 
     Args:
-      config: with ``block="attention"``, ``deform`` ``"predicted"`` or ``"free"``, no colour
-        branch and ``implementation="xla"``.
-      shape: (H, W) of the images.
+      config: network configuration; it must have ``block="attention"``, ``deform`` ``"predicted"``
+        or ``"free"``, no colour branch and ``implementation="xla"``.
+      shape: size (H, W) of the images.
       rngs: NNX random streams.
     """
 

@@ -1,6 +1,6 @@
-"""The operators of ``s3net_kernels`` in PyTorch, on the arguments of an ArgSpec.
+"""Run the operators of ``s3net_kernels`` in PyTorch, on the arguments of an ArgSpec.
 
-Each argument is brought into PyTorch's layout once, outside any timing: images channels-last,
+Each argument is converted to PyTorch's layout once, outside any timing: images channels-last,
 offsets and masks contiguous, kernels as (out, in, height, width).
 """
 
@@ -25,10 +25,10 @@ from s3net_kernels.testing import ArgSpec
 
 __all__ = ["TorchCall", "build_torch_call"]
 
-# Axes of an argument in PyTorch's order; how many axes of one follow the first.
+# Permutations from JAX's axes to PyTorch's, by kind of argument.
 _IMAGE, _DEPTHWISE, _DENSE = (0, 3, 1, 2), (2, 0, 1), (3, 2, 0, 1)
 _AXES: dict[str, tuple[tuple[int, ...] | None, ...]] = {
-    # In the order of the leaves; the last entry serves all that follow.
+    # One entry for each leaf, in order; the last entry also applies to all further leaves.
     "depthwise_conv2d": (_IMAGE, _DEPTHWISE, None),
     "deform_conv2d": (_IMAGE, _IMAGE, _IMAGE, _DENSE, None),
     "bilinear_sample": (_IMAGE, None),
@@ -43,31 +43,31 @@ _AXES: dict[str, tuple[tuple[int, ...] | None, ...]] = {
 
 @dataclass(frozen=True)
 class TorchCall:
-    """A call on PyTorch's arrays."""
+    """A call of an operator on PyTorch tensors."""
 
     function: Callable[..., Tensor]
     leaves: list[Tensor]
-    """Arguments, in the order of the leaves of the spec's arguments; all ask for a gradient."""
+    """Arguments in the order of the leaves of the spec's arguments; all require gradients."""
     axes: list[tuple[int, ...] | None]
-    """How the axes of each leaf were moved."""
+    """Axis permutation applied to each leaf; None for unchanged axes."""
     image: bool
-    """Whether the result is an image, its channels first."""
+    """Whether the result is an image with channels first."""
 
     def value(self) -> Tensor:
-        """The result, in PyTorch's layout."""
+        """Compute the result, in PyTorch's layout."""
         return self.function(*self.leaves)
 
     def cotangent(self, array: np.ndarray) -> Tensor:
-        """A cotangent of the result, given in JAX's layout."""
+        """Convert a cotangent of the result from JAX's layout."""
         return _move_axes(array, _IMAGE if self.image else None)
 
     def value_and_gradients(self, cotangent: Tensor) -> list[Tensor]:
-        """The result and the gradient of every leaf, in PyTorch's layout."""
+        """Compute the result and the gradient of every leaf, in PyTorch's layout."""
         value = self.value()
         return [value, *torch.autograd.grad(value, self.leaves, cotangent)]
 
     def to_jax_layout(self, results: list[Tensor]) -> list[np.ndarray]:
-        """What :meth:`value_and_gradients` gave, in JAX's layout and float64."""
+        """Convert the results of :meth:`value_and_gradients` to JAX's layout and float64."""
         value, *gradients = (r.detach().double().cpu().numpy() for r in results)
         back = [value.transpose(0, 2, 3, 1) if self.image else value]
         for gradient, axes in zip(gradients, self.axes, strict=True):
@@ -80,11 +80,11 @@ class TorchCall:
 
 
 def build_torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
-    """The call of ``spec`` on ``args``, or None where the reference has nothing like it.
+    """Build the call of ``spec`` on ``args``, or None if the reference has no equivalent.
 
     Args:
-      spec: the call.
-      args: as ``spec.make()`` gives them; in bfloat16, parameters follow the image's dtype.
+      spec: operator and options of the call.
+      args: arguments from ``spec.make()``; in bfloat16, parameters follow the image's dtype.
     """
     flat = jax.tree.leaves(args)
     if spec.operator in ("inception_depthwise", "gated_inception"):
@@ -99,7 +99,7 @@ def build_torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
     if spec.operator == "deform_conv2d" and args[3].shape[0] != args[3].shape[1]:
         return None
     low = args[0].dtype == ml_dtypes.bfloat16
-    # Coordinates need more digits than bfloat16 has.
+    # Coordinates need more precision than bfloat16 has.
     wide = spec.operator in ("deform_conv2d", "bilinear_sample", "affine_warp")
     leaves = []
     for n, (array, order) in enumerate(zip(flat, axes, strict=True)):
@@ -130,7 +130,7 @@ def _move_axes(
 
 def _convolve_depthwise(x: Tensor, w: Tensor, b: Tensor | None, dilation: int) -> Tensor:
     kh, kw = w.shape[2:]
-    # The faster route on a CPU, for what it serves; see torch_reference/README.md.
+    # Faster on a CPU where it applies; see torch_reference/README.md.
     if x.device.type == "cpu" and b is not None and kh == kw > 3:
         return convolve_depthwise(x, w, b, dilation)
     padding = (dilation * (kh // 2), dilation * (kw // 2))
@@ -178,7 +178,7 @@ def _build_deform(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
 
 
 def _sample(x: Tensor, y: Tensor, across: Tensor, boundary: str) -> Tensor:
-    """x at (N, Ho, Wo) coordinates, in pixels."""
+    """Sample x at (N, Ho, Wo) coordinates in pixels."""
     (n, c, h, w), groups = x.shape, count_channel_groups(x)
     grid = torch.stack(((2 * across + 1) / w - 1, (2 * y + 1) / h - 1), -1)
     places = grid[:, None].expand(n, groups, -1, -1, -1).flatten(0, 1)
@@ -223,7 +223,7 @@ def _build_batch_norm(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
 
     def norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         if x.ndim == 4:
-            # A channels-last image: the library has a kernel for it.
+            # PyTorch has a fast kernel for channels-last images.
             y = F.batch_norm(x.permute(0, 3, 1, 2), None, None, scale, bias, True, 0, epsilon)
             return y.permute(0, 2, 3, 1)
         y = F.batch_norm(x.reshape(-1, channels), None, None, scale, bias, True, 0, epsilon)

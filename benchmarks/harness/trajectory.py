@@ -1,4 +1,4 @@
-"""The same optimisation on both sides, in two precisions: how far rounding carries it away."""
+"""Run the same fit in both frameworks and several dtypes, to see how rounding errors grow."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from s3net_jax.ops import draw_affine
 
 __all__ = ["compare_trajectories"]
 
-_KEY = 3
+_KEY = 3  # seed of parameters, transforms and palette
 
 
 def compare_trajectories(
     config: Config, size: int, dtypes: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """How far every fit is from ours in float64, step by step.
+    """Compare every fit with our float64 fit, step by step.
 
-    All start from the same parameters and take the same transforms and palette.
+    All fits start from the same parameters and use the same transforms and palette.
 
     Args:
-      config: a preset with few channels; its implementation is ours.
-      size: side of the image.
-      dtypes: of the fits that are compared.
+      config: configuration, usually a preset with few channels.
+      size: side of the image in pixels.
+      dtypes: dtypes of the fits to compare.
 
     Returns:
-      A row for each framework and dtype: ``cross_entropy``, its relative difference, and
-      ``labels``, the share of pixels whose label is the same, at each step. (The hard spatial
-      loss depends on a random palette, which is another one in float64.)
+      A row for each framework and dtype, with values for each step: ``cross_entropy``, its relative
+      difference, and ``labels``, the fraction of pixels with the same label. The hard spatial loss
+      is not compared, because it depends on a random palette that differs in float64.
     """
     image, state, transforms = _build_problem(config, size)
     config = config.replace(fit={"stop_labels": 0, "record_labels": True})
@@ -80,7 +80,7 @@ def _run_ours(
     config: Config, dtype: str, image: Any, state: Any, transforms: Any, implementation: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
     double = dtype == "float64"
-    # In float64 always on the CPU: a GPU's kernels have none.
+    # Run float64 on the CPU, because the GPU kernels do not support it.
     place = jax.devices("cpu")[0] if double else jax.devices()[0]
     wide = "float64" if double else "float32"
     changes = {"dtype": dtype, "implementation": implementation or config.model.implementation}
@@ -102,7 +102,7 @@ def _run_theirs(
 ) -> tuple[np.ndarray, np.ndarray]:
     from benchmarks.torch_reference import fit
 
-    # The palette is the third of a fit's random numbers.
+    # The palette comes from the third key that a fit splits off.
     key = jax.random.split(jax.random.key(_KEY), 3)[2]
     palette = np.asarray(jax.random.uniform(key, (config.model.channels,)))
     result = fit(

@@ -1,15 +1,14 @@
-"""One candidate in a process of its own, called whenever its turn comes.
+"""Run each candidate in a separate process, and time them in turns.
 
-Two frameworks in one process disturb one another: they share the allocator, and pieces of memory
-that one gives back are what the other gets. Each candidate therefore lives in a process of its
-own, as its users have it, and all take turns. Not so on a GPU, whose memory all would have to
-share: there they take turns in one process, and only compile times and peaks are taken in
-processes of their own, a few at once. What each framework allocates does not depend on the others;
-compile times are a little longer for it.
+Two frameworks in one process disturb each other, because they share the allocator and reuse each
+other's freed memory. Each candidate therefore runs in its own process, as it would for a user. On a
+GPU the processes would have to share its memory, so candidates take turns in one process, and only
+compile times and peak memory are measured in separate processes, a few at once. This does not
+affect what each framework allocates, but compile times are slightly longer.
 
-A turn is two calls, of which the second is timed. While the others have theirs, a virtual machine
-hands the memory that a candidate gave back to its host, and taking it again costs as much as half
-a step: what is timed is a call as a loop has it. Candidates of which that is little
+A turn consists of two calls, of which the second is timed. While other candidates run, a virtual
+machine returns freed memory to its host, and getting it back costs up to half a step. The second
+call is therefore timed as if in a loop. Candidates for which this barely matters
 (:attr:`benchmarks.harness.candidates.Candidate.long`) are called once.
 """
 
@@ -40,28 +39,28 @@ from s3net_kernels.testing import describe_error, interleave, take_turns
 __all__ = ["Found", "Measured", "Worker", "add_rows", "end_without_ours", "measure"]
 
 _PROCESSES = 4
-"""At once on a GPU: their memory lies there side by side."""
+"""Number of processes at once on a GPU, which share its memory."""
 
 
 class Measured(NamedTuple):
     seconds: list[float]
-    """Of every call."""
+    """Time of every call."""
     compile_s: float
     peak_mib: float
-    """Above the same process before it built anything."""
+    """Peak memory above that of the process before it built the candidate."""
 
 
 class Worker:
-    """A process that has built ``candidate`` and calls it when asked; a context.
+    """A process that builds ``candidate`` and calls it on request; a context manager.
 
     Raises:
-      RuntimeError: the process ended; the message is the last line of what it said that names an
-        error, or the last one.
+      RuntimeError: if the process ended. The message is the last line of its standard error that
+        names an error, or else its last line.
     """
 
     def __init__(self, candidate: Candidate) -> None:
         argument = json.dumps(dataclasses.asdict(candidate))
-        # Not a pipe, which could run full.
+        # A file instead of a pipe, which could fill up and block the process.
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.harness.worker", argument],
@@ -86,16 +85,16 @@ class Worker:
         self._said.close()
 
     def call(self) -> float:
-        """Seconds of one call; one that is not timed may go before."""
+        """Time one call in seconds, possibly after an untimed one."""
         return self._ask("call")
 
     def peak(self) -> float:
-        """MiB at the peak until now, above the process before it built anything."""
+        """Return the peak memory so far in MiB, above that of the process before building."""
         return self._ask("peak")
 
     def _ask(self, what: str) -> float:
         assert self._process.stdin is not None
-        # An ended process gives no answer, and why it ended.
+        # If the process has ended, _answer raises the reason.
         with suppress(BrokenPipeError):
             print(what, file=self._process.stdin, flush=True)
         return self._answer()
@@ -108,7 +107,7 @@ class Worker:
         code = self._process.wait()
         self._said.seek(0)
         said = [text for text in self._said.read().splitlines() if text.strip()]
-        # A message may go on after the line that names the error.
+        # A message may continue after the line that names the error.
         said = [text for text in said if re.match(r"[\w.]+(Error|Exception)\b", text)] or said
         if code == -signal.SIGKILL:
             raise RuntimeError("killed, most likely out of memory")
@@ -116,8 +115,11 @@ class Worker:
 
 
 def _build_environment(candidate: Candidate) -> dict[str, str]:
-    """Without the programs that earlier runs left: compile times of a step are shown. On a GPU they
-    are needed again, by the process that takes the turns: gpu.sh gives each piece a new folder."""
+    """Build the environment of a worker; caches are off where compile time is measured.
+
+    On a GPU the process that takes the turns needs the compiled programs again, so caches stay on;
+    ``gpu.sh`` gives each piece a new cache folder instead.
+    """
     if candidate.suite != "step" or is_on_gpu():
         return dict(os.environ)
     off = {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
@@ -127,16 +129,16 @@ def _build_environment(candidate: Candidate) -> dict[str, str]:
 class Found(NamedTuple):
     measured: dict[str, Measured]
     left_out: dict[str, str]
-    """Name of a candidate that failed to why."""
+    """Name of a failed candidate → reason."""
 
 
 def measure(candidates: Mapping[str, Candidate], repeats: int, limit_s: float = math.inf) -> Found:
-    """Call all in turns; one that fails is left out, with a line on standard error.
+    """Time all candidates in turns; failed ones are left out and reported on standard error.
 
     Args:
-      candidates: name to candidate.
-      repeats: timed calls of each, after one that is not.
-      limit_s: as of :func:`s3net_kernels.testing.timing.take_turns`.
+      candidates: name → candidate.
+      repeats: number of timed calls of each, after an untimed one.
+      limit_s: time limit in seconds; see :func:`s3net_kernels.testing.timing.take_turns`.
     """
     take = _measure_in_one_process if is_on_gpu() else _measure_in_processes
     found = take(candidates, repeats, limit_s)
@@ -148,8 +150,11 @@ def measure(candidates: Mapping[str, Candidate], repeats: int, limit_s: float = 
 def add_rows(
     content: dict[str, Any], preset: str, rows: dict[str, Any], left_out: dict[str, str]
 ) -> bool:
-    """Put what was measured of a preset, and what was left out, into a result file's content;
-    False if nothing was measured."""
+    """Add the rows of a preset, and the candidates left out, to the content of a result file.
+
+    Returns:
+      Whether anything was measured.
+    """
     if left_out:
         content.setdefault("left_out", {})[preset] = left_out
     if rows:
@@ -158,7 +163,7 @@ def add_rows(
 
 
 def end_without_ours(content: Mapping[str, Any]) -> None:
-    """End with 1 where ours was left out, or all were: such a result is none of ours."""
+    """Exit with 1 if ours or all candidates failed, since such a result is of no use."""
     failed = []
     for preset, left_out in content.get("left_out", {}).items():
         measured = content["presets"].get(preset, {})
@@ -205,7 +210,7 @@ def _measure_in_one_process(
         with _note_failure(name, left_out):
             alone[name] = _measure_alone(candidates[name])
 
-    # Before this process takes memory, which it would not give back. Threads only wait here.
+    # Measure before this process allocates memory, which it would not return. Threads only wait.
     with ThreadPoolExecutor(_PROCESSES) as pool:
         list(pool.map(call_once, candidates))
     runs: dict[str, Callable[[], object]] = {}
@@ -218,7 +223,7 @@ def _measure_in_one_process(
 
 
 def _measure_alone(candidate: Candidate) -> tuple[float, float]:
-    """Seconds of its compilation, and its peak memory."""
+    """Measure compile time in seconds and peak memory in MiB."""
     with Worker(candidate) as worker:
         worker.call()
         return worker.compile_s, worker.peak()
@@ -226,7 +231,7 @@ def _measure_alone(candidate: Candidate) -> tuple[float, float]:
 
 @contextmanager
 def _note_failure(name: str, left_out: dict[str, str]) -> Iterator[None]:
-    """What fails inside is noted, and nothing else ends."""
+    """Record an exception raised inside as the reason of failure, and suppress it."""
     try:
         yield
     except Exception as error:
@@ -234,7 +239,7 @@ def _note_failure(name: str, left_out: dict[str, str]) -> Iterator[None]:
 
 
 def _serve(candidate: Candidate) -> None:
-    # What anybody prints goes to standard error: standard output has the answers alone.
+    # Redirect all printing to standard error: standard output carries only the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -243,7 +248,7 @@ def _serve(candidate: Candidate) -> None:
 
     hold_little_memory()
     if candidate.name.endswith(KEPT) and not keep_memory():
-        sys.exit("This system's C library can't be told to keep memory.")
+        sys.exit("The C library of this system does not support keeping freed memory.")
     jax.devices()
     if candidate.torch:
         import torch  # noqa: F401

@@ -1,1 +1,1 @@
-"""Pages, tables and plots made from the committed result files."""
+"""Make pages, tables and plots from the committed result files."""

@@ -1,4 +1,4 @@
-"""Parts of a Markdown page that a program writes, between two comments."""
+"""Replace the generated parts of a Markdown page, which are marked by two comments."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ __all__ = ["replace_marked"]
 
 
 def replace_marked(text: str, name: str, body: str) -> str:
-    """``text`` with ``body`` between ``<!-- NAME: start -->`` and ``<!-- NAME: end -->``.
+    """Put ``body`` between ``<!-- NAME: start -->`` and ``<!-- NAME: end -->`` in ``text``.
 
     Raises:
-      ValueError: the page has no such part.
+      ValueError: if the page has no part of that name.
     """
     start, end = f"<!-- {name}: start -->\n", f"<!-- {name}: end -->\n"
     before, found, rest = text.partition(start)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise ValueError(f"The page has no part {name!r}: write {start}{end} where it belongs.")
+        raise ValueError(f"The page has no part {name!r}: add {start}{end} where it belongs.")
     return f"{before}{start}\n{body}\n{end}{after}"

@@ -1,4 +1,4 @@
-"""Markdown tables of result files about operators: their speed, and rounding errors."""
+"""Build Markdown tables of operators from result files: speed and rounding errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["build_numerics_table", "build_ops_table"]
 
 
 def build_ops_table(content: Content) -> str:
-    """Every operator, call, dtype and direction."""
+    """Build the table of every operator, call, dtype and direction."""
     limits = content["ceilings"]
     products = " and ".join(
         f"{limits[name] / 1e9:.0f} GFLOP/s {name.removeprefix('flops_')}"
@@ -43,7 +43,7 @@ def build_ops_table(content: Content) -> str:
 
 
 def build_numerics_table(content: Content) -> str:
-    """Errors of operators and of trajectories, as far as they were measured."""
+    """Build the tables of errors of operators and trajectories, where measured."""
     parts = [_build_operator_errors(content)] if content["operators"] else []
     parts += [_build_trajectories(content)] if content["trajectories"] else []
     return f"On {describe_machine(content)}.\n\n" + "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Plots of result files, as SVG."""
+"""Plot result files as SVG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def save_plot(content: Content, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    # The same result gives the same file.
+    # A fixed salt for ids, so that the same result gives the same file.
     settings: Any = {"svg.hashsalt": "s3net", "font.size": 9, "axes.spines.top": False}
     settings |= {"axes.spines.right": False, "svg.fonttype": "none"}
     with matplotlib.rc_context(settings):
@@ -29,7 +29,7 @@ def save_plot(content: Content, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
         plt.close(figure)
-    # Lines that end in spaces would trouble every tool that looks at text.
+    # Remove trailing spaces, which text tools complain about.
     path.write_text(re.sub(r" +\n", "\n", path.read_text()))
 
 
@@ -78,7 +78,7 @@ def _plot_fits(content: Content) -> Any:
 
 
 def _plot_ops(content: Content) -> Any:
-    """Times faster than PyTorch of each call's best implementation, forward and backward."""
+    """Plot the speed-up over PyTorch of each call's best implementation, forward and backward."""
     best: dict[str, float] = {}
     for row in content["rows"]:
         faster = row.get("times_faster_than_torch")

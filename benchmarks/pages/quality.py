@@ -1,4 +1,4 @@
-"""The tables of ``docs/quality.md`` and the README's, from the summaries of experiments."""
+"""Build the tables of ``docs/quality.md`` and the README from summaries of experiments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PAGE", "build_quality_page", "build_readme_quality"]
 _ROOT = Path(__file__).parents[2]
 PAGE, SUMMARIES = _ROOT / "docs/quality.md", _ROOT / "docs/quality"
 _SHORT = ("compare", "untuned")
-"""The README shows blind figures of these experiments alone."""
+"""Experiments whose blind scores the README shows."""
 _ROWS = {
     "s3net best": "`best`",
     "s3net best, one step": "`best` with random networks (`--set fit.steps=1`)",
@@ -25,7 +25,7 @@ _ROWS = {
     "Otsu, dark, inner": "Otsu's threshold, without parts at the border",
     "whole image": "the whole image",
 }
-"""Method → what the README calls it."""
+"""Method → its name in the README."""
 
 
 def build_quality_page() -> str:

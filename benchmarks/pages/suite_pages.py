@@ -1,4 +1,4 @@
-"""``docs/benchmarks.md`` and one page a suite, written from the committed result files."""
+"""Write ``docs/benchmarks.md`` and a page for each suite from the committed result files."""
 
 from __future__ import annotations
 

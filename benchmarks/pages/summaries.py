@@ -1,4 +1,4 @@
-"""The summary at the head of a suite's page: the few figures that a reader wants first."""
+"""Build the summary at the top of a suite's page: the main figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _KERNELS = ("native", "pallas")
-"""Implementations that are kernels of ours; the others are listed in the tables below."""
+"""Implementations that are our own kernels; others appear only in the detailed tables."""
 
 
 def summarise_steps(contents: Sequence[Content]) -> str:

@@ -1,4 +1,4 @@
-"""The README's figures: of all result files of steps and fits, the rows that are ours."""
+"""Build the README's figures: our rows of all result files of steps and fits."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _OTHERS = {
 }
 _MEMORY = "peak memory (of tuned PyTorch's)"
 _WORTH = 0.9
-"""Of float32's time at most: products in bfloat16 are shown where they are a gain."""
+"""Largest time relative to float32 at which bfloat16 products are shown: only where they gain."""
 
 
 def build_summary(steps: Iterable[Content], fits: Iterable[Content]) -> str:
-    """Two tables, and what they were measured on.
+    """Build two tables and the list of machines they were measured on.
 
     Args:
       steps: contents of result files of the suite ``step``.
-      fits: of the suite ``fit``, with the same size and channels.
+      fits: contents of result files of the suite ``fit``, with the same size and channels.
     """
     steps, fits = list(steps), list(fits)
     first = steps[0]
@@ -62,7 +62,7 @@ def _format_speedup(row: Content, other: str) -> str:
 
 
 def _list_ours(rows: Content) -> list[str]:
-    """Names of our rows worth showing: no steps one by one, no memory kept."""
+    """Select our rows to show, without step-by-step and memory-kept candidates."""
     names = [n for n in rows if n.startswith(OURS) and LOOP not in n and KEPT not in n]
     base = rows.get(OURS)
 
@@ -76,7 +76,7 @@ def _list_ours(rows: Content) -> list[str]:
 
 
 def _format_torch_memory(rows: Content, name: str) -> str:
-    """Peak memory, and as a share of eager PyTorch's for one image."""
+    """Format peak memory, and for one image its ratio to eager PyTorch."""
     own = rows[name]["peak_mib"]
     if EAGER not in rows or rows[name].get("images", 1) > 1:
         return f"{own:.0f} MiB"

@@ -1,4 +1,4 @@
-"""Markdown tables of result files of steps, fits, and many of them."""
+"""Build Markdown tables from result files of steps, fits and many images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Content = dict[str, Any]
 
 
 def describe_machine(content: Content) -> str:
-    """What a result was measured on, in words."""
+    """Describe the machine and versions of a result in words."""
     machine, versions = content["metadata"]["machine"], content["metadata"]["versions"]
     if machine["backend"] == "cpu":
         where = f"{machine['threads']} threads of {machine['processor']}"
@@ -40,19 +40,19 @@ def name_machine(content: Content) -> str:
 
 
 def format_table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
 def format_times(row: Content, other: str) -> str:
-    """A ratio with its quartiles."""
+    """Format a ratio with its quartiles."""
     found = row.get(f"times_faster_than_{other}")
     return f"{found['median']:.2f} ({found['q1']:.2f}–{found['q3']:.2f})" if found else ""
 
 
 def format_seconds(value: float) -> str:
-    """With three decimals, of short times with three digits."""
+    """Format seconds with three decimals; short times with three significant digits."""
     return f"{value:.3f}" if value >= 0.1 else f"{value:.3g}"
 
 
@@ -67,7 +67,7 @@ def _describe_repeats(content: Content) -> str:
 
 
 def build_step_table(content: Content) -> str:
-    """Steps, and the parts of a step."""
+    """Build the tables of steps and of the parts of a step."""
     text = (
         f"One optimisation step at {content['size']}×{content['size']}, {content['channels']} "
         f"channels, {_describe_kind(content)}, on {describe_machine(content)}; median and "
@@ -124,7 +124,7 @@ def build_step_table(content: Content) -> str:
 
 
 def build_fit_table(content: Content) -> str:
-    """Whole fits."""
+    """Build the table of whole fits."""
     text = (
         f"A whole fit, {_describe_kind(content)}, early stops off, on {describe_machine(content)} "
         "(timed over "
@@ -159,7 +159,7 @@ def build_fit_table(content: Content) -> str:
 
 
 def _list_left_out(content: Content) -> str:
-    """Candidates that failed, and why."""
+    """Format the candidates that failed, with the reasons."""
     return "".join(
         f"\nLeft out of `{preset}`: {name}: {why}\n"
         for preset, found in content.get("left_out", {}).items()
@@ -168,7 +168,7 @@ def _list_left_out(content: Content) -> str:
 
 
 def build_scaling_table(content: Content) -> str:
-    """Points along sizes, images and channels."""
+    """Build the table of points along sizes, images and channels."""
     text = (
         f"Seconds for an image and step of `{content['preset']}` inside a fit of "
         f"{content['steps']} steps, on {describe_machine(content)}:\n\n"
@@ -194,7 +194,7 @@ def build_scaling_table(content: Content) -> str:
 
 
 def build_many_table(content: Content) -> str:
-    """Many images, a sweep, and processes."""
+    """Build the tables of many images, a sweep and processes."""
     size, channels = content["size"], content["channels"]
     rates = content["images"]
     count = next(iter(rates.values()))["images"]

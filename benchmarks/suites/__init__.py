@@ -1,4 +1,4 @@
-"""The suites by name: what ``python -m benchmarks SUITE`` and ``s3net bench SUITE`` run."""
+"""Look up and run suites, for ``python -m benchmarks SUITE`` and ``s3net bench SUITE``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUITES = {
 
 
 def list_suites() -> str:
-    """A line for each suite."""
+    """Describe the suites, one line each."""
     return "\n".join(f"{name:9s} {text}" for name, text in SUITES.items())
 
 
@@ -27,7 +27,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     """Run the suite ``name`` with its own command-line arguments.
 
     Raises:
-      KeyError: there is no such suite.
+      KeyError: if there is no suite of that name.
     """
     SUITES[name]
     importlib.import_module(f"benchmarks.suites.{name}").main(list(arguments))

@@ -1,11 +1,11 @@
-"""A whole fit, by images: ours, one image or several at once, beside the PyTorch reference.
+"""Time whole fits of one image or several at once, beside the PyTorch reference.
 
     python -m benchmarks fit --size 256 --channels 64 --images 1 4
 
 prints a table and writes ``benchmarks/results/fit-<size>-<channels>-<place>.json``: seconds of
 a fit, seconds per image and step, images per minute at the preset's full number of steps, and peak
-memory (each candidate in a process of its own). Early stops are off, so that every candidate
-does the same steps. "Step by step" is no fit: its steps alone, each called from Python.
+memory (each candidate in a separate process). Early stops are off, so that every candidate does the
+same steps. "Step by step" is not a fit: it calls only the steps, one at a time from Python.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from s3net_kernels.testing import ratio, summarise
 
 __all__ = ["main"]
 
-FULL_STEPS = 50
+FULL_STEPS = 50  # number of steps of the paper's presets, for which images a minute are given
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,16 +45,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--channels", type=parse_positive, default=64)
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument(
-        "--steps", type=parse_positive, default=FULL_STEPS, help="steps of a fit, timed"
+        "--steps", type=parse_positive, default=FULL_STEPS, help="number of steps of each timed fit"
     )
     parser.add_argument(
-        "--images", type=parse_positive, nargs="+", help="images at once (1 4; GPU 1 8 32 64)"
+        "--images",
+        type=parse_positive,
+        nargs="+",
+        help="images at once (default: 1 4; on a GPU 1 8 32 64)",
     )
     parser.add_argument(
         "--preset", action="append", choices=PRESETS, help="default: paper and released"
     )
     parser.add_argument("--repeats", type=parse_positive, default=3)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of the candidates to time")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, 2 steps, once")
     args = parser.parse_args(arguments)
     hold_little_memory()
@@ -84,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     for preset in presets:
         if not add_rows(content, preset, *_measure(preset, args)):
             continue
-        # A run that is cut short leaves what it has measured.
+        # Write after each preset, so that an interrupted run keeps its results.
         path = write_result(name, content)
     if path is not None:
         print(format_json(content) if args.json else _format_table(content) + f"\nWritten: {path}")
@@ -98,7 +101,7 @@ def _list_candidates(preset: str, args: argparse.Namespace) -> dict[str, Candida
 
 
 def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
-    """Name to row, and of candidates that failed to why."""
+    """Return name → row, and name → reason for candidates that failed."""
     candidates = _list_candidates(preset, args)
     candidates = {n: c for n, c in candidates.items() if n in (args.only or n)}
     found, left_out = measure(candidates, args.repeats)

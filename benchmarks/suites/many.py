@@ -1,12 +1,12 @@
-"""Many images, many settings, many processes: what batches, sweeps and engines bring.
+"""Measure the throughput of batches, sweeps and engines on many images.
 
     python -m benchmarks many --images ../shared/data/ph2/images --count 8
 
 prints a table and writes ``benchmarks/results/many-<folder>-<place>.json``: images per minute of
 single fits, of batches and of the PyTorch reference in a loop, early stops included; a sweep over
-the weights of the losses as one program beside a run for each setting; and the command in one
-process, in two that share a folder, and with ``--engine processes``. Without ``--images``,
-made-up pictures.
+loss weights as one program and as one run per setting; and the command in one process, in two
+processes that share a folder, and with ``--engine processes``. Without ``--images``, synthetic
+pictures are used.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from s3net_kernels.testing import interleave, ratio, summarise
 
 __all__ = ["main"]
 
-_VALUES = {  # 27 settings around the paper's
+_VALUES = {  # 27 settings around those of the paper
     "weight_ce": (1.0, 1.2, 1.4),
     "weight_affine": (0.2, 0.3, 0.4),
     "weight_spatial": (0.2, 0.3, 0.4),
@@ -60,12 +60,14 @@ _VALUES = {  # 27 settings around the paper's
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser("many", __doc__)
-    parser.add_argument("--images", metavar="DIR", help="pictures; default: made up")
-    parser.add_argument("--count", type=parse_positive, default=8, help="of the pictures")
-    parser.add_argument("--preset", choices=s3.PRESETS, default="released", help="of the images")
+    parser.add_argument("--images", metavar="DIR", help="folder of pictures (default: synthetic)")
+    parser.add_argument("--count", type=parse_positive, default=8, help="number of pictures")
+    parser.add_argument(
+        "--preset", choices=s3.PRESETS, default="released", help="preset of the fits"
+    )
     parser.add_argument("--batch", type=parse_positive, default=64 if is_on_gpu() else 4)
     parser.add_argument("--repeats", type=parse_positive, default=3)
-    parser.add_argument("--quick", action="store_true", help="tiny, once, without processes")
+    parser.add_argument("--quick", action="store_true", help="tiny fits, one repeat, no processes")
     args = parser.parse_args(arguments)
     hold_little_memory()
     config = s3.preset(args.preset)
@@ -101,7 +103,7 @@ def _name_source(args: argparse.Namespace) -> str:
 
 
 def _load_pictures(args: argparse.Namespace, config: Config) -> np.ndarray:
-    """(N, h, w, 3) network inputs."""
+    """Load or draw the network inputs: (N, h, w, 3)."""
     if args.images:
         sources = discover([args.images])[: args.count]
         if problems := [source.problem for source in sources if source.problem]:
@@ -156,7 +158,7 @@ def _measure_images(
 
 
 def _measure_sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[str, Any]:
-    """27 settings of the weights on one image."""
+    """Time 27 settings of the loss weights on one image."""
     side = config.input.size
     image = jnp.asarray(jax.image.resize(jnp.asarray(picture), (side, side, 3), "linear"))
     hyper = grid(config, **_VALUES)
@@ -189,8 +191,10 @@ def _measure_sweep(picture: np.ndarray, config: Config, repeats: int) -> dict[st
 
 
 def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
-    """The command on 2 cores: one process with one thread, with two, and two processes. One with
-    a single thread has a core of its own, and no other to write its results."""
+    """Time the command on 2 cores: one process with one thread or two, and two processes.
+
+    A process with a single thread is pinned to one core, which it also uses to write results.
+    """
     count = 24
     settings = ["--preset", "fast", "--set", "fit.steps=20"]
     with tempfile.TemporaryDirectory() as place:
@@ -205,7 +209,7 @@ def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
         ways["2 processes, 1 thread each"] = (2, 1, "local")
         ways["--engine processes, 2 of them"] = (1, 2, "processes")
         taken: dict[str, list[float]] = {name: [] for name in ways}
-        for way in ways.values():  # fills the cache of programs
+        for way in ways.values():  # fills the compilation cache
             _time_command(folder, *way, settings)
         for _ in range(args.repeats):
             for name, way in ways.items():
@@ -219,7 +223,7 @@ def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
         for name, seconds in taken.items()
     }
     alone, both = taken["1 process, 1 thread"], taken["2 processes, 1 thread each"]
-    half = [seconds / 2 for seconds in alone]  # what two perfect processes would take
+    half = [seconds / 2 for seconds in alone]  # ideal time of two processes
     return {
         "command": "s3net segment " + " ".join(settings),
         "rows": rows,
@@ -230,8 +234,10 @@ def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
 def _time_command(
     folder: Path, processes: int, threads: int, engine: str, settings: list[str]
 ) -> float:
-    """Seconds of the slowest process, from after its start to its last result; the processes that
-    an engine starts are started within that time."""
+    """Return the seconds of the slowest process, from after its start to its last result.
+
+    The time includes starting the processes of an engine.
+    """
     more = ["--engine", engine, *(["--workers", "2"] if engine == "processes" else [])]
     running = []
     for n in range(processes):
@@ -246,15 +252,15 @@ def _time_command(
             running.append(subprocess.Popen(command, cwd=folder, env=variables))
     for process in running:
         if process.wait():
-            raise RuntimeError("The command failed; see above.")
+            raise RuntimeError("The command failed; see its output above.")
     names = ["run.json", *(f"run-{n}.json" for n in range(1, processes))]
     return max(json.loads((folder / "out" / name).read_text())["seconds"] for name in names)
 
 
 @contextlib.contextmanager
 def _pin_to_core(n: int) -> Iterator[None]:
-    """This thread, and the processes that it starts meanwhile, on one core, where that can be
-    said."""
+    """Pin this thread, and processes it starts, to one core; no effect if the system has no
+    affinity."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

@@ -1,13 +1,13 @@
-"""Rounding errors: of every operator's value and gradients, and of a whole optimisation.
+"""Measure rounding errors of every operator's value and gradients, and of whole fits.
 
     python -m benchmarks numerics --check
 
-compares each implementation, and PyTorch, with the reference in float64 over all argument specs
-of the tests, and fits of 50 steps with one in float64. Prints rows as they are measured, writes
-``benchmarks/results/numerics-<place>.json`` (``numerics-fits-<place>.json`` with ``--only fits``),
-anew after every operator. With ``--check`` it ends with 1 if an error of ours exceeds its
-tolerance, or if no call of an operator was served by the platform's own kernels: native ones on a
-CPU, Pallas on a GPU.
+compares each implementation, and PyTorch, with the float64 reference over all argument specs of the
+tests, and fits of 50 steps with a float64 fit. It prints rows as they are measured and rewrites
+``benchmarks/results/numerics-<place>.json`` (``numerics-fits-<place>.json`` with ``--only fits``)
+after every operator. With ``--check`` the exit code is 1 if one of our errors exceeds its
+tolerance, or if the kernels of the platform (native on a CPU, Pallas on a GPU) served no call of an
+operator.
 """
 
 from __future__ import annotations
@@ -54,18 +54,25 @@ from s3net_kernels.testing import (
 __all__ = ["main", "measure_operator_errors"]
 
 _DETERMINISTIC = ", deterministic"
-"""Ends the name of an implementation without atomic additions, which the default has on a GPU."""
+"""Suffix of implementations without atomic additions, which are the default on a GPU."""
 _THREADS = min(8, os.cpu_count() or 1)
-"""Calls that are measured at once: compiling them takes the time."""
+"""Number of calls measured at once. Compilation dominates the time, and it runs in parallel."""
 
 
 def measure_operator_errors(
     spec: ArgSpec, dtype: str, names: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """Implementation to its errors on one call: of the value, the gradients, and as a share of
-    what the dtype allows. ``"pallas, deterministic"`` is without atomic additions.
+    """Measure the errors of each implementation on one call.
 
-    In bfloat16 what is allowed is twice PyTorch's error, as far as PyTorch is there.
+    In bfloat16, the tolerance is twice PyTorch's error if PyTorch is installed.
+
+    Args:
+      spec: operator and arguments of the call.
+      dtype: dtype of the arguments.
+      names: implementations; ``"pallas, deterministic"`` runs without atomic additions.
+
+    Returns:
+      Implementation → relative errors ``value`` and ``gradient``, and ``share_of_tolerance``.
     """
     args = _round_arguments(spec, dtype)
     g = make_cotangent(spec, args)
@@ -86,7 +93,7 @@ def measure_operator_errors(
             found["torch"] = _compute_errors(made.to_jax_layout(results), expected)
     limits = [tolerance(dtype, n) for n in (spec.reduced, *spec.gradient_terms)]
     if dtype == "bfloat16" and "torch" in found:
-        # Where PyTorch is plainly wrong, what the dtype allows.
+        # Never above what the dtype allows, in case PyTorch's own error is too large.
         twice = [min(2 * e, limit) for e, limit in zip(found["torch"], limits, strict=True)]
         limits = [max(limit, EPSILON[dtype]) for limit in twice]
     return {
@@ -111,7 +118,7 @@ def _compile(spec: ArgSpec, name: str) -> Any:
 
 
 def _round_arguments(spec: ArgSpec, dtype: str) -> tuple[Any, ...]:
-    """Arguments that are exact in both frameworks, which round parameters at other places."""
+    """Make arguments that are exact in both frameworks, which round at different points."""
     args = spec.make(dtype=dtype)
     if dtype != "bfloat16" or spec.operator in ("deform_conv2d", "bilinear_sample", "affine_warp"):
         return args
@@ -123,7 +130,7 @@ def _round_to_bfloat16(array: np.ndarray) -> np.ndarray:
 
 
 def _compute_errors(actual: Any, expected: Any) -> list[float]:
-    """Infinite where a result is not finite: a NaN would lose every comparison."""
+    """Compute relative errors; infinite for NaN results, which would pass every comparison."""
     errors = [
         relative_error(np.asarray(jnp.asarray(a, jnp.float32) if _is_low_precision(a) else a), e)
         for a, e in zip(actual, expected, strict=True)
@@ -140,25 +147,27 @@ def main(arguments: list[str] | None = None) -> None:
     parser = Parser("numerics", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
     parser.add_argument(
-        "--steps", type=parse_positive, default=50, help="of the whole optimisation"
+        "--steps", type=parse_positive, default=50, help="number of steps of the whole fits"
     )
-    parser.add_argument("--size", type=parse_positive, default=64, help="side of its image")
+    parser.add_argument(
+        "--size", type=parse_positive, default=64, help="image size of the fits, in pixels"
+    )
     parser.add_argument("--channels", type=parse_positive, default=16)
     parser.add_argument(
         "--implementation",
         choices=("auto", *IMPLEMENTATIONS),
         default="auto",
-        help="of ours in the optimisation",
+        help="implementation of the operators in our fits",
     )
     parser.add_argument("--only", choices=("operators", "fits"), help="default: both")
-    parser.add_argument("--check", action="store_true", help="fail outside the tolerance")
+    parser.add_argument("--check", action="store_true", help="exit with 1 above the tolerance")
     parser.add_argument(
         "--processes",
         type=parse_positive,
-        help="that measure operators at the same time (1; on a GPU one for each four CPU cores)",
+        help="processes that measure operators (default: 1; on a GPU one per 4 CPU cores)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one spec an operator, 3 steps of one fit"
+        "--quick", action="store_true", help="one spec per operator, one fit of 3 steps"
     )
     args = parser.parse_args(arguments)
     hold_little_memory()
@@ -178,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.claim(name, arguments, narrowed=not (args.quick or whole), overwrite=args.overwrite)
 
     def save_and_print(lines: list[str]) -> None:
-        # A run that is cut short leaves what it has measured.
+        # Write after each part, so that an interrupted run keeps its results.
         write_result(name, content)
         if not args.json:
             print(*lines, sep="\n", flush=True)
@@ -199,7 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         size = 16 if args.quick else args.size
         dtypes = ("float32",) if args.quick else DTYPES
-        # Both sides as they fit: on a GPU with products in TF32.
+        # Compare fits as they run by default: on a GPU, products use TF32.
         with use_tf32(True) if has_torch() else nullcontext():
             fits = compare_trajectories(settings, size, dtypes)
         content["trajectories"][preset] = fits
@@ -214,8 +223,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _list_faults(content: dict[str, Any], operators: list[str]) -> list[str]:
-    """What a check must not let pass, a line each: ``operators`` that this platform's own kernels
-    did not serve, and errors outside the tolerance."""
+    """List what fails ``--check``, a line each: operators that the platform's own kernels did not
+    serve, and errors outside the tolerance."""
     own = "pallas" if is_on_gpu() else "native"
     served = {(r["operator"], r["dtype"], r["implementation"]) for r in content["operators"]}
     there = implementations()
@@ -239,14 +248,14 @@ def _choose_presets(only: str | None, quick: bool) -> tuple[str, ...]:
 
 
 def _count_processes() -> int:
-    """Compiling takes the time: on a GPU by one thread of a process, mostly, on a CPU by many."""
+    """Choose the number of processes: compilation for a GPU mostly uses one thread of a process."""
     return min(4, max(1, (os.cpu_count() or 1) // 4)) if is_on_gpu() else 1
 
 
 def _measure_operators(
     operators: list[str], quick: bool, processes: int
 ) -> Iterator[list[dict[str, Any]]]:
-    """Rows of operator by operator, in order."""
+    """Yield the rows of each operator, in order."""
     rows = functools.partial(_measure_rows, quick=quick)
     if processes == 1 or len(operators) == 1:
         yield from map(rows, operators)
@@ -257,11 +266,11 @@ def _measure_operators(
 
 
 def _measure_rows(operator: str, quick: bool) -> list[dict[str, Any]]:
-    """A row for each dtype and implementation: its largest errors over all specs."""
+    """Make a row for each dtype and implementation, with its largest errors over all specs."""
     hold_little_memory()
     there = implementations()[operator]
     names = [n for n in IMPLEMENTATIONS if n != "reference" and there[n] is None]
-    # On a GPU: dx by atomic additions, which the default takes, and without.
+    # On a GPU, check dx both with atomic additions (the default) and without.
     names += [n + _DETERMINISTIC for n in names if n == "pallas"]
     described = load_module(operator, "arg_specs")
     specs = [s for s in described.SPECS or described.CHECKS if s.dtype == "float32"]
@@ -270,7 +279,7 @@ def _measure_rows(operator: str, quick: bool) -> list[dict[str, Any]]:
     for dtype in DTYPES if specs and names else ():
         worst: dict[str, dict[str, Any]] = {}
         run = functools.partial(measure_operator_errors, dtype=dtype, names=names)
-        # TF32 is another precision, not another rounding: neither side has it.
+        # TF32 is a lower precision, not a rounding difference, so disable it on both sides.
         exact = use_tf32(False) if has_torch() else nullcontext()
         with exact, ThreadPoolExecutor(_THREADS) as pool:
             for errors_of in pool.map(run, specs):

@@ -1,14 +1,14 @@
-"""Every operator alone, by implementation, direction, shape and dtype, beside PyTorch.
+"""Time each operator by implementation, direction, shape and dtype, beside PyTorch.
 
     python -m benchmarks ops --operator deform_conv2d --dtype float32
 
-prints a table and writes ``benchmarks/results/ops-<place>.json``. Each call
-stands beside its roofline: the longer of its arithmetic at the rate of a square matrix product
-and of the bytes it must move at the rate of a copy, both timed in the same run. On a CPU the
-process keeps its memory: neither framework pays for fresh pages. On a GPU a short call is timed
-several times in a row: launching it alone would take longer than it does.
+prints a table and writes ``benchmarks/results/ops-<place>.json``. Each call is compared with its
+roofline: the longer of its arithmetic at the rate of a square matrix product and of its memory
+traffic at the rate of a copy, both timed in the same run. On a CPU the process keeps freed memory,
+so that neither framework pays for page faults. On a GPU a short call is timed several times in a
+row, because its launch would otherwise take longer than the call.
 
-The file is written anew after every call: a run that is cut short leaves what it has measured.
+The file is rewritten after every call, so an interrupted run keeps its results.
 
 ``--load MODULE`` imports a module that registers implementations, which are timed beside ours.
 """
@@ -56,16 +56,16 @@ from s3net_kernels.testing import (
 __all__ = ["main"]
 
 Call = Callable[[], float]
-"""Seconds that it took."""
+"""Function that runs a call and returns its time in seconds."""
 
 
 def specs(operator: str, quick: bool) -> tuple[ArgSpec, ...]:
-    """Shapes of the network, or small ones."""
+    """Return the shapes of the network, or one small shape if ``quick``."""
     return list_specs(operator)[1:2] if quick else list_benchmarks(operator)
 
 
 def build_torch_calls(spec: ArgSpec, args: tuple[Any, ...]) -> dict[str, Call]:
-    """The same by PyTorch; empty where it has nothing like it."""
+    """Build the same call in PyTorch, by direction; empty if the reference has no equivalent."""
     from benchmarks.harness.torch_operators import build_torch_call
 
     allow_tf32()
@@ -94,12 +94,12 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = Parser("ops", __doc__)
     parser.add_argument("--operator", nargs="+", choices=OPERATORS, default=list(OPERATORS))
-    parser.add_argument("--implementation", nargs="+", help="names (default: all but reference)")
+    parser.add_argument("--implementation", nargs="+", help="default: all but reference")
     parser.add_argument("--load", metavar="MODULE", help="module that registers implementations")
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--repeats", type=parse_positive, default=7)
     parser.add_argument(
-        "--limit", type=float, default=10.0, help="seconds: slow ones are repeated less often"
+        "--limit", type=float, default=10.0, help="seconds; slow calls are repeated less often"
     )
     parser.add_argument("--quick", action="store_true", help="small shapes, two repeats")
     args = parser.parse_args(arguments)
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
     known = {name for row in implementations().values() for name in row}
     for unknown in (n for n in args.implementation or () if n not in known):
         listed = ", ".join(sorted(known))
-        parser.error(f"--implementation: there is no {unknown!r}; take one of {listed}")
+        parser.error(f"--implementation: there is no {unknown!r}; choose from {listed}")
     hold_little_memory()
     keep_memory()
     if args.quick:
@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _measure_rows(
     args: argparse.Namespace, limits: dict[str, float]
 ) -> Iterator[list[dict[str, Any]]]:
-    """The rows of one call after the other."""
+    """Yield the rows of each call."""
     for operator in args.operator:
         there = implementations()[operator]
         names = args.implementation or [n for n in there if n != "reference"]
@@ -157,7 +157,7 @@ def _measure(
     limits: dict[str, float],
 ) -> list[dict[str, Any]]:
     args = jax.tree.map(jnp.asarray, spec.make(dtype=dtype))
-    # PyTorch multiplies matrices of bfloat16 as such; ours may do no less.
+    # PyTorch multiplies bfloat16 matrices in bfloat16, so let ours do the same.
     low = dtype == "bfloat16"
     with jax.default_matmul_precision("bfloat16") if low else nullcontext():
         built = {name: dict(compile_calls(spec, name, args)) for name in names}

@@ -1,10 +1,10 @@
-"""Time of a step over image sizes, numbers of images, and channels, beside PyTorch.
+"""Time a step over image sizes, numbers of images and channels, beside PyTorch.
 
     python -m benchmarks scaling
 
-Varies one at a time around the preset ``paper``: sizes 128 to 1024 of one image, 1 to 64 images
-at once, 16 to 128 channels. Each point is a short fit in a process of its own, and each candidate
-in another, so that one that needs too much memory costs only itself. Prints a table and writes
+varies one quantity at a time around the preset ``paper``: image sizes from 128 to 1024, 1 to 64
+images at once, 16 to 128 channels. Each point is a short fit in a separate process, and so is each
+candidate, so that running out of memory only affects that candidate. It prints a table and writes
 ``benchmarks/results/scaling-<place>.json``.
 """
 
@@ -40,13 +40,13 @@ AXES: dict[str, list[int]] = {
 def list_points(
     axes: list[str], base: dict[str, int], images_size: int, quick: bool
 ) -> list[dict[str, int]]:
-    """One point for each value along each axis; ``axis`` names it.
+    """List a point for each value along each axis, with the name of the axis as ``axis``.
 
     Args:
-      axes: names out of :data:`AXES`.
-      base: the values of the other axes.
-      images_size: size of the images where their number varies.
-      quick: tiny ones.
+      axes: names in :data:`AXES`.
+      base: values of the quantities that do not vary.
+      images_size: image size for the axis ``images``.
+      quick: whether to list only one tiny point for each axis.
     """
     found = []
     for axis in axes:
@@ -64,12 +64,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = Parser("scaling", __doc__)
     parser.add_argument("--preset", choices=PRESETS, default="paper")
     parser.add_argument("--axis", nargs="+", choices=AXES, default=list(AXES), help="default: all")
-    parser.add_argument("--steps", type=parse_positive, default=3, help="of each fit")
+    parser.add_argument("--steps", type=parse_positive, default=3, help="steps of each fit")
     parser.add_argument("--repeats", type=parse_positive, default=3)
     parser.add_argument(
-        "--images-size", type=parse_positive, help="where their number varies (64; GPU 256)"
+        "--images-size",
+        type=parse_positive,
+        help="size when their number varies (64; on a GPU 256)",
     )
-    parser.add_argument("--limit", type=float, default=1800, help="seconds for a point")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds allowed for each point")
     parser.add_argument("--quick", action="store_true", help="tiny points, once")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
@@ -99,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     for point in list_points(args.axis, base, images_size, args.quick):
         settings = {"preset": args.preset, "steps": args.steps, "repeats": args.repeats}
         rows.append(point | _measure_in_process(point | settings, args.limit))
-        # Large points take many minutes: what is measured is kept if the run is stopped.
+        # Large points take many minutes, so write after each point.
         path = write_result(name, content)
         if not args.json:
             print(_format_line(rows[-1]), flush=True)
@@ -107,15 +109,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _prefer_to_be_killed() -> None:
-    """Where memory runs out, the system ends this process or one that it starts, and no other."""
+    """Make the system kill this process or its children first if memory runs out."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 
 
 @contextlib.contextmanager
 def _raise_on_sigterm() -> Iterator[None]:
-    """``timeout`` ends this process by a signal: inside it is an exception, which ends the point's
-    process too. That one has a session of its own, and would go on."""
+    """Turn SIGTERM, as sent by ``timeout``, into an exception.
+
+    The process of a point has its own session and would otherwise keep running.
+    """
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
@@ -133,7 +137,7 @@ def _measure_in_process(point: dict[str, Any], limit: float) -> dict[str, Any]:
         try:
             out, err = process.communicate(timeout=limit)
         except BaseException as error:
-            # Its workers too: one that went on would slow down the points that follow.
+            # Kill its workers too: leftover ones would slow down the following points.
             os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 return {"failed": f"took more than {limit:.0f} s"}
@@ -164,7 +168,7 @@ def _measure(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_each(fits: dict[str, Candidate], repeats: int) -> Found:
-    """In turns; where one of them fails, one after the other, and why some are left out."""
+    """Time candidates in turns; if one fails, time each separately and keep the reasons."""
     found = measure(fits, repeats)
     if not found.left_out:
         return found

@@ -1,10 +1,10 @@
-"""One optimisation step: ours by implementation, beside the PyTorch reference, in one run.
+"""Time one optimisation step: our implementations beside the PyTorch reference.
 
     python -m benchmarks step --size 256 --channels 64
 
 prints a table and writes ``benchmarks/results/step-<size>-<channels>-<place>.json``: time of a
-step, ratios, compile time and peak memory (each candidate in a process of its own), the time of
-the step's parts alone, forward and backward, and that of its matrix products alone.
+step, ratios, compile time and peak memory (each candidate in a separate process), the time of each
+part of the step, forward and backward, and the time of only its matrix products.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--repeats", type=parse_positive, default=7)
     parser.add_argument(
-        "--limit", type=float, default=60.0, help="seconds: slow ones are repeated less often"
+        "--limit", type=float, default=60.0, help="seconds; slow candidates are repeated less often"
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="candidates by name")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of the candidates to time")
     parser.add_argument("--quick", action="store_true", help="24×24, 8 channels, two repeats")
     args = parser.parse_args(arguments)
     hold_little_memory()
-    keep_memory()  # the parts and the products are measured here
+    keep_memory()  # parts and products are timed in this process
     if args.quick:
         args.size, args.channels, args.repeats = 24, 8, 2
     content: dict[str, Any] = {
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         if "parts" not in content:
             content["parts"] = time_parts(args.size, args.channels, args.repeats)
-        # A run that is cut short leaves what it has measured.
+        # Write after each preset, so that an interrupted run keeps its results.
         path = write_result(name, content)
     if path is not None:
         print(format_json(content) if args.json else _format_table(content) + f"\nWritten: {path}")
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
-    """Name to row, and of candidates that failed to why."""
+    """Return name → row, and name → reason for candidates that failed."""
     candidates = list_step_candidates(preset, args.size, args.channels, args.dtype)
     wanted = {n: c for n, c in candidates.items() if n in (args.only or n)}
     found, left_out = measure(wanted, args.repeats, args.limit)
@@ -105,7 +105,7 @@ def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dic
             (COMPILED, "times_faster_than_torch_compile"),
             (STOCK, "times_faster_than_stock_flax"),
         ):
-            # Where one keeps its memory, the other does.
+            # Compare candidates that keep freed memory only with each other.
             other += KEPT * name.endswith(KEPT)
             if other in found and name.startswith(OURS):
                 row[key] = ratio(found[other].seconds, seconds)
@@ -124,8 +124,8 @@ def _format_table(content: dict[str, Any]) -> str:
                 line += f"  {faster['median']:.2f}×" if faster else ""
             lines.append(line)
         products = content["products"][preset]
-        lines.append(f"  its matrix products alone: {products['median_s']:.4f}")
-    lines.append("parts, forward and backward alone: seconds")
+        lines.append(f"  only its matrix products: {products['median_s']:.4f}")
+    lines.append("each part by itself, forward and backward: seconds")
     for name, row in content["parts"].items():
         lines.append(f"  {name:44s} {row['median_s']:7.4f} ({row['q1_s']:.4f}-{row['q3_s']:.4f})")
     return "\n".join(lines)

@@ -1,9 +1,9 @@
-"""Where the time of a fit goes on the device: kernel by kernel, as the profiler sees them.
+"""Profile where a fit spends its time on the device, kernel by kernel.
 
     python -m benchmarks trace --images 32
 
-prints milliseconds per image and step of every kernel, the dearest first, with the place in the
-program it comes from; the rest of the wall time, when the device waits, last. Writes nothing.
+prints milliseconds per image and step of every kernel, slowest first, with its position in the
+program, and finally the wall time of the fit, which includes idle time. It writes no file.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"])
     parser.add_argument("--preset", nargs="+", choices=PRESETS, default=["paper"])
     parser.add_argument(
-        "--images", type=parse_positive, nargs="+", default=[1], help="images at once"
+        "--images", type=parse_positive, nargs="+", default=[1], help="images fitted at once"
     )
     parser.add_argument("--steps", type=parse_positive, default=4)
     parser.add_argument("--implementation", choices=_NAMES, default="auto")
-    parser.add_argument("--most", type=parse_positive, default=40, help="rows of a table")
+    parser.add_argument("--most", type=parse_positive, default=40, help="maximum rows of a table")
     args = parser.parse_args(arguments)
     hold_little_memory()
     for preset in args.preset:

@@ -1,4 +1,4 @@
-"""S3-Net in PyTorch, from the paper's description: the reference we are measured against."""
+"""S3-Net in PyTorch, written from the paper: the reference for speed and numerics."""
 
 from benchmarks.torch_reference.fit import FitResult, Trainer, fit
 from benchmarks.torch_reference.model import S3Net

@@ -1,7 +1,7 @@
-"""Formulations of the deformable convolution that were tried and are slower; see README.md.
+"""Slower formulations of the deformable convolution that were tried; see README.md.
 
-All have the signature of :func:`benchmarks.torch_reference.deform.deform_conv2d` without its
-method, and gradients by autograd.
+All have the signature of :func:`benchmarks.torch_reference.deform.deform_conv2d` without
+``method``, and use autograd for gradients.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def sample_one_image(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """One ``grid_sample`` of the whole image: it runs on one thread."""
+    """Sample the whole image in one ``grid_sample``, which runs on one thread."""
     n, c, h, w = x.shape
     taps = mask.shape[1]
     grid = build_sampling_grid(offset, weight.shape[-1]).view(n, taps * h, w, 2)
@@ -32,7 +32,7 @@ def sample_one_image(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) ->
 
 
 def sample_taps_as_batch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """One ``grid_sample`` with the taps as the batch (of one image)."""
+    """Sample one image in one ``grid_sample``, with the taps as the batch."""
     _, c, h, w = x.shape
     taps = mask.shape[1]
     grid = build_sampling_grid(offset, weight.shape[-1])[0]
@@ -43,7 +43,7 @@ def sample_taps_as_batch(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor
 
 
 def multiply_first(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """The matrix product before the sampling, which is linear (of one image)."""
+    """Apply the matrix product before sampling, which is linear; for one image."""
     _, c, h, w = x.shape
     taps = mask.shape[1]
     kernel = weight.permute(2, 3, 0, 1).reshape(-1, c, 1, 1)
@@ -54,7 +54,7 @@ def multiply_first(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> T
 
 
 def index_select(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """Rows of channels gathered at the four corners of every sample (of one image)."""
+    """Gather rows of channels at the four corners of every sample; for one image."""
     _, c, h, w = x.shape
     rows = x[0].permute(1, 2, 0).reshape(h * w, c)
     index, share = _find_corners(offset, mask, weight.shape[-1])
@@ -67,7 +67,7 @@ def index_select(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Ten
 
 
 def embedding_bag(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """A sample as a weighted bag of four rows of channels (of one image)."""
+    """Treat each sample as a weighted bag of four rows of channels; for one image."""
     _, c, h, w = x.shape
     rows = x[0].permute(1, 2, 0).reshape(h * w, c)
     index, share = _find_corners(offset, mask, weight.shape[-1])
@@ -78,13 +78,13 @@ def embedding_bag(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Te
 
 
 def _multiply(columns: Tensor, weight: Tensor, h: int, w: int) -> Tensor:
-    """(H·W·taps, C) columns times the kernel: (1, O, H, W)."""
+    """Multiply (H·W·taps, C) columns by the kernel: (1, O, H, W)."""
     kernel = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
     return (columns.view(h * w, -1) @ kernel).view(1, h, w, -1).permute(0, 3, 1, 2)
 
 
 def _find_corners(offset: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """(H, W, taps, 4) flat indices of the corners and their shares times the mask."""
+    """Return flat indices of the corners, and their weights times the mask: (H, W, taps, 4)."""
     h, w = offset.shape[-2:]
     grid = build_sampling_grid(offset, size)[0].permute(1, 2, 0, 3)
     x, y = ((grid + 1) * grid.new_tensor([w, h]) - 1).div(2).unbind(-1)

@@ -20,14 +20,15 @@ class DeformConv(nn.Module):
     """k×k modulated deformable convolution without bias, zero outside the image.
 
     Args:
-      channels: C; input and output are (N, C, H, W).
-      size: k, odd.
-      offsets: ``"predicted"``: a k×k convolution of the input, zero at the start, gives the
-        offsets (2k² channels, (dy, dx) per tap, row-major) and the mask's logits (k²);
-        ``"free"``: offsets and mask are parameters per pixel, U[0, 1).
-      init: ``"default"``: PyTorch's for convolutions; ``"uniform"``: U[0, 1).
-      shape: (H, W); needed by ``"free"``.
-      method: see :attr:`Options.deform`.
+      channels: number of channels C; input and output are (N, C, H, W).
+      size: kernel size k, odd.
+      offsets: ``"predicted"``: a k×k convolution of the input, initialised to zero, predicts the
+        offsets (2k² channels, (dy, dx) per tap, row-major) and the logits of the mask (k²
+        channels); ``"free"``: offsets and mask are parameters of each pixel, drawn from U[0, 1).
+      init: initialisation of the kernel; ``"default"`` is PyTorch's for convolutions,
+        ``"uniform"`` is U[0, 1).
+      shape: image size (H, W); required by ``"free"``.
+      method: formulation; see :attr:`Options.deform`.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class DeformConv(nn.Module):
             nn.init.zeros_(self.predict.weight)
             nn.init.zeros_(self.predict.bias)
         elif shape is None:
-            raise ValueError("Free offsets are parameters per pixel: give shape=(H, W).")
+            raise ValueError("Free offsets are parameters of each pixel: pass shape=(H, W).")
         else:
             self.offset = nn.Parameter(torch.rand(1, 2 * self.taps, *shape))
             self.mask = nn.Parameter(torch.rand(1, self.taps, *shape))
@@ -64,7 +65,7 @@ class DeformConv(nn.Module):
         if self.predict is None:
             offset, mask = self.offset, self.mask
         else:
-            # Coordinates need more digits than bfloat16 has.
+            # Coordinates need more precision than bfloat16 has.
             predicted = self.predict(x).to(self.weight.dtype).contiguous()
             offset, mask = predicted[:, : 2 * self.taps], predicted[:, 2 * self.taps :]
             mask = torch.sigmoid(mask)
@@ -77,20 +78,20 @@ class DeformConv(nn.Module):
 def deform_conv2d(
     x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, method: Method = "auto"
 ) -> Tensor:
-    """torchvision's ``deform_conv2d`` with stride 1 and "same" padding, no bias.
+    """Apply a deformable convolution, as torchvision does with stride 1, "same" padding, no bias.
 
     Args:
-      x: (N, C, H, W).
-      offset: (N, 2·k·k, H, W) in pixels, (dy, dx) per tap, row-major.
-      mask: (N, k·k, H, W).
-      weight: (O, C, k, k), k odd.
-      method: see :attr:`Options.deform`.
+      x: (N, C, H, W) features.
+      offset: (N, 2·k·k, H, W) offsets in pixels, (dy, dx) per tap, row-major.
+      mask: (N, k·k, H, W) modulation.
+      weight: (O, C, k, k) kernel, k odd.
+      method: formulation; see :attr:`Options.deform`.
 
     Returns:
-      (N, O, H, W).
+      (N, O, H, W) features.
     """
     if method == "auto":
-        # torch.compile can't take torchvision's operator.
+        # torch.compile does not support torchvision's operator.
         plain = torch.compiler.is_compiling() or not _has_torchvision()
         method = "taps" if x.device.type == "cpu" else "grid_sample" if plain else "torchvision"
     if method == "torchvision":
@@ -107,9 +108,9 @@ def deform_conv2d(
 
 
 def build_sampling_grid(offset: Tensor, size: int) -> Tensor:
-    """(N, k·k, H, W, 2) places to sample as ``grid_sample`` wants them, (x, y) in [−1, 1].
+    """Compute sampling points for ``grid_sample``: (N, k·k, H, W, 2), (x, y) in [−1, 1].
 
-    The convention of ``align_corners=False`` serves images one pixel wide too.
+    The convention of ``align_corners=False`` also works for images that are one pixel wide.
     """
     n, _, h, w = offset.shape
     taps = torch.arange(size * size, device=offset.device)
@@ -121,9 +122,9 @@ def build_sampling_grid(offset: Tensor, size: int) -> Tensor:
 
 
 def count_channel_groups(x: Tensor) -> int:
-    """Groups of channels to pass to ``grid_sample`` as images of their own.
+    """Choose how many groups of channels to pass to ``grid_sample`` as separate images.
 
-    On the CPU it runs parallel over the batch alone: one image would use one thread.
+    On the CPU it is parallel only over the batch, so one image would use one thread.
     """
     n, c = x.shape[:2]
     wanted = 8 if x.device.type == "cpu" and n == 1 else 1
@@ -131,7 +132,7 @@ def count_channel_groups(x: Tensor) -> int:
 
 
 def _sample_in_one_call(x: Tensor, grid: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """All taps in one ``grid_sample``, one matrix product, gradients by autograd."""
+    """Sample all taps in one ``grid_sample``, then apply one matrix product; uses autograd."""
     n, c, h, w = x.shape
     taps, groups = mask.shape[1], count_channel_groups(x)
     places = grid.view(n, 1, taps * h, w, 2).expand(-1, groups, -1, -1, -1).flatten(0, 1)
@@ -141,10 +142,10 @@ def _sample_in_one_call(x: Tensor, grid: Tensor, mask: Tensor, weight: Tensor) -
 
 
 class _Taps(torch.autograd.Function):
-    """Tap by tap: sample, modulate, add to the product.
+    """Sample, modulate and accumulate the product one tap at a time.
 
-    Temporaries of one feature map stay in the cache and in the allocator's free lists, where
-    the columns of all taps at once are fresh pages every time.
+    Temporaries the size of one feature map stay in the cache and in the allocator's free lists,
+    while the columns of all taps at once need fresh pages every time.
     """
 
     @staticmethod
@@ -201,7 +202,7 @@ class _Taps(torch.autograd.Function):
 
 
 def _select_places(grid: Tensor, tap: int, groups: int) -> Tensor:
-    """(N·groups, H, W, 2): a tap's grid, the same for every group of channels."""
+    """Select the grid of a tap, repeated for every group of channels: (N·groups, H, W, 2)."""
     return grid[:, tap, None].expand(-1, groups, -1, -1, -1).flatten(0, 1)
 
 

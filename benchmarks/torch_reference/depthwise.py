@@ -1,8 +1,8 @@
-"""Depthwise convolutions, "same" padding, with a faster route for large kernels on the CPU.
+"""Depthwise convolutions with "same" padding, and a faster method for large kernels on the CPU.
 
-oneDNN's depthwise kernels for the CPU are fast forward, for kernels without dilation. They are
-slow for a 7×7 kernel with dilation 3, and for every weight gradient of more than 3×3 taps;
-there one image takes over twice as long as the same pixels as a batch of smaller images.
+oneDNN's depthwise kernels for the CPU are fast for forward passes without dilation. They are slow
+for a 7×7 kernel with dilation 3, and for weight gradients of more than 3×3 taps: one image takes
+more than twice as long as the same pixels in a batch of smaller images.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch import Tensor, nn
 
 __all__ = ["DepthwiseConv2d", "convolve_depthwise"]
 
-_STRIPS = 8
+_STRIPS = 8  # maximum number of strips into which one image is cut
 
 
 class DepthwiseConv2d(nn.Conv2d):
     """Depthwise k×k convolution with dilation and bias, (N, C, H, W) to the same shape.
 
     Args:
-      channels: C.
-      size: k, odd.
-      dilation: distance between taps.
-      method: see :attr:`Options.depthwise`.
+      channels: number of channels C.
+      size: kernel size k, odd.
+      dilation: distance between taps in pixels.
+      method: implementation; see :attr:`Options.depthwise`.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def convolve_depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """A depthwise convolution that makes a batch of one image where that is faster.
+    """Apply a depthwise convolution, cutting one image into a batch where that is faster.
 
-    With dilation d the d² phases of the image (every d-th pixel) are convolved without
-    dilation; without, strips of the image give the weight gradient.
+    With dilation d, the d² phases of the image (every d-th pixel) are convolved without dilation.
+    Without dilation, the weight gradient is computed from strips of the image.
 
     Args:
-      x: (N, C, H, W).
-      weight: (C, 1, k, k), k odd.
-      bias: (C,).
-      dilation: d.
+      x: (N, C, H, W) features.
+      weight: (C, 1, k, k) kernel, k odd.
+      bias: (C,) bias.
+      dilation: distance between taps, d.
     """
     if torch.is_autocast_enabled(x.device.type):
         kind = torch.get_autocast_dtype(x.device.type)
@@ -83,9 +83,9 @@ class _Batched(torch.autograd.Function):
         (grad,) = grads
         phases, weight = ctx.saved_tensors
         half = weight.shape[-1] // 2
-        # With stride 1 and "same" padding the input's gradient is a convolution with the
-        # mirrored kernel, for which the library's forward kernel is the faster one; and a sum
-        # is faster than the bias gradient of the convolution's backward.
+        # With stride 1 and "same" padding, the input gradient is a convolution with the mirrored
+        # kernel. The library's forward kernel computes it faster than its backward kernel, and a
+        # sum is faster than the bias gradient of the latter.
         dy = _split(grad, ctx.dilation)
         dx = F.conv2d(dy, weight.flip(2, 3), None, padding=half, groups=weight.shape[0])
         dx = _join(dx, ctx.dilation, grad.shape[2], grad.shape[3])
@@ -93,7 +93,7 @@ class _Batched(torch.autograd.Function):
 
 
 def _compute_weight_gradient(x: Tensor, dy: Tensor, weight: Tensor) -> Tensor:
-    """Of a convolution without dilation: (C, 1, k, k)."""
+    """Compute the weight gradient of a convolution without dilation: (C, 1, k, k)."""
     n, c, h, w = x.shape
     half = weight.shape[-1] // 2
     padding = [half, half]
@@ -111,7 +111,7 @@ def _compute_weight_gradient(x: Tensor, dy: Tensor, weight: Tensor) -> Tensor:
 
 
 def _split(x: Tensor, d: int) -> Tensor:
-    """(N, C, H, W) to its phases (d·d·N, C, ⌈H/d⌉, ⌈W/d⌉), zero-padded, channels last."""
+    """Split (N, C, H, W) into phases (d·d·N, C, ⌈H/d⌉, ⌈W/d⌉), zero-padded, channels last."""
     if d == 1:
         return x.contiguous(memory_format=torch.channels_last)
     n, c, h, w = x.shape
@@ -122,7 +122,7 @@ def _split(x: Tensor, d: int) -> Tensor:
 
 
 def _join(x: Tensor, d: int, h: int, w: int) -> Tensor:
-    """The inverse of :func:`_split`, to (N, C, H, W), channels last."""
+    """Invert :func:`_split`: (N, C, H, W), channels last."""
     if d == 1:
         return x
     n, c, rows, columns = x.shape

@@ -1,4 +1,4 @@
-"""The optimisation of one image: SGD steps on the joint loss."""
+"""Fit one image by SGD steps on the joint loss."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["FitResult", "Trainer", "fit"]
 
 @dataclass(frozen=True)
 class FitResult:
-    """What :func:`fit` returns.
+    """Result of :func:`fit`.
 
     Attributes:
-      labels: (H, W) int64 argmax of ``logits``.
-      logits: (H, W, K) of the trained network, another forward pass after the last update.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels`` (their number): arrays with
-        an entry a step done, of the step's forward pass.
+      labels: (H, W) int64, argmax of ``logits``.
+      logits: (H, W, K) logits of the trained network, from a forward pass after the last update.
+      history: arrays ``loss``, ``ce``, ``affine``, ``spatial`` and ``labels`` (number of labels),
+        with an entry for each step, from its forward pass.
       steps: number of steps done.
-      label_maps: (steps, H, W) labels of every step, or None unless ``fit.record_labels``.
-      state: the trained parameters by name.
+      label_maps: (steps, H, W) labels of every step; None unless ``fit.record_labels`` is set.
+      state: trained parameters by name.
     """
 
     labels: np.ndarray
@@ -42,16 +42,16 @@ class FitResult:
 
 
 class Trainer:
-    """A network, its image and its optimiser; :meth:`step` does one optimisation step.
+    """A network with its image and optimiser; :meth:`step` runs one optimisation step.
 
     Args:
-      image: (H, W, 3) in [0, 1].
-      config: preset or own configuration; its model, loss and fit sections are read.
-      seed: of parameters, transforms and palette.
-      state: starting parameters by name in place of random ones.
-      palette: (K,) grey values in place of random ones.
-      device: where to compute.
-      options: how to compute.
+      image: (H, W, 3) image in [0, 1].
+      config: configuration; its sections model, loss and fit are read.
+      seed: seed of parameters, transforms and palette.
+      state: initial parameters by name; None for random ones.
+      palette: (K,) grey values; None for random ones.
+      device: device to compute on.
+      options: formulations to use; None for the fastest.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Trainer:
         self.reduced = config.model.dtype == "bfloat16"
         image = torch.tensor(np.asarray(image), dtype=self.dtype, device=self.device)
         self.shape = (image.shape[0], image.shape[1])
-        # Copied: a view has strides that is_contiguous() takes for channels-last ones, and C++ does
-        # not, so that Inductor and cuDNN disagree about the format of the stem's weight gradient.
+        # Copy the image: is_contiguous() accepts the strides of a view as channels-last, C++ does
+        # not, and Inductor and cuDNN would disagree on the format of the stem's weight gradient.
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
         self.images = image.permute(2, 0, 1)[None].clone(memory_format=layout)
 
-        # Parameters are drawn on the CPU: a seed means the same network on every device.
+        # Draw parameters on the CPU, so that a seed gives the same network on every device.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = S3Net(config.model, self.shape, options)
@@ -87,7 +87,7 @@ class Trainer:
             self.model.load_state_dict(start)
         self.generator = torch.Generator().manual_seed(seed)
         if palette is None:
-            # The grey (BT.601) of random colours of three bytes each, as released.
+            # As in the released code: the luma (BT.601) of random 8-bit RGB colours.
             colors = torch.randint(0, 256, (config.model.channels, 3), generator=self.generator)
             palette = colors.double() @ torch.tensor([0.299, 0.587, 0.114]).double() / 255
         self.palette = torch.tensor(np.asarray(palette), dtype=self.dtype, device=self.device)
@@ -100,13 +100,13 @@ class Trainer:
         self.objective = torch.compile(objective) if options.compile else objective
 
     def step(self, matrix: Any = None) -> tuple[dict[str, Tensor], Tensor]:
-        """One step: loss, gradient, update.
+        """Run one step: loss, gradients, update.
 
         Args:
-          matrix: (2, 3) transform in place of a drawn one.
+          matrix: (2, 3) transform; None to draw one.
 
         Returns:
-          The terms of the loss and ``labels``, the number of distinct labels, each (), on the
+          The terms of the loss and ``labels``, the number of distinct labels, as scalars on the
           device; and the (H, W) labels. All belong to the state before the update.
         """
         affine = self.config.loss.affine
@@ -128,7 +128,7 @@ class Trainer:
 
     @torch.no_grad()
     def logits(self) -> Tensor:
-        """(H, W, K) logits of the network as it is now."""
+        """Compute the (H, W, K) logits of the network in its current state."""
         with self._autocast():
             features, _ = self.model.encode(self.images)
             logits = self.model.decode(features, self.images)
@@ -152,7 +152,7 @@ def fit(
     """Train S3-Net on one image and return its segmentation.
 
     Args:
-      transforms: (steps, 2, 3) matrices in place of drawn ones.
+      transforms: (steps, 2, 3) matrices; None to draw them.
       image, config, seed, state, palette, device, options: see :class:`Trainer`.
     """
     trainer = Trainer(
@@ -166,7 +166,7 @@ def fit(
         records.append(terms)
         if settings.record_labels:
             maps.append(labels)
-        # Only an early stop needs the number on the host, which waits for the device.
+        # Read the count only for early stops: the transfer to the host waits for the device.
         may_stop = settings.stop_labels > 0 and index + 1 >= settings.stop_after
         if may_stop and int(terms["labels"]) <= settings.stop_labels:
             break

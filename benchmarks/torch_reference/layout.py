@@ -1,4 +1,4 @@
-"""Changes of memory format that hold for the gradient as well."""
+"""Change the memory format of tensors and of their gradients."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["to_format"]
 
 
 def to_format(x: Tensor, memory_format: torch.memory_format) -> Tensor:
-    """``x`` in ``memory_format``; its gradient comes back in the format that ``x`` has now.
+    """Convert ``x`` to ``memory_format``; its gradient is converted back to the format of ``x``.
 
-    The gradient of ``Tensor.contiguous`` keeps the format of the result, and the layers behind
-    it then meet gradients in another format than their activations, which makes batch
-    normalisation three times as slow on the CPU.
+    The gradient of ``Tensor.contiguous`` keeps the format of the result. Earlier layers then get
+    gradients in another format than their activations, which makes batch normalisation three times
+    as slow on the CPU.
     """
     if x.is_contiguous(memory_format=memory_format):
         return x

@@ -1,4 +1,4 @@
-"""The terms of the joint loss and the objective of one step (equations 4 to 7)."""
+"""Compute the terms of the joint loss and the objective of one step (equations 4 to 7)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def objective(
     matrix: Tensor | None = None,
     palette: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-    """weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S of one image (equation 7).
+    """Compute weight_ce·L_ce + weight_affine·L_AT + weight_spatial·L_S (equation 7).
 
     Args:
-      model: the network.
-      images: (N, 3, H, W) in [0, 1].
-      config: weights, and which form each term has.
-      matrix: (2, 3), this step's transform; None if it always is a quarter turn.
-      palette: (K,) grey values in [0, 1], for ``config.spatial == "hard"``.
+      model: network.
+      images: (N, 3, H, W) images in [0, 1].
+      config: weights and forms of the terms.
+      matrix: (2, 3) transform of this step; None if all transforms are the same quarter turn.
+      palette: (K,) grey values in [0, 1]; required for ``config.spatial == "hard"``.
 
     Returns:
-      The loss; ``ce``, ``affine``, ``spatial`` and ``loss``, detached; (N, H, W) labels.
+      The loss; the detached terms ``ce``, ``affine``, ``spatial`` and ``loss``; (N, H, W) labels.
     """
     features, entering = model.encode(images)
     logits = _move_clusters_last(model.decode(features, images), images.dtype)
@@ -50,26 +50,28 @@ def objective(
 
 
 def affine_loss(logits: Tensor, labels: Tensor, matrix: Tensor) -> Tensor:
-    """Cross entropy of the second path to the transformed labels over the valid pixels.
+    """Compute the cross entropy of the second path with the transformed labels, on valid pixels.
 
     Args:
-      logits: (N, H, W, K) of the second path.
-      labels: (N, H, W) of the main path, not yet transformed.
-      matrix: (2, 3).
+      logits: (N, H, W, K) logits of the second path.
+      labels: (N, H, W) labels of the main path, not yet transformed.
+      matrix: (2, 3) transform.
     """
     moved, valid = warp_labels(labels, matrix)
     valid = valid.expand_as(moved)
-    # An ignored index instead of a selection: shapes stay static, and nothing waits.
+    # Use an ignored index instead of selecting pixels: shapes stay static, without a sync.
     target = torch.where(valid, moved, -100)
     total = F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="sum")
     return total / valid.sum().clamp(min=1)
 
 
 def spatial_loss(probability: Tensor) -> Tensor:
-    """Mean over pixels of Σ_k |X−Y| + |X−Z| + |Y−Z|, with the derivatives' magnitudes X, Y, Z.
+    """Compute the mean over pixels of Σ_k |X−Y| + |X−Z| + |Y−Z|.
+
+    X, Y and Z are the magnitudes of the three derivatives (:func:`sobel`).
 
     Args:
-      probability: (N, H, W, K), H and W at least 2.
+      probability: (N, H, W, K) probabilities, H and W at least 2.
     """
     x, y, z = (derivative.abs() for derivative in sobel(probability.permute(0, 3, 1, 2)))
     total = (x - y).abs() + (x - z).abs() + (y - z).abs()
@@ -77,22 +79,23 @@ def spatial_loss(probability: Tensor) -> Tensor:
 
 
 def hard_spatial_loss(labels: Tensor, palette: Tensor) -> Tensor:
-    """The same with signed derivatives of the painted (N, H, W) label map; no gradient."""
+    """Compute the released form: signed derivatives of painted (N, H, W) labels, no gradient."""
     x, y, z = sobel(palette.detach()[labels][:, None])
     return (y - x).abs().mean() + (z - x).abs().mean() + (z - y).abs().mean()
 
 
 def sobel(maps: Tensor) -> tuple[Tensor, ...]:
-    """3×3 derivatives along x, y and both of (N, C, H, W) maps, as OpenCV's: reflected border.
+    """Compute 3×3 derivatives along x, y and both of (N, C, H, W) maps.
 
-    They are depthwise convolutions: several elementwise passes over the maps cost more.
+    The border is reflected, as in OpenCV. Depthwise convolutions are faster here than several
+    elementwise passes over the maps.
     """
     channels = maps.shape[1]
     maps = F.pad(maps, (1, 1, 1, 1), mode="reflect")
-    # Made where they are needed: copying them to a GPU would wait for it.
+    # Create the kernels on the device: copying them to a GPU would wait for it.
     slope = torch.arange(-1, 2, dtype=maps.dtype, device=maps.device)
     smooth = 2 - slope.abs()
-    # On patches [row, column].
+    # Kernels have axes [row, column].
     kernels = (
         smooth[:, None] * slope,
         slope[:, None] * smooth,
@@ -130,5 +133,5 @@ def _compute_affine_term(
 
 
 def _move_clusters_last(maps: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N, K, H, W) as (N, H, W, K): free in the channels-last format; K is then contiguous."""
+    """Permute (N, K, H, W) to (N, H, W, K), without a copy in the channels-last format."""
     return maps.permute(0, 2, 3, 1).to(dtype)

@@ -1,4 +1,4 @@
-"""S3-Net as an ``nn.Module``; the names of its parameters are those of the released weights."""
+"""S3-Net as an ``nn.Module`` with the parameter names of the released weights."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class S3Net(nn.Module):
     """Stem, attention blocks, deformable layer, head, and the auxiliary head.
 
     Args:
-      config: the network; ``dtype`` and ``implementation`` are not read here.
-      shape: (H, W) of the images; matters for ``deform="free"`` alone.
-      options: how it computes.
+      config: network configuration; ``dtype`` and ``implementation`` are ignored.
+      shape: image size (H, W); only used by ``deform="free"``.
+      options: formulations to use; None for the fastest.
     """
 
     def __init__(
@@ -105,28 +105,28 @@ class S3Net(nn.Module):
         self.to(memory_format=self.format)  # pyright: ignore[reportCallIssue]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits S and auxiliary logits, both (N, K, H, W), of images (N, 3, H, W) in [0, 1]."""
+        """Compute logits S and auxiliary logits, (N, K, H, W), of images (N, 3, H, W) in [0, 1]."""
         features, _ = self.encode(x)
         return self.decode(features, x), self.auxiliary_logits(features)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features before the deformable layer, and those that enter the last block."""
+        """Return the features before the deformable layer, and the input of the last block."""
         x = self.bn1(self.conv1(to_format(x, self.format)))
         for block, norm in list(zip(self.conv2, self.bn2, strict=True))[:-1]:
             x = norm(block(x))
         return self.last_block(x), x
 
     def last_block(self, features: Tensor) -> Tensor:
-        """The last block and its normalisation."""
+        """Apply the last block and its normalisation."""
         features = to_format(features, self.format)
         return self.bn2[-1](self.conv2[-1](features))
 
     def auxiliary_logits(self, features: Tensor) -> Tensor:
-        """The auxiliary head on the features of :meth:`encode`."""
+        """Apply the auxiliary head to the features of :meth:`encode`."""
         return self.bn_aux(self.conv_aux(features))
 
     def decode(self, features: Tensor, x: Tensor) -> Tensor:
-        """Deformable layer, head and colour branch: logits S, of features and the image."""
+        """Compute logits S from features and image: deformable layer, head, colour branch."""
         if self.convdeform is not None and self.bn3 is not None:
             features = self.bn3(to_format(self.convdeform(features), self.format))
         logits = self.bn4(self.conv3(features))
@@ -137,8 +137,8 @@ class S3Net(nn.Module):
         if self.color == "pixels":
             return self.bf(self.cf(logits + pixels))
 
-        # As released: a softmax over a batch axis of one leaves every channel the same map
-        # times a factor of its own.
+        # As in the released code: a softmax over a batch axis of size one is 1 everywhere, so all
+        # channels get the same map, each times its own factor.
         def factor(a: Tensor) -> Tensor:
             return F.normalize(a.flatten(2), dim=2, eps=1e-12).sum(2)[..., None, None]
 
@@ -147,5 +147,5 @@ class S3Net(nn.Module):
 
 
 def _build_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation by the statistics of the very input, always."""
+    """Build a batch normalisation that always uses the statistics of its input."""
     return nn.BatchNorm2d(channels, eps=1e-5, track_running_stats=False)

@@ -1,9 +1,9 @@
-"""Times the formulations of the reference against each other: why it is as it is.
+"""Time the formulations of the reference against each other.
 
     python -m benchmarks.torch_reference.variants --size 256 --channels 64
 
-prints, for each operator and for the whole step, the milliseconds of forward and backward
-together: the least and the median of interleaved repeats.
+prints the milliseconds of forward and backward together, for each operator and for the whole step:
+minimum and median of interleaved repeats.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STEPS = {
 
 
 def deform(size: int, channels: int) -> Calls:
-    """Every formulation of the deformable convolution, offsets and mask drawn from U[0, 1)."""
+    """Build every formulation of the deformable convolution; offsets and mask are U[0, 1)."""
     shapes = [(1, channels, size, size), (1, 18, size, size), (1, 9, size, size)]
     inputs = [torch.rand(s).requires_grad_() for s in (*shapes, (channels, channels, 3, 3))]
     functions: dict[str, Callable[..., Tensor]] = {
@@ -49,7 +49,7 @@ def deform(size: int, channels: int) -> Calls:
     try:
         import torchvision  # noqa: F401  # pyright: ignore
     except ImportError:
-        print("torchvision is not installed: its operator is left out.")
+        print("torchvision is not installed; skipping its operator.")
     else:
         functions["torchvision"] = partial(deform_conv2d, method="torchvision")
     return {
@@ -58,7 +58,7 @@ def deform(size: int, channels: int) -> Calls:
 
 
 def depthwise(size: int, channels: int) -> Calls:
-    """Every depthwise convolution of the network, in both memory formats."""
+    """Build every depthwise convolution of the network, in both memory formats."""
     calls: Calls = {}
     for kernel, dilation in ((5, 1), (3, 1), (5, 2), (7, 3)):
         for method in ("native", "batched"):
@@ -75,7 +75,7 @@ def depthwise(size: int, channels: int) -> Calls:
 
 
 def step(size: int, channels: int, name: str, compiled: bool) -> Calls:
-    """A whole optimisation step of the preset ``name``, by options."""
+    """Build a whole optimisation step of the preset ``name`` for each set of options."""
     config = preset(name).replace(model={"channels": channels}, input={"size": size})
     image = np.random.default_rng(0).random((size, size, 3), dtype=np.float32)
     options = {**STEPS, "torch.compile": Options(compile=True)} if compiled else STEPS
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
         },
     }
     for title, build in suites.items():
-        print(f"\n{title}: least and median, ms")
+        print(f"\n{title}: minimum and median, ms")
         for name, seconds in interleave(build(), repeats=args.repeats).items():
             timing = summarise(seconds)
             print(f"  {name:44s} {timing['min_s'] * 1e3:8.1f} {timing['median_s'] * 1e3:8.1f}")

@@ -1,7 +1,7 @@
 """Affine transforms of feature maps and label maps.
 
-A (2, 3) matrix maps an output pixel (y, x, 1) to the input pixel whose value it shows, in
-pixels counted from the image's centre ((H − 1)/2, (W − 1)/2).
+A (2, 3) matrix maps an output pixel (y, x, 1) to the input pixel that it takes its value from, in
+pixels from the image centre ((H − 1)/2, (W − 1)/2).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from s3net_jax.config import AffineConfig
 
 __all__ = ["affine_matrix", "draw_affine", "find_quarter_turns", "warp", "warp_labels"]
 
-_INSIDE = 1e-3
+_INSIDE = 1e-3  # tolerance in pixels for rounding errors at the image border
 
 
 def affine_matrix(
     rotation: float, translation: tuple[float, float], scale: float, shear: float
 ) -> Tensor:
-    """The inverse of translate ∘ rotate ∘ shear ∘ scale, (2, 3) float64 on (y, x, 1).
+    """Compute the inverse of translate ∘ rotate ∘ shear ∘ scale, (2, 3) float64 on (y, x, 1).
 
     Args:
-      rotation: degrees, counter-clockwise as the image is displayed.
-      translation: pixels (y, x) by which the content moves.
+      rotation: angle in degrees, counter-clockwise as displayed.
+      translation: shift (y, x) of the content in pixels.
       scale: zoom factor, positive.
-      shear: degrees; x grows by tan(shear)·y.
+      shear: angle in degrees; x grows by tan(shear)·y.
     """
     c, s = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
     turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
@@ -41,7 +41,7 @@ def affine_matrix(
 
 
 def draw_affine(generator: torch.Generator, config: AffineConfig, shape: tuple[int, int]) -> Tensor:
-    """A matrix with every parameter uniform in its configured range, float64."""
+    """Draw a float64 matrix with every parameter uniform in its configured range."""
 
     def uniform(limits: tuple[float, float]) -> float:
         u = torch.rand((), generator=generator, dtype=torch.float64).item()
@@ -56,7 +56,7 @@ def draw_affine(generator: torch.Generator, config: AffineConfig, shape: tuple[i
 
 
 def find_quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | None:
-    """Counter-clockwise quarter turns if that is what every drawn transform is, of a square."""
+    """Count counter-clockwise quarter turns, if every transform is the same turn of a square."""
     turns = config.rotation[0] / 90
     fixed = config.rotation[0] == config.rotation[1] and turns == round(turns)
     plain = config.translation == (0, 0) and config.scale == (1, 1) and config.shear == (0, 0)
@@ -64,7 +64,7 @@ def find_quarter_turns(config: AffineConfig, shape: tuple[int, int]) -> int | No
 
 
 def warp(image: Tensor, matrix: Tensor) -> Tensor:
-    """The transformed (N, C, H, W) image, bilinear, coordinates clamped to the edge."""
+    """Transform an (N, C, H, W) image bilinearly; coordinates are clamped to the edge."""
     n, c, h, w = image.shape
     y, x = _compute_source(matrix, h, w)
     grid = torch.stack((x * (2 / max(w - 1, 1)) - 1, y * (2 / max(h - 1, 1)) - 1), -1)
@@ -76,9 +76,11 @@ def warp(image: Tensor, matrix: Tensor) -> Tensor:
 
 
 def warp_labels(labels: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The transformed (N, H, W) labels, nearest (half to even) and clamped; (H, W) validity.
+    """Transform (N, H, W) labels by nearest neighbour (half to even), clamped to the edge.
 
-    A pixel is valid if its source lies inside the image (to a thousandth of a pixel).
+    Returns:
+      The labels, and (H, W) bool: whether the source of a pixel is inside the image, to within a
+      thousandth of a pixel.
     """
     h, w = labels.shape[-2:]
     y, x = _compute_source(matrix, h, w)
@@ -89,7 +91,7 @@ def warp_labels(labels: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _compute_source(matrix: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
-    """(H, W) source coordinates y and x, counted from the image's first pixel."""
+    """Compute (H, W) source coordinates y and x, from the first pixel of the image."""
     cy, cx = (h - 1) / 2, (w - 1) / 2
     y = (torch.arange(h, dtype=matrix.dtype, device=matrix.device) - cy)[:, None]
     x = torch.arange(w, dtype=matrix.dtype, device=matrix.device) - cx

@@ -1,4 +1,4 @@
-"""What a learned method has to beat: the trivial, a classical recipe, itself without learning."""
+"""Baselines that a learned method must beat: trivial, classical, and itself without learning."""
 
 from __future__ import annotations
 

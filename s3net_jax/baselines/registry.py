@@ -1,4 +1,4 @@
-"""The baselines by name."""
+"""Look up baselines by name."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ BASELINES: dict[str, Callable[[np.ndarray], Prediction]] = {
     "classical recipe": segment_by_recipe,
     "best without a network": segment_without_network,
 }
-"""Name → what it makes of an image (H, W, 3) uint8."""
+"""Name → function that segments an image (H, W, 3) uint8."""
 
 
 def get_baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray], Prediction]:
-    """The baseline called ``name``, of images (H, W, 3) uint8.
+    """Return the baseline called ``name``, a function of images (H, W, 3) uint8.
 
     Args:
-      name: in :data:`BASELINES`.
-      clusters: how many it looks for, if it can be told (k-means); None: its own number.
+      name: name in :data:`BASELINES`.
+      clusters: number of clusters, for baselines that accept one (k-means); None for the default.
 
     Raises:
-      ConfigError: an unknown baseline, one that can't be told, or less than two clusters.
+      ConfigError: if the baseline is unknown or does not accept a number of clusters, or if
+        ``clusters`` is below 2.
     """
     if name not in BASELINES:
         raise ConfigError(f"There is no baseline {name!r}.{suggest_nearest(name, list(BASELINES))}")
@@ -50,7 +51,7 @@ def get_baseline(name: str, clusters: int | None = None) -> Callable[[np.ndarray
     if clusters is None:
         return predict
     if "clusters" not in inspect.signature(predict).parameters:
-        raise ConfigError(f"The baseline {name!r} can't be told a number of clusters.")
+        raise ConfigError(f"The baseline {name!r} has a fixed number of clusters: remove clusters.")
     if clusters < 2:
-        raise ConfigError(f"clusters is {clusters}: there must be at least two.")
-    return partial(predict, clusters=clusters)  # pyright: ignore[reportCallIssue] (asked above)
+        raise ConfigError(f"clusters must be at least 2, got {clusters}.")
+    return partial(predict, clusters=clusters)  # pyright: ignore[reportCallIssue] (checked above)

@@ -1,4 +1,4 @@
-"""Segmentations without learning, each in a few lines."""
+"""Segment images without learning, each method in a few lines."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ __all__ = [
     "take_whole_image",
 ]
 
-_SIDE = 256  # smoothing and opening are told for images of this size
+_SIDE = 256  # image size for which the widths of smoothing and opening are given
 
 
 class Prediction(NamedTuple):
-    """Clusters (H, W) int32, and the target (H, W) bool chosen without ground truth."""
+    """Clusters (H, W) int32 and a target mask (H, W) bool chosen without ground truth."""
 
     labels: np.ndarray
     mask: np.ndarray
 
 
 def take_whole_image(image: np.ndarray) -> Prediction:
-    """The whole image as one cluster."""
+    """Return the whole image as one cluster and as the target."""
     shape = image.shape[:2]
     return Prediction(np.zeros(shape, np.int32), np.ones(shape, bool))
 
 
 def segment_otsu_dark(image: np.ndarray) -> Prediction:
-    """The dark side of Otsu's threshold of the luminance."""
+    """Take the dark side of Otsu's threshold of the luminance."""
     luminance = image @ LUMA
     dark = luminance <= compute_otsu_threshold(luminance)
     return Prediction((~dark).astype(np.int32), dark)
 
 
 def segment_otsu_inner(image: np.ndarray) -> Prediction:
-    """The dark side without parts that touch the border, holes filled."""
+    """Take the dark side without parts at the border, with holes filled."""
     dark = segment_otsu_dark(image)
     return Prediction(dark.labels, clean(dark.mask, SegmentConfig()))
 
 
 def segment_otsu_inner_part(image: np.ndarray) -> Prediction:
-    """The largest part of the dark side that does not touch the border, holes filled."""
+    """Take the largest part of the dark side that is not at the border, with holes filled."""
     inner = segment_otsu_inner(image)
     regions, count = cast(tuple[np.ndarray, int], ndimage.label(inner.mask))
     if count < 2:
@@ -73,25 +73,25 @@ def segment_otsu_inner_part(image: np.ndarray) -> Prediction:
 
 
 def segment_kmeans_colors(image: np.ndarray, clusters: int = 2) -> Prediction:
-    """k-means on the colours; the target as this tool chooses it."""
+    """Cluster colours by k-means; choose the target by the default rule of this tool."""
     labels = compact_labels(run_kmeans(image, clusters))
     return Prediction(labels, choose_target(labels, image, SegmentConfig()).mask)
 
 
 def run_kmeans(image: np.ndarray, clusters: int) -> np.ndarray:
-    """(H, W) int32 in 0..clusters−1: k-means on the colours of (H, W, 3), always the same."""
+    """Cluster the colours of (H, W, 3) by k-means with seed 0: (H, W) int32 in 0..clusters−1."""
     pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
     _, found = kmeans2(pixels, clusters, minit="++", rng=np.random.default_rng(0))
     return found.reshape(image.shape[:2])
 
 
 def segment_by_recipe(image: np.ndarray) -> Prediction:
-    """A recipe for dermoscopy.
+    """Segment a dermoscopic image by a classical recipe.
 
-    The dermoscope's vignette (dark, connected to the corners) is left out; the blue channel is
-    smoothed (σ = 3 pixels at 256 a side) and split by Otsu's threshold over the rest; the dark
-    side is opened; of its parts the one with the largest √area · exp(−2 d²) is taken, d the
-    distance of its centre from the image's in half sides; its holes are filled.
+    Exclude the dermoscope's vignette (dark and connected to the corners), smooth the blue channel
+    (σ = 3 pixels for images of 256 pixels a side), and split the rest by Otsu's threshold. Open the
+    dark side, take its part with the largest √area · exp(−2 d²), where d is the distance of its
+    centre from the image centre in half sides, and fill its holes.
     """
     scale = max(image.shape[:2]) / _SIDE
     outside = find_vignette(image)
@@ -111,7 +111,7 @@ def _find_best_part(mask: np.ndarray) -> np.ndarray:
 
 
 def compute_otsu_threshold(values: np.ndarray) -> float:
-    """Otsu's threshold (1979) on a histogram of 256 bins: values up to it are the lower class."""
+    """Compute Otsu's threshold (1979) from 256 bins; values up to it are the lower class."""
     from skimage.filters import threshold_otsu
 
     return float(threshold_otsu(np.asarray(values)))

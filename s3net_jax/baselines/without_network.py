@@ -1,4 +1,4 @@
-"""What is left of the preset ``best`` without its networks."""
+"""Run the preset ``best`` with k-means in place of its networks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from s3net_jax.presets import preset
 
 __all__ = ["segment_without_network"]
 
-_CLUSTERS = (2, 3, 4, 6, 8)
+_CLUSTERS = (2, 3, 4, 6, 8)  # numbers of clusters, one label map for each
 
 
 def segment_without_network(image: np.ndarray) -> Prediction:
-    """``best`` with k-means on the colours in place of networks: 2, 3, 4, 6 and 8 clusters at
-    the networks' size are the proposals; target and boundary are chosen as ``best`` does.
+    """Segment like ``best``, with proposals from k-means on colours instead of networks.
 
-    What a learned proposal is worth is the difference to this.
+    Proposals come from 2, 3, 4, 6 and 8 clusters at network resolution. Target and boundary are
+    chosen as in ``best``, so the difference from ``best`` shows what the networks contribute.
     """
     config = preset("best")
     size = (config.input.size, config.input.size)

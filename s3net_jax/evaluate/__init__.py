@@ -1,4 +1,4 @@
-"""Honest evaluation: metrics, protocols, data sets with ground truth, statistics."""
+"""Evaluate segmentations: metrics, protocols, data sets with ground truth, statistics."""
 
 from __future__ import annotations
 

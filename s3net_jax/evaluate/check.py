@@ -1,4 +1,4 @@
-"""Check that everything that a folder says is done is there and whole."""
+"""Check that every result recorded in an output folder exists and is intact."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from s3net_jax.schema import (
 
 __all__ = ["Checked", "check_folder"]
 
-_DEEPEST = 3  # folders below an experiment's: DATA/METHOD/predictions
+_DEEPEST = 3  # folder levels below an experiment: DATA/METHOD/predictions
 _BROKEN = "can't be read: it is broken or cut off"
 
 
 @dataclass
 class Checked:
-    """What :func:`check_folder` found.
+    """Findings of :func:`check_folder`.
 
     Attributes:
-      results: number of results that are said to be done.
-      damaged: number of these that are not there as they were written.
-      failed: number of inputs that failed, or were not finished.
-      undigested: number of results of earlier versions, without digests.
-      files: path → what is wrong with the file, as a clause.
+      results: number of results recorded as done.
+      damaged: number of these results whose files are missing or changed.
+      failed: number of inputs that failed or were not finished.
+      undigested: number of results written by earlier versions, without digests.
+      files: path of each damaged file → description of the damage, as a clause.
     """
 
     results: int = 0
@@ -48,13 +48,14 @@ class Checked:
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Checked:
-    """Read every result in the folder of a run, an evaluation or an experiment; change nothing.
+    """Read every result of a run, an evaluation or an experiment, without changing anything.
 
     Args:
       folder: output folder, as given to ``--out``.
 
     Raises:
-      OutputError: it is no such folder, or can't be read, or its records can't be used.
+      OutputError: if the folder does not exist, is not an output folder, or cannot be read, or if
+        its records are invalid.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -73,26 +74,26 @@ def check_folder(folder: str | os.PathLike[str]) -> Checked:
     if logs == 0:
         problems = "".join(f" {path} {problem}." for path, problem in found.files.items())
         raise OutputError(
-            f"{folder} holds no results.jsonl: name the output folder of a run.{problems}"
+            f"{folder} contains no results.jsonl: name the output folder of a run.{problems}"
         )
     return found
 
 
 def _walk(folder: Path, found: Checked) -> Iterator[tuple[Path, list[str]]]:
-    """Yield folders and the names of what is in them; links to folders are not followed."""
+    """Yield folders with the names of their entries; links to folders are not followed."""
 
     def fail(error: OSError) -> None:
         found.files[Path(error.filename)] = f"can't be read ({get_reason(error)})"
 
     for place, below, names in os.walk(folder, onerror=fail):
-        yield Path(place), sorted([*names, *below])  # a folder may stand where a file belongs
+        yield Path(place), sorted([*names, *below])  # a folder may have taken the place of a file
         depth = len(Path(place).relative_to(folder).parts)
         below[:] = sorted(n for n in below if depth < _DEEPEST and not n.startswith("."))
 
 
 def _check_results(folder: Path, found: Checked) -> None:
     last = {record["stem"]: record for record in read_log(folder / "results.jsonl")}
-    for stem, record in sorted(last.items()):  # in any order in the log
+    for stem, record in sorted(last.items()):  # the log may be in any order
         if "error" in record:
             found.failed += 1
             continue
@@ -103,29 +104,29 @@ def _check_results(folder: Path, found: Checked) -> None:
             for one in _find_unreadable(folder, record):
                 problems.setdefault(folder / one.name, one.problem)
         if not record.get("outputs"):
-            problems[folder / stem] = "is said to be done, but no file is named"
+            problems[folder / stem] = "is recorded as done, but without an output file"
         if record.get("sha256") is None:
-            problems[folder / stem] = "is said to be done, but of unknown content"
+            problems[folder / stem] = "is recorded as done, but without the digest of its input"
         found.damaged += bool(problems)
         found.files |= problems
     _check_count(folder, sum("error" not in record for record in last.values()), found)
 
 
 def _check_count(folder: Path, results: int, found: Checked) -> None:
-    """Compare the log with the latest run's count: lines may have been lost."""
+    """Compare the log with the count in ``run.json``, since lines may have been lost."""
     try:
         run: RunRecord = read_json(folder / "run.json", RunRecord)
     except RecordError:
-        return  # reported where all such files are
+        return  # _check_tables reports it
     counted = run.get("done", 0) + run.get("skipped", 0)
     if results < counted:
         found.files[folder / "results.jsonl"] = (
-            f"has lost lines (it holds {results} results, run.json counts {counted})"
+            f"has lost lines (it contains {results} results, but run.json counts {counted})"
         )
 
 
 def _find_unreadable(folder: Path, record: ResultRecord) -> Iterator[Damage]:
-    """Find files that can't be read: what can be seen without digests."""
+    """Find unreadable files; all that can be checked without digests."""
     readers: dict[str, Callable[[Path], object]] = {"history": read_history, "seg": os.stat}
     for kind, name in record.get("outputs", {}).items():
         try:
@@ -135,7 +136,7 @@ def _find_unreadable(folder: Path, record: ResultRecord) -> Iterator[Damage]:
 
 
 def _check_tables(place: Path, names: list[str], found: Checked) -> None:
-    """The files about a run, an evaluation or an experiment as a whole, where ``place`` is one."""
+    """Check the files that describe a run, an evaluation or an experiment as a whole."""
     kinds: dict[str, Any] = {}
     if "results.jsonl" in names:
         kinds |= {name: RunRecord for name in names if _is_run(name)}

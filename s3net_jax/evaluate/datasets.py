@@ -1,4 +1,4 @@
-"""Images with ground truth: folders of pairs, and data sets as they are distributed."""
+"""Find images with ground truth: folders of pairs, and data sets as distributed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from s3net_jax.run import SUFFIXES, Kind, discover
 __all__ = ["DATASETS", "Pair", "find_pairs"]
 
 _MASK_ENDINGS = ("_mask", "_lesion", "_segmentation", "_Segmentation", "_seg", "_gt")
-_NAMED = 10  # files that a sentence names at most
+_NAMED = 10  # maximum number of files named in an error message
 
 
 _Found = list[tuple[Path, Path]]
-"""Images and their ground truths."""
+"""Pairs of image and ground truth."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Pair:
     """An image and its ground truth.
 
     Attributes:
-      stem: the name of the image's results, as ``s3net segment`` gives it.
-      image, truth: the files.
-      kind: how the image is read.
+      stem: name of the image's results, the same as in ``s3net segment``.
+      image, truth: paths of the files.
+      kind: format of the image, which determines how it is read.
     """
 
     stem: str
@@ -40,26 +40,26 @@ class Pair:
 def find_pairs(
     dataset: str, images: Path, masks: Path | None, limit: int | None = None
 ) -> list[Pair]:
-    """Find the pairs of a data set, in the order of their names.
+    """Find the pairs of a data set, sorted by name.
 
     Args:
-      dataset: a name in :data:`DATASETS`.
-      images: folder of the images; of a distributed data set the folder it was unpacked into.
-      masks: folder of the masks, for ``folder``.
-      limit: the first so many alone.
+      dataset: name in :data:`DATASETS`.
+      images: folder of the images; for a distributed data set, the folder it was unpacked into.
+      masks: folder of the masks; required for the data set ``folder``.
+      limit: maximum number of pairs; None for all.
 
     Raises:
-      ConfigError: an unknown data set, ``folder`` without masks, or a folder that is none or
-        holds no image.
-      InputError: a ground truth is missing, or there are several; the sentence says what, and
-        where the set is obtained.
+      ConfigError: if the data set is unknown, ``folder`` is used without masks, or a folder does
+        not exist or contains no image.
+      InputError: if an image has no ground truth or several; the message names the files and where
+        to obtain the data set.
     """
     if dataset not in DATASETS:
         raise ConfigError(
             f"There is no data set {dataset!r}.{suggest_nearest(dataset, list(DATASETS))}"
         )
     if dataset == "folder" and masks is None:
-        raise ConfigError("Say where the ground truth is: --masks DIR.")
+        raise ConfigError("The data set folder needs ground truth: give --masks DIR.")
     for folder in (images, masks if dataset == "folder" else None):
         if folder is not None and not os.path.isdir(folder):  # False for any odd name
             raise ConfigError(f"{folder} is not a folder.")
@@ -67,23 +67,25 @@ def find_pairs(
 
 
 def _name_pairs(found: list[tuple[Path, Path]]) -> list[Pair]:
-    """Put images and ground truths under the names that the images' results have."""
+    """Name each pair after its result, as ``s3net segment`` does."""
     truths = dict(found)
     sources = discover(truths)
     return [Pair(s.stem, s.path, truths[s.path], s.kind) for s in sources]
 
 
 def _find_folder(images: Path, masks: Path | None) -> _Found:
-    """Equal stems in two folders; masks may end in _mask, _lesion, _segmentation, _seg, _gt."""
+    """Match stems in two folders; masks may end in _mask, _lesion, _segmentation, _seg, _gt."""
     assert masks is not None
     if images.resolve() == masks.resolve():
-        raise ConfigError(f"{images} can't be both: put the masks into a folder of their own.")
+        raise ConfigError(
+            f"--images and --masks are both {images}: put the masks into a separate folder."
+        )
     sources = [source for source in discover([images]) if source.problem is None]
     if not sources:
-        raise ConfigError(f"{images} holds no image.")
+        raise ConfigError(f"{images} contains no image.")
     if any(source.kind == "dicom" for source in sources):
         raise ConfigError(
-            f"{images} holds DICOM files, which can't be evaluated: convert them to NIfTI first."
+            f"{images} contains DICOM files, which cannot be evaluated: convert them to NIfTI."
         )
     truths = sorted(
         path
@@ -94,19 +96,17 @@ def _find_folder(images: Path, masks: Path | None) -> _Found:
 
 
 def _find_ph2(root: Path, masks: Path | None) -> _Found:
-    """PH²: ``IMD*/IMD*_Dermoscopic_Image/*.bmp`` and ``IMD*/IMD*_lesion/*.bmp``."""
-    source = "PH² is obtained from https://www.fc.up.pt/addi/ph2%20database.html"
+    """Find PH²: ``IMD*/IMD*_Dermoscopic_Image/*.bmp`` and ``IMD*/IMD*_lesion/*.bmp``."""
+    source = "download PH² from https://www.fc.up.pt/addi/ph2%20database.html"
     images = sorted(root.glob("**/IMD*_Dermoscopic_Image/IMD*.bmp"))
     truths = sorted(root.glob("**/IMD*_lesion/IMD*_lesion.bmp"))
     return _match_stems(images, truths, f"{root}", source, 200)
 
 
 def _find_lung_ct(root: Path, masks: Path | None) -> _Found:
-    """The Kaggle lung set: ``2d_images`` and ``2d_masks`` (TIFF in HU), or ``3d_images`` with
+    """Find the Kaggle lung set: ``2d_images`` and ``2d_masks`` (TIFF in HU), or ``3d_images`` with
     ``IMG_*`` and ``MASK_*`` (NIfTI)."""
-    source = (
-        "the set is obtained from https://www.kaggle.com/datasets/kmader/finding-lungs-in-ct-data"
-    )
+    source = "download it from https://www.kaggle.com/datasets/kmader/finding-lungs-in-ct-data"
     flat = sorted(root.glob("**/2d_images/*.tif"))
     if flat:
         return _match_stems(flat, sorted(root.glob("**/2d_masks/*.tif")), f"{root}", source)
@@ -118,8 +118,8 @@ def _find_lung_ct(root: Path, masks: Path | None) -> _Found:
 
 
 def _find_isic(root: Path, masks: Path | None) -> _Found:
-    """ISIC 2016, 2017, 2018: ``ISIC_*.jpg`` and ``ISIC_*_segmentation.png``, in any folders."""
-    source = "ISIC's data are obtained from https://challenge.isic-archive.com/data/"
+    """Find ISIC 2016, 2017, 2018: ``ISIC_*.jpg`` and ``ISIC_*_segmentation.png``, in any folder."""
+    source = "download ISIC from https://challenge.isic-archive.com/data/"
     images = [p for p in sorted(root.glob("**/ISIC_*.jpg")) if "_superpixels" not in p.name]
     truths = sorted(root.glob("**/ISIC_*_[sS]egmentation.png"))
     return _match_stems(images, truths, f"{root}", source)
@@ -140,7 +140,7 @@ def _get_stem(path: Path) -> str:
 def _match_stems(
     images: list[Path], truths: list[Path], place: str, source: str, expected: int = 0
 ) -> _Found:
-    """Equal stems; of an image without one, the stem with an ending of :data:`_MASK_ENDINGS`."""
+    """Match equal stems, or else the stem with an ending of :data:`_MASK_ENDINGS`."""
     equal: dict[str, list[Path]] = {}
     longer: dict[str, list[Path]] = {}
     for path in truths:
@@ -157,29 +157,29 @@ def _join_truths(
 ) -> _Found:
     where = f"; {source}" if source else ""
     if not images:
-        raise ConfigError(f"{place} holds no image of this data set{where}.")
+        raise ConfigError(f"{place} contains no image of this data set{where}.")
     found = {path: _choose_closest(path, truths.get(_get_stem(path), [])) for path in images}
     missing = [path.name for path, fitting in found.items() if not fitting]
     if missing:
         raise InputError(
-            f"{place} holds no ground truth for {len(missing)} of {len(images)} images "
+            f"{place} contains no ground truth for {len(missing)} of {len(images)} images "
             f"({_join_names(missing)}){where}."
         )
     several = [fitting for fitting in found.values() if len(fitting) > 1]
     if several:
         raise InputError(
-            f"{place} holds several ground truths for {len(several)} of {len(images)} images "
-            f"({_join_names([f'{a} and {b}' for a, b, *_ in several])}): leave one of each there."
+            f"{place} contains several ground truths for {len(several)} of {len(images)} images "
+            f"({_join_names([f'{a} and {b}' for a, b, *_ in several])}): keep one for each image."
         )
     if len(images) < expected:
         raise InputError(
-            f"{place} holds {len(images)} of the {expected} images of this data set{where}."
+            f"{place} contains {len(images)} of the {expected} images of this data set{where}."
         )
     return [(path, fitting[0]) for path, fitting in found.items()]
 
 
 def _choose_closest(image: Path, truths: list[Path]) -> list[Path]:
-    """Those of the image's very name, if there are any: ``a.png`` and ``a.jpg`` are two images."""
+    """Prefer masks with the full file name of the image: ``a.png`` and ``a.jpg`` may both exist."""
     return [path for path in truths if path.name == image.name] or truths
 
 

@@ -1,4 +1,4 @@
-"""What in a mask's file is foreground: black and white, grey edges, labels, colours, opacity."""
+"""Find the foreground of a mask file: black and white, grey edges, labels, colours, opacity."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ __all__ = ["find_foreground", "find_picture_foreground"]
 
 
 def find_picture_foreground(picture: PilImage.Image, name: str) -> np.ndarray:
-    """(H, W) bool.
+    """Find the foreground of a mask that is stored as a picture.
 
-    - Of colours the largest of the three channels counts as grey.
-    - A palette of other colours than greys holds labels: black is the background, or where no
-      pixel is black the first entry.
-    - Opacity is ignored where it is the same everywhere. Else what is transparent is background;
-      and if all that is not shows one colour, it is the foreground whatever that colour.
+    - Colours are reduced to the largest of their three channels, then treated as grey levels by
+      :func:`find_foreground`.
+    - A palette with colours other than greys holds labels. Black is the background, or the first
+      palette entry if no pixel is black.
+    - Opacity is ignored if it is uniform. Otherwise transparent pixels are background. If all
+      opaque pixels have one colour, they are the foreground, whatever that colour is.
 
-    Greys are read as :func:`find_foreground` does.
+    Args:
+      picture: opened mask.
+      name: name of the mask in error messages.
+
+    Returns:
+      (H, W) bool.
 
     Raises:
       InputError: see :func:`find_foreground`.
@@ -43,19 +49,23 @@ def find_picture_foreground(picture: PilImage.Image, name: str) -> np.ndarray:
 
 
 def find_foreground(values: np.ndarray, name: str) -> np.ndarray:
-    """bool, of the same shape.
+    """Find the foreground of an array of mask values.
 
-    - 8 or 16 bits of which a pixel has the upper half (0 and 255, as a rule, with grey edges or
-      JPEG's noise): what is in the upper half.
-    - Other whole numbers are labels: whatever is above 0.
-    - Fractions, as of probabilities or after resampling: above half of the largest.
+    - Unsigned 8 or 16 bit values of which some are in the upper half of the range (usually 0 and
+      255, with grey edges or JPEG noise): the foreground is the upper half.
+    - Other whole numbers are labels: the foreground is everything above 0.
+    - Fractions, such as probabilities or resampled masks: the foreground is everything above half
+      of the maximum.
 
     Args:
-      values: real numbers.
-      name: what messages call it.
+      values: real values of any shape.
+      name: name of the mask in error messages.
+
+    Returns:
+      bool array of the same shape.
 
     Raises:
-      InputError: there are several labels, and none of them is 0 or less, the background.
+      InputError: if there are several labels and none of them is 0 or less (the background).
     """
     if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
         half = np.iinfo(values.dtype).max // 2
@@ -66,7 +76,7 @@ def find_foreground(values: np.ndarray, name: str) -> np.ndarray:
     found = values > 0
     if values.size and found.all() and values.min() < values.max():
         raise InputError(
-            f"{name} has the labels {values.min():g} to {values.max():g} and nowhere 0, the "
-            "background: set what is not the target to 0."
+            f"{name} has labels from {values.min():g} to {values.max():g} but no background: set "
+            "everything outside the target to 0."
         )
     return found

@@ -1,4 +1,4 @@
-"""Whether two volumes have the same voxels, and how the one's axes lie in the other's."""
+"""Check whether two volumes share a voxel grid, and align their axes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from s3net_jax.io import check_header, load_nifti, place_nifti, silence_warnings
 
 __all__ = ["Grid", "align_to_grid", "describe_grid", "read_nifti_grid"]
 
-_TOLERANCE = 0.1  # voxels that a corner may be off: headers are rounded
+_TOLERANCE = 0.1  # largest deviation of a corner in voxels; headers hold rounded numbers
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Where pixels or voxels lie.
+    """The grid of pixels or voxels of an image.
 
     Attributes:
-      shape: (H, W) of a picture, (pages, H, W) of a stack, (X, Y, Z) of a volume in space.
-      affine: (4, 4), from indices to millimetres; None where no place in space is known.
+      shape: (H, W) for a picture, (pages, H, W) for a stack, (X, Y, Z) for a volume in space.
+      affine: (4, 4) matrix from indices to millimetres; None if the position in space is unknown.
     """
 
     shape: tuple[int, ...]
@@ -29,8 +29,10 @@ class Grid:
 
 
 def read_nifti_grid(path: Path) -> Grid:
-    """From the head of a NIfTI file that can be read; of several volumes that of one. If both its
-    orientation codes are 0, it has no place in space."""
+    """Read the grid of one volume from the header of a NIfTI file.
+
+    If both orientation codes of the header are 0, the position in space is unknown.
+    """
     check_header(path)
     with silence_warnings():
         image = load_nifti(path)
@@ -40,20 +42,26 @@ def read_nifti_grid(path: Path) -> Grid:
 
 
 def align_to_grid(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray | None:
-    """``values`` with axes permuted and flipped so that they lie on the grid ``wanted``.
+    """Permute and flip the axes of ``values`` so that they match the grid ``wanted``.
 
-    Where one of the two has no place in space, they belong together element by element.
+    If the position of either grid is unknown, elements are matched by index.
+
+    Args:
+      values: array on the grid ``own``.
+      own: grid of ``values``.
+      wanted: grid of the result.
 
     Returns:
-      A view, or None if the grids differ in more than order and direction of their axes.
+      A view of ``values``, or None if the grids differ in more than the order and direction of
+      their axes.
     """
     if own.affine is None or wanted.affine is None:
         return values if own.shape == wanted.shape else None
-    there = np.linalg.solve(wanted.affine, own.affine)  # from own indices to wanted ones
+    there = np.linalg.solve(wanted.affine, own.affine)  # maps own indices to wanted ones
     turn = np.round(there[:3, :3])
     if not all(np.array_equal(np.abs(turn).sum(axis), np.ones(3)) for axis in (0, 1)):
         return None
-    places = np.abs(turn).argmax(1)  # of each wanted axis the own one
+    places = np.abs(turn).argmax(1)  # own axis of each wanted axis
     if tuple(own.shape[place] for place in places) != wanted.shape:
         return None
     signs = turn.sum(1)
@@ -67,7 +75,7 @@ def align_to_grid(values: np.ndarray, own: Grid, wanted: Grid) -> np.ndarray | N
 
 
 def describe_grid(grid: Grid) -> str:
-    """``a picture of 640×480 pixels`` or ``a volume of 512×512×90 voxels of 0.7×0.7×3 mm``."""
+    """Format as ``a picture of 640×480 pixels`` or ``a volume of 9×9×5 voxels of 0.7×0.7×3 mm``."""
     if len(grid.shape) == 2:
         return f"a picture of {grid.shape[1]}×{grid.shape[0]} pixels"
     return f"a volume of {'×'.join(map(str, grid.shape))} voxels{_describe_spacing(grid)}"

@@ -1,4 +1,4 @@
-"""How well a mask fits the ground truth."""
+"""Measure how well a mask matches the ground truth."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from scipy import ndimage
 
 __all__ = ["HIGHER_IS_BETTER", "METRICS", "boundary_f", "dsc", "hd95", "hm", "measure", "xor"]
 
-_TOLERANCE = 0.0075  # of the diagonal, within which two boundaries meet
+_TOLERANCE = 0.0075  # distance up to which boundaries match, as a fraction of the diagonal
 
 METRICS = ("dsc", "hm", "xor", "hd95", "boundary_f")
 HIGHER_IS_BETTER = {"dsc": True, "hm": False, "xor": False, "hd95": False, "boundary_f": True}
 
 
 def measure(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Every metric of :data:`METRICS`.
+    """Compute every metric in :data:`METRICS`.
 
     Args:
-      mask, truth: (H, W) or (X, Y, Z) bool; ``truth`` holds at least one pixel.
+      mask, truth: (H, W) or (X, Y, Z) bool; ``truth`` has at least one pixel.
+
+    Returns:
+      Metric → value; in percent, except ``hd95`` in pixels.
 
     Raises:
-      ValueError: two shapes, or an empty ground truth.
+      ValueError: if the shapes differ or the ground truth is empty.
     """
     if mask.shape != truth.shape:
-        raise ValueError(f"The mask has the shape {mask.shape}, the ground truth {truth.shape}.")
+        raise ValueError(
+            f"The mask has shape {mask.shape}, but the ground truth has shape {truth.shape}."
+        )
     if not truth.any():
         raise ValueError("The ground truth is empty.")
     return {
@@ -36,24 +41,24 @@ def measure(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def dsc(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Dice similarity coefficient 2 |A ∩ G| / (|A| + |G|), in percent."""
+    """Compute the Dice similarity coefficient 2 |A ∩ G| / (|A| + |G|), in percent."""
     return 200 * float(np.sum(mask & truth)) / float(np.sum(mask) + np.sum(truth))
 
 
 def hm(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Hammoude's distance |A xor G| / |A ∪ G|, in percent."""
+    """Compute the Hammoude distance |A xor G| / |A ∪ G|, in percent."""
     return 100 * float(np.sum(mask ^ truth)) / float(np.sum(mask | truth))
 
 
 def xor(mask: np.ndarray, truth: np.ndarray) -> float:
-    """|A xor G| / |G|, in percent; above 100 where the mask is much too large."""
+    """Compute |A xor G| / |G|, in percent; above 100 if the mask is much too large."""
     return 100 * float(np.sum(mask ^ truth)) / float(np.sum(truth))
 
 
 def hd95(mask: np.ndarray, truth: np.ndarray) -> float:
-    """The 95th percentile of the distances between the boundaries, both ways, in pixels.
+    """Compute the 95th percentile of the distances between the boundaries, both ways, in pixels.
 
-    Of an empty mask: the image's diagonal.
+    For an empty mask, this is the diagonal of the image.
     """
     if not mask.any():
         return _measure_diagonal(mask)
@@ -62,8 +67,11 @@ def hd95(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def boundary_f(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Boundary F (Csurka et al., BMVC 2013), in percent: harmonic mean of the shares of the one
-    boundary that lie within 0.75 % of the diagonal from the other."""
+    """Compute the boundary F score (Csurka et al., BMVC 2013), in percent.
+
+    It is the harmonic mean of precision and recall, the fractions of each boundary that are within
+    0.75 % of the image diagonal of the other.
+    """
     if not mask.any():
         return 0.0
     near = _TOLERANCE * _measure_diagonal(mask)
@@ -72,7 +80,7 @@ def boundary_f(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _measure_distances(mask: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From each boundary pixel of the mask to the truth's boundary, and the other way."""
+    """Measure distances from each boundary pixel to the other boundary, both ways."""
     first, second = _find_boundary(mask), _find_boundary(truth)
     return _measure_distance_to(second)[first], _measure_distance_to(first)[second]
 
@@ -82,7 +90,7 @@ def _measure_diagonal(mask: np.ndarray) -> float:
 
 
 def _find_boundary(mask: np.ndarray) -> np.ndarray:
-    """Pixels of the mask with a neighbour outside; the image's edge counts as outside."""
+    """Find pixels of the mask with a neighbour outside; the image edge counts as outside."""
     return mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
 
 

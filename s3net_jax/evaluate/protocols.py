@@ -1,4 +1,4 @@
-"""Which pixels are scored: the authors' protocol, the text's, the best cluster, the user's."""
+"""Select the masks to score: the authors' protocol, the paper's, the best cluster, the user's."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ PROTOCOLS = {
     "blind": "the tool's own choice, without ground truth: what a user gets",
 }
 
-_SIDE = 256  # at which the authors' code scores; the crop is tighter there than in large images
+# The authors' code scores at this size; the crop has a fixed width in pixels, so it depends on it.
+_SIDE = 256
 
 
 def select_scored_masks(
     labels: np.ndarray, mask: np.ndarray, truth: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Protocol → what is compared, and with what: two bool arrays of one shape.
+    """Select the mask and the ground truth to compare under every protocol.
 
     Args:
-      labels: (H, W) integers ≥ 0, the clusters; of a volume (H, W, slices).
-      mask: bool, of the same shape, the tool's own choice.
-      truth: bool, G.
+      labels: (H, W) integer label map with labels of at least 0; (H, W, slices) for a volume.
+      mask: bool mask chosen by the tool, of the same shape.
+      truth: bool ground truth G, of the same shape.
+
+    Returns:
+      Protocol → (mask, ground truth), two bool arrays of one shape.
     """
     values = np.unique(labels)
     overlap = [int(np.sum(truth[labels == value])) for value in values]
@@ -46,6 +50,6 @@ def select_scored_masks(
 
 
 def _reduce(mask: np.ndarray) -> np.ndarray:
-    """Nearest neighbours at 256×256."""
+    """Resize to 256×256 by nearest neighbours."""
     rows, columns = (((np.arange(_SIDE) + 0.5) * n / _SIDE).astype(int) for n in mask.shape[:2])
     return mask[rows][:, columns]

@@ -1,4 +1,4 @@
-"""The page of an evaluation, and the pictures that it shows."""
+"""Write the report of an evaluation, with the pictures it shows."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ from s3net_jax.run import Source, VolumeCase, open_case, read_history, read_resu
 
 __all__ = ["write_report"]
 
-_EXTREMES = 3  # best and worst images shown at large
-_FIRST = "blind"  # the protocol that the page sorts by
+_EXTREMES = 3  # number of best and of worst images shown in detail
+_FIRST = "blind"  # protocol by which the images are sorted
 
 
 def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
     """Write ``report.html`` into the evaluation's folder and return its path.
 
-    Of a volume it shows one slice, that with most of the ground truth. A page of 200 images has
-    less than ten megabytes.
+    A volume is represented by the slice with the largest area of ground truth. A page of 200 images
+    is smaller than 10 MB.
+
+    Args:
+      found: evaluation to report.
+      pairs: images and ground truths that were evaluated.
+      title: title of the page.
     """
     dsc: dict[str, dict[str, float]] = {}
     blind: dict[str, list[float]] = {}
@@ -55,8 +60,8 @@ def _put_first(scores: dict[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True, eq=False)
 class _Pixels:
-    """What there is to be seen of one input: image (H, W, 3), label map, mask, truth (H, W),
-    agreement (H, W) of several seeds; which slice it is."""
+    """Arrays shown for one input: image (H, W, 3); labels, mask and truth (H, W); agreement (H, W)
+    over several seeds; and a remark that names the slice of a volume."""
 
     image: np.ndarray
     labels: np.ndarray
@@ -72,7 +77,7 @@ def _make_closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Cl
     names = record.get("outputs", {})
     volume = pair.kind != "image"
 
-    @lru_cache(maxsize=1 if volume else 0)  # a slice is small, but its volume takes long to read
+    @lru_cache(maxsize=1 if volume else 0)  # a slice is small, but reading its volume is slow
     def read_pixels() -> _Pixels:
         maps = {kind: folder / name for kind, name in names.items()}
         config = Config().replace(**found.summary["config"])
@@ -113,7 +118,7 @@ def _read_picture(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
 
 
 def _read_slice(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
-    """Of the slices that show more than one value, that with most of the ground truth."""
+    """Read the slice with the largest area of ground truth, skipping slices of constant value."""
     case = open_case(Source(pair.image, pair.stem, None, pair.kind), config)
     assert isinstance(case, VolumeCase)
     truth = case.view.get_slices(read_truth(pair.truth, read_grid(pair)))
@@ -123,7 +128,7 @@ def _read_slice(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
     assert piece is not None
 
     def read_part(kind: str) -> np.ndarray:
-        # A view would keep the volume in memory.
+        # Copy the slice: a view would keep the whole volume in memory.
         found = read_result(maps[kind], case.view.volume.shape)
         return case.view.get_slices(found)[n].copy()
 

@@ -1,4 +1,4 @@
-"""Intervals and comparisons over images."""
+"""Compute confidence intervals and paired comparisons over images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over images with its bootstrap 95 % interval."""
+    """A mean over images with its 95 % bootstrap interval."""
 
     mean: float
     low: float
@@ -25,18 +25,24 @@ class Mean:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of two methods on the same images: the mean difference, its bootstrap 95 % interval, and
-    the two-sided p value of Wilcoxon's signed-rank test (1 where all differences are zero)."""
+    """A paired comparison of two methods on the same images.
+
+    Attributes:
+      difference: mean difference with its 95 % bootstrap interval.
+      p_value: two-sided p value of Wilcoxon's signed-rank test; 1 if all differences are zero.
+    """
 
     difference: Mean
     p_value: float
 
 
 def estimate_mean(values: np.ndarray) -> Mean:
-    """Mean and percentile bootstrap (10 000 resamples of the images, seed 0).
+    """Estimate the mean and its 95 % percentile bootstrap interval.
+
+    The bootstrap resamples images 10,000 times with seed 0, so results are reproducible.
 
     Args:
-      values: (N,) finite, N ≥ 1. Of one image the interval is the value.
+      values: (N,) finite values of images, N ≥ 1. For N = 1 the interval is the value itself.
     """
     values = np.asarray(values, np.float64)
     random = np.random.default_rng(0)
@@ -46,10 +52,10 @@ def estimate_mean(values: np.ndarray) -> Mean:
 
 
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
-    """``first`` minus ``second``, image by image.
+    """Compare ``first`` minus ``second``, paired by image.
 
     Args:
-      first, second: (N,) values of the same images in the same order.
+      first, second: (N,) values for the same images in the same order.
     """
     difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     p = (

@@ -1,4 +1,4 @@
-"""A summary for the terminal: as text, and as numbers for a program."""
+"""Format the summary of an evaluation, as text for the terminal and as data for programs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["collect_scores", "format_table"]
 
 
 def collect_scores(summary: EvaluationSummary) -> dict[str, Any]:
-    """Select what a program asks for first: every method's means, with their intervals,
-    under every protocol, and the comparisons."""
+    """Select the scores for ``--json``: every method's means with intervals under every protocol,
+    and the comparisons."""
     return {
         "reference": summary["reference"],
         "methods": summary["methods"],
@@ -23,7 +23,7 @@ def collect_scores(summary: EvaluationSummary) -> dict[str, Any]:
 
 
 def format_table(summary: EvaluationSummary) -> str:
-    """Mean DSC of every method under every protocol, with its interval, and the comparisons."""
+    """Format the mean DSC of every method under every protocol, and the comparisons."""
     names = list(summary["methods"])
     shown = {name: escape_unseen(name) for name in names}
     width = max(map(len, shown.values()))
@@ -41,7 +41,7 @@ def format_table(summary: EvaluationSummary) -> str:
         )
     if summary["comparisons"]:
         reference = escape_unseen(summary["reference"])
-        lines += ["", f"blind DSC of {reference} minus that of (paired over images):"]
+        lines += ["", f"blind DSC of {reference} minus that of each method below, paired by image:"]
     for name, found in summary["comparisons"].items():
         spread = f"({found['low']:+z.1f} to {found['high']:+z.1f})"
         p = f"Wilcoxon p = {found['p_value']:.2g}"

@@ -1,4 +1,4 @@
-"""Ground truths: read, aligned with their images, and all checked before the first fit."""
+"""Read ground truths, align them with their images, and check them all before the first fit."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ from s3net_jax.io import (
 
 __all__ = ["check_all", "check_truths", "read_grid", "read_truth"]
 
-_ORIENTATION = 0x0112  # EXIF
+_ORIENTATION = 0x0112  # EXIF tag
 
 
 def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
     """Read a ground truth as bool on the grid of its image; see :mod:`.foreground`.
 
-    A NIfTI mask is brought to the order and direction of its image's axes.
+    The axes of a NIfTI mask are permuted and flipped to match its image.
 
     Args:
-      path: of the mask.
-      grid: of the image; None where it is not known.
+      path: path of the mask.
+      grid: grid of the image; None if unknown, which skips alignment.
 
     Raises:
-      InputError: unreadable, empty, several volumes, or of another size or place than its image.
+      InputError: if the mask is unreadable, empty or has several volumes, or if its size or
+        position differs from its image.
     """
     own, truth = _read(path)
     if grid is not None:
@@ -53,20 +54,20 @@ def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
             raise InputError(_explain_mismatch(path, own, grid))
         truth = fitting
     if not truth.any():
-        raise InputError(f"{path} is empty: there is nothing to be found.")
+        raise InputError(f"{path} is empty: a ground truth must mark at least one pixel.")
     return truth
 
 
 def check_truths(pairs: Iterable[Pair]) -> None:
-    """Check ground truths; raise :class:`InputError`, which names each that can't be used.
+    """Check all ground truths and raise one :class:`InputError` that names each unusable one.
 
-    An image that can't be read is nothing to this: it fails in its own turn.
+    Unreadable images are ignored here; they are reported when they are segmented.
     """
     check_all([lambda pair=pair: read_truth(pair.truth, read_grid(pair)) for pair in pairs])
 
 
 def check_all(checks: Iterable[Callable[[], object]]) -> None:
-    """Run all checks; raise one :class:`InputError` with the sentences of those that fail."""
+    """Run all checks and raise one :class:`InputError` with the messages of those that fail."""
     problems: list[str] = []
     for check in checks:
         try:
@@ -75,7 +76,7 @@ def check_all(checks: Iterable[Callable[[], object]]) -> None:
             problems.append(str(error))
     problems = list(dict.fromkeys(problems))
     if len(problems) > 1:
-        raise InputError(f"Nothing is begun, for {len(problems)} reasons:", *problems)
+        raise InputError(f"Not started; {len(problems)} inputs cannot be used:", *problems)
     if problems:
         raise InputError(problems[0])
 
@@ -85,7 +86,7 @@ def _read(path: Path) -> tuple[Grid, np.ndarray]:
         volume = read_nifti(path)
         count = math.prod(load_nifti(path).shape[3:])
         if count > 1:
-            raise InputError(f"{path} holds {count} volumes: a ground truth is one.")
+            raise InputError(f"{path} contains {count} volumes: a ground truth must have one.")
         return read_nifti_grid(path), _read_foreground(volume)
     if is_stack(path):
         volume = read_stack(path)
@@ -110,8 +111,8 @@ def _read_picture(path: Path) -> np.ndarray:
     except InputError:
         raise
     except PilImage.UnidentifiedImageError:
-        raise InputError(f"{path} can't be read as a ground truth: it is no image.") from None
-    except Exception as error:  # decoders raise whatever they like on broken data
+        raise InputError(f"{path} can't be read as a ground truth: it is not an image.") from None
+    except Exception as error:  # decoders raise arbitrary errors on broken data
         raise make_broken_error(str(path), error) from error
 
 
@@ -123,19 +124,19 @@ def read_grid(pair: Pair) -> Grid | None:
         if pair.kind == "stack":
             return Grid(read_stack(pair.image).shape)
         return Grid(_read_shape(pair.image))
-    except Exception:  # what a broken head leads to; reading the image says what is wrong
+    except Exception:  # a broken header; reading the image reports what is wrong
         return None
 
 
 def _read_shape(path: Path) -> tuple[int, int]:
-    """(H, W), from the file's head if EXIF does not turn the picture."""
+    """Read the size (H, W), from the header only unless EXIF rotates the picture."""
     try:
         if is_tiff(path):  # the first page may be a thumbnail
             return read(path).shape
         with suspend_pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
             if picture.getexif().get(_ORIENTATION, 1) == 1:
                 return picture.height, picture.width
-    except Exception:  # reading says what is wrong
+    except Exception:  # reading the image reports what is wrong
         pass
     return read(path).shape
 
@@ -143,8 +144,8 @@ def _read_shape(path: Path) -> tuple[int, int]:
 def _explain_mismatch(path: Path, own: Grid, grid: Grid) -> str:
     if own.shape == grid.shape and len(own.shape) == 3:
         return (
-            f"{path} lies elsewhere in space than its image, by the affine matrices of the two: "
-            "save it with that of the image, or resample it to the image's grid."
+            f"{path} has another position in space than its image, according to their affine "
+            "matrices: save it with the affine of the image, or resample it to the image's grid."
         )
-    remedy = "resample it to the image's grid" if len(own.shape) == 3 else "they must be equal"
-    return f"{path} is {describe_grid(own)}, its image {describe_grid(grid)}: {remedy}."
+    remedy = "resample it to the image's grid" if len(own.shape) == 3 else "sizes must be equal"
+    return f"{path} is {describe_grid(own)}, but its image is {describe_grid(grid)}: {remedy}."

@@ -1,4 +1,4 @@
-"""Experiments from small files: ablations, comparisons, tuning."""
+"""Run experiments described by small files: ablations, comparisons, tuning."""
 
 from __future__ import annotations
 

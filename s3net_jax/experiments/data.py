@@ -1,4 +1,4 @@
-"""The data sets that an experiment names; a user says where they lie."""
+"""Read the data sets of an experiment, and set their folders to those of the user."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class DataSet:
     """One data set of an experiment.
 
     Attributes:
-      name: in tables and folders.
-      dataset: its layout, a name in :data:`s3net_jax.evaluate.DATASETS`.
-      images: folder of the images; of a distributed data set the folder it was unpacked into.
-      masks: folder of the masks, of the layout ``folder``.
-      limit: the first so many pairs alone; 0: all.
+      name: name in tables and folders.
+      dataset: layout of the files, a name in :data:`s3net_jax.evaluate.DATASETS`.
+      images: folder of the images; for a distributed data set, the folder it was unpacked into.
+      masks: folder of the masks; only for the layout ``folder``.
+      limit: maximum number of pairs, in order of name; 0 for all.
     """
 
     name: str
@@ -38,14 +38,14 @@ def read_data(fields: Fields) -> tuple[DataSet, ...]:
     tables = fields.get_table("data")
     if not tables.get_names():
         meant = fields.suggest("data")
-        fields.fail(f"there is no [data.NAME]: it needs at least one data set.{meant}")
+        fields.fail(f"there is no [data.NAME]: add at least one data set.{meant}")
     return tuple(_read_one(name, tables) for name in tables.get_names())
 
 
 def _read_one(name: str, tables: Fields) -> DataSet:
     fields = tables.get_table(name)
     if not name.replace("_", "").replace("-", "").isalnum():
-        fields.fail("a data set's name is made of letters, digits, _ and - only.")
+        fields.fail("the name of a data set may only contain letters, digits, _ and -.")
     check_folder_name(name, fields)
     dataset = fields.get_text("dataset", "folder")
     if dataset not in DATASETS:
@@ -60,23 +60,23 @@ def _read_one(name: str, tables: Fields) -> DataSet:
 def relocate(
     data: Sequence[DataSet], places: Sequence[str], limit: int | None = None
 ) -> tuple[DataSet, ...]:
-    """Set the folders of data sets to those a user gives.
+    """Set the folders of data sets to those that the user gives.
 
     Args:
       data: data sets of the experiment file.
-      places: ``NAME=FOLDER`` each. A folder that holds ``images`` and ``masks`` is read as pairs
-        of equal names; any other in the layout that the experiment file names.
-      limit: use only the first ``limit`` pairs of each, in place of the file's limits.
+      places: texts ``NAME=FOLDER``. A folder with subfolders ``images`` and ``masks`` is read as
+        pairs with equal names; any other folder is read in the layout given in the file.
+      limit: maximum number of pairs of each data set; None keeps the limits of the file.
 
     Raises:
-      ConfigError: a text of another form, a name that the experiment does not have, or a folder
-        without ``images`` where the layout is ``folder``.
+      ConfigError: if a text has another form, names a data set that the experiment does not have,
+        or gives a folder without ``images`` and ``masks`` for the layout ``folder``.
     """
     found = {item.name: item for item in data}
     for text in places:
         name, sign, folder = text.partition("=")
         if not sign or not folder:
-            raise ConfigError(f"Can't read the place {text!r}: write --data NAME=FOLDER.")
+            raise ConfigError(f"Can't parse {text!r}: write --data NAME=FOLDER.")
         if name not in found:
             raise ConfigError(
                 f"The experiment has no data set {name!r}.{suggest_nearest(name, list(found))}"
@@ -85,7 +85,7 @@ def relocate(
         if os.path.isdir(images) and os.path.isdir(masks):
             found[name] = replace(found[name], dataset="folder", images=images, masks=masks)
         elif found[name].dataset == "folder":
-            raise ConfigError(f"{folder} does not hold the folders images and masks.")
+            raise ConfigError(f"{folder} does not contain the folders images and masks.")
         else:
             found[name] = replace(found[name], images=Path(folder))
     if limit is not None:
@@ -94,8 +94,8 @@ def relocate(
 
 
 def open_data(data: DataSet) -> list[Pair]:
-    """Find the pairs; raise :class:`ConfigError`, which says how to give their place."""
+    """Find the pairs; raise :class:`ConfigError` that explains how to set the folder."""
     try:
         return find_pairs(data.dataset, data.images, data.masks, data.limit or None)
     except (ConfigError, InputError) as error:
-        raise ConfigError(f"{error} Say where {data.name} is: --data {data.name}=FOLDER.") from None
+        raise ConfigError(f"{error} Set its folder with --data {data.name}=FOLDER.") from None

@@ -1,4 +1,4 @@
-"""The folder of an experiment: begun, resumed, or refused if it is another experiment's."""
+"""Create or resume the folder of an experiment, or refuse one that belongs to another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s3net_jax.schema import ExperimentRecord, read_json, write_json
 __all__ = ["RESULTS", "begin_folder"]
 
 RESULTS = ("table.csv", "summary.json", "table.md", "report.html")
-"""What every experiment writes, beside the folders of its parts."""
+"""Files that every experiment writes, beside the folders of its parts."""
 
 _NAME = "experiment.json"
 
@@ -21,18 +21,18 @@ _NAME = "experiment.json"
 def begin_folder(
     out: Path, title: str, parts: dict[str, Any], shared: dict[str, Any], overwrite: bool
 ) -> Path:
-    """Begin or resume the folder, with ``experiment.json``, which says whose it is.
+    """Create or resume the folder; its ``experiment.json`` identifies the experiment.
 
     Args:
-      out: the folder.
-      title: of the experiment.
-      parts: name → what decides the results of this part. An experiment may gain and lose parts
-        and goes on; one whose parts have changed is another.
-      shared: what decides all results.
-      overwrite: take the folder whatever it holds.
+      out: output folder.
+      title: title of the experiment.
+      parts: name of each part → everything that determines its results. Parts may be added and
+        removed between runs, but not changed.
+      shared: everything that determines the results of all parts.
+      overwrite: whether to use the folder whatever it contains.
 
     Raises:
-      OutputError: it can't be written, or holds something else.
+      OutputError: if the folder cannot be written or contains something else.
     """
     folder = make_folder(out)
     remove_leftovers(folder)
@@ -53,8 +53,8 @@ def _read(folder: Path) -> ExperimentRecord | None:
         return read_json(path, ExperimentRecord)
     except RecordError as error:
         raise OutputError(
-            f"{path} is not of an experiment of this tool ({error}): choose another output folder, "
-            "or replace it with --overwrite."
+            f"{path} was not written by an experiment of this tool ({error}): choose another "
+            "output folder, or replace it with --overwrite."
         ) from None
 
 
@@ -69,14 +69,14 @@ def _refuse(
     if found is None:
         there = [name for name in RESULTS if os.path.lexists(folder / name)]
         if there:
-            raise OutputError(f"{folder} holds {there[0]}, which is of no experiment: {remedy}")
+            raise OutputError(f"{folder / there[0]} was not written by an experiment: {remedy}")
         return
     if found["title"] != title:
-        raise OutputError(f"{folder} holds another experiment ({found['title']!r}): {remedy}")
+        raise OutputError(f"{folder} contains another experiment ({found['title']!r}): {remedy}")
     if found["shared"] != shared:
-        raise OutputError(f"{folder} holds this experiment with other settings: {remedy}")
+        raise OutputError(f"{folder} contains this experiment with other settings: {remedy}")
     for name, part in parts.items():
         if found["parts"].get(name, part) != part:
             raise OutputError(
-                f"{folder} holds this experiment with other settings of {name!r}: {remedy}"
+                f"{folder} contains this experiment with other settings of {name!r}: {remedy}"
             )

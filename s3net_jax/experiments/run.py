@@ -1,4 +1,4 @@
-"""Methods × data sets: each an ordinary evaluation, with tables after every one."""
+"""Run methods × data sets as evaluations, and write the tables after each."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from s3net_jax.schema import GridSummary
 __all__ = ["Attend", "Found", "run_grid"]
 
 Attend = Callable[[Config, int, int], AbstractContextManager[tuple[Engine, Listener]]]
-"""Who fits and who listens, while one configuration is evaluated with first seed and number of
-seeds."""
+"""Function of configuration, first seed and number of seeds that opens the engine and listener for
+one evaluation."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What an experiment found.
+    """Result of an experiment.
 
     Attributes:
-      folder: with its tables and the evaluations, ``DATA/METHOD/``.
-      summary: as ``summary.json`` holds it.
-      text: its tables, for a terminal.
-      failed: inputs that could not be segmented, over all evaluations.
+      folder: folder with the tables and the evaluations, ``DATA/METHOD/``.
+      summary: content of ``summary.json``.
+      text: tables for a terminal.
+      failed: number of inputs that could not be segmented, over all evaluations.
     """
 
     folder: Path
@@ -61,21 +61,21 @@ def run_grid(
 ) -> Found:
     """Evaluate every method on every data set.
 
-    After every evaluation ``table.csv``, ``table.md``, ``summary.json`` and ``report.html`` are
-    written again, so a run that is killed leaves the tables of what is done; a repeated command
-    resumes. The trivial baselines are computed once for each data set and are in every table.
+    ``table.csv``, ``table.md``, ``summary.json`` and ``report.html`` are rewritten after each
+    evaluation, so a killed run leaves the tables of the finished part. Repeating the call resumes
+    it. The trivial baselines are computed once for each data set and appear in every table.
 
     Args:
-      grid: the experiment.
+      grid: experiment to run.
       out: output folder.
-      attend: opens engine and listener; see :data:`Attend`.
-      overwrite: replace what is there.
-      say: is told what is being done.
+      attend: function that opens engine and listener; see :data:`Attend`.
+      overwrite: whether to replace existing results.
+      say: function called with progress messages.
 
     Raises:
-      ConfigError: a data set is not where it should be, or a configuration can't be used.
-      InputError: an image of a baseline, or a ground truth, can't be read.
-      OutputError: the folder can't be written, or holds another experiment.
+      ConfigError: if a data set is not found or a configuration is invalid.
+      InputError: if an image of a baseline or a ground truth cannot be read.
+      OutputError: if the folder cannot be written or contains another experiment.
     """
     data = {item.name: open_data(item) for item in grid.data}
     check_truths(pair for pairs in data.values() for pair in pairs)
@@ -114,8 +114,14 @@ def _identify(method: Method) -> dict[str, object]:
 
 
 def _score_baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[Score]]:
-    """Scores of the usual baselines; and of those that the experiment names, then of the usual
-    ones that it does not name. They see an image through the window that all methods share."""
+    """Score the baselines on one data set.
+
+    Baselines use the window that all methods share; if methods differ, the default window.
+
+    Returns:
+      Scores of the standard baselines, and scores of all baselines including those that the
+      experiment names.
+    """
     named = {m.name: m.predict for m in grid.methods if m.predict is not None}
     windows = {m.config.input.window for m in grid.methods if m.config is not None}
     window = parse_window(windows.pop()) if len(windows) == 1 else None

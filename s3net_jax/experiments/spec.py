@@ -1,4 +1,4 @@
-"""Experiment files of ``s3net ablate`` and ``s3net compare``: methods × data sets."""
+"""Read experiment files of ``s3net ablate`` and ``s3net compare``: methods × data sets."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from s3net_jax.presets import preset
 __all__ = ["KINDS", "Grid", "Method", "check_kind", "read_grid", "read_preset"]
 
 KINDS = {"ablation": "ablate", "comparison": "compare", "tuning": "tune"}
-"""What a file calls itself → the command that runs it."""
+"""Kind of an experiment file → command that runs it."""
 
 Paper = Mapping[str, Mapping[str, float]]
-"""Data set → metric → the paper's figure."""
+"""Data set → metric → value printed in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +38,11 @@ class Method:
     """A row of the tables.
 
     Attributes:
-      name: in tables.
-      paper: figures that the paper gives for it.
-      config: of a fit; None of a baseline, and of a method that only the paper has figures of.
-      seeds: fits of every image, whose consensus is the result.
-      predict: of a baseline, what makes clusters and a mask of an image (H, W, 3) uint8.
+      name: name in tables.
+      paper: values that the paper reports for the method.
+      config: configuration of its fits; None for baselines and for methods that only the paper has.
+      seeds: number of fits of each image, whose consensus is the result.
+      predict: for a baseline, function that segments an image (H, W, 3) uint8; otherwise None.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Method:
 
     @property
     def folder(self) -> str:
-        """A file name made of :attr:`name`."""
+        """Folder name derived from :attr:`name`."""
         return re.sub(r"[^\w.=]+", "-", self.name).strip("-.") or "method"
 
 
@@ -63,11 +63,11 @@ class Grid:
 
     Attributes:
       kind: ``ablation`` or ``comparison``.
-      title: one line.
-      methods: rows, in the order of the tables.
-      data: the data sets.
-      reference: name of the method that every other is compared with, image by image.
-      seed: the first seed of every image.
+      title: title of one line.
+      methods: rows of the tables, in order.
+      data: data sets to evaluate on.
+      reference: name of the method that all others are compared with, paired by image.
+      seed: first seed of every image.
     """
 
     kind: str
@@ -79,12 +79,12 @@ class Grid:
 
 
 def check_kind(fields: Fields, wanted: str) -> None:
-    """Raise :class:`ConfigError` unless the file is for this command."""
+    """Raise :class:`ConfigError` unless the file is of the kind ``wanted``."""
     kind = fields.get_text("kind")
     if kind not in KINDS:
         fields.fail(f"kind is {kind!r}.{suggest_nearest(kind, list(KINDS))}")
     if kind != wanted:
-        fields.fail(f"this is for another command: s3net {KINDS[kind]} {fields.place}.")
+        fields.fail(f"this file is for another command: run s3net {KINDS[kind]} {fields.place}.")
 
 
 def read_grid(
@@ -95,17 +95,18 @@ def read_grid(
     seed: int | None = None,
     seeds: int | None = None,
 ) -> Grid:
-    """Read the experiment in a file.
+    """Read an experiment file.
 
     Args:
-      path: a TOML file, as ``docs/experiments.md`` describes it.
+      path: path of a TOML file, in the format of ``docs/experiments.md``.
       kind: ``ablation`` or ``comparison``.
-      overrides: of every fit, on top of what the file says; see :meth:`Config.replace`.
-      seed, seeds: in place of the file's own. A method that says how many seeds it has, keeps
-        them.
+      overrides: changes to the configuration of every fit, applied after those of the file; see
+        :meth:`Config.replace`.
+      seed, seeds: first seed and number of seeds; None uses those of the file. A method with its
+        own number of seeds keeps it.
 
     Raises:
-      ConfigError: something in the file is wrong; the sentence says what and where.
+      ConfigError: if the file is invalid; the message says what is wrong and where.
     """
     fields = load_fields(path)
     check_kind(fields, kind)
@@ -130,21 +131,21 @@ def read_grid(
     check_unique([method.folder.casefold() for method in methods], fields, f"folders of {key}")
     for method in methods:
         if method.config is not None and method.name in BASELINES:
-            fields.fail(f"{method.name!r} is a baseline's name: call the method something else.")
+            fields.fail(f"{method.name!r} is the name of a baseline: choose another name.")
     computed = [m.name for m in methods if m.config is not None or m.predict is not None]
     if not computed:
-        fields.fail(f"none of the {key} can be computed: give one a preset.")
+        fields.fail(f"none of the {key} can be computed: give at least one a preset.")
     reference = fields.get_text("reference", computed[0])
     if reference not in computed:
         fields.fail(
-            f"the reference {reference!r} is none of them.{suggest_nearest(reference, computed)}"
+            f"the reference {reference!r} is not a method.{suggest_nearest(reference, computed)}"
         )
     fields.finish()
     return Grid(kind, title, tuple(methods), data, reference, seed)
 
 
 def read_preset(fields: Fields, name: str) -> Config:
-    """Read a preset by name; raise :class:`ConfigError` with the place in the file."""
+    """Read a preset by name; raise :class:`ConfigError` with the position in the file."""
     try:
         return preset(name)
     except ConfigError as error:
@@ -156,7 +157,7 @@ def _read_method(fields: Fields, base: Config | None, seeds: int, data: set[str]
     if base is not None:
         return Method(fields.get_text("name"), paper, fields.apply("set", base), seeds)
     if fields.has("preset") and fields.has("baseline"):
-        fields.fail("it has a preset and a baseline: write one of them.")
+        fields.fail("a method can't have both a preset and a baseline: remove one.")
     if fields.has("baseline"):
         name = fields.get_text("baseline")
         clusters = fields.get_count("clusters") if fields.has("clusters") else None
@@ -173,7 +174,7 @@ def _read_method(fields: Fields, base: Config | None, seeds: int, data: set[str]
         shown = f"s3net {name}" + (f", {own} seeds" if fields.has("seeds") else "")
         return Method(fields.get_text("name", shown), paper, config, own)
     if not paper:
-        fields.fail("it needs a preset, a baseline, or the paper's figures.")
+        fields.fail("a method needs a preset, a baseline or values of the paper.")
     return Method(fields.get_text("name"), paper)
 
 

@@ -1,4 +1,4 @@
-"""From scores to the rows of an experiment's tables, beside the paper's figures."""
+"""Turn scores into the rows of an experiment's tables, beside the values of the paper."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s3net_jax.schema import GridRow, GridSummary
 __all__ = ["BLIND_FIRST", "Table", "make_summary", "make_table"]
 
 BLIND_FIRST = ("blind", *(name for name in PROTOCOLS if name != "blind"))
-"""The protocols, the one that counts first."""
+"""Names of the protocols, the most important first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,9 @@ class Table:
 
     Attributes:
       data: name of the data set.
-      rows: a row for each method, in the order of the experiment, then for the baselines that it
-        does not name; ``difference`` is the reference's blind DSC minus the row's.
-      blind: method → DSC of each image, blind.
+      rows: rows of the methods, in the order of the experiment, then of the baselines that it does
+        not name; ``difference`` is the blind DSC of the reference minus that of the row.
+      blind: method → blind DSC of each image, in percent.
     """
 
     data: str
@@ -32,7 +32,7 @@ class Table:
 
 
 def make_table(grid: Grid, data: str, scores: list[Score]) -> Table:
-    """Make the table of one data set; methods without scores have only the paper's figures."""
+    """Make the table of one data set; methods without scores only have the paper's values."""
     found = summarise(scores, grid.reference)
     names = {method.name for method in grid.methods}
     others = [Method(name, {}) for name in found["methods"] if name not in names]
@@ -56,7 +56,7 @@ def make_table(grid: Grid, data: str, scores: list[Score]) -> Table:
 
 
 def make_summary(grid: Grid, tables: dict[str, Table], failed: int) -> GridSummary:
-    """Make what ``summary.json`` holds: the experiment, its tables, versions."""
+    """Make the content of ``summary.json``: the experiment, its tables, versions."""
     fits = [method for method in grid.methods if method.config is not None]
     done = sum("images" in row for t in tables.values() for row in t.rows if row["report"])
     return {

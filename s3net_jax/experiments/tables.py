@@ -1,4 +1,4 @@
-"""The files of an experiment of methods × data sets, and its tables as text."""
+"""Write the files of an experiment, and format its tables as text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAPER = ("dsc", "hm", "xor")
 
 
 def write_tables(folder: Path, summary: GridSummary, tables: dict[str, Table]) -> None:
-    """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
+    """Write ``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each atomically."""
     write_bytes(folder / "table.csv", format_csv(_HEAD, _make_csv_rows(tables.values())))
     write_text(folder / "table.md", _make_page(summary, tables))
     write_json(folder / "summary.json", summary)
@@ -44,8 +44,10 @@ _HEAD = (
 
 
 def _make_csv_rows(tables: Iterable[Table]) -> Iterable[list[str]]:
-    """A row for each data set, method and protocol; the paper's figures, and the difference to
-    the reference, stand in the rows ``blind``."""
+    """Yield a row for each data set, method and protocol.
+
+    The paper's values and the difference from the reference are only in rows ``blind``.
+    """
     for table in tables:
         for row in table.rows:
             paper = [_format_figure(row["paper"].get(metric), 1) for metric in _PAPER]
@@ -80,10 +82,10 @@ def _make_page(summary: GridSummary, tables: dict[str, Table]) -> str:
     if state["done"] < state["of"]:
         parts.append(f"Not finished: {state['done']} of {state['of']} evaluations are done.\n")
     parts.append(
-        f"Mean DSC in percent with its bootstrap 95 % interval. Difference: blind DSC of "
-        f"*{escape_unseen(summary['reference'])}* minus that of the row, image by image; p is "
-        "Wilcoxon's. The paper's figures (its protocol is not stated) are not to be compared with "
-        "blind ones.\n"
+        f"Mean DSC in percent with 95 % bootstrap interval. Difference: blind DSC of "
+        f"*{escape_unseen(summary['reference'])}* minus that of the row, paired by image; p: "
+        "Wilcoxon signed-rank test. Do not compare the paper's values, whose protocol is not "
+        "stated, with blind ones.\n"
     )
     for name, table in tables.items():
         parts.append(f"## {escape_unseen(name)}\n")
@@ -93,7 +95,7 @@ def _make_page(summary: GridSummary, tables: dict[str, Table]) -> str:
 
 
 def make_cells(found: list[GridRow]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows for people; the paper's columns only where it has figures."""
+    """Make head and rows of a readable table; columns of the paper only where it has values."""
     shown = [m for m in _PAPER if any(m in row["paper"] for row in found)]
     head = ["method", *BLIND_FIRST, *(f"paper {metric.upper()}" for metric in shown)]
     head += ["difference", "p", "seconds", "images"]
@@ -113,30 +115,30 @@ def make_cells(found: list[GridRow]) -> tuple[list[str], list[list[str]]]:
 
 
 def format_interval(found: MeanRecord) -> str:
-    """``mean (low–high)``."""
+    """Format as ``mean (low–high)``."""
     return f"{found['mean']:.1f} ({found['low']:.1f}–{found['high']:.1f})"
 
 
 def format_difference(found: MeanRecord) -> str:
-    """``+mean (+low to +high)``."""
+    """Format as ``+mean (+low to +high)``."""
     return f"{found['mean']:+z.1f} ({found['low']:+z.1f} to {found['high']:+z.1f})"
 
 
 def format_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     shown = ([escape_unseen(cell).replace("|", "∣") for cell in cells] for cells in lines)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in shown)
 
 
 def format_tables(tables: dict[str, Table]) -> str:
-    """The tables of :func:`write_tables` for a terminal."""
+    """Format the tables of :func:`write_tables` for a terminal."""
     found = ((escape_unseen(name), make_cells(table.rows)) for name, table in tables.items())
     return "\n\n".join(f"{name}\n{align_columns(*shown)}" for name, shown in found)
 
 
 def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for a terminal."""
+    """Format a table with aligned columns for a terminal."""
     lines = [[escape_unseen(cell) for cell in line] for line in (head, *rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
     text = []

@@ -1,4 +1,4 @@
-"""From logits to label maps and masks: size, compact labels, target, clean-up."""
+"""Turn logits into label maps and masks: resizing, compact labels, target choice, clean-up."""
 
 from __future__ import annotations
 

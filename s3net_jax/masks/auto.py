@@ -1,4 +1,4 @@
-"""The automatic choice: the split of the image that explains its centre best."""
+"""Choose a target automatically: the split that best explains the centre of the image."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ from s3net_jax.masks.cleanup import clean
 
 __all__ = ["Splits", "compute_center_weight", "find_best_clusters", "list_groups"]
 
-_CENTER_SIGMA = 0.25  # of the sides: how far from the centre pixels still count
-_POLARITY = 0.1  # of the sides: difference of spread that settles which side is the object
+# Standard deviation of the Gaussian that weights pixels by their distance from the centre, as a
+# fraction of each side.
+_CENTER_SIGMA = 0.25
+# Scale of the logistic that decides which side of a split is the object, as a fraction of the
+# sides: a side that is 0.1 nearer the centre already has most of the weight.
+_POLARITY = 0.1
 
 
 def find_best_clusters(
     labels: np.ndarray, image: np.ndarray, config: SegmentConfig
 ) -> tuple[int, ...]:
-    """The clusters that together make the best target, by :meth:`Splits.score`.
+    """Return the group of clusters with the highest :meth:`Splits.score`.
 
-    Candidates are every single cluster, and the 1, 2, ... darkest and brightest clusters
-    together: a lesion whose core and rim are two clusters is one target. Each candidate is
-    scored after the clean-up.
+    Candidates are every single cluster and the unions of the 2, 3, ... darkest and brightest
+    clusters, so that a lesion whose core and rim are two clusters can be one target. Each
+    candidate is scored after the clean-up.
 
     Args:
-      labels: (H, W) integers, at least two values.
-      image: (H, W, 3) uint8.
-      config: the clean-up.
+      labels: (H, W) integer label map with at least two distinct values.
+      image: (H, W, 3) uint8 image.
+      config: segmentation settings; the clean-up fields are read.
 
     Returns:
-      Labels in ascending order.
+      Labels of the chosen clusters, in ascending order.
     """
     pixels = image.astype(np.float32) / 255
     splits = Splits(pixels)
@@ -46,9 +50,14 @@ def find_best_clusters(
 
 
 class Splits:
-    """Scores of splits of one image, (H, W, 3) floats, into an object and its surroundings."""
+    """Score splits of one image into an object and its surroundings.
+
+    Args:
+      pixels: (H, W, 3) floating-point image in [0, 1].
+    """
 
     def __init__(self, pixels: np.ndarray):
+        # Float64, because the variance is a difference of two sums over all pixels.
         weight = compute_center_weight(pixels.shape[:2], _CENTER_SIGMA).ravel().astype(np.float64)
         colors = pixels.reshape(-1, 3).astype(np.float64)
         moments = (np.ones(len(colors)), *colors.T, (colors**2).sum(1))
@@ -57,29 +66,33 @@ class Splits:
         self._away = (y**2 + x**2).ravel()
 
     def score(self, masks: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-        """How well masks split the image into an object and its surroundings, (N,) in [0, 1].
+        """Score how well each mask splits the image into an object and its surroundings.
 
-        The share of the colours' variance that the split explains, with pixels weighted by their
-        distance from the centre (between-class over total variance, as in Otsu's method), times
-        1 / (1 + exp((s_in − s_out) / 0.1)), where s is the root mean square distance from the
-        centre in units of the sides: of the two sides of a split, the one nearer the centre is
-        the object. Too small, too large and faint targets all explain little.
+        The score is the fraction of colour variance that the split explains (between-class over
+        total variance, as in Otsu's method, with pixels weighted by their distance from the
+        centre), times 1 / (1 + exp((s_in − s_out) / 0.1)). s is the root mean square distance
+        from the centre in units of the sides; the factor makes the side nearer the centre the
+        object. Targets that are too small, too large or too faint explain little variance.
 
         Args:
           masks: (N, H, W) bool, the cleaned candidates.
-          ignored: (N, H, W) bool, what the clean-up took from them: neither object nor
-            surroundings, so that the air around a body does not speak against the lungs.
+          ignored: (N, H, W) bool, pixels removed by the clean-up. They count as neither object
+            nor surroundings, so the air around a body does not lower the score of the lungs.
+
+        Returns:
+          (N,) scores in [0, 1]; 0 for a mask that leaves one side empty.
         """
         sides = np.stack((~masks, masks), dtype=np.float64).reshape(2, len(masks), -1)
         count = sides.sum(2)
-        # Not products of BLAS, whose threads would wait for those that compute already.
+        # einsum instead of BLAS: threads that BLAS starts here would compete for the cores with
+        # the thread pool that calls this method.
         far = np.einsum("smn,n->sm", sides, self._away)
         spread = np.sqrt(far / np.maximum(count, 1))
         sides *= ~ignored.reshape(len(masks), -1)
         weights, *colors, squares = np.einsum("kn,smn->ksm", self._weighted, sides)
         outside, inside = weights
         split = (inside > 0) & (outside > 0)
-        some = np.where(split, weights, 1)  # whatever it is of those that are no split
+        some = np.where(split, weights, 1)  # any non-zero value; masks that are no split score 0
         total = some.sum(0)
         mean = np.sum(colors, 1) / total
         variance = squares.sum(0) / total - (mean**2).sum(0)
@@ -90,13 +103,21 @@ class Splits:
 
 
 def compute_center_weight(shape: tuple[int, ...], sigma: float) -> np.ndarray:
-    """(H, W) Gaussian around the centre; ``sigma`` in units of each side."""
+    """Return a Gaussian around the image centre.
+
+    Args:
+      shape: image size (H, W).
+      sigma: standard deviation, as a fraction of each side.
+
+    Returns:
+      (H, W) float32 weights in (0, 1].
+    """
     y, x = _compute_offsets(shape)
     return np.exp(-(y**2 + x**2) / (2 * sigma**2)).astype(np.float32)
 
 
 def _compute_offsets(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Distances from the centre, in units of the sides: (H, 1) and (1, W)."""
+    """Return signed offsets from the centre as fractions of the sides: (H, 1) and (1, W)."""
     height, width = shape
     y = (np.arange(height) - (height - 1) / 2) / height
     x = (np.arange(width) - (width - 1) / 2) / width
@@ -106,22 +127,24 @@ def _compute_offsets(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 def list_groups(
     labels: np.ndarray, luminance: np.ndarray, outside: np.ndarray | None = None
 ) -> Iterator[tuple[int, ...]]:
-    """Groups of clusters that may be a target: each alone, and the 2, 3, ... darkest and brightest.
+    """Yield groups of clusters that may be a target.
+
+    These are every single cluster, and the unions of the 2, 3, ... darkest and brightest ones.
 
     Args:
-      labels: (H, W) integers.
-      luminance: (H, W) floats.
-      outside: (H, W) bool, pixels that count for nothing.
+      labels: (H, W) integer label map.
+      luminance: (H, W) floating-point luminance.
+      outside: (H, W) bool mask of pixels to ignore; None ignores none.
 
     Yields:
-      Labels in ascending order; never all of them.
+      Labels of a group, in ascending order; never all labels at once.
     """
     if outside is not None:
         labels, luminance = labels[~outside], luminance[~outside]
     values, places, areas = np.unique(labels, return_inverse=True, return_counts=True)
     levels = np.bincount(places.ravel(), luminance.ravel()) / areas
     by_level = [int(values[i]) for i in np.argsort(levels, kind="stable")]
-    seen = {tuple(sorted(by_level))}  # everything at once is no target
+    seen = {tuple(sorted(by_level))}  # the whole image is never a target
     count = len(by_level)
     groups = [[value] for value in by_level]
     groups += [by_level[:n] for n in range(2, count)] + [by_level[-n:] for n in range(2, count)]

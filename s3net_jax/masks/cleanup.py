@@ -1,6 +1,7 @@
-"""Cleaning masks: regions at the border, holes, small islands.
+"""Clean masks: remove regions at the border, fill holes, drop small islands.
 
-All functions take masks (..., H, W), each for itself: many at once cost less than one by one.
+Every function accepts a stack of masks (..., H, W) and treats each mask separately. One call for a
+stack is faster than one call for each mask.
 """
 
 from __future__ import annotations
@@ -22,54 +23,60 @@ __all__ = [
 ]
 
 _INNER = 0.005
-"""Share of the image that an inner region must have for regions at the border to give way."""
+"""Smallest inner region, as a fraction of the image, for which border regions are removed."""
 
 _MARGIN = 0.02
-"""Share of the sides that counts as border: slivers beside it belong to what lies on it."""
+"""Width of the border, as a fraction of the sides. It is wider than one pixel so that slivers
+beside a border region are removed with it."""
 
 
 _CROSS = np.zeros((3, 3, 3), bool)
 _CROSS[1] = ndimage.generate_binary_structure(2, 1)
-"""Neighbours in a stack of masks: those of one mask are none of another's."""
+"""4-connectivity within each mask of a stack, and none between masks."""
 
 
 def label_regions(mask: np.ndarray) -> np.ndarray:
-    """(..., H, W) int32: 0 outside ``mask``, 1, 2, ... in its 4-connected regions; over several
-    masks the numbers go on."""
+    """Number the 4-connected regions of ``mask``.
+
+    Returns:
+      (..., H, W) int32: 0 outside ``mask``, 1, 2, ... inside; numbering continues from one mask of
+      a stack to the next.
+    """
     stack = mask.reshape(-1, *mask.shape[-2:])
     regions, _ = cast(tuple[np.ndarray, int], ndimage.label(stack, _CROSS))
     return regions.reshape(mask.shape)
 
 
 def find_border_regions(mask: np.ndarray) -> np.ndarray:
-    """The connected regions of ``mask`` that reach into the outer 2 % of the image; bool."""
+    """Return the connected regions of ``mask`` that reach into the outer 2 % of the image."""
     rows, columns = (max(1, round(_MARGIN * side)) for side in mask.shape[-2:])
     return find_touching(label_regions(mask), rows, columns)
 
 
 def find_touching(regions: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Where regions lie that reach into the outer ``rows`` and ``columns``; bool."""
+    """Return the pixels of regions that reach into the outer ``rows`` or ``columns``; bool."""
     found = np.zeros(int(regions.max(initial=0)) + 1, bool)
     upper, lower = regions[..., :rows, :], regions[..., -rows:, :]
     for strip in (upper, lower, regions[..., :columns], regions[..., -columns:]):
         found[strip.ravel()] = True
     found[0] = False
-    return regions > 0 if found[1:].all() else found.take(regions)  # faster than an index
+    return regions > 0 if found[1:].all() else found.take(regions)  # faster than indexing
 
 
 class _Measured(NamedTuple):
-    """A stack of masks (N, H, W), and their connected regions."""
+    """A stack of masks (N, H, W) and its connected regions."""
 
     mask: np.ndarray
     regions: np.ndarray
     areas: np.ndarray
-    """Pixels of each of the regions; none outside of them."""
+    """Area of each region in pixels; entry 0, the background, is 0."""
 
     def find_largest(self) -> tuple[np.ndarray, np.ndarray]:
-        """The largest region of each mask, the first of equal ones, or 0; and its area."""
+        """Return the number of each mask's largest region (the first at a tie, 0 if none) and its
+        area."""
         chosen, begin = [], 1
         for last in self.regions.max((1, 2), initial=0):
-            here = self.areas[begin : last + 1]  # numbers go on from mask to mask
+            here = self.areas[begin : last + 1]  # region numbers continue from mask to mask
             chosen.append(begin + int(here.argmax()) if here.size else 0)
             begin = max(begin, int(last) + 1)
         largest = np.array(chosen, np.intp)
@@ -84,10 +91,10 @@ def _measure(mask: np.ndarray) -> _Measured:
 
 
 def drop_border(mask: np.ndarray) -> np.ndarray:
-    """``mask`` without the regions at the border, if an inner region of some size is left.
+    """Remove the regions at the border if a large enough inner region remains.
 
-    The air around a body and the dark corners of a vignette go; a lesion that is cut by the
-    border stays, because without it only specks of less than 0.5 % of the image would be left.
+    This removes the air around a body and the dark corners of a vignette. A lesion that is cut by
+    the border stays, because removing it would leave only specks of less than 0.5 % of the image.
     """
     stack = mask.reshape(-1, *mask.shape[-2:])
     inner, _, gives_way = _remove_border(stack)
@@ -95,8 +102,8 @@ def drop_border(mask: np.ndarray) -> np.ndarray:
 
 
 def _remove_border(stack: np.ndarray) -> tuple[np.ndarray, _Measured, np.ndarray]:
-    """The masks without their regions at the border; the same with their holes filled; and (N,)
-    bool, whether these regions are left out (:func:`drop_border`)."""
+    """Return the masks without border regions, the same with holes filled, and (N,) bool: whether
+    the border regions of each mask are to be removed (:func:`drop_border`)."""
     outer = find_border_regions(stack)
     inner = stack & ~outer
     filled = _measure(fill_holes(inner))
@@ -105,12 +112,12 @@ def _remove_border(stack: np.ndarray) -> tuple[np.ndarray, _Measured, np.ndarray
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
-    """``mask`` with everything filled that it encloses (background is 4-connected)."""
+    """Fill everything that ``mask`` encloses (the background is 4-connected)."""
     return ~find_touching(label_regions(~mask), 1, 1)
 
 
 def drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:
-    """``mask`` without regions under ``smallest`` × image area; the largest one always stays."""
+    """Remove regions below ``smallest`` × image area; the largest region always stays."""
     if smallest <= 0:
         return mask
     stack = mask.reshape(-1, *mask.shape[-2:])
@@ -126,16 +133,16 @@ def _remove_islands(measured: _Measured, smallest: float) -> np.ndarray:
 
 
 def clean(mask: np.ndarray, config: SegmentConfig) -> np.ndarray:
-    """``mask`` after the steps that ``config`` switches on: border, holes, islands, in this order.
+    """Apply the clean-up steps that ``config`` enables, in the order border, holes, islands.
 
-    Doing it twice changes nothing.
+    The operation is idempotent.
 
     Args:
-      mask: (..., H, W) bool.
-      config: ``drop_border``, ``fill_holes`` and ``min_island`` are read.
+      mask: (..., H, W) bool mask or stack of masks.
+      config: segmentation settings; ``drop_border``, ``fill_holes`` and ``min_island`` are read.
 
     Returns:
-      (..., H, W) bool, another array.
+      (..., H, W) bool, a new array.
     """
     stack = mask.astype(bool).reshape(-1, *mask.shape[-2:])
     if stack.size:
@@ -147,7 +154,7 @@ def _clean(stack: np.ndarray, config: SegmentConfig) -> np.ndarray:
     if not config.drop_border:
         return _clean_inside(stack, config)
     inner, filled, gives_way = _remove_border(stack)
-    # Finding regions is what all this costs: those that the border's rule looked at serve again.
+    # Labelling regions dominates the cost, so the regions found for the border rule are reused.
     if config.fill_holes:
         result = _remove_islands(filled, config.min_island)
     else:
@@ -158,7 +165,7 @@ def _clean(stack: np.ndarray, config: SegmentConfig) -> np.ndarray:
 
 
 def _clean_inside(stack: np.ndarray, config: SegmentConfig) -> np.ndarray:
-    """What follows the border."""
+    """Apply the steps after the border rule: holes, then islands."""
     if config.fill_holes:
         stack = fill_holes(stack)
     return drop_islands(stack, config.min_island)

@@ -1,4 +1,4 @@
-"""Label maps of neighbouring pieces (slices, tiles) brought to common labels."""
+"""Give the label maps of neighbouring pieces (slices, tiles) common labels."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from s3net_jax.masks.match import count_contingency
 
 __all__ = ["LabelPool", "find_majority_labels"]
 
-_NEAR = 0.08  # difference of grey or colour, of 1, at which likeness has fallen to 1/e
-_ENOUGH = 0.6  # of 2: overlap and likeness that make two clusters one
+_NEAR = 0.08  # root-mean-square colour difference, in [0, 1], at which similarity is 1/e
+_ENOUGH = 0.6  # smallest sum of overlap and similarity, each at most 1, of a matched pair
 
 
 class LabelPool:
-    """Common labels, given out piece by piece.
+    """Assign common labels to clusters, piece by piece.
 
-    A cluster of a new piece takes the label of a known cluster if they overlap where both are
-    known, and look alike: the pairs are chosen together (Hungarian method) by intersection over
-    union plus exp(−(difference of mean colour / 0.08)²). A pair under 0.6 of 2 is none, and the
-    cluster gets a label of its own.
+    A cluster of a new piece takes the label of a known cluster that overlaps it in the shared
+    region and has a similar colour. The Hungarian method finds the pairs that maximise the sum of
+    intersection over union and exp(−(difference of mean colour / 0.08)²). A pair that scores less
+    than 0.6, out of 2, is rejected and the cluster gets a new label.
     """
 
     def __init__(self) -> None:
-        self._sums: list[np.ndarray] = []  # colours times pixels
+        self._sums: list[np.ndarray] = []  # summed colours of each label
         self._counts: list[int] = []
 
     @property
     def count(self) -> int:
-        """How many labels were given out."""
+        """Number of labels assigned so far."""
         return len(self._counts)
 
     def add(self, labels: np.ndarray, colors: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """``labels`` in common labels.
+        """Add a piece and translate its labels into common labels.
 
         Args:
-          labels: (H, W) integers 0..L−1 of the new piece.
-          colors: (H, W, C) floats in [0, 1], to compare clusters by.
-          known: (H, W) common labels of what the piece shares with earlier ones, −1 elsewhere.
+          labels: (H, W) integer labels 0..L−1 of the new piece.
+          colors: (H, W, C) floating-point colours in [0, 1], used to compare clusters.
+          known: (H, W) common labels in the region shared with earlier pieces, −1 elsewhere.
 
         Returns:
-          (H, W) int32.
+          (H, W) int32 common labels.
         """
         count = int(labels.max()) + 1
         areas = np.bincount(labels.ravel())
@@ -51,12 +51,12 @@ class LabelPool:
         )
         new = np.full(count, -1, np.int32)
         if self._counts:
-            from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
+            from scipy.optimize import linear_sum_assignment  # slow import, rarely needed
 
             score = self._compute_overlap(labels, known, count) + self._compute_likeness(
                 sums, areas
             )
-            score[areas == 0] = 0  # a label without pixels looks black, and would take a partner
+            score[areas == 0] = 0  # an empty label has mean colour 0: it would match a black one
             for row, column in zip(*linear_sum_assignment(score, maximize=True), strict=True):
                 if score[row, column] >= _ENOUGH:
                     new[row] = column
@@ -70,7 +70,7 @@ class LabelPool:
         return new[labels]
 
     def _compute_overlap(self, labels: np.ndarray, known: np.ndarray, count: int) -> np.ndarray:
-        """(L, labels known) intersection over union, inside the shared part."""
+        """Compute intersection over union within the shared region: (L, known labels)."""
         shared = known >= 0
         table = np.zeros((count, self.count))
         if shared.any():
@@ -80,7 +80,7 @@ class LabelPool:
         return table / np.maximum(union, 1)
 
     def _compute_likeness(self, sums: np.ndarray, areas: np.ndarray) -> np.ndarray:
-        """(L, labels known) in (0, 1]."""
+        """Compute the colour similarity in (0, 1]: (L, known labels)."""
         new = sums / np.maximum(areas, 1)[:, None]
         old = np.stack(self._sums) / np.array(self._counts)[:, None]
         apart = np.linalg.norm(new[:, None] - old[None], axis=-1) / np.sqrt(new.shape[-1])
@@ -90,11 +90,11 @@ class LabelPool:
 def find_majority_labels(
     label_maps: Sequence[np.ndarray], targets: Sequence[Sequence[int]]
 ) -> tuple[int, ...]:
-    """The common labels that are the target where most of their pixels lie.
+    """Return the common labels that belong to the target in the majority of their pixels.
 
     Args:
-      label_maps: common labels of each piece.
-      targets: the common labels chosen in each piece.
+      label_maps: common label map of each piece.
+      targets: labels chosen as the target in each piece.
 
     Returns:
       Labels in ascending order.

@@ -1,4 +1,4 @@
-"""Label maps: consecutive labels, and the way from the network's size to the image's own."""
+"""Make label maps: consecutive labels, and resizing from network to image resolution."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["compact_labels", "compute_labels"]
 
 
 def compact_labels(labels: np.ndarray) -> np.ndarray:
-    """The same partition with labels 0..L−1 in order of decreasing area.
+    """Renumber labels to 0..L−1 in order of decreasing area.
 
     Clusters of equal area are ordered by their first pixel in reading order, so the result
-    depends on the partition alone, not on how it was numbered.
+    depends only on the partition, not on its numbering.
 
     Args:
-      labels: (H, W) integers, of a modest range.
+      labels: (H, W) integer label map; memory grows with the range of its values.
 
     Returns:
-      (H, W) int32.
+      (H, W) int32 label map of the same partition.
     """
     low = int(labels.min())
-    # Counting, not sorting: labels are small numbers, and images may have 100 million pixels.
+    # Counting instead of sorting: labels are small, and images may have 100 million pixels.
     indices = labels - low
     areas = np.bincount(indices.ravel())
     values = np.flatnonzero(areas)
@@ -36,26 +36,29 @@ def compact_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def compute_labels(logits: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The label map of ``logits`` at another size: argmax of the bilinearly resized softmax.
+    """Compute the label map of ``logits`` at another size.
 
-    The boundaries then run smoothly between the network's pixels, where nearest neighbours
-    would give steps. Only clusters that win somewhere at the network's own size take part.
+    The result is the argmax of the bilinearly resized softmax, which gives smooth boundaries where
+    nearest-neighbour resizing would give steps. Only clusters that win at least one pixel at the
+    network's resolution are considered.
 
     Args:
-      logits: (h, w, K) floating point.
-      shape: (H, W) wanted.
+      logits: (h, w, K) floating-point logits.
+      shape: size (H, W) of the result.
 
     Returns:
-      (H, W) int32 in 0..K−1; at the network's own size exactly the argmax of ``logits``.
+      (H, W) int32 labels in 0..K−1; if (H, W) equals (h, w), exactly the argmax of ``logits``.
     """
     labels = np.argmax(logits, -1).astype(np.int32)
     if labels.shape == tuple(shape):
         return labels
+    # Subtracting the maximum keeps exp from overflowing.
     shifted = logits.astype(np.float32) - logits.max(-1, keepdims=True).astype(np.float32)
     exponent = np.exp(shifted)
     softmax = exponent / exponent.sum(-1, keepdims=True)
     best = np.full(shape, -1, np.float32)
     result = np.zeros(shape, np.int32)
+    # One plane at a time: a resized (H, W, K) softmax would not fit for large images.
     for label in np.unique(labels):
         plane = resize_antialias(softmax[..., label], shape, PilImage.Resampling.BILINEAR)
         wins = plane > best

@@ -1,4 +1,4 @@
-"""Label maps of the same scene brought to the same labels."""
+"""Match the labels of two label maps of the same scene."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ __all__ = ["align_labels", "count_contingency"]
 
 
 def count_contingency(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How many pixels have label i in ``first`` and j in ``second``: (I, J) int64.
+    """Count the pixels that have label i in ``first`` and label j in ``second``.
 
     Args:
-      first, second: integers ≥ 0 of one shape.
+      first, second: integer label maps of one shape, with labels of at least 0.
+
+    Returns:
+      (I, J) int64 contingency table.
     """
     rows, columns = int(first.max(initial=-1)) + 1, int(second.max(initial=-1)) + 1
     pairs = first.ravel().astype(np.int64) * columns + second.ravel()
@@ -19,18 +22,18 @@ def count_contingency(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def align_labels(labels: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """``labels`` renumbered to agree with ``reference`` on as many pixels as a one-to-one
-    renumbering can (Hungarian method on the :func:`count_contingency` table).
+    """Renumber ``labels`` one-to-one so that it agrees with ``reference`` on most pixels.
 
-    Clusters without a partner get the numbers that follow those of the reference.
+    The Hungarian method solves this exactly on the :func:`count_contingency` table. Clusters
+    without a partner get numbers above those of the reference.
 
     Args:
-      labels, reference: (H, W) integers ≥ 0.
+      labels, reference: (H, W) integer label maps with labels of at least 0.
 
     Returns:
-      (H, W) int32.
+      (H, W) int32 label map.
     """
-    from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
+    from scipy.optimize import linear_sum_assignment  # slow import, rarely needed
 
     table = count_contingency(labels, reference)
     rows, columns = linear_sum_assignment(table, maximize=True)

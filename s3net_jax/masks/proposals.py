@@ -1,4 +1,4 @@
-"""The best target among the clusters of many label maps: every step of several fits."""
+"""Find the best target among the clusters of many label maps (every step of several fits)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from s3net_jax.parallel import map_in_threads
 
 __all__ = ["Proposal", "find_best_proposal"]
 
-_SIDE = 128  # label maps are looked at with no more pixels a side
-_SMALLEST = 0.002  # of the image: smaller groups of clusters are no target
-_TOGETHER = 1 << 18  # pixels of groups that are looked at together: they stay in the cache
-_CENTRAL = 0.3  # of the weight of the main part: lighter ones are no part of the target
+_SIDE = 128  # longest side in pixels at which proposals are scored; the boundary is drawn later
+_SMALLEST = 0.002  # smallest proposal, as a fraction of the image
+_TOGETHER = 1 << 18  # pixels of proposals that are scored in one call, so that they stay in cache
+_CENTRAL = 0.3  # smallest weight of a part that is kept, relative to the heaviest part
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """A target, roughly.
+    """The rough position of a target.
 
     Attributes:
-      index: the label map that it comes from.
-      score: of :meth:`s3net_jax.masks.auto.Splits.score`, in [0, 1].
+      index: index of the label map that the proposal comes from.
+      score: value of :meth:`s3net_jax.masks.auto.Splits.score`, in [0, 1].
       mask: (h, w) bool.
-      ignored: (h, w) bool, what belongs to its clusters but lies at the image's border.
+      ignored: (h, w) bool, pixels of the proposed clusters that the clean-up removed.
     """
 
     index: int
@@ -44,18 +44,19 @@ class Proposal:
 def find_best_proposal(
     label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
 ) -> Proposal | None:
-    """The group of clusters (:func:`s3net_jax.masks.auto.list_groups`) that splits the image best.
+    """Find the group of clusters that splits the image best.
 
-    A fit merges clusters as it goes, and the step at which the target stands alone differs from
-    image to image and from seed to seed; the image itself tells which split explains it best.
+    Candidates are the groups of :func:`s3net_jax.masks.auto.list_groups` of every label map. A fit
+    merges clusters during training, and the step at which the target is a cluster on its own
+    differs between images and seeds; the score picks the split that best explains the image.
 
     Args:
-      label_maps: (h, w) integers each, of one shape, whatever their numbering.
-      image: (H, W, 3) uint8.
-      config: the clean-up.
+      label_maps: (h, w) integer label maps of one shape, with any numbering.
+      image: (H, W, 3) uint8 image.
+      config: segmentation settings; the clean-up fields are read.
 
     Returns:
-      None if no label map has two clusters of some size.
+      The proposal with the highest score, or None if no label map has a large enough group.
     """
     step = -(-max(label_maps[0].shape) // _SIDE)
     first = subsample(label_maps[0], step)
@@ -72,6 +73,7 @@ def find_best_proposal(
             return []
         raw = np.array(chosen).take(places, 1) & ~outside
         large = raw.mean((1, 2)) >= _SMALLEST
+        # One bit a pixel, since all proposals are kept at once; equal ones are found by hash.
         return [bits.tobytes() for bits in np.packbits(raw[large].reshape(-1, first.size), 1)]
 
     def choose_best(some: list[tuple[int, bytes]]) -> Proposal:
@@ -83,7 +85,7 @@ def find_best_proposal(
         n = int(scores.argmax())
         return Proposal(some[n][0], float(scores[n]), masks[n].copy(), left[n].copy())
 
-    indices: dict[bytes, int] = {}  # of the first label map with that group
+    indices: dict[bytes, int] = {}  # packed mask → index of the first label map that has it
     for index, found in enumerate(map_in_threads(rank_groups, label_maps, first.size)):
         for bits in found:
             indices.setdefault(bits, index)

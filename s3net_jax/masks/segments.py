@@ -1,4 +1,4 @@
-"""From the network's logits to a label map and a mask at the image's own size."""
+"""Turn logits of the network into a label map and a mask at image resolution."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Segments:
     """A segmented image.
 
     Attributes:
-      labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size; of a volume
-        (slices, H, W).
-      mask: bool, of the same shape, the target.
-      target: the labels that the target was made from; empty if only one cluster is left.
+      labels: (H, W) int32 in 0..L−1 by decreasing area, at image resolution; (slices, H, W) for a
+        volume.
+      mask: bool mask of the target, of the same shape.
+      target: labels that make up the target; empty if only one cluster is left.
     """
 
     labels: np.ndarray
@@ -42,41 +42,42 @@ class Segments:
 
     @property
     def count(self) -> int:
-        """L, the number of clusters."""
+        """Number of clusters L."""
         return int(self.labels.max()) + 1
 
     @property
     def area(self) -> float:
-        """The target's share of the image, in [0, 1]."""
+        """Fraction of the image covered by the target, in [0, 1]."""
         return float(self.mask.mean())
 
     def notes(self, name: str) -> list[str]:
-        """What a user should know of it."""
+        """Return the notes to print for this result; ``name`` is the name of the image."""
         if self.target:
             return []
-        return [f"{name} ended as one single cluster: its mask is empty; try another seed."]
+        return [f"{name} collapsed into one cluster, so its mask is empty. Try another seed."]
 
 
 def segment_logits(logits: np.ndarray, image: Image, config: SegmentConfig) -> Segments:
-    """Label map, target and mask.
+    """Compute label map, target and mask from logits.
 
     Args:
-      logits: (h, w, K) floating point, from the prepared image.
-      image: the image at its own size (H, W).
-      config: target and clean-up.
+      logits: (h, w, K) floating-point logits of the prepared image.
+      image: image at its original size (H, W).
+      config: segmentation settings.
 
     Raises:
-      ConfigError: an unknown target.
-      InputError: a point outside the image.
+      ConfigError: if the target rule is unknown.
+      InputError: if the target is a point outside the image.
     """
     labels = compact_labels(compute_labels(np.asarray(logits), image.shape))
     return find_segments(labels, image, config)
 
 
 def find_segments(labels: np.ndarray, image: Image, config: SegmentConfig) -> Segments:
-    """Target and mask for compact labels (H, W) of ``image``; raises as :func:`segment_logits`.
+    """Choose the target and compute its mask from compact labels (H, W) of ``image``.
 
-    With ``config.boundary == "local"`` the mask is drawn anew, and has a label of its own.
+    With ``config.boundary == "local"`` the boundary of the mask is redrawn and the mask becomes a
+    separate cluster. Raises the same errors as :func:`segment_logits`.
     """
     pixels = image.rgb8()
     target = choose_target(labels, pixels, config, image.name)
@@ -89,7 +90,7 @@ def find_segments(labels: np.ndarray, image: Image, config: SegmentConfig) -> Se
 def refine_outline(
     mask: np.ndarray, raw: np.ndarray, image: Image, config: SegmentConfig
 ) -> np.ndarray:
-    """``mask``, what the clean-up left of ``raw``, with its boundary drawn anew."""
+    """Redraw the boundary of ``mask``, the cleaned version of ``raw``."""
     return redraw(image.rgb8(), mask, raw & ~mask, config, central=config.target == "auto")
 
 
@@ -99,17 +100,19 @@ def find_proposed_segments(
     image: Image,
     config: SegmentConfig,
 ) -> tuple[Segments, int]:
-    """The best target among all clusters of several label maps (:func:`find_best_proposal`).
+    """Find the best target among the clusters of several label maps.
+
+    See :func:`find_best_proposal`.
 
     Args:
-      label_maps: (h, w) integers each, of one shape.
-      labels: for each of them a compact label map (H, W), which the target is put into.
-      image: of (H, W) pixels.
-      config: clean-up and boundary.
+      label_maps: (h, w) integer label maps of one shape.
+      labels: compact label map (H, W) for each of ``label_maps``; the target is added to one.
+      image: image of size (H, W).
+      config: segmentation settings; the clean-up and boundary fields are read.
 
     Returns:
-      Labels, in which the target has a label of its own, with mask and target; and the place of
-      the label map that it comes from.
+      The segments, in which the target is a separate cluster, and the index of the label map that
+      the target comes from.
     """
     pixels = image.rgb8()
     found = find_best_proposal(label_maps, pixels, config)
@@ -125,7 +128,7 @@ def find_proposed_segments(
 
 
 def add_mask_as_label(labels: np.ndarray, mask: np.ndarray) -> Segments:
-    """``labels`` (H, W), made compact again, with ``mask`` (H, W) as a cluster of its own."""
+    """Add ``mask`` to ``labels`` as a separate cluster and make the labels compact; both (H, W)."""
     if not mask.any():
         return Segments(labels, mask, ())
     joined = compact_labels(np.where(mask, 0, labels + 1))

@@ -1,4 +1,4 @@
-"""Which clusters are the target, decided without ground truth."""
+"""Choose the clusters that form the target, without ground truth."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["RULES", "Target", "check_point", "check_target", "choose_target", "r
 
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
-_SUBSTANTIAL = 0.005  # share of the image below which a cluster is not taken as dark or bright
-_CENTER_SIGMA = 0.1  # of the sides: what ``center`` regards as the centre
-_LONG_SIDE = 256  # the choice, unlike the mask, is made on at most this many pixels a side
+_SUBSTANTIAL = 0.005  # smallest cluster, as a fraction of the image, for ``dark`` and ``bright``
+_CENTER_SIGMA = 0.1  # standard deviation of the Gaussian of ``center``, as a fraction of the sides
+_LONG_SIDE = 256  # longest side in pixels for choosing the target; the mask has full resolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class Target:
     """The chosen clusters and their cleaned mask.
 
     Attributes:
-      labels: the chosen labels, ascending; empty if there is only one cluster.
-      mask: (H, W) bool; for ``point`` only the region that holds the point.
+      labels: chosen labels in ascending order; empty if there is only one cluster.
+      mask: (H, W) bool; for ``point``, only the connected region that contains the point.
     """
 
     labels: tuple[int, ...]
@@ -37,14 +37,18 @@ class Target:
 
 
 def check_target(target: str) -> tuple[str, tuple[int, int] | None]:
-    """The rule and, for ``point:X,Y``, (x, y); raises :class:`ConfigError` for anything else."""
+    """Parse a target into its rule and, for ``point:X,Y``, the point (x, y), else None.
+
+    Raises:
+      ConfigError: if the target is not one of :data:`RULES`.
+    """
     rule, colon, place = target.partition(":")
     if rule == "point":
         x, comma, y = place.partition(",")
         if not (colon and comma and x.strip().isdecimal() and y.strip().isdecimal()):
             raise ConfigError(
-                f"The target {target!r} is not a point: write point:X,Y with X pixels from the "
-                "left and Y from the top."
+                f"Invalid target {target!r}: write point:X,Y, with X pixels from the left and Y "
+                "pixels from the top."
             )
         return rule, (int(x), int(y))
     if target not in RULES:
@@ -53,16 +57,16 @@ def check_target(target: str) -> tuple[str, tuple[int, int] | None]:
 
 
 def rescale_target(target: str, shape: tuple[int, int], size: tuple[int, int], name: str) -> str:
-    """What is to be asked for in a copy of an image.
+    """Translate a target from an image to a resized copy of it.
 
     Args:
-      target: the rule for the image; a point is one of its pixels.
-      shape: (H, W) of the image.
-      size: (h, w) of the copy.
-      name: what messages call the image.
+      target: target rule for the image; a point is given in its pixels.
+      shape: size (H, W) of the image.
+      size: size (h, w) of the copy.
+      name: name of the image in error messages.
 
     Raises:
-      InputError: the point lies outside the image.
+      InputError: if the point is outside the image.
     """
     _, point = check_target(target)
     if point is None:
@@ -78,25 +82,26 @@ def rescale_target(target: str, shape: tuple[int, int], size: tuple[int, int], n
 def choose_target(
     labels: np.ndarray, image: np.ndarray, config: SegmentConfig, name: str = "The image"
 ) -> Target:
-    """The target's clusters under ``config.target``, and their mask after the clean-up.
+    """Choose the clusters of the target by ``config.target``, and clean their mask.
 
     - ``auto``: see :func:`s3net_jax.masks.auto.find_best_clusters`; may join several clusters.
-    - ``dark``, ``bright``: the cluster of lowest or highest mean luminance among those with at
-      least 0.5 % of the image, without clusters that lie wholly in regions at the border.
-    - ``center``: the cluster that covers most of the centre (a Gaussian of a tenth of the side).
-    - ``point:X,Y``: the connected region of one cluster at column X, row Y, holes filled if
-      ``config.fill_holes``; nothing else is cleaned away.
-    - ``all``: every cluster except the one with most pixels on the border, the background.
+    - ``dark``, ``bright``: the cluster with the lowest or highest mean luminance among those that
+      cover at least 0.5 % of the image and are not entirely in regions at the border.
+    - ``center``: the cluster that covers most of the centre, weighted by a Gaussian whose standard
+      deviation is a tenth of the side.
+    - ``point:X,Y``: the connected region of the cluster at column X, row Y. Its holes are filled if
+      ``config.fill_holes``; no other clean-up is applied.
+    - ``all``: every cluster except the background, the one with the most pixels on the border.
 
     Args:
-      labels: (H, W) integers.
-      image: (H, W, 3) uint8.
-      config: the rule and the clean-up.
-      name: what messages call the image.
+      labels: (H, W) integer label map.
+      image: (H, W, 3) uint8 image.
+      config: segmentation settings; the target and clean-up fields are read.
+      name: name of the image in error messages.
 
     Raises:
-      ConfigError: an unknown rule.
-      InputError: the point lies outside the image.
+      ConfigError: if the rule is unknown.
+      InputError: if the point is outside the image.
     """
     rule, point = check_target(config.target)
     if point is not None:
@@ -120,12 +125,12 @@ def choose_target(
 
 
 def check_point(target: str, shape: tuple[int, ...], name: str) -> None:
-    """Raises :class:`InputError` if ``target`` is a point that lies outside of (H, W)."""
+    """Raise :class:`InputError` if ``target`` is a point outside an image of size (H, W)."""
     _, point = check_target(target)
     height, width = shape
     if point is not None and not (point[0] < width and point[1] < height):
         x, y = point
-        raise InputError(f"{name} has {width}×{height} pixels: the point {x},{y} lies outside.")
+        raise InputError(f"{name} has {width}×{height} pixels; the point {x},{y} is outside it.")
 
 
 def _choose_at_point(
@@ -140,7 +145,7 @@ def _choose_at_point(
 
 
 def _reduce(labels: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and image at no more than 256 pixels a side."""
+    """Reduce labels and image to at most 256 pixels a side."""
     step = -(-max(labels.shape) // _LONG_SIDE)
     if step == 1:
         return labels, image
@@ -161,7 +166,7 @@ def _find_extreme(
         unfit = cluster.mean() < _SUBSTANTIAL or (
             config.drop_border and not np.any(mask & ~find_border_regions(mask))
         )
-        level = float(luminance[cluster & mask].mean())  # the clean-up leaves some of it
+        level = float(luminance[cluster & mask].mean())  # never empty after the clean-up
         ranked.append((bool(unfit), -level if bright else level, int(value)))
     return min(ranked)[2]
 

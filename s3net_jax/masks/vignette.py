@@ -1,4 +1,4 @@
-"""The dark surroundings of a picture that are no part of what it shows."""
+"""Find the dark surround of a picture: a dermoscope's frame or the air around a body."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from s3net_jax.masks.shapes import grow
 
 __all__ = ["find_vignette", "resize_vignette"]
 
-_SIDE = 256  # pixels of the long side that the two widths below are given for
-_SMOOTH, _GROWN = 1.0, 6
-_DARK, _BLACK = 0.4, 0.1  # of the luminance that a fifth of the pixels exceed
+_SIDE = 256  # long side in pixels for which the next two lengths are given; they scale with it
+_SMOOTH, _GROWN = 1.0, 6  # standard deviation of the blur, and radius of the final dilation
+_DARK, _BLACK = 0.4, 0.1  # thresholds as fractions of the bright luminance, its 80th percentile
 
 _WIDEST = 0.03
 _PIXELS = 8
-"""Widest frame line: as a share of the short side, and in pixels where that share is less. A
-broader even border is a background."""
+"""Maximum width of a frame line: a fraction of the short side, and at least this many pixels. A
+wider uniform border is a background."""
 
 _EVEN, _SPREAD = 0.95, 0.15
-"""A row is even if this share of its pixels is within this share of the bright luminance around its
-median: JPEG's ringing at quality 75 stays within 30 of 200 levels, and lines that cross the row at
-its ends have less than 1 - _EVEN of its pixels."""
+"""A row is uniform if at least this fraction of its pixels is within ``_SPREAD`` × bright luminance
+of its median. JPEG ringing at quality 75 stays within 30 of 200 levels, and lines that cross the
+row at its ends cover less than 1 - _EVEN of it."""
 
 _LIGHT, _STEP = 0.2, 2
-"""A line has at least this share of the bright luminance, and is at least so many times as bright
-as what it hides. Darker lines are black themselves, and shadows that deepen inwards from the edge
-of a picture, as from 92 to 78 in ph2's IMD061, are no frames."""
+"""Minimum luminance of a line, as a fraction of the bright luminance, and its minimum ratio to what
+it hides. Darker lines belong to the black surround, and shadows that deepen inwards from the edge
+(from 92 to 78 in PH² image IMD061) are not frames."""
 
 _FRAMED = 3
-"""Sides with a line that make a frame. Single light rows at one side are faults of scanning (ph2's
-IMD061 has one), and what is behind them is the picture."""
+"""Minimum number of sides with a line. A light row at a single side is a scanning fault (PH² image
+IMD061 has one) with the picture behind it."""
 
 _MARGIN = 0.01
-"""Share of the long side within which corners and borders are judged behind a frame line, beside
-one pixel: resampling and JPEG mix the line with what it surrounds."""
+"""Depth of the corners and borders that are examined behind a frame line, as a fraction of the long
+side, in addition to one pixel. Resampling and JPEG mix the line with its neighbours."""
 
 
 class _Lines(NamedTuple):
-    """How many rows and columns at each side are a frame line."""
+    """Width in pixels of the frame line at each side; 0 if there is none."""
 
     top: int
     bottom: int
@@ -52,17 +52,17 @@ class _Lines(NamedTuple):
 
 
 def find_vignette(image: np.ndarray) -> np.ndarray:
-    """Dark regions that hold a corner, and black ones that touch the border of the image, grown by
-    a fortieth of its side.
+    """Find dark regions that contain a corner and black regions that touch the border.
 
-    A dermoscope's black frame, or the air around a body in a CT slice. A line along the
-    border that is brighter than the dark corners behind it counts as part of what it surrounds.
+    This is the black frame of a dermoscope, or the air around a body in a CT slice. The regions are
+    dilated by about a fortieth of the long side. A line along the border that is brighter than the
+    dark corners behind it is treated as part of the surround.
 
     Args:
-      image: (H, W, 3) uint8.
+      image: (H, W, 3) uint8 image.
 
     Returns:
-      (H, W) bool; all false if every pixel would be dark.
+      (H, W) bool; all False if the vignette would cover the whole image.
     """
     luminance = image @ LUMA
     lines = _find_frame_lines(luminance)
@@ -75,8 +75,11 @@ def find_vignette(image: np.ndarray) -> np.ndarray:
 
 
 def resize_vignette(image: np.ndarray, small: np.ndarray) -> np.ndarray:
-    """The vignette of ``small``, which is ``image`` at another size. Where ``image`` has frame
-    lines, its own vignette at that size: in ``small`` they are mixed with what they surround."""
+    """Find the vignette of ``small``, a resized copy of ``image``.
+
+    If ``image`` has frame lines, its vignette is computed at full size and resized, because
+    resizing the image mixes thin lines with their neighbours.
+    """
     if not any(_find_frame_lines(image @ LUMA)):
         return find_vignette(small)
     picture = PilImage.fromarray(find_vignette(image).astype(np.uint8) * np.uint8(255))
@@ -85,11 +88,11 @@ def resize_vignette(image: np.ndarray, small: np.ndarray) -> np.ndarray:
 
 
 def _find_surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
-    """The vignette of a picture without frame lines.
+    """Find the vignette of a picture without frame lines.
 
     Args:
-      luminance: (H, W).
-      margin: pixels from the border within which a region holds a corner or touches the border.
+      luminance: (H, W) luminance.
+      margin: distance from the border in pixels up to which a region counts as touching it.
     """
     scale = max(luminance.shape) / _SIDE
     luminance = ndimage.gaussian_filter(luminance, _SMOOTH * scale)
@@ -105,7 +108,7 @@ def _find_surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
 
 
 def _find_frame_lines(luminance: np.ndarray) -> _Lines:
-    """Even, light lines along the border that hide a dark corner; all 0 without a frame."""
+    """Find uniform, light lines along the border that hide a dark corner; all 0 without a frame."""
     short = min(luminance.shape)
     widest = min(max(_PIXELS, round(_WIDEST * short)), short // 8)
     bright = float(np.percentile(luminance, 80))
@@ -122,8 +125,10 @@ def _find_frame_lines(luminance: np.ndarray) -> _Lines:
 
 
 def _measure_line_width(rows: np.ndarray, bright: float) -> int:
-    """How many of the outermost rows are lines, up to the innermost light one; 0 if all are even:
-    that is a background."""
+    """Count the outermost rows that form a line, up to the innermost light one.
+
+    The result is 0 if all rows are uniform: that is a background, not a line.
+    """
     middle = np.median(rows, 1)
     even = (np.abs(rows - middle[:, None]) <= _SPREAD * bright).mean(1) >= _EVEN
     lines = int(even.argmin()) if not even.all() else len(even)
@@ -133,9 +138,9 @@ def _measure_line_width(rows: np.ndarray, bright: float) -> int:
 
 
 def _is_hidden(corner: np.ndarray, rows: int, columns: int, bright: float) -> bool:
-    """Whether lines of ``rows`` and ``columns`` pixels hide a dark corner, which is at [0, 0]."""
+    """Return whether lines of ``rows`` and ``columns`` pixels hide a dark corner at [0, 0]."""
     size = max(2, round(_MARGIN * max(corner.shape)))
-    # One pixel further in than the line: it may be mixed with the line.
+    # Skip one pixel behind the line, which may be mixed with it.
     row, column = rows + (rows > 0), columns + (columns > 0)
     behind = float(np.median(corner[row : row + size, column : column + size]))
     if rows:

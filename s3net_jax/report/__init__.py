@@ -1,4 +1,4 @@
-"""Pictures and pages of results; knows nothing of training."""
+"""Draw pictures and build HTML pages of results; independent of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pages look and what they can do: the files of ``static/``, as they stand in a page."""
+"""Load the style sheet and script of pages from ``static/``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _read(name: str) -> str:
 
 
 STYLE = "".join(map(_read, ("base.css", "plots.css", "pictures.css", "print.css")))
-"""One style sheet for light and dark, a wide screen, a phone and A4 paper."""
+"""Style sheet for light and dark mode, wide screens, phones and A4 paper."""
 
 SCRIPT = _read("page.js")
-"""Sorts the gallery, enlarges its pictures, plays films; a page is whole without it."""
+"""Script that sorts the gallery, enlarges its pictures and plays films; pages work without it."""

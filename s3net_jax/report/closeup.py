@@ -1,4 +1,4 @@
-"""One image at large: outlines, clusters, where seeds disagree, the way there."""
+"""Build a close-up of one image: outlines, clusters, disagreement of seeds, film of the fit."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from s3net_jax.report.pictures import compute_fit_size, embed_picture, shrink
 
 __all__ = ["Closeup", "build_closeup", "draw_disagreement"]
 
-_SIDE = 520  # pixels of a panel's long side
+_SIDE = 520  # long side of a panel in pixels
 _ORANGE = np.array((230, 110, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Closeup:
-    """What is known of one image; the parts are asked for when they are needed.
+    """Content of a close-up. Arrays are loaded by functions, so only one image is in memory.
 
     Attributes:
       picture: image, outlines and scores.
-      labels: makes (H, W) integers, the clusters.
-      agreement: makes (H, W) floats in [0, 1], of several seeds.
-      film: reads the clusters through the steps, where they were recorded.
-      histories: reads the histories of the fits, see :func:`draw_history_charts`.
+      labels: function that returns the label map, (H, W) integers.
+      agreement: function that returns the agreement of several seeds, (H, W) floats in [0, 1].
+      film: function that reads the label maps recorded during the fit.
+      histories: function that reads the histories of the fits; see :func:`draw_history_charts`.
     """
 
     picture: Picture
@@ -43,7 +43,7 @@ class Closeup:
 
 
 def build_closeup(one: Closeup) -> Markup:
-    """An article on one image."""
+    """Build the article element of one image."""
     picture = one.picture
     first, *others = picture.scores
     rest = ", ".join(f"{key} {picture.scores[key]:.1f}" for key in others)
@@ -64,12 +64,12 @@ def build_closeup(one: Closeup) -> Markup:
 
 
 def draw_disagreement(image: np.ndarray, agreement: np.ndarray, side: int) -> PilImage.Image:
-    """The image in grey, orange where the seeds disagree.
+    """Draw the image in grey with orange where the seeds disagree.
 
     Args:
-      image: (H, W, 3) uint8.
-      agreement: (H, W) in [0, 1]; at half and below the orange is full.
-      side: pixels of the result's long side.
+      image: (H, W, 3) uint8 image.
+      agreement: (H, W) agreement in [0, 1]; at 0.5 and below, the orange has full strength.
+      side: long side of the result in pixels.
     """
     grey = np.asarray(shrink(image, side).convert("L"), np.float32)[..., None]
     size = compute_fit_size(agreement.shape, side)
@@ -95,7 +95,7 @@ def _build_panels(one: Closeup) -> list[Markup]:
     ]
     if one.agreement is not None:
         share = one.agreement()
-        text = f"{100 * float(share.mean()):.0f} % agreement of the seeds; orange: they differ"
+        text = f"{100 * float(share.mean()):.0f} % agreement of the seeds; orange where they differ"
         panels.append(
             _build_panel(_build_image(draw_disagreement(image, share, _SIDE), text), text)
         )

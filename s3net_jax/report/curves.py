@@ -1,4 +1,4 @@
-"""Curves of fits over their steps: the loss and its terms, the number of clusters."""
+"""Draw curves of fits over steps: the loss and its terms, the number of clusters."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from s3net_jax.report.markup import Markup, element, join
 
 __all__ = ["Curve", "draw_chart", "draw_history_charts"]
 
-_WIDTH, _HEIGHT = 400, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 8, 36
-_DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 4")  # beside the colour, for who can't tell colours
+_WIDTH, _HEIGHT = 400, 190  # size of a chart in SVG units; CSS scales it to the column
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 8, 36  # margins, with room for tick labels
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 4")  # distinguish curves without relying on colour
 _TERMS = {"loss": "loss", "ce": "cross entropy", "affine": "affine", "spatial": "spatial"}
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A named line: ``values`` (N,) at the steps 1..N; what is not finite is left out."""
+    """A named line: ``values`` (N,) at steps 1..N; values that are not finite leave gaps."""
 
     name: str
     values: np.ndarray
 
 
 def draw_history_charts(histories: Sequence[Mapping[str, Any]]) -> Markup:
-    """Two charts side by side: loss and clusters, step by step.
+    """Draw two charts over steps, side by side: the loss and the number of clusters.
 
     Args:
-      histories: each with (steps,) arrays ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``
-        and its ``seed``. Of one history the terms of the loss are shown, of several the losses.
+      histories: mappings with (steps,) arrays ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``
+        and the integer ``seed``. For one history the terms of the loss are drawn, for several only
+        the losses.
     """
     if len(histories) == 1:
         losses = [Curve(title, histories[0][name]) for name, title in _TERMS.items()]
-        about = "Loss and its terms, without their weights"
+        about = "Loss and its unweighted terms"
     else:
         losses = [Curve(f"seed {h['seed']}", h["loss"]) for h in histories]
-        about = "Loss of every seed"
+        about = "Loss for each seed"
     labels = [Curve(f"seed {h['seed']}", h["labels"]) for h in histories]
     return element(
         "div",
@@ -50,12 +51,12 @@ def draw_history_charts(histories: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def draw_chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -> Markup:
-    """Lines over steps, told apart by colour and dashes.
+    """Draw lines over steps, distinguished by colour and dashes.
 
     Args:
-      title: stands above.
-      curves: at least one; colours repeat after five.
-      doubling: the vertical axis is logarithmic, for counts from 1 on.
+      title: heading above the chart.
+      curves: one or more curves; colours repeat after five.
+      doubling: whether the vertical axis is logarithmic with base 2, for counts of at least 1.
     """
     steps = max(len(curve.values) for curve in curves)
     finite = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
@@ -96,7 +97,7 @@ def draw_chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -
         style = f'class="series s{n % 5 + 1}" stroke-dasharray="{_DASHES[n % 5]}"'
         for run in _find_runs(values):
             points = " ".join(f"{place_x(k + 1):.1f},{place_y(float(values[k])):.1f}" for k in run)
-            if len(run) == 1:  # a line of one point is invisible
+            if len(run) == 1:  # a polyline with one point is invisible
                 k = run[0]
                 parts.append(
                     f'<circle class="s{n % 5 + 1}" cx="{place_x(k + 1):.1f}" '
@@ -137,7 +138,7 @@ def _build_legend(curves: Sequence[Curve]) -> Markup:
 
 
 def _find_runs(values: np.ndarray) -> list[np.ndarray]:
-    """Places of neighbouring finite values."""
+    """Return the indices of each run of consecutive finite values."""
     places = np.flatnonzero(np.isfinite(values))
     if not places.size:
         return []
@@ -145,7 +146,7 @@ def _find_runs(values: np.ndarray) -> list[np.ndarray]:
 
 
 def _choose_ticks(low: float, high: float, wanted: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about ``wanted`` of them."""
+    """Choose about ``wanted`` round numbers from ``low`` to ``high``."""
     raw = (high - low) / wanted
     if raw <= 0:
         return [low]

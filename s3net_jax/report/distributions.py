@@ -1,4 +1,4 @@
-"""Distributions side by side: a dot for each value, quartiles, the median; wide and narrow."""
+"""Draw distributions as strips: a dot for each value, a box of quartiles, the median."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3net_jax.report.markup import Markup, element
 
 __all__ = ["draw_distributions"]
 
-_HEIGHT = 40  # pixels of a strip
+_HEIGHT = 40  # height of a strip in pixels
 
 
 def draw_distributions(
@@ -21,13 +21,13 @@ def draw_distributions(
     high: float = 100.0,
     unit: str = "",
 ) -> Markup:
-    """A strip for each method: dots, a box from quartile to quartile, a bar at the median.
+    """Draw a strip for each method: dots, a box between the quartiles, a bar at the median.
 
     Args:
-      values: method → one finite value an image, at least one.
-      ours: methods that are drawn in the colour that marks them.
-      low, high: ends of the axis; values beyond are drawn at its ends.
-      unit: stands behind the medians.
+      values: method → one finite value for each image, at least one.
+      ours: methods to highlight.
+      low, high: ends of the axis; values outside are drawn at the nearer end.
+      unit: text after each median.
     """
     marked = set(ours)
     rows: list[str] = []
@@ -64,7 +64,7 @@ def draw_distributions(
 
 
 def _draw_strip(method: str, found: np.ndarray, low: float, high: float) -> Markup:
-    """Places in percent of the width: the same drawing for a wall and for a phone."""
+    """Draw one strip; positions are in percent of the width, so it fits any screen."""
     places = 100 * np.clip((found - low) / (high - low), 0, 1)
     first, middle, third = np.percentile(places, (25, 50, 75))
     summary = (
@@ -80,7 +80,7 @@ def _draw_strip(method: str, found: np.ndarray, low: float, high: float) -> Mark
         f'<rect class="box" x="{first:.2f}%" width="{max(third - first, 0.1):.2f}%" '
         f'y="{centre - 11}" height="22" rx="3"/>'
     )
-    # Neighbours are moved apart up and down, always the same way.
+    # Spread neighbouring dots vertically by a fixed pattern, so that pages are reproducible.
     dots = "".join(
         f'<circle cx="{place:.2f}%" cy="{centre + (k * 7 % 11 - 5) * 1.6:.1f}" r="3.2"/>'
         for k, place in enumerate(places)

@@ -1,4 +1,4 @@
-"""A page of one file, that needs no network: its frame, its sections, its look."""
+"""Build self-contained HTML pages: the document, its sections and its style."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ TABLE_FILES = {
     "table.md": "the tables as text",
     "summary.json": "the tables, configuration and versions, for programs",
 }
-"""What an experiment writes beside its page."""
+"""Files that an experiment writes beside its page, with their descriptions."""
 
 
 def build_document(title: str, parts: Iterable[str], *, script: str = "") -> str:
-    """A whole HTML page.
+    """Build a complete HTML page.
 
     Args:
-      title: of the window.
-      parts: of the body, see :func:`build_section`; the page's heading among them.
-      script: JavaScript, run when the page is there; the page must make sense without it.
+      title: title of the window.
+      parts: elements of the body, including the page's heading; see :func:`build_section`.
+      script: JavaScript that runs after the page has loaded; the page must work without it.
     """
     head = join(
         [
@@ -51,8 +51,11 @@ def build_document(title: str, parts: Iterable[str], *, script: str = "") -> str
 
 
 def _build_policy(script: str) -> str:
-    """What a browser may load and run for a page: pictures within it, its own style, this script
-    and no other; nothing from a network, whatever the names in it try."""
+    """Build the content security policy of a page.
+
+    It allows embedded pictures, inline style and exactly this script, and nothing from the network,
+    so that text from untrusted file names cannot run or load anything.
+    """
     rules = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"]
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -61,14 +64,24 @@ def _build_policy(script: str) -> str:
 
 
 def build_section(heading: str, *parts: str, about: str = "", anchor: str = "") -> Markup:
-    """A part of the page under a heading of its own, with a sentence ``about`` it; ``anchor`` is
-    the name that links to it use."""
+    """Build a section of the page.
+
+    Args:
+      heading: heading of the section.
+      parts: elements of the section.
+      about: introductory sentence; empty for none.
+      anchor: id of the section for links; empty for none.
+    """
     said = [element("p", about, class_="faint")] if about else []
     return element("section", element("h2", heading), *said, *parts, id=anchor or None)
 
 
 def build_links(names: Mapping[str, str]) -> Markup:
-    """A line of links: anchor → text."""
+    """Build a line of links to sections.
+
+    Args:
+      names: anchor → link text.
+    """
     return element(
         "nav",
         *(element("a", text, href=f"#{anchor}") for anchor, text in names.items()),
@@ -77,10 +90,10 @@ def build_links(names: Mapping[str, str]) -> Markup:
 
 
 def link_files(files: Mapping[str, str]) -> Markup:
-    """Links to files beside the page.
+    """Build a section of links to files beside the page.
 
     Args:
-      files: file name → what the file holds, as a phrase.
+      files: file name → description of its content, as a phrase.
     """
     items = [
         element("li", element("a", name, href=name), f": {content}.")
@@ -90,7 +103,11 @@ def link_files(files: Mapping[str, str]) -> Markup:
 
 
 def build_tiles(figures: dict[str, tuple[str, str]]) -> Markup:
-    """What a reader should see first: name → the figure in large, and a remark below it."""
+    """Build tiles of the main figures.
+
+    Args:
+      figures: name → (figure in large type, remark below it).
+    """
     return element(
         "dl",
         *(

@@ -1,4 +1,4 @@
-"""An experiment, methods × data sets, as one HTML page that needs no network."""
+"""Build the self-contained HTML page of an experiment (methods × data sets)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _HEADS = {"dsc": "DSC ↑", "hm": "HM ↓", "xor": "XOR ↓", "hd95": "HD95 (pix
 _HEADS["boundary_f"] = "boundary F ↑"
 _APART = "margin-top:28px"
 _TRUST = (
-    "Trust blind: it is the only figure that a user without ground truth can have. Under released, "
-    "the whole image as one cluster scores higher than most methods. The paper's figures stand "
-    "beside ours as they were printed; their protocol is not stated."
+    "Trust the protocol blind: only it can be achieved without ground truth. Under released, "
+    "the whole image as one cluster scores higher than most methods. The paper's figures are "
+    "shown as printed; the paper does not state their protocol."
 )
 
 
 def build_experiment_page(
     summary: Mapping[str, Any], blind: Mapping[str, Mapping[str, Sequence[float]]]
 ) -> str:
-    """The whole page.
+    """Build the complete page.
 
     Args:
-      summary: as ``summary.json`` holds it.
-      blind: data set → method → DSC of each image, blind.
+      summary: content of ``summary.json``.
+      blind: data set → method → blind DSC of each image, in percent.
     """
     state = summary["evaluations"]
     said = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}"
@@ -85,17 +85,17 @@ def _build_data_set(
             for row in computed
         ],
         ours=[n for n, row in enumerate(computed) if row["method"] == reference],
-        caption=f"Every metric on {name}, blind",
+        caption=f"All metrics on {name}, blind",
     )
     return build_section(
         name,
         main,
-        element("h3", "Every metric, blind", style=_APART),
+        element("h3", "All metrics, blind", style=_APART),
         every,
-        element("h3", "Blind DSC of every image", style=_APART),
+        element("h3", "Blind DSC of each image", style=_APART),
         draw_distributions(blind, ours=[reference]),
-        about=f"Difference: blind DSC of {reference} minus that of the row, image by image, with "
-        "its interval; p is that of Wilcoxon's signed-rank test.",
+        about=f"Difference: blind DSC of {reference} minus that of the row, paired by image, with "
+        "its 95 % interval. p: Wilcoxon signed-rank test.",
     )
 
 
@@ -117,7 +117,7 @@ def _build_row(row: Mapping[str, Any], protocols: Sequence[str], shown: Sequence
 
 
 def _build_configurations(methods: Mapping[str, Any]) -> Markup:
-    """Closed boxes: many methods, each with many fields."""
+    """Build a collapsed box for each method, since configurations are long."""
     return join(
         element(
             "details",

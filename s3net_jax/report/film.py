@@ -1,4 +1,4 @@
-"""A film in a page: its frames side by side; a script may play them."""
+"""Build film strips: frames side by side, which a script can play."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from s3net_jax.report.pictures import embed_picture
 
 __all__ = ["build_film_strips"]
 
-_COLORS = 240  # of a film's palette; see s3net_jax.io.write_film
+_COLORS = 240  # palette size of a film; must match s3net_jax.io.write_film
 
 
 def build_film_strips(film: Film, most: int = 3) -> Markup:
-    """The first ``most`` strips, frame by frame with their titles. The script plays a strip on
-    the ``.screen`` of the article that it stands in."""
+    """Build the first ``most`` strips of a film, each frame with its title.
+
+    The script plays a strip on the ``.screen`` of the article that contains it.
+    """
     return element("div", *map(_build_strip, film.strips[:most]), class_="film")
 
 

@@ -1,4 +1,4 @@
-"""A gallery: pictures with outlines that can be switched off, sorted by any score."""
+"""Build a gallery: pictures with outlines that can be hidden, sortable by any score."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from s3net_jax.report.pictures import embed_picture, shrink, trace_outline
 
 __all__ = ["Picture", "build_gallery", "build_switches", "draw_outlines"]
 
-_SIDE, _MANY = 320, 200  # pixels of a thumbnail's long side, for up to so many pictures
-_LEAST = 96
+_SIDE, _MANY = 320, 200  # long side of a thumbnail in pixels, for at most this many pictures
+_LEAST = 96  # smallest long side of a thumbnail, however many pictures there are
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image of the gallery; the pixels are asked for when they are needed, and dropped.
+    """One image of the gallery. Pixels are loaded by functions and dropped after use.
 
     Attributes:
-      name: shown below.
-      image: makes (H, W, 3) uint8.
-      mask, truth: make (H, W) bool.
-      scores: protocol → DSC in percent; the gallery begins sorted by the first one.
-      remark: shown below the scores.
+      name: caption of the picture.
+      image: function that returns the image, (H, W, 3) uint8.
+      mask, truth: functions that return mask and ground truth, (H, W) bool.
+      scores: protocol → DSC in percent; the gallery is initially sorted by the first one.
+      remark: text below the scores.
     """
 
     name: str
@@ -38,8 +38,10 @@ class Picture:
 
 
 def build_gallery(pictures: Sequence[Picture]) -> Markup:
-    """All pictures, best first; thumbnails shrink where there are many, so that the page stays
-    below about ten megabytes."""
+    """Build the gallery, best picture first.
+
+    Thumbnails shrink with the number of pictures, so that the page stays below about 10 MB.
+    """
     if not pictures:
         return element("p", "There is no picture to show.", class_="faint")
     side = max(_LEAST, round(_SIDE * min(1.0, math.sqrt(_MANY / len(pictures)))))
@@ -48,7 +50,7 @@ def build_gallery(pictures: Sequence[Picture]) -> Markup:
     choices = [element("option", key, value=key) for key in [*keys, "name"]]
     controls = element(
         "p",
-        element("label", "Sorted by ", element("select", *choices, id="sort")),
+        element("label", "Sort by ", element("select", *choices, id="sort")),
         element("label", element("input", id="worst-first", type="checkbox"), " worst first"),
         class_="controls needs-script",
     )
@@ -57,7 +59,7 @@ def build_gallery(pictures: Sequence[Picture]) -> Markup:
 
 
 def build_switches() -> Markup:
-    """Which colour is which; each outline can be switched off, without any script."""
+    """Build the legend, whose checkboxes hide each outline without a script."""
     return element(
         "p",
         element(
@@ -78,7 +80,7 @@ def build_switches() -> Markup:
 
 
 def draw_outlines(picture: Picture, side: int) -> Markup:
-    """The image with the outlines of mask and ground truth above it."""
+    """Draw the image with the outlines of mask and ground truth on top."""
     image = shrink(picture.image(), side)
     lines = []
     box = ""

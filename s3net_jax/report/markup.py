@@ -1,4 +1,4 @@
-"""HTML in small pieces: what is text is escaped, what is HTML says so by its type."""
+"""Build HTML from small pieces; plain text is escaped, HTML has its own type."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ __all__ = ["Markup", "element", "join"]
 
 
 class Markup(str):
-    """A string that is HTML already."""
+    """A string that is already HTML."""
 
     __slots__ = ()
 
 
 def join(parts: Iterable[str]) -> Markup:
-    """Pieces one after the other; plain strings are escaped, :class:`Markup` is kept."""
+    """Concatenate pieces; plain strings are escaped, :class:`Markup` is kept."""
     return Markup("".join(p if isinstance(p, Markup) else _escape(p) for p in parts))
 
 
 def element(tag: str, *children: str, **attributes: object) -> Markup:
-    """``<tag ...>children</tag>``.
+    """Build the element ``<tag ...>children</tag>``.
 
     >>> element("td", "a < b", class_="number", data_x=1)
     '<td class="number" data-x="1">a &lt; b</td>'
 
     Args:
-      tag: with lower-case letters; ``img``, ``input``, ``line`` and the like stand without an end.
-      children: escaped unless they are :class:`Markup`.
-      attributes: ``class_`` stands for ``class``, an underscore for a hyphen; True gives the bare
-        name, False and None leave it out.
+      tag: lower-case name; ``br``, ``img``, ``input`` and ``meta`` get no end tag.
+      children: content, escaped unless it is :class:`Markup`.
+      attributes: attribute values. ``class_`` stands for ``class`` and an underscore for a hyphen;
+        True writes only the name, False and None omit the attribute.
     """
     text = "".join(
         f" {name}" if value is True else f' {name}="{_escape(value)}"'
@@ -44,7 +44,7 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
 
 
 def _escape(value: object) -> str:
-    """Escaped for HTML; what can't be seen, or turns the direction of text, as an escape."""
+    """Escape for HTML; invisible and direction-changing characters become visible escapes."""
     return html.escape(escape_unseen(str(value)))
 
 

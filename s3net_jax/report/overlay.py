@@ -1,4 +1,4 @@
-"""A segmentation at a glance: the input, its clusters, the target's outline, side by side."""
+"""Draw a segmentation as three panels: the input, its clusters, the outlined target."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from s3net_jax.text import replace_undrawable
 
 __all__ = ["draw_overlay", "paint_clusters"]
 
-_PANEL = 440  # pixels of a panel's long side
-_FINE = 2  # panels are drawn this much larger, then reduced: smooth lines
-_MARGIN, _TITLE, _CAPTION = 14, 30, 26
+_PANEL = 440  # long side of a panel in pixels
+_FINE = 2  # supersampling factor: panels are drawn larger, then reduced, for smooth lines
+_MARGIN, _TITLE, _CAPTION = 14, 30, 26  # heights and gaps in pixels
 _PAPER, _INK, _FAINT = (255, 255, 255), (28, 30, 34), (105, 110, 118)
-_CHIPS = 7  # clusters named in the caption
+_CHIPS = 7  # maximum number of clusters in the caption
 
 
 def draw_overlay(
     image: np.ndarray, labels: np.ndarray, mask: np.ndarray, name: str = ""
 ) -> PilImage.Image:
-    """Three panels: the input; its clusters in colour; the target outlined, the rest dimmed.
+    """Draw three panels: the input, its clusters in colour, and the outlined target.
 
     Args:
-      image: (H, W, 3) uint8.
-      labels: (H, W) integers 0..L−1.
-      mask: (H, W) bool.
-      name: written above the input.
+      image: (H, W, 3) uint8 image.
+      labels: (H, W) integer labels 0..L−1.
+      mask: (H, W) bool mask of the target.
+      name: title above the input; empty for "input".
 
     Returns:
-      An RGB picture, about 1400 pixels wide for a square image, whatever the image's size.
+      An RGB picture, about 1400 pixels wide for a square image of any size.
     """
     height, width = labels.shape
     scale = _PANEL / max(height, width)
@@ -48,7 +48,7 @@ def draw_overlay(
     ]
 
     shares = np.bincount(labels.ravel()) / labels.size
-    count = np.count_nonzero(shares)  # of a volume's clusters those that this slice shows
+    count = np.count_nonzero(shares)  # a slice may show only some clusters of its volume
     titles = [name or "input", f"{count} clusters" if count > 1 else "1 cluster", "target"]
     area = mask.mean()
     share = f"{100 * area:.1f} % of the image" if area else "none"
@@ -76,17 +76,18 @@ def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def paint_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The clusters' colours over the image's own light and shade, with fine boundaries.
+    """Blend cluster colours with the luminance of the image, and darken cluster boundaries.
 
     Args:
-      base: (H, W, 3) uint8, the image.
-      labels: (H, W) integers 0..L−1.
+      base: (H, W, 3) uint8 image.
+      labels: (H, W) integer labels 0..L−1.
 
     Returns:
-      (H, W, 3) uint8.
+      (H, W, 3) uint8 picture.
     """
     colors = make_cluster_colors(int(labels.max()) + 1).astype(np.float32)[labels]
     light = (base @ LUMA)[..., None]
+    # Most of the colour, so that clusters differ clearly, and enough light to see the image.
     painted = 0.68 * colors + 0.32 * light
     edge = np.zeros(labels.shape, bool)
     edge[:-1] |= labels[:-1] != labels[1:]
@@ -96,7 +97,7 @@ def paint_clusters(base: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _outline_target(base: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The target as it is, what surrounds it greyed and dimmed, the outline on a dark halo."""
+    """Dim everything outside the target, and outline it on a dark halo."""
     pixels = base.astype(np.float32)
     if not mask.any():
         return base
@@ -108,13 +109,12 @@ def _outline_target(base: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _find_near_border(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Pixels with one of the other side at most ``radius`` away."""
+    """Find pixels within ``radius`` of the other side of the mask's boundary."""
     return np.where(mask, _dilate(~mask, radius), _dilate(mask, radius))
 
 
 def _dilate(mask: np.ndarray, radius: float) -> np.ndarray:
-    """The union of discs around the pixels of ``mask``. For a few pixels of radius much quicker
-    than distances, which are found for all pixels."""
+    """Dilate ``mask`` by a disc; faster than a distance transform for radii of a few pixels."""
     height, width = mask.shape
     reach = int(radius)
     padded = np.pad(mask, reach)
@@ -128,7 +128,7 @@ def _dilate(mask: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, shares: np.ndarray, x: int, y: int, width: int) -> None:
-    """Chips with each cluster's share of the image, as many as there is room for."""
+    """Draw a chip with the area share of each cluster, as many as fit."""
     colors = make_cluster_colors(len(shares))
     end = x + width
     shown = np.flatnonzero(shares)
@@ -154,7 +154,7 @@ def _draw_text(
     color: tuple[int, int, int],
     room: int,
 ) -> None:
-    """``text`` from ``place`` (left, middle) on, its start cut off where it doesn't fit."""
+    """Draw ``text`` at ``place`` (left, middle); text that does not fit loses its beginning."""
     font = _load_font(size)
     text = replace_undrawable(text)
     if draw.textlength(text, font) > room:

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs no network: tables, distributions, a gallery."""
+"""Build the self-contained HTML page of an evaluation: tables, distributions, a gallery."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _METRICS = {
 }
 
 _FILES = {
-    "metrics.csv": "every score, a row for each method, image and protocol",
-    "summary.json": "the tables of this page, configuration and versions, for programs",
+    "metrics.csv": "all scores, one row for each method, image and protocol",
+    "summary.json": "the tables of this page, the configuration and versions, for programs",
 }
 
 _HEADS = {
@@ -52,21 +52,21 @@ def build_page(
     best: Sequence[Closeup] = (),
     worst: Sequence[Closeup] = (),
 ) -> str:
-    """The whole page.
+    """Build the complete page.
 
     Args:
-      title: what was evaluated.
-      summary: as ``summary.json`` holds it.
-      blind: method → DSC of each image, blind.
-      pictures: of the gallery, which sorts them.
-      best, worst: images at large, the most extreme first.
+      title: title of the page.
+      summary: content of ``summary.json``.
+      blind: method → blind DSC of each image, in percent.
+      pictures: pictures of the gallery, in any order.
+      best, worst: close-ups of the best and worst images, the most extreme first.
     """
     reference = summary["reference"]
     heads = _HEADS if best else {k: v for k, v in _HEADS.items() if k != "extremes"}
     parts = [element("h1", title), *_build_introduction(summary), build_links(heads)]
     parts += [
         build_section(
-            "Mean DSC, with bootstrap 95 % intervals",
+            "Mean DSC with 95 % bootstrap intervals",
             _build_dsc_table(summary),
             _build_protocols(summary),
             anchor="scores",
@@ -77,13 +77,13 @@ def build_page(
             anchor="distribution",
         ),
         *(_build_comparisons(summary) if summary["comparisons"] else []),
-        build_section("Every metric, blind", _build_metric_table(summary)),
+        build_section("All metrics, blind", _build_metric_table(summary)),
     ]
     shown = [build_section("Best", *map(build_closeup, best), anchor="extremes")] if best else []
     shown += [build_section("Worst", *map(build_closeup, worst))] if worst else []
     shown.append(build_section("Gallery", build_gallery(pictures), anchor="gallery-of-all"))
     parts += [
-        element("div", build_switches(), *shown),  # the switches stay in sight for all of them
+        element("div", build_switches(), *shown),  # one box: the switches stay in view
         build_section(
             "Configuration and versions",
             element("div", _build_configuration(summary), class_="boxes"),
@@ -144,11 +144,11 @@ def _build_protocols(summary: EvaluationSummary) -> Markup:
         "div",
         element("ul", *items, class_="faint"),
         Markup(
-            "<p>Trust <b>blind</b>: it is the only one that a user without ground truth can have. "
-            "<b>overlap</b> and <b>oracle</b> let the ground truth choose the cluster, and tell "
-            "what a better choice could gain. <b>released</b> also crops the prediction with the "
-            "ground truth: under it the whole image as one cluster scores higher than most "
-            "methods, so it measures next to nothing.</p>"
+            "<p>Trust <b>blind</b>: only it can be achieved without ground truth. <b>overlap</b> "
+            "and <b>oracle</b> use the ground truth to choose the cluster, and show what a better "
+            "choice could gain. <b>released</b> also crops the prediction with the ground truth. "
+            "Under it, the whole image as one cluster scores higher than most methods, so it "
+            "measures almost nothing.</p>"
         ),
     )
 
@@ -169,7 +169,7 @@ def _build_dsc_table(summary: EvaluationSummary) -> Markup:
         ["method", *names, "seconds", "images"],
         rows,
         ours=_place_methods(methods, summary),
-        caption="Mean DSC of every method under every protocol",
+        caption="Mean DSC of each method under each protocol",
     )
 
 
@@ -183,7 +183,7 @@ def _build_metric_table(summary: EvaluationSummary) -> Markup:
         ["method", *_METRICS.values()],
         rows,
         ours=_place_methods(methods, summary),
-        caption="Every metric of every method, blind",
+        caption="All metrics of each method, blind",
     )
 
 
@@ -210,15 +210,15 @@ def _build_comparisons(summary: EvaluationSummary) -> list[Markup]:
         f"← worse, better → (±{reach:.0f})",
     ]
     about = (
-        f"The blind DSC of {summary['reference']} minus that of each other method: mean over the "
-        "images, bootstrap 95 % interval, Wilcoxon's signed-rank test."
+        f"Blind DSC of {summary['reference']} minus that of each other method: mean over images, "
+        "95 % bootstrap interval, Wilcoxon signed-rank test."
     )
-    shown = build_table(heads, rows, caption="Differences of the blind DSC, image by image")
-    return [build_section("Against the others, image by image", shown, about=about)]
+    shown = build_table(heads, rows, caption="Differences in blind DSC, paired by image")
+    return [build_section("Against other methods, paired by image", shown, about=about)]
 
 
 def _draw_difference(found: ComparisonRecord, reach: float) -> Markup:
-    """The interval as a bar around zero; in colour where it leaves zero out."""
+    """Draw the interval as a bar around zero, coloured if it excludes zero."""
     low, mean, high = (50 + 48 * x / reach for x in (found["low"], found["mean"], found["high"]))
     kind = "better" if found["low"] > 0 else "worse" if found["high"] < 0 else ""
     return element(

@@ -1,4 +1,4 @@
-"""Pictures inside a page: small, as data URIs; outlines as curves."""
+"""Embed pictures in a page: shrunk, as data URIs, with outlines as SVG paths."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from s3net_jax.report.markup import Markup, element
 
 __all__ = ["compute_fit_size", "embed_picture", "encode_data_uri", "shrink", "trace_outline"]
 
-_GRID = 160  # cells of the long side on which outlines are traced
-_NEAR = 0.25  # cells that an outline may be simplified by
+_GRID = 160  # longest side in cells of the grid on which outlines are traced
+_NEAR = 0.25  # tolerance in cells for simplifying an outline
 
 
 def compute_fit_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
-    """(width, height) with the proportions of ``shape`` (H, W) and a long side of ``side``."""
+    """Scale ``shape`` (H, W) to a long side of ``side``; returns (width, height)."""
     scale = side / max(shape)
     return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
 
 
 def shrink(image: np.ndarray, side: int) -> PilImage.Image:
-    """(H, W, 3) or (H, W) uint8 as a picture with a long side of ``side`` pixels."""
+    """Resize (H, W, 3) or (H, W) uint8 to a picture with a long side of ``side`` pixels."""
     picture = PilImage.fromarray(np.ascontiguousarray(image))
     size = compute_fit_size((picture.height, picture.width), side)
     small = size[0] < picture.width
@@ -38,7 +38,7 @@ def embed_picture(
     kind: Literal["JPEG", "PNG"] = "JPEG",
     class_: str | None = None,
 ) -> Markup:
-    """The picture as an ``embed_picture`` element that holds it (:func:`encode_data_uri`)."""
+    """Build an ``img`` element that contains the picture (:func:`encode_data_uri`)."""
     return element(
         "img",
         src=encode_data_uri(picture, kind),
@@ -51,7 +51,7 @@ def embed_picture(
 
 
 def encode_data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:
-    """The picture as a ``data:`` address: JPEG for photographs, PNG for few colours."""
+    """Encode the picture as a ``data:`` URI: JPEG for photographs, PNG for few colours."""
     file = io.BytesIO()
     if kind == "JPEG":
         picture.convert("RGB").save(file, format="JPEG", quality=85, optimize=True)
@@ -62,14 +62,14 @@ def encode_data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPE
 
 
 def trace_outline(mask: np.ndarray) -> tuple[str, int, int]:
-    """The outlines of a mask as the ``d`` of an SVG path, holes included.
+    """Trace the outlines of a mask, including its holes, as the ``d`` attribute of an SVG path.
 
     Args:
-      mask: (H, W) bool.
+      mask: (H, W) bool mask.
 
     Returns:
-      The path (empty of an empty mask), and width and height of its ``viewBox``, in tenths of
-      the cells that it was traced on.
+      The path (empty for an empty mask), and the width and height of its ``viewBox`` in tenths of a
+      cell of the tracing grid.
     """
     size = compute_fit_size(mask.shape, min(_GRID, max(mask.shape)))
     soft = PilImage.fromarray(mask.astype(np.float32)).resize(size, PilImage.Resampling.BOX)
@@ -77,7 +77,7 @@ def trace_outline(mask: np.ndarray) -> tuple[str, int, int]:
     parts = []
     for contour in measure.find_contours(framed, 0.5):
         points = measure.approximate_polygon(contour, _NEAR)
-        # From sample centres in a frame of one cell to the picture's own corner.
+        # From sample centres, padded by one cell, to coordinates with the corner at 0.
         places = np.round((points - 0.5) * 10).astype(int)
         places = np.clip(places, 0, np.array([size[1], size[0]]) * 10)
         steps = np.diff(places, axis=0)

@@ -1,4 +1,4 @@
-"""Tables: figures with their intervals, the row that matters marked."""
+"""Build tables of figures with intervals, and boxes of names and values."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def build_table(
     ours: Collection[int] = (),
     caption: str = "",
 ) -> Markup:
-    """A table that scrolls sideways where it is too wide, its first column staying.
+    """Build a table that scrolls horizontally if too wide, with a fixed first column.
 
     Args:
-      heads: of the columns.
-      rows: cells; the first names the row. Text is escaped, :class:`Markup` kept.
-      ours: numbers of the rows that are marked.
-      caption: says what it shows, for those who can't see where it stands.
+      heads: column headings.
+      rows: cells of each row; the first names the row. Text is escaped, :class:`Markup` is kept.
+      ours: indices of the rows to highlight.
+      caption: description of the table for screen readers.
     """
     head = element("tr", *(element("th", text, scope="col") for text in heads))
     body = [
@@ -41,7 +41,7 @@ def build_table(
 
 
 def format_interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> Markup:
-    """``mean (low–high)`` of a dict with these three."""
+    """Format a mapping with ``mean``, ``low`` and ``high`` as ``mean (low–high)``."""
     if sign:
         spread = f"({found['low']:+z.{digits}f} to {found['high']:+z.{digits}f})"
         text = f"{found['mean']:+z.{digits}f} <small>{spread}</small>"
@@ -52,7 +52,7 @@ def format_interval(found: Mapping[str, Any], digits: int = 1, sign: bool = Fals
 
 
 def build_pairs(content: Mapping[str, Any], title: str = "") -> Markup:
-    """Names and values, as of a configuration; what is nested stands in boxes of its own."""
+    """Build boxes of names and values, such as a configuration; one box for each nested mapping."""
     flat = {k: v for k, v in content.items() if not isinstance(v, Mapping)}
     boxes = []
     if flat:

@@ -1,4 +1,4 @@
-"""A search for settings as one HTML page that needs no network."""
+"""Build the self-contained HTML page of a search for settings."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _COMMAND = "padding:12px 16px;white-space:pre-wrap"
 
 
 def build_tuning_page(summary: Mapping[str, Any], warning: str) -> str:
-    """The whole page.
+    """Build the complete page.
 
     Args:
-      summary: see :func:`s3net_jax.experiments.tuning.summary.summarise_tuning`.
-      warning: what a reader must know before using the figures.
+      summary: result of :func:`s3net_jax.experiments.tuning.summary.summarise_tuning`.
+      warning: caveat to read before using the figures.
     """
     best, base, left = summary["best"][0], summary["base"], summary["left_out"]
     state = summary["images"]
@@ -40,7 +40,7 @@ def build_tuning_page(summary: Mapping[str, Any], warning: str) -> str:
         ),
     }
     if left is not None:
-        figures["chosen on the others"] = _build_tile(left, "leave one out")
+        figures["chosen on other images"] = _build_tile(left, "leave-one-out")
     parts: list[str] = [
         element("h1", summary["title"]),
         element(
@@ -55,19 +55,19 @@ def build_tuning_page(summary: Mapping[str, Any], warning: str) -> str:
         build_section(
             "The best settings",
             _build_best(summary),
-            about="Mean DSC over images with bootstrap 95 % intervals, each setting with its best "
-            "number of steps; the preset's own numbers last. Difference: blind DSC minus that of "
-            "the preset, image by image.",
+            about="Mean DSC over images with 95 % bootstrap intervals, each setting at its best "
+            "number of steps; the last row is the preset. Difference: blind DSC minus that of the "
+            "preset, paired by image.",
         ),
         build_section(
             "Steps",
             _draw_curves(summary["steps"], summary["curves"]),
-            about="Mean blind DSC after each step, of the best setting and of the preset's own.",
+            about="Mean blind DSC after each step, for the best setting and for the preset.",
         ),
         build_section(
             "What matters",
             _build_effects(summary["effects"]),
-            about="For each value the highest mean blind DSC among the settings that have it.",
+            about="Highest mean blind DSC among the settings with each value.",
         ),
         build_section(
             "Configuration and versions",
@@ -112,12 +112,12 @@ def _build_effects(effects: Mapping[str, Mapping[str, float]]) -> Markup:
             for name, means in effects.items()
             for v, mean in means.items()
         ],
-        caption="The highest mean blind DSC for each value",
+        caption="Highest mean blind DSC for each value",
     )
 
 
 def _draw_curves(steps: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Markup:
-    """Of the best setting and the preset; only some of the steps may have been scored."""
+    """Draw the curves of the best setting and the preset; steps that were not scored are gaps."""
     lines = []
     for name, title in (("best", "the best setting"), ("base", "the preset")):
         values = np.full(steps[-1], np.nan)

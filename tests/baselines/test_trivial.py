@@ -57,8 +57,8 @@ def test_the_number_of_clusters() -> None:
     assert np.array_equal(plain.labels, BASELINES["k-means on RGB"](image).labels)
     for name, clusters, sentence in (
         ("k-mean on RGB", None, "Did you mean k-means on RGB"),
-        ("Otsu, dark", 3, "can't be told a number of clusters"),
-        ("k-means on RGB", 1, "there must be at least two"),
+        ("Otsu, dark", 3, "has a fixed number of clusters"),
+        ("k-means on RGB", 1, "must be at least 2"),
     ):
         with pytest.raises(ConfigError, match=sentence):
             get_baseline(name, clusters)

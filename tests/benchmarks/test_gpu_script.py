@@ -96,12 +96,16 @@ def test_a_step_meets_no_programs_of_an_earlier_piece(tmp_path):
 @pytest.mark.parametrize(
     ("pieces", "variables", "said"),
     [
-        (["check", "chekc"], {}, "There is no piece 'chekc': take check, tune"),
+        (["check", "chekc"], {}, "There is no piece 'chekc': choose from check, tune"),
         (["brief", "nosuch"], {}, "There is no piece 'nosuch'"),
-        (["check"], {"LIMIT": "ten"}, "LIMIT is 'ten': give whole seconds"),
+        (
+            ["check"],
+            {"LIMIT": "ten"},
+            "LIMIT must be a whole number of seconds, at least 100, got 'ten'",
+        ),
         (["check"], {"LIMIT": "99"}, "at least 100"),
-        (["check"], {"S3NET_BENCHMARKS_RESULTS": "/dev/null/results"}, "can't be written"),
-        (["check"], {"OUT": "/dev/null/results"}, "can't be written"),
+        (["check"], {"S3NET_BENCHMARKS_RESULTS": "/dev/null/results"}, "Can't write results"),
+        (["check"], {"OUT": "/dev/null/results"}, "Can't write results"),
     ],
 )
 def test_what_is_refused_before_anything_runs(pieces, variables, said):

@@ -31,16 +31,16 @@ def run_refused(capsys, command: str) -> str:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("step|--only|nosuch", "no candidate 'nosuch' here: take 's3net-jax'"),
-        ("fit|--only|nosuch", "no candidate 'nosuch' here: take 's3net-jax'"),
+        ("step|--only|nosuch", "no candidate 'nosuch' here: choose from 's3net-jax'"),
+        ("fit|--only|nosuch", "no candidate 'nosuch' here: choose from 's3net-jax'"),
         ("fit|--only|torch eager", "'torch eager' leaves nothing to measure"),
         ("step|--preset|nosuch", "invalid choice: 'nosuch'"),
         ("many|--preset|nosuch", "invalid choice: 'nosuch'"),
         ("scaling|--preset|nosuch", "invalid choice: 'nosuch'"),
-        ("fit|--images|0", "'0' is no whole number of at least 1"),
-        ("fit|--images|-1", "'-1' is no whole number of at least 1"),
-        ("fit|--images|two", "'two' is no whole number"),
-        ("step|--repeats|0", "'0' is no whole number"),
+        ("fit|--images|0", "'0' is not a whole number of at least 1"),
+        ("fit|--images|-1", "'-1' is not a whole number of at least 1"),
+        ("fit|--images|two", "'two' is not a whole number"),
+        ("step|--repeats|0", "'0' is not a whole number"),
         ("ops|--dtype|nosuch", "invalid choice: 'nosuch'"),
         ("numerics|--implementation|nosuch", "invalid choice: 'nosuch'"),
         ("many|--quick|--images|/nonexistent", "--images /nonexistent: "),
@@ -57,7 +57,7 @@ def test_options_that_measure_nothing(command, said, folder, capsys):
 def test_a_folder_that_can_not_be_written_to(suite, folder, capsys):
     folder.write_text("a file")
     said = run_refused(capsys, f"{suite}|--quick")
-    assert f"results can't be written to {folder}" in said and "S3NET_BENCHMARKS_RESULTS" in said
+    assert f"can't write results to {folder}" in said and "S3NET_BENCHMARKS_RESULTS" in said
 
 
 NARROWED = {

@@ -142,7 +142,7 @@ def test_failures_and_lost_lines_are_reported(capsys) -> None:
     [
         ([], "Name the output folder to check"),
         (["nowhere"], "nowhere is not a folder"),
-        (["images"], "images holds no results.jsonl"),
+        (["images"], "images contains no results.jsonl"),
         (["images/a.png"], "is not a folder"),
         (["bad"], "bad/results.jsonl is not a list of results (line 1: stem is"),
     ],

@@ -156,7 +156,7 @@ def test_a_point_outside_fails_that_image_only_and_before_its_fit(
     save_lesion(tmp_path / "a.png")
     save_lesion(tmp_path / "b.png", shape=(90, 90))
     code, out, err = s3net(capsys, "segment", "a.png", "b.png", "--target", "point:80,10", *SMALL)
-    assert code == 1 and "a.png has 64×48 pixels: the point 80,10 lies outside" in err
+    assert code == 1 and "a.png has 64×48 pixels; the point 80,10 is outside it" in err
     assert "1 done, 1 failed" in out and len(fits) == 1
 
 

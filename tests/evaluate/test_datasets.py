@@ -31,7 +31,7 @@ def test_folders(tmp_path: Path) -> None:
         find_pairs("folder", tmp_path / "x", tmp_path / "m")
     with pytest.raises(ConfigError, match="y is not a folder"):
         find_pairs("folder", tmp_path / "i", tmp_path / "y")
-    with pytest.raises(ConfigError, match="into a folder of their own"):
+    with pytest.raises(ConfigError, match="into a separate folder"):
         find_pairs("folder", tmp_path / "i", tmp_path / "i" / "../i")
     touch(tmp_path, "d/1.dcm")
     with pytest.raises(ConfigError, match="convert them to NIfTI"):
@@ -66,7 +66,7 @@ def test_ph2(tmp_path: Path) -> None:
         touch(tmp_path, f"{base}_Dermoscopic_Image/{name}.bmp", f"{base}_lesion/{name}_lesion.bmp")
     assert len(find_pairs("ph2", tmp_path, None)) == 200
     next(tmp_path.glob("**/IMD007_lesion.bmp")).unlink()
-    with pytest.raises(InputError, match=r"1 of 200 images \(IMD007.bmp\); PH² is obtained from"):
+    with pytest.raises(InputError, match=r"1 of 200 images \(IMD007.bmp\); download PH² from"):
         find_pairs("ph2", tmp_path, None)
     next(tmp_path.glob("**/IMD007.bmp")).unlink()
     with pytest.raises(InputError, match="199 of the 200"):

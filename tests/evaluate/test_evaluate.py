@@ -103,7 +103,7 @@ def test_data_that_was_moved_keeps_its_results(capsys) -> None:
         (["--images", "images", "--out", "o"], "--masks DIR"),
         (["--images", "image", "--masks", "masks", "--out", "o"], "image is not a folder"),
         (["--images", "images", "--masks", "mask", "--out", "o"], "mask is not a folder"),
-        (["--images", ".", "--masks", "masks", "--out", "o"], "holds no image"),
+        (["--images", ".", "--masks", "masks", "--out", "o"], "contains no image"),
         ([*FOLDERS, "--against", "nowhere"], "nowhere is not a table of scores"),
         ([*FOLDERS, "--against", "images/a.png"], "images/a.png is not a table of scores"),
         ([*FOLDERS, "--against", "other.csv"], "other.csv has no scores of these images"),
@@ -124,10 +124,10 @@ def test_every_bad_ground_truth_is_reported_before_the_first_fit(capsys) -> None
     assert evaluate() == 1
     error = capsys.readouterr().err
     assert "masks/a.png is empty" in error and "masks/c.png can't be read" in error
-    assert "b.png is a picture of 7×6 pixels, its image a picture of 70×60 pixels" in error
+    assert "b.png is a picture of 7×6 pixels, but its image is a picture of 70×60 pixels" in error
     assert len(error.splitlines()) == 4 and not Path("out").exists()
     Path("images/c.png").write_text("no picture")
-    assert evaluate("--limit", "2") == 1 and "2 reasons" in capsys.readouterr().err
+    assert evaluate("--limit", "2") == 1 and "2 inputs cannot be used" in capsys.readouterr().err
 
 
 def test_scores_for_programs(capsys) -> None:
@@ -192,7 +192,7 @@ def test_several_seeds_show_where_they_disagree(capsys) -> None:
     page = read_page(Path("out/report.html").read_text())
     alts = [img["alt"] or "" for img in page.all("img")]
     assert sum("agreement of the seeds" in alt for alt in alts) == 3
-    assert any("seed 1, step 1" in alt for alt in alts) and "Loss of every seed" in page.text
+    assert any("seed 1, step 1" in alt for alt in alts) and "Loss for each seed" in page.text
 
 
 def test_a_volume_shows_the_slice_with_most_of_the_ground_truth(capsys) -> None:
@@ -246,4 +246,7 @@ def test_every_page_of_a_stack_is_scored(capsys) -> None:
     assert page.text.count("slice 4 of 7") >= 2
     write_stack(Path("truths/s.tif"), np.moveaxis(truth, -1, 0)[:1].astype(np.uint8))
     assert cli.main(["evaluate", *arguments, *SMALL]) == 1
-    assert "is a picture of 48×40 pixels, its image a volume of 7×40×48" in capsys.readouterr().err
+    assert (
+        "is a picture of 48×40 pixels, but its image is a volume of 7×40×48"
+        in capsys.readouterr().err
+    )

@@ -85,7 +85,7 @@ def test_numbers() -> None:
     ):
         np.testing.assert_array_equal(find_foreground(values, "m"), HALF)
     assert find_foreground(np.ones((3, 3), np.uint8), "m").all()
-    with pytest.raises(InputError, match="m has the labels 1 to 3 and nowhere 0"):
+    with pytest.raises(InputError, match="m has labels from 1 to 3 but no background"):
         find_foreground(LABELS + 1, "m")
 
 

@@ -113,11 +113,12 @@ def test_sentences(tmp_path: Path) -> None:
             read_truth(path, grid)
         return str(raised.value)
 
-    assert "elsewhere in space" in explain_refusal(truth, np.eye(4))
+    assert "another position in space" in explain_refusal(truth, np.eye(4))
     sentence = explain_refusal(truth[:3], OBLIQUE)
-    assert "a volume of 3×5×6 voxels of 0.907×1.83×3.02 mm, its image a volume of 4×5×6" in sentence
+    assert "a volume of 3×5×6 voxels of 0.907×1.83×3.02 mm" in sentence
+    assert "but its image is a volume of 4×5×6" in sentence
     assert "a picture of 5×4 pixels" in explain_refusal(truth, OBLIQUE, Grid((4, 5)))
-    assert "holds 2 volumes" in explain_refusal(np.stack([truth, truth], -1), OBLIQUE)
+    assert "contains 2 volumes" in explain_refusal(np.stack([truth, truth], -1), OBLIQUE)
     assert "is empty" in explain_refusal(truth * 0, OBLIQUE)
     nib.save(nib.Nifti1Image(truth, None), path)
     # Both codes are 0: no place in space.

@@ -111,7 +111,9 @@ def test_which_metrics_are_better_when_higher() -> None:
 
 
 def test_shapes_that_would_broadcast_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"mask has the shape \(1, 9\), the ground truth \(9, 9\)"):
+    with pytest.raises(
+        ValueError, match=r"mask has shape \(1, 9\), but the ground truth has shape \(9, 9\)"
+    ):
         measure(np.ones((1, 9), bool), np.ones((9, 9), bool))
 
 

@@ -33,7 +33,8 @@ def test_pictures_that_exif_turns(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         read_truth(turned, Grid((12, 16)))
     assert str(raised.value).endswith(
-        "is a picture of 12×16 pixels, its image a picture of 16×12 pixels: they must be equal."
+        "is a picture of 12×16 pixels, but its image is a picture of 16×12 pixels: sizes must be "
+        "equal."
     )
     assert read_grid(Pair("x", tmp_path / "missing.png", plain)) is None
 
@@ -58,5 +59,5 @@ def test_each_problem_is_told_once() -> None:
     check_all([lambda: None])
     with pytest.raises(InputError, match=r"^a\.$"):
         check_all([lambda: fail("a."), lambda: None, lambda: fail("a.")])
-    with pytest.raises(InputError, match="2 reasons"):
+    with pytest.raises(InputError, match="2 inputs cannot be used"):
         check_all([lambda: fail("a."), lambda: fail("b."), lambda: fail("a.")])

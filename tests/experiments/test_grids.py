@@ -131,8 +131,12 @@ def test_folders_of_others_are_refused(capsys) -> None:
     assert [row["method"] for row in summary()["data"]["skin"]][:3] == ["no L_S", "both", "dark"]
     capsys.readouterr()
     for text, more, sentence in (
-        (ABLATION.replace('"terms"', '"others"'), [], "out holds another experiment ('terms'): "),
-        (ABLATION, ["--seed", "1"], "out holds this experiment with other settings: "),
+        (
+            ABLATION.replace('"terms"', '"others"'),
+            [],
+            "out contains another experiment ('terms'): ",
+        ),
+        (ABLATION, ["--seed", "1"], "out contains this experiment with other settings: "),
         (ABLATION, ["--set", "fit.steps=2"], "with other settings of 'no L_S': "),
     ):
         assert run("ablate", text, *more) == 2
@@ -143,10 +147,10 @@ def test_folders_of_others_are_refused(capsys) -> None:
     Path("else").mkdir()
     Path("else/summary.json").touch()
     assert run("ablate", ABLATION, out="else") == 2
-    assert "else holds summary.json, which is of no experiment" in capsys.readouterr().err
+    assert "else/summary.json was not written by an experiment" in capsys.readouterr().err
     Path("else/experiment.json").write_text("[]")
     assert run("ablate", ABLATION, out="else") == 2
-    assert "is not of an experiment of this tool" in capsys.readouterr().err
+    assert "was not written by an experiment of this tool" in capsys.readouterr().err
 
 
 def test_what_is_printed(capsys) -> None:

@@ -45,7 +45,7 @@ def ablate(*more: str) -> int:
     [
         (ABLATION.replace("fit.steps = 3", f"fit.steps = {BIG}"), "fit.steps can't be 1000"),
         (ABLATION.replace("fit.steps = 3", f"fit.learning_rate = {BIG}"), "learning_rate can't"),
-        (ABLATION.replace("fit.steps = 3", f"fit.steps = {'9' * 5000}"), "not written in TOML"),
+        (ABLATION.replace("fit.steps = 3", f"fit.steps = {'9' * 5000}"), "not valid TOML"),
         (ABLATION.replace("86.4", BIG), "it must be a finite number"),
         (ABLATION.replace("86.4", "nan"), "it must be a finite number"),
         (f"seed = {BIG}\n{ABLATION}", "seed is 1000"),
@@ -98,7 +98,10 @@ def test_a_folder_with_an_odd_mark_is_refused_unless_replaced(
     make(Path("out/experiment.json"))
     assert ablate() == 2
     error = capsys.readouterr().err
-    assert "out/experiment.json is not of an experiment" in error and len(error.splitlines()) == 1
+    assert (
+        "out/experiment.json was not written by an experiment" in error
+        and len(error.splitlines()) == 1
+    )
     assert ablate("--overwrite") == 0
     assert json.loads(Path("out/experiment.json").read_text())["title"] == "terms"
     assert cli.main(["check", "out", "--quiet"]) == 0

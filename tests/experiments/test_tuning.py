@@ -94,7 +94,7 @@ def test_a_search(capsys) -> None:
     save_data("skin")
     assert run("--batch", "4") == 0
     text = capsys.readouterr().out
-    assert "b of skin (2 of 2): 6 settings, 3 steps" in text and "Ground truth has chosen" in text
+    assert "b of skin (2 of 2): 6 settings, 3 steps" in text and "chosen by ground truth" in text
     summary = json.loads(Path("out/summary.json").read_text())
     assert summary["images"] == {"done": 2, "of": 2} and len(summary["best"]) == 6
     best = summary["best"][0]
@@ -127,7 +127,7 @@ def test_a_point_is_one_of_the_picture() -> None:
         (found,) = Scorer(pair, config)([labels[0].astype(int)], (1,))["blind"]
         assert (found > 90) == right, point
     config = config.replace(segment={"target": "point:70,0"})
-    with pytest.raises(InputError, match="has 70×60 pixels: the point 70,0 lies outside"):
+    with pytest.raises(InputError, match="has 70×60 pixels; the point 70,0 is outside it"):
         Scorer(pair, config)
 
 
@@ -136,7 +136,7 @@ def test_unusable_ground_truths_are_reported_before_the_first_fit(capsys) -> Non
     Path("skin/masks/c.png").write_bytes(b"no picture")
     assert run("--set", "segment.target=point:65,70") == 1
     error = capsys.readouterr().err
-    assert "images/a.png has 70×60 pixels: the point" in error and "masks/c.png can't" in error
+    assert "images/a.png has 70×60 pixels; the point" in error and "masks/c.png can't" in error
     assert not Path("out").exists()
 
 
@@ -168,7 +168,7 @@ def test_a_stopped_search_resumes(monkeypatch: pytest.MonkeyPatch, capsys) -> No
     assert run("--batch", "2") == 0 and computed == 14, "another ground truth is scored anew"
     capsys.readouterr()
     assert run("--set", "model.blocks=2") == 2
-    assert "holds this experiment with other settings" in capsys.readouterr().err
+    assert "contains this experiment with other settings" in capsys.readouterr().err
 
 
 def test_batches_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -217,4 +217,4 @@ def test_volumes_are_refused(capsys) -> None:
         Path("skin", folder).mkdir(parents=True)
         Path("skin", folder, "a.nii.gz").touch()
     assert run() == 2
-    assert "is a volume: s3net tune takes pictures" in capsys.readouterr().err
+    assert "is a volume, but s3net tune only accepts 2D images" in capsys.readouterr().err

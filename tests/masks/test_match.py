@@ -82,9 +82,9 @@ def test_shapes_must_agree() -> None:
         consensus([np.zeros((2, 2), int), np.zeros((2, 3), int)])
     with pytest.raises(ValueError, match="one shape"):
         consensus([])
-    with pytest.raises(TypeError, match="of integers"):
+    with pytest.raises(TypeError, match="must be integers"):
         consensus([np.zeros((2, 2), bool)])
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(ValueError, match="at least 0"):
         consensus([np.full((2, 2), -1)])
 
 

@@ -267,4 +267,4 @@ def test_only_an_automatic_target_keeps_its_central_parts_alone() -> None:
     empty = find_segments(blank, from_array(image), SegmentConfig(boundary="local"))
     assert empty.target == () and not empty.mask.any() and empty.count == 1
     (note,) = empty.notes("cat.png")
-    assert note.startswith("cat.png ended as one single cluster")
+    assert note.startswith("cat.png collapsed into one cluster")

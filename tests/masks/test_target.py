@@ -112,7 +112,7 @@ def test_a_point_takes_its_region(chest) -> None:
 
 
 def test_a_point_outside_is_an_input_error(lesion) -> None:
-    with pytest.raises(InputError, match=r"cat.png has 96×96 pixels: the point 96,3 lies outside"):
+    with pytest.raises(InputError, match=r"cat.png has 96×96 pixels; the point 96,3 is outside it"):
         choose_target(lesion[0], lesion[1], SegmentConfig(target="point:96,3"), "cat.png")
 
 
@@ -188,7 +188,7 @@ def test_a_point_at_another_size() -> None:
         assert found == f"point:{expected}"
     assert rescale_target("point:1,2", (3, 2), (30, 20), "x") == "point:15,25"
     assert rescale_target("dark", (50, 100), (20, 20), "x") == "dark"
-    with pytest.raises(InputError, match="x has 100×50 pixels: the point 3,50 lies outside"):
+    with pytest.raises(InputError, match="x has 100×50 pixels; the point 3,50 is outside it"):
         rescale_target("point:3,50", (50, 100), (20, 20), "x")
 
 
@@ -196,7 +196,7 @@ def test_points_at_the_edges() -> None:
     check_point("point:9,4", (5, 10), "x")
     check_point("auto", (5, 10), "x")
     for place in ("10,4", "9,5"):
-        with pytest.raises(InputError, match=f"the point {place} lies outside"):
+        with pytest.raises(InputError, match=f"the point {place} is outside it"):
             check_point(f"point:{place}", (5, 10), "x")
     assert check_target("point: 3 , 4") == ("point", (3, 4))
     assert check_target("auto") == ("auto", None)

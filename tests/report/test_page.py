@@ -204,7 +204,7 @@ def test_frames_keep_their_labels() -> None:
 
 def test_one_history_shows_its_terms_and_several_their_losses() -> None:
     one, two = draw_history_charts([history(0)]), draw_history_charts([history(0), history(7)])
-    assert "cross entropy" in one and "without their weights" in one
+    assert "cross entropy" in one and "unweighted terms" in one
     assert "seed 7" in two and "cross entropy" not in two
 
 

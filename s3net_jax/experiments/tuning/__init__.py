@@ -1,4 +1,4 @@
-"""A search for loss weights, learning rate and steps on a few images."""
+"""Search for loss weights, learning rate and number of steps on a few images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits of one image under many settings, as one program, with the labels after every step."""
+"""Fit one image under many settings in one program, recording the labels after every step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Maps", "SettingFitter"]
 
 Call = Callable[[Callable[[], Any]], Any]
-"""Runs a computation; a command line passes one that can be interrupted."""
+"""Function that runs a computation; the command passes one that can be interrupted."""
 
 Maps = list[np.ndarray | None]
 """Labels (h, w) after 1, 2, ... steps; None where the fit had diverged."""
@@ -32,9 +32,10 @@ class SettingFitter:
 
     Attributes:
       config: configuration of all fits; every fit does ``fit.steps`` steps.
-      limit: number of fits at once; None: as many as help and fit in memory.
-      call: runs each batch, see :data:`Call`.
-      say: called with a message when a batch is halved.
+      limit: maximum number of fits at once; None for the most that fit in memory and still improve
+        throughput.
+      call: function that runs each batch; see :data:`Call`.
+      say: function called with a message when a batch is halved.
     """
 
     config: Config
@@ -51,11 +52,11 @@ class SettingFitter:
 
         Args:
           pixels: (h, w, 3) float32 in [0, 1], the network's input.
-          settings: any number of settings.
+          settings: settings to fit.
           seed: seed of every fit.
 
         Raises:
-          ConfigError: the configured implementation can't fit on this machine.
+          ConfigError: if the configured implementation is not available on this machine.
         """
 
         def fit_part(part: list[Setting]) -> list[Maps]:
@@ -80,7 +81,7 @@ def _fit_settings(
 
 
 def _stack_settings(settings: Sequence[Setting]) -> Hyper:
-    """Stack the dynamic numbers of a batch, (B,) floating point each."""
+    """Stack the varied numbers of a batch into arrays (B,)."""
     import jax.numpy as jnp
 
     from s3net_jax.fitting import Hyper
@@ -91,8 +92,8 @@ def _stack_settings(settings: Sequence[Setting]) -> Hyper:
 def _read_maps(fits: FitResult, n: int) -> Maps:
     """Read the label maps of fit ``n`` of a batch.
 
-    What step i + 1 records belongs to the network after i steps: so after n < ``steps`` steps it
-    is record n, and at the end the trained network.
+    Step i + 1 records the labels of the network after i steps. So the labels after n < ``steps``
+    steps are record n, and those after the last step come from the trained network.
     """
     assert fits.label_maps is not None
     done, total = int(fits.steps[n]), fits.label_maps.shape[1]
@@ -102,5 +103,5 @@ def _read_maps(fits: FitResult, n: int) -> Maps:
         np.asarray(fits.label_maps[n, step]) if np.isfinite(losses[step]) else None
         for step in range(1, done)
     ]
-    # An early stop: more steps than were done change nothing.
+    # After an early stop, further steps change nothing.
     return maps + [end] * (total - len(maps))

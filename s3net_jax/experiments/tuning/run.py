@@ -1,4 +1,4 @@
-"""A search, image by image; every setting of an image is kept as soon as it is scored."""
+"""Run a search, one image at a time; every score is saved as soon as it is computed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["Tuned", "run_tuning"]
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
-      folder: with its tables.
-      summary: as ``summary.json`` holds it.
-      text: its table, for a terminal.
+      folder: folder with the tables.
+      summary: content of ``summary.json``.
+      text: table for a terminal.
     """
 
     folder: Path
@@ -52,31 +52,33 @@ def run_tuning(
 ) -> Tuned:
     """Fit and score every setting on every image.
 
-    Writes ``scores.jsonl``, a line for each image, seed and setting, at once (so a search that was
-    killed can be resumed); and after every image ``table.csv`` (each setting and number
-    of steps), ``table.md`` (the best), ``summary.json`` and ``report.html``, of the images that
-    are done.
+    A line for each image, seed and setting is appended to ``scores.jsonl`` at once, so a killed
+    search can be resumed. After every image, ``table.csv`` (all settings and numbers of steps),
+    ``table.md`` (the best settings), ``summary.json`` and ``report.html`` are rewritten for the
+    images that are done.
 
     Args:
-      tuning: the search.
+      tuning: search to run.
       out: output folder.
-      batch: settings at once; None: as many as help, and fit the memory.
-      call: see :data:`s3net_jax.experiments.tuning.fits.Call`.
-      overwrite: replace what is there.
-      say: is told what is being done.
+      batch: maximum number of settings at once; None for the most that fit in memory and still
+        improve throughput.
+      call: function that runs each batch; see :data:`s3net_jax.experiments.tuning.fits.Call`.
+      overwrite: whether to replace existing results.
+      say: function called with progress messages.
 
     Raises:
-      ConfigError: a data set is not where it should be, or the configuration can't be used.
-      InputError: an image or a ground truth can't be used.
-      OutputError: the folder can't be written, or holds something else.
+      ConfigError: if a data set is not found, an image is a volume, or the configuration is
+        invalid.
+      InputError: if an image or a ground truth cannot be used.
+      OutputError: if the folder cannot be written or contains something else.
     """
     check_targets(tuning.config)
     images = [(data.name, pair) for data in tuning.data for pair in open_data(data)]
     for _, pair in images:
         if pair.kind != "image":
-            raise ConfigError(f"{pair.image} is a volume: s3net tune takes pictures.")
+            raise ConfigError(f"{pair.image} is a volume, but s3net tune only accepts 2D images.")
     check_all([lambda pair=pair: Scorer(pair, tuning.config) for _, pair in images])
-    # What is varied does not matter to what is there; everything else does.
+    # The grid may change between runs, because each score is stored by setting; all else may not.
     shared = {
         "kind": "tuning",
         "config": tuning.config.digest,
@@ -118,7 +120,7 @@ def _score_image(
     pair: Pair,
     seed: int,
 ) -> list[ScoreRecord]:
-    """Make a record for each setting; only those that are not there yet are computed."""
+    """Return a record for each setting; only missing ones are computed."""
     settings = list_settings(tuning)
     content, digest = _read_content(pair)
     keys = [f"{data}/{pair.stem} seed={seed} {name_setting(setting)}" for setting in settings]
@@ -141,7 +143,7 @@ def _score_image(
 
 
 def _is_usable(record: ScoreRecord | None, digest: str, tuning: Tuning) -> bool:
-    """Return whether a line is of this content, with a figure for each protocol and step."""
+    """Return whether a record has this digest and a value for each protocol and step."""
     if record is None or record["sha256"] != digest:
         return False
     figures = [record["dsc"].get(protocol, ()) for protocol in PROTOCOLS]
@@ -149,7 +151,7 @@ def _is_usable(record: ScoreRecord | None, digest: str, tuning: Tuning) -> bool:
 
 
 def _read_content(pair: Pair) -> tuple[list[Content], str]:
-    """Read image and ground truth as they are now, and their joint digest."""
+    """Read the current image and ground truth, and compute their joint digest."""
     found = [read_content(Source(path, pair.stem)) for path in (pair.image, pair.truth)]
     joined = hashlib.sha256(b"".join(bytes.fromhex(one.digest) for one in found))
     return found, joined.hexdigest()

@@ -1,4 +1,4 @@
-"""DSC of the labels after every step, under every protocol."""
+"""Score the labels after every step, under every protocol."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Scorer"]
 
 
 class Scorer:
-    """Scores label maps of one image at the network's size.
+    """Score label maps of one image at network resolution.
 
-    Label maps at the image's own size would cost a resampling each; DSC hardly depends on the
-    size, and the choice of target is made on at most 256 pixels a side anyway.
+    Scoring at image resolution would resize every label map. DSC hardly depends on the resolution,
+    and the target is chosen on at most 256 pixels a side anyway.
 
     Attributes:
       pixels: (h, w, 3) float32 in [0, 1], the network's input.
     """
 
     def __init__(self, pair: Pair, config: Config) -> None:
-        """Reads image and ground truth; raises :class:`InputError` if either can't be used."""
+        """Read image and ground truth; raise :class:`InputError` if either can't be used."""
         image = read(pair.image, parse_window(config.input.window))
         truth = read_truth(pair.truth, Grid(image.shape))
         self.pixels = prepare(image, config.input)
@@ -37,13 +37,15 @@ class Scorer:
         self._image = Image(small, image.name)
         self._truth = np.asarray(share) > 0.5
         if not self._truth.any():
-            raise InputError(f"{pair.truth} vanishes at {size[0]}×{size[1]} pixels.")
+            raise InputError(
+                f"{pair.truth} marks too few pixels: it is empty at {size[0]}×{size[1]} pixels."
+            )
         target = rescale_target(config.segment.target, image.shape, small.shape[:2], image.name)
         self._config = config.replace(segment={"target": target}).segment
         self._known: dict[bytes, dict[str, float]] = {}
 
     def __call__(self, maps: Maps, steps: tuple[int, ...]) -> dict[str, list[float]]:
-        """Protocol → DSC in percent after each of ``steps`` steps; 0 where the fit diverged."""
+        """Return protocol → DSC in percent after each of ``steps`` steps; 0 for diverged fits."""
         found = [self._score(maps[step - 1]) for step in steps]
         return {name: [round(scores[name], 3) for scores in found] for name in PROTOCOLS}
 
@@ -51,7 +53,7 @@ class Scorer:
         if labels is None:
             return dict.fromkeys(PROTOCOLS, 0.0)
         compact = compact_labels(labels)
-        key = compact.tobytes()  # near its end a fit changes nothing for many steps
+        key = compact.tobytes()  # late in a fit, labels stay the same for many steps
         if key not in self._known:
             mask = find_segments(compact, self._image, self._config).mask
             wanted = select_scored_masks(compact, mask, self._truth)

@@ -1,4 +1,4 @@
-"""The settings of a search: the configuration's own numbers first, then the grid."""
+"""List the settings of a search: those of the configuration first, then the grid."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from s3net_jax.presets import preset
 __all__ = ["Setting", "configure", "format_options", "list_settings", "name_setting"]
 
 Setting = Mapping[str, float]
-"""A number for each name in :data:`FIELDS`."""
+"""Value of each name in :data:`FIELDS`."""
 
 
 def list_settings(tuning: Tuning) -> list[Setting]:
-    """List every setting once, the configuration's own first."""
+    """List every setting once, starting with that of the configuration."""
     from s3net_jax.fitting import grid, hyperparameters
 
     own = dataclasses.asdict(hyperparameters(tuning.config))
@@ -28,17 +28,17 @@ def list_settings(tuning: Tuning) -> list[Setting]:
 
 
 def _round_number(value: float) -> float:
-    """As a person wrote it: 0.3, not the float32 beside it."""
+    """Round to six digits: 0.3 instead of the nearest float32."""
     return float(f"{float(value):.6g}")
 
 
 def name_setting(setting: Setting) -> str:
-    """Name a setting by one text, to recognise it."""
+    """Format a setting as text, which identifies it in ``scores.jsonl``."""
     return " ".join(f"{name}={setting[name]:g}" for name in FIELDS)
 
 
 def configure(config: Config, setting: Setting, steps: int) -> Config:
-    """Set the numbers of ``setting``, and ``steps`` steps, in ``config``."""
+    """Return ``config`` with the values of ``setting`` and ``steps`` steps."""
     sections: dict[str, dict[str, float]] = {"loss": {}, "fit": {"steps": steps}}
     for name, section in FIELDS.items():
         sections[section][name] = setting[name]
@@ -46,7 +46,7 @@ def configure(config: Config, setting: Setting, steps: int) -> Config:
 
 
 def format_options(config: Config) -> str:
-    """Format what a user types to get ``config``: ``--preset NAME --set FIELD=VALUE ...``."""
+    """Format the options that give ``config``: ``--preset NAME --set FIELD=VALUE ...``."""
     before, after = _flatten(preset(config.preset).to_dict()), _flatten(config.to_dict())
     changed = [f"--set {name}={_format_value(v)}" for name, v in after.items() if before[name] != v]
     return " ".join([f"--preset {config.preset}", *changed])

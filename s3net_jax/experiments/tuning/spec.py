@@ -1,4 +1,4 @@
-"""Experiment files of ``s3net tune``: a preset, a grid, a few images."""
+"""Read experiment files of ``s3net tune``: a preset, a grid, a few images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FIELDS = {
     "learning_rate": "fit",
     "momentum": "fit",
 }
-"""What can be varied without another program → its section of the configuration."""
+"""Field that can vary without recompilation → its section of the configuration."""
 
 _PLAIN = {"input.tile": 0, "fit.members": 1, "segment.choice": "clusters"}
-"""Fields that make a result of more than one fit, or of more than its last labels, unless they
-have these values."""
+"""Field → value it must have in a search. Other values combine several fits, or more than the last
+labels of a fit, into one result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +34,13 @@ class Tuning:
     """A search.
 
     Attributes:
-      title: one line.
-      config: where it starts; ``fit.steps`` is the largest number of steps.
-      values: a name in :data:`FIELDS` → its values.
-      steps: the numbers of steps that are scored, ascending.
-      data: the data sets.
-      seed: the first seed of every image.
-      seeds: fits of every image and setting, whose figures are averaged.
+      title: title of one line.
+      config: base configuration; ``fit.steps`` is the largest number of steps.
+      values: name in :data:`FIELDS` → values to try.
+      steps: numbers of steps to score, in ascending order.
+      data: data sets to search on.
+      seed: first seed of every image.
+      seeds: number of fits of every image and setting, whose scores are averaged.
     """
 
     title: str
@@ -59,10 +59,10 @@ def read_tuning(
     seed: int | None = None,
     seeds: int | None = None,
 ) -> Tuning:
-    """Read the search in a file; arguments as for :func:`s3net_jax.experiments.read_grid`.
+    """Read the file of a search; for arguments see :func:`s3net_jax.experiments.read_grid`.
 
     Raises:
-      ConfigError: something in the file is wrong; the sentence says what and where.
+      ConfigError: if the file is invalid; the message says what is wrong and where.
     """
     fields = load_fields(path)
     check_kind(fields, "tuning")
@@ -71,7 +71,7 @@ def read_tuning(
     config = fields.apply("set", read_preset(fields, fields.get_text("preset")))
     config = check_targets(config.replace(**(overrides or {})))
     if not fields.has("grid"):
-        fields.fail(f"there is no [grid]: it says what to vary.{fields.suggest('grid')}")
+        fields.fail(f"there is no [grid]: add one with the values to try.{fields.suggest('grid')}")
     values = _read_values(fields.get_table("grid"), config)
     steps = _read_steps(fields, config.fit.steps)
     data = read_data(fields)
@@ -81,8 +81,8 @@ def read_tuning(
         found = config.to_dict()[section].get(field, plain)
         if found != plain:
             fields.fail(
-                f"{name} is {found!r}: a search scores the label map of one fit to a whole image, "
-                f"step by step, so set it to {plain!r}."
+                f"{name} is {found!r}: set it to {plain!r}, because a search scores the labels of "
+                "one fit of the whole image after each step."
             )
     seed = own_seed if seed is None else seed
     seeds = own_seeds if seeds is None else seeds
@@ -104,10 +104,10 @@ def _read_values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
         known = [name for name, home in FIELDS.items() if home == section]
         for name in table.get_names():
             if name not in known:
-                table.fail(f"{name!r} can't be varied here: take {', '.join(known)}.")
+                table.fail(f"{name!r} can't be varied here: choose from {', '.join(known)}.")
     grid.finish()
     if not values:
-        grid.fail("there is nothing to vary: add loss.weight_ce = [1, 2, 3], or the like.")
+        grid.fail("there is nothing to vary: add values, such as loss.weight_ce = [1, 2, 3].")
     return values
 
 
@@ -116,5 +116,5 @@ def _read_steps(fields: Fields, most: int) -> tuple[int, ...]:
         return tuple(range(1, most + 1))
     found = fields.get_numbers("steps")
     if any(step != int(step) or not 1 <= step <= most for step in found):
-        fields.fail(f"steps are whole numbers from 1 to fit.steps, which is {most}.")
+        fields.fail(f"steps must be whole numbers from 1 to fit.steps, which is {most}.")
     return tuple(sorted(map(int, found)))

@@ -1,4 +1,4 @@
-"""From the scores of every image, setting and step to the best settings."""
+"""Find the best settings from the scores of every image, setting and step."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from s3net_jax.schema import MeanRecord, ScoreRecord, TuningRow, TuningSummary
 __all__ = ["SHOWN", "summarise_tuning"]
 
 SHOWN = 10
-"""Settings in the table of the best."""
+"""Number of settings in the table of the best."""
 
 Records = Mapping[str, Sequence[Sequence[ScoreRecord]]]
-"""Image → seed → setting → a line of ``scores.jsonl``."""
+"""Image → seed → setting → record of ``scores.jsonl``."""
 
 
 def summarise_tuning(
     tuning: Tuning, settings: Sequence[Setting], done: Records, images: int
 ) -> TuningSummary:
-    """Make what ``summary.json`` holds; see :class:`TuningSummary`."""
+    """Make the content of ``summary.json``; see :class:`TuningSummary`."""
     dsc = _stack_scores(done)
     blind = dsc["blind"]
     means = blind.mean(0)
     steps = np.array(tuning.steps)
-    at = means.argmax(1)  # of equal ones the fewest steps
+    at = means.argmax(1)  # at a tie, the fewest steps
     ranked = sorted(range(len(settings)), key=lambda n: -means[n, at[n]])
     last = len(steps) - 1
 
@@ -72,7 +72,7 @@ def summarise_tuning(
 
 
 def _stack_scores(done: Records) -> dict[str, np.ndarray]:
-    """Protocol → (images, settings, steps) DSC in percent, means over seeds."""
+    """Stack scores: protocol → (images, settings, steps) DSC in percent, averaged over seeds."""
     return {
         name: np.array(
             [
@@ -85,6 +85,10 @@ def _stack_scores(done: Records) -> dict[str, np.ndarray]:
 
 
 def _score_left_out(blind: np.ndarray) -> MeanRecord | None:
+    """Score each image by the setting chosen on the others; None for a single image.
+
+    Unlike the mean of the best setting, this estimate is not inflated by the choice.
+    """
     count = len(blind)
     if count < 2:
         return None

@@ -1,4 +1,4 @@
-"""The files of a search, and its table as text."""
+"""Write the files of a search, and format its table as text."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from s3net_jax.text import escape_unseen
 __all__ = ["format_tuning", "write_tables"]
 
 _WARNING = (
-    "Ground truth has chosen these settings: the images they were tuned on must not be used to "
-    "report figures, and the best of many is flattered by its choice."
+    "These settings were chosen by ground truth: do not report scores on the images they were "
+    "tuned on. The score of the best of many settings is optimistic."
 )
 
 
 def write_tables(
     folder: Path, tuning: Tuning, settings: Sequence[Setting], summary: TuningSummary
 ) -> None:
-    """``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each whole."""
+    """Write ``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each atomically."""
     write_bytes(folder / "table.csv", format_csv(_HEAD, _make_csv_rows(tuning, settings, summary)))
     write_text(folder / "table.md", _make_page(summary))
     shown = {key: value for key, value in summary.items() if key != "means"}
@@ -45,7 +45,7 @@ _HEAD = (*FIELDS, "steps", *BLIND_FIRST)
 def _make_csv_rows(
     tuning: Tuning, settings: Sequence[Setting], summary: TuningSummary
 ) -> Iterator[list[str]]:
-    """A row for each setting and number of steps: mean DSC over the images."""
+    """Yield a row of mean DSC over images for each setting and number of steps."""
     means = summary.get("means", {})
     for n, setting in enumerate(settings):
         for k, step in enumerate(tuning.steps):
@@ -54,7 +54,7 @@ def _make_csv_rows(
 
 
 def format_tuning(summary: TuningSummary) -> str:
-    """The best settings, and what is typed for the best of all, for a terminal."""
+    """Format the best settings for a terminal, with the options of the very best."""
     table = align_columns(*_make_cells(summary))
     return (
         f"mean DSC over {summary['images']['done']} images\n{table}\n\n"
@@ -70,9 +70,8 @@ def _make_page(summary: TuningSummary) -> str:
         parts.append(f"Not finished: {state['done']} of {state['of']} images are done.\n")
     parts += [
         f"{_WARNING}\n",
-        f"Mean DSC in percent over {state['done']} images, with its bootstrap 95 % interval; each "
-        "setting with its best number of steps. Difference: blind, minus the preset's own "
-        "numbers.\n",
+        f"Mean DSC in percent over {state['done']} images with 95 % bootstrap interval; each "
+        "setting at its best number of steps. Difference: blind DSC minus that of the preset.\n",
         format_markdown(head, rows),
         f"The best: `{summary['best'][0]['options']}`\n",
         f"{_describe_left_out(summary)}\n",
@@ -83,8 +82,8 @@ def _make_page(summary: TuningSummary) -> str:
 def _describe_left_out(summary: TuningSummary) -> str:
     found = summary["left_out"]
     if found is None:
-        return "Of one image nothing can be left out."
-    return f"Chosen on all images but one, blind DSC of the one left out: {format_interval(found)}."
+        return "Leave-one-out needs at least two images."
+    return f"Leave-one-out blind DSC (chosen on all other images): {format_interval(found)}."
 
 
 def _make_cells(summary: TuningSummary) -> tuple[list[str], list[list[str]]]:

@@ -1,9 +1,9 @@
-// What a page can do beyond being read. Everything is there without it, too.
+// Optional interaction. The page is complete without it.
 
 document.documentElement.classList.add('scripted');
 const $ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// The gallery, sorted by any score.
+// Sort the gallery by any score.
 const sort = document.getElementById('sort');
 if (sort) {
   const worst = document.getElementById('worst-first');
@@ -22,7 +22,7 @@ if (sort) {
   worst.addEventListener('change', order);
 }
 
-// A film plays on the article's panel of clusters; one at a time.
+// Play a film on the cluster panel of its article, one film at a time.
 let quit = () => {};
 for (const reel of $('.reel')) {
   const screen = $('.screen', reel.closest('article'))[0];
@@ -64,7 +64,7 @@ for (const reel of $('.reel')) {
   }));
 }
 
-// A click on a picture of the gallery shows it large.
+// Enlarge a gallery picture on click.
 const large = document.createElement('dialog');
 large.className = 'large';
 large.addEventListener('click', () => large.close());
