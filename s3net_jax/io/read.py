@@ -64,9 +64,9 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
     The EXIF rotation is applied, palettes, CMYK and 1-bit images become RGB or grey, and
     transparent pixels are blended over white. 8-bit values are kept. Other values (more bits,
     signed, floating point) are scaled as in :func:`.from_array`: from their 0.5th and 99.5th
-    percentiles over all channels to [0, 1]; floats already in [0, 1] are kept. Only the first
-    page, frame or TIFF channel that is not a colour is read; a note reports the others. Notes
-    also report ignored content of a TIFF file and pixels missing from a truncated file.
+    percentiles over all channels to [0, 1]; floats already in [0, 1] are kept. Of several pages,
+    frames or TIFF channels that are not colours, only the first is read, with a note. Notes also
+    report ignored content of a TIFF file and pixels missing from a truncated file.
 
     Args:
       path: path of the file.
@@ -141,7 +141,8 @@ def suspend_pixel_limit() -> Iterator[None]:
             PilImage.MAX_IMAGE_PIXELS = before
 
 
-# Peak memory of decoding, in bytes per pixel. PIL's own buffer by mode (other modes take 4):
+# Peak memory of decoding, in bytes per pixel; tests/io/test_bombs.py measures that memory stays
+# below 1 GB. PIL's own buffer by mode (other modes take 4):
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 # What is added to it:
 _DEEP = 8  # modes "I" and "F": a 4-byte NumPy copy and the scaled float32 values

@@ -47,8 +47,8 @@ def _split(members: list[Member]) -> list[Group]:
         parts = _partition(members, trait)
         if len(parts) < 2:
             continue
-        # A trait with more values than images at any position also changes along the volume and
-        # does not separate volumes.
+        # A trait with more values than images at any position also changes along the volume, so
+        # it does not resolve repeated positions.
         taken = sum(len({int(places[n]) for n in part}) for _, part in parts)
         resolves = len(parts) <= most and len(members) - taken < repeats
         complete = all(trait.name in member.traits for member in members)
