@@ -1,4 +1,4 @@
-"""Parse JSON strictly, and check values against types: the tools of :mod:`s3net_jax.schema`."""
+"""Parse JSON strictly and check values against types, for :mod:`s3net_jax.schema`."""
 
 from __future__ import annotations
 
@@ -32,17 +32,22 @@ __all__ = [
     "show_name",
 ]
 
-_SHOWN = 60  # characters of a wrong value that a sentence shows
+_SHOWN = 60  # largest number of characters of a wrong value in a message
 
 
 class Rule(NamedTuple):
-    """What a value must be, beyond its type: the metadata of ``Annotated``."""
+    """Condition on a value in addition to its type; metadata of ``Annotated``.
+
+    Attributes:
+      meaning: noun phrase for messages.
+      holds: function that returns whether a value meets the condition.
+    """
 
     meaning: str
     holds: Callable[[Any], object]
 
 
-# 2⁶³: what other readers of JSON can hold.
+# Below 2⁶³, because other JSON readers use 64-bit integers.
 Count = Annotated[int, Rule("a whole number of at least 0", lambda value: 0 <= value < 2**63)]
 Number = Annotated[float, Rule("a finite number", math.isfinite)]
 Seconds = Annotated[
@@ -51,10 +56,10 @@ Seconds = Annotated[
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Parse strict JSON: no NaN or infinity, no key twice, nothing too deep or too long to hold.
+    """Parse strict JSON: no NaN or infinity, no duplicate keys, bounded depth and digits.
 
     Raises:
-      RecordError: what is wrong.
+      RecordError: the content is not valid; the message is a clause.
     """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
@@ -69,11 +74,11 @@ def parse_json(content: bytes | str) -> Any:
     except RecursionError:
         raise RecordError("it is nested too deeply") from None
     except UnicodeDecodeError:
-        raise RecordError("it is not text in UTF-8") from None
+        raise RecordError("it is not UTF-8 text") from None
     except json.JSONDecodeError as error:
         raise RecordError(f"it is not JSON ({error.msg.lower()}, column {error.colno})") from None
     except ValueError:  # int() refuses more than 4300 digits
-        raise RecordError("it holds a number with too many digits") from None
+        raise RecordError("it contains a number with too many digits") from None
 
 
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -86,28 +91,28 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise RecordError(f"it holds {name}, which is not a number")
+    raise RecordError(f"it contains {name}, which is not a number")
 
 
 def _parse_finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise RecordError(f"it holds {shorten(text)}, which is too large for a number")
+        raise RecordError(f"it contains {shorten(text)}, which is too large for a number")
     return value
 
 
 def conform(value: Any, kind: Any, place: str, meaning: str = "") -> None:
-    """Check ``value`` against a type of this module.
+    """Check ``value`` against a type.
 
     Args:
       value: parsed JSON.
-      kind: TypedDict, ``list[...]``, ``dict[str, ...]``, ``X | None``, a plain type, or one of
-        these with a rule (``Annotated``); or a union of plain types.
-      place: names that lead to the value, with dots; empty for the whole.
-      meaning: what is expected there, if a rule says it better than the type.
+      kind: TypedDict, ``list[...]``, ``dict[str, ...]``, ``X | None``, a plain type, one of these
+        with a rule (``Annotated``), or a union of plain types.
+      place: dotted path of the value in its record; empty for the record itself.
+      meaning: noun phrase for the expected value, if it is more specific than the type.
 
     Raises:
-      RecordError: the first thing that is wrong, and where.
+      RecordError: the value does not match; the message names the first mismatch.
     """
     if kind is Any:
         return
@@ -151,7 +156,7 @@ def _conform_object(value: Any, kind: Any, place: str) -> None:
 
 @cache
 def _read_hints(kind: Any) -> dict[str, Any]:
-    """Field → type, without the marks of TypedDict."""
+    """Return the fields of a TypedDict and their types, without Required and NotRequired."""
     found = get_type_hints(kind, include_extras=True)
     return {
         name: get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
@@ -175,16 +180,16 @@ def _expect(value: Any, kind: type, place: str, meaning: str = "") -> None:
     if not isinstance(value, fitting) or (isinstance(value, bool) and kind is not bool):
         raise _make_error(value, place, meaning or _WORDS[kind])
     if kind is float and isinstance(value, int) and abs(value) >= 2**1023:
-        raise _make_error(value, place, "a finite number")  # float() can't hold it
+        raise _make_error(value, place, "a finite number")  # float() would overflow
 
 
 def _make_error(value: Any, place: str, meaning: str) -> RecordError:
     shown = _WORDS[type(value)] if isinstance(value, (list, dict)) else shorten(value)
-    return RecordError(f"{place or 'it'} is {shown}, where {meaning} is expected")
+    return RecordError(f"{place or 'it'} must be {meaning}, got {shown}")
 
 
 def shorten(value: Any) -> str:
-    """A value as JSON shows it, cut to what fits in a sentence."""
+    """Return a value as JSON, shortened to fit in a message."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_SHOWN:
         return f"a number above 10^{_SHOWN}"
     text = json.dumps(value)
@@ -192,5 +197,5 @@ def shorten(value: Any) -> str:
 
 
 def show_name(name: str) -> str:
-    """A key as it is, or as JSON shows it if it is long or holds what can't be printed."""
+    """Return a key unchanged, or as shortened JSON if it is long or not printable."""
     return name if len(name) <= _SHOWN and name.isprintable() else shorten(name)

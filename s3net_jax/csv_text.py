@@ -1,4 +1,4 @@
-"""CSV files that a spreadsheet shows as they are: no cell is a formula, none hides a character."""
+"""CSV files that are safe to open in a spreadsheet: no formulas, no invisible characters."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from s3net_jax.text import encode, escape, unescape
 
 __all__ = ["format_csv", "parse_csv"]
 
-# Spreadsheets compute a cell that begins with one of these; full-width forms too, and some pass
-# over blanks. Tab and return are escaped, but a file that holds them is understood all the same.
+# Spreadsheets evaluate a cell that starts with one of these characters or their full-width forms;
+# some skip leading blanks. Tab and return are escaped on writing, and accepted when read.
 _FORMULA = re.compile(r"'*\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
 def format_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A CSV file in UTF-8, without a byte-order mark, which many programs take for part of the
-    first name.
+    """Format a CSV file in UTF-8.
 
-    Text that a spreadsheet would compute has an apostrophe in front; characters that can't be
-    seen are backslash escapes (:func:`escape`). Numbers stay as they are.
+    There is no byte-order mark, since many programs read it as part of the first column name. Text
+    that a spreadsheet would evaluate gets a leading apostrophe; invisible characters become
+    backslash escapes (:func:`escape`). Numbers are unchanged.
 
     Args:
       head: names of the columns.
-      rows: a cell for each column.
+      rows: rows with one cell per column.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -35,10 +35,10 @@ def format_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def parse_csv(content: bytes) -> list[dict[str, str]]:
-    """The rows of a file that :func:`format_csv` wrote, by column; each cell as it was given.
+    """Parse a file written by :func:`format_csv` into rows by column name, without the escapes.
 
     Raises:
-      ValueError: the file is not UTF-8, or is no CSV.
+      ValueError: the file is not UTF-8 or not valid CSV.
     """
     text = content.decode("utf-8-sig")
     try:
@@ -50,7 +50,7 @@ def parse_csv(content: bytes) -> list[dict[str, str]]:
     head = [_parse_cell(cell) for cell in found[0]]
     rows = [row for row in found[1:] if row]
     if any(len(row) != len(head) for row in rows):
-        raise ValueError(f"a row has not the {len(head)} cells of the head")
+        raise ValueError(f"a row does not have {len(head)} cells like the header")
     return [dict(zip(head, map(_parse_cell, row), strict=True)) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Signals that end a command: the first one in good order, a second one at once."""
+"""Handle signals: the first ends a command cleanly, a second one immediately."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from typing import Any
 
 __all__ = ["Interrupted", "defer_signals", "end_at_once", "get_exit_code", "heed_signals"]
 
-# Ctrl-C; what a scheduler sends; what a terminal sends that is closed. Windows has no SIGHUP.
+# From Ctrl-C, from schedulers, and from a terminal that is closed. Windows has no SIGHUP.
 _ENDING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends the command; ``number`` says which."""
+    """Exception raised by a signal that ends the command.
+
+    Attributes:
+      number: number of the signal.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -28,13 +32,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 def get_exit_code(error: KeyboardInterrupt) -> int:
-    """As a shell reports a process that the signal killed: 130, 143 or 129."""
+    """Return the exit code that a shell reports for the signal: 130, 143 or 129."""
     return 128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)
 
 
 def end_at_once() -> None:
-    """Until :func:`heed_signals` and after it, signals end the process silently. For a
-    process of its own: while modules are imported, Python would print a traceback."""
+    """Make signals end the process silently, outside of :func:`heed_signals`.
+
+    Call it only in the command's own process. By default, Python prints a traceback if a signal
+    arrives while modules are imported.
+    """
     for number in _ENDING:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
@@ -43,20 +50,21 @@ def end_at_once() -> None:
 def _end(number: int, frame: FrameType | None = None) -> None:
     with contextlib.suppress(OSError):
         if os.isatty(2):
-            os.write(2, b"\x1b[?25h")  # a live display hides the cursor
+            os.write(2, b"\x1b[?25h")  # show the cursor again, which a live display hides
     os._exit(128 + number)
 
 
 @contextlib.contextmanager
 def heed_signals(own_process: bool) -> Iterator[None]:
-    """While the block runs, the first signal raises :class:`Interrupted` in the main thread.
+    """Raise :class:`Interrupted` in the main thread on the first signal inside a ``with`` block.
 
-    Signals that whoever started the process has asked to be ignored (``nohup``) stay ignored, and
-    in another thread than the main one, where Python sets no handlers, nothing changes.
+    Signals that the parent process set to be ignored (``nohup``) stay ignored. Outside the main
+    thread nothing changes, because Python sets handlers only there.
 
     Args:
-      own_process: a second signal ends the process at once; Ctrl-C is heeded too, which elsewhere
-        belongs to the program that called the command.
+      own_process: whether the command has its own process. If so, a second signal ends it
+        immediately, and Ctrl-C is handled as well, which otherwise is left to the calling
+        program.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -69,7 +77,7 @@ def heed_signals(own_process: bool) -> Iterator[None]:
     try:
         for number in _ENDING:
             handler = signal.getsignal(number)
-            # None: another language's, which could not be put back.
+            # None is a handler that was not set from Python and could not be restored.
             if handler in (None, signal.SIG_IGN) or (number == signal.SIGINT and not own_process):
                 continue
             before[number] = handler
@@ -86,9 +94,12 @@ def heed_signals(own_process: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[None]:
-    """While large modules are imported, signals raise nothing: compiled ones are not prepared for
-    an exception, and some end the process with a crash. A process of its own, which has not begun
-    anything, ends at once; elsewhere the exception is raised when the block ends."""
+    """Defer signals inside a ``with`` block, while large modules are imported.
+
+    Compiled modules do not expect exceptions during import, and some crash the process. If the
+    command has its own process, which has not started any work yet, a signal ends it immediately;
+    otherwise the exception is raised at the end of the block.
+    """
     state = _state
     if state is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -104,11 +115,11 @@ def defer_signals() -> Iterator[None]:
 
 
 class _State:
-    """Whether a signal has come already.
+    """State of one :func:`heed_signals` block.
 
     Attributes:
-      loading: see :func:`defer_signals`.
-      waiting: a signal that came meanwhile.
+      loading: whether signals are deferred, see :func:`defer_signals`.
+      waiting: number of the deferred signal, or None.
     """
 
     def __init__(self, own_process: bool) -> None:
@@ -119,7 +130,7 @@ class _State:
     def handle(self, number: int, frame: FrameType | None) -> None:
         if self._own_process and self.loading:
             with contextlib.suppress(OSError):
-                os.write(2, b"s3net: Interrupted; nothing was begun.\n")
+                os.write(2, b"s3net: Interrupted before anything was started.\n")
             _end(number)
         if self._own_process and self._came:
             _end(number)
@@ -130,8 +141,11 @@ class _State:
         raise Interrupted(number)
 
     def send_again(self, unraisable: Any) -> None:
-        """The exception came up where Python can only print it, as in a destructor: the signal is
-        sent once more, a moment later."""
+        """Send the signal again if its exception was raised where Python can only print it.
+
+        This happens in destructors, for example. The signal is sent a moment later, since this hook
+        still runs inside them.
+        """
         error = unraisable.exc_value
         if not isinstance(error, Interrupted):
             sys.__unraisablehook__(unraisable)
@@ -143,4 +157,4 @@ class _State:
 
 
 _state: _State | None = None
-"""Of the innermost :func:`heed_signals`."""
+"""State of the innermost :func:`heed_signals`, or None."""

@@ -1,4 +1,4 @@
-"""Processor cores: how many there are, and work shared out over them."""
+"""Count usable processor cores and distribute work over them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ __all__ = ["PIXELS_HELD", "count_usable_cores", "map_in_threads"]
 A = TypeVar("A")
 B = TypeVar("B")
 PIXELS_HELD = 1 << 26
-"""Pixels of images that threads work on, about: twenty to thirty bytes each."""
+"""Approximate largest number of pixels of all images that threads process at the same time. A pixel
+takes 20 to 30 bytes, so this is about 1.3 to 2 GB."""
 
 _thread = threading.local()
 
 
 def count_usable_cores() -> int:
-    """Processor cores, as the system counts them, that this process may use; no more than
-    ``PJRT_NPROC``, by which XLA is told the same."""
+    """Return the number of logical cores that this process may use.
+
+    ``PJRT_NPROC``, which limits the threads of XLA, is an upper bound.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     told = os.environ.get("PJRT_NPROC", "")
@@ -28,10 +31,19 @@ def count_usable_cores() -> int:
 
 
 def map_in_threads(function: Callable[[A], B], items: Collection[A], pixels: int) -> list[B]:
-    """``function`` of every item, on several cores; for what lets other threads run meanwhile.
-    Within one of these threads, one item after the other: the cores are busy already.
+    """Map ``function`` over ``items`` in a thread pool.
 
-    ``pixels``: of an item's image; of large ones fewer are worked on at once."""
+    Useful only for functions that release the GIL. Calls from within one of the threads run
+    sequentially, because all cores are already in use.
+
+    Args:
+      function: function of one item.
+      items: items to map over.
+      pixels: number of pixels of the image of one item; fewer threads are used for large images.
+
+    Returns:
+      Results in the order of ``items``.
+    """
     threads = min(count_usable_cores(), len(items), PIXELS_HELD // max(pixels, 1))
     if threads < 2 or getattr(_thread, "one_of_many", False):
         return [function(item) for item in items]

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, commit, devices, implementations, for every record."""
+"""Collect the provenance of results: versions, commit, devices, implementations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "pillow")
 
 
 def collect_versions() -> dict[str, str]:
-    """Return package → version, Python's own and this package's included."""
+    """Return versions by package name, including Python and this package."""
     found = {"s3net-jax": get_package_version(), "python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -39,14 +39,14 @@ def collect_versions() -> dict[str, str]:
 
 @cache
 def find_commit() -> str | None:
-    """Return the commit of the checkout that this package is run from.
+    """Return the commit of the checkout that this package runs from, or None.
 
-    None for an installed package, even where the folder it is installed in, or the user's working
-    folder, belongs to another repository; and where git does not answer.
+    It is None for an installed package, even if it is installed in another repository or the
+    working folder belongs to one, and if git fails.
     """
     if not ((_CHECKOUT / ".git").exists() and _is_own_project(_CHECKOUT / "pyproject.toml")):
         return None
-    # A hook of another repository sets GIT_DIR and the like, which would point git there.
+    # Inside a hook of another repository, GIT_DIR and similar variables would redirect git there.
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     command = ["git", "-C", str(_CHECKOUT), "rev-parse", "HEAD"]
     try:
@@ -66,7 +66,7 @@ def _is_own_project(path: Path) -> bool:
 
 
 def describe_devices() -> DeviceRecord:
-    """The processor, its usable threads, the platform JAX uses and its devices."""
+    """Return the processor, the number of usable threads, and the platform and devices of JAX."""
     import jax
 
     return {
@@ -79,7 +79,7 @@ def describe_devices() -> DeviceRecord:
 
 
 def describe_cpu_kernels() -> str:
-    """What the compiled CPU kernels run on, in words."""
+    """Return the instruction set of the compiled CPU kernels, or why they are unavailable."""
     try:
         from s3net_kernels import _native
 
@@ -87,18 +87,18 @@ def describe_cpu_kernels() -> str:
         if name is None:
             return _native.unavailable() or "none"
         return name + (", bfloat16 products by AMX" if _native.multiplies_bfloat16() else "")
-    except Exception as error:  # see implementations()
+    except Exception as error:  # see list_implementations()
         return f"none ({type(error).__name__}: {error})"
 
 
 def list_implementations() -> dict[str, dict[str, str | None]]:
-    """Operator → implementation → None, or why it is not available."""
+    """Return implementations by operator, each with None or the reason why it is unavailable."""
     try:
         import s3net_kernels
 
         return s3net_kernels.implementations()
-    except Exception as error:  # the place where a broken installation is looked for
-        return {"s3net_kernels": {"any": f"it can't be loaded ({type(error).__name__}: {error})"}}
+    except Exception as error:  # `s3net info` uses this to diagnose a broken installation
+        return {"s3net_kernels": {"any": f"it cannot be loaded ({type(error).__name__}: {error})"}}
 
 
 def _find_processor() -> str:

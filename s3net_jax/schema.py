@@ -1,13 +1,12 @@
-"""Typed records of s3net's own files: written from these types, and checked against them when read.
+"""Types of the records in s3net's own files, used for writing and for validation when reading.
 
 ``results.jsonl``, ``scores.jsonl``, ``run.json``, ``summary.json``, ``experiment.json`` and
-``STEM.history.json`` may have been edited, damaged, or made by another program.
-:func:`conform` checks a value against the types below. Fields that they do not name are kept and
-ignored, so files of later versions can be read; fields that earlier versions did not write are
-optional.
+``STEM.history.json`` may have been edited, damaged, or written by another program.
+:func:`conform` checks a value against the types below. Unknown fields are kept and ignored, so
+files from later versions can be read; fields that earlier versions did not write are optional.
 """
 
-# Without "from __future__ import annotations", which hides Required from TypedDict in Python 3.11.
+# No "from __future__ import annotations": it hides Required from TypedDict in Python 3.11.
 
 import json
 import os
@@ -73,14 +72,14 @@ __all__ = [
 ]
 
 RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "seg", "history", "steps")
-"""``STEM.KIND.*`` are results."""
+"""Kinds of results; a result is a file ``STEM.KIND.SUFFIX``."""
 
 _RESULT = re.compile(rf"(.+)\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json)", re.DOTALL)
-_LONGEST = 255  # bytes of a name, in every file system in use
+_LONGEST = 255  # largest number of bytes in a file name, the limit of common file systems
 
 
 def _is_plain(name: str) -> bool:
-    """Whether ``name``, followed by a suffix, is a file in the folder it is joined to."""
+    """Return whether ``name`` is a file name that cannot lead out of the folder it is joined to."""
     separators = {"/", os.sep, os.altsep or "/", "\0"}
     if not name or name in (".", "..") or any(sign in name for sign in separators):
         return False
@@ -88,12 +87,12 @@ def _is_plain(name: str) -> bool:
         return False
     try:
         return len(os.fsencode(name)) <= _LONGEST
-    except UnicodeEncodeError:  # a half of a surrogate pair, which no name has
+    except UnicodeEncodeError:  # half of a surrogate pair, which no file name contains
         return False
 
 
 def is_result_name(name: str) -> bool:
-    """Whether ``name`` is the name of a result, ``STEM.KIND.SUFFIX``, without any folder."""
+    """Return whether ``name`` is the file name of a result, ``STEM.KIND.SUFFIX``."""
     return bool(_RESULT.fullmatch(name)) and _is_plain(name)
 
 
@@ -105,18 +104,17 @@ ResultName = Annotated[str, Rule("the file name of a result, without folders", i
 
 
 class FileRecord(TypedDict):
-    """One file of a result, as it was written."""
+    """Size in bytes and digest of one file of a result."""
 
     size: Count
     sha256: _Digest
 
 
 class ResultRecord(TypedDict, total=False):
-    """One line of ``results.jsonl`` as it is read: a result, or with ``error`` a failure.
+    """One line of ``results.jsonl`` as read: a result, or a failure if it has ``error``.
 
-    ``sha256`` is the digest of the input's bytes that were segmented; null was written by earlier
-    versions for inputs that had vanished. ``files`` (file name → size and digest) is missing from
-    results of earlier versions.
+    ``sha256`` is the digest of the input's bytes; earlier versions wrote null for inputs that had
+    disappeared. ``files`` (file name → size and digest) is missing in results of earlier versions.
     """
 
     stem: Required[_Stem]
@@ -144,11 +142,11 @@ class ResultRecord(TypedDict, total=False):
 
 
 class FinishedRecord(TypedDict):
-    """One line of ``results.jsonl`` as it is written for a result.
+    """One line of ``results.jsonl`` as written for a result.
 
-    ``steps`` is the median, ``loss`` the mean over pieces and seeds, ``seconds`` their sum.
-    ``pieces`` is there if there are several, ``depth`` for a volume, ``agreement`` (mean fraction
-    of seeds that agree with the consensus) for several seeds.
+    Over pieces and seeds, ``steps`` is the median, ``loss`` the mean and ``seconds`` the sum.
+    ``pieces`` is present if there are several, ``depth`` for volumes, and ``agreement`` (mean
+    fraction of seeds that agree with the consensus) for several seeds.
     """
 
     stem: str
@@ -175,7 +173,7 @@ class FinishedRecord(TypedDict):
 
 
 class FailedRecord(TypedDict):
-    """One line of ``results.jsonl`` as it is written for a failure."""
+    """One line of ``results.jsonl`` as written for a failure."""
 
     stem: str
     input: str
@@ -186,8 +184,10 @@ class FailedRecord(TypedDict):
 
 
 class ScoreRecord(TypedDict):
-    """One line of ``scores.jsonl``: DSC of one image, seed and setting. ``stem`` is a key, and
-    names no file."""
+    """One line of ``scores.jsonl``: DSC of one image, seed and setting.
+
+    ``stem`` is only a key and not part of a file name.
+    """
 
     stem: str
     sha256: _Digest
@@ -205,7 +205,7 @@ class DeviceRecord(TypedDict, total=False):
 
 
 class EngineRecord(TypedDict, total=False):
-    """The engine of a run, in ``run.json``; ``workers`` and what they run on, where it has any."""
+    """The engine of a run, in ``run.json``; ``workers`` and ``worker_device`` if it has workers."""
 
     engine: str
     batch: int | str
@@ -214,7 +214,7 @@ class EngineRecord(TypedDict, total=False):
 
 
 class RunRecord(EngineRecord, total=False):
-    """``run.json``. ``commit`` is that of the checkout the package ran from, or null."""
+    """``run.json``; ``commit`` is the commit of the package's checkout, or null."""
 
     status: str
     started: str
@@ -240,7 +240,7 @@ class RunRecord(EngineRecord, total=False):
 
 
 class ExperimentRecord(TypedDict):
-    """``experiment.json``: whose folder it is."""
+    """``experiment.json``: the experiment that a folder belongs to."""
 
     title: str
     shared: dict[str, Any]
@@ -248,7 +248,7 @@ class ExperimentRecord(TypedDict):
 
 
 class FitHistory(TypedDict):
-    """How one fit went: a number for each step; null where it was not finite."""
+    """Course of one fit: one number per step, null if not finite."""
 
     piece: Count
     seed: Count
@@ -261,16 +261,18 @@ class FitHistory(TypedDict):
 
 
 class HistoryRecord(TypedDict):
-    """``STEM.history.json``."""
+    """``STEM.history.json``: the fits of one image or volume."""
 
     fits: list[FitHistory]
 
 
 def check_result(record: Any) -> ResultRecord:
-    """Check a line of ``results.jsonl`` and return it: types, and that its files are its stem's.
+    """Check a line of ``results.jsonl`` and return it.
+
+    Checked are the types of the fields and that the file names match the stem.
 
     Raises:
-      RecordError: what is wrong.
+      RecordError: the record is invalid.
     """
     conform(record, ResultRecord, "")
     stem, outputs = record["stem"], record.get("outputs", {})
@@ -278,47 +280,52 @@ def check_result(record: Any) -> ResultRecord:
         found = _RESULT.fullmatch(name)
         if found is None or (found[1], found[2]) != (stem, kind):
             raise RecordError(
-                f"outputs.{show_name(kind)} is {shorten(name)}, where a file "
-                f"{show_name(f'{stem}.{kind}')}.* is expected"
+                f"outputs.{show_name(kind)} must be a file {show_name(f'{stem}.{kind}')}.*, got "
+                f"{shorten(name)}"
             )
     for name in record.get("files", {}):
         if name not in outputs.values():
-            raise RecordError(f"files names {shorten(name)}, which is not among its outputs")
+            raise RecordError(f"files contains {shorten(name)}, which is not among its outputs")
     return record
 
 
 def check_score(record: Any) -> ScoreRecord:
-    """Check a line of ``scores.jsonl`` and return it; raises :class:`RecordError`."""
+    """Check a line of ``scores.jsonl`` and return it; raise :class:`RecordError` if invalid."""
     conform(record, ScoreRecord, "")
     return record
 
 
 def read_json(path: Path, kind: Any) -> Any:
-    """Read a JSON file of one of the types above.
+    """Read a JSON file and check it against one of the types above.
+
+    Args:
+      path: path of the file.
+      kind: type of the record.
 
     Raises:
-      RecordError: why it can't be used, as a clause.
+      RecordError: the file cannot be read or is invalid; the message is a clause.
     """
     try:
         value = parse_json(read_regular(path))
     except OSError as error:
-        raise RecordError(f"it can't be read: {get_reason(error)}") from None
+        raise RecordError(f"it cannot be read: {get_reason(error)}") from None
     conform(value, kind, "")
     return value
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write a record as JSON that a person can read, atomically.
+    """Write a record as indented JSON, atomically.
 
     Raises:
-      OutputError: it can't be written.
+      OutputError: the file cannot be written.
     """
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def encode_lines(records: Iterable[Mapping[str, object]]) -> bytes:
-    """Encode records as lines of JSON.
+    """Encode records as JSON lines.
 
-    In ASCII: file names may hold what is not UTF-8, and other ends of lines.
+    Non-ASCII characters are escaped, because file names may contain invalid UTF-8 and line
+    separators.
     """
     return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()

@@ -1,7 +1,6 @@
-"""What ``summary.json`` of an evaluation, an experiment or a search holds; see ``schema.py``."""
+"""Types of ``summary.json`` for evaluations, experiments and searches; see ``schema.py``."""
 
-# Without "from __future__ import annotations", which hides NotRequired from TypedDict in Python
-# 3.11.
+# No "from __future__ import annotations": it hides NotRequired from TypedDict in Python 3.11.
 
 from typing import Any, NotRequired, Required, TypedDict
 
@@ -20,7 +19,7 @@ __all__ = [
 
 
 class MeanRecord(TypedDict):
-    """A mean over images with its bootstrap 95 % interval."""
+    """Mean over images with its 95 % bootstrap interval."""
 
     mean: Number
     low: Number
@@ -29,13 +28,13 @@ class MeanRecord(TypedDict):
 
 
 class ComparisonRecord(MeanRecord):
-    """A mean difference over images, with the two-sided p value of Wilcoxon's test."""
+    """Mean difference over images, with the two-sided p-value of Wilcoxon's test."""
 
     p_value: Number
 
 
 class MethodRecord(TypedDict):
-    """One method in a summary: ``protocols`` holds protocol → metric → mean."""
+    """One method of a summary; ``protocols`` maps protocol → metric → mean."""
 
     images: Count
     seconds: Seconds
@@ -45,7 +44,7 @@ class MethodRecord(TypedDict):
 class EvaluationSummary(TypedDict):
     """``summary.json`` of an evaluation.
 
-    ``comparisons`` holds method → blind DSC of ``reference`` minus its own.
+    ``comparisons`` maps each method to the blind DSC of ``reference`` minus that of the method.
     """
 
     methods: dict[str, MethodRecord]
@@ -63,10 +62,11 @@ class EvaluationSummary(TypedDict):
 
 
 class GridRow(TypedDict, total=False):
-    """One row of a table of an ablation or a comparison.
+    """One table row of an ablation or a comparison.
 
-    ``paper`` holds metric → figure; ``report`` is the evaluation's folder, or null. What follows
-    is there if the row has been computed; ``difference`` is null for the reference itself.
+    ``paper`` maps metrics to published values; ``report`` is the folder of the evaluation, or
+    null. The fields after it are present once the row has been computed; ``difference`` is null
+    for the reference.
     """
 
     method: Required[str]
@@ -89,7 +89,7 @@ class _FitSettings(TypedDict):
 
 
 class GridSummary(TypedDict):
-    """``summary.json`` of an ablation or a comparison: ``data`` holds data set → rows."""
+    """``summary.json`` of an ablation or a comparison; ``data`` maps data sets to rows."""
 
     kind: str
     title: str
@@ -105,8 +105,12 @@ class GridSummary(TypedDict):
 
 
 class TuningRow(TypedDict):
-    """One setting of a search: its numbers, what a user types for it, its mean DSC per protocol,
-    and its blind DSC minus that of the base."""
+    """One setting of a search.
+
+    ``setting`` maps fields to values, ``options`` is the same as command-line options,
+    ``protocols`` holds the mean DSC per protocol, and ``difference`` the blind DSC minus that of
+    the base.
+    """
 
     setting: dict[str, Number]
     steps: Count
@@ -118,12 +122,12 @@ class TuningRow(TypedDict):
 class TuningSummary(TypedDict):
     """``summary.json`` of a search.
 
-    ``base`` is the configuration before the search; ``best`` lists each setting once, with the
-    number of steps that is best for it. ``left_out`` is the mean blind DSC of images whose setting
-    and steps the other images have chosen; null for one image. ``means`` (protocol → settings ×
-    steps) goes into ``table.csv`` instead of the file. ``curves`` are the blind means of the base
-    and the best setting after each step; ``effects`` holds what is varied → value → the highest
-    mean among the settings with this value.
+    ``base`` is the configuration before the search; ``best`` lists each setting once, with its
+    best number of steps. ``left_out`` is the leave-one-out mean of the blind DSC: setting and
+    steps of each image are chosen on the other images; null for one image. ``means`` (protocol →
+    settings × steps) is written to ``table.csv`` instead of this file. ``curves`` are the mean
+    blind DSC of the base and of the best setting after each step; ``effects`` maps each varied
+    field → value → highest mean among the settings with this value.
     """
 
     kind: str

@@ -1,9 +1,8 @@
-"""Text that a person reads, and the bytes of a text file: names of files may hold anything.
+"""Escape text for display and for files.
 
-A file name can hold bytes that are not UTF-8 (Python keeps each as a lone surrogate), ends of
-lines, escape sequences that a terminal obeys, and characters that turn the direction of what
-follows. Every one of them is shown as a backslash escape: ``\\udcef``, ``\\n``, ``\\x1b``,
-``\\u202e``.
+File names may contain invalid UTF-8 (which Python keeps as lone surrogates), line breaks, terminal
+escape sequences, and characters that change the writing direction. All of these are shown as
+backslash escapes: ``\\udcef``, ``\\n``, ``\\x1b``, ``\\u202e``.
 """
 
 from __future__ import annotations
@@ -24,55 +23,54 @@ __all__ = [
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONG = {short: char for char, short in _SHORT.items()}
 
-# Categories of characters without a look of their own: controls, formats (bidirectional ones
-# among them), surrogates, separators of lines and paragraphs.
+# Unicode categories of invisible characters: control, format (including bidirectional ones),
+# surrogate, line separator, paragraph separator.
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
-# Formats that belong to words: joiners of Persian, Indic scripts and emoji, and the signs that
-# Arabic, Syriac and Kaithi write around numbers.
+# Format characters that are part of words: joiners of Persian, Indic scripts and emoji, and the
+# number signs of Arabic, Syriac and Kaithi.
 _SPELLED = frozenset(
     "\u200c\u200d\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2"
     "\U000110bd\U000110cd"
 )
-# Letters and marks that are blank: fillers of Hangul, the grapheme joiner.
+# Blank letters and marks: Hangul fillers, the combining grapheme joiner.
 _BLANK = frozenset("\u034f\u115f\u1160\u3164\uffa0")
 
 _ESCAPE = re.compile(r"\\(\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
 
 def escape_unseen(text: str) -> str:
-    """``text`` with every character that has no look of its own as a backslash escape."""
+    """Replace invisible characters by backslash escapes."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape_char(char) if _is_unseen(char) else char for char in text)
 
 
 def escape(text: str) -> str:
-    """Escape as :func:`escape_unseen`, with backslashes doubled, for :func:`unescape`."""
+    """Escape like :func:`escape_unseen` and double backslashes, so :func:`unescape` can undo it."""
     return escape_unseen(text.replace("\\", "\\\\"))
 
 
 def unescape(text: str) -> str:
-    """What :func:`escape` was given."""
+    """Return the text that :func:`escape` was called with."""
     return _ESCAPE.sub(_unescape_match, text) if "\\" in text else text
 
 
 def encode(text: str) -> bytes:
-    """``text`` as UTF-8, for a file; lone surrogates become ``\\udcef``.
+    """Encode text as UTF-8 for a file; lone surrogates become escapes such as ``\\udcef``.
 
-    In JSON this is the surrogate's own escape: what is read is what was written.
+    JSON uses the same escape, so a JSON file restores the original text.
     """
     return text.encode("utf-8", "backslashreplace")
 
 
 def format_json_line(content: object) -> str:
-    """``content`` as JSON in one line, in ASCII: whatever the alphabet of a stream or a locale, a
-    program reads what was meant."""
+    """Return ``content`` as one line of ASCII JSON, independent of the encoding of a stream."""
     return json.dumps(content)
 
 
 def replace_undrawable(text: str) -> str:
-    """``text`` with ``?`` for all that Pillow's own font can't show in one line."""
+    """Replace characters that Pillow's built-in font cannot draw in one line by ``?``."""
     ascii_only = text.encode("ascii", "replace").decode()
     return "".join(char if char.isprintable() else "?" for char in ascii_only)
 

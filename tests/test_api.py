@@ -62,7 +62,7 @@ def test_notes_of_reading_are_kept(tmp_path: Path) -> None:
     page = PilImage.fromarray(picture().clip(0, 255).astype(np.uint8))
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
     config = CONFIG.replace(input={"window": "0,1000"})
-    expected = ("2 pages; only the first", "the window is not applied")
+    expected = ("2 pages; only the first", "the window is ignored")
     for result in (
         segment(tmp_path / "a.tif", config=config),
         batch([tmp_path / "a.tif"], config=config)[0][0],

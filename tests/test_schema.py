@@ -50,14 +50,14 @@ def test_summaries_of_earlier_versions_have_no_commit(commit: dict[str, str | No
 @pytest.mark.parametrize(
     ("kind", "changes", "words"),
     [
-        (EvaluationSummary, {"commit": 7}, "commit is 7"),
+        (EvaluationSummary, {"commit": 7}, "commit must be text, got 7"),
         (EvaluationSummary, {"methods": {"a": {"images": 3}}}, "methods.a has no "),
         (EvaluationSummary, {"comparisons": {"b": MEAN}}, "comparisons.b has no p_value"),
         (EvaluationSummary, {"failed": -1}, "at least 0"),
         (GridSummary, {}, "it has no "),
         (TuningSummary, {}, "it has no "),
-        (RunRecord, {"batch": [2]}, "batch is a list, where a whole number or text is expected"),
-        (RunRecord, {"batch": True}, "batch is true"),
+        (RunRecord, {"batch": [2]}, "batch must be a whole number or text, got a list"),
+        (RunRecord, {"batch": True}, "batch must be a whole number or text, got true"),
     ],
 )
 def test_what_does_not_conform_is_named(kind: Any, changes: dict[str, Any], words: str) -> None:

@@ -1,4 +1,4 @@
-"""Images in and results out: read, resize, write; errors a person can act on."""
+"""Read images and volumes, prepare them for the network, and write results."""
 
 from __future__ import annotations
 

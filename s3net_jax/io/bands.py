@@ -1,4 +1,4 @@
-"""Large pictures and volumes worked on in bands, so that copies stay small."""
+"""Process large pictures and volumes in bands, to limit the memory of temporary copies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from PIL import Image as PilImage
 
 __all__ = ["convert_by_bands", "is_uniform", "split_into_bands"]
 
-_VALUES = 1 << 22  # of a band: 32 MB in float64, far above what its overhead would show
+# Values per band: 32 MiB in float64, and enough that the overhead per band is negligible.
+_VALUES = 1 << 22
 
 
 def split_into_bands(count: int, each: int) -> Iterator[slice]:
-    """Yield slices of ``count`` rows (or slices) of ``each`` values that cover them all."""
+    """Yield consecutive bands that cover ``count`` rows (or slices) of ``each`` values."""
     step = max(1, _VALUES // max(each, 1))
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
@@ -22,7 +23,7 @@ def split_into_bands(count: int, each: int) -> Iterator[slice]:
 def convert_by_bands(
     picture: PilImage.Image, convert: Callable[[PilImage.Image], np.ndarray]
 ) -> np.ndarray:
-    """Return ``convert(picture)``, for a conversion of each pixel by itself."""
+    """Return ``convert(picture)`` for a pixelwise conversion, computed in bands."""
     width, height = picture.size
     rows = list(split_into_bands(height, width))
     if len(rows) < 2:
@@ -38,7 +39,7 @@ def convert_by_bands(
 
 
 def is_uniform(pixels: np.ndarray) -> bool:
-    """Whether all pixels (H, W, ...) are equal."""
+    """Return whether all pixels, (H, W, ...), are equal."""
     corner = pixels[:1, :1]
     each = int(np.prod(pixels.shape[1:]))
     return all(bool((pixels[part] == corner).all()) for part in split_into_bands(len(pixels), each))

@@ -1,4 +1,4 @@
-"""Sizes of compressed pictures inside other files, read from their heads before a decoder runs."""
+"""Read the size of embedded compressed pictures from their headers before decoding."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["Picture", "check_stream", "find_pictures"]
 
 _FRAMES_OF_JPEG = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7}  # SOF0–15; JPEG-LS
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
-_LS_PARAMETERS, _OVERSIZE = 0xF8, 4  # JPEG-LS: dimensions that replace those of the frame
+_LS_PARAMETERS, _OVERSIZE = 0xF8, 4  # JPEG-LS marker that overrides the size in the frame header
 
-# Working memory of OpenJPEG, rounded up: a structure for each tile, precinct and code block.
+# Working memory of OpenJPEG in bytes, rounded up: per tile, and per precinct or code block.
 _TILE_BYTES, _BLOCK_BYTES = 8192, 256
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a codestream says of itself.
+    """Size of a picture as stated by its codestream.
 
     Attributes:
-      width, height: in pixels.
-      samples: numbers a pixel.
-      overhead: bytes that a decoder needs beside the pixels.
+      width, height: size in pixels.
+      samples: number of samples per pixel.
+      overhead: bytes that a decoder needs in addition to the pixels.
     """
 
     width: int
@@ -37,22 +37,25 @@ class Picture:
 def check_stream(
     data: bytes, name: str, size: tuple[int, int], samples: int, *, at_most: bool = False
 ) -> None:
-    """Raise :class:`InputError` unless compressed ``data`` are as large as the file around says.
+    """Check that a compressed picture has the size that the containing file states.
 
-    Data that are no JPEG, JPEG-LS, JPEG 2000, JPEG XL, PNG, WebP or LERC pass.
+    JPEG, JPEG-LS, JPEG 2000, JPEG XL, PNG, WebP and LERC are checked; other data are accepted.
 
     Args:
-      data: one whole picture.
-      name: what messages call the file.
-      size: (width, height) that the file claims.
-      samples: numbers a pixel that the file claims.
-      at_most: whether smaller pictures are sound, too, as in tiles at an edge.
+      data: one complete picture.
+      name: name of the file in messages.
+      size: (width, height) stated by the file.
+      samples: samples per pixel stated by the file.
+      at_most: whether smaller pictures are accepted, as for tiles at an edge.
+
+    Raises:
+      InputError: the sizes differ, the header is broken, or decoding would exceed the limits.
     """
     try:
         found = find_pictures(data)
     except (struct.error, IndexError, ValueError) as error:
         raise InputError(
-            f"{name} is broken or cut off (the head of its compressed pixels: {error}): copy or "
+            f"{name} is broken or cut off (header of its compressed pixels: {error}): copy or "
             "export the file again."
         ) from None
     for picture in found:
@@ -65,20 +68,20 @@ def check_stream(
             )
         if picture.samples > max(samples, 1):
             raise InputError(
-                f"{name} contradicts itself: its header says {samples} numbers a pixel, its "
+                f"{name} contradicts itself: its header says {samples} samples per pixel, its "
                 f"compressed pixels say {picture.samples}; copy or export the file again."
             )
         check_pixels(name, *own)
-        # As much as a decoder holds: 4 bytes for every number, and a copy.
+        # Peak memory of decoders: 4 bytes per sample, and one copy.
         needed = own[0] * own[1] * picture.samples * 8 + picture.overhead
         check_bytes(name, needed, len(data))
 
 
 def find_pictures(data: bytes) -> list[Picture]:
-    """Return every size that ``data`` claims: none if they are of a kind not known here.
+    """Return every picture size stated in ``data``; empty for an unknown format.
 
     Raises:
-      ValueError, struct.error, IndexError: a head that is broken or cut off.
+      ValueError, struct.error, IndexError: a header is broken or truncated.
     """
     if data[:2] == b"\xff\xd8":
         return _read_jpeg(data)
@@ -103,12 +106,12 @@ def find_pictures(data: bytes) -> list[Picture]:
 
 
 def _read_jpeg(data: bytes) -> list[Picture]:
-    """Every frame header before the first scan, where a decoder makes up its mind."""
+    """Read all frame headers before the first scan; a decoder takes the size from one of them."""
     found: list[Picture] = []
     place = 2
     while place + 4 <= len(data):
         if data[place] != 0xFF:
-            place += 1  # decoders skip what is no marker
+            place += 1  # decoders skip bytes that are not markers
             continue
         marker = data[place + 1]
         if marker == 0xFF:
@@ -122,11 +125,11 @@ def _read_jpeg(data: bytes) -> list[Picture]:
         length = struct.unpack_from(">H", data, place + 2)[0]
         if marker in _FRAMES_OF_JPEG:
             _, height, width, samples = struct.unpack_from(">BHHB", data, place + 4)
-            # A progressive frame keeps 2 bytes for every coefficient until it is whole.
+            # Decoders keep 2 bytes per coefficient until a progressive frame is complete.
             extra = 2 * width * height * samples if marker in (0xC2, 0xC6, 0xCA, 0xCE) else 0
             found.append(Picture(width, height, samples, extra))
         elif marker == _LS_PARAMETERS and data[place + 4] == _OVERSIZE:
-            raise ValueError("sizes above 65,535 are not read")
+            raise ValueError("sizes above 65,535 are not supported")
         place += 2 + max(length, 2)
     if not found:
         raise ValueError("no frame header")
@@ -134,7 +137,7 @@ def _read_jpeg(data: bytes) -> list[Picture]:
 
 
 def _read_boxes(data: bytes) -> list[Picture]:
-    """The codestreams in the boxes of a JP2 or JPEG XL file."""
+    """Read the codestreams in the boxes of a JP2 or JPEG XL file."""
     found: list[Picture] = []
     place = 0
     while place + 8 <= len(data):
@@ -156,7 +159,7 @@ def _read_boxes(data: bytes) -> list[Picture]:
 
 
 def _read_jpeg2000(data: bytes) -> Picture:
-    """From SIZ, and how finely the main header and those of tile parts cut the image (COD, COC)."""
+    """Read the size (SIZ marker) and the number of tiles and code blocks (COD, COC markers)."""
     if data[:4] != b"\xff\x4f\xff\x51":
         raise ValueError("no size")
     _, _, x1, y1, x0, y0, tile_x, tile_y, tx0, ty0, samples = struct.unpack_from(
@@ -165,7 +168,8 @@ def _read_jpeg2000(data: bytes) -> Picture:
     width, height = x1 - x0, y1 - y0
     if min(width, height, tile_x, tile_y, samples) < 1:
         raise ValueError("a size of 0")
-    # Subsampled components would be smaller than the image: no picture here has them.
+    # Subsampled components, which would be smaller than the image, do not occur in the files that
+    # are read here.
     tiles = -(-(x1 - tx0) // tile_x) * -(-(y1 - ty0) // tile_y)
     if tiles > 65_535:
         raise ValueError(f"{tiles:,} tiles")
@@ -174,7 +178,7 @@ def _read_jpeg2000(data: bytes) -> Picture:
 
 
 def _count_blocks(data: bytes, width: int, height: int) -> int:
-    """Precincts and code blocks of one component of one tile, at the finest cut that is coded."""
+    """Count precincts and code blocks per component and tile, for the finest partition coded."""
     most = 0
     for levels, block, precincts in _read_codings(data):
         cut = 0
@@ -189,8 +193,10 @@ def _count_blocks(data: bytes, width: int, height: int) -> int:
 
 
 def _read_codings(data: bytes) -> list[tuple[int, tuple[int, int], list[tuple[int, int]]]]:
-    """(levels, exponents of a code block, exponents of precincts from the coarsest on) of each COD
-    and COC marker."""
+    """Read all COD and COC markers as (levels, code block exponents, precinct exponents).
+
+    Precinct exponents start at the coarsest level.
+    """
     found = []
     place, tile_end = 2, 0
     while place + 4 <= len(data):
@@ -207,7 +213,7 @@ def _read_codings(data: bytes) -> list[tuple[int, tuple[int, int], list[tuple[in
             wide = struct.unpack_from(">H", data, 40)[0] > 256
             start = place + (9 if marker == 0xFF52 else 6 + wide)
             custom = bool(data[place + 4 if marker == 0xFF52 else place + 5 + wide] & 1)
-            levels = min(data[start], 32)
+            levels = min(data[start], 32)  # the largest number that the standard allows
             block = (data[start + 1] & 15) + 2, (data[start + 2] & 15) + 2
             sizes = data[start + 5 : start + 6 + levels] if custom else b"\xff"
             precincts = [(size & 15, size >> 4) for size in sizes] or [(15, 15)]
@@ -219,7 +225,7 @@ def _read_codings(data: bytes) -> list[tuple[int, tuple[int, int], list[tuple[in
 
 
 def _read_jpeg_xl(data: bytes) -> Picture:
-    """From the size header (ISO/IEC 18181-1, D.3): fields of few bits, the lowest first."""
+    """Read the size header (ISO/IEC 18181-1, D.3), a bit stream with the lowest bits first."""
     bits = int.from_bytes(data[:16], "little")
 
     def take(count: int) -> int:

@@ -1,4 +1,4 @@
-"""Colours that people with any colour vision can tell apart."""
+"""Colours that remain distinguishable with colour vision deficiencies."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import numpy as np
 __all__ = ["LUMA", "OUTLINE", "make_cluster_colors"]
 
 LUMA = np.array([0.299, 0.587, 0.114])
-"""What red, green and blue contribute to the luminance (ITU-R BT.601)."""
+"""Weights of red, green and blue in the luminance (ITU-R BT.601)."""
 
 OUTLINE = (0, 229, 255)
-"""The target's outline: cyan, which neither skin, tissue nor a CT contains."""
+"""Colour of the target's outline: cyan, which does not occur in skin, tissue or CT."""
 
-# Grey for the largest cluster, mostly background; then Okabe and Ito's palette (2008).
+# Grey for the largest cluster, usually the background; then the palette of Okabe and Ito (2008).
 _FIRST = (
     (0xB8, 0xBC, 0xC2),
     (0xE6, 0x9F, 0x00),
@@ -23,11 +23,15 @@ _FIRST = (
     (0xD5, 0x5E, 0x00),
     (0xF0, 0xE4, 0x42),
 )
-_GOLDEN_ANGLE = 2.399963229728653
+_GOLDEN_ANGLE = 2.399963229728653  # radians; spreads any number of hues almost evenly
 
 
 def make_cluster_colors(count: int) -> np.ndarray:
-    """(count, 3) uint8; the first eight are Okabe and Ito's, the others differ in lightness too."""
+    """Return ``count`` cluster colours, (count, 3) uint8.
+
+    The first is grey, the next seven are from the palette of Okabe and Ito. Further colours vary
+    in hue and lightness.
+    """
     index = np.arange(max(0, count - len(_FIRST)))
     hue = 0.4 + index * _GOLDEN_ANGLE
     lightness = np.array([0.55, 0.8, 0.4, 0.68])[index % 4]
@@ -36,7 +40,7 @@ def make_cluster_colors(count: int) -> np.ndarray:
 
 
 def _convert_oklch(lightness: np.ndarray, chroma: float, hue: np.ndarray) -> np.ndarray:
-    """(n, 3) uint8 sRGB of Oklab colours (Ottosson 2020), clipped to the gamut."""
+    """Convert Oklch colours (Ottosson 2020) to sRGB, (n, 3) uint8, clipped to the gamut."""
     a, b = chroma * np.cos(hue), chroma * np.sin(hue)
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     middle = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3

@@ -1,4 +1,4 @@
-"""16-bit colours of PNG and TIFF files, of which PIL keeps the upper 8 bits."""
+"""Read 16-bit colours of PNG and TIFF files, of which PIL keeps only the upper 8 bits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NATIVE = {"little": "L", "big": "B"}[sys.byteorder]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """A picture's numbers, upright.
+    """Samples of an upright picture.
 
     Attributes:
-      values: (H, W) or (H, W, 3) uint16.
-      opacity: (H, W) uint16, or None.
-      premultiplied: whether the values have been multiplied by it.
-      stored_size: (width, height) in the file, before EXIF's rotation.
+      values: grey values or colours, (H, W) or (H, W, 3) uint16.
+      opacity: opacity, (H, W) uint16, or None.
+      premultiplied: whether the values are multiplied by the opacity.
+      stored_size: (width, height) in the file, before the EXIF rotation.
     """
 
     values: np.ndarray
@@ -36,21 +36,31 @@ class Samples:
 
 
 def has_deep_colors(picture: PilImage.Image) -> bool:
-    """Whether a PIL image that is not decoded yet has 16-bit colours, or 16-bit grey with opacity
-    or with one transparent grey."""
+    """Return whether a picture has 16-bit colours, or 16-bit grey with transparency.
+
+    ``picture`` must not be decoded yet.
+    """
     return loses_bits(picture) or _is_keyed_grey(picture)
 
 
 def loses_bits(picture: PilImage.Image) -> bool:
-    """Whether PIL will drop the lower bytes of a picture that is not decoded yet."""
+    """Return whether PIL will drop the lower bytes of a picture that is not decoded yet."""
     return _find_raw_mode(picture) is not None
 
 
 def read_samples(path: Path, formats: tuple[str, ...], page: int = 0) -> Samples | None:
-    """What :func:`has_deep_colors` speaks of, in all its bits; None of other pictures.
+    """Read all 16 bits of a picture for which :func:`has_deep_colors` holds.
+
+    Args:
+      path: path of the file.
+      formats: PIL formats to try.
+      page: index of the page.
+
+    Returns:
+      The samples, or None for other pictures.
 
     Raises:
-      Exception: whatever PIL raises on broken data.
+      Exception: any exception from PIL for broken data.
     """
     with PilImage.open(path, formats=formats) as picture:
         if page:
@@ -79,7 +89,7 @@ def _is_keyed_grey(picture: PilImage.Image) -> bool:
 
 
 def _find_raw_mode(picture: PilImage.Image) -> str | None:
-    """How the bytes of the picture lie, if PIL would drop every second one."""
+    """Return PIL's raw mode of a picture if PIL would drop the lower bytes, else None."""
     modes = {_get_tile_mode(tile.args) for tile in getattr(picture, "tile", [])}
     mode = modes.pop() if len(modes) == 1 else None
     return mode if mode and re.fullmatch(r"(RGB[AaX]?;16[BLN])|(LA;16B)", mode) else None
@@ -90,14 +100,18 @@ def _get_tile_mode(args: Any) -> str:
 
 
 def _read_both_bytes(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.ndarray:
-    """(H, W, bands) uint16. PIL takes the upper byte of each number by the order of bytes that it
-    is given: with the other order it takes the lower one."""
-    if raw == "LA;16B":  # four bytes, as RGBA has
+    """Return (H, W, bands) uint16 samples by decoding twice.
+
+    PIL keeps the upper byte of each sample according to the byte order in the raw mode. With the
+    opposite byte order it keeps the lower byte.
+    """
+    if raw == "LA;16B":  # has four bytes per pixel and can be decoded as RGBA
         four = _decode(path, formats, page, "RGBA").astype(np.uint16)
         return four[..., ::2] << 8 | four[..., 1::2]
     kind, order = raw.split(";16")
     order = _NATIVE if order == "N" else order
-    kind = "RGBA" if kind == "RGBa" else kind  # else PIL would divide by the opacity in 8 bits
+    # As RGBa, PIL would divide by the opacity in 8 bits.
+    kind = "RGBA" if kind == "RGBa" else kind
     upper = _decode(path, formats, page, f"{kind};16{order}").astype(np.uint16)
     lower = _decode(path, formats, page, f"{kind};16{'L' if order == 'B' else 'B'}")
     return upper << 8 | lower
@@ -117,6 +131,6 @@ def _decode(path: Path, formats: tuple[str, ...], page: int, raw: str) -> np.nda
 
 def _turn_upright(picture: PilImage.Image) -> np.ndarray:
     picture.load()
-    with contextlib.suppress(Exception):  # broken metadata must not lose a sound image
+    with contextlib.suppress(Exception):  # the pixels are valid even if the metadata is broken
         picture = ImageOps.exif_transpose(picture)
     return np.asarray(picture)

@@ -1,4 +1,4 @@
-"""Packages that only some inputs need."""
+"""Import optional packages that only some inputs need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ __all__ = ["import_extra"]
 
 
 def import_extra(package: str, what: str) -> Any:
-    """The module ``package``; raises :class:`InputError` that says how to install it."""
+    """Import and return ``package``.
+
+    Args:
+      package: name of the module.
+      what: clause for the message, such as ``scan.nii is a NIfTI volume``.
+
+    Raises:
+      InputError: the package is not installed; the message says how to install it.
+    """
     try:
         return importlib.import_module(package)
     except ImportError:
         raise InputError(
-            f"{what}, for which {package} is needed: pip install 's3net-jax[medical]'."
+            f"{what}, which requires {package}: pip install 's3net-jax[medical]'."
         ) from None

@@ -1,4 +1,4 @@
-"""Label maps through time as one picture: to be looked at, and to be read back exactly."""
+"""Film strips: label maps over the steps of a fit as one picture that can be read back exactly."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from s3net_jax.text import replace_undrawable
 
 __all__ = ["Film", "Strip", "read_film", "write_film"]
 
-_COLORS = 240  # of the palette; the rest are greys, for paper and letters
+_COLORS = 240  # palette entries for clusters; the other 16 are greys for background and text
 _KEY = "s3net-film"
+# Layout in pixels.
 _GAP, _MARGIN = 8, 14
-_HEAD, _LINE = 26, 17  # pixels of a strip's name and of a line below a frame
-_NARROW = 84  # what the lines below a frame need
+_HEAD, _LINE = 26, 17  # heights of a strip's name and of a line of text below a frame
+_NARROW = 84  # smallest column width that fits the text below a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +34,10 @@ class Strip:
     """One row of a film.
 
     Attributes:
-      name: of the row.
-      titles: one for each frame, as ``step 3``.
-      counts: clusters of each; frames that were made smaller may show fewer.
-      frames: (N, h, w) integers ≥ 0; the same number is the same cluster in every frame.
+      name: name of the row.
+      titles: title of each frame, such as ``step 3``.
+      counts: number of clusters in each label map; a frame that was shrunk may show fewer.
+      frames: label maps, (N, h, w) integers ≥ 0; a label is the same cluster in every frame.
     """
 
     name: str
@@ -47,19 +48,19 @@ class Strip:
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """Strips of frames of one size, with numbers that mean the same in all of them."""
+    """Strips of frames of equal size that share their labels."""
 
     strips: tuple[Strip, ...]
 
 
 def write_film(path: Path, film: Film) -> None:
-    """A PNG with a palette: strips below one another, titles and numbers of clusters below the
-    frames. Where the frames lie is written into the file's text, for :func:`read_film`.
+    """Write a film as a PNG with a palette: one row per strip, text below each frame.
 
-    Numbers from 240 on share the colours of smaller ones.
+    A text chunk of the PNG stores the positions of the frames for :func:`read_film`. Labels from
+    240 on reuse the colours of smaller labels.
 
     Raises:
-      OutputError: it can't be written.
+      OutputError: the file cannot be written.
     """
     height, width = film.strips[0].frames.shape[1:]
     column = max(width, _NARROW) + _GAP
@@ -79,6 +80,7 @@ def write_film(path: Path, film: Film) -> None:
             _draw_text(draw, (left, top + height + _LINE * 1.5), said, 12, 110)
         place = {"left": lefts, "top": top, "name": strip.name}
         places.append({**place, "titles": strip.titles, "counts": strip.counts})
+    # 16 grey levels, 17 apart, follow the cluster colours in the palette: white first.
     pixels = (_COLORS + (255 - np.asarray(letters)) // 17).astype(np.uint8)
     for place, strip in zip(places, film.strips, strict=True):
         for left, frame in zip(place["left"], strip.frames, strict=True):
@@ -94,10 +96,10 @@ def write_film(path: Path, film: Film) -> None:
 
 
 def read_film(path: Path) -> Film:
-    """What :func:`write_film` wrote, frames as uint8.
+    """Read a film that :func:`write_film` wrote; frames are uint8.
 
     Raises:
-      InputError: it is something else, or can't be read.
+      InputError: the file cannot be read or is not a film.
     """
     try:
         with PilImage.open(io.BytesIO(read_regular(path)), formats=("PNG",)) as picture:
@@ -105,16 +107,16 @@ def read_film(path: Path) -> Film:
             content = json.loads(picture.info[_KEY])
         height, width = content["height"], content["width"]
         strips = [_read_strip(pixels, place, height, width) for place in content["strips"]]
-    except Exception:  # decoders raise whatever they like on other data
+    except Exception:  # decoders raise many types of exceptions for other data
         raise InputError(
-            f"{path} is not a film of label maps that s3net wrote: remove it and repeat the "
+            f"{path} is not a film of label maps written by s3net: remove it and repeat the "
             "command."
         ) from None
     return Film(tuple(strips))
 
 
 def _read_strip(pixels: np.ndarray, place: dict[str, Any], height: int, width: int) -> Strip:
-    """One row of a film that was read; raises ValueError if it is not inside the picture."""
+    """Cut out one strip; raise ValueError if its frames are not inside the picture."""
     name, titles, counts, top = (place[key] for key in ("name", "titles", "counts", "top"))
     frames = [pixels[top : top + height, left : left + width] for left in place["left"]]
     is_whole = (
@@ -125,7 +127,7 @@ def _read_strip(pixels: np.ndarray, place: dict[str, Any], height: int, width: i
         and all(isinstance(count, int) for count in counts)
     )
     if not is_whole:
-        raise ValueError("its frames are not where it says")
+        raise ValueError("its frames are outside the picture")
     return Strip(name, tuple(titles), tuple(counts), np.stack(frames))
 
 

@@ -1,4 +1,4 @@
-"""Images as a person sees them: from arrays, PIL images and whatever :mod:`.decode` opens."""
+"""Images in display form, made from arrays, PIL images or files (:mod:`.read`)."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from s3net_jax.io.deep_colors import loses_bits
 __all__ = ["MIN_SIDE", "Image", "from_array", "from_pil"]
 
 MIN_SIDE = 8
-"""Fewest pixels on a side that can be segmented."""
+"""Smallest height and width, in pixels, that can be segmented."""
 
-_WINDOW = (0.5, 99.5)  # percentiles shown as black and white
-_SAMPLES = 1 << 22  # values from which the percentiles are taken
+_WINDOW = (0.5, 99.5)  # percentiles shown as black and white, so that outliers are clipped
+# Percentiles are estimated from an evenly spaced subsample of larger arrays, because
+# np.percentile copies and sorts its input: 4 Mi float64 values take 32 MiB.
+_SAMPLES = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """One image, upright, without transparency.
+    """One upright image without transparency.
 
     Attributes:
       pixels: (H, W) grey or (H, W, 3) RGB; uint8, or float32 in [0, 1].
-      name: what messages call it.
-      path: where it came from, or None.
-      mode: how its pixels were stored: a PIL mode, or a NumPy dtype.
-      stored_size: (width, height) in the file, before EXIF's rotation.
-      window: the values shown as black and as white when they were scaled, else None.
-      notes: sentences a user should know, such as pages left out.
+      name: name of the image in messages.
+      path: path of the source file, or None.
+      mode: storage format of the source: a PIL mode or a NumPy dtype.
+      stored_size: (width, height) in the file, before the EXIF rotation.
+      window: values mapped to black and to white, or None if the values were not scaled.
+      notes: sentences to show to the user, such as which pages were left out.
     """
 
     pixels: np.ndarray
@@ -54,7 +56,7 @@ class Image:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def rgb8(self) -> np.ndarray:
-        """(H, W, 3) uint8, to show."""
+        """Return (H, W, 3) uint8 pixels for display."""
         pixels = self.pixels
         if pixels.dtype != np.uint8:
             pixels = np.round(pixels * 255).astype(np.uint8)
@@ -64,33 +66,32 @@ class Image:
 def from_array(
     array: Any, name: str = "The array", window: tuple[float, float] | None = None
 ) -> Image:
-    """An image out of a NumPy or JAX array.
+    """Make an image from a NumPy or JAX array.
 
-    bool and uint8 are taken as they are, and so are floats in [0, 1]. Other integers, and
-    floats outside [0, 1], are scaled so that their 0.5th and 99.5th percentiles (over all
-    channels together) become 0 and 1, clipped; ``Image.window`` keeps the two. A fourth
-    channel is opacity, over white; pixels that are fully transparent count for no percentile.
-
-    With ``window``, values other than bool and uint8 are scaled by it instead.
+    bool, uint8 and floats in [0, 1] are not scaled. Other values are mapped linearly from their
+    0.5th and 99.5th percentiles (over all channels) to [0, 1] and clipped; ``Image.window``
+    holds the two percentiles. A fourth channel is the opacity over a white background; fully
+    transparent pixels are excluded from the percentiles.
 
     Args:
-      array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
-      name: what messages call it.
-      window: the values that become 0 and 1.
+      array: pixels: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+      name: name of the image in messages.
+      window: values to map to 0 and 1 instead of the percentiles; bool and uint8 ignore it.
 
     Raises:
-      InputError: shape, dtype, NaN or infinity, fewer than 8 pixels on a side, one value only.
-      TypeError: no array, or a traced one.
+      InputError: the shape or dtype is not supported, a value is NaN or infinite, a side is
+        shorter than 8 pixels, or all pixels are equal.
+      TypeError: ``array`` is not an array, or is a traced one.
     """
     array = _to_numpy(array, name)
     if array.dtype.kind not in "buif" and array.dtype.name != "bfloat16":
-        raise InputError(f"{name} has the dtype {array.dtype}: numbers are needed.")
+        raise InputError(f"{name} has dtype {array.dtype}; an image needs a numeric dtype.")
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[-1] in (3, 4)):
         raise InputError(
-            f"{name} has the shape {array.shape}: an image is (H, W), (H, W, 1), (H, W, 3) or "
-            "(H, W, 4)."
+            f"{name} has shape {array.shape}; an image must have shape (H, W), (H, W, 1), "
+            "(H, W, 3) or (H, W, 4)."
         )
     mode, used = array.dtype.name, None
     if array.dtype == bool:
@@ -100,7 +101,7 @@ def from_array(
     elif array.ndim == 3 and array.shape[-1] == 4:
         if array.dtype != np.uint16:
             raise InputError(
-                f"{name} has an opacity channel of dtype {mode}: only uint8 and uint16 can."
+                f"{name} has an opacity channel of dtype {mode}; it must be uint8 or uint16."
             )
         return from_samples(array[..., :3], array[..., 3], name, window)
     else:
@@ -116,13 +117,13 @@ def from_array(
 def from_samples(
     values: np.ndarray, opacity: np.ndarray, name: str, window: tuple[float, float] | None = None
 ) -> Image:
-    """An image out of numbers with opacity, over white; see :func:`from_array`.
+    """Make an image by blending samples with an opacity over white; see :func:`from_array`.
 
     Args:
-      values: (H, W) or (H, W, 3) uint8 or uint16.
-      opacity: (H, W) of the same dtype.
-      name: what messages call it.
-      window: the values that become 0 and 1, unless they are of 8 bits.
+      values: colours, (H, W) or (H, W, 3), uint8 or uint16.
+      opacity: opacity, (H, W), same dtype.
+      name: name of the image in messages.
+      window: values to map to 0 and 1; uint8 ignores it.
     """
     if values.dtype == np.uint8:
         colors = values if values.ndim == 3 else np.repeat(values[..., None], 3, -1)
@@ -137,34 +138,35 @@ def from_samples(
 
 
 def unpremultiply(values: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Unsigned colours that were multiplied by their opacity, as they were before."""
+    """Divide unsigned colours by the opacity that they were multiplied by."""
     top = np.iinfo(values.dtype).max
-    share = np.maximum(opacity, 1) / top
+    share = np.maximum(opacity, 1) / top  # avoids dividing by 0; such pixels are invisible
     share = share[..., None] if values.ndim == 3 else share
     return np.minimum(np.round(values / share), top).astype(values.dtype)
 
 
 def _to_numpy(array: Any, name: str) -> np.ndarray:
     if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
-        raise InputError(f"{name} is masked: give its values, with what is masked filled in.")
+        raise InputError(f"{name} is a masked array: fill the masked values first.")
     if is_traced(array):
         raise TypeError(
-            "An image can't be a traced array, as inside jit, vmap or grad: s3net_jax.fit can be "
-            "transformed, reading and segmenting can't."
+            "An image cannot be a traced array: reading and segmenting cannot run inside jit, vmap "
+            "or grad; use s3net_jax.fit there."
         )
     if array is None or isinstance(array, (bytes, Mapping)):
         raise TypeError(
-            f"An image is a path, a PIL image or an array (H, W, C), not {type(array).__name__}."
+            "An image must be a path, a PIL image or an array (H, W, C), not "
+            f"{type(array).__name__}."
         )
     try:
         return np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors on a GPU
         detail = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"{name} is no array of numbers ({detail}).") from None
+        raise InputError(f"{name} cannot be converted to a numeric array ({detail}).") from None
 
 
 def is_traced(array: Any) -> bool:
-    """Whether ``array`` is one of JAX's tracers; JAX is not imported for that."""
+    """Return whether ``array`` is a JAX tracer, without importing JAX."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(array, jax.core.Tracer)
 
@@ -172,22 +174,27 @@ def is_traced(array: Any) -> bool:
 def from_pil(
     picture: PilImage.Image, name: str = "The image", window: tuple[float, float] | None = None
 ) -> Image:
-    """An image out of a PIL image of any mode; see :func:`from_array` for 16 bits and floats.
+    """Make an image from a PIL image of any mode; see :func:`from_array` for 16 bits and floats.
 
-    Transparency is shown over white, as on paper. PIL has only 8 bits of each colour: where the
-    file has 16, a note reports it where that is still known; its path gives all of them.
+    Transparent pixels are blended over white. PIL keeps 8 bits of each colour: a note is added
+    if the file has 16 and PIL has not decoded it yet. Pass the path to use all 16 bits.
+
+    Args:
+      picture: PIL image.
+      name: name of the image in messages.
+      window: values shown as black and as white, for images with more than 8 bits.
 
     Raises:
-      InputError: as :func:`from_array`; a mode that has no colours to show; broken.
+      InputError: as in :func:`from_array`; or the mode has no colours, or the file is broken.
     """
     notes: tuple[str, ...] = ()
     if loses_bits(picture):
         notes = (
-            f"{name} has 16 bits, of which PIL keeps 8: pass the file's path for all of them.",
+            f"{name} has 16 bits per colour and PIL keeps 8: pass the path to use all of them.",
         )
     try:
         picture.load()
-    except Exception as error:  # decoders raise whatever they like on broken data
+    except Exception as error:  # decoders raise many types of exceptions for broken data
         raise make_broken_error(name, error) from error
     mode, size = picture.mode, picture.size
     if mode in ("I", "F") or mode.startswith("I;16"):
@@ -199,7 +206,11 @@ def from_pil(
 
 
 def read_shown_pixels(picture: PilImage.Image, name: str) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8 of a PIL image of 8 bits or less; raises :class:`InputError`."""
+    """Return (H, W) or (H, W, 3) uint8 pixels of a PIL image with 8 bits or fewer per sample.
+
+    Raises:
+      InputError: the colour mode cannot be converted to RGB.
+    """
     mode = picture.mode
     if mode in ("1", "L"):
         return convert_by_bands(picture, lambda part: np.asarray(part.convert("L")))
@@ -209,13 +220,15 @@ def read_shown_pixels(picture: PilImage.Image, name: str) -> np.ndarray:
     try:
         return convert_by_bands(picture, lambda part: np.asarray(_convert_to_rgb(part)))
     except ValueError:
-        raise InputError(f"{name} has the colour mode {mode}: save it as RGB.") from None
+        raise InputError(
+            f"{name} has the unsupported colour mode {mode}: save it as RGB."
+        ) from None
 
 
 def _note_window(name: str, window: Any, used: Any) -> tuple[str, ...]:
     if window is None or used is not None:
         return ()
-    return (f"{name} has 8 bits: the window is not applied to it.",)
+    return (f"{name} has 8 bits; the window is ignored.",)
 
 
 def _convert_to_rgb(picture: PilImage.Image) -> PilImage.Image:
@@ -225,12 +238,12 @@ def _convert_to_rgb(picture: PilImage.Image) -> PilImage.Image:
 
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
-    assert converted is not None  # only None when done in place
+    assert converted is not None  # profileToProfile returns None only with inPlace=True
     return converted
 
 
 def _blend_over_white(picture: PilImage.Image) -> np.ndarray:
-    """(H, W, 3) uint8."""
+    """Return (H, W, 3) uint8 pixels of ``picture`` over a white background."""
     rgba = picture.convert("RGBA")
     white = PilImage.new("RGBA", rgba.size, (255, 255, 255, 255))
     return np.asarray(PilImage.alpha_composite(white, rgba).convert("RGB"))
@@ -242,18 +255,30 @@ def scale_to_unit(
     window: tuple[float, float] | None = None,
     counted: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """float32 in [0, 1], and the window if the values had to be scaled: by the percentiles of all
-    values, or of those where ``counted``."""
+    """Map values to [0, 1] by a window, or by percentiles unless they are floats in [0, 1].
+
+    Args:
+      array: numbers of any shape.
+      name: name of the image in messages.
+      window: values to map to 0 and 1; None uses percentiles.
+      counted: mask of the pixels from which percentiles are taken; None takes all.
+
+    Returns:
+      float32 values in [0, 1], and the window used, or None if the values were not scaled.
+
+    Raises:
+      InputError: a value is NaN, infinite or outside the range of float64.
+    """
     if array.dtype.kind not in "ui":
         wrong = array.size - int(np.count_nonzero(np.isfinite(array)))
         if wrong:
             values = "1 value that is" if wrong == 1 else f"{wrong:,} values that are"
-            raise InputError(f"{name} has {values} NaN or infinite: replace them by numbers first.")
+            raise InputError(f"{name} has {values} NaN or infinite: replace them with numbers.")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     largest = max(abs(low), abs(high))
-    if not math.isfinite(largest):  # of long doubles
+    if not math.isfinite(largest):  # finite long doubles may overflow float64
         raise InputError(
-            f"{name} has values beyond ±1.8e308, the range of float64: divide them by a constant."
+            f"{name} has values outside ±1.8e308, the range of float64: divide them by a constant."
         )
     if window is not None:
         return _map_range(array, *window, largest), window
@@ -263,13 +288,17 @@ def scale_to_unit(
     sample = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float64)
     factor = _find_factor(low, high)
     inner = np.percentile(sample * factor, _WINDOW) / factor if sample.size else (low, high)
-    if inner[1] > inner[0]:  # else nearly all is one value: keep the few others
+    if inner[1] > inner[0]:  # otherwise nearly all pixels are equal: use the full range
         low, high = float(inner[0]), float(inner[1])
     return _map_range(array, low, high, largest), (low, high)
 
 
 def _map_range(array: np.ndarray, low: float, high: float, largest: float) -> np.ndarray:
-    """Map ``low`` to 0 and ``high`` to 1, clipped; ``largest``: absolute value in the array."""
+    """Map ``low`` to 0 and ``high`` to 1 and clip; ``largest`` is the largest absolute value.
+
+    The arithmetic is float64, since float32 would lose bits of wide integers; working in bands
+    keeps the temporary arrays small.
+    """
     factor = min(_find_factor(low, high), _find_factor(-largest, largest))
     low, high = low * factor, high * factor
     scale = 1 / (high - low) if high > low else 0.0
@@ -281,26 +310,29 @@ def _map_range(array: np.ndarray, low: float, high: float, largest: float) -> np
 
 
 def _find_factor(low: float, high: float) -> float:
-    """A power of two that makes a range one whose size and inverse are finite: 1 for all but the
-    ends of float64's range."""
+    """Return a power of two by which to scale a range so that its width and inverse are finite.
+
+    The factor is 1 except near the limits of float64. Powers of two multiply without rounding.
+    """
     size = max(abs(low), abs(high))
     if size > 1e300:  # the difference of two such values may overflow
         return 2.0**-16
+    # The inverse of a width near the smallest float64 (2.2e-308) may overflow.
     return 2.0**600 if 0 < high - low < 1e-290 and size < 1e100 else 1.0
 
 
 def invert(pixels: np.ndarray) -> np.ndarray:
-    """The negative of pixels as :class:`Image` has them."""
+    """Return the negative of uint8 pixels, or of float pixels in [0, 1]."""
     return 255 - pixels if pixels.dtype == np.uint8 else 1 - pixels
 
 
 def check_image(image: Image) -> Image:
-    """``image``, if it can be segmented at all; raises :class:`InputError`."""
+    """Return ``image``; raise :class:`InputError` if it is too small or has only one colour."""
     height, width = image.shape
     if min(height, width) < MIN_SIDE:
         raise InputError(
-            f"{image.name} is {width}×{height} pixels: at least {MIN_SIDE}×{MIN_SIDE} are needed."
+            f"{image.name} has {width}×{height} pixels; at least {MIN_SIDE}×{MIN_SIDE} are needed."
         )
     if is_uniform(image.pixels):
-        raise InputError(f"{image.name} shows one single colour: there is nothing to segment.")
+        raise InputError(f"{image.name} has only one colour: there is nothing to segment.")
     return image

@@ -1,4 +1,4 @@
-"""Limits on what a file may unpack to, the same for every format."""
+"""Limits on the size of decoded files, the same for every format."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ __all__ = [
 ]
 
 VOLUME_FACTOR = 5
-"""All slices of a volume together may have this many times ``max_pixels`` voxels: 500 million by
-default, a CT of 1,900 slices of 512×512."""
+"""Largest number of voxels of a volume, as a multiple of ``max_pixels``. The default of 500 million
+voxels is a CT with 1,900 slices of 512×512."""
 
-# Without max_bytes: any file may take 256 MiB, with which a process that has imported JAX stays
-# below 1 GB; one of more than 2.7 MB 100 times what it holds. Reading takes 4 to 16 bytes a pixel,
-# and photographs, CT and MR are stored in 0.1 to 4.
+# Default of max_bytes. Every file may take 256 MiB: a process that has imported JAX then stays
+# below 1 GB. Files above 2.7 MB may take 100 times their size: reading takes 4 to 16 bytes per
+# pixel, and photographs, CT and MR are stored in 0.1 to 4 bytes per pixel.
 _FLOOR = 256 << 20
 _RATIO = 100
-_EXTENTS = 4096  # of a sparse file that are counted
+_EXTENTS = 4096  # extents of a sparse file that are measured; bounds the number of system calls
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on one file.
+    """Limits that apply to each file that is read.
 
     Attributes:
-      max_pixels: pixels of one image, page, frame or slice; a volume may have five times as many
-        voxels.
-      max_bytes: bytes that decoding may need, for compressed data and conversions; None: 256 MiB,
-        or 100 times the size of the file if that is more.
-      max_pages: pages or frames of one file.
+      max_pixels: largest number of pixels of one image, page, frame or slice, at least 1; a
+        volume may have five times as many voxels.
+      max_bytes: largest number of bytes that decoding may need, at least 1, including unpacked
+        data and conversions; None allows 256 MiB or 100 times the file size, whichever is more.
+      max_pages: largest number of pages or frames in one file, at least 1.
     """
 
     max_pixels: int = 100_000_000
@@ -66,21 +66,22 @@ class Limits:
 
     @property
     def max_voxels(self) -> int:
-        """Voxels of a whole volume."""
+        """Largest number of voxels of a volume."""
         return VOLUME_FACTOR * self.max_pixels
 
 
-# One value for the process, not a context variable: files are read in threads, too.
+# One value for the whole process rather than a context variable, which threads that read files
+# would not inherit.
 _current = Limits()
 
 
 def get_limits() -> Limits:
-    """Return the limits in force."""
+    """Return the current limits."""
     return _current
 
 
 def set_limits(new: Limits) -> None:
-    """Replace the limits of this process."""
+    """Set the limits of this process."""
     global _current
     _current = new
 
@@ -92,10 +93,11 @@ def limits(
     """Change limits inside a ``with`` block, for all threads of the process.
 
     Args:
-      max_pixels, max_bytes, max_pages: see :class:`Limits`; None leaves one as it is.
+      max_pixels, max_bytes, max_pages: new limits, see :class:`Limits`; None keeps the current
+        value.
 
     Raises:
-      ConfigError: a limit below 1, or not a whole number.
+      ConfigError: a limit is below 1 or not a whole number.
     """
     given = {"max_pixels": max_pixels, "max_bytes": max_bytes, "max_pages": max_pages}
     before = _current
@@ -107,32 +109,37 @@ def limits(
 
 
 def parse_size(text: str, option: str) -> int:
-    """Return the number that ``text`` stands for: digits, with K, M or G for powers of 1000.
+    """Parse a size: a number, optionally followed by K, M or G for powers of 1000.
+
+    Args:
+      text: text to parse, such as ``400M``.
+      option: name of the option, for messages.
 
     Raises:
-      ConfigError: anything else.
+      ConfigError: ``text`` is not a whole number of at least 1 in this form.
     """
     found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)([kKmMgG]?)", text.strip(), re.ASCII)
     number = float(found[1]) * _UNITS[found[2].lower()] if found else 0.0
     if not found or number < 1 or number != int(number):
         raise ConfigError(
-            f"{option} must be a whole number of at least 1, as 400000000 or 400M, got {text!r}."
+            f"{option} must be a whole number of at least 1, such as 400000000 or 400M, got "
+            f"{text!r}."
         )
     return int(number)
 
 
 def check_pixels(name: str, width: int, height: int) -> None:
-    """Raise :class:`InputError` for an image of more than ``max_pixels``."""
+    """Raise :class:`InputError` if an image has more than ``max_pixels`` pixels."""
     limit = _current.max_pixels
     if width * height > limit:
         raise InputError(
-            f"{name} is {width}×{height} pixels, above the limit of {_format_number(limit)} "
+            f"{name} has {width}×{height} pixels, above the limit of {_format_number(limit)} "
             f"pixels: shrink or crop it first, or raise the limit ({_name_option('max_pixels')})."
         )
 
 
 def check_pages(name: str, count: int, kind: str = "pages") -> None:
-    """Raise :class:`InputError` for more than ``max_pages`` pages or frames."""
+    """Raise :class:`InputError` if a file has more than ``max_pages`` pages or frames."""
     limit = _current.max_pages
     if count > limit:
         raise InputError(
@@ -142,39 +149,49 @@ def check_pages(name: str, count: int, kind: str = "pages") -> None:
 
 
 def check_bytes(name: str, needed: float, size: int) -> None:
-    """Raise :class:`InputError` if decoding needs more memory than a file of ``size`` bytes may."""
+    """Raise :class:`InputError` if decoding a file of ``size`` bytes needs too much memory."""
     if needed > compute_allowed_bytes(size):
         raise make_bytes_error(name, size, needed)
 
 
 def compute_allowed_bytes(size: int) -> int:
-    """Return the bytes that a file of ``size`` bytes may unpack to."""
+    """Return how many bytes decoding a file of ``size`` bytes may need."""
     return _current.max_bytes or max(_FLOOR, _RATIO * size)
 
 
 def make_bytes_error(name: str, size: int, needed: float | None = None) -> InputError:
-    """Return the error for a file that unpacks to more than it may."""
+    """Return the error for a file that needs more memory than allowed.
+
+    Args:
+      name: name of the file in messages.
+      size: size of the file in bytes.
+      needed: bytes that decoding needs, or None if unknown.
+    """
     takes = (
         f"about {_format_amount(needed)}"
         if needed is not None and math.isfinite(needed)
         else "more"
     )
     return InputError(
-        f"{name} holds {_format_amount(size)} and would take {takes} of memory, above the limit of "
+        f"{name} has {_format_amount(size)} and would need {takes} of memory, above the limit of "
         f"{_format_amount(compute_allowed_bytes(size))}: it may be damaged or malicious; if you "
         f"trust it, raise the limit ({_name_option('max_bytes')})."
     )
 
 
 def measure_stored_bytes(path: Path) -> int:
-    """Return the size of a file without its holes: a sparse file claims a size for nothing."""
+    """Return the size of a file in bytes, without the holes of a sparse file.
+
+    A hole takes no space on disk, so a small malicious file could otherwise claim a large size
+    and with it a high memory limit.
+    """
     size = path.stat().st_size
     if size * _RATIO <= _FLOOR or not hasattr(os, "SEEK_HOLE"):
         return size
     try:
         with path.open("rb") as file:
             return _measure_extents(file.fileno(), size)
-    except OSError:  # a file system that can't tell
+    except OSError:  # the file system does not support SEEK_HOLE
         return size
 
 
@@ -183,7 +200,7 @@ def _measure_extents(handle: int, size: int) -> int:
     for _ in range(_EXTENTS):
         try:
             start = os.lseek(handle, end, os.SEEK_DATA)
-        except OSError:  # only a hole is left
+        except OSError:  # ENXIO: only a hole follows
             return total
         end = os.lseek(handle, start, os.SEEK_HOLE)
         total += end - start

@@ -1,4 +1,4 @@
-"""PGM and PPM files of more than 8 bits and PFM files, whose numbers PIL would scale or refuse."""
+"""Read PGM and PPM files with more than 8 bits and PFM files, which PIL rescales or rejects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 __all__ = ["Header", "read_header", "read_numbers"]
 
-_HEAD = 4096  # bytes in which the head must end: comments may be long, numbers are not
+_HEAD = 4096  # bytes searched for the header; comments may be long, numbers are short
 _SPACE = rb"(?:\s|#[^\n]*\n)"
 _PATTERN = re.compile(
     rb"(P[2356fF])" + _SPACE + rb"+(\d{1,9})" + _SPACE + rb"+(\d{1,9})" + _SPACE + rb"+"
@@ -20,13 +20,13 @@ _PATTERN = re.compile(
 
 @dataclass(frozen=True)
 class Header:
-    """The head of a file.
+    """Header of a PNM or PFM file.
 
     Attributes:
-      kind: two letters, of which ``P2`` and ``P3`` have numbers in decimal.
-      size: (width, height).
-      scale: the largest number; of PFM its sign is the order of bytes.
-      length: bytes of the head.
+      kind: magic letters; ``P2`` and ``P3`` store decimal text, the others binary numbers.
+      size: (width, height) in pixels.
+      scale: largest sample; for PFM the scale factor, negative if the file is little-endian.
+      length: length of the header in bytes.
     """
 
     kind: str
@@ -36,13 +36,13 @@ class Header:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the numbers."""
+        """Shape of the pixels, (H, W) or (H, W, 3)."""
         grey = self.kind in ("P2", "P5", "Pf")
         return (self.size[1], self.size[0]) if grey else (self.size[1], self.size[0], 3)
 
 
 def read_header(path: Path) -> Header | None:
-    """The head; None of other files, and of those of 8 bits and less, which PIL reads well."""
+    """Read the header; return None for other formats and for 8 bits or fewer, which PIL reads."""
     with path.open("rb") as file:
         found = _PATTERN.match(file.read(_HEAD))
     if found is None:
@@ -54,10 +54,10 @@ def read_header(path: Path) -> Header | None:
 
 
 def read_numbers(path: Path, header: Header) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint16 or float32, as stored, the first row on top.
+    """Read unscaled samples, (H, W) or (H, W, 3) uint16 or float32, first row on top.
 
     Raises:
-      ValueError: there are fewer numbers than the head says.
+      ValueError: the file is truncated, or a decimal sample does not fit into 16 bits.
     """
     count = int(np.prod(header.shape, dtype=np.int64))
     with path.open("rb") as file:
@@ -66,7 +66,7 @@ def read_numbers(path: Path, header: Header) -> np.ndarray:
             words = re.sub(rb"#[^\n]*", b"", file.read()).split()[:count]
             numbers = np.array(words).astype(np.int64)
             if numbers.size and not 0 <= numbers.min() <= numbers.max() < 65536:
-                raise ValueError("a number is above the largest that its head says")
+                raise ValueError("a number is negative or above 65,535")
             numbers = numbers.astype(np.uint16)
         elif header.kind in ("P5", "P6"):
             numbers = np.frombuffer(file.read(2 * count), ">u2", -1).astype(np.uint16)
@@ -76,4 +76,5 @@ def read_numbers(path: Path, header: Header) -> np.ndarray:
     if numbers.size < count:
         raise ValueError("its pixels end early")
     numbers = numbers.reshape(header.shape)
+    # PFM stores rows from bottom to top.
     return numbers[::-1] if header.kind in ("Pf", "PF") else numbers

@@ -1,4 +1,4 @@
-"""From an image to the network's input."""
+"""Convert an image to the network's input."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from s3net_jax.io.resize import resize_antialias, resize_opencv
 
 __all__ = ["compute_prepared_shape", "prepare"]
 
-_GRAIN = 16  # short sides at ``aspect="keep"`` are multiples: each shape is a compilation
+# With ``aspect="keep"`` the short side is a multiple of this, because each new shape costs a
+# compilation.
+_GRAIN = 16
 
 
 def compute_prepared_shape(shape: tuple[int, int], config: InputConfig) -> tuple[int, int]:
-    """(h, w) of the network's input for an image of ``shape`` (H, W)."""
+    """Return the shape (h, w) of the network's input for an image of ``shape`` (H, W)."""
     if config.aspect == "square":
         return config.size, config.size
     exact = config.size * min(shape) / max(shape)
@@ -23,10 +25,14 @@ def compute_prepared_shape(shape: tuple[int, int], config: InputConfig) -> tuple
 
 
 def prepare(image: Image, config: InputConfig) -> np.ndarray:
-    """The network's input: resized, in [0, 1], three channels in the configured order.
+    """Resize an image, scale it to [0, 1] and order its channels as configured.
 
-    Grey is repeated over the channels. ``resize="opencv"`` resamples 8-bit images in 8 bits,
-    as OpenCV does, before scaling.
+    Grey images are repeated over three channels. With ``resize="opencv"``, 8-bit images are
+    rounded to 8 bits after resampling, as in OpenCV, and scaled afterwards.
+
+    Args:
+      image: image to convert.
+      config: input settings.
 
     Returns:
       (h, w, 3) float32 in [0, 1].

@@ -1,4 +1,4 @@
-"""Warnings of the libraries that read and write, kept from the user."""
+"""Silence warnings from the libraries that read and write files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 __all__ = ["silence_warnings"]
 
-# Python's filters are one list for all threads: two that changed it at once would put back what
-# the other had set. Reentrant, since a reader may call another.
+# The warning filters are one list shared by all threads: two threads changing it at the same time
+# would restore each other's filters. Reentrant, because one reader may call another.
 _LOCK = threading.RLock()
 
 
 @contextmanager
 def silence_warnings() -> Iterator[None]:
-    """No warnings meanwhile; one thread after another."""
+    """Ignore all warnings inside a ``with`` block; only one thread at a time may be in it."""
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

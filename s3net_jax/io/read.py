@@ -1,4 +1,4 @@
-"""Image files: PNG, JPEG, BMP, TIFF (and GIF, WebP, PNM) of every depth and colour mode."""
+"""Read image files: PNG, JPEG, BMP, TIFF, GIF, WebP and PNM, in any bit depth and colour mode."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ from s3net_jax.io.tiff.reading import (
 __all__ = ["FORMATS", "MAX_PIXELS", "read"]
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM")
-"""PIL's names of the formats that are opened; nothing else is tried."""
+"""Formats that may be opened, by PIL's names. No other decoder of PIL is tried."""
 
-_HEAD = 1 << 16  # bytes in which a JPEG's frame header is, behind EXIF of full length as a rule
-# Formats that are not read: the first bytes, their place, and what messages say.
+# Bytes read to recognise a file. A JPEG's frame header usually follows an EXIF segment, and one
+# segment holds at most 64 KiB.
+_HEAD = 1 << 16
+# Unsupported formats: magic bytes, their offset, and the name that messages use.
 _FOREIGN = (
     (b"ftyphei", 4, "a HEIC picture"),
     (b"ftypmif1", 4, "a HEIF picture"),
@@ -50,29 +52,31 @@ _FOREIGN = (
     (b"v/1\x01", 0, "an OpenEXR picture"),
 )
 
-_COMMAND = ", of which the command segments slices"
+_COMMAND = "; the command line segments its slices"
 
 MAX_PIXELS = Limits().max_pixels
-"""Largest image that is opened by default (see :mod:`.limits`)."""
+"""Largest number of pixels accepted by default (see :mod:`.limits`)."""
 
 
 def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None) -> Image:
-    """The image in a file, as a person sees it.
+    """Read an image file and convert it to what a viewer would show.
 
-    EXIF's rotation is applied; palettes, CMYK and 1-bit become RGB or grey; transparency is
-    shown over white. 8 bits stay 8 bits. Grey and colours of more bits, signed or floating point,
-    are scaled as :func:`.from_array` scales the same numbers: between their 0.5th and 99.5th
-    percentiles, over all channels together (floats in [0, 1] stay as they are). Of several pages
-    or frames, and of TIFF channels that are no colours, the first is read, with a note. A
-    note also names what else a TIFF file holds, and pixels that the file promises but lacks.
+    The EXIF rotation is applied, palettes, CMYK and 1-bit images become RGB or grey, and
+    transparent pixels are blended over white. 8-bit values are kept. Other values (more bits,
+    signed, floating point) are scaled as in :func:`.from_array`: from their 0.5th and 99.5th
+    percentiles over all channels to [0, 1]; floats already in [0, 1] are kept. Of several pages,
+    frames or TIFF channels that are not colours, only the first is read, with a note. Notes also
+    report ignored content of a TIFF file and pixels missing from a truncated file.
 
     Args:
-      path: a file.
-      window: the values shown as black and as white, of images of more than 8 bits.
+      path: path of the file.
+      window: values shown as black and as white, for images with more than 8 bits; None uses the
+        percentiles.
 
     Raises:
-      InputError: missing, unreadable, empty, broken, not an image, over 100 million pixels,
-        smaller than 8×8, one single colour, NaN or infinity.
+      InputError: the file is missing, unreadable, empty, broken or not an image, has more pixels
+        than the limit (100 million by default), is smaller than 8×8, has only one colour, or
+        contains NaN or infinity.
     """
     path = Path(path)
     name = str(path)
@@ -93,28 +97,28 @@ def read(path: str | os.PathLike[str], window: tuple[float, float] | None = None
         tiff = describe(path)
         if tiff is not None:
             raise InputError(
-                f"{name} is a TIFF of a kind that is not read ({tiff}): save it as grey or RGB."
+                f"{name} is an unsupported kind of TIFF ({tiff}): save it as grey or RGB."
             ) from None
         raise InputError(
-            f"{name} is not an image that can be read: PNG, JPEG, BMP and TIFF "
-            f"can{_recognise(path)}."
+            f"{name} is not a supported image{_recognise(path)}: use PNG, JPEG, BMP or TIFF."
         ) from None
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: shrink or crop it first.") from None
-    except Exception as error:  # decoders raise whatever they like on broken data
+    except Exception as error:  # decoders raise many types of exceptions for broken data
         if "MAX_TEXT" in str(error):
             raise InputError(
-                f"{name} holds text that unpacks to more than a megabyte: save it without its text."
+                f"{name} contains a text chunk that unpacks to more than 1 MB: save it without "
+                "text chunks."
             ) from None
         raise make_broken_error(name, error) from error
 
 
 def check_file(path: Path) -> None:
-    """Raises :class:`InputError` unless ``path`` is a file with content that can be opened."""
+    """Raise :class:`InputError` unless ``path`` is a non-empty file that can be opened."""
     name = str(path)
     try:
         if path.is_dir():
-            raise InputError(f"{name} is a folder, where an image file is expected.")
+            raise InputError(f"{name} is a folder; an image file is expected.")
         if not path.exists():
             raise InputError(f"{name} does not exist.")
         with path.open("rb") as file:
@@ -126,31 +130,38 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def suspend_pixel_limit() -> Iterator[None]:
-    """Suspend PIL's own limit while a file is opened; call :func:`check_picture` in its place."""
-    with silence_warnings():  # on odd metadata
+    """Suspend PIL's pixel limit while a file is opened; call :func:`check_picture` instead."""
+    with silence_warnings():  # PIL warns about unusual metadata
         before = PilImage.MAX_IMAGE_PIXELS
-        PilImage.MAX_IMAGE_PIXELS = None  # check_picture counts, and says what to do
+        # check_picture applies our own limits, and its message names the option to raise them.
+        PilImage.MAX_IMAGE_PIXELS = None
         try:
             yield
         finally:
             PilImage.MAX_IMAGE_PIXELS = before
 
 
+# Peak memory of decoding, in bytes per pixel; tests/io/test_bombs.py measures that memory stays
+# below 1 GB. PIL's own buffer by mode (other modes take 4):
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2}
-_DEEP = 8  # of "I" and "F": the numbers as an array, and scaled as float32
-_DEEP_COLORS = 40  # four samples of 16 bits, and float32 pixels twice
-_WEBP = 12  # two canvases and a frame in RGBA beside PIL's own
-_PROGRESSIVE = 6  # coefficients of three components in 16 bits
+# What is added to it:
+_DEEP = 8  # modes "I" and "F": a 4-byte NumPy copy and the scaled float32 values
+_DEEP_COLORS = 40  # four 16-bit samples (8 bytes), and four float32 values twice (32 bytes)
+_WEBP = 12  # libwebp holds two canvases and one frame in RGBA in addition to PIL's buffer
+_PROGRESSIVE = 6  # progressive JPEG keeps 16-bit coefficients of three components
 
 
 def check_picture(picture: PilImage.Image, path: Path) -> None:
-    """Raise :class:`InputError` for an opened picture whose decoding would exceed the limits."""
+    """Raise :class:`InputError` if decoding ``picture`` would exceed the limits.
+
+    The check uses only the header: ``picture`` is open but not decoded yet.
+    """
     check_pixels(str(path), *picture.size)
     if picture.format == "TIFF":
         check_directories(path)
     kind = "I;16" if picture.mode.startswith("I;16") else picture.mode
     each = _BYTES.get(kind, 4)
-    each += {"I": _DEEP, "F": _DEEP, "I;16": 6}.get(kind, 0)
+    each += {"I": _DEEP, "F": _DEEP, "I;16": 6}.get(kind, 0)  # 6: uint16 copy and float32 values
     each += _DEEP_COLORS if has_deep_colors(picture) else 0
     each += _WEBP if picture.format == "WEBP" else 0
     each += _PROGRESSIVE if picture.info.get("progressive") else 0
@@ -187,9 +198,9 @@ def _decode(
     picture.load()
     notes += note_missing_rows(picture, path, name)
     try:
-        ImageOps.exif_transpose(picture, in_place=True)  # a copy would be held beside it
-    except Exception:  # broken metadata must not lose a sound image
-        notes.append(f"{name} has broken EXIF data; a rotation it may ask for is not applied.")
+        ImageOps.exif_transpose(picture, in_place=True)  # a copy would double peak memory
+    except Exception:  # the pixels are valid even if the metadata is broken
+        notes.append(f"{name} has broken EXIF data; its rotation, if any, is not applied.")
     image = from_pil(picture, name, window)
     return _finish(image, path, stored_size, notes, inverted)
 
@@ -211,9 +222,9 @@ def _build_from_samples(
 def _read_numbers(
     path: Path, header: Header, name: str, window: tuple[float, float] | None
 ) -> Image:
-    """A PNM file of more than 8 bits."""
+    """Read a PNM file with more than 8 bits per sample, or a PFM file."""
     check_pixels(name, *header.size)
-    # The numbers, and float32 pixels twice: the values and those scaled to [0, 1].
+    # 24 bytes per pixel: float32 RGB (12 bytes), once as stored and once scaled to [0, 1].
     check_bytes(name, 24 * header.size[0] * header.size[1], measure_stored_bytes(path))
     image = from_array(read_numbers(path, header), name, window)
     return _finish(image, path, header.size, [], False)
@@ -239,7 +250,7 @@ def _finish(
 def _read_deep(
     path: Path, contents: Contents, page: Page, name: str, window: tuple[float, float] | None
 ) -> Image:
-    """The first page of a TIFF file that PIL would not read well."""
+    """Read the first page of a TIFF file with tifffile, because PIL would lose information."""
     size = page.shape[1], page.shape[0]
     check_pixels(name, *size)
     notes = [*_note_first(name, len(contents.planes), "pages"), *contents.notes]
@@ -281,7 +292,7 @@ def _recognise(path: Path) -> str:
 
 
 def _read_jpeg_bits(head: bytes) -> int:
-    """The precision that a JPEG's frame header states, or 0."""
+    """Return the bits per sample from a JPEG's frame header, or 0 if there is none in ``head``."""
     place = 2 if head.startswith(b"\xff\xd8\xff") else len(head)
     while place + 5 <= len(head) and head[place] == 0xFF:
         if 0xC0 <= head[place + 1] <= 0xCF and head[place + 1] not in (0xC4, 0xC8, 0xCC):

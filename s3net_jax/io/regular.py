@@ -1,4 +1,4 @@
-"""Open files that must be regular: no pipe to wait for, no device, no link to another place."""
+"""Open regular files only: no pipes that block, no devices, no symbolic links."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 __all__ = ["MAX_BYTES", "open_regular", "read_regular"]
 
 MAX_BYTES = 1 << 28
-"""Largest file that is read into memory whole: far above what s3net writes (a history of 500
-slices with 10 seeds has about 15 MB), far below what fills a memory."""
+"""Largest file, in bytes, that is read into memory as a whole. It is far above what s3net writes (a
+history of 500 slices with 10 seeds has about 15 MB) and far below usual memory sizes."""
 
-# Opening a pipe without O_NONBLOCK waits for its other end; O_NOCTTY: a terminal stays as it is.
+# Opening a pipe without O_NONBLOCK blocks until its other end is open. O_NOCTTY keeps a terminal
+# from becoming the controlling one.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 _KINDS = (
     (stat.S_ISDIR, errno.EISDIR, "Is a directory"),
@@ -26,19 +27,21 @@ _KINDS = (
 def open_regular(
     path: str | os.PathLike[str], flags: int = os.O_RDONLY, *, follow: bool = False
 ) -> int:
-    """Open a regular file without ever waiting; the kind is checked on the opened descriptor.
+    """Open a regular file without blocking.
+
+    The file type is checked on the open descriptor, so the file cannot be exchanged in between.
 
     Args:
-      path: file to open.
-      flags: as for :func:`os.open`.
-      follow: accept a symbolic link. Only for files that the user names: a link among the files
-        of a results folder may lead anywhere.
+      path: path of the file.
+      flags: flags of :func:`os.open`.
+      follow: whether to follow a symbolic link. Use it only for paths given by the user: a link
+        in a results folder may point anywhere.
 
     Returns:
-      A descriptor; the caller closes it.
+      An open file descriptor, which the caller must close.
 
     Raises:
-      OSError: the file can't be opened, or is a link, folder, pipe, socket or device.
+      OSError: the file cannot be opened, or is a link, folder, pipe, socket or device.
     """
     if not follow:
         flags |= getattr(os, "O_NOFOLLOW", 0)
@@ -47,7 +50,7 @@ def open_regular(
     except OSError as error:
         if not follow and os.path.islink(path):
             raise OSError(errno.ELOOP, "Is a symbolic link", str(path)) from None
-        if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody reads
+        if error.errno == errno.ENXIO:  # a socket, or a pipe without a reader
             raise OSError(errno.ENXIO, "Is a pipe or a socket, not a file", str(path)) from None
         raise
     mode = os.fstat(handle).st_mode
@@ -62,10 +65,10 @@ def open_regular(
 
 
 def read_regular(path: str | os.PathLike[str], *, follow: bool = False) -> bytes:
-    """Read a regular file whole; see :func:`open_regular`.
+    """Read a regular file into memory; see :func:`open_regular`.
 
     Raises:
-      OSError: it can't be read, or has more than :data:`MAX_BYTES`.
+      OSError: the file cannot be read, or is larger than :data:`MAX_BYTES`.
     """
     with os.fdopen(open_regular(Path(path), follow=follow), "rb") as file:
         content = file.read(MAX_BYTES + 1)

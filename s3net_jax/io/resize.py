@@ -1,4 +1,4 @@
-"""Cubic resampling: anti-aliased (Pillow's), or with OpenCV's 4×4 kernel."""
+"""Cubic resampling: with anti-aliasing as in Pillow, or with OpenCV's 4×4 kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image as PilImage
 
 __all__ = ["resize_antialias", "resize_opencv"]
 
-_A = -0.75  # OpenCV's cubic kernel
+_A = -0.75  # parameter of OpenCV's cubic kernel
 
 
 def resize_antialias(
@@ -15,12 +15,12 @@ def resize_antialias(
     shape: tuple[int, int],
     method: PilImage.Resampling = PilImage.Resampling.BICUBIC,
 ) -> np.ndarray:
-    """Resample with a kernel as wide as an output pixel, so that shrinking does not alias.
+    """Resample with a kernel that widens when shrinking, which prevents aliasing.
 
     Args:
-      image: (H, W) float32, any range.
-      shape: (h, w) to resample to.
-      method: kernel; cubic (a = −0.5) overshoots the range by up to an eighth at edges.
+      image: image, (H, W) float32, any range.
+      shape: output shape (h, w).
+      method: kernel; cubic (a = −0.5) overshoots the range by up to one eighth at edges.
 
     Returns:
       (h, w) float32.
@@ -30,16 +30,16 @@ def resize_antialias(
 
 
 def resize_opencv(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """What ``cv2.resize(..., interpolation=cv2.INTER_CUBIC)`` gives.
+    """Resample like ``cv2.resize(..., interpolation=cv2.INTER_CUBIC)``.
 
-    Half-pixel centres; 4 taps an axis with w(t) = ((a+2)t − (a+3))t² + 1 for t ≤ 1 and
-    ((t − 5)t + 8)at − 4a for 1 < t < 2, a = −0.75; the edge replicated; no anti-aliasing.
-    8-bit images are rounded and saturated to 8 bits again, which agrees with OpenCV's x86
-    builds; its portable fixed-point path differs by one grey level in a few pixels.
+    Half-pixel centres; 4 taps per axis with w(t) = ((a+2)t − (a+3))t² + 1 for t ≤ 1 and
+    ((t − 5)t + 8)at − 4a for 1 < t < 2, a = −0.75; replicated edges; no anti-aliasing. 8-bit
+    results are rounded and saturated, which matches OpenCV's x86 builds; OpenCV's portable
+    fixed-point path differs by one grey level in a few pixels.
 
     Args:
-      image: (H, W) or (H, W, C), uint8 or floating point.
-      shape: (h, w) to resample to.
+      image: image, (H, W) or (H, W, C), uint8 or floating point.
+      shape: output shape (h, w).
 
     Returns:
       (h, w) or (h, w, C), dtype of ``image``.
@@ -53,7 +53,8 @@ def resize_opencv(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     row_weights = row_weights.reshape(4, -1, 1, *extra).astype(work_type)
     column_weights = column_weights.reshape(4, 1, -1, *extra).astype(work_type)
 
-    # Along y first: a row of the output needs four rows, so a large image is never copied.
+    # Resample along y first: each output row needs only four input rows, so a large image is
+    # never copied as a whole in the wider work type.
     narrow = np.zeros((shape[0], *image.shape[1:]), work_type)
     for weight, index in zip(row_weights, rows, strict=True):
         narrow += weight * image[index]
@@ -66,7 +67,7 @@ def resize_opencv(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _compute_taps(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
-    """(4, new) source indices and weights."""
+    """Return source indices and weights of the 4 taps of each output sample, both (4, new)."""
     centre = (np.arange(new) + 0.5) * (old / new) - 0.5
     floor = np.floor(centre)
     t, a = centre - floor, _A

@@ -1,7 +1,7 @@
-"""The size of a picture's pixels: read from an input, written into the results.
+"""Read the pixel size of an input and write it into results.
 
-Units stay the input's own in TIFF (resolution tags, ImageJ's or OME's description), so that no
-rounding is added; PNG knows pixels per metre only.
+TIFF results keep the unit of the input (resolution tags, ImageJ or OME description), which avoids
+rounding; PNG supports only pixels per metre.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from s3net_jax.io.tiff.reading import _open
 
 __all__ = ["Resolution", "add_to_png", "describe_stack", "read_resolution"]
 
-_INCH, _CENTIMETRE = 2, 3  # as TIFF numbers its units; 1 is none
+_INCH, _CENTIMETRE = 2, 3  # values of TIFF's ResolutionUnit; 1 means no unit
 _METRES = {
     "inch": 0.0254,
     "inches": 0.0254,
@@ -44,23 +44,23 @@ _METRES = {
     "micrometer": 1e-6,
     "nanometer": 1e-9,
 }
-_MOST = 2**31 - 1  # that PNG can hold
+_MOST = 2**31 - 1  # largest integer in a PNG chunk
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """How large the pixels of an upright picture are.
+    """Pixel size of an upright picture.
 
     Attributes:
       x: pixels per unit along a row.
       y: pixels per unit along a column.
-      unit: of TIFF's ``ResolutionUnit``: 1 none, 2 inch, 3 centimetre.
-      form: how the file gives the sizes: by tags alone, or also as ImageJ or OME do.
-      name: ImageJ's or OME's unit of length along x; empty if there is none.
-      name_y: OME's along y.
-      spacing: between the slices of a stack, in ``name_z``, or None.
+      unit: value of TIFF's ``ResolutionUnit``: 1 none, 2 inch, 3 centimetre.
+      form: source of the pixel size: ``tags``, ``imagej`` or ``ome``.
+      name: unit of length along x in ImageJ or OME metadata, or empty.
+      name_y: unit of length along y in OME metadata, or empty.
+      spacing: distance between the slices of a stack, in ``name_z``, or None.
       name_z: unit of ``spacing``.
-      is_time: whether ImageJ's planes follow one another in time.
+      is_time: whether the planes of an ImageJ stack are time points.
     """
 
     x: Fraction
@@ -74,7 +74,7 @@ class Resolution:
     is_time: bool = False
 
     def per_metre(self) -> tuple[float, float] | None:
-        """Return pixels per metre along x and y; None if the unit is unknown."""
+        """Return pixels per metre along x and y, or None if the unit is unknown."""
         if self.form == "tags" or not self.name:
             metres = {_INCH: 0.0254, _CENTIMETRE: 0.01}.get(self.unit)
             lengths = (metres, metres)
@@ -86,28 +86,30 @@ class Resolution:
 
 
 def read_resolution(path: Path) -> Resolution | None:
-    """Read the pixel size that a picture or TIFF stack gives, as the upright picture has it.
+    """Read the pixel size of a picture or TIFF stack, after the EXIF rotation.
 
     Returns:
-      None if the file has none, or one that can't be read: pixels can be segmented without.
+      The pixel size, or None if it is missing or unreadable; segmentation does not need it.
     """
     try:
         with path.open("rb") as file:
             is_tiff = file.read(4)[:2] in (b"II", b"MM")
         found = _read_tiff(path) if is_tiff else _read_other(path)
-    except Exception:  # whatever broken metadata leads to
+    except Exception:  # parsers raise many types of exceptions for broken metadata
         return None
     if found is None or not (found.x > 0 and found.y > 0):
         return None
-    return None if found == Resolution(Fraction(1), Fraction(1)) else found  # which says nothing
+    # 1×1 without a unit is a common placeholder and carries no information.
+    return None if found == Resolution(Fraction(1), Fraction(1)) else found
 
 
 def add_to_png(content: bytes, resolution: Resolution) -> bytes:
-    """Insert ``resolution`` into a PNG file, if its unit is known or its pixels are not square."""
+    """Return a PNG file with a pHYs chunk if the unit is known or the pixels are not square."""
     scales = resolution.per_metre()
     if scales is not None:
         x, y, unit = round(scales[0]), round(scales[1]), 1
     elif resolution.x != resolution.y:
+        # Without a unit, pHYs states only the ratio, as two integers.
         ratio = (resolution.x / resolution.y).limit_denominator(10000)
         x, y, unit = ratio.numerator, ratio.denominator, 0
     else:
@@ -116,24 +118,24 @@ def add_to_png(content: bytes, resolution: Resolution) -> bytes:
         return content
     body = b"pHYs" + struct.pack(">IIB", x, y, unit)
     chunk = struct.pack(">I", 9) + body + struct.pack(">I", zlib.crc32(body))
-    end = 33  # of the signature (8 bytes) and the header chunk (25)
+    end = 33  # the signature (8 bytes) and the header chunk (25 bytes) come first
     return content[:end] + chunk + content[end:]
 
 
 def describe_stack(resolution: Resolution, shape: tuple[int, int, int], kind: str) -> str | None:
-    """Return what a TIFF stack of ``shape`` (slices, H, W) says of its slices, in the input's form.
+    """Return the ImageDescription of a TIFF stack in the format of the input, or None.
 
     Args:
-      resolution: of the input.
-      shape: of the stack.
-      kind: NumPy's name of its numbers, ``uint8`` or ``uint16``.
+      resolution: pixel size of the input.
+      shape: shape of the stack, (slices, H, W).
+      kind: NumPy dtype name of the stack, ``uint8`` or ``uint16``.
     """
     if resolution.form == "imagej":
         lines = ["ImageJ=1.54f", f"images={shape[0]}"]
         lines.append(f"{'frames' if resolution.is_time else 'slices'}={shape[0]}")
         if resolution.name:
             letters = (c if c.isascii() else f"\\u{ord(c):04X}" for c in resolution.name)
-            lines.append("unit=" + "".join(letters))  # as ImageJ writes what is not ASCII
+            lines.append("unit=" + "".join(letters))  # ImageJ's escape for non-ASCII characters
         if resolution.spacing is not None:
             lines.append(f"spacing={resolution.spacing!r}")
         return "\n".join([*lines, "loop=false", ""])
@@ -175,10 +177,10 @@ def _read_tiff(path: Path) -> Resolution | None:
             return None
         x, y = (Fraction(*tag.value) for tag in tags)
         orientation = page.tags.get("Orientation")
-        if orientation is not None and int(orientation.value) >= 5:
+        if orientation is not None and int(orientation.value) >= 5:  # rows and columns swapped
             x, y = y, x
         unit = page.tags.get("ResolutionUnit")
-        code = _INCH if unit is None else int(unit.value)  # TIFF's default
+        code = _INCH if unit is None else int(unit.value)  # the default of TIFF is inch
         if file.is_imagej and file.imagej_metadata:
             return _parse_imagej(file.imagej_metadata, x, y, code)
         return Resolution(x, y, code)
@@ -218,16 +220,16 @@ def _parse_ome(xml: str) -> Resolution | None:
 def _read_other(path: Path) -> Resolution | None:
     with suspend_pixel_limit(), PilImage.open(path, formats=FORMATS) as picture:
         info, exif = picture.info, picture.getexif()
-        is_turned = int(exif.get(0x0112, 1)) >= 5
+        is_turned = int(exif.get(0x0112, 1)) >= 5  # EXIF orientations that swap rows and columns
         found = None
         if picture.format == "JPEG":
-            # PIL gives 72 dpi to a JPEG without any; the file's own are these.
+            # info["dpi"] is 72 for a JPEG without a resolution; these fields are from the file.
             if info.get("jfif_unit") in (1, 2):
                 found = (*info["jfif_density"], info["jfif_unit"] + 1)
         elif picture.format == "PNG" and "aspect" in info:
             found = (*info["aspect"], 1)
         elif picture.format in ("PNG", "BMP", "DIB") and "dpi" in info:
-            # Both store whole pixels per metre, which PIL converts.
+            # Both formats store integer pixels per metre; this undoes PIL's conversion to inches.
             metre = [Fraction(round(float(value) / 0.0254), 100) for value in info["dpi"]]
             found = (*metre, _CENTIMETRE)
         if found is None and exif.get(0x011A) and exif.get(0x011B):

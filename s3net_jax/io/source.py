@@ -1,4 +1,4 @@
-"""One door for everything an image may come as."""
+"""Convert any supported image source to an :class:`~s3net_jax.io.image.Image`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ __all__ = ["to_image"]
 
 
 def to_image(source: Any, window: tuple[float, float] | None = None) -> Image:
-    """An :class:`Image` out of a path, a PIL image, an array, or an Image (returned as it is).
+    """Make an :class:`Image` from a path, a PIL image or an array.
 
-    ``window``: the values shown as black and as white, of images of more than 8 bits.
+    Args:
+      source: path, PIL image, array, or Image (returned unchanged).
+      window: values shown as black and as white, for images with more than 8 bits; None uses
+        percentiles.
 
     Raises:
       InputError: see :func:`read` and :func:`from_array`.
+      TypeError: ``source`` is of another type.
     """
     if isinstance(source, Image):
         return source

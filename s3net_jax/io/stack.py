@@ -1,4 +1,4 @@
-"""TIFF stacks: pages of one size and kind, as a volume without a place in space."""
+"""TIFF stacks: pages of equal size and type, read as a volume without a position in space."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ __all__ = ["is_stack", "read_stack", "write_stack"]
 
 
 def is_stack(path: Path) -> bool:
-    """Whether ``path`` is a TIFF file of several slices (:func:`.select_planes`), all of one size
-    and kind."""
+    """Return whether ``path`` is a TIFF file with several slices of equal size and type.
+
+    See :func:`.select_planes` for what counts as a slice.
+    """
     try:
         contents = read_contents(path)
         if contents is None or len(contents.planes) < 2:
@@ -47,22 +49,22 @@ def is_stack(path: Path) -> bool:
                 picture.seek(plane.page)
                 kinds.add((picture.size, picture.mode))
             return len(kinds) == 1
-    except Exception:  # reading says what is wrong
+    except Exception:  # the reader reports the error
         return False
 
 
 def read_stack(path: Path) -> Volume:
-    """All slices: voxels (slices, H, W) or (slices, H, W, 3).
+    """Read all slices as a volume with voxels (slices, H, W) or (slices, H, W, 3).
 
     Raises:
-      InputError: missing, broken, too large, NaN or infinity.
+      InputError: the file is missing, broken, too large, or contains NaN or infinity.
     """
     check_file(path)
     name = str(path)
     try:
         contents = read_contents(path)
         if contents is None:
-            raise InputError(f"{name} is not a TIFF file, where a stack is expected.")
+            raise InputError(f"{name} is not a TIFF file; a TIFF stack is expected.")
         page = contents.pages[0]
         if page is not None:
             voxels, inverted, notes = _read_deep(path, contents, page, name)
@@ -75,7 +77,7 @@ def read_stack(path: Path) -> Volume:
     except Exception as error:
         raise make_broken_error(name, error) from error
     if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
-        raise InputError(f"{name} has NaN or infinite values: replace them by numbers first.")
+        raise InputError(f"{name} has NaN or infinite values: replace them with numbers.")
     notes = (*contents.notes, *notes)
     return Volume(voxels, None, name, path, "stack", notes=notes, white_is_zero=inverted)
 
@@ -88,7 +90,7 @@ def _read_deep(
     notes = note_left_out(page.samples, page.bands, name)
     voxels = read_planes(path, contents, range(count))
     if page.opacity:
-        notes.append(f"{name} has opacity, which is ignored in a stack.")
+        notes.append(f"{name} has an opacity channel; it is ignored in a stack.")
         voxels = voxels[..., 0] if page.colors == 1 else voxels[..., :3]
     return voxels, page.white_is_zero, notes
 
@@ -103,7 +105,8 @@ def _read_with_pil(path: Path, contents: Contents, name: str) -> tuple[np.ndarra
             if number == 0:
                 shape = count, picture.height, picture.width
                 check_size(name, shape)
-                # Stored and scaled numbers, or the colours, of 16 bits at most.
+                # Bytes per pixel: at most 8 for 4-byte values (stored and scaled) and for 16-bit
+                # colours, at most 4 for all others.
                 each = 8 if picture.mode[0] in "IF" or has_deep_colors(picture) else 4
                 check_bytes(name, each * math.prod(shape), measure_stored_bytes(path))
                 inverted = is_white_zero(picture)
@@ -129,12 +132,12 @@ def _read_page(picture: PilImage.Image, path: Path, number: int, name: str) -> n
 
 
 def write_stack(path: Path, values: np.ndarray, resolution: Resolution | None = None) -> None:
-    """Write (pages, H, W) uint8 or uint16 as a TIFF of as many pages, compressed without loss.
+    """Write pages as a multi-page TIFF with lossless compression.
 
     Args:
-      path: ends in ``.tif``.
-      values: the pages.
-      resolution: of the input, if it is known, which is written in the same form.
+      path: path of the file; ends in ``.tif``.
+      values: pages, (pages, H, W) uint8 or uint16.
+      resolution: pixel size of the input, written in the format of the input, or None.
     """
     if resolution is not None:
         _write_with_resolution(path, values, resolution)
@@ -155,10 +158,10 @@ def _write_with_resolution(path: Path, values: np.ndarray, resolution: Resolutio
 
     pages, height, width = values.shape
     tags = {}
-    if resolution.form != "ome":  # whose sizes are in its description
+    if resolution.form != "ome":  # OME stores sizes in the description
         pair = [(v.numerator, v.denominator) for v in (resolution.x, resolution.y)]
         tags = {"resolution": tuple(pair), "resolutionunit": resolution.unit}
-    content = io.BytesIO()  # tifffile wants the name of a file on disk
+    content = io.BytesIO()  # otherwise tifffile asks for the name of a file on disk
     with tifffile.TiffWriter(content) as writer:
         writer.write(
             values,

@@ -1,4 +1,4 @@
-"""Volumes: voxels with their geometry, seen as slices that stand upright, and back."""
+"""Volumes: voxels with their geometry, and conversion to and from upright slices."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ __all__ = [
 ]
 
 MAX_VOXELS = Limits().max_voxels
-"""Largest volume that is opened by default (see :mod:`.limits`)."""
+"""Largest number of voxels accepted by default (see :mod:`.limits`)."""
 
 Axis = Literal["auto", "axial", "coronal", "sagittal"]
-_DIRECTIONS = ("sagittal", "coronal", "axial")  # of slices, for each world axis across them
-_THICK = 1.25  # times the other spacings: slices this far apart were acquired as slices
+_DIRECTIONS = ("sagittal", "coronal", "axial")  # name of the slices across each world axis
+# A spacing this many times the other two marks the axis along which slices were acquired. Below
+# this ratio the volume counts as nearly isotropic, and axial slices are used.
+_THICK = 1.25
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Where one slice of a DICOM volume comes from.
+    """Source frame and geometry of one slice of a DICOM volume.
 
     Attributes:
-      index: of the frame in its file, from 0.
-      position: (3,) centre of the first pixel in LPS millimetres, or None if the file has none.
-      axes: (2, 3) unit vectors along a row and along a column, or None if the file has none.
-      spacing: between rows and between columns in millimetres, or None if the file has none.
+      index: index of the frame in its file, from 0.
+      position: centre of the first pixel, (3,) in LPS millimetres, or None if not given.
+      axes: unit vectors along a row and along a column, (2, 3) in LPS, or None if not given.
+      spacing: distances between rows and between columns in millimetres, or None if not given.
     """
 
     index: int
@@ -49,20 +51,22 @@ class Plane:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A volume as it lies in its file.
+    """A volume in the axis order of its file.
 
     Attributes:
-      voxels: (X, Y, Z) numbers or (X, Y, Z, 3) uint8 colours, in the file's own order of axes.
-      affine: (4, 4) float64, from voxel indices to millimetres towards the patient's right,
-        front and head (RAS+), or None: pages without a place in space, Z the first axis.
-      name: what messages call it.
-      path: where it came from.
-      form: ``nifti``, ``dicom`` or ``stack``.
-      acquired: the axis along which slices were acquired, if that is known.
-      origin: what writing in the same form needs: a NIfTI image without data, or data sets.
-      notes: sentences a user should know.
-      white_is_zero: whether white is the smallest value: slices are shown as negatives.
-      planes: of a DICOM volume, the frame that each slice shows.
+      voxels: numbers, (X, Y, Z), or uint8 colours, (X, Y, Z, 3), in the axis order of the file.
+      affine: map from voxel indices to millimetres towards the patient's right, front and head
+        (RAS+), (4, 4) float64; None for a stack of pages, which has no position in space and
+        whose pages are along the first axis.
+      name: name of the volume in messages.
+      path: path of the source file or folder.
+      form: source format: ``nifti``, ``dicom`` or ``stack``.
+      acquired: axis along which slices were acquired, or None if unknown.
+      origin: metadata for writing results in the same format: a NIfTI image without data, or
+        DICOM data sets.
+      notes: sentences to show to the user.
+      white_is_zero: whether the smallest value means white; slices are then shown as negatives.
+      planes: source frame of each slice, for DICOM volumes.
     """
 
     voxels: np.ndarray
@@ -84,21 +88,31 @@ class Volume:
 
 
 class SliceView:
-    """A volume's slices in one direction.
+    """A view of a volume as upright slices in one direction.
 
-    Axial slices are seen from the feet, coronal ones from the front (the patient's right is on
-    the left), sagittal ones from the patient's left. Pages of a stack are as they are.
+    Axial slices are viewed from the feet and coronal slices from the front, so the patient's
+    right is on the left; sagittal slices are viewed from the patient's left. Pages of a stack are
+    not reordered.
     """
 
     def __init__(self, volume: Volume, axis: Axis = "auto") -> None:
-        """Raises :class:`InputError` if the slices are too small, or a stack is cut across."""
+        """Choose the axis order and directions of the slices.
+
+        Args:
+          volume: volume to slice.
+          axis: direction of the slices; ``auto`` uses the one in which they were acquired.
+
+        Raises:
+          InputError: the slices are too small, the affine matrix is singular, or an axis other
+            than ``auto`` is given for a stack of pages.
+        """
         self.volume = volume
         self._order, self._flips = _compute_layout(volume, axis)
         self.shape = tuple(volume.shape[a] for a in self._order)
         _, height, width = self.shape
         if min(height, width) < MIN_SIDE:
             raise InputError(
-                f"{volume.name} has slices of {width}×{height} voxels: at least "
+                f"{volume.name} has slices of {width}×{height} voxels; at least "
                 f"{MIN_SIDE}×{MIN_SIDE} are needed{_advise(volume, axis)}."
             )
 
@@ -106,26 +120,27 @@ class SliceView:
         return self.shape[0]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Slice ``index``: (H, W) or (H, W, 3)."""
+        """Return slice ``index``, (H, W) or (H, W, 3)."""
         return self.get_slices(self.volume.voxels)[index]
 
     def get_slices(self, voxels: np.ndarray) -> np.ndarray:
-        """Any array on the volume's grid, as (slices, H, W, ...); a view."""
+        """Return a view of an array on the volume's grid as (slices, H, W, ...)."""
         rest = tuple(range(3, voxels.ndim))
         return np.transpose(voxels, (*self._order, *rest))[self._flips]
 
     def restore(self, slices: np.ndarray) -> np.ndarray:
-        """(slices, H, W) in the order of the volume's own axes: (X, Y, Z), contiguous."""
+        """Return slices (slices, H, W) as a contiguous array (X, Y, Z) in the volume's order."""
         result = np.empty(self.volume.shape, slices.dtype)
+        # Writing through the view inverts the transposition and the flips.
         self.get_slices(result)[...] = slices
         return result
 
 
 def _advise(volume: Volume, axis: Axis) -> str:
-    """What to do about slices that are too small."""
+    """Return advice for slices that are too small, to append to the error."""
     fitting = _list_usable_axes(volume.shape)
     if volume.affine is None or axis == "auto" or not fitting:
-        return ""  # no direction would do
+        return ""  # no direction has large enough slices
     worlds = _match_world_axes(volume)
     names = [_DIRECTIONS[worlds[voxel]] for voxel in fitting]
     single = [voxel for voxel in range(3) if volume.shape[voxel] == 1]
@@ -138,31 +153,31 @@ def _advise(volume: Volume, axis: Axis) -> str:
 
 
 def _match_world_axes(volume: Volume) -> list[int]:
-    """For each voxel axis, the nearest of the axes right, front, head (0, 1, 2)."""
+    """Return the nearest world axis (0 right, 1 front, 2 head) of each voxel axis."""
     from nibabel.orientations import io_orientation
 
     return [int(world) for world, _ in io_orientation(volume.affine)]
 
 
 def _compute_layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[slice, ...]]:
-    """The order of axes that gives (slices, rows, columns), and the direction of each."""
+    """Return the axis order that gives (slices, rows, columns), and a slice to flip each axis."""
     if volume.affine is None:
         if axis != "auto":
             raise InputError(
-                f"{volume.name} is a stack of pages without a place in space: only input.axis=auto "
-                "can cut it."
+                f"{volume.name} is a stack of pages without a position in space: use "
+                "input.axis=auto."
             )
         return (0, 1, 2), (slice(None),) * 3
     from nibabel.orientations import io_orientation
 
-    # For each voxel axis the nearest of the axes right, front, head, and its sign.
+    # The nearest world axis (right, front, head) of each voxel axis, and its sign.
     orientation = io_orientation(volume.affine)
     place = {int(world): (voxel, sign) for voxel, (world, sign) in enumerate(orientation)}
     if len(place) < 3:
-        raise InputError(f"{volume.name} has an affine matrix that is singular: repair it first.")
+        raise InputError(f"{volume.name} has a singular affine matrix: repair it first.")
     if axis == "auto":
         axis = _find_acquired_axis(volume, [int(world) for world, _ in orientation])
-    # (world axis, wanted direction) of slices, rows (downwards) and columns (rightwards).
+    # (world axis, direction) for slices, rows (downwards) and columns (to the right).
     wanted = {
         "axial": ((2, 1), (1, -1), (0, -1)),
         "coronal": ((1, 1), (2, -1), (0, -1)),
@@ -176,10 +191,10 @@ def _compute_layout(volume: Volume, axis: Axis) -> tuple[tuple[int, ...], tuple[
 def _find_acquired_axis(
     volume: Volume, worlds: list[int]
 ) -> Literal["axial", "coronal", "sagittal"]:
-    """The direction in which slices were acquired; axial if that can't be told.
+    """Return the direction in which slices were acquired, or axial if it cannot be determined.
 
-    An axis along which slices would be too small to segment can't be chosen: a volume of a
-    single slice is that slice, whatever its spacing.
+    Directions whose slices are too small to segment are excluded, so a volume with a single
+    slice yields that slice regardless of its spacing.
     """
     assert volume.affine is not None
     fitting = _list_usable_axes(volume.shape)
@@ -197,15 +212,14 @@ def _find_acquired_axis(
 
 
 def _list_usable_axes(shape: tuple[int, int, int]) -> list[int]:
-    """The axes whose slices are large enough to be segmented."""
+    """Return the voxel axes across which slices are large enough to segment."""
     return [axis for axis in range(3) if min(np.delete(shape, axis)) >= MIN_SIDE]
 
 
 def check_scaling(volume: Volume) -> None:
-    """Raise :class:`InputError` if a copy scaled to float32 exceeds the limits; the reader of DICOM
-    has counted it."""
+    """Raise :class:`InputError` if a scaled float32 copy of the voxels would exceed the limits."""
     if volume.form == "dicom":
-        return
+        return  # checked while reading
     detached = volume.path.with_suffix(".img")
     file = detached if volume.path.suffix == ".hdr" and detached.is_file() else volume.path
     needed = volume.voxels.nbytes + 4 * volume.voxels.size
@@ -213,17 +227,17 @@ def check_scaling(volume: Volume) -> None:
 
 
 def check_size(name: str, shape: tuple[int, ...]) -> None:
-    """Raises :class:`InputError` for more voxels than are opened, or none."""
+    """Raise :class:`InputError` if a volume has no voxels, or more than the limit."""
     count = 1
-    for side in shape:
+    for side in shape:  # Python integers do not overflow
         count *= int(side)
     text = "×".join(str(int(side)) for side in shape)
     if any(side < 1 for side in shape):
-        raise InputError(f"{name} is {text} voxels: there is nothing in it.")
+        raise InputError(f"{name} is empty: it has {text} voxels.")
     limit = get_limits().max_voxels
     if count > limit:
         amount = f"{limit // 10**6:,} million" if limit % 10**6 == 0 else f"{limit:,}"
         raise InputError(
-            f"{name} is {text} voxels, above the limit of {amount}: crop or resample it first, or "
+            f"{name} has {text} voxels, above the limit of {amount}: crop or resample it first, or "
             "raise the limit (--max-pixels, or s3net_jax.io.limits(max_pixels=...))."
         )

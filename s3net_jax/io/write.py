@@ -1,4 +1,4 @@
-"""Write results so that each is complete on disk, or not there at all."""
+"""Write result files atomically."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ __all__ = [
 ]
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-# What file systems answer that have no fsync of a file or a folder (CIFS, FUSE, some network
-# mounts), or where a folder may be written but not read. Anything else (EIO, ENOSPC) means that
-# data were lost, and is an error.
+# Errors from file systems that do not support fsync of a file or a folder (CIFS, FUSE, some
+# network mounts), or from folders that are writable but not readable. They are ignored. Others
+# (EIO, ENOSPC) mean lost data and are reported.
 _NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NO_FOLDERS = _NO_FSYNC | {errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF}
-_AT_ONCE = 1 << 30  # bytes a call: Linux writes at most 2 GiB, macOS refuses more
+_AT_ONCE = 1 << 30  # bytes per write call: Linux writes at most 2 GiB, macOS rejects larger calls
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was written into a file: its number of bytes, and their SHA-256."""
+    """Size in bytes and SHA-256 digest of a written file."""
 
     size: int
     sha256: str
@@ -65,13 +65,13 @@ _receipts: ContextVar[dict[str, Receipt] | None] = ContextVar("receipts", defaul
 
 @contextmanager
 def collect_receipts() -> Iterator[dict[str, Receipt]]:
-    """Collect a receipt for each file that this thread completes with :func:`replace_file`.
+    """Collect a receipt for each file that this thread writes with :func:`replace_file`.
 
-    The digests are those of the bytes in memory: nothing is read back from the disk, so what the
-    disk holds can be compared with them later.
+    Digests are computed from the bytes in memory, not read back from disk, so they can be used
+    later to verify the content on disk.
 
     Yields:
-      File name → receipt; filled while files are written.
+      Dictionary from file name to receipt, filled as files are written.
     """
     found: dict[str, Receipt] = {}
     token = _receipts.set(found)
@@ -81,12 +81,16 @@ def collect_receipts() -> Iterator[dict[str, Receipt]]:
         _receipts.reset(token)
 
 
-# How a mount says that it can't rename a file, or not here: object stores behind FUSE, overlays.
+# Errors from mounts that cannot rename a file: object stores behind FUSE, overlay file systems.
 _NO_RENAMING = (errno.ENOSYS, errno.ENOTSUP, errno.EXDEV)
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder, made if need be and proven writable; raises :class:`OutputError` if it isn't."""
+    """Create a folder if needed, and check that files can be created in it.
+
+    Raises:
+      OutputError: the folder cannot be created or is not writable.
+    """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -94,15 +98,15 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
         os.close(handle)
         os.unlink(trial)
     except OSError as error:
-        raise OutputError(f"Nothing can be written into {path}: {get_reason(error)}.") from None
+        raise OutputError(f"{path} is not a writable folder: {get_reason(error)}.") from None
     return path
 
 
 def make_subfolder(folder: Path, *names: str) -> Path:
-    """Make ``folder/NAME/...`` as :func:`make_folder` does; it must lie inside ``folder``.
+    """Create ``folder/NAME/...`` as in :func:`make_folder`, and check that it is in ``folder``.
 
     Raises:
-      OutputError: it can't be written, or a symbolic link leads out of ``folder``.
+      OutputError: the folder is not writable, or a symbolic link leads out of ``folder``.
     """
     path = folder.joinpath(*names)
     base, place = os.path.realpath(folder), os.path.realpath(path)
@@ -115,16 +119,16 @@ def make_subfolder(folder: Path, *names: str) -> Path:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed processes of this machine left in ``folder``."""
+    """Delete temporary files in ``folder`` from processes of this machine that were killed."""
     for path in folder.glob(".*.tmp"):
         found = re.fullmatch(rf"\..+\.{_HOST}-([0-9]{{1,9}})-\w+\.tmp", path.name, re.DOTALL)
         if found and not _is_alive(int(found[1])):
-            with suppress(OSError):  # a folder of such a name is not ours
+            with suppress(OSError):  # a folder with such a name was not created by us
                 path.unlink(missing_ok=True)
 
 
 def remove_file(path: Path) -> None:
-    """Delete a file or link, if it is there; raises :class:`OutputError` if that fails."""
+    """Delete a file or link if it exists; raise :class:`OutputError` if that fails."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -136,20 +140,21 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # EPERM: the process exists and belongs to another user
         return True
     return True
 
 
 def write_labels(path: Path, labels: np.ndarray, resolution: Resolution | None = None) -> None:
-    """A label map as PNG whose pixel values are the labels.
+    """Write a label map as a PNG whose pixel values are the labels.
 
-    Up to 256 labels: 8 bits with a palette, so that it can be looked at. More: 16-bit grey.
+    Labels below 256 are written as 8 bits with a palette of distinct colours, larger ones as
+    16-bit grey.
 
     Args:
-      path: ends in ``.png``.
-      labels: (H, W) integers in 0..65535.
-      resolution: of the picture, if it is known.
+      path: path of the file; ends in ``.png``.
+      labels: label map, (H, W) integers in 0..65535.
+      resolution: pixel size of the image, or None if unknown.
     """
     if labels.max(initial=0) < 256:
         picture = PilImage.fromarray(labels.astype(np.uint8))
@@ -160,13 +165,13 @@ def write_labels(path: Path, labels: np.ndarray, resolution: Resolution | None =
 
 
 def write_mask(path: Path, mask: np.ndarray, resolution: Resolution | None = None) -> None:
-    """A mask (H, W) bool as 8-bit grey PNG, 0 and 255."""
+    """Write a mask, (H, W) bool, as an 8-bit grey PNG with values 0 and 255."""
     picture = PilImage.fromarray(mask.astype(np.uint8) * np.uint8(255))
     write_picture(path, picture, resolution=resolution)
 
 
 def write_gray(path: Path, shares: np.ndarray, resolution: Resolution | None = None) -> None:
-    """Shares (H, W) in [0, 1] as 8-bit grey PNG, 0 to 255."""
+    """Write shares, (H, W) in [0, 1], as an 8-bit grey PNG with values 0 to 255."""
     picture = PilImage.fromarray(np.round(shares * 255).astype(np.uint8))
     write_picture(path, picture, resolution=resolution)
 
@@ -177,8 +182,15 @@ def write_picture(
     effort: int = 6,
     resolution: Resolution | None = None,
 ) -> None:
-    """A PIL image as PNG; ``effort``: zlib's level, 0 to 9. Of pictures with noise, the last levels
-    cost much time and save few bytes."""
+    """Write a PIL image as a PNG.
+
+    Args:
+      path: path of the file.
+      picture: image to write.
+      effort: zlib compression level, 0 to 9. On noisy images the highest levels take much longer
+        and save few bytes.
+      resolution: pixel size of the image, or None if unknown.
+    """
     with replace_file(path) as file:
         if resolution is None:
             picture.save(file, format="PNG", compress_level=effort)
@@ -189,29 +201,36 @@ def write_picture(
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """A whole file."""
+    """Write ``content`` to a file."""
     with replace_file(path) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A whole text file in UTF-8; what UTF-8 does not hold is escaped (:func:`encode`)."""
+    """Write a UTF-8 text file; characters outside UTF-8 are escaped (:func:`encode`)."""
     write_bytes(path, encode(text))
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Collect a file in memory, then put it in the place of ``path`` at once.
+    """Collect the content of a file in memory, then replace ``path`` atomically.
 
-    The bytes go to a temporary file in the same folder, to the disk, and only then under their
-    name: neither a kill nor a power cut leaves half a file. A link at ``path`` is replaced, not
-    followed. :func:`sync_folder` makes the name itself last. See :func:`collect_receipts`.
+    The content is written to a temporary file in the same folder, synced to disk and then
+    renamed, so neither a killed process nor a power cut leaves a partial file. A symbolic link at
+    ``path`` is replaced, not followed. Call :func:`sync_folder` afterwards to make the rename
+    durable. See also :func:`collect_receipts`.
+
+    Yields:
+      In-memory binary file to write to.
+
+    Raises:
+      OutputError: the file cannot be written.
     """
     temporary = None
     try:
         handle, temporary = _create(path.parent, path.name)
         try:
-            file = io.BytesIO()  # TIFF's writer reads back what it wrote
+            file = io.BytesIO()  # in memory, since PIL's TIFF writer seeks and reads back
             yield file
             content = file.getbuffer()
             _write_all(handle, content)
@@ -241,7 +260,7 @@ def _write_all(handle: int, content: memoryview) -> None:
 
 
 def sync_file(handle: int) -> None:
-    """Wait until the data of an open file are on the disk, where the file system can do that."""
+    """Flush an open file to disk; do nothing if the file system does not support it."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -250,7 +269,7 @@ def sync_file(handle: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in ``folder`` are on the disk, where the file system can do that.
+    """Flush the entries of ``folder`` to disk; do nothing if the file system does not support it.
 
     Raises:
       OutputError: the disk reports an error.
@@ -262,16 +281,16 @@ def sync_folder(folder: Path) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        if error.errno not in _NO_FOLDERS and os.name != "nt":  # Windows opens no folders
+        if error.errno not in _NO_FOLDERS and os.name != "nt":  # Windows cannot open folders
             raise OutputError(f"{folder} can't be written: {get_reason(error)}.") from None
 
 
 def _create(folder: Path, name: str) -> tuple[int, Path]:
-    """A new file with a temporary name: an open handle, and its path.
+    """Create a file with a temporary name and return its open descriptor and its path.
 
-    The system takes the umask off its mode, so that nothing has to be changed afterwards: mounts
-    such as CIFS and FUSE refuse chmod. A name that is taken is somebody else's; the chance that
-    a random one is taken is nil.
+    The file gets mode 0o666 less the umask at creation, which avoids a later chmod: mounts such
+    as CIFS and FUSE reject it. O_EXCL never opens an existing file; the random part of the name
+    makes a collision practically impossible, so there is no retry.
     """
     path = folder / f".{name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -279,11 +298,11 @@ def _create(folder: Path, name: str) -> tuple[int, Path]:
 
 
 def _move(temporary: Path, path: Path) -> None:
-    """``temporary`` in the place of ``path``, at once; copied on mounts that can't rename."""
+    """Rename ``temporary`` to ``path`` atomically; copy it on mounts that cannot rename."""
     try:
         os.replace(temporary, path)
     except IsADirectoryError:
-        os.rmdir(path)  # only if it is empty, so that nothing is lost
+        os.rmdir(path)  # fails unless the folder is empty, so nothing is lost
         os.replace(temporary, path)
     except OSError as error:
         if error.errno not in _NO_RENAMING:

@@ -144,7 +144,7 @@ def test_failures_and_lost_lines_are_reported(capsys) -> None:
         (["nowhere"], "nowhere is not a folder"),
         (["images"], "images contains no results.jsonl"),
         (["images/a.png"], "is not a folder"),
-        (["bad"], "bad/results.jsonl is not a list of results (line 1: stem is"),
+        (["bad"], "bad/results.jsonl is not a list of results (line 1: stem must be"),
     ],
 )
 def test_what_can_not_be_checked(capsys, arguments: list[str], words: str) -> None:

@@ -96,7 +96,16 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
     listed = [line for line in err.splitlines() if line.startswith("  failed: ")]
     assert len(messages) == len(listed) == 8 and len(err.splitlines()) == 16
     assert "Traceback" not in err
-    expected = ["not exist", "is text", "cut off", "empty", "1×1", "million", "single", "cut off"]
+    expected = [
+        "not exist",
+        "is text",
+        "cut off",
+        "empty",
+        "1×1",
+        "million",
+        "only one colour",
+        "cut off",
+    ]
     for message, words in zip(messages, expected, strict=True):
         assert words in message, message
     assert "1 done, 8 failed" in out and Path("out/good.mask.png").exists()
@@ -123,19 +132,19 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
         (["segment", "a.png", "--out", "o", "--batch", "many"], "from 1 to 10000 or auto"),
         (["segment", "a.png", "--out", "o", "--engine", "rai"], "Did you mean ray"),
         (["segment", "a.png", "--out", "o", "--window", "lungs"], "Did you mean lung"),
-        (["segment", "a.png", "--out", "o", "--window", "5,1"], "the first the smaller"),
-        (["segment", "a.png", "--out", "o", "--window", "-5,-9"], "the first the smaller"),
+        (["segment", "a.png", "--out", "o", "--window", "5,1"], "LOW below HIGH"),
+        (["segment", "a.png", "--out", "o", "--window", "-5,-9"], "LOW below HIGH"),
         (["segment", "a.png", "--out", "o", "--axis", "z"], "input.axis can't be 'z'"),
         (["segment", "a.png", "--out", "o", "--tile", "8"], "at least 32 pixels"),
         (["segment", "a.png", "--out", "o", "--seed", "-1"], "The seed '-1'"),
         (["segment", "a.png", "--out", "o", "--seed", "x"], "The seed 'x'"),
         (["segment", "a.png", "--out", "o", "--target", "centre"], "Did you mean center"),
         (["segment", "a.png", "--out", "o", "--target", "point:3"], "point:X,Y"),
-        (["segment", "a.png", "--out", "a.png"], "Nothing can be written into a.png"),
-        (["segment", "a.png", "--out", "a.png/deep"], "Nothing can be written into a.png/deep"),
+        (["segment", "a.png", "--out", "a.png"], "a.png is not a writable folder"),
+        (["segment", "a.png", "--out", "a.png/deep"], "a.png/deep is not a writable folder"),
         (["demo", "x.png"], "demo takes no further argument 'x.png'"),
         (["demo", "--out", ""], "Say where the results go"),
-        (["demo", "--out", "a.png"], "Nothing can be written into a.png"),
+        (["demo", "--out", "a.png"], "a.png is not a writable folder"),
         (["info", "--preset", "papr"], "Did you mean paper"),
     ],
 )
@@ -206,7 +215,7 @@ def test_info_says_what_is_broken(capsys, monkeypatch) -> None:
 
     monkeypatch.setattr("s3net_kernels.implementations", fail)
     code, out, _ = s3net(capsys, "info")
-    assert code == 0 and "it can't be loaded (AttributeError: undefined symbol: f)" in out
+    assert code == 0 and "it cannot be loaded (AttributeError: undefined symbol: f)" in out
 
 
 def test_help_and_version(capsys) -> None:

@@ -222,7 +222,7 @@ def test_uneven_slices(tmp_path: Path, left: tuple[int, ...]) -> None:
     scene = Scene(places=tuple(UP[n] for n in left)[::-1])
     save_frames(tmp_path / "a.dcm", scene)
     (note,) = segment(tmp_path, tmp_path / "a.dcm")
-    assert "uneven distances" in note and " mm off" in note
+    assert "unevenly spaced slices" in note and " mm. The DICOM SEG" in note
     path = tmp_path / "out/a.seg.dcm"
     check_references(path, [tmp_path / "a.dcm"])
     mask = np.asarray(nib.load(tmp_path / "out/a.mask.nii.gz").dataobj).T > 0
@@ -299,7 +299,7 @@ def test_frames_without_a_place(tmp_path: Path, kind: str) -> None:
         tmp_path / "a.dcm", Scene(), kind, "OT", grouped=False, ImagerPixelSpacing=[0.8, 0.7]
     )
     notes = " ".join(segment(tmp_path, tmp_path / "a.dcm"))
-    assert "does not say where its images lie" in notes and "No DICOM SEG" in notes
+    assert "has no image positions" in notes and "No DICOM SEG" in notes
     assert not (tmp_path / "out/a.seg.dcm").exists()
     assert read_dicom([tmp_path / "a.dcm"]).shape == (40, 36, 8)
 
@@ -307,8 +307,8 @@ def test_frames_without_a_place(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        ("PlaneOrientationSequence", "how they are turned"),
-        ("PixelMeasuresSequence", "how large its pixels are"),
+        ("PlaneOrientationSequence", "its files lack image orientations"),
+        ("PixelMeasuresSequence", "its files lack pixel spacing"),
     ],
 )
 def test_geometry_that_is_not_whole(tmp_path: Path, missing: str, words: str) -> None:
@@ -329,7 +329,7 @@ def test_a_missing_frame_of_reference(tmp_path: Path) -> None:
         del data.FrameOfReferenceUID
         data.save_as(path)
     (note,) = segment(tmp_path, tmp_path / "a")
-    assert "one of its own" in note
+    assert "has a new one" in note
     check(tmp_path / "out", "a", scene, files)
 
 
@@ -476,7 +476,7 @@ def test_forms_that_differ(tmp_path: Path) -> None:
     image.set_sform(moved, 2)
     nib.save(image, path)
     (note,) = segment(tmp_path, path)
-    assert "up to 5 mm apart; the sform is used" in note
+    assert "differ by up to 5 mm; the sform is used" in note
     check_same(path, tmp_path / "out/a.mask.nii.gz")
     image.set_sform(np.zeros((4, 4)), 2)
     nib.save(image, path)

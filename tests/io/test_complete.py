@@ -28,7 +28,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "restarts by blocks": {"restart_marker_blocks": 3},
     "fine colours": {"subsampling": 0, "optimize": True},
 }
-ROW = re.compile(r"is incomplete: its data end in row (\d+) of 120, and what is missing is filled")
+ROW = re.compile(r"is incomplete: its data end in row (\d+) of 120, and the rest is filled")
 
 
 def jpeg(mode: str = "RGB", **options: Any) -> bytes:

@@ -36,6 +36,6 @@ def test_at_eight_bits_it_is_not_applied_and_a_note_is_given(tmp_path: Path) -> 
     PilImage.fromarray(gradient).save(tmp_path / "a.png")
     image = read(tmp_path / "a.png", (0.0, 10.0))
     np.testing.assert_array_equal(image.pixels, gradient)
-    assert "the window is not applied" in image.notes[0]
+    assert "the window is ignored" in image.notes[0]
     PilImage.fromarray(gradient.astype(np.float32) - 20).save(tmp_path / "hu.tif")
     assert read(tmp_path / "hu.tif", (-20.0, 43.0)).pixels.max() == 1

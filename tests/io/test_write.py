@@ -98,7 +98,7 @@ def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
     assert make_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").write_text("x")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OutputError, match="Nothing can be written into"):
+        with pytest.raises(OutputError, match="is not a writable folder"):
             make_folder(place)
 
 

@@ -42,5 +42,5 @@ def test_no_images_and_no_seeds():
 
 
 def test_a_broken_image_says_which():
-    with pytest.raises(s3.InputError, match="one single colour"):
+    with pytest.raises(s3.InputError, match="only one colour"):
         s3.segment_batch([picture((20, 20), 0), np.zeros((20, 20, 3))])

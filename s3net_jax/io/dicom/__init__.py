@@ -1,1 +1,1 @@
-"""DICOM: series, enhanced objects, segmentations."""
+"""Read DICOM series and enhanced objects, and write segmentations."""

@@ -1,4 +1,4 @@
-"""Administrative elements of source images, made fit for objects derived from them."""
+"""Clean administrative elements of source images, to copy them into derived objects."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _MAY_BE_BLANK = (
     *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
 
-# Groups of elements that describe patient, study and procedure. What places the image is in
-# others, or in _STRICT.
+# Groups of elements that describe patient, study and procedure. Elements that define the geometry
+# are in other groups, identifiers in _STRICT.
 _ADMINISTRATIVE = (0x0008, 0x0010, 0x0012, 0x0032, 0x0038, 0x0040)
 _STRICT = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
     "SpecificCharacterSet",
 )
 
-# What a derived object takes over, so that a user wants to know if it is left out.
+# Elements that a derived object copies; the user is told if one is left out.
 _TAKEN_OVER = (*_MAY_BE_BLANK, "StudyDescription")
 
-# Forms of values by their representation (PS3.5 table 6.2-1), where another form can't be read.
-# Text that is too long can, and often holds the identifier that links to other objects.
+# Valid values by VR (PS3.5 table 6.2-1), for the VRs in which readers reject others. Text that is
+# too long is kept: it can be read, and often contains the identifier that links to other objects.
 _FORMS = {
     "AS": r"\d{3}[DWMY]",
     "CS": r"[A-Z0-9_ ]*",
@@ -40,8 +40,7 @@ _FORMS = {
 }
 _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 _UNICODE = "ISO_IR 192"
-# Character sets with one code table. Others (PS3.3 C.12.1.1.2) are combined with code extensions,
-# which not every library knows.
+# Character sets without code extensions, which not every library supports (PS3.3 C.12.1.1.2).
 _CHARSETS = (
     *(f"ISO_IR {n}" for n in (13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192, 203)),
     *("GB18030", "GBK"),
@@ -49,14 +48,14 @@ _CHARSETS = (
 
 
 def copy_as_source(data: Any) -> tuple[Any, list[str]]:
-    """Copy a data set for an object that is derived from it.
+    """Copy a data set for a derived object, without invalid administrative elements.
 
-    Administrative elements that are out of form, and would be refused though they have nothing to
-    do with where the image is, are blank in the copy, or missing if they are optional; elements
-    that must be there are added as blanks.
+    Invalid elements would be rejected although they do not affect the geometry. They are blank in
+    the copy if they are required, and left out otherwise. Missing required elements are added as
+    blanks.
 
     Returns:
-      The copy, and the names of elements whose values were not taken over.
+      The copy, and the names of elements whose values were not copied.
     """
     changed = _copy_elements(data)
     odd: list[str] = []
@@ -75,24 +74,24 @@ def copy_as_source(data: Any) -> tuple[Any, list[str]]:
         if tag not in changed:
             setattr(changed, tag, "")
     charset = changed.get("SpecificCharacterSet")
-    if charset and str(charset) not in _CHARSETS:  # texts are decoded, as well as could be
+    if charset and str(charset) not in _CHARSETS:  # pydicom has already decoded the texts
         changed.SpecificCharacterSet = _UNICODE
     return changed, odd
 
 
 def _copy_elements(data: Any) -> Any:
-    """Copy a data set and its elements; their values are shared."""
+    """Copy a data set and its elements; values are shared."""
     from pydicom import Dataset
 
     copied = Dataset()
     copied.file_meta = data.file_meta
     for element in data:
-        copied.add(copy.copy(element))  # setting an attribute changes the element that is there
+        copied.add(copy.copy(element))  # setting an attribute changes the element in place
     return copied
 
 
 def _repair_element(element: Any) -> Any:
-    """The element, with its proper representation if it has another; None if it is out of form."""
+    """Return the element with the VR of the dictionary, or None if its value is invalid."""
     from pydicom import Dataset, dcmwrite
     from pydicom.datadict import dictionary_VR
     from pydicom.dataelem import DataElement

@@ -1,4 +1,4 @@
-"""DICOM files: which they are, what their headers say, and the volumes that they hold."""
+"""Recognise DICOM files, read their headers, and sort them into volumes."""
 
 from __future__ import annotations
 
@@ -34,14 +34,13 @@ _OTHER = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".n
 
 @dataclass(frozen=True)
 class Found:
-    """One volume.
+    """One volume found in DICOM files.
 
     Attributes:
-      files: its files.
-      frames: of each file the indices of its frames in this volume; None if that is unknown, for a
-        file whose header can't be read.
-      slug: what separates it from others of its series, as part of a file name.
-      notes: sentences on what else is in the series.
+      files: paths of its files.
+      frames: indices of its frames in each file, or None if the header cannot be read.
+      slug: part of a file name that distinguishes it from other volumes of the series, or empty.
+      notes: sentences about other volumes in the series.
     """
 
     files: tuple[Path, ...]
@@ -52,11 +51,11 @@ class Found:
 
 @dataclass
 class Survey:
-    """What a number of DICOM files hold.
+    """Contents of a set of DICOM files.
 
     Attributes:
-      volumes: by the first file of their series, in the order of these files.
-      bystanders: files that are not images, and what they are.
+      volumes: volumes by the first file of their series, in the order of these files.
+      bystanders: names of the objects in files that are not images.
     """
 
     volumes: dict[Path, list[Found]] = field(default_factory=dict)
@@ -64,8 +63,11 @@ class Survey:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by its suffix, by the mark that follows the preamble, or by how it
-    begins if it has neither a suffix nor a preamble."""
+    """Return whether a file is DICOM.
+
+    This depends on the suffix, then on the mark ``DICM`` after the preamble. A file without
+    either is recognised by its first element.
+    """
     suffix = path.suffix.lower()
     if suffix in DICOM_SUFFIXES:
         return True
@@ -78,26 +80,31 @@ def is_dicom(path: Path) -> bool:
         return False
     if head[128:] == b"DICM":
         return True
-    # Names are often identifiers, whose last number is no suffix.
+    # File names are often UIDs, whose last number is not a suffix.
     return (not suffix or suffix[1:].isdecimal()) and _is_bare(head)
 
 
 def _is_bare(head: bytes) -> bool:
-    """Whether data begin with an element of group 2 or 8, as DICOM without a preamble does."""
+    """Return whether data start with an element of group 2 or 8, like DICOM without preamble."""
     if len(head) < 132:
         return False
     tag, is_explicit = head[:4], head[4:6].isalpha() and head[4:6].isupper()
     if tag[1] == 0 and tag[0] in (2, 8) and tag[3] == 0 and tag[2] in (0, 1, 5, 8, 0x12, 0x16):
-        return is_explicit or head[6:8] == b"\0\0"  # explicit, or the high bytes of a length
+        return is_explicit or head[6:8] == b"\0\0"  # explicit VR, or the high bytes of a length
     return is_explicit and tag[:3] == b"\0\x08\0"  # big endian
 
 
 def read_data(path: Path, header: bool = False) -> Any:
-    """Read a data set, with or without its pixels, and say how it is encoded if it does not.
+    """Read a data set, and add its transfer syntax if it is missing.
+
+    Args:
+      path: path of the file.
+      header: whether to stop before the pixels.
 
     Raises:
-      InputError: it unpacks to more than the limit, or has too many or too deeply nested elements.
-      Exception: whatever pydicom raises for broken data.
+      InputError: the data set unpacks to more than the limit, or has too many or too deeply
+        nested elements.
+      Exception: any exception from pydicom for broken data.
     """
     import pydicom
     from pydicom.dataset import FileMetaDataset
@@ -114,7 +121,7 @@ def read_data(path: Path, header: bool = False) -> Any:
 
 
 def drop_unreadable(data: Any) -> None:
-    """Delete elements that can't be parsed; they are parsed, and raise, when they are asked for."""
+    """Delete elements that cannot be parsed, since pydicom raises when they are accessed."""
     for tag in list(data.keys()):
         try:
             data[tag]
@@ -123,9 +130,9 @@ def drop_unreadable(data: Any) -> None:
 
 
 def sort_into_series(files: Iterable[Path]) -> list[list[Path]]:
-    """Sort files into volumes, in the order of their first files; see :func:`survey`.
+    """Return the files of each volume, in the order of their first files; see :func:`survey`.
 
-    Objects that are not images are each on their own.
+    Objects that are not images form separate groups.
     """
     found = survey(files)
     groups = [list(one.files) for volumes in found.volumes.values() for one in volumes]
@@ -134,13 +141,14 @@ def sort_into_series(files: Iterable[Path]) -> list[list[Path]]:
 
 
 def survey(files: Iterable[Path]) -> Survey:
-    """Sort files into volumes by what their headers say; see :func:`find_volumes`.
+    """Sort files into volumes by their headers; see :func:`find_volumes`.
 
-    Files of different folders do not form a volume. A file whose header can't be read is on its
-    own, to fail on its own. Without pydicom every file is on its own.
+    Files from different folders never form one volume. A file with an unreadable header becomes a
+    separate volume, so that its error does not affect others. Without pydicom, every file is a
+    separate volume.
 
     Args:
-      files: DICOM files.
+      files: paths of DICOM files.
     """
     paths = list(files)
     result = Survey()
@@ -168,14 +176,17 @@ def survey(files: Iterable[Path]) -> Survey:
 
 
 def _describe(path: Path, number: int) -> tuple[str | None, list[Member]]:
-    """What a file is if it is no image; else its frames, none if they can't be described."""
+    """Return the name of an object that is not an image, or the frames of an image.
+
+    The list is empty if the frames cannot be described.
+    """
     data = read_data(path, header=True)
     what = name_bystander(data)
     if what is not None or "Rows" not in data or "Columns" not in data:
         return what, []
     try:
         return None, _read_members(data, path, number)
-    except Exception:  # one broken element must not cost the series a slice
+    except Exception:  # retry without broken elements, to keep the slice
         drop_unreadable(data)
         return None, _read_members(data, path, number)
 
@@ -187,7 +198,7 @@ def _read_members(data: Any, path: Path, number: int) -> list[Member]:
 
 
 def _collect_volumes(groups: list[Group], paths: list[Path]) -> list[Found]:
-    """The volumes of one series, with the files and frames of each."""
+    """Return the volumes of one series, with the files and frames of each."""
     owners: list[dict[int, list[int]]] = []
     for group in groups:
         own: dict[int, list[int]] = {}
@@ -200,7 +211,7 @@ def _collect_volumes(groups: list[Group], paths: list[Path]) -> list[Found]:
         Found(
             tuple(paths[number] for number in own),
             tuple(map(tuple, own.values())),
-            # A file of its own has a name of its own.
+            # A volume with its own file is already distinguished by the file name.
             "" if len(own) == 1 and used.count(next(iter(own))) == 1 else group.slug,
             tuple(group.notes(series)),
         )

@@ -1,4 +1,4 @@
-"""Where DICOM's frames lie in the patient, and the affine matrix of a stack of them."""
+"""Geometry of DICOM frames in the patient, and the affine matrix of a stack of frames."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from s3net_jax.io.volume import Plane
 
 __all__ = ["Frame", "describe_planes", "find_functional", "place_frames", "read_frames"]
 
-_UNEVEN = 0.02  # of the spacing
-_DRIFT = 0.1  # of the spacing, that small differences may add up to: less than a reader shows
+# A note reports uneven slices if a distance differs from the mean by more than this fraction of it,
+_UNEVEN = 0.02
+# or if a slice is further than this fraction from its position on a regular grid, to which small
+# differences may add up. Smaller shifts are not visible.
+_DRIFT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +24,17 @@ class Frame:
     """One image of a series.
 
     Attributes:
-      pixels: (rows, columns) float32 or (rows, columns, 3) uint8.
-      data: the data set it came in.
-      position: (3,) of the centre of the first pixel, towards the patient's left, back and head
-        (LPS), or None.
-      axes: (2, 3) unit vectors along a row and along a column, LPS.
-      spacing: between rows, and between columns, in millimetres, or None.
-      thickness: distance between slices as the file tells it, or None.
-      number: of the instance.
-      index: of the frame within its file, from 0.
-      is_oriented: whether the file says how the axes lie; otherwise they are those of an axial
-        slice.
-      is_padding: whether all its pixels are padding.
+      pixels: pixels, (rows, columns) float32 or (rows, columns, 3) uint8.
+      data: data set that contains the frame.
+      position: centre of the first pixel in millimetres towards the patient's left, back and head
+        (LPS), (3,), or None if not given.
+      axes: unit vectors along a row and along a column, (2, 3) in LPS.
+      spacing: distances between rows and between columns in millimetres, or None if not given.
+      thickness: distance between slices in millimetres, or None if not given.
+      number: instance number plus index of the frame.
+      index: index of the frame within its file, from 0.
+      is_oriented: whether the file gives the orientation; otherwise ``axes`` are axial.
+      is_padding: whether all pixels are padding.
     """
 
     pixels: np.ndarray
@@ -48,7 +50,7 @@ class Frame:
 
 
 def read_frames(data: Any, pixels: np.ndarray) -> list[Frame]:
-    """The frames of one file; ``pixels`` (frames, rows, columns, ...)."""
+    """Combine the pixels of one file, (frames, rows, columns, ...), with their geometry."""
     each = data.get("PerFrameFunctionalGroupsSequence")
     frames = []
     for n in range(len(pixels)):
@@ -61,7 +63,7 @@ def read_frames(data: Any, pixels: np.ndarray) -> list[Frame]:
         axes = _parse_axes(find("PlaneOrientationSequence", "ImageOrientationPatient"))
         position = _parse_vector(find("PlanePositionSequence", "ImagePositionPatient"), 3)
         if len(pixels) > 1 and not each and position is not None:
-            # A film, or a file that places only its first frame.
+            # A film, or a file that gives only the position of its first frame.
             position = None if axes is None else compute_implied_position(data, n, axes, position)
         spacing = _parse_vector(find("PixelMeasuresSequence", "PixelSpacing"), 2)
         for tag in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
@@ -89,15 +91,18 @@ def read_frames(data: Any, pixels: np.ndarray) -> list[Frame]:
 
 
 def describe_planes(frames: list[Frame]) -> tuple[Plane, ...]:
-    """Describe where each of ``frames`` comes from and lies, without its pixels."""
+    """Describe source and geometry of each of ``frames``, without pixels."""
     return tuple(
         Plane(f.index, f.position, f.axes if f.is_oriented else None, f.spacing) for f in frames
     )
 
 
 def find_functional(data: Any, n: int, sequence: str, tag: str) -> Any:
-    """An element of frame ``n``'s functional groups, or of those that all frames share; None if
-    there is none, as in files of a single frame."""
+    """Return an element from the functional groups of frame ``n``, or from the shared ones.
+
+    Returns:
+      The value, or None if there is none, as in single-frame files.
+    """
     each = data.get("PerFrameFunctionalGroupsSequence") or []
     shared = _get_first(data.get("SharedFunctionalGroupsSequence"))
     for group in (each[n] if n < len(each) else None, shared):
@@ -108,8 +113,16 @@ def find_functional(data: Any, n: int, sequence: str, tag: str) -> Any:
 
 
 def place_frames(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tuple[str, ...]]:
-    """Frames in the order of their positions, the affine of (column, row, slice) to RAS+
-    millimetres, and notes on what is odd about them."""
+    """Sort frames by position and compute their affine.
+
+    Args:
+      frames: frames of one volume.
+      name: name of the volume in notes.
+
+    Returns:
+      The sorted frames; the affine from (column, row, slice) to RAS+ millimetres, (4, 4); and
+      notes about missing or irregular geometry.
+    """
     notes: list[str] = []
     first = frames[0]
     normal = np.cross(first.axes[0], first.axes[1])
@@ -118,7 +131,10 @@ def place_frames(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarra
     if any(frame.position is None for frame in frames):
         frames = sorted(frames, key=lambda frame: frame.number)
         if len(frames) > 1:
-            notes.append(f"{name} does not say where its images lie; they are taken in order.")
+            notes.append(
+                f"{name} has no image positions; its images are taken in the order of their "
+                "numbers."
+            )
     else:
         frames = sorted(frames, key=lambda frame: float(frame.position @ normal))  # pyright: ignore[reportOptionalOperand]
         positions = np.array([frame.position for frame in frames])
@@ -131,19 +147,19 @@ def place_frames(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarra
             off = np.linalg.norm(positions - regular, axis=1).max()
             if np.abs(steps - step).max() > _UNEVEN * distance or off > _DRIFT * distance:
                 notes.append(
-                    f"{name} has slices at uneven distances (a slice may be missing); the affine "
-                    "matrix of the results holds their mean distance, which places slices up to "
-                    f"{off:.3g} mm off. The DICOM SEG has every slice in its place."
+                    f"{name} has unevenly spaced slices (a slice may be missing); the affine "
+                    "matrix of the results uses the mean distance, which shifts slices by up to "
+                    f"{off:.3g} mm. The DICOM SEG has the exact positions."
                 )
         if not all(frame.is_oriented for frame in frames):
-            notes.append(f"{name} does not say how its images are turned; they are taken as axial.")
+            notes.append(f"{name} has no image orientation; its images are taken as axial.")
     unplaced = len(frames) > 1 and any(frame.position is None for frame in frames)
     missing = ["pixels"] * (first.spacing is None)
     missing += ["slices"] * (unplaced and first.thickness is None)
     if missing:
         notes.append(
-            f"{name} does not say how far apart its {' and '.join(missing)} lie; they are taken as "
-            "1 mm apart, so lengths in the results mean nothing."
+            f"{name} does not give the spacing of its {' and '.join(missing)}; 1 mm is assumed, so "
+            "lengths in the results are meaningless."
         )
     rows, columns = first.spacing or (1.0, 1.0)
     affine = np.eye(4)
@@ -166,18 +182,19 @@ def _parse_vector(value: Any, length: int) -> np.ndarray | None:
 
 
 def _parse_axes(value: Any) -> np.ndarray | None:
-    """Return two orthogonal unit vectors, or None if ``value`` is none."""
+    """Return two orthogonal unit vectors, (2, 3), or None if ``value`` does not hold such."""
     array = _parse_vector(value, 6)
     if array is not None:
         axes = array.reshape(2, 3)
         lengths = np.linalg.norm(axes, axis=1)
+        # Tolerates rounding; rejects zeros and axes that are clearly not orthogonal.
         if lengths.min() > 0.5 and abs(axes[0] @ axes[1]) < 0.1 * lengths.prod():
-            return axes / lengths[:, None]
+            return axes / lengths[:, None]  # corrects rounding in the file
     return None
 
 
 def _parse_length(value: Any) -> float | None:
-    """A distance; the sign of ``SpacingBetweenSlices`` only tells a direction."""
+    """Return a distance; the sign of ``SpacingBetweenSlices`` is only a direction."""
     try:
         return _parse_positive(abs(float(value)))
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Images as grouping sees them, and groups of them that form one volume."""
+"""Records for grouping images into volumes."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from s3net_jax.io.dicom.traits import Value
 
 __all__ = ["Group", "Member", "link"]
 
-_NAMED = 8  # volumes that a note lists at most
-_LONGEST = 40  # characters of a label in a file name
+_NAMED = 8  # largest number of volumes that a note lists
+_LONGEST = 40  # largest number of characters of a label in a file name
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """What grouping needs to know of one image.
+    """Properties of one image that matter for grouping.
 
     Attributes:
       file: index of its file.
-      index: of the frame within the file.
-      identity: what must be equal within a volume.
-      position: (3,) LPS in millimetres, or None.
-      axes: (2, 3) unit vectors.
-      spacing: (2,) millimetres, zeros if unknown.
-      thickness: millimetres, or None.
-      number: of the instance.
-      uid: of the instance.
-      traits: what may separate it from others at its place.
+      index: index of the frame within the file.
+      identity: key that is equal for all images of a volume.
+      position: centre of the first pixel, (3,) in LPS millimetres, or None if unknown.
+      axes: unit vectors along a row and along a column, (2, 3) in LPS.
+      spacing: distances between rows and between columns in millimetres, (2,), zeros if unknown.
+      thickness: distance between slices in millimetres, or None if unknown.
+      number: instance number plus index of the frame.
+      uid: SOP instance UID, or empty.
+      traits: values that may separate it from other images at its position.
     """
 
     file: int
@@ -47,7 +47,7 @@ class Member:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sorts images independently of the order of their files."""
+        """Key that sorts images independently of the order of their files."""
         return self.number, self.uid, self.index, self.file
 
 
@@ -56,12 +56,13 @@ class Group:
     """The images of one volume.
 
     Attributes:
-      members: its images.
-      labels: what separates it from others of the series, e.g. ``("echo 2",)``.
-      traits: the names of what does, e.g. ``("echo",)``.
-      among: the labels of all volumes of the series, this one included.
-      copies: images left out because they are copies of others.
-      spare: images left out because others are at their places, and nothing separates them.
+      members: images of the volume.
+      labels: values that separate it from other volumes of the series, such as ``("echo 2",)``.
+      traits: names of the traits that separate it, such as ``("echo",)``.
+      among: labels of all volumes of the series, including this one.
+      copies: number of images left out as duplicates.
+      spare: number of images left out because they share a position with another image and no
+        trait separates them.
     """
 
     members: list[Member]
@@ -72,7 +73,7 @@ class Group:
     spare: int = 0
 
     def narrow(self, trait: str, label: str) -> Group:
-        """This group as a part of the images that ``label`` names."""
+        """Return this group with ``label``, a value of ``trait``, in front of its labels."""
         labels, traits = (label, *self.labels), (trait, *self.traits)
         return Group(self.members, labels, traits, self.among, self.copies, self.spare)
 
@@ -82,49 +83,50 @@ class Group:
 
     @property
     def slug(self) -> str:
-        """The label as part of a file name."""
+        """Label as part of a file name."""
         text = "-".join(self.labels).replace("b-value ", "b")
         text = re.sub(r"[^A-Za-z0-9.+-]+", "-", text)
         return re.sub(r"(?<=[a-z])-(?=\d)", "", text)[:_LONGEST].strip("-.")
 
     @property
     def siblings(self) -> str:
-        """The labels of all volumes of the series, as a list in a sentence."""
+        """Labels of all volumes of the series, as a list in a sentence."""
         rest = len(self.among) - _NAMED
         return "; ".join(self.among[:_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
     def notes(self, name: str) -> list[str]:
-        """Sentences on what else is in the series, for a person.
+        """Return sentences for the user about other images of the series.
 
         Args:
-          name: what messages call the series.
+          name: name of the series in messages.
         """
         found = []
         if self.labels:
             by = " and ".join(dict.fromkeys(self.traits))
             found.append(
-                f"{name} holds {len(self.among)} volumes, separated by {by} ({self.siblings}); "
+                f"{name} contains {len(self.among)} volumes, separated by {by} ({self.siblings}); "
                 f"this one is {self.label}."
             )
         if self.copies:
-            found.append(f"{name} has {self.copies} images twice; the copies are left out.")
+            found.append(f"{name} has {self.copies} duplicate images; they are left out.")
         if self.spare:
             found.append(
-                f"{name} has {self.spare} more images at places that others have, and nothing says "
-                "what separates them; of each place the one with the lowest number is segmented."
+                f"{name} has {self.spare} more images at the same positions and nothing that "
+                "distinguishes them; the image with the lowest number at each position is "
+                "segmented."
             )
         return found
 
 
 def link(rows: np.ndarray, near: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """Label the connected components of a relation, in the order of the rows.
+    """Label the connected components of a relation between rows.
 
     Args:
-      rows: (n, k) numbers.
-      near: takes one row and several, returns whether each of these is near the one.
+      rows: vectors, (n, k).
+      near: function of one row and several rows that returns which of these are near the one.
 
     Returns:
-      (n,) labels from 0.
+      Labels, (n,), from 0 in the order of the rows.
     """
     unique, inverse = np.unique(rows, axis=0, return_inverse=True)
     component = np.full(len(unique), -1)

@@ -1,4 +1,4 @@
-"""Places of frames that older multi-frame kinds give by one position and a rule."""
+"""Compute frame positions of older multi-frame classes, which store only the first position."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ def find_detector_element(data: Any, tag: str) -> Any:
 def compute_implied_position(
     data: Any, n: int, axes: np.ndarray, first: np.ndarray
 ) -> np.ndarray | None:
-    """Return the position of frame ``n`` of a multi-frame file that places its first frame only.
+    """Return the position of frame ``n`` in a multi-frame file that stores only the first one.
 
-    Reconstructed nuclear medicine numbers its slices, ``SpacingBetweenSlices`` apart along the
-    normal, against it if negative (C.8.4.14 and C.8.4.15 of the standard).
+    Reconstructed nuclear medicine images number their slices. These are ``SpacingBetweenSlices``
+    apart along the normal; a negative value means the opposite direction (DICOM PS3.3 C.8.4.14
+    and C.8.4.15).
 
     Args:
-      data: the data set.
+      data: data set of the file.
       n: index of the frame, from 0.
-      axes: (2, 3) unit vectors along a row and along a column, LPS.
-      first: (3,) position of the first frame, LPS.
+      axes: unit vectors along a row and along a column, (2, 3) in LPS.
+      first: position of the first frame, (3,) in LPS millimetres.
+
+    Returns:
+      Position, (3,) in LPS millimetres, or None if the file does not number its slices.
     """
     normal = np.cross(axes[0], axes[1])
     slices = _parse_numbers(data.get("SliceVector"))
@@ -38,7 +42,7 @@ def compute_implied_position(
 
 
 def _parse_numbers(value: Any) -> np.ndarray | None:
-    """Return finite numbers, or None."""
+    """Return ``value`` as a vector of finite numbers, or None."""
     if value is None:
         return None
     try:

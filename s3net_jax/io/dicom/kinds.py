@@ -1,4 +1,4 @@
-"""What a DICOM object is: an image, or one of the objects that accompany images."""
+"""Distinguish DICOM images from the objects that accompany images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _ROOT = "1.2.840.10008."
 _STORAGE = _ROOT + "5.1.4.1.1."
 
-# Beginnings of SOP class identifiers (PS3.4 table B.5-1) of objects that are not images, the
-# longest first where one begins another. RT doses and segmentations hold pixels, but of values
-# that somebody computed for other images.
+# Prefixes of SOP class UIDs (PS3.4 table B.5-1) of objects that are not images; the longest match
+# decides. RT doses and segmentations contain pixels, but these are values computed for other
+# images. Empty names are exceptions, which are images.
 _CLASSES = (
     (_ROOT + "1.3.10", "directory"),
     (_STORAGE + "4.2", "MR spectroscopy"),
@@ -63,8 +63,8 @@ _CLASSES = (
     (_ROOT + "5.1.4.45", "implant template"),
 )
 
-# Modalities (PS3.3 C.7.3.1.1.1) of such objects. They decide only where the SOP class is missing
-# or private: a screenshot of a report is an image.
+# Modalities (PS3.3 C.7.3.1.1.1) of such objects. They are used only if the SOP class is missing or
+# private, because a screenshot of a report is an image.
 _MODALITIES = {
     "SR": "structured report",
     "PR": "presentation state",
@@ -96,16 +96,16 @@ _MODALITIES = {
 
 
 def name_bystander(data: Any) -> str | None:
-    """Name what a DICOM object is if it is not an image, e.g. ``structured report``.
+    """Return the name of a DICOM object that is not an image, such as ``structured report``.
 
-    The SOP class decides; where it is missing or private, the modality, and last whether there
-    are rows of pixels. An image whose pixels were cut off is still an image (a broken one).
+    The SOP class decides; if it is missing or private, the modality, then the presence of
+    pixel rows. An image with truncated pixels still counts as an image.
 
     Args:
-      data: a data set with its file meta information, read with or without pixels.
+      data: data set with its file meta information, read with or without pixels.
 
     Returns:
-      A noun, or None for an image, a broken image, and data that are not DICOM.
+      A noun, or None for images, broken images, and data that are not DICOM.
     """
     if "DirectoryRecordSequence" in data:
         return "directory"
@@ -130,5 +130,5 @@ def _look_up(uid: str) -> str | None:
 def _read_text(data: Any, tag: str) -> str:
     try:
         return str(data.get(tag) or "").strip()
-    except Exception:  # elements are parsed when asked for
+    except Exception:  # pydicom parses elements on access
         return ""

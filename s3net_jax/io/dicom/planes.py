@@ -1,10 +1,10 @@
-"""The slices of a volume as highdicom wants its source images: one single-frame image each.
+"""Describe the slices of a volume to highdicom as single-frame source images.
 
-highdicom takes the frames of a multi-frame file in the order they are stored in, accepts one such
-file only, and wants its measures and directions to be shared by all frames. A volume has its slices
-in the order of their positions, drops those at places that others have, and may come from several
-files. So each slice is described to highdicom as an image of its own, with its own position, and
-the references are pointed to the true files and frames afterwards.
+highdicom accepts only one multi-frame file, takes its frames in storage order, and requires pixel
+spacing and orientation to be shared by all frames. The slices of a volume are sorted by position,
+without those at duplicate positions, and may come from several files. Each slice is therefore
+presented to highdicom as a separate image with its own position; afterwards the references are
+changed to the actual files and frames.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from s3net_jax.io.volume import Plane, Volume
 
 __all__ = ["describe_as_images", "describe_frame", "refer_to_sources"]
 
-_CT = "1.2.840.10008.5.1.4.1.1.2"  # single-frame, with a frame of reference
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # single-frame, without
-_STAND_IN = "2.25."  # followed by the number of the slice, from 1
-_TURNED = 1e-3  # radians; 0.3 mm at the end of 300 mm, less than a pixel
+_CT = "1.2.840.10008.5.1.4.1.1.2"  # a single-frame class with a frame of reference
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # a single-frame class without one
+_STAND_IN = "2.25."  # prefix of placeholder UIDs, followed by the slice number from 1
+# Largest angle in radians between slices that count as parallel: it moves the end of a 300 mm
+# slice by 0.3 mm, less than a pixel.
+_TURNED = 1e-3
 _GEOMETRY = (
     *("PixelData", "FloatPixelData", "DoubleFloatPixelData", "NumberOfFrames"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -37,23 +39,27 @@ def describe_as_images(volume: Volume, source: Any) -> list[Any]:
     """Describe every slice of ``volume`` as a single-frame image.
 
     Args:
-      volume: a DICOM series.
-      source: a data set with the patient and study of the series.
+      volume: volume read from DICOM.
+      source: data set with the patient and study of the series.
+
+    Returns:
+      One data set per slice, without pixels.
 
     Raises:
-      InputError: the slices cannot be placed in the patient.
+      InputError: the slices have no valid geometry in the patient.
     """
     from pydicom import Dataset
     from pydicom.uid import generate_uid
 
     is_placed = _check_placed(volume)
-    # Anonymised files may lack it. The segments still refer to their images.
+    # Anonymised files may lack a frame of reference; the segments still refer to their images.
     frame = source.get("FrameOfReferenceUID") or generate_uid()
     axes, spacing = volume.planes[0].axes, volume.planes[0].spacing
     distance = None if len(volume.planes) < 2 else _measure_distance(volume)
     images = []
     for n, (plane, data) in enumerate(zip(volume.planes, volume.origin, strict=True)):
-        # Of the others highdicom reads nothing but identity and geometry.
+        # highdicom reads patient and study only from the first image, and from the others only
+        # identity and geometry.
         image = _strip_geometry(source) if n == 0 else Dataset()
         image.Rows, image.Columns = volume.shape[1], volume.shape[0]
         image.SOPClassUID = _CT if is_placed else _SECONDARY_CAPTURE
@@ -75,9 +81,11 @@ def describe_as_images(volume: Volume, source: Any) -> list[Any]:
 
 
 def refer_to_sources(segmentation: Any, volume: Volume) -> None:
-    """Point the references of ``segmentation``, made from :func:`describe_as_images`, to the files
-    and frames that the slices come from."""
-    items = {  # each once: segments share those of a slice
+    """Replace the placeholder references of ``segmentation`` by the source files and frames.
+
+    ``segmentation`` was made from the images of :func:`describe_as_images`.
+    """
+    items = {  # by id, because the segments of one slice share an item
         id(item): item
         for frame in segmentation.PerFrameFunctionalGroupsSequence
         for derivation in frame.get("DerivationImageSequence") or []
@@ -91,7 +99,7 @@ def refer_to_sources(segmentation: Any, volume: Volume) -> None:
         if "NumberOfFrames" in data:
             item.ReferencedFrameNumber = volume.planes[n].index + 1
     _list_sources(segmentation, volume)
-    if len(volume.planes) == 1:  # highdicom takes 1 mm for the distance between single slices
+    if len(volume.planes) == 1:  # highdicom writes a meaningless 1 mm for a single slice
         shared = segmentation.SharedFunctionalGroupsSequence[0]
         for measures in shared.get("PixelMeasuresSequence") or []:
             if "SpacingBetweenSlices" in measures:
@@ -99,12 +107,12 @@ def refer_to_sources(segmentation: Any, volume: Volume) -> None:
 
 
 def describe_frame(segmentation: Any, volume: Volume) -> list[str]:
-    """Return a note if ``segmentation`` has a frame of reference that its source does not have."""
+    """Return a note if ``segmentation`` has a frame of reference and its source has none."""
     if "FrameOfReferenceUID" not in segmentation or volume.origin[0].get("FrameOfReferenceUID"):
         return []
     return [
-        f"{volume.name} does not say to which frame of reference it belongs; its DICOM SEG has one "
-        "of its own, so viewers must go by the images that it refers to."
+        f"{volume.name} has no frame of reference; its DICOM SEG has a new one, so viewers must "
+        "match it by the images that it refers to."
     ]
 
 
@@ -130,26 +138,26 @@ def _list_sources(segmentation: Any, volume: Volume) -> None:
 
 
 def _check_placed(volume: Volume) -> bool:
-    """Return whether slices have places; False only of a single picture without one.
+    """Return whether slices have positions; False only for a single slice without one.
 
     Raises:
-      InputError: some have none, or they don't lie side by side in one space.
+      InputError: geometry is missing, or the slices are not parallel in one frame of reference.
     """
     planes = volume.planes
     lacking = []
     if any(plane.position is None for plane in planes):
-        lacking.append("where its images lie")
+        lacking.append("image positions")
     if any(plane.axes is None for plane in planes):
-        lacking.append("how they are turned")
+        lacking.append("image orientations")
     if any(plane.spacing is None for plane in planes):
-        lacking.append("how large its pixels are")
+        lacking.append("pixel spacing")
     if not lacking:
         _check_parallel(volume)
         return True
     if len(planes) == 1 and planes[0].position is None:
-        return False  # a single picture is laid over its source, wherever that lies
+        return False  # viewers overlay a single picture on its source without a position
     raise InputError(
-        f"No DICOM SEG of {volume.name} is written, since it does not say "
+        f"No DICOM SEG of {volume.name} is written because its files lack "
         f"{' and '.join(lacking)}: viewers could not place the segments."
     )
 
@@ -159,15 +167,15 @@ def _check_parallel(volume: Volume) -> None:
     frames = {str(data.get("FrameOfReferenceUID")) for data in volume.origin}
     if len(frames) > 1:
         raise InputError(
-            f"No DICOM SEG of {volume.name} is written, since its images belong to {len(frames)} "
+            f"No DICOM SEG of {volume.name} is written because its images belong to {len(frames)} "
             "frames of reference: segment one at a time."
         )
     for plane in volume.planes:
-        # Of unit vectors this distance is the angle between them, if it is small.
+        # For unit vectors, a small distance equals the angle between them.
         if np.linalg.norm(plane.axes - first, axis=1).max() > _TURNED:  # pyright: ignore[reportOptionalOperand]
             raise InputError(
-                f"No DICOM SEG of {volume.name} is written, since its images are turned against "
-                "one another: segment those of one direction at a time."
+                f"No DICOM SEG of {volume.name} is written because its images differ in "
+                "orientation: segment one orientation at a time."
             )
 
 
@@ -177,7 +185,7 @@ def _measure_distance(volume: Volume) -> float:
 
 
 def _find_thickness(data: Any, plane: Plane, distance: float | None) -> str | None:
-    """The thickness that the file gives, or else the distance between slices."""
+    """Return the slice thickness from the file, or else the distance between slices."""
     given = find_functional(data, plane.index, "PixelMeasuresSequence", "SliceThickness")
     given = data.get("SliceThickness") if given is None else given
     try:
@@ -192,7 +200,7 @@ def _find_thickness(data: Any, plane: Plane, distance: float | None) -> str | No
 def _strip_geometry(source: Any) -> Any:
     from pydicom import Dataset
 
-    head = Dataset()  # a copy of the data set would share its elements, which are changed below
+    head = Dataset()  # elements are copied too, because the caller changes their values
     for element in source:
         if element.keyword not in _GEOMETRY:
             head.add(copy.copy(element))
@@ -206,4 +214,4 @@ def _format_decimals(values: Any) -> list[str]:
 def _format_decimal(value: float) -> str:
     from pydicom.valuerep import format_number_as_ds
 
-    return format_number_as_ds(float(value))  # at most 16 characters, as the standard has it
+    return format_number_as_ds(float(value))  # the standard allows at most 16 characters

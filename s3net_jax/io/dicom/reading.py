@@ -1,4 +1,4 @@
-"""DICOM files and series, through pydicom: sorted by position, in physical units."""
+"""Read DICOM files and series with pydicom, sorted by position and in physical units."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def read_dicom(
 ) -> Volume:
     """Read one series, or one file with one or several frames, as a volume.
 
-    Values are rescaled (slope and intercept, of each frame if it has its own, or the modality's
-    table); MONOCHROME1 is shown as a negative (``Volume.white_is_zero``); palettes and YBR become
-    RGB. Slices are sorted along their normal. If there are several volumes in the files (echoes,
-    phases, orientations), the largest is read, the first of equal ones, and a note names the
-    others. Padding becomes dark, and in CT air. A slice that can't be read is left out if others
-    can, with a note.
+    Values are rescaled by slope and intercept (per frame if given) or the modality LUT.
+    MONOCHROME1 sets ``Volume.white_is_zero``; palettes and YBR become RGB. Slices are sorted along
+    their normal. If the files contain several volumes (echoes, phases, orientations), the largest
+    is read, or the first of equally large ones, and a note names the others. Padding becomes the
+    darkest value; in CT, values far below air become air. Unreadable slices are left out, with a
+    note.
 
     Args:
-      files: the files of the series.
-      name: what messages call it; the first file if None.
-      chosen: of each file the indices of the frames to read; if None those of the largest volume.
+      files: paths of the files of the series.
+      name: name of the series in messages; None uses the first file.
+      chosen: indices of the frames to read from each file; None reads the largest volume.
 
     Raises:
-      InputError: broken, without an image, frames of several sizes, too large; pydicom or a
-        decoder is not installed.
+      InputError: all files are broken or contain no image, frames differ in size, or the volume
+        is too large; or pydicom or a decoder is not installed.
     """
     name = str(files[0]) if name is None else name
     import_extra("pydicom", f"{name} is DICOM")
@@ -71,10 +71,12 @@ def read_dicom(
     for problem in problems:
         notes.append(f"Left out: {problem}")
     if guessed:
-        notes.append(f"{name} does not give {', '.join(guessed)}; the usual values are assumed.")
+        notes.append(f"{name} lacks {', '.join(guessed)}; the usual values are assumed.")
     sizes = {frame.pixels.shape for frame in frames}
     if len(sizes) > 1:
-        raise InputError(f"{name} has images of {len(sizes)} sizes: give one series at a time.")
+        raise InputError(
+            f"{name} has images of {len(sizes)} different sizes: give one series at a time."
+        )
     if chosen is None:
         frames, more = _choose_largest_volume(frames, owners, name)
         notes += more
@@ -101,7 +103,7 @@ def read_dicom(
 def _choose_largest_volume(
     frames: list[Frame], owners: list[int], name: str
 ) -> tuple[list[Frame], list[str]]:
-    """The frames of the largest volume, the first of equal ones; and notes on the others."""
+    """Return the frames of the largest volume, or the first of equally large ones, and notes."""
     by_file: dict[int, list[Frame]] = {}
     for frame, owner in zip(frames, owners, strict=True):
         by_file.setdefault(owner, []).append(frame)
@@ -114,21 +116,21 @@ def _choose_largest_volume(
     rest = sum(len(one.members) for one in groups) - len(group.members)
     if rest:
         notes.append(
-            f"{name} has {rest} more images at places that others have, of other volumes "
+            f"{name} has {rest} more images at the same positions that belong to other volumes "
             f"({group.siblings}); only {group.label} is segmented."
         )
     notes += dataclasses.replace(group, labels=()).notes(name)
     other = len(members) - sum(len(one.members) + one.copies + one.spare for one in groups)
     if other:
         notes.append(
-            f"{name} has {other} more images of another orientation or pixel size, or without a "
-            "place; they are left out."
+            f"{name} has {other} more images with another orientation or pixel spacing, or without "
+            "a position; they are left out."
         )
     return [own[member.file, member.index] for member in group.members], notes
 
 
 def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
-    """The frames of a file, and the elements of which the values are guesses."""
+    """Return the frames of a file, and the names of elements whose values are guesses."""
     import pydicom
 
     check_file(path)
@@ -140,10 +142,10 @@ def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
             what = name_bystander(data)
             if what is not None:
                 raise InputError(
-                    f"{name} is a DICOM {what}, not an image: give the images it belongs to."
+                    f"{name} is a DICOM {what}, not an image: give the images that it belongs to."
                 )
             if not any(tag in data for tag in PIXELS) or not {"Rows", "Columns"} <= set(data.dir()):
-                raise InputError(f"{name} is DICOM without an image, or not DICOM at all.")
+                raise InputError(f"{name} is a DICOM file without an image, or not a DICOM file.")
             guesses = complete(data, name)
             count = int(data.get("NumberOfFrames") or 1)
             check_size(name, (int(data.Columns), int(data.Rows), count))
@@ -157,21 +159,24 @@ def _read_file(path: Path) -> tuple[list[Frame], list[str]]:
         raise
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: crop or split it first.") from None
-    except Exception as error:  # a decoder that is missing, or anything on broken data
+    except Exception as error:  # a decoder is missing, or the data are broken
         raise make_broken_error(name, error) from error
 
 
 def _check_decoder(pydicom: Any, data: Any, name: str) -> None:
-    """A compression that nothing installed can read is no broken file."""
+    """Raise :class:`InputError` if no installed decoder supports the compression.
+
+    Otherwise the file would be reported as broken.
+    """
     syntax = data.file_meta.TransferSyntaxUID
     try:
         decoder = pydicom.pixels.get_decoder(syntax)
     except NotImplementedError:
         raise InputError(
-            f"{name} is compressed as {syntax.name}, which is not read: save it uncompressed."
+            f"{name} has the unsupported compression {syntax.name}: save it uncompressed."
         ) from None
     if not decoder.is_available:
         raise InputError(
-            f"{name} is compressed as {syntax.name}, for which a decoder is missing: pip install "
+            f"No decoder for the compression of {name}, {syntax.name}, is installed: pip install "
             "pylibjpeg-libjpeg or python-gdcm, or save it uncompressed."
         )

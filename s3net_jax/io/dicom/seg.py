@@ -1,4 +1,4 @@
-"""DICOM SEG, through highdicom: a segmentation that any DICOM viewer lays over its images."""
+"""Write DICOM SEG with highdicom: segmentations that DICOM viewers overlay on the images."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ from s3net_jax.version import get_package_version
 
 __all__ = ["write_seg"]
 
-_CLUSTERS = 32  # more are left out: they are crumbs
+_CLUSTERS = 32  # largest number of clusters written; further ones are tiny fragments
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> list[str]:
-    """The target, and every cluster, as binary segments on the images of ``volume``.
+    """Write the target and the clusters as binary segments on the images of ``volume``.
 
-    Segment 1 is the target; segment n + 2 is label n. Identifiers are random, as the standard
-    asks for.
+    Segment 1 is the target; the clusters with voxels follow in the order of their labels. UIDs
+    are random, as the standard requires.
 
     Args:
-      path: ends in ``.dcm``.
-      mask: (X, Y, Z) bool.
-      labels: (X, Y, Z) integers.
-      volume: a DICOM series.
+      path: path of the file; ends in ``.dcm``.
+      mask: target, (X, Y, Z) bool.
+      labels: label map, (X, Y, Z) integers.
+      volume: volume read from DICOM.
 
     Returns:
-      Sentences a user should know: what of the series was not taken over.
+      Notes for the user, such as which elements of the series were not copied.
 
     Raises:
-      InputError: highdicom is not installed, or the series lacks what the standard requires.
+      InputError: highdicom is not installed, or the series lacks elements that the standard
+        requires.
+      OutputError: the file cannot be written.
     """
     hd = import_extra("highdicom", "Writing DICOM SEG")
     from pydicom.sr.codedict import codes
@@ -85,7 +87,7 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
         raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"No DICOM SEG of {volume.name} could be made ({first}).") from error
+        raise InputError(f"No DICOM SEG of {volume.name} is written ({first}).") from error
     with replace_file(path) as file, silence_warnings():
         result.save_as(file)
     return [*notes, *describe_frame(result, volume)]
@@ -98,17 +100,26 @@ def _describe_algorithm(hd: Any, codes: Any, version: str) -> Any:
 
 
 def _copy_source(volume: Volume) -> tuple[Any, list[str]]:
-    """Copy the first data set, which describes patient and study, with blanks for administrative
-    elements that are missing or out of form; and notes on the latter."""
+    """Copy the first data set, which describes patient and study, and clean it.
+
+    Missing or invalid administrative elements are blank in the copy.
+
+    Returns:
+      The copy, and a note if elements were invalid.
+
+    Raises:
+      InputError: a UID that the standard requires is missing.
+    """
     for data in {id(data): data for data in volume.origin}.values():
         missing = [tag for tag in _REQUIRED if not data.get(tag)]
         if missing:
             raise InputError(
-                f"No DICOM SEG of {volume.name} can be made: it has no {', '.join(missing)}."
+                f"No DICOM SEG of {volume.name} is written because its files lack "
+                f"{', '.join(missing)}."
             )
     with silence_warnings():
         source, odd = copy_as_source(volume.origin[0])
     if not odd:
         return source, []
-    note = f"{volume.name} has elements out of form, which are blank in its DICOM SEG: "
+    note = f"{volume.name} has invalid elements, which are blank in its DICOM SEG: "
     return source, [f"{note}{', '.join(odd)}."]

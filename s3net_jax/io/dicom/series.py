@@ -1,4 +1,4 @@
-"""Which images form one volume: those of equal identity and close geometry, one at each place."""
+"""Group images into volumes: equal identity, close geometry, one image at each position."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from s3net_jax.io.dicom.traits import read_traits
 __all__ = ["describe_frames", "find_volumes"]
 
 _ANGLE = 2e-3
-"""Radians (0.1°). Orientations written as decimal texts, or computed again by an archive, wobble by
-1e-6 to 1e-3; stacks that were planned at different angles differ by degrees."""
+"""Largest angle in radians (0.1°) between orientations of one volume. Orientations written as
+decimal strings, or recomputed by an archive, vary by 1e-6 to 1e-3; stacks planned at different
+angles differ by degrees."""
 
 _SPACING = 1e-3
-"""Relative difference of pixel spacings: half a pixel over 512 pixels."""
+"""Largest relative difference of pixel spacings in one volume: half a pixel over 512 pixels."""
 
-# Each file is a picture of its own, unless it has a place in space.
+# Modalities in which each file without a position is a separate picture.
 _PROJECTIONS = (
     *("CR", "DX", "MG", "IO", "PX", "RF", "XA", "RG", "RTIMAGE", "US", "IVUS"),
     *("XC", "OP", "ES", "GM", "SM", "EC", "BI", "DG", "TG", "AR", "OPM", "IVOCT"),
@@ -32,9 +33,9 @@ def describe_frames(frames: list[Frame], file: int, place: Any = None) -> list[M
     """Describe the frames of one file for :func:`find_volumes`.
 
     Args:
-      frames: with or without pixels.
+      frames: frames, with or without pixels.
       file: index of the file.
-      place: the folder, if files of different folders are not to form a volume.
+      place: folder of the file, if files from different folders must not form a volume.
     """
     traits = read_traits(frames)
     return [
@@ -67,7 +68,7 @@ def _identify(frame: Frame, count: int, file: int, place: Any) -> tuple[Any, ...
         data, frame.index, "PlaneOrientationSequence", "ImageOrientationPatient"
     ) or data.get("ImageOrientationPatient")
     placed = frame.position is not None
-    # Without a place, a clip or a radiograph has nothing to do with the one beside it.
+    # Without positions, clips and radiographs of a series are unrelated.
     apart = not placed and (count > 1 or read_text("Modality").upper() in _PROJECTIONS)
     series = (
         read_text("StudyInstanceUID"),
@@ -81,24 +82,24 @@ def _identify(frame: Frame, count: int, file: int, place: Any) -> tuple[Any, ...
     return file if apart else None, shape, bool(oriented), placed, scout, place, *series
 
 
-_MIXABLE = 5  # the entries of an identity from here on are those of the series
+_MIXABLE = 5  # identity entries from this index on describe the series
 
 
 def find_volumes(members: list[Member], strict: bool = True) -> list[list[Group]]:
-    """Sort images into volumes.
+    """Group images into volumes.
 
-    Images belong together if their identity is equal, their orientations (as angles) and pixel
-    spacings are close, if need be through others between them, and no two are at the same place.
-    Where places repeat, the first trait that separates them does so. Which images form a volume
-    depends on the images only, not on their order.
+    The images of a volume have equal identity, close orientations and pixel spacings (directly or
+    through a chain of others), and different positions. If positions repeat, the images are
+    separated by the first trait that differs. The result does not depend on the order of the
+    images.
 
     Args:
-      members: the images.
-      strict: compare series, study and class; else only what no volume can mix (size, having a
-        place), for images that a caller declares to be one series.
+      members: images.
+      strict: whether to compare series, study and class; False compares only what no volume can
+        mix (size, presence of a position), for images that the caller declares as one series.
 
     Returns:
-      For each series and geometry, its volumes; in the order of the first members.
+      The volumes of each series and geometry, in the order of the first members.
     """
     kinds: dict[Any, list[Member]] = {}
     for member in members:
@@ -110,7 +111,7 @@ def find_volumes(members: list[Member], strict: bool = True) -> list[list[Group]
         split = [split_places(stack) for stack in stacks]
         files = [{member.file for member in stack} for stack in stacks]
         if sum(map(len, files)) > len(set().union(*files)):
-            # Several orientations within one file need names of their own.
+            # Several orientations within one file need different names.
             split = [
                 [
                     group.narrow("orientation", f"orientation {number}")
@@ -127,12 +128,12 @@ def find_volumes(members: list[Member], strict: bool = True) -> list[list[Group]
 
 
 def _group_by_geometry(members: list[Member]) -> Iterator[list[Member]]:
-    """Images with close orientations and pixel spacings, also through a chain of neighbours."""
+    """Yield groups with close orientations and pixel spacings, directly or through a chain."""
     rows = np.array([[*m.axes.ravel(), *np.log(np.maximum(m.spacing, 1e-9))] for m in members])
 
     def find_near(row: np.ndarray, others: np.ndarray) -> np.ndarray:
         difference = others - row
-        # Of unit vectors so close to each other, the distance is the angle.
+        # For unit vectors, a small distance equals the angle between them.
         row_angle = np.linalg.norm(difference[:, :3], axis=1)
         column_angle = np.linalg.norm(difference[:, 3:6], axis=1)
         spacing = np.abs(difference[:, 6:]).max(1)

@@ -1,4 +1,4 @@
-"""Images at the same places as volumes of their own: by echo, b-value, phase, time, order."""
+"""Split images at the same positions into volumes: by echo, b-value, phase, time or order."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from s3net_jax.io.dicom.traits import TRAITS, Trait, Value
 __all__ = ["split_places"]
 
 _SAME = 1e-3
-"""Millimetres between images at the same place, at least. Of thick slices a hundredth of the
-thickness: the steps of an examination round positions in different ways."""
+"""Smallest distance in millimetres between different positions. For thick slices it is a hundredth
+of the thickness, because the steps of an examination round positions differently."""
 
 
 def split_places(members: list[Member]) -> list[Group]:
-    """Split images of one series and geometry into volumes with one image at each place.
+    """Split images of one series and geometry into volumes with one image at each position.
 
-    Where places repeat, the first trait that takes different values there separates the images,
-    then the next, until none repeats. A contrast (echo, b-value, kernel) also separates images at
-    different places.
+    If positions repeat, the images are separated by the first trait whose values differ there,
+    then by the next, until no position repeats. A contrast (echo, b-value, kernel) also separates
+    images at different positions.
 
     Args:
-      members: in an order that does not depend on that of the files.
+      members: images, in an order independent of the order of the files.
 
     Returns:
-      The volumes, in the order of what separates them.
+      The volumes, ordered by the values that separate them.
     """
     unique: dict[Any, Member] = {}
     for member in members:
@@ -47,7 +47,8 @@ def _split(members: list[Member]) -> list[Group]:
         parts = _partition(members, trait)
         if len(parts) < 2:
             continue
-        # More values than images at any place: the trait changes along the volume, too.
+        # A trait with more values than images at any position also changes along the volume, so
+        # it does not resolve repeated positions.
         taken = sum(len({int(places[n]) for n in part}) for _, part in parts)
         resolves = len(parts) <= most and len(members) - taken < repeats
         complete = all(trait.name in member.traits for member in members)
@@ -62,11 +63,11 @@ def _split(members: list[Member]) -> list[Group]:
 
 
 def _split_in_order(members: list[Member], places: np.ndarray, counts: np.ndarray) -> list[Group]:
-    """Volumes by the order of images at the same place, or else only the first images.
+    """Split by the order of images at the same position, or keep only the first ones.
 
-    The n-th image at every place is in the n-th volume, by the first trait that puts them all in
-    an order. Where an image is missing, counting would mix volumes: then a new one begins where a
-    place comes again.
+    The n-th volume has the n-th image at every position, by the first trait that orders all
+    images. If images are missing at some positions, counting would mix volumes; then a new volume
+    starts where a position repeats in the order of the images.
     """
     most = int(counts.max())
     if counts.min() == most:
@@ -89,7 +90,10 @@ def _split_in_order(members: list[Member], places: np.ndarray, counts: np.ndarra
 
 
 def _rank(members: list[Member], places: np.ndarray, trait: Trait, most: int) -> list[list[Member]]:
-    """The n-th images of all places; empty if the trait does not order them."""
+    """Return the n-th images of all positions for every n; empty if ``trait`` does not order them.
+
+    ``most`` is the number of images at each position.
+    """
     values = [member.traits.get(trait.name) for member in members]
     if not all(isinstance(value, float) for value in values):
         return []
@@ -105,11 +109,11 @@ def _number_group(trait: Trait, number: int, members: list[Member]) -> Group:
 
 
 def _number_places(members: list[Member]) -> np.ndarray:
-    """(n,) the number of each image's place along the normal, from 0 without gaps."""
+    """Number the positions of images along the normal from 0 without gaps; return (n,) integers."""
     if any(member.position is None for member in members):
         slices = [member.traits.get("slice") for member in members]
         if any(value is None for value in slices):
-            return np.arange(len(members))  # a place each, unknown
+            return np.arange(len(members))  # unknown positions count as different
         return np.unique(np.array(slices), return_inverse=True)[1].ravel()
     normal = np.cross(*members[0].axes)
     along = np.array([member.position @ normal for member in members])  # pyright: ignore[reportOptionalOperand]
@@ -122,7 +126,7 @@ def _number_places(members: list[Member]) -> np.ndarray:
 
 
 def _partition(members: list[Member], trait: Trait) -> list[tuple[str, list[int]]]:
-    """Indices of images by their values of a trait, with labels, in the order of the values."""
+    """Group image indices by their values of a trait; return (label, indices) ordered by value."""
     values = [member.traits.get(trait.name) for member in members]
     known = [value for value in values if value is not None]
     if not known:
@@ -144,7 +148,7 @@ def _partition(members: list[Member], trait: Trait) -> list[tuple[str, list[int]
 
 
 def _parse_numeric(values: list[Value]) -> np.ndarray | None:
-    """(n, k) numbers, or None if some value is text, or their lengths differ."""
+    """Return values as (n, k) numbers, or None if one is text or their lengths differ."""
     rows = [value if isinstance(value, tuple) else (value,) for value in values]
     if len({len(row) for row in rows}) > 1 or any(isinstance(v, str) for row in rows for v in row):
         return None
@@ -152,7 +156,7 @@ def _parse_numeric(values: list[Value]) -> np.ndarray | None:
 
 
 def _cluster(rows: np.ndarray, trait: Trait) -> np.ndarray:
-    """(n,) labels, equal where values are close, ascending with them."""
+    """Cluster close values; return (n,) labels that increase with the values."""
     order = np.lexsort(rows.T[::-1])
     ordered = rows[order]
     labels = np.empty(len(rows), int)
@@ -171,7 +175,7 @@ def _make_labels(trait: Trait, values: list[Value | None]) -> list[str]:
         return [f"{trait.name} {n}" for n in range(1, len(values) + 1)]
     rows = [value if isinstance(value, tuple) else (value,) for value in values]
     if len({len(row) for row in rows}) == 1:
-        # Only the components that differ: ORIGINAL/PRIMARY/M and ORIGINAL/PRIMARY/P are M and P.
+        # Keep only components that differ: ORIGINAL/PRIMARY/M and ORIGINAL/PRIMARY/P → M and P.
         columns = [column for column in zip(*rows, strict=True) if len(set(column)) > 1]
         rows = list(zip(*columns, strict=True))
     texts = ["/".join(map(_format_value, row)) for row in rows]

@@ -1,5 +1,8 @@
-"""DICOM data sets read within the limits: deflated ones unpacked once and in steps, elements
-counted, compressed frames compared with the header before a decoder sees them."""
+"""Read DICOM data sets within the limits.
+
+Deflated data sets are unpacked once and in steps, elements are counted, and compressed frames are
+compared with the header before decoding.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +28,28 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"
 _RLE = "1.2.840.10008.1.2.5"
 
-_STEP = 1 << 20  # bytes unpacked at once
-_COPIES = 4  # of unpacked bytes: the stream, the element, the array, its rescaled values
+_STEP = 1 << 20  # bytes unpacked at a time
+_COPIES = 4  # copies of unpacked bytes in memory: stream, element, array, rescaled values
 
-# pydicom takes about 10 microseconds and 1 kB for an element, which takes one to four reads.
-# An enhanced CT of 2,000 frames has 100,000 elements.
+# Limits on the work of pydicom, which takes about 10 µs and 1 kB per element and reads the file one
+# to four times for each. An enhanced CT with 2,000 frames has 100,000 elements.
 _READS = 800_000
 _ELEMENTS = 300_000
-_TEXT = 4 << 20  # bytes of elements that are split into single values
+_TEXT = 4 << 20  # bytes of elements that pydicom splits into single values
 
 _PLAIN = {"OB", "OW", "OF", "OD", "OL", "OV", "UN", "UT", "LT", "ST", "UR"}
-_RLE_BYTES = 64 << 20  # segments that may unpack to more are measured, which takes time
+_RLE_BYTES = 64 << 20  # only segments that may unpack to more are measured, which takes time
 
 _ITEM, _UNDEFINED = b"\xfe\xff\x00\xe0", 0xFFFFFFFF
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 
 
 class _Stream:
-    """A file for pydicom that never gives more than it has, counts what is asked of it, and
-    unpacks a deflated data set as far as it is read."""
+    """A file object for pydicom that bounds time and memory.
+
+    It counts reads, never returns more bytes than the file has, and unpacks a deflated data set
+    only as far as it is read.
+    """
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -54,7 +60,7 @@ class _Stream:
         self._reads = 0
 
     def inflate_from(self, start: int) -> None:
-        """Unpack everything from ``start`` on, where the deflated data set begins."""
+        """Inflate from offset ``start``, where the deflated data set begins."""
         self._file.seek(0)
         head = self._file.read(start).replace(_DEFLATED, _EXPLICIT)
         self._source, self._engine = self._file, zlib.decompressobj(-zlib.MAX_WBITS)
@@ -63,7 +69,7 @@ class _Stream:
         self._most = compute_allowed_bytes(self._stored) // _COPIES
 
     def _fill(self, wanted: int | None) -> None:
-        """Unpack until ``wanted`` bytes are there, or everything."""
+        """Unpack until ``wanted`` bytes are available; None unpacks everything."""
         engine = self._engine
         if engine is None or engine.eof or (wanted is not None and wanted <= self._size):
             return
@@ -107,13 +113,20 @@ class _Stream:
 
 
 def read_data_set(pydicom: Any, path: Path, **options: Any) -> Any:
-    """Return what ``pydicom.dcmread(path, **options)`` does; deflated data sets become explicit.
+    """Read a data set like ``pydicom.dcmread(path, **options)``, within the limits.
 
-    With ``stop_before_pixels`` a deflated data set is unpacked up to its pixels.
+    Deflated data sets are converted to explicit little endian; with ``stop_before_pixels`` they
+    are unpacked only up to their pixels.
+
+    Args:
+      pydicom: imported module.
+      path: path of the file.
+      **options: options of ``dcmread``.
 
     Raises:
-      InputError: it unpacks to more than the limit, or has too many or too deeply nested elements.
-      Exception: whatever broken data leads to.
+      InputError: the data set unpacks to more than the limit, or has too many or too deeply
+        nested elements.
+      Exception: any exception from pydicom for broken data.
     """
     from pydicom import filereader
 
@@ -127,7 +140,7 @@ def read_data_set(pydicom: Any, path: Path, **options: Any) -> Any:
                 stream.inflate_from(stream.tell())
         except InputError:
             raise
-        except Exception:  # reading says what is wrong
+        except Exception:  # dcmread reports the error
             pass
         stream.seek(0)
         data = pydicom.dcmread(source, **options)
@@ -143,8 +156,10 @@ def read_data_set(pydicom: Any, path: Path, **options: Any) -> Any:
 
 
 def check_elements(data: Any, name: str) -> None:
-    """Raise :class:`InputError` for elements that would take too long to parse, before they are:
-    pydicom parses one when it is asked for."""
+    """Raise :class:`InputError` if the elements would take too long to parse.
+
+    pydicom parses elements on access, so the check counts them in their raw bytes.
+    """
     text = elements = 0
     for tag in list(data.keys()):
         raw = data.get_item(tag)
@@ -163,13 +178,13 @@ def check_elements(data: Any, name: str) -> None:
 
 
 def _count_elements(value: bytes, implicit: bool, most: int) -> int:
-    """Elements of all items of a sequence, nested ones as one each; stops above ``most``."""
+    """Count elements in all items of a sequence, nested sequences as one; stop above ``most``."""
     place = count = 0
     while place + 8 <= len(value) and count <= most:
         head = value[place : place + 4]
         length = int.from_bytes(value[place + 4 : place + 8], "little")
         if head[1:4] == b"\xff\x0d\xe0" or head[1:4] == b"\xff\xdd\xe0" or head == _ITEM:
-            place += 8  # items are walked through, not over
+            place += 8  # continue inside the item
         elif not implicit and value[place + 4 : place + 6] in _LONG:
             length = int.from_bytes(value[place + 8 : place + 12], "little")
             place += 12 + (0 if length == _UNDEFINED else length)
@@ -182,8 +197,17 @@ def _count_elements(value: bytes, implicit: bool, most: int) -> int:
 
 
 def check_frames(pydicom: Any, data: Any, path: Path) -> None:
-    """Raise :class:`InputError` if decoding the pixels would exceed the limits, or compressed
-    frames have another size than the header says."""
+    """Check the size of the pixels before decoding.
+
+    Args:
+      pydicom: imported module.
+      data: data set with pixels.
+      path: path of its file.
+
+    Raises:
+      InputError: decoding would exceed the limits, or compressed frames differ in size from the
+        header.
+    """
     name = str(path)
     rows, columns = int(data.Rows), int(data.Columns)
     samples = int(data.get("SamplesPerPixel") or 1)
@@ -192,7 +216,8 @@ def check_frames(pydicom: Any, data: Any, path: Path) -> None:
     check_pages(name, count, "frames")
     width = max(1, int(data.get("BitsAllocated") or 8) // 8)
     size = measure_stored_bytes(path)
-    # Decoded numbers and copies of colours; grey goes through float64 to float32.
+    # Bytes per pixel: three copies of decoded colours; for grey, the decoded number, and its
+    # float64 (8) and float32 (4) values while it is rescaled.
     each = samples * 3 * width if samples > 1 else width + 12
     check_bytes(name, count * rows * columns * each, size)
     syntax = data.file_meta.TransferSyntaxUID
@@ -215,14 +240,17 @@ def _read_frames(pydicom: Any, data: Any, count: int) -> Any:
 
 
 def _check_rle(frame: bytes, name: str, pixels: int, size: int) -> None:
-    """PackBits makes up to 64 bytes of one: segments must not go on far beyond their pixels."""
+    """Raise :class:`InputError` if RLE segments unpack to far more than their pixels.
+
+    PackBits expands one byte to up to 64.
+    """
     offsets = [int.from_bytes(frame[n : n + 4], "little") for n in range(4, 64, 4)]
     count = int.from_bytes(frame[:4], "little")
     if not 1 <= count <= 15:
         raise make_broken_error(name, ValueError(f"{count:,} RLE segments"))
     ends = [*offsets[1:count], len(frame)]
     for start, end in zip(offsets[:count], ends, strict=True):
-        limit = 2 * pixels + 1024  # literal runs add a byte to 128; a row may end with padding
+        limit = 2 * pixels + 1024  # literal runs add one byte per 128; rows may end with padding
         if end - start > limit:
             raise InputError(
                 f"{name} contradicts itself: an RLE segment of {end - start:,} bytes is longer "
@@ -233,7 +261,7 @@ def _check_rle(frame: bytes, name: str, pixels: int, size: int) -> None:
 
 
 def _measure_rle(segment: bytes, most: int) -> int:
-    """Bytes that a segment unpacks to; stops above ``most``."""
+    """Return the number of bytes that a segment unpacks to; stop above ``most``."""
     place = total = 0
     end = len(segment)
     while place < end and total <= most:

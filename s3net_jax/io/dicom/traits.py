@@ -1,4 +1,4 @@
-"""What separates images at the same place: echo, b-value, phase, reconstruction, time."""
+"""Traits that separate images at the same position: echo, b-value, phase, reconstruction, time."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ Value = float | str | tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Trait:
-    """A property in which images at the same place may differ.
+    """A property in which images at the same position may differ.
 
     Attributes:
-      name: a noun for notes and names of results.
-      read: returns the value of a frame, or None if the file has none.
-      absolute, relative: numbers (and components of vectors) closer than either are equal.
-      unit: follows a number.
-      contrast: frames that differ in it never form one volume, at different places either.
-      ordered: frames at the same place may be counted in its order, as phases of a heartbeat.
-      counted: values are named by their number (direction 1, 2, ...).
+      name: noun used in notes and in file names of results.
+      read: function that returns the value of a frame, or None if the file has none.
+      absolute, relative: tolerances; numbers or vectors closer than either are equal.
+      unit: unit appended to numbers in labels.
+      contrast: whether frames that differ in it never form one volume, even at different
+        positions.
+      ordered: whether frames at the same position may be numbered in its order, such as phases of
+        a heartbeat.
+      counted: whether labels number the values (direction 1, 2, ...) instead of showing them.
     """
 
     name: str
@@ -41,13 +43,13 @@ class Trait:
 
 
 def read_traits(frames: list[Frame]) -> list[dict[str, Value]]:
-    """Read every property that a file gives of each of its frames, by its name.
+    """Read all traits of every frame of one file, by name.
 
-    ``slice`` is among them where the file numbers its slices but does not place them.
+    ``slice`` is included for files that number their slices without giving positions.
     """
     first = frames[0].data
     if len(frames) > 1 and not any(tag in first for tag in _DIFFERENT):
-        shared = _read(frames[0])  # the frames of a film: only their numbers differ
+        shared = _read(frames[0])  # frames of a film differ only in their number
         return [{**shared, "pass": float(frame.number)} for frame in frames]
     return [_read(frame) for frame in frames]
 
@@ -57,7 +59,7 @@ def _read(frame: Frame) -> dict[str, Value]:
     for trait in (*TRAITS, _SLICE):
         try:
             value = _simplify(trait.read(frame))
-        except Exception:  # elements are parsed when asked for; a broken one separates nothing
+        except Exception:  # pydicom parses elements on access; a broken one is ignored
             value = None
         if value is not None:
             found[trait.name] = value
@@ -65,7 +67,7 @@ def _read(frame: Frame) -> dict[str, Value]:
 
 
 def _simplify(value: Any) -> Value | None:
-    """A finite float, a text, or a tuple of these; None for anything empty."""
+    """Return a finite float, a string or a tuple of these; None for empty values."""
     if value is None or isinstance(value, (bytes, bytearray)):
         return None
     if isinstance(value, str):
@@ -81,7 +83,7 @@ def _simplify(value: Any) -> Value | None:
 
 
 def _make_reader(tag: str, *groups: str) -> Callable[[Frame], Any]:
-    """An element of the frame's functional groups, or of the data set."""
+    """Return a function that reads an element from a frame's functional groups or data set."""
 
     def read(frame: Frame) -> Any:
         for group in groups:
@@ -94,7 +96,7 @@ def _make_reader(tag: str, *groups: str) -> Callable[[Frame], Any]:
 
 
 def _make_number_reader(tag: str, *groups: str) -> Callable[[Frame], float | None]:
-    """:func:`_make_reader` as a number, whatever its value representation; the first of several."""
+    """Return a reader like :func:`_make_reader` that converts the first value to a number."""
     element = _make_reader(tag, *groups)
 
     def read(frame: Frame) -> float | None:
@@ -107,7 +109,7 @@ def _make_number_reader(tag: str, *groups: str) -> Callable[[Frame], float | Non
 
 
 def _make_vector_reader(tag: str) -> Callable[[Frame], Any]:
-    """One entry a frame, as nuclear medicine numbers its frames (PS3.3 C.8.4.8)."""
+    """Return a reader of a vector with one entry per frame (nuclear medicine, PS3.3 C.8.4.8)."""
 
     def read(frame: Frame) -> Any:
         values = frame.data.get(tag)
@@ -120,7 +122,7 @@ def _make_vector_reader(tag: str) -> Callable[[Frame], Any]:
 
 
 def _read_b_value(frame: Frame) -> Any:
-    """Diffusion weighting in s/mm²: the standard's element, or the vendors' private ones."""
+    """Read the diffusion weighting in s/mm² from the standard element or a vendor's private one."""
     found = _make_number_reader("DiffusionBValue", "MRDiffusionSequence")(frame)
     if found is not None:
         return found
@@ -133,7 +135,7 @@ def _read_b_value(frame: Frame) -> Any:
         value = _read_private(frame, group, offset, creator)
         if value is not None:
             number = float(np.ravel(value)[0])
-            # GE adds 10⁹ to b-values of sequences with several of them.
+            # GE adds 10⁹ to the b-value in sequences with several b-values.
             return number % 100_000 if number >= 1e8 else number
     return None
 
@@ -143,7 +145,7 @@ def _read_private(frame: Frame, group: int, offset: int, creator: str) -> Any:
         value = frame.data.get_private_item(group, offset, creator).value
     except (KeyError, ValueError):
         return None
-    if isinstance(value, bytes):  # implicit, and not in pydicom's dictionary
+    if isinstance(value, bytes):  # implicit VR, and unknown to pydicom's private dictionary
         value = value.decode("ascii", "ignore").strip(" \0").split("\\")[0]
     return value if value != "" else None
 
@@ -158,7 +160,7 @@ def _read_direction(frame: Frame) -> Any:
 
 
 def _read_image_type(frame: Frame) -> Any:
-    """Image type, with the part of the complex signal where a vendor keeps that elsewhere."""
+    """Read the image type, including the complex component if it is stored elsewhere."""
     for group in ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence"):
         found = find_functional(frame.data, frame.index, group, "FrameType")
         if found is not None:
@@ -178,20 +180,21 @@ def _parse_texts(value: Any) -> tuple[str, ...]:
 
 
 def _read_position_in_plane(frame: Frame) -> Any:
-    """Position within the plane: stacks side by side, such as both knees, are different volumes."""
+    """Read the position within the plane, which separates stacks side by side (both knees)."""
     if frame.position is None:
         return None
     return tuple(float(frame.position @ axis) for axis in frame.axes)
 
 
 def _make_time_reader(*tags: str) -> Callable[[Frame], float | None]:
-    """Seconds, of the first date-time or time that is given."""
+    """Return a reader of the first date-time or time that is present, in seconds."""
 
     def read(frame: Frame) -> float | None:
         for tag in tags:
             value = _make_reader(tag, "FrameContentSequence")(frame)
             text = str(value or "").replace(":", "").split("+")[0].split("-")[0].strip()
             if text:
+                # The date digits (YYYYMMDD) are no day count, but order times correctly.
                 day = 86400.0 * int(text[:8]) if len(text.split(".")[0]) > 8 else 0.0
                 clock = text[8:] if day else text
                 hours, minutes = int(clock[:2] or 0), int(clock[2:4] or 0)
@@ -219,16 +222,16 @@ def _read_file(frame: Frame) -> Any:
 _CARDIAC = "CardiacSynchronizationSequence"
 _TIMING = "MRTimingAndRelatedParametersSequence"
 
-# In the order in which they are tried: what the examination varied on purpose first, then what
-# distinguishes reconstructions, then time, last the mere order of the images.
+# In the order in which they are tried: first what an examination varies on purpose, then what
+# distinguishes reconstructions, then time, and last only the order of the images.
 TRAITS = (
     Trait("series", lambda frame: frame.data.get("SeriesInstanceUID"), counted=True),
     Trait("stack", _make_reader("StackID", "FrameContentSequence"), contrast=True),
-    # Half a millimetre: less is rounding, or a table that moved.
+    # 0.5 mm: smaller differences come from rounding or table movement.
     Trait("position", _read_position_in_plane, absolute=0.5, counted=True),
     Trait("echo", _make_reader("EchoNumbers"), contrast=True),
-    # Times and angles of a protocol differ by far more than these thousandths; what differs by
-    # less was rounded in another way.
+    # Tolerance 0.001: times and angles of a protocol differ by far more; smaller differences come
+    # from rounding.
     Trait(
         "echo time",
         lambda frame: (
@@ -239,7 +242,7 @@ TRAITS = (
         unit=" ms",
         contrast=True,
     ),
-    # The effective b-value wobbles by a percent with the gradient's direction.
+    # Tolerance 2 %: the effective b-value varies by about 1 % with the gradient direction.
     Trait("b-value", _read_b_value, 1.0, 0.02, contrast=True),
     Trait("direction", _read_direction, absolute=1e-2, counted=True),
     Trait("sequence", _make_reader("SequenceName")),
@@ -305,5 +308,5 @@ TRAITS = (
 
 _SLICE = Trait("slice", _make_vector_reader("SliceVector"))
 
-# What gives each frame properties of its own.
+# Elements that give frames of one file different properties.
 _DIFFERENT = ("PerFrameFunctionalGroupsSequence", "FrameIncrementPointer", "SliceVector")

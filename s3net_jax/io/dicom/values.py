@@ -1,4 +1,4 @@
-"""The numbers in DICOM's pixels: stored bits, padding, physical units, colours."""
+"""Convert DICOM pixels to values: stored bits, padding, physical units, colours."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from s3net_jax.io.dicom.geometry import find_functional
 
 __all__ = ["complete", "fill_padding", "find_modality", "read_values"]
 
-_NO_MATTER = -1500  # Hounsfield units: CT scanners write such numbers outside their circle
+# Hounsfield units at or below which a CT has no matter: scanners write such values outside their
+# circular field of view. They are raised to air.
+_NO_MATTER = -1500
 _AIR = -1024
 _CT = "1.2.840.10008.5.1.4.1.1.2"
-_RLE = "1.2.840.10008.1.2.5"  # keeps the bits of a cell, where other compressions keep values
+_RLE = "1.2.840.10008.1.2.5"  # keeps all bits of a cell; other compressions keep only values
 
 
 def complete(data: Any, name: str) -> list[str]:
-    """Add elements that describe the pixels where they are missing, as other readers assume them.
+    """Add missing elements that describe the pixels, with the values that other readers assume.
+
+    Args:
+      data: data set, changed in place.
+      name: name of the file in errors.
 
     Returns:
-      The names of those that are guesses.
+      Names of the elements whose values are guesses.
 
     Raises:
-      InputError: pixels of a kind that is not read.
+      InputError: the pixel format is not supported.
     """
     guessed = []
 
@@ -40,7 +46,7 @@ def complete(data: Any, name: str) -> list[str]:
         put("SamplesPerPixel", samples)
     if samples not in (1, 3):
         raise InputError(
-            f"{name} has {samples} samples a pixel, not 1 or 3: save it as grey or RGB."
+            f"{name} has {samples} samples per pixel, not 1 or 3: save it as grey or RGB."
         )
     if not kind:
         put("PhotometricInterpretation", "MONOCHROME2" if samples == 1 else "RGB")
@@ -56,7 +62,7 @@ def complete(data: Any, name: str) -> list[str]:
         put("BitsAllocated", allocated)
     if allocated not in (1, 8, 16, 32, 64):
         raise InputError(
-            f"{name} has pixels in {allocated} bits each, which is not read: save it with 8 or 16."
+            f"{name} has {allocated} bits per sample, which is not supported: save it with 8 or 16."
         )
     bits = _read_integer(data, "BitsStored")
     if not bits or not 0 < bits <= allocated:
@@ -69,7 +75,7 @@ def complete(data: Any, name: str) -> list[str]:
 
 
 def find_modality(data: Any) -> str:
-    """Modality; where it is missing, what the class of the image says, or else CT."""
+    """Return the modality; if missing, CT if the SOP class says so or is missing, else empty."""
     found = str(data.get("Modality") or "").strip()
     kind = str(data.get("SOPClassUID") or "")
     return found or ("CT" if not kind or kind.startswith(_CT) else "")
@@ -78,12 +84,16 @@ def find_modality(data: Any) -> str:
 def read_values(data: Any) -> tuple[np.ndarray, bool]:
     """Read the pixels of a data set.
 
-    Bits outside of Bits Stored (overlays, garbage) are ignored. Padding becomes the darkest value
-    beside it.
+    Bits outside of Bits Stored (overlays, garbage) are ignored. Padding becomes the darkest other
+    value.
 
     Returns:
-      ([frames,] rows, columns[, 3]), float32 in physical units or uint8 RGB; and whether all of
-      them are padding.
+      Pixels, ([frames,] rows, columns[, 3]), float32 in physical units or uint8 RGB; and whether
+      all pixels are padding.
+
+    Raises:
+      InputError: a value is NaN, infinite or outside the range of float32.
+      Exception: any exception from the decoders for broken data.
     """
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array
@@ -94,7 +104,7 @@ def read_values(data: Any) -> tuple[np.ndarray, bool]:
         return _convert_to_8_bits(
             apply_color_lut(_unpack_stored(pixel_array, data)[1], data), 0
         ), False
-    if is_color:  # YBR comes as RGB
+    if is_color:  # pydicom converts YBR to RGB
         return _convert_to_8_bits(pixel_array(data), int(data.get("BitsStored") or 0)), False
     cells, stored = _unpack_stored(pixel_array, data)
     padding = _find_padding(cells, stored, data)
@@ -102,20 +112,20 @@ def read_values(data: Any) -> tuple[np.ndarray, bool]:
     kept = pixels if padding is None else pixels[~padding]
     if not np.isfinite(kept).all():
         raise InputError(
-            f"{data.filename} has values that are NaN, infinite or beyond ±3.4e38, the range of "
-            "float32, after its rescale slope and intercept: repair or divide them first."
+            f"{data.filename} has values that are NaN, infinite or outside ±3.4e38, the range of "
+            "float32, after applying its rescale slope and intercept: repair or divide them first."
         )
     if padding is None or not padding.any():
         return pixels, False
     if padding.all():
         return np.where(np.isfinite(pixels), pixels, 0), True
-    # White is the smallest value of a negative, so black, as padding is shown, the largest.
+    # Padding is shown black. In MONOCHROME1 the smallest value is white, so black is the largest.
     dark = kept.max() if kind == "MONOCHROME1" else kept.min()
     return np.where(padding, dark, pixels), False
 
 
 def _unpack_stored(pixel_array: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The cells as they are in the file, and the numbers in their stored bits."""
+    """Return the cells as stored in the file, and the numbers in their Bits Stored."""
     from pydicom.uid import JPEG2000TransferSyntaxes
 
     if "PixelData" not in data:
@@ -125,30 +135,30 @@ def _unpack_stored(pixel_array: Any, data: Any) -> tuple[np.ndarray, np.ndarray]
     allocated = 8 * cells.dtype.itemsize
     bits = int(data.get("BitsStored") or allocated)
     if int(data.get("BitsAllocated") or 0) != allocated or not 0 < bits < allocated:
-        return cells, cells  # single bits, or all of them
+        return cells, cells  # single-bit pixels, or all bits are in use
     syntax = data.file_meta.TransferSyntaxUID
-    if syntax in JPEG2000TransferSyntaxes:  # the code stream has its own precision and sign
+    if syntax in JPEG2000TransferSyntaxes:  # the codestream has its own precision
         return cells, cells
     high = bits - 1
     if not syntax.is_compressed or syntax == _RLE:
         high = int(data.get("HighBit") or 0)
         if not bits <= high < allocated or (_sign_extend(cells, bits - 1, bits) == cells).all():
-            high = bits - 1  # the usual one, also where no pixel reaches the bit that is given
+            high = bits - 1  # the usual value, also if no pixel uses the bits up to HighBit
     return cells, _sign_extend(cells, high, bits)
 
 
 def _sign_extend(cells: np.ndarray, high: int, bits: int) -> np.ndarray:
-    """The numbers in ``bits`` bits from bit ``high`` downwards."""
+    """Return the numbers in the ``bits`` bits from bit ``high`` downwards."""
     allocated = 8 * cells.dtype.itemsize
-    # To the top, where the bits above fall off, and back, where the sign is drawn along.
+    # The left shift drops the bits above; the right shift of signed cells extends the sign.
     return np.right_shift(np.left_shift(cells, allocated - 1 - high), allocated - bits)
 
 
 def _find_padding(cells: np.ndarray, stored: np.ndarray, data: Any) -> np.ndarray | None:
-    """Where pixels are padding (PS3.3 C.7.5.1.1.2); None if the file defines none.
+    """Return a mask of padding (PS3.3 C.7.5.1.1.2), or None if the file defines none.
 
-    The two elements are compared in the pixels' own representation, whatever the one they were
-    written in: 63536 is -2000 for signed pixels of 16 bits.
+    The value and range limit are converted to the representation of the pixels, since files may
+    store them in another one: 63536 means −2000 for signed 16-bit pixels.
     """
     if "PixelData" not in data:
         for kind in ("FloatPixelPadding", "DoubleFloatPixelPadding"):
@@ -172,12 +182,12 @@ def _find_padding(cells: np.ndarray, stored: np.ndarray, data: Any) -> np.ndarra
     smallest, largest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     if smallest <= low and high <= largest:
         return (stored >= low) & (stored <= high)
-    # Padding outside of the stored bits: cells may hold it all the same.
+    # Padding outside the range of Bits Stored may still be in the cells.
     found = (cells >= low) & (cells <= high)
     if found.any():
         return found
     low, high = sorted(_wrap(number, bits, signed) for number in (value, limit))
-    if 0 <= value < 2**bits and 0 <= limit < 2**bits:  # written without the bits of the sign
+    if 0 <= value < 2**bits and 0 <= limit < 2**bits:  # written without sign extension
         return (stored >= low) & (stored <= high)
     return None
 
@@ -189,7 +199,7 @@ def _wrap(number: int, bits: int, signed: bool) -> int:
 
 def _read_integer(data: Any, tag: str) -> int | None:
     value = data.get(tag)
-    if isinstance(value, (bytes, bytearray)):  # of a representation that has no numbers
+    if isinstance(value, (bytes, bytearray)):  # stored with a VR that is not numeric
         little = data.file_meta.TransferSyntaxUID.is_little_endian
         return int.from_bytes(value[:2], "little" if little else "big") if value else None
     number = _read_number(value)
@@ -197,7 +207,7 @@ def _read_integer(data: Any, tag: str) -> int | None:
 
 
 def _read_number(value: Any) -> float | None:
-    """The first number of an element, whatever its representation; None if there is none."""
+    """Return the first number of an element of any VR, or None if there is none."""
     if value is None or isinstance(value, (bytes, bytearray)):
         return None
     if not isinstance(value, (str, int, float)):
@@ -209,8 +219,11 @@ def _read_number(value: Any) -> float | None:
 
 
 def _rescale(stored: np.ndarray, data: Any) -> np.ndarray:
-    """Physical units as float32: by the frame's functional groups, the file's table, or slope and
-    intercept."""
+    """Convert stored numbers to physical units, float32.
+
+    Slope and intercept from functional groups have priority, then the file's modality LUT, then
+    its slope and intercept.
+    """
     from pydicom.pixels.processing import apply_modality_lut
 
     count = int(data.get("NumberOfFrames") or 1)
@@ -234,28 +247,31 @@ def _rescale(stored: np.ndarray, data: Any) -> np.ndarray:
 
 
 def _read_slope(value: Any) -> float:
-    """1 where the element is missing, blank or 0, which would leave no picture."""
+    """Return the slope; 1 if it is missing, blank, or 0, which would make all values equal."""
     return _read_number(value) or 1.0
 
 
 def _convert_to_8_bits(colors: np.ndarray, bits: int) -> np.ndarray:
-    """The upper 8 of the stored bits; of a table's colours (``bits`` 0) of those in use."""
+    """Return the upper 8 of the stored bits; ``bits`` is 0 for palettes, which do not give them."""
     if colors.dtype == np.uint8:
         return colors
     width = 8 * colors.dtype.itemsize
     if not 8 <= bits <= width:
-        # Tables of 8-bit colours are often written in cells of 16.
+        # Palettes with 8-bit colours are often stored in 16-bit entries.
         bits = 8 if colors.size and colors.max() < 256 else width
     return (np.minimum(colors, 2**bits - 1) >> (bits - 8)).astype(np.uint8)
 
 
 def fill_padding(pixels: np.ndarray, padding: np.ndarray, modality: str) -> np.ndarray:
-    """Fill what is padding by a volume's other slices.
+    """Fill slices that consist of padding with the darkest value of the other slices.
 
     Args:
-      pixels: (slices, rows, columns) numbers.
-      padding: (slices,) whether a slice holds nothing but padding; it gets the darkest value.
-      modality: of a ``CT``, values far below air become air.
+      pixels: values, (slices, rows, columns); may be changed in place.
+      padding: whether all pixels of a slice are padding, (slices,).
+      modality: modality of the images; in ``CT``, values far below air become air.
+
+    Returns:
+      The filled values.
     """
     if padding.any() and not padding.all():
         pixels[padding] = pixels[~padding].min()

@@ -1,4 +1,4 @@
-"""NIfTI volumes, through nibabel: any orientation, scaling, header kept on the way out."""
+"""Read and write NIfTI volumes with nibabel; results keep the header of the input."""
 
 from __future__ import annotations
 
@@ -28,51 +28,56 @@ from s3net_jax.io.write import replace_file
 __all__ = ["NIFTI_SUFFIXES", "is_nifti", "read_nifti", "write_nifti"]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
-_MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
+_MAX_RATIO = 1100  # just above 1032, the highest compression ratio of deflate
 
 
 def is_nifti(path: Path) -> bool:
-    """Whether the name says NIfTI."""
+    """Return whether ``path`` has a NIfTI suffix."""
     return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
 def read_nifti(path: Path) -> Volume:
-    """The volume in a NIfTI-1 or -2 file, scaled as its header says.
+    """Read a NIfTI-1 or NIfTI-2 file as a volume, with the scaling of its header.
 
-    NaN and infinity, as masked-out surroundings often hold, become the smallest finite value. A
-    fourth axis of length one is dropped; of several volumes the first is taken, and a note says
-    so. RGB voxels are colours. The affine is in millimetres whatever unit the file uses. Where
-    qform and sform differ, the sform counts, with a note.
+    NaN and infinity, which are common in masked-out background, become the smallest finite value.
+    A fourth axis of length one is dropped; of several volumes only the first is read, with a
+    note. RGB voxels are read as colours. The affine is converted to millimetres. If qform and
+    sform differ, the sform is used, with a note.
 
     Raises:
-      InputError: missing, broken, cut off, not NIfTI, too large, or without a finite value;
-        nibabel is not installed.
+      InputError: the file is missing, broken, truncated, not NIfTI, too large, or has no finite
+        value; or nibabel is not installed.
     """
     nib = import_extra("nibabel", f"{path} is a NIfTI volume")
     check_file(path)
     name = str(path)
-    nib.imageglobals.logger.setLevel(logging.CRITICAL)  # header oddities that it repairs
+    nib.imageglobals.logger.setLevel(logging.CRITICAL)  # it logs header fields that it repairs
     try:
         with silence_warnings():
             _check_suffix(path, name)
             check_header(path)
             image = load_nifti(path)
             if image is None:
-                nib.load(path)  # which may say what is wrong
+                nib.load(path)  # may raise a more specific error
                 raise InputError(f"{name} is not a NIfTI file: convert it first.")
             return _build_volume(image, path, name)
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{name} does not fit into memory: crop or resample it first.") from None
-    except Exception as error:  # whatever a broken header leads to
+    except Exception as error:  # nibabel raises many types of exceptions for broken headers
         raise make_broken_error(name, error) from error
 
 
 @dataclass(frozen=True, eq=False)
 class _Original:
-    """What the results take over from a NIfTI file: its header as nibabel has it, the fields that
-    say where the voxels lie as they are stored, and the shape."""
+    """Metadata of a NIfTI input that results keep.
+
+    Attributes:
+      header: header as parsed by nibabel.
+      geometry: stored values of the fields that define the affine.
+      shape: shape of the stored array.
+    """
 
     header: Any
     geometry: dict[str, np.ndarray]
@@ -80,15 +85,19 @@ class _Original:
 
 
 def _check_suffix(path: Path, name: str) -> None:
-    """Readers go by the suffix, and find nothing in a file that is compressed unlike its name."""
+    """Raise :class:`InputError` if the suffix ``.gz`` does not match the content.
+
+    Readers decide by the suffix whether to decompress.
+    """
     with path.open("rb") as file:
         head = file.read(4)
-    is_packed = head[:2] == b"\x1f\x8b" and path.suffix.lower() != ".img"  # there, voxels
-    sizes = {int.from_bytes(head, "little"), int.from_bytes(head, "big")}  # of a header
+    # An .img file starts with voxels, which may look like the magic bytes of gzip.
+    is_packed = head[:2] == b"\x1f\x8b" and path.suffix.lower() != ".img"
+    sizes = {int.from_bytes(head, "little"), int.from_bytes(head, "big")}  # header size field
     if path.suffix.lower() == ".gz" and sizes & {348, 540}:
-        raise InputError(f"{name} is not compressed, unlike its name: rename it to {path.stem}.")
+        raise InputError(f"{name} is not compressed despite its name: rename it to {path.stem}.")
     if path.suffix.lower() != ".gz" and is_packed:
-        raise InputError(f"{name} is compressed, unlike its name: rename it to {path.name}.gz.")
+        raise InputError(f"{name} is compressed despite its name: rename it to {path.name}.gz.")
 
 
 def _build_volume(image: Any, path: Path, name: str) -> Volume:
@@ -98,7 +107,9 @@ def _build_volume(image: Any, path: Path, name: str) -> Volume:
     needed = int(np.prod(shape, dtype=np.int64)) * stored.itemsize
     _check_stored(image, path, name, needed)
     if (stored.names or ("R", "G", "B"))[:3] != ("R", "G", "B") or stored.kind == "c":
-        raise InputError(f"{name} holds voxels of the type {stored}: grey values or RGB can be.")
+        raise InputError(
+            f"{name} has voxels of the unsupported type {stored}: convert it to grey values or RGB."
+        )
     check_memory(image, path, name)
     voxels, notes = _read_voxels(image, shape, path, name)
     affine, more = place_nifti(image, name)
@@ -109,23 +120,23 @@ def _build_volume(image: Any, path: Path, name: str) -> Volume:
 def _read_voxels(
     image: Any, shape: tuple[int, ...], path: Path, name: str
 ) -> tuple[np.ndarray, list[str]]:
-    """(X, Y, Z) numbers or (X, Y, Z, 3) colours of the first volume, and notes."""
+    """Return numbers (X, Y, Z) or colours (X, Y, Z, 3) of the first volume, and notes."""
     notes = []
     count = int(np.prod(shape[3:], dtype=np.int64))
     if count > 1:
-        notes.append(f"{name} holds {count} volumes; only the first is segmented.")
+        notes.append(f"{name} contains {count} volumes; only the first is segmented.")
     voxels = read_first_volume(image, path)
     names = voxels.dtype.names
     if names:
         if "A" in names and (voxels["A"] != 255).any():
-            notes.append(f"{name} has an opacity; only its colours are segmented.")
+            notes.append(f"{name} has an opacity channel; only its colours are segmented.")
         return np.stack([voxels[c] for c in "RGB"], -1).astype(np.uint8), notes
     voxels, more = scale_voxels(voxels, image, name)
     return voxels, [*notes, *more]
 
 
 def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
-    """A header must not claim more than its file can hold."""
+    """Raise :class:`InputError` if the header claims more voxels than the file can contain."""
     holder = image.file_map["image"]
     file = Path(holder.filename or path)
     size = file.stat().st_size
@@ -137,18 +148,22 @@ def _check_stored(image: Any, path: Path, name: str, needed: int) -> None:
 
 
 def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
-    """Write labels, a mask or shares, on the grid of ``volume``.
+    """Write labels, a mask or shares as NIfTI on the grid of ``volume``.
 
-    Of a NIfTI input everything in the header stays (affine, both orientation codes, units) but
-    the type of the voxels, their scaling, and what they are said to mean (the intent).
+    For a NIfTI input the header is kept (affine, both orientation codes, units) except for the
+    voxel type, the scaling and the intent.
 
-    Of other inputs, qform and sform both hold the affine. Where its axes are sheared, which a
-    qform cannot express, the file has no qform (its code is 0).
+    For other inputs, qform and sform both hold the affine. A qform cannot express a shear: if the
+    axes are sheared, its code is 0 and only the sform is valid.
 
     Args:
-      path: ends in ``.nii.gz``.
-      values: (X, Y, Z) uint8, uint16, int32 or float32.
-      volume: gives affine and header.
+      path: path of the file; ends in ``.nii.gz``.
+      values: values to write, (X, Y, Z) uint8, uint16, int32 or float32.
+      volume: source of affine and header.
+
+    Raises:
+      InputError: nibabel is not installed.
+      OutputError: the file cannot be written.
     """
     nib = import_extra("nibabel", "Writing NIfTI")
     if volume.form == "nifti":
@@ -167,14 +182,14 @@ def write_nifti(path: Path, values: np.ndarray, volume: Volume) -> None:
 
 
 def _build_like(nib: Any, values: np.ndarray, original: _Original) -> Any:
-    """An image of ``values`` with the header of a NIfTI file."""
+    """Return a nibabel image of ``values`` with the header of a NIfTI input."""
     second = original.header.sizeof_hdr == nib.Nifti2Header.sizeof_hdr
     kind = nib.Nifti2Image if second else nib.Nifti1Image
     source = original.header
-    # A header of another class, as that of a pair, would lose its geometry in a conversion.
+    # Converting a header of another class, such as that of a .hdr/.img pair, loses its geometry.
     header = kind.header_class(source.binaryblock, source.endianness, check=False)
     header["magic"] = kind.header_class.single_magic
-    header["vox_offset"] = 0  # set when it is written
+    header["vox_offset"] = 0  # nibabel sets it on writing
     header.extensions.extend(source.extensions)
     header.set_data_dtype(values.dtype)
     header.set_slope_inter(1, 0)
@@ -183,11 +198,11 @@ def _build_like(nib: Any, values: np.ndarray, original: _Original) -> Any:
         header.set_intent("none")
     if len(original.shape) < 3:
         values = values.reshape(original.shape)
-    image = kind(values, None, header)  # with an affine, nibabel would set a code
+    image = kind(values, None, header)  # given an affine, nibabel would change the codes
     for name, value in original.geometry.items():
         image.header[name] = value
     return image
 
 
 def _compress(content: bytes) -> bytes:
-    return gzip.compress(content, 6, mtime=0)  # the same result is the same bytes
+    return gzip.compress(content, 6, mtime=0)  # no time stamp: equal results give equal bytes

@@ -1,9 +1,9 @@
-"""NIfTI headers as the reference implementation (nifti_clib, thus FSL and ITK) takes them.
+"""Read NIfTI headers like the reference implementation (nifti_clib, used by FSL and ITK).
 
-nibabel refuses, or turns into NaN, some fields that the reference implementation repairs: a
-quaternion that rounding made longer than 1, numbers that are not finite, dimensions of 0. A file
-with such a field is sound to everybody else, so the fields are repaired in the same way here. What
-is written keeps those that readers take in different ways (see :func:`read_geometry_fields`).
+nibabel rejects some fields that the reference implementation repairs, or turns them into NaN: a
+quaternion slightly longer than 1 due to rounding, non-finite numbers, dimensions of 0. Other
+programs can open such files, so the fields are repaired in the same way here. Results keep the
+stored fields that readers interpret differently (see :func:`read_geometry_fields`).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from s3net_jax.io.extras import import_extra
 __all__ = ["UNITS", "load_nifti", "place_nifti", "read_geometry_fields"]
 
 UNITS = {1: 1e3, 2: 1.0, 3: 1e-3}
-"""Millimetres in each unit of length: metres, millimetres, micrometres. 0 is unknown."""
+"""Millimetres per NIfTI unit code: 1 metre, 2 millimetre, 3 micrometre; 0 is unknown."""
 
 _GEOMETRY = (
     *("pixdim", "qform_code", "sform_code", "xyzt_units"),
     *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z"),
 )
-_LAST_CODE = 5  # of those that NIfTI defines
+_LAST_CODE = 5  # largest qform or sform code defined by NIfTI
 
 
 def load_nifti(path: Path) -> Any:
-    """Open a NIfTI file with nibabel, its header repaired where that is harmless.
+    """Open a NIfTI file with nibabel and repair its header where that is harmless.
 
     Returns:
       A nibabel image, or None if the file is not NIfTI.
 
     Raises:
-      Exception: whatever nibabel raises for files that are broken.
+      Exception: any exception from nibabel for broken files.
     """
     sniff = None
     for kind in _list_image_kinds():
@@ -49,10 +49,11 @@ def load_nifti(path: Path) -> Any:
 
 
 def read_geometry_fields(image: Any) -> dict[str, np.ndarray]:
-    """Read the fields of a header that say where the voxels lie, for the results.
+    """Read the header fields that define the affine, to copy them into results.
 
-    They are as stored, so that a reader which takes one in its own way (a negative spacing, an
-    unknown code) takes it alike in input and result; but what nibabel would not read is repaired.
+    Stored values are kept, so a reader with its own interpretation of a field (a negative
+    spacing, an unknown code) treats input and result alike. Only values that nibabel cannot read
+    are repaired.
     """
     files = image.file_map
     with files.get("header", files["image"]).get_prepare_fileobj("rb") as file:
@@ -63,9 +64,9 @@ def read_geometry_fields(image: Any) -> dict[str, np.ndarray]:
 
 
 def place_nifti(image: Any, name: str) -> tuple[np.ndarray, list[str]]:
-    """Return the affine of ``image`` in millimetres, and notes on what is odd about it.
+    """Return the affine of ``image`` in millimetres, and notes about irregularities.
 
-    The sform counts if the file has one, then the qform, then the spacing alone, as in nibabel.
+    As in nibabel, the sform has priority, then the qform, then an affine from only the spacing.
 
     Raises:
       InputError: the affine is singular.
@@ -81,23 +82,26 @@ def place_nifti(image: Any, name: str) -> tuple[np.ndarray, list[str]]:
     affine = next((form for form in (sform, qform) if form is not None), header.get_base_affine())
     affine = _complete_single_slices(affine, shape)
     if not np.isfinite(affine).all() or _is_singular(affine):
-        raise InputError(f"{name} has an affine matrix that is singular: repair it first.")
+        raise InputError(f"{name} has a singular affine matrix: repair it first.")
     scale = np.diag([*(UNITS.get(int(header["xyzt_units"]) & 7, 1.0),) * 3, 1.0])
     if sform is not None and qform is not None:
         distance = measure_corner_distance(scale @ sform, scale @ qform, shape)
         side = np.linalg.norm((scale @ affine)[:3, :3], axis=0).min()
         if distance > MISPLACED * side:
             notes.append(
-                f"{name} has a qform and an sform that place its voxels up to {distance:.3g} mm "
-                "apart; the sform is used, as by nibabel, while ITK mostly uses the qform. The "
-                "results have both."
+                f"{name} has a qform and an sform that differ by up to {distance:.3g} mm; the "
+                "sform is used, as in nibabel, while ITK mostly uses the qform. The results keep "
+                "both."
             )
     return scale @ affine, notes
 
 
 def _complete_single_slices(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Along an axis of length 1 no step is ever taken, so that files leave it out: there, a
-    step of zero becomes 1, at right angles to the others."""
+    """Replace a zero step along an axis of length 1 by a unit step orthogonal to the others.
+
+    The step along such an axis has no effect, so some files store zeros, which makes the matrix
+    singular.
+    """
     affine = np.array(affine, np.float64)
     lacking = [
         axis
@@ -117,13 +121,13 @@ def _is_singular(affine: np.ndarray) -> bool:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if not (np.isfinite(spacing).all() and spacing.min() > 0):
         return True
-    # float32 gives seven digits; axes nearer than that to one plane are in it.
+    # float32 has seven digits: axes this close to one plane cannot be told from coplanar ones.
     return abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-6
 
 
 @cache
 def _list_image_kinds() -> tuple[Any, ...]:
-    """NIfTI-1 and -2, as one file or as a pair."""
+    """Return image classes with repaired headers: NIfTI-1 and -2, single files and pairs."""
     nib = import_extra("nibabel", "NIfTI")
     kinds = []
     for image in (nib.Nifti1Pair, nib.Nifti1Image, nib.Nifti2Pair, nib.Nifti2Image):
@@ -133,14 +137,14 @@ def _list_image_kinds() -> tuple[Any, ...]:
 
 
 class _Repaired:
-    """Mixed into nibabel's headers: repairs what was read before it is checked."""
+    """Mixin for nibabel's headers that repairs fields before nibabel checks them."""
 
     @classmethod
     def from_fileobj(cls, fileobj: Any, endianness: Any = None, check: bool = True) -> Any:
         start = fileobj.tell()
         try:
             header = super().from_fileobj(fileobj, endianness, False)  # pyright: ignore[reportAttributeAccessIssue]
-        except Exception:  # extensions may be broken: they say nothing about the voxels
+        except Exception:  # broken extensions do not affect the voxels: read without them
             fileobj.seek(start)
             size = cls.template_dtype.itemsize  # pyright: ignore[reportAttributeAccessIssue]
             header = cls(fileobj.read(size), endianness, False)  # pyright: ignore[reportCallIssue]
@@ -152,12 +156,13 @@ class _Repaired:
     @classmethod
     def _get_checks(cls) -> Any:
         checks = super()._get_checks()  # pyright: ignore[reportAttributeAccessIssue]
-        # Voxels right after the header, without the four bytes for extensions, can be read.
+        # Files whose voxels directly follow the header, without the four extension bytes, are
+        # readable, so the check of the offset is dropped.
         return tuple(check for check in checks if check.__name__ != "_chk_offset")
 
 
 def _repair_numbers(header: Any) -> None:
-    """What is not finite becomes 0, a spacing of 0 becomes 1, a quaternion at most 1 long."""
+    """Set non-finite numbers to 0 and zero spacings to 1, and shorten quaternions to length 1."""
     for name in _GEOMETRY:
         if header[name].dtype.kind == "f":
             header[name] = np.where(np.isfinite(header[name]), header[name], 0)
@@ -176,7 +181,7 @@ def _repair(header: Any) -> None:
     pixdim = header["pixdim"].copy()
     pixdim[0] = -1 if pixdim[0] < 0 else 1
     header["pixdim"] = pixdim
-    for name in ("qform_code", "sform_code"):  # any positive code means that the form is there
+    for name in ("qform_code", "sform_code"):  # any positive code means that the form is present
         code = int(header[name])
         header[name] = 1 if code > _LAST_CODE else max(code, 0)
     dim = header["dim"].copy()

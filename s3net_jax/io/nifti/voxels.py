@@ -1,4 +1,4 @@
-"""Voxels of NIfTI files within the limits: a compressed file is unpacked once, in steps."""
+"""Read the voxels of NIfTI files within the limits; compressed files are unpacked in steps."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from s3net_jax.io.limits import check_bytes, measure_stored_bytes
 
 __all__ = ["check_header", "check_memory", "read_first_volume", "scale_voxels"]
 
-_STEP = 1 << 22
-_HEADS = {348: ("f", 108), 540: ("q", 168)}  # size of a header: type and place of vox_offset
+_STEP = 1 << 22  # bytes unpacked at a time
+_HEADS = {348: ("f", 108), 540: ("q", 168)}  # header size → type and offset of vox_offset
 
-# Extensions are kept in the results' headers. Real ones are text of some kB, a connectome's table
-# some MB; one that is DICOM (code 2) is parsed by pydicom, at 1 kB of memory for 8 bytes.
+# Limits on header extensions, which results keep: total bytes, bytes of a DICOM extension (code
+# 2), and their number. Usual extensions are text of a few kB; a connectome table has a few MB.
+# pydicom parses a DICOM extension, taking 1 kB of memory per 8 bytes.
 _EXTENSIONS = 64 << 20
 _DICOM, _DICOM_BYTES = 2, 1 << 20
 _COUNT = 1000
 
 
 def check_header(path: Path) -> None:
-    """Raise :class:`InputError` for a header whose extensions have no end, before nibabel reads
-    them."""
+    """Raise :class:`InputError` if the header extensions are too long or too many.
+
+    This runs before nibabel reads the file, since nibabel does not limit them.
+    """
     name = str(path)
     if path.suffix.lower() == ".img":
         path = path.with_suffix(".HDR" if path.suffix == ".IMG" else ".hdr")
@@ -42,7 +45,7 @@ def check_header(path: Path) -> None:
         if size not in _HEADS:
             order, size = ">", int.from_bytes(head, "big")
         if size not in _HEADS:
-            return  # nibabel says what is wrong
+            return  # nibabel reports the error
         head += file.read(size - 4)
         kind, place = _HEADS[size]
         detached = b"ni" in head[4:12] if size == 540 else head[344:346] == b"ni"
@@ -51,7 +54,7 @@ def check_header(path: Path) -> None:
             return
         (offset,) = struct.unpack_from(order + kind, head, place)
         end = math.inf if detached else offset
-        if not end > 0:  # NaN, too
+        if not end > 0:  # also true for NaN
             raise _make_endless_error(name)
         place = size + 4
         for _ in range(_COUNT):
@@ -79,17 +82,21 @@ def check_memory(image: Any, path: Path, name: str) -> None:
     shape, kind = image.shape, image.get_data_dtype()
     first, rest = math.prod(shape[:3]), math.prod(shape[3:])
     plain = kind.kind in "iuV" and (image.dataobj.slope, image.dataobj.inter) == (1, 0)
-    # Stored numbers, and float32 voxels unless they are integers. Of further volumes nothing is
-    # kept, but a compressed file is unpacked to its check sum, which takes time.
+    # Stored numbers, and float32 voxels unless integers are kept. Further volumes take no memory,
+    # but a compressed file is unpacked up to its checksum, which takes time: they count a quarter.
     needed = first * (kind.itemsize + (0 if plain else 4)) + first * kind.itemsize * (rest - 1) / 4
     check_bytes(name, needed, measure_stored_bytes(_find_file(image, path)))
 
 
 def read_first_volume(image: Any, path: Path) -> np.ndarray:
-    """Return the first volume (X, Y, Z) as it is stored, without scaling.
+    """Return the first volume, (X, Y, Z), as stored, without scaling.
 
-    A compressed file is unpacked once, up to the end of what its header claims: there nibabel
-    would not notice a wrong check sum.
+    A compressed file is unpacked to the end in a single pass to verify its checksum, which nibabel
+    would skip.
+
+    Raises:
+      ValueError: voxels are missing.
+      gzip.BadGzipFile: the checksum is wrong.
     """
     shape = tuple(int(side) for side in image.shape[:3])
     shape += (1,) * (3 - len(shape))
@@ -111,11 +118,19 @@ def read_first_volume(image: Any, path: Path) -> np.ndarray:
 
 
 def scale_voxels(raw: np.ndarray, image: Any, name: str) -> tuple[np.ndarray, list[str]]:
-    """Return voxels scaled as the header says, NaN and infinity replaced by the smallest finite
-    value, and notes.
+    """Scale voxels by the slope and intercept of the header, and replace NaN and infinity.
 
-    Floats become float32 unless it can't hold them. Few slices are worked on at once: in float64
-    the whole would take four times the memory of its numbers.
+    They become the smallest finite value. Floats become float32 unless their range is too large
+    or too small for it. Slices are processed in bands: in float64 the whole volume could take four
+    times the memory of the stored numbers.
+
+    Args:
+      raw: stored voxels, (X, Y, Z).
+      image: nibabel image.
+      name: name of the volume in messages.
+
+    Returns:
+      The scaled voxels, and notes.
 
     Raises:
       InputError: no value is finite.
@@ -135,7 +150,9 @@ def scale_voxels(raw: np.ndarray, image: Any, name: str) -> tuple[np.ndarray, li
         if good.size:
             largest, low = max(largest, np.abs(good).max()), min(low, good.min())
     if wrong == raw.size:
-        raise InputError(f"{name} holds no finite value: there is nothing to segment.")
+        raise InputError(f"{name} has no finite value: there is nothing to segment.")
+    # float32 reaches 3.4e38; its smallest normal number is 1.2e-38, which leaves eight decades
+    # below the largest value.
     result = np.empty(
         raw.shape, np.float32 if largest == 0 or 1e-30 < largest < 1e38 else kind, order="F"
     )
@@ -143,19 +160,21 @@ def scale_voxels(raw: np.ndarray, image: Any, name: str) -> tuple[np.ndarray, li
     for part in parts:
         values = apply_read_scaling(raw[..., part], slope, inter)
         result[..., part] = np.where(np.isfinite(values), values, low) if wrong else values
-    note = f"{name} has {wrong:,} voxels that are NaN or infinite; they count as {low:g}."
+    note = f"{name} has {wrong:,} voxels that are NaN or infinite; they are replaced by {low:g}."
     return result, [note] if wrong else []
 
 
 def _check_sum(file: gzip.GzipFile, rest: int) -> None:
-    """Read on to the end of a compressed file, where its check sum is, or a little beyond what the
-    header claims."""
+    """Read to the end of a compressed file, which verifies its checksum.
+
+    Reading stops slightly beyond the size stated in the header, to bound the time.
+    """
     left = rest + _STEP
     try:
         while left > 0 and (part := file.read(_STEP)):
             left -= len(part)
     except gzip.BadGzipFile as error:
-        if "CRC" in str(error):  # other bytes may follow what was compressed
+        if "CRC" in str(error):  # other errors come from trailing bytes and are harmless
             raise
 
 

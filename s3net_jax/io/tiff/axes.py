@@ -1,7 +1,7 @@
-"""Which pictures of a TIFF file are segmented: along the axes that it declares, and what is not.
+"""Select the pictures of a TIFF file to segment, from the axes that its metadata declare.
 
-ImageJ, OME-TIFF, tifffile, LSM, MetaMorph, Micro-Manager and others each have a way of their own
-to say what a file's pages are, or that several pictures follow one page; tifffile knows them all.
+ImageJ, OME-TIFF, tifffile, LSM, MetaMorph, Micro-Manager and others each have their own metadata
+for the axes of the pages and for several pictures behind one page; tifffile parses them all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 __all__ = ["Plane", "Selection", "select_planes"]
 
-# What axes (letters as tifffile has them) hold besides slices, in words.
+# Names of what lies along each axis (tifffile's letters), for notes.
 _NAMES = {
     "A": "angle",
     "C": "channel",
@@ -31,20 +31,21 @@ _NAMES = {
     "V": "event",
     "Z": "slice",
 }
-_UNDECLARED = ("generic", "uniform")  # tifffile's kinds of series that follow from pages alone
+_UNDECLARED = ("generic", "uniform")  # tifffile's series kinds for files without axis metadata
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _CHANNELS = 7
-"""Most channels that are taken for channels where the file declares no other axis: ImageJ shows no
-more, and writers that are not told better (tifffile's for ImageJ) declare slices as channels."""
+"""Largest number of channels that count as channels if no other axis is declared; more count as
+slices. ImageJ shows at most 7, and writers without axis information (tifffile's for ImageJ) declare
+slices as channels."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One picture (H, W) or (H, W, channels) of a file.
+    """Position of one picture, (H, W) or (H, W, channels), in a file.
 
     Attributes:
-      page: number of its page.
-      part: its number among the pictures whose pixels follow one another behind that page.
+      page: index of its page.
+      part: index among the pictures stored consecutively behind that page.
     """
 
     page: int
@@ -53,12 +54,12 @@ class Plane:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is segmented of a file.
+    """The pictures of a file that are segmented.
 
     Attributes:
-      planes: the slices of a stack, or the one picture.
-      parts: how many pictures each page stands for.
-      notes: sentences on what is left out.
+      planes: slices of a stack, or the single picture.
+      parts: number of pictures behind each page.
+      notes: sentences about what is left out.
     """
 
     planes: tuple[Plane, ...]
@@ -68,8 +69,14 @@ class Selection:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The declared axes before (H, W), and where their pictures are: the pages in C order, None
-    for one that the file does not have, with ``parts`` pictures each."""
+    """The declared axes before (H, W), and the pages along them.
+
+    Attributes:
+      axes: letters of the axes.
+      shape: lengths of the axes.
+      pages: page indices in C order; None for a page missing from the file.
+      parts: number of pictures behind each page.
+    """
 
     axes: str
     shape: tuple[int, ...]
@@ -78,17 +85,19 @@ class _Layout:
 
 
 def select_planes(file: Any, pages: Sequence[Any], name: str) -> Selection:
-    """Slices are what the file has along Z; without Z its pages or pictures; without these its time
-    points. Of every other axis only the first is taken, with a note. Reduced copies and
-    transparency masks are no pages.
+    """Select the slices of a file.
+
+    Slices are the pictures along Z; without Z, the pages or pictures; without these, the time
+    points. Of every other axis only the first position is used, and a note reports it. Reduced
+    copies and transparency masks do not count as pages.
 
     Args:
-      file: a tifffile.TiffFile that can't open other files.
-      pages: all its pages, as tifffile.TiffPage.
-      name: what notes call the file.
+      file: tifffile.TiffFile that cannot open other files.
+      pages: all pages of the file, as tifffile.TiffPage.
+      name: name of the file in notes.
 
     Raises:
-      ValueError: the pixels of several declared pictures are cut off.
+      ValueError: the file declares several pictures and its pixels are truncated.
     """
     layout = _find_layout(file, pages)
     if layout is None:
@@ -101,7 +110,7 @@ def select_planes(file: Any, pages: Sequence[Any], name: str) -> Selection:
 
 
 def _is_subfile(page: Any) -> int:
-    """Whether a page is a reduced copy or a mask of another: bits as in NewSubfileType."""
+    """Return bits of NewSubfileType: whether a page is a reduced copy or a mask of another."""
     kind = int(page.subfiletype) & (_REDUCED | _MASK)
     old = page.tags.get(255)  # SubfileType, which NewSubfileType replaced
     if old is not None and old.value == 2:
@@ -110,12 +119,12 @@ def _is_subfile(page: Any) -> int:
 
 
 def _find_layout(file: Any, pages: Sequence[Any]) -> _Layout | None:
-    """The declared axes; None where nothing is declared, or nothing that fits the pages."""
+    """Return the declared axes, or None if there are none or they do not fit the pages."""
     try:
         series = list(file.series)
-    except Exception:  # metadata that tifffile does not understand: the pages speak for themselves
+    except Exception:  # tifffile cannot parse the metadata: use only the pages
         return None
-    deep = pages[0].axes.startswith("Z")  # a page that is a volume itself
+    deep = pages[0].axes.startswith("Z")  # the page itself is a volume
     if not series or (series[0].kind in _UNDECLARED and not deep):
         return None
     main = next((one for one in series if not _is_subfile(one.keyframe)), series[0])
@@ -137,7 +146,7 @@ def _find_layout(file: Any, pages: Sequence[Any]) -> _Layout | None:
 
 
 def _choose(layout: _Layout, name: str) -> tuple[list[Plane], list[str]]:
-    """The planes that are slices, and notes on what the other axes hold."""
+    """Return the planes that are slices, and notes about the other axes."""
     lengths = list(zip(layout.axes, layout.shape, strict=True))
     long = {axis for axis, length in lengths if length > 1}
     wanted = next((group for group in ("Z", "IQ", "T") if long & set(group)), "")
@@ -149,7 +158,7 @@ def _choose(layout: _Layout, name: str) -> tuple[list[Plane], list[str]]:
     slices = math.prod(layout.shape[n] for n in inner)
     table = numbers.transpose(*outer, *inner).reshape(-1, slices)
     there = np.array([page is not None for page in layout.pages])[table // layout.parts]
-    row = int(there.any(1).argmax())  # the first that the file has anything of
+    row = int(there.any(1).argmax())  # the first position with at least one page in the file
     planes = []
     for number in table[row][there[row]]:
         page = layout.pages[int(number) // layout.parts]
@@ -157,7 +166,7 @@ def _choose(layout: _Layout, name: str) -> tuple[list[Plane], list[str]]:
         planes.append(Plane(page, int(number) % layout.parts))
     others = [lengths[n] for n in outer]
     place = np.unravel_index(row, [length for _, length in others]) if others else ()
-    notes = [f"{name} declares {slices} channels; they are taken as slices."] * (wanted == "C")
+    notes = [f"{name} declares {slices} channels; they are read as slices."] * (wanted == "C")
     return planes, notes + _note_axes(others, [int(n) for n in place], slices, len(planes), name)
 
 
@@ -177,27 +186,30 @@ def _note_axes(
         notes.append(f"{name} has {held}; only {kept} is segmented.")
     if found < slices:
         notes.append(
-            f"{name} declares {slices} slices, but the file has only {found} of them; those are "
-            "segmented."
+            f"{name} declares {slices} slices, but contains only {found}; these are segmented."
         )
     return notes
 
 
 def _note_missing(file: Any, pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
-    """A note if the file declares more pictures than it has; ValueError if their pixels are cut."""
+    """Return a note if the file declares more pictures than it has.
+
+    Raises:
+      ValueError: the pixels of the declared pictures are truncated.
+    """
     declared, page = _read_declared_count(file, pages[0]), pages[0]
     found = len(layout.pages) * layout.parts
-    samples = int(page.samplesperpixel)  # which some programs declare as channels
+    samples = int(page.samplesperpixel)  # some programs declare samples as channels
     if declared <= max(found, len(pages)) * samples:
         return []
     behind = (file.filehandle.size - min(page.dataoffsets)) // page.nbytes if page.nbytes else 0
     if len(pages) == 1 and page.compression == 1 and behind > 1:
         raise ValueError(f"it declares {declared} pictures and ends after {behind}")
-    return [f"{name} declares {declared} pictures, but the file has only {found}."]
+    return [f"{name} declares {declared} pictures, but contains only {found}."]
 
 
 def _read_declared_count(file: Any, page: Any) -> int:
-    """Pictures that ImageJ's or tifffile's description of the first page counts."""
+    """Return the number of pictures stated in ImageJ's or tifffile's description, or 1."""
     try:
         if file.is_imagej:
             meta = file.imagej_metadata or {}
@@ -206,13 +218,13 @@ def _read_declared_count(file: Any, page: Any) -> int:
         if file.is_shaped:
             shape = file.shaped_metadata[0]["shape"]
             return math.prod(int(side) for side in shape) // math.prod(page.shape)
-    except Exception:  # a description that is none
+    except Exception:  # the description cannot be parsed
         pass
     return 1
 
 
 def _note_others(pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
-    """What the file holds besides the pages of its axes."""
+    """Return a note about pages that do not belong to the selected axes."""
     used = {n for n in layout.pages if n is not None}
     first = pages[min(used)]
     start = min(first.dataoffsets, default=0)
@@ -220,11 +232,12 @@ def _note_others(pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
     rest = [
         _is_subfile(page)
         for n, page in enumerate(pages)
-        # Pages may describe once more the pictures that follow the first one.
+        # Further pages may refer to the same pictures that follow the first page.
         if n not in used and not (layout.parts > 1 and start <= min(page.dataoffsets) < end)
     ]
     further = 0
-    if first.subifds:  # levels of a pyramid; of a raw photograph's thumbnail the photograph
+    # Sub-IFDs are pyramid levels, or, if the first page is a thumbnail, the raw photograph.
+    if first.subifds:
         if _is_subfile(first):
             further = len(first.subifds)
         else:
@@ -238,7 +251,9 @@ def _note_others(pages: Sequence[Any], layout: _Layout, name: str) -> list[str]:
     )
     held = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
     verb = "is" if sum(count for count, _, _ in counts) == 1 else "are"
-    return [f"{name} also holds {_join_words(held)}, which {verb} not segmented."] if held else []
+    return (
+        [f"{name} also contains {_join_words(held)}, which {verb} not segmented."] if held else []
+    )
 
 
 def _join_words(parts: list[str]) -> str:

@@ -1,5 +1,8 @@
-"""TIFF files within the limits: directories are counted before any library parses them, and
-compressed pieces are unpacked up to the size of the pixels they stand for."""
+"""Enforce the limits on TIFF files.
+
+Directories are counted before any library parses them, and compressed strips and tiles are unpacked
+no further than the size of their pixels.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,24 @@ from s3net_jax.io.limits import check_bytes, check_pages, check_pixels, measure_
 
 __all__ = ["check_directories", "check_page", "read_page"]
 
+# TIFF tags.
 _WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _WANTED = (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT)
 
-_ENTRIES = 4096  # of one directory; real ones have 10 to 100, and 65,535 can be claimed
-# Bytes of one tile beyond those of its image: tiles are padded, seldom above 4096×4096 in 8 bits.
+_ENTRIES = 4096  # largest number of tags per directory: usual are 10 to 100, possible 65,535
+# A tile up to this many bytes, or up to four times its image, may be larger than the image, because
+# tiles are padded; they are rarely larger than 4096×4096 with 8 bits (16 MiB).
 _TILE = 128 << 20
 
 _DEFLATE = (8, 32946, 50013)
 _LZMA = 34925
-_LZMA_MEMORY = 256 << 20  # a header can ask for a dictionary of 4 GB; xz -9 takes 65 MB
+_LZMA_MEMORY = 256 << 20  # bytes; a header may request a 4 GB dictionary, xz -9 needs 65 MB
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How numbers of a file are stored: classic TIFF or BigTIFF."""
+    """Byte order (for struct) and variant of a file: classic TIFF or BigTIFF."""
 
     order: str
     big: bool
@@ -44,10 +49,13 @@ class _Layout:
 
 
 def check_directories(path: Path) -> None:
-    """Raise :class:`InputError` for a TIFF file with too many or endless pages, or one whose
-    images or tiles exceed the limits. Other files pass.
+    """Check the page directories of a TIFF file; accept other files.
 
-    Only the directories are read: some 100 bytes a page.
+    Only the directories are read, about 100 bytes per page.
+
+    Raises:
+      InputError: the file has too many pages, a loop of pages, or images or tiles that exceed the
+        limits.
     """
     name, size = str(path), path.stat().st_size
     with path.open("rb") as file:
@@ -59,11 +67,11 @@ def check_directories(path: Path) -> None:
         width = struct.calcsize(kind)
         seen: set[int] = set()
         offset = _read_number(file, layout, kind, width)
-        while offset and offset < size:  # readers say what is wrong with others
+        while offset and offset < size:  # the readers report an offset beyond the end
             if offset in seen:
                 raise InputError(
-                    f"{name} is broken or cut off (its pages go round in a circle): copy or export "
-                    "the file again."
+                    f"{name} is broken or cut off (its pages form a loop): copy or export the file "
+                    "again."
                 )
             seen.add(offset)
             check_pages(name, len(seen))
@@ -87,7 +95,10 @@ def _read_number(file: BinaryIO, layout: _Layout, kind: str, width: int) -> int:
 
 
 def _read_directory(file: BinaryIO, layout: _Layout, name: str) -> dict[int, int]:
-    """The tags that say how large the image is, as far as they have one value."""
+    """Read the tags in ``_WANTED`` from the directory at the current position, if they are numbers.
+
+    Only the first value of each tag is read, and only if it is stored inline.
+    """
     count = _read_number(file, layout, "Q" if layout.big else "H", 8 if layout.big else 2)
     if count > _ENTRIES:
         raise InputError(
@@ -114,39 +125,39 @@ def _check_tags(tags: dict[int, int], name: str, size: int) -> None:
     each = tags.get(_SAMPLES, 1) * max(1, (bits if bits <= 128 else 8) // 8)
     if across * down * each > max(_TILE, 4 * width * height * each):
         raise InputError(
-            f"{name} is broken or cut off (its tiles of {across}×{down} pixels are far larger than "
-            f"its image of {width}×{height}): copy or export the file again."
+            f"{name} is broken or cut off (its tiles have {across}×{down} pixels, its image only "
+            f"{width}×{height}): copy or export the file again."
         )
 
 
 def check_page(stored: Any, name: str, path: Path, pages: int = 1) -> None:
     """Raise :class:`InputError` if reading ``pages`` pages like ``stored`` takes too much memory.
 
-    Counted are the unpacked numbers, a copy of them, and float32 pixels twice (the values and
-    those scaled to [0, 1]).
+    The estimate includes the unpacked samples, one copy of them, and two float32 arrays (the
+    values and their scaled version).
     """
     if int(stored.compression) == 1 and int(stored.nbytes) > path.stat().st_size:
-        return  # cut off, which the reader says
+        return  # truncated; the reader reports it
     pixels = int(stored.imagewidth) * int(stored.imagelength) * int(stored.imagedepth)
     check_bytes(name, pages * (2 * int(stored.nbytes) + 8 * pixels), measure_stored_bytes(path))
 
 
 def read_page(stored: Any, name: str) -> np.ndarray:
-    """Return the numbers of one of tifffile's pages, as its ``asarray`` does.
+    """Return the samples of a tifffile page like its ``asarray``, with bounded memory.
 
-    Every compressed piece is unpacked once, and only up to the size of its tile or strip.
+    Every compressed strip or tile is unpacked once and no further than its pixels.
 
     Raises:
-      InputError: a piece is a picture of another size than its tile.
-      Exception: whatever broken data leads to.
+      InputError: an embedded picture is larger than its tile.
+      Exception: any exception from the decoders for broken data.
     """
     compression = int(stored.compression)
     if 0 in stored.shaped or compression not in (*_DEFLATE, _LZMA):
-        if compression != 1:  # tifffile itself limits what its other codecs unpack to
+        if compression != 1:  # tifffile limits the output of its other codecs itself
             _check_pieces(stored, name)
         return stored.asarray()
     reverse = int(getattr(stored, "fillorder", 1)) == 2
-    # From unpacked bytes on the way is tifffile's own: predictor, byte order, place in the image.
+    # tifffile handles the rest from unpacked bytes: predictor, byte order, place in the image.
     stored.compression = 1
     result = np.zeros(stored.shaped, stored.dtype)
     for index, data in enumerate(_read_pieces(stored)):
@@ -167,7 +178,7 @@ _REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
 
 
 def _read_pieces(stored: Any) -> Iterator[bytes | None]:
-    """The bytes of every strip or tile; None of one that is left out."""
+    """Yield the stored bytes of every strip or tile, or None for an empty one."""
     handle = stored.parent.filehandle
     for offset, count in zip(stored.dataoffsets, stored.databytecounts, strict=True):
         if offset == 0 or count == 0:
@@ -178,18 +189,18 @@ def _read_pieces(stored: Any) -> Iterator[bytes | None]:
 
 
 def _unpack(data: bytes, compression: int, size: int) -> bytes:
-    """At most ``size`` bytes: what a strip holds beyond its pixels is never unpacked."""
+    """Unpack at most ``size`` bytes; further data of a strip are never unpacked."""
     if compression == _LZMA:
         return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY).decompress(data, size)
     engine = zlib.decompressobj()
     raw = engine.decompress(data, size)
     if not engine.eof and len(raw) == size:
-        engine.decompress(engine.unconsumed_tail, 1)  # to the check sum, if the data end here
+        engine.decompress(engine.unconsumed_tail, 1)  # verifies the checksum if the data end here
     return raw
 
 
 def _check_pieces(stored: Any, name: str) -> None:
-    """A tile that is a picture itself must have the tile's size."""
+    """Raise :class:`InputError` if an embedded picture is larger than its strip or tile."""
     tiled = stored.is_tiled
     width = int(stored.tilewidth if tiled else stored.imagewidth)
     height = int(stored.tilelength if tiled else stored.rowsperstrip)

@@ -1,4 +1,4 @@
-"""What the numbers of a TIFF page are, and whether tifffile or PIL reads them."""
+"""Describe the samples of a TIFF page, and decide whether tifffile or PIL reads them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _OPACITY, _PREMULTIPLIED = 2, 1  # values of the tag ExtraSamples
 
 @dataclass(frozen=True)
 class Page:
-    """What the numbers of a page are.
+    """Sample format of a page.
 
     Attributes:
-      shape: (H, W) as stored, before the orientation.
-      samples: numbers stored for each pixel.
-      colors: 1 (grey) or 3 (RGB) numbers that are read.
-      dtype: of the stored numbers, with the file's byte order.
-      palette: whether the numbers are entries of a palette.
-      white_is_zero: whether grey falls from white.
-      opacity: whether a further sample, after the colours, is opacity.
-      premultiplied: whether the colours have been multiplied by it.
-      orientation: 1 to 8, as in EXIF.
+      shape: (H, W) as stored, before the orientation is applied.
+      samples: number of samples stored per pixel.
+      colors: number of colour samples that are read: 1 (grey) or 3 (RGB).
+      dtype: type of the stored samples, with the byte order of the file.
+      palette: whether samples are indices into a palette.
+      white_is_zero: whether 0 means white.
+      opacity: whether the sample after the colours is the opacity.
+      premultiplied: whether the colours are multiplied by the opacity.
+      orientation: orientation tag, 1 to 8 as in EXIF.
     """
 
     shape: tuple[int, int]
@@ -43,17 +43,17 @@ class Page:
 
     @property
     def bands(self) -> int:
-        """Samples that are read."""
+        """Number of samples per pixel that are read."""
         return 1 if self.palette else self.colors + self.opacity
 
     @property
     def mode(self) -> str:
-        """What the numbers are."""
+        """NumPy dtype name of the samples."""
         return self.dtype.newbyteorder("=").name
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """Equal for pages that can be one stack."""
+        """Key that is equal for pages that can form one stack."""
         return (
             self.shape,
             self.samples,
@@ -67,12 +67,15 @@ class Page:
 
 
 def describe_page(page: Any, plain: bool, name: str) -> Page | None:
-    """What tifffile is to read; None for what PIL reads as well, or nobody.
+    """Describe a page that tifffile must read; return None if PIL can, or if neither can.
 
     Args:
-      page: a tifffile.TiffPage.
-      plain: whether PIL finds the page and all of it.
-      name: what errors call the file.
+      page: tifffile.TiffPage.
+      plain: whether PIL can access the page and all of its pixels.
+      name: name of the file in errors.
+
+    Raises:
+      InputError: PIL would change the samples, and tifffile lacks a decoder.
     """
     samples, bits = int(page.samplesperpixel), int(page.bitspersample)
     photometric, separate = int(page.photometric), page.axes.endswith("SYX")
@@ -87,12 +90,12 @@ def describe_page(page: Any, plain: bool, name: str) -> Page | None:
     if palette and (dtype.kind != "u" or bits > 16 or page.colormap is None or samples != 1):
         return None
     if dtype.kind == "u" and not separate and bits == 8 and plain:
-        return None  # PIL reads them well
+        return None  # PIL reads 8-bit samples correctly
     if not _is_decodable(page):
         _check_pil(dtype, page.compression, separate, name)
         return None
     colors = 3 if palette or (samples >= 3 and (photometric == 2 or samples == 3)) else 1
-    # Only the tag distinguishes bits of opacity from those of another channel.
+    # Only the tag ExtraSamples distinguishes opacity from another channel.
     extra = tuple(page.extrasamples)[:1] if samples == colors + 1 and dtype.kind == "u" else ()
     orientation = page.tags.get("Orientation")
     return Page(
@@ -109,7 +112,7 @@ def describe_page(page: Any, plain: bool, name: str) -> Page | None:
 
 
 def _is_unpacked(page: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether numbers of 9 to 15 bits, packed, can be decoded: only imagecodecs can."""
+    """Return whether packed samples of 9 to 15 bits can be decoded, which needs imagecodecs."""
     bits = int(page.bitspersample)
     return (
         dtype.kind == "u" and 8 < bits < 8 * dtype.itemsize and find_spec("imagecodecs") is not None
@@ -117,7 +120,7 @@ def _is_unpacked(page: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def _is_decodable(page: Any) -> bool:
-    """Whether tifffile does it: without imagecodecs there are compressions that it does not."""
+    """Return whether tifffile can decode the page; some compressions need imagecodecs."""
     from tifffile import TIFF
 
     try:
@@ -127,17 +130,20 @@ def _is_decodable(page: Any) -> bool:
 
 
 def _check_pil(dtype: np.dtype[Any], compression: Any, separate: bool, name: str) -> None:
-    """PIL opens a few kinds of numbers as others, with their bytes swapped, or in 8 bits."""
+    """Raise :class:`InputError` for samples that PIL would misread.
+
+    PIL reads some types as others, with swapped bytes, or with only 8 bits.
+    """
     kind = dtype.kind + str(dtype.itemsize)
     swapped = dtype.str.startswith(">") and kind in ("i2", "i4", "f4")
     if swapped or kind in ("i1", "u4") or (separate and dtype.itemsize > 1):
         raise InputError(
-            f"{name} is a TIFF of {dtype.name} numbers whose compression, "
-            f"{name_compression(compression)}, is not read: save it uncompressed or with "
-            "deflate, or pip install imagecodecs."
+            f"{name} is a TIFF with {dtype.name} samples in the unsupported compression "
+            f"{name_compression(compression)}: save it uncompressed or with deflate, or pip "
+            "install imagecodecs."
         )
 
 
 def name_compression(compression: Any) -> str:
-    """As tifffile spells it."""
+    """Return tifffile's name of a compression."""
     return str(getattr(compression, "name", compression))

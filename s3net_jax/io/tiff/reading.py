@@ -1,4 +1,4 @@
-"""TIFF pages that PIL does not open or would change: deep, signed, in separate planes."""
+"""Read TIFF pages that PIL rejects or changes: deep, signed or planar samples."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ __all__ = [
     "read_planes",
 ]
 
-_MAX_RATIO = 1100  # deflate can't shrink more than 1032 times
+_MAX_RATIO = 1100  # just above 1032, the highest compression ratio of deflate
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The pictures of a file that are segmented.
+    """The pictures of a TIFF file that are segmented.
 
     Attributes:
-      planes: where they are.
-      pages: what each is; None for one that PIL reads as well.
-      parts: pictures that follow each page.
-      notes: sentences on what the file holds besides.
+      planes: positions of the pictures in the file.
+      pages: description of each picture's page; None for pages that PIL reads correctly.
+      parts: number of pictures stored behind each page.
+      notes: sentences about what else the file contains.
     """
 
     planes: tuple[Plane, ...]
@@ -54,11 +54,12 @@ class Contents:
 
 
 def read_contents(path: Path) -> Contents | None:
-    """What a TIFF file holds; None of other files.
+    """Read which pictures a TIFF file contains; return None for other files.
 
     Raises:
-      InputError: a page whose numbers PIL would change, in a compression that is not read here.
-      Exception: whatever broken data leads to.
+      InputError: PIL would change the samples of a page, and its compression is not supported by
+        tifffile.
+      Exception: any exception from tifffile for broken data.
     """
     if not is_tiff(path):
         return None
@@ -68,13 +69,13 @@ def read_contents(path: Path) -> Contents | None:
         pages: dict[int, Any] = {}
         for page in file.pages:
             if page.offset in pages:
-                raise ValueError("its pages go round in a circle")
+                raise ValueError("its pages form a loop")
             pages[page.offset] = page
         _check_end(file)
         stored = list(pages.values())
         with _open(path, alone=True) as other:  # reading series changes a file's pages
             chosen = select_planes(other, stored, name)
-        # PIL has only the first of several pictures behind a page, and stops at a mask.
+        # PIL reads only the first of several pictures behind a page, and stops at a mask.
         plain = chosen.parts == 1 and not any(page.photometric == 4 for page in stored)
         read = {n: describe_page(stored[n], plain, name) for n in {p.page for p in chosen.planes}}
     found = tuple(read[plane.page] for plane in chosen.planes)
@@ -82,11 +83,16 @@ def read_contents(path: Path) -> Contents | None:
 
 
 def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.ndarray:
-    """Some planes of a file whose pages are not PIL's.
+    """Read planes of a file with tifffile.
+
+    Args:
+      path: path of the file.
+      contents: result of :func:`read_contents`.
+      numbers: indices into ``contents.planes``.
 
     Returns:
-      (planes, H, W), or (planes, H, W, bands) of colours or with opacity, as stored, upright, in
-      the machine's byte order.
+      Unscaled upright samples in native byte order, (planes, H, W), or (planes, H, W, bands) for
+      colours and for pages with opacity.
     """
     size, name = path.stat().st_size, str(path)
     result, volumes = None, {}
@@ -115,7 +121,7 @@ def read_planes(path: Path, contents: Contents, numbers: Sequence[int]) -> np.nd
 
 
 def note_left_out(samples: int, bands: int, name: str) -> list[str]:
-    """A note if only ``bands`` of the samples of each pixel are read."""
+    """Return a note if only ``bands`` of the samples of each pixel are read."""
     if samples <= bands:
         return []
     kept = "the first is" if bands == 1 else f"the first {bands} are"
@@ -123,20 +129,20 @@ def note_left_out(samples: int, bands: int, name: str) -> list[str]:
 
 
 def count_samples(picture: Any) -> int:
-    """Numbers that the TIFF file of a PIL image has for each pixel; 0 of others."""
+    """Return the number of samples per pixel of a TIFF file opened by PIL; 0 for other formats."""
     tags = getattr(picture, "tag_v2", None)
     return 0 if tags is None else int(tags.get(277, 1))
 
 
 def is_white_zero(picture: Any) -> bool:
-    """Whether a deep grey TIFF that PIL opened stores white as 0: it turns only 8 bits round."""
+    """Return whether a deep grey TIFF opened by PIL stores white as 0; PIL inverts only 8 bits."""
     tags = getattr(picture, "tag_v2", None)
     deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
     return bool(deep and tags is not None and tags.get(262) == 0)
 
 
 def describe(path: Path) -> str | None:
-    """What the first page of a TIFF file holds, as far as its tags say; None of other files."""
+    """Describe the sample format of the first page in words; return None if that is unknown."""
     try:
         if not is_tiff(path):
             return None
@@ -154,13 +160,13 @@ def describe(path: Path) -> str | None:
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether a file begins as TIFF or BigTIFF does."""
+    """Return whether a file has the magic bytes of TIFF or BigTIFF."""
     with path.open("rb") as file:
         return file.read(4) in _MAGIC
 
 
 class _Alone(io.BufferedReader):
-    """A file that has no place on the disk, as far as tifffile can tell."""
+    """A file that looks to tifffile like a stream without a path."""
 
     def fileno(self) -> int:
         raise OSError("a stream")
@@ -168,11 +174,16 @@ class _Alone(io.BufferedReader):
 
 @contextmanager
 def _open(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
-    """``alone``: as a stream, from which tifffile opens no other files, whatever the metadata (OME
-    names files anywhere on the disk) ask for."""
+    """Open a TIFF file with tifffile, without its log messages.
+
+    Args:
+      path: path of the file.
+      alone: whether to open it as a stream, so that tifffile opens no other files: OME metadata
+        may name files anywhere on the disk.
+    """
     import tifffile
 
-    log = logging.getLogger("tifffile")  # is told of everything that it makes the best of
+    log = logging.getLogger("tifffile")  # logs every irregularity that it works around
     with silence_warnings():
         level = log.level
         log.setLevel(logging.CRITICAL + 1)
@@ -188,8 +199,10 @@ def _open(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
 
 
 def _check_end(file: tifffile.TiffFile) -> None:
-    """Raises ValueError if a further page should follow that the file does not have any more:
-    tifffile gives those before it."""
+    """Raise ValueError if the next page would be beyond the end of the file.
+
+    tifffile silently returns only the pages before it.
+    """
     handle = file.filehandle
     handle.seek(file.pages.next_page_offset or 0)
     order = "little" if file.byteorder == "<" else "big"
@@ -198,7 +211,7 @@ def _check_end(file: tifffile.TiffFile) -> None:
 
 
 def _finish(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:
-    """(H, W), or (H, W, bands) of colours or with opacity."""
+    """Return upright pixels, (H, W), or (H, W, bands) for colours or with opacity."""
     if stored.axes.endswith("SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(*page.shape, page.samples)[..., : page.bands]
@@ -211,7 +224,7 @@ def _finish(pixels: np.ndarray, stored: Any, page: Page) -> np.ndarray:
 
 
 def _read_part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) -> np.ndarray:
-    """One of several pictures without compression that follow one another."""
+    """Read one of several uncompressed pictures stored consecutively behind one page."""
     start = min(stored.dataoffsets) + plane.part * stored.nbytes
     if not stored.is_contiguous or start + stored.nbytes > size:
         raise ValueError("its pixels end early")
@@ -222,7 +235,7 @@ def _read_part(file: tifffile.TiffFile, stored: Any, plane: Plane, size: int) ->
 
 
 def _check_claim(stored: Any, size: int) -> None:
-    """Raise ValueError for a page that claims more than a file of ``size`` bytes can hold."""
+    """Raise ValueError if a page claims more pixels than a file of ``size`` bytes can contain."""
     compressed = int(stored.compression) != 1
     claimed = stored.nbytes * int(stored.bitspersample) // (8 * stored.dtype.itemsize)
     if claimed > size * (_MAX_RATIO if compressed else 1):

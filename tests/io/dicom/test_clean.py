@@ -71,7 +71,7 @@ def test_an_odd_element_is_blank(tag: str, kind: str, value: str, tmp_path: Path
     check_pixels(seg, volume)
     assert not seg.get(tag) and seg.PatientName == "Test^Ball"
     assert notes == [
-        f"{volume.name} has elements out of form, which are blank in its DICOM SEG: {tag}."
+        f"{volume.name} has invalid elements, which are blank in its DICOM SEG: {tag}."
     ]
 
 

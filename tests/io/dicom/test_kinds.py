@@ -58,7 +58,7 @@ def test_objects_that_are_not_images(
     with pytest.raises(InputError) as caught:
         read_dicom([path])
     assert str(caught.value) == (
-        f"{path} is a DICOM {what}, not an image: give the images it belongs to."
+        f"{path} is a DICOM {what}, not an image: give the images that it belongs to."
     )
 
 
@@ -164,6 +164,6 @@ def test_volumes_of_one_series_have_names_and_notes(tmp_path: Path) -> None:
     assert [source.stem for source in found] == ["mr-echo1", "mr-echo2"]
     assert all(source.path == tmp_path / "mr" and len(source.files) == 4 for source in found)
     assert found[1].notes == (
-        f"{tmp_path / 'mr'} holds 2 volumes, separated by echo (echo 1; echo 2); this one is "
+        f"{tmp_path / 'mr'} contains 2 volumes, separated by echo (echo 1; echo 2); this one is "
         "echo 2.",
     )

@@ -73,7 +73,7 @@ def test_a_series_without_identifiers_gets_no_segmentation_object(tmp_path: Path
     pytest.importorskip("highdicom")
     values, truth = ball()
     volume = read_dicom(save_dicom(tmp_path, values, StudyInstanceUID=""))
-    with pytest.raises(InputError, match="it has no StudyInstanceUID"):
+    with pytest.raises(InputError, match="its files lack StudyInstanceUID"):
         write_seg(tmp_path / "seg.dcm", truth, truth.astype(int), volume)
     volume = read_dicom(save_dicom(tmp_path / "b", values, PatientID=None))
     write_seg(tmp_path / "seg.dcm", truth, truth.astype(int), volume)
@@ -118,7 +118,7 @@ def test_colours_and_frames(tmp_path: Path) -> None:
     data.save_as(tmp_path / "film.dcm")
     volume = read_dicom([tmp_path / "film.dcm"])
     np.testing.assert_array_equal(SliceView(volume).get_slices(volume.voxels), frames)
-    assert "does not say where" in volume.notes[0]
+    assert "has no image positions" in volume.notes[0]
 
 
 def test_frames_are_rescaled_by_their_own_groups(tmp_path: Path) -> None:
@@ -167,9 +167,9 @@ def test_a_missing_decoder_is_no_broken_file(tmp_path: Path) -> None:
 
     (path,) = save_dicom(tmp_path, ball((20, 16, 1))[0])
     for syntax, words in [
-        (JPEGLosslessSV1, "JPEG Lossless.*for which a decoder is missing: pip install pylibjpeg"),
-        ("1.2.840.10008.1.2.4.102", "MPEG-4.*, which is not read: save it uncompressed"),
-        ("1.2.3.4", r"compressed as 1\.2\.3\.4, which is not read"),
+        (JPEGLosslessSV1, "No decoder for .*JPEG Lossless.*is installed: pip install pylibjpeg"),
+        ("1.2.840.10008.1.2.4.102", "unsupported compression MPEG-4.*: save it uncompressed"),
+        ("1.2.3.4", r"unsupported compression 1\.2\.3\.4: save it"),
     ]:
         data = pydicom.dcmread(path)
         data.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
@@ -186,7 +186,7 @@ def test_odd_series(tmp_path: Path) -> None:
     values, _ = ball()
     files = save_dicom(tmp_path / "gap", values)
     files.pop(4).unlink()
-    assert "uneven distances" in read_dicom(files).notes[0]
+    assert "unevenly spaced slices" in read_dicom(files).notes[0]
     first = save_dicom(tmp_path / "twice", values)
     second = save_dicom(tmp_path / "twice" / "again", values)
     volume = read_dicom(first + second)
@@ -208,8 +208,8 @@ def test_undefined_lengths(placed: bool, tmp_path: Path) -> None:
             del data.ImagePositionPatient, data.SliceThickness
         data.save_as(path)
     volume = read_dicom(files)
-    told = "pixels lie" if placed else "pixels and slices lie"
-    assert f"does not say how far apart its {told}" in volume.notes[-1]
+    lacking = "pixels;" if placed else "pixels and slices;"
+    assert f"does not give the spacing of its {lacking}" in volume.notes[-1]
     assert volume.affine is not None
     lengths = np.linalg.norm(volume.affine[:3, :3], axis=0)
     np.testing.assert_allclose(lengths, [1, 1, 2.5 if placed else 1])

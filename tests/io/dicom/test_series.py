@@ -425,8 +425,8 @@ def test_labels_say_what_separates(tmp_path: Path) -> None:
     slugs = [one.slug for one in found]
     assert slugs == ["b0", "b1000-direction1", "b1000-direction2", "b1000-direction3"]
     assert found[2].notes == (
-        f"{tmp_path} holds 4 volumes, separated by b-value and direction (b-value 0; b-value 1000, "
-        "direction 1; b-value 1000, direction 2; b-value 1000, direction 3); this one is "
+        f"{tmp_path} contains 4 volumes, separated by b-value and direction (b-value 0; b-value "
+        "1000, direction 1; b-value 1000, direction 2; b-value 1000, direction 3); this one is "
         "b-value 1000, direction 2.",
     )
 
@@ -455,14 +455,14 @@ def test_the_largest_stack_of_files_given_directly(tmp_path: Path) -> None:
     for n in range(5):
         make.slice(1, 4.0 * n)
     volume = read_dicom([path for path, _ in make.expected])
-    assert volume.shape[2] == 5 and "3 more images of another orientation" in volume.notes[0]
+    assert volume.shape[2] == 5 and "3 more images with another orientation" in volume.notes[0]
 
 
 @pytest.mark.parametrize("scene", [resent, copied])
 def test_images_left_out_are_counted(scene: Callable[[_Maker], None], tmp_path: Path) -> None:
     scene(_Maker(tmp_path))
     ((found,),) = survey(sorted(tmp_path.iterdir())).volumes.values()
-    word = "1 more images at places" if scene is resent else "1 images twice"
+    word = "1 more images at the same" if scene is resent else "1 duplicate images"
     assert word in found.notes[0]
     volume = read_dicom(sorted(tmp_path.iterdir()))
     assert any(word in note for note in volume.notes)

@@ -357,7 +357,7 @@ def test_only_broken_files_are_called_broken(tmp_path: Path) -> None:
     data = pydicom.dcmread(save(path, picture(0)))
     data.BitsAllocated = data.BitsStored = 12  # packed, as in the ACR-NEMA standard
     data.save_as(path)
-    with pytest.raises(InputError, match="12 bits each, which is not read: save it"):
+    with pytest.raises(InputError, match="12 bits per sample, which is not supported: save it"):
         read_dicom([path])
 
 

@@ -85,7 +85,7 @@ def test_channels_are_no_slices(tmp_path: Path) -> None:
     assert read(path).notes == (f"{path} has 3 channels; only the first is segmented.",)
     # Written without axes, slices are declared as channels; nobody has as many of those.
     tifffile.imwrite(path, pages, imagej=True)
-    check(path, pages, "declares 10 channels; they are taken as slices.")
+    check(path, pages, "declares 10 channels; they are read as slices.")
 
 
 def test_a_page_that_is_a_volume(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_pyramid_is_one_picture_of_slices(tmp_path: Path) -> None:
         file.write(pages, subifds=2, metadata={"axes": "ZYX"})
         file.write(pages[:, ::2, ::2], subfiletype=1)
         file.write(pages[:, ::4, ::4], subfiletype=1)
-    check(path, pages, "also holds 2 reduced copies, which are not segmented.")
+    check(path, pages, "also contains 2 reduced copies, which are not segmented.")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -135,7 +135,7 @@ def test_thumbnails_and_masks_are_no_pages(tmp_path: Path, dtype: Any) -> None:
     image = read(path)
     assert image.shape == (64, 72)
     assert image.notes[0] == (
-        f"{path} also holds 1 reduced copy and 1 transparency mask, which are not segmented."
+        f"{path} also contains 1 reduced copy and 1 transparency mask, which are not segmented."
     )
 
 
@@ -144,7 +144,7 @@ def test_a_further_picture_is_named(tmp_path: Path) -> None:
     with tifffile.TiffWriter(path, ome=True) as file:
         file.write(pages, metadata={"axes": "ZYX"})
         file.write(pages[0, ::2], metadata={"axes": "YX"})
-    check(path, pages, "also holds 1 further picture, which is not segmented.")
+    check(path, pages, "also contains 1 further picture, which is not segmented.")
 
 
 def ome(path: Path, pages: np.ndarray, planes: list[tuple[str, int, int, int]]) -> None:
@@ -180,7 +180,7 @@ def test_what_other_files_hold_is_named_and_not_opened(tmp_path: Path) -> None:
         one,
         pages[:2],
         "has 2 channels; only the first is segmented.",
-        "declares 4 slices, but the file has only 2 of them; those are segmented.",
+        "declares 4 slices, but contains only 2; these are segmented.",
     )
 
 
@@ -204,7 +204,7 @@ def test_missing_pictures_are_named_and_cut_ones_broken(tmp_path: Path) -> None:
             reader(path)
     # One of the pages alone, by a program that copied the description.
     tifffile.imwrite(path, pages[0], description=text, metadata=None)
-    assert read(path).notes == (f"{path} declares 10 pictures, but the file has only 1.",)
+    assert read(path).notes == (f"{path} declares 10 pictures, but contains only 1.",)
 
 
 def test_any_suffix(tmp_path: Path) -> None:
