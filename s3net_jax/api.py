@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from s3net_jax.config import Config, check_config
+from s3net_jax.presets import DEFAULT_PRESET
 from s3net_jax.presets import preset as named_preset
 from s3net_jax.run import Segmentation, segment_images
 
@@ -39,7 +40,7 @@ def segment(
         (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255, or floating point in [0, 1]. Other
         numbers are scaled between ``config.input.window``, as the command does, and an image
         larger than ``config.input.tile`` is cut into tiles.
-      preset: name of a preset (default: ``paper``); see :data:`s3net_jax.PRESETS`.
+      preset: name of a preset (default: ``best``); see :data:`s3net_jax.PRESETS`.
       config: a whole configuration, in place of ``preset``; give one of the two.
       seed: decides initial parameters and drawn transforms; the same seed on the same device
         gives the same result.
@@ -129,7 +130,7 @@ def prepare(image: ImageLike, config: Config) -> np.ndarray:
 
 def _choose_config(preset: str | None, config: Config | None) -> Config:
     if config is None:
-        return named_preset("paper" if preset is None else preset)
+        return named_preset(DEFAULT_PRESET if preset is None else preset)
     if preset is not None:
         raise TypeError(
             f"Both preset={preset!r} and config are given, and a configuration is complete by "

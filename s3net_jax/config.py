@@ -219,7 +219,7 @@ def check_config(config: Any) -> Config:
         return config
     name = isinstance(config, str)
     given = repr(config) if name else f"a {type(config).__name__}"
-    advice = f"s3net_jax.preset({config!r})" if name else "s3net_jax.preset('paper')"
+    advice = f"s3net_jax.preset({config!r})" if name else "s3net_jax.preset('best')"
     raise TypeError(f"config is {given}, where a Config is expected, such as {advice}.")
 
 

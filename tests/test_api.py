@@ -73,6 +73,20 @@ def test_notes_of_reading_are_kept(tmp_path: Path) -> None:
         segment(picture(), config=CONFIG.replace(input={"window": "lungs"}))
 
 
+def test_the_default_preset_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+
+    def note(images: Any, config: s3.Config, *_: Any) -> Any:
+        used.append(config.preset)
+        return [[None]]
+
+    monkeypatch.setattr("s3net_jax.api.segment_images", note)
+    segment(picture())
+    batch([picture()])
+    segment(picture(), preset="fast")
+    assert used == ["best", "best", "fast"]
+
+
 def test_a_listener_hears_every_step() -> None:
     seen: list[tuple[int, int]] = []
     segment(picture(), config=CONFIG, progress=lambda step, r: seen.append((step, r["labels"])))
