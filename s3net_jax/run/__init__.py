@@ -17,7 +17,8 @@ from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
 from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.runner import segment_inputs
-from s3net_jax.run.segment import Segmentation, segment_images
+from s3net_jax.run.segment import segment_images
+from s3net_jax.run.segmentation import Segmentation
 from s3net_jax.run.summary import Listener, Summary
 
 __all__ = [
