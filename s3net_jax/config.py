@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from s3net_jax.dotted import format_fields, list_fields
 from s3net_jax.errors import ConfigError, suggest_nearest
 
 __all__ = [
@@ -198,6 +199,19 @@ class Config:
         20
         """
         return _replace(self, changes, "")
+
+    def differences(self, other: Config) -> dict[str, Any]:
+        """Return the fields in which this configuration differs from ``other``, with its values.
+
+        >>> Config().replace(fit={"steps": 20}).differences(Config())
+        {'fit.steps': 20}
+        """
+        theirs = list_fields(other)
+        return {n: value for n, value in list_fields(self).items() if value != theirs[n]}
+
+    def __str__(self) -> str:
+        """Write one section a line, with values as the command's ``--set`` takes them."""
+        return format_fields(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain dict, with lists for tuples, as JSON holds it."""
