@@ -1,4 +1,4 @@
-"""``segment``: one call from an image to labels, mask and history."""
+"""``segment`` and its like: one call from an image or a volume to labels and mask."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from s3net_jax.config import Config, check_config
 from s3net_jax.errors import ConfigError, suggest_nearest
 from s3net_jax.presets import DEFAULT_PRESET
 from s3net_jax.presets import preset as named_preset
-from s3net_jax.run import Segmentation, segment_images
+from s3net_jax.run import (
+    Segmentation,
+    VolumeSegmentation,
+    open_volume,
+    segment_images,
+    segment_volume_case,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from jax import Array
+    from nibabel.spatialimages import SpatialImage
     from PIL import Image as PilImage
 
     from s3net_jax.io import Image
@@ -24,7 +31,14 @@ if TYPE_CHECKING:
     Window = str | tuple[float, float]
     ImageLike = str | os.PathLike[str] | np.ndarray | Array | PilImage.Image
 
-__all__ = ["Segmentation", "prepare", "segment", "segment_batch"]
+__all__ = [
+    "Segmentation",
+    "VolumeSegmentation",
+    "prepare",
+    "segment",
+    "segment_batch",
+    "segment_volume",
+]
 
 
 def segment(
@@ -45,7 +59,8 @@ def segment(
     The same as :func:`segment_batch` for one image and seed.
 
     Args:
-      image: a path of a picture (of a volume the command cuts slices); a PIL image; or an array
+      image: a path of a picture (for a volume see
+        :func:`segment_volume`); a PIL image; or an array
         (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255, or floating point in [0, 1]. Other
         numbers are scaled between the two values of ``window``, as the command does.
       preset: name of a preset (default: ``best``); see :data:`s3net_jax.PRESETS`.
@@ -136,6 +151,59 @@ def segment_batch(
     return segment_images([_open(image, chosen) for image in images], chosen, seeds)
 
 
+def segment_volume(
+    volume: str | os.PathLike[str] | np.ndarray | Array | SpatialImage,
+    *,
+    spacing: Sequence[float] | None = None,
+    preset: str | None = None,
+    config: Config | None = None,
+    target: str | None = None,
+    size: int | None = None,
+    window: Window | None = None,
+    axis: str | None = None,
+    seed: int = 0,
+    progress: Callable[[int, dict[str, Any]], None] | None = None,
+    **unknown: Never,
+) -> VolumeSegmentation:
+    """Segment a volume slice by slice, with labels matched from slice to slice.
+
+    The same as the command for the same file.
+
+    Args:
+      volume: a NIfTI file, a TIFF stack, a DICOM file or a folder of one series; a nibabel image;
+        or an array (Z, Y, X), or (Z, Y, X, 3) of uint8 colours, with Z from the feet to the head, Y
+        to the patient's back and X to the left, as SimpleITK gives it. Values other than uint8 are
+        scaled between the two values of ``window``, the same for all slices; floating point in
+        [0, 1] is not.
+      spacing: millimetres between voxels of an array along Z, Y and X; it is part of ``affine`` in
+        the result.
+      preset, config, target, size, window: as for :func:`segment`; a point of ``target`` is a
+        pixel of every slice.
+      axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
+        or ``sagittal``.
+      seed: random seed, as for :func:`segment`.
+      progress: called as for :func:`segment`, about every fourth step, with means over the slices
+        that are fitted together.
+
+    Returns:
+      ``labels`` int32 and ``mask`` bool on the grid of the volume, ``target``, ``affine`` and
+      ``notes``; see :class:`VolumeSegmentation`.
+
+    Raises:
+      InputError: the volume can't be read, holds nothing to segment, or the path names several.
+      ConfigError, DivergedError, RuntimeError: as :func:`segment`.
+      TypeError: as :func:`segment`, and a spacing for anything but an array.
+      ValueError: a seed or spacing other than described.
+    """
+    from s3net_jax.fitting import check_listener
+
+    _refuse_unknown("segment_volume", unknown, segment_volume)
+    _check_seeds((seed,))
+    check_listener(progress)
+    chosen = _choose_config(preset, config, target, size=size, window=window, axis=axis)
+    return segment_volume_case(open_volume(volume, spacing, chosen), chosen, seed, progress)
+
+
 def prepare(image: ImageLike, config: Config) -> np.ndarray:
     """The network's input for an image, as :func:`segment` makes it, for :func:`s3net_jax.fit`.
 
@@ -161,6 +229,7 @@ def _choose_config(
     size: int | None = None,
     tile: int | None = None,
     window: Window | None = None,
+    axis: str | None = None,
 ) -> Config:
     """Return the preset or configuration with what the other arguments change."""
     if config is None:
@@ -172,7 +241,7 @@ def _choose_config(
         )
     if window is not None and not isinstance(window, str):
         window = _format_window(window)
-    given = {"size": size, "tile": tile, "window": window}
+    given = {"size": size, "tile": tile, "window": window, "axis": axis}
     changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     chosen = check_config(config).replace(input=changes)
     if target is not None:

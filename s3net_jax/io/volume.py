@@ -56,7 +56,7 @@ class Volume:
       affine: (4, 4) float64, from voxel indices to millimetres towards the patient's right,
         front and head (RAS+), or None: pages without a place in space, Z the first axis.
       name: what messages call it.
-      path: where it came from.
+      path: where it came from; None for a volume in memory.
       form: ``nifti``, ``dicom`` or ``stack``.
       acquired: the axis along which slices were acquired, if that is known.
       origin: what writing in the same form needs: a NIfTI image without data, or data sets.
@@ -68,7 +68,7 @@ class Volume:
     voxels: np.ndarray
     affine: np.ndarray | None
     name: str
-    path: Path
+    path: Path | None
     form: Literal["nifti", "dicom", "stack"]
     acquired: int | None = None
     origin: Any = None
@@ -204,7 +204,7 @@ def _list_usable_axes(shape: tuple[int, int, int]) -> list[int]:
 def check_scaling(volume: Volume) -> None:
     """Raise :class:`InputError` if a copy scaled to float32 exceeds the limits; the reader of DICOM
     has counted it."""
-    if volume.form == "dicom":
+    if volume.form == "dicom" or volume.path is None:
         return
     detached = volume.path.with_suffix(".img")
     file = detached if volume.path.suffix == ".hdr" and detached.is_file() else volume.path

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.errors import DivergedError
 from s3net_jax.io import Image, compute_prepared_shape, read_resolution
 from s3net_jax.masks import check_point
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.fitter import Fitter, Progress
-from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
+from s3net_jax.run.outcome import Outcome, Piece, check_fitted
 from s3net_jax.run.segmentation import Segmentation
 
 __all__ = ["segment_images"]
@@ -96,13 +95,8 @@ def _join_outcomes(
       DivergedError: a fit diverged, and did so again with a lower learning rate.
       RuntimeError: a fit failed otherwise.
     """
-    for outcome in outcomes:
-        if isinstance(outcome, Failed) and outcome.diverged:
-            raise DivergedError(f"{where}: {outcome.reason}" if where else outcome.reason)
-        if isinstance(outcome, Failed):
-            raise RuntimeError(f"{where or 'The fit'} {outcome.reason}")
+    fits = [None if outcome is None else check_fitted(outcome, where) for outcome in outcomes]
     start = time.perf_counter()
-    fits = [outcome if isinstance(outcome, Fitted) else None for outcome in outcomes]
     whole = case.join(
         [None if fit is None else fit.labels for fit in fits],
         [None if fit is None else fit.target for fit in fits],
