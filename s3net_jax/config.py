@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from s3net_jax.dotted import format_fields, list_fields
+from s3net_jax.dotted import find_differences, format_fields
 from s3net_jax.errors import ConfigError, suggest_nearest
 
 __all__ = [
@@ -201,13 +201,8 @@ class Config:
         return _replace(self, changes, "")
 
     def differences(self, other: Config) -> dict[str, Any]:
-        """Return the fields in which this configuration differs from ``other``, with its values.
-
-        >>> Config().replace(fit={"steps": 20}).differences(Config())
-        {'fit.steps': 20}
-        """
-        theirs = list_fields(other)
-        return {n: value for n, value in list_fields(self).items() if value != theirs[n]}
+        """Return dotted name → own value of the fields that differ from those of ``other``."""
+        return find_differences(self, other)
 
     def __str__(self) -> str:
         """Write one section a line, with values as the command's ``--set`` takes them."""

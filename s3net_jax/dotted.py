@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-__all__ = ["format_fields", "list_fields"]
+__all__ = ["find_differences", "format_fields", "list_fields"]
 
 
 def list_fields(section: Any, path: str = "") -> dict[str, Any]:
@@ -21,6 +21,17 @@ def list_fields(section: Any, path: str = "") -> dict[str, Any]:
         inner = dataclasses.is_dataclass(value)
         found |= list_fields(value, f"{name}.") if inner else {name: value}
     return found
+
+
+def find_differences(section: Any, other: Any) -> dict[str, Any]:
+    """Return name → value in ``section`` of every field that is not equal in ``other``.
+
+    Args:
+      section: an instance of a dataclass.
+      other: an instance of the same dataclass.
+    """
+    theirs = list_fields(other)
+    return {name: value for name, value in list_fields(section).items() if value != theirs[name]}
 
 
 def format_fields(section: Any) -> str:

@@ -56,7 +56,7 @@ class Volume:
       affine: (4, 4) float64, from voxel indices to millimetres towards the patient's right,
         front and head (RAS+), or None: pages without a place in space, Z the first axis.
       name: what messages call it.
-      path: where it came from; None for a volume in memory.
+      path: where it came from.
       form: ``nifti``, ``dicom`` or ``stack``.
       acquired: the axis along which slices were acquired, if that is known.
       origin: what writing in the same form needs: a NIfTI image without data, or data sets.

@@ -175,7 +175,7 @@ def _read_array(array: Any, spacing: Sequence[float] | None, config: Config) -> 
         values = np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors on a GPU
         detail = str(error).strip().partition("\n")[0].rstrip(".")
-        raise InputError(f"{name} is no array of numbers ({detail}).") from None
+        raise InputError(f"{name} cannot be converted to a numeric array ({detail}).") from None
     affine = None
     if spacing is not None or config.input.axis != "auto":
         import_extra("nibabel", f"{name} is given a spacing or an axis")
@@ -189,12 +189,12 @@ def _read_array(array: Any, spacing: Sequence[float] | None, config: Config) -> 
 
 def _check_values(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind not in "buif":
-        raise InputError(f"{name} has the dtype {values.dtype}: numbers are needed.")
+        raise InputError(f"{name} has dtype {values.dtype}; a volume needs a numeric dtype.")
     is_color = values.ndim == 4 and values.shape[-1] == 3 and values.dtype == np.uint8
     if values.ndim != 3 and not is_color:
         raise InputError(
-            f"{name} has the shape {values.shape} and the dtype {values.dtype}: a volume is "
-            "(Z, Y, X), or (Z, Y, X, 3) of uint8 colours."
+            f"{name} has shape {values.shape} and dtype {values.dtype}; a volume must have shape "
+            "(Z, Y, X), or (Z, Y, X, 3) with uint8 colours."
         )
     return values.astype(np.uint8) * np.uint8(255) if values.dtype == bool else values
 

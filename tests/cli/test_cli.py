@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-import s3net_jax as s3
 from s3net_jax import cli
 from s3net_jax.cli.session import WORKER
 from s3net_jax.errors import UsageError
@@ -194,7 +193,7 @@ def test_the_default_preset_is_best(
 ) -> None:
     chosen: list[str] = []
 
-    def stop(args: argparse.Namespace) -> s3.Config:
+    def stop(args: argparse.Namespace) -> None:
         chosen.append(args.preset)
         raise UsageError("enough")
 
