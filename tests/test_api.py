@@ -97,7 +97,7 @@ def test_common_fields_are_arguments(
         ({"size": "huge"}, s3.ConfigError, "input.size can't be 'huge'"),
         ({"tile": 8}, s3.ConfigError, "input.tile"),
         ({"window": "lungs"}, s3.ConfigError, "Did you mean lung"),
-        ({"window": (5, 1)}, s3.ConfigError, "The window '5,1'"),
+        ({"window": (5, 1)}, s3.ConfigError, "'5,1'"),
         ({"window": 5}, s3.ConfigError, "window can't be 5: give a name, such as 'lung', or two"),
         ({"window": (1, 2, 3)}, s3.ConfigError, "window can't be (1, 2, 3): give a name"),
         ({"targt": "dark"}, TypeError, "has no argument 'targt'. Did you mean target?"),
