@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s3net_jax import interop, losses, nn, ops
-    from s3net_jax.api import Segmentation, prepare, segment, segment_batch
+    from s3net_jax.api import (
+        Segmentation,
+        VolumeSegmentation,
+        prepare,
+        segment,
+        segment_batch,
+        segment_volume,
+    )
     from s3net_jax.config import (
         AffineConfig,
         Config,
@@ -45,6 +52,7 @@ _HOMES = {
     "PRESETS": "presets",
     "SegmentConfig": "config",
     "Segmentation": "api",
+    "VolumeSegmentation": "api",
     "consensus": "masks",
     "fit": "fitting",
     "fit_batch": "fitting",
@@ -54,6 +62,7 @@ _HOMES = {
     "preset": "presets",
     "segment": "api",
     "segment_batch": "api",
+    "segment_volume": "api",
 }
 _MODULES = ("interop", "losses", "nn", "ops")
 
@@ -74,6 +83,7 @@ __all__ = [
     "OutputError",
     "SegmentConfig",
     "Segmentation",
+    "VolumeSegmentation",
     "__version__",
     "consensus",
     "fit",
@@ -88,6 +98,7 @@ __all__ = [
     "preset",
     "segment",
     "segment_batch",
+    "segment_volume",
 ]
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from s3net_jax.dotted import find_differences, format_fields
 from s3net_jax.errors import ConfigError, suggest_nearest
 
 __all__ = [
@@ -200,6 +201,14 @@ class Config:
         """
         return _replace(self, changes, "")
 
+    def differences(self, other: Config) -> dict[str, Any]:
+        """Return dotted name → own value of the fields that differ from those of ``other``."""
+        return find_differences(self, other)
+
+    def __str__(self) -> str:
+        """Write one section a line, with values as the command's ``--set`` takes them."""
+        return format_fields(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return a nested plain dict, with lists in place of tuples, as JSON stores it."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -220,7 +229,7 @@ def check_config(config: Any) -> Config:
         return config
     name = isinstance(config, str)
     given = repr(config) if name else f"a {type(config).__name__}"
-    advice = f"s3net_jax.preset({config!r})" if name else "s3net_jax.preset('paper')"
+    advice = f"s3net_jax.preset({config!r})" if name else "s3net_jax.preset('best')"
     raise TypeError(f"config is {given}, where a Config is expected, such as {advice}.")
 
 

@@ -1,4 +1,4 @@
-"""Named presets: what the paper describes, what the released code does, and a quick look."""
+"""Named presets: the best masks, the paper's text, the released code, and a quick look."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Callable
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, suggest_nearest
 
-__all__ = ["PRESETS", "preset"]
+__all__ = ["DEFAULT_PRESET", "PRESETS", "preset"]
+
+DEFAULT_PRESET = "best"
+"""Preset of the command and of ``segment`` where none is given: the best masks on skin and lungs of
+all presets (``docs/quality.md``)."""
 
 
 def paper() -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,64 @@ def test_windows_and_tiles_as_the_command_has_them(
     assert (segment(path, config=CONFIG).labels != labels).any(), "the window matters"
 
 
+@pytest.mark.parametrize("call", [segment, lambda image, **more: batch([image], **more)])
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ({"target": "dark"}, {"segment": {"target": "dark"}}),
+        ({"size": 48}, {"input": {"size": 48}}),
+        ({"tile": 64, "window": "lung"}, {"input": {"tile": 64, "window": "lung"}}),
+        ({"window": (0, 1000.5)}, {"input": {"window": "0,1000.5"}}),
+        ({"window": np.array([-5.0, 900])}, {"input": {"window": "-5,900"}}),
+    ],
+)
+def test_common_fields_are_arguments(
+    monkeypatch: pytest.MonkeyPatch,
+    call: Any,
+    given: dict[str, Any],
+    changes: dict[str, Any],
+) -> None:
+    used: list[s3.Config] = []
+
+    def note(images: Any, config: s3.Config, *_: Any) -> Any:
+        used.append(config)
+        return [[None]]
+
+    monkeypatch.setattr("s3net_jax.api.segment_images", note)
+    call(picture(), config=CONFIG, **given)
+    call(picture(), preset="best", **given)
+    assert used == [CONFIG.replace(**changes), s3.preset("best").replace(**changes)]
+
+
+@pytest.mark.parametrize("call", [segment, batch])
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"target": "drak"}, s3.ConfigError, "Did you mean dark?"),
+        ({"size": 3}, s3.ConfigError, "input.size"),
+        ({"size": "huge"}, s3.ConfigError, "input.size can't be 'huge'"),
+        ({"tile": 8}, s3.ConfigError, "input.tile"),
+        ({"window": "lungs"}, s3.ConfigError, "Did you mean lung"),
+        ({"window": (5, 1)}, s3.ConfigError, "'5,1'"),
+        ({"window": 5}, s3.ConfigError, "window can't be 5: give a name, such as 'lung', or two"),
+        ({"window": (1, 2, 3)}, s3.ConfigError, "window can't be (1, 2, 3): give a name"),
+        ({"targt": "dark"}, TypeError, "has no argument 'targt'. Did you mean target?"),
+        (
+            {"members": 2},
+            TypeError,
+            "has no argument 'members'. Set it in config=s3net_jax.preset(NAME).replace("
+            "fit={'members': ...}).",
+        ),
+        ({"fit": {"steps": 2}}, TypeError, "config=s3net_jax.preset(NAME).replace(fit={...})."),
+    ],
+)
+def test_wrong_arguments_are_named_before_any_image_is_read(
+    call: Any, given: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=re.escape(message)):
+        call([], preset="fast", **given)
+
+
 def test_notes_of_reading_are_kept(tmp_path: Path) -> None:
     page = PilImage.fromarray(picture().clip(0, 255).astype(np.uint8))
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
@@ -71,6 +130,20 @@ def test_notes_of_reading_are_kept(tmp_path: Path) -> None:
         assert all(part in note for part, note in zip(expected, result.notes, strict=True))
     with pytest.raises(s3.ConfigError, match="no window"):
         segment(picture(), config=CONFIG.replace(input={"window": "lungs"}))
+
+
+def test_the_default_preset_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+
+    def note(images: Any, config: s3.Config, *_: Any) -> Any:
+        used.append(config.preset)
+        return [[None]]
+
+    monkeypatch.setattr("s3net_jax.api.segment_images", note)
+    segment(picture())
+    batch([picture()])
+    segment(picture(), preset="fast")
+    assert used == ["best", "best", "fast"]
 
 
 def test_a_listener_hears_every_step() -> None:

@@ -28,6 +28,34 @@ def test_equal_configurations_are_one_static_argument():
     assert len({one, other, one.replace(fit={"steps": 3})}) == 2
 
 
+def test_configurations_print_a_section_a_line():
+    config = preset("best").replace(fit={"record_labels": True})
+    lines = str(config).splitlines()
+    names = ["Config", "input", "model", "loss", "loss.affine", "fit", "segment"]
+    assert [line.partition(":")[0] for line in lines] == names
+    assert lines[0] == "Config: preset=best"
+    assert lines[1].startswith("input: size=128 aspect=square ")
+    assert lines[5].endswith(" members=4 record_labels=true")
+    # What is printed can be set.
+    words = [line.split(": ") for line in lines[1:]]
+    sets = [f"{section}.{field}" for section, fields in words for field in fields.split()]
+    assert preset("paper").replace(preset="best", **parse_overrides(sets)) == config
+
+
+def test_differences_lead_from_one_configuration_to_the_other():
+    base = preset("best")
+    config = base.replace(fit={"steps": 9}, loss={"affine": {"scale": (1, 2)}})
+    assert config.differences(base) == {"fit.steps": 9, "loss.affine.scale": (1.0, 2.0)}
+    assert base.differences(base) == {}
+    assert preset("fast").differences(preset("paper")) == {
+        "preset": "fast",
+        "input.size": 128,
+        "model.channels": 24,
+        "model.blocks": 1,
+        "fit.steps": 25,
+    }
+
+
 def test_the_papers_settings():
     config = preset("paper")
     assert hyperparameters(config).weight_ce == 1.2

@@ -174,7 +174,7 @@ def test_what_is_no_configuration_is_named_with_what_to_write() -> None:
         TypeError, match=r"config is 'fast', .* such as s3net_jax\.preset\('fast'\)"
     ):
         check_config("fast")
-    with pytest.raises(TypeError, match=r"config is a dict, .* s3net_jax\.preset\('paper'\)"):
+    with pytest.raises(TypeError, match=r"config is a dict, .* s3net_jax\.preset\('best'\)"):
         check_config({})
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Any, NoReturn
 
 from s3net_jax.errors import UsageError, suggest_nearest
-from s3net_jax.presets import PRESETS
+from s3net_jax.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = ["ENGINES", "UsageError", "parse"]
 
@@ -92,11 +92,9 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
             **more,
         )
 
-    demo = add(
-        "demo", "segment a real picture that needs no download", parents=[_make_settings("fast")]
-    )
+    demo = add("demo", "segment a real picture that needs no download", parents=[_make_settings()])
     demo.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
-    segment = add("segment", "segment images and volumes", parents=[_make_settings("paper")])
+    segment = add("segment", "segment images and volumes", parents=[_make_settings()])
     segment.add_argument(
         "inputs",
         nargs="*",
@@ -115,7 +113,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     evaluate = add(
         "evaluate",
         "segment images with ground truth, and score the results",
-        parents=[_make_settings("paper")],
+        parents=[_make_settings()],
     )
     group = evaluate.add_argument_group("data")
     group.add_argument("--images", metavar="DIR", help="images, or a data set as it is unpacked")
@@ -309,15 +307,15 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _make_settings(default_preset: str) -> argparse.ArgumentParser:
+def _make_settings() -> argparse.ArgumentParser:
     """Make the options that ``demo``, ``segment`` and ``evaluate`` share."""
     shared = argparse.ArgumentParser(add_help=False, parents=[_make_output()])
     group = shared.add_argument_group("configuration")
     group.add_argument(
         "--preset",
         metavar="NAME",
-        default=default_preset,
-        help=f"{', '.join(PRESETS)} (default: {default_preset})",
+        default=DEFAULT_PRESET,
+        help=f"{', '.join(PRESETS)} (default: {DEFAULT_PRESET})",
     )
     _add_sets(group, "change a field of the preset")
     group.add_argument("--size", metavar="N", help="side of the network's input in pixels")

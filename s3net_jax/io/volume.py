@@ -72,7 +72,7 @@ class Volume:
     voxels: np.ndarray
     affine: np.ndarray | None
     name: str
-    path: Path
+    path: Path | None
     form: Literal["nifti", "dicom", "stack"]
     acquired: int | None = None
     origin: Any = None
@@ -218,8 +218,8 @@ def _list_usable_axes(shape: tuple[int, int, int]) -> list[int]:
 
 def check_scaling(volume: Volume) -> None:
     """Raise :class:`InputError` if a scaled float32 copy of the voxels would exceed the limits."""
-    if volume.form == "dicom":
-        return  # checked while reading
+    if volume.form == "dicom" or volume.path is None:
+        return  # checked while reading, or in memory already
     detached = volume.path.with_suffix(".img")
     file = detached if volume.path.suffix == ".hdr" and detached.is_file() else volume.path
     needed = volume.voxels.nbytes + 4 * volume.voxels.size

@@ -17,8 +17,10 @@ from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
 from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.runner import segment_inputs
-from s3net_jax.run.segment import Segmentation, segment_images
+from s3net_jax.run.segment import segment_images
+from s3net_jax.run.segmentation import Segmentation
 from s3net_jax.run.summary import Listener, Summary
+from s3net_jax.run.volumes import VolumeSegmentation, open_volume, segment_volume_case
 
 __all__ = [
     "SINGLE_PROCESS",
@@ -38,11 +40,13 @@ __all__ = [
     "Source",
     "Summary",
     "VolumeCase",
+    "VolumeSegmentation",
     "discover",
     "find_damage",
     "find_rank",
     "make_key",
     "open_case",
+    "open_volume",
     "plan_files",
     "read_array",
     "read_content",
@@ -52,5 +56,6 @@ __all__ = [
     "restore_names",
     "segment_images",
     "segment_inputs",
+    "segment_volume_case",
     "translate_errors",
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from s3net_jax.config import Config
+from s3net_jax.errors import DivergedError
 from s3net_jax.io import Image
 from s3net_jax.jax_setup import is_out_of_memory
 
@@ -18,6 +19,7 @@ __all__ = [
     "Fitted",
     "Outcome",
     "Piece",
+    "check_fitted",
     "describe_divergence",
     "describe_failure",
     "has_infinite_start",
@@ -76,6 +78,24 @@ class Failed:
 
 
 Outcome = Fitted | Failed
+
+
+def check_fitted(outcome: Outcome, where: str | None) -> Fitted:
+    """Return ``outcome`` if the fit succeeded.
+
+    Args:
+      outcome: of one fit.
+      where: name of what was fitted, for errors; None if there is nothing else.
+
+    Raises:
+      DivergedError: the fit diverged, and did so again with a lower learning rate.
+      RuntimeError: the fit failed otherwise.
+    """
+    if isinstance(outcome, Fitted):
+        return outcome
+    if outcome.diverged:
+        raise DivergedError(f"{where}: {outcome.reason}" if where else outcome.reason)
+    raise RuntimeError(f"{where or 'The fit'} {outcome.reason}")
 
 
 def has_infinite_start(history: Mapping[str, np.ndarray]) -> bool:

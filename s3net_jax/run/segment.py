@@ -10,47 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.errors import DivergedError
-from s3net_jax.io import Image, compute_prepared_shape
-from s3net_jax.masks import Segments, check_point
+from s3net_jax.io import Image, compute_prepared_shape, read_resolution
+from s3net_jax.masks import check_point
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.fitter import Fitter, Progress
-from s3net_jax.run.outcome import Failed, Fitted, Outcome, Piece
+from s3net_jax.run.outcome import Outcome, Piece, check_fitted
+from s3net_jax.run.segmentation import Segmentation
 
-__all__ = ["Segmentation", "segment_images"]
-
-
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """One image's result.
-
-    Attributes:
-      labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size.
-      mask: (H, W) bool, the target.
-      target: the labels that the target was made from.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays; of an image
-        in tiles (``config.input.tile``), as ``steps`` and ``label_maps``, those of the tile in the
-        middle.
-      steps: number of steps done.
-      label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
-      seconds: time taken, compilation included; an equal share of a batch's.
-      notes: sentences a user should know: what of the image was left out or changed in reading,
-        a fit done once more, an empty mask.
-    """
-
-    labels: np.ndarray
-    mask: np.ndarray
-    target: tuple[int, ...]
-    history: dict[str, np.ndarray]
-    steps: int
-    label_maps: np.ndarray | None
-    seconds: float
-    notes: tuple[str, ...] = ()
-
-    @property
-    def segments(self) -> Segments:
-        """Only labels, mask and target."""
-        return Segments(self.labels, self.mask, self.target)
+__all__ = ["segment_images"]
 
 
 @dataclass(frozen=True)
@@ -72,19 +39,24 @@ def segment_images(
     cases = [image_case(image, config) for image in images]
     for case, image in zip(cases, images, strict=True):
         check_point(config.segment.target, case.pixels, image.name)
+        case.resolution = None if image.path is None else read_resolution(image.path)
     outcomes: dict[_Place, Outcome] = {}
     fitter = Fitter(config, single_program=True)
     for group in _group_pieces(cases, config, seeds):
         outcomes |= zip(group, fitter.fit([*group.values()], progress), strict=True)
     several = len(images) * len(seeds) > 1
 
-    def segment(image: int, seed: int) -> Segmentation:
-        case = cases[image]
-        own = [outcomes.get(_Place(image, seed, piece)) for piece in range(len(case))]
-        where = f"images[{image}] with seed {seeds[seed]}" if several else None
-        return _join_outcomes(case, images[image].name, own, where)
+    def segment(number: int) -> list[Segmentation]:
+        case, image = cases[number], images[number]
+        shown = image.rgb8()  # once for all seeds
+        results = []
+        for which, seed in enumerate(seeds):
+            own = [outcomes.get(_Place(number, which, piece)) for piece in range(len(case))]
+            where = f"images[{number}] with seed {seed}" if several else None
+            results.append(_join_outcomes(case, image, shown, own, where))
+        return results
 
-    return [[segment(image, seed) for seed in range(len(seeds))] for image in range(len(images))]
+    return [segment(number) for number in range(len(images))]
 
 
 def _group_pieces(
@@ -104,13 +76,18 @@ def _group_pieces(
 
 
 def _join_outcomes(
-    case: ImageCase, name: str, outcomes: list[Outcome | None], where: str | None
+    case: ImageCase,
+    image: Image,
+    shown: np.ndarray,
+    outcomes: list[Outcome | None],
+    where: str | None,
 ) -> Segmentation:
     """Join the outcomes of an image's pieces.
 
     Args:
-      case: the image.
-      name: name of the image, for notes.
+      case: pieces of the image.
+      image: the image.
+      shown: (H, W, 3) uint8, the image to show.
       outcomes: outcome of each piece; None for a piece of one single colour.
       where: which of several images this is, for errors.
 
@@ -118,13 +95,8 @@ def _join_outcomes(
       DivergedError: a fit diverged, and did so again with a lower learning rate.
       RuntimeError: a fit failed otherwise.
     """
-    for outcome in outcomes:
-        if isinstance(outcome, Failed) and outcome.diverged:
-            raise DivergedError(f"{where}: {outcome.reason}" if where else outcome.reason)
-        if isinstance(outcome, Failed):
-            raise RuntimeError(f"{where or 'The fit'} {outcome.reason}")
+    fits = [None if outcome is None else check_fitted(outcome, where) for outcome in outcomes]
     start = time.perf_counter()
-    fits = [outcome if isinstance(outcome, Fitted) else None for outcome in outcomes]
     whole = case.join(
         [None if fit is None else fit.labels for fit in fits],
         [None if fit is None else fit.target for fit in fits],
@@ -140,5 +112,8 @@ def _join_outcomes(
         steps=middle.steps,
         label_maps=middle.label_maps,
         seconds=sum(fit.seconds for fit in done) + time.perf_counter() - start,
-        notes=(*case.notes, *notes, *whole.notes(name)),
+        notes=(*case.notes, *notes, *whole.notes(image.name)),
+        image=shown,
+        path=image.path,
+        resolution=case.resolution,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ from PIL import Image as PilImage
 
 from s3net_jax import cli
 from s3net_jax.cli.session import WORKER
+from s3net_jax.errors import UsageError
 from tests.fakes import fit_brightness, install_fit
 from tests.pictures import png_header, save_lesion
 from tests.processes import HANG
@@ -191,12 +194,24 @@ def test_demo_touches_nothing_of_others(capsys, tmp_path: Path, name: str) -> No
     assert {path: path.read_bytes() for path in Path("out").iterdir()} == before
 
 
-def test_demo_and_segment_have_their_own_default_presets(capsys, tmp_path: Path) -> None:
-    save_lesion(tmp_path / "a.png")
-    s3net(capsys, "segment", "a.png", "--out", "s")
-    s3net(capsys, "demo", "--out", "d")
-    presets = [json.loads(Path(f"{d}/run.json").read_text())["config"]["preset"] for d in "sd"]
-    assert presets[0] == "paper"
+@pytest.mark.parametrize(
+    "words", [["segment", "a.png"], ["demo"], ["evaluate", "--images", ".", "--masks", "masks"]]
+)
+def test_the_default_preset_is_best(
+    capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    chosen: list[str] = []
+
+    def stop(args: argparse.Namespace) -> None:
+        chosen.append(args.preset)
+        raise UsageError("enough")
+
+    module = importlib.import_module(f"s3net_jax.cli.{words[0]}")
+    monkeypatch.setattr(module, "read_config", stop)
+    assert s3net(capsys, *words, "--out", "o")[0] == 2
+    assert chosen == ["best"]
+    text = " ".join(s3net(capsys, words[0], "--help")[1].split())
+    assert "best, paper, paper-lung, released, fast (default: best)" in text
 
 
 def test_info(capsys) -> None:

@@ -1,0 +1,184 @@
+"""One image's result, and what a notebook does with it: show, draw, save."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PilImage
+
+from s3net_jax.errors import OutputError
+from s3net_jax.io import (
+    OUTLINE,
+    Resolution,
+    make_cluster_colors,
+    make_folder,
+    sync_folder,
+    write_labels,
+    write_mask,
+    write_picture,
+)
+from s3net_jax.masks import Segments
+from s3net_jax.report import Markup, draw_overlay, element
+from s3net_jax.run.names import make_names
+
+__all__ = ["Segmentation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """One image's result. The last expression of a notebook's cell, it shows its overlay.
+
+    Attributes:
+      labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size.
+      mask: (H, W) bool, the target.
+      target: the labels that the target was made from.
+      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays; of an image
+        in tiles (``config.input.tile``), as ``steps`` and ``label_maps``, those of the tile in the
+        middle.
+      steps: number of steps done.
+      label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
+      seconds: time taken, compilation included; an equal share of a batch's.
+      notes: sentences a user should know: what of the image was left out or changed in reading,
+        a fit done once more, an empty mask.
+      image: (H, W, 3) uint8, the image as it is shown. An 8-bit RGB array is not copied.
+      path: file of the image, or None.
+      resolution: pixel size that the file gives, or None.
+    """
+
+    labels: np.ndarray
+    mask: np.ndarray
+    target: tuple[int, ...]
+    history: dict[str, np.ndarray]
+    steps: int
+    label_maps: np.ndarray | None
+    seconds: float
+    notes: tuple[str, ...] = ()
+    image: np.ndarray = field(kw_only=True)
+    path: Path | None = field(default=None, kw_only=True)
+    resolution: Resolution | None = field(default=None, kw_only=True)
+
+    @property
+    def segments(self) -> Segments:
+        """Only labels, mask and target."""
+        return Segments(self.labels, self.mask, self.target)
+
+    def overlay(self) -> PilImage.Image:
+        """Draw the input, its clusters and the outline of the target side by side.
+
+        Returns:
+          An RGB picture, the one that the command writes as ``STEM.overlay.png``.
+        """
+        name = "" if self.path is None else self.path.name
+        return draw_overlay(self.image, self.labels, self.mask, name)
+
+    def save(
+        self, folder: str | os.PathLike[str], *, name: str | None = None, overwrite: bool = False
+    ) -> dict[str, Path]:
+        """Write label map, mask and overlay as PNG, as the command does.
+
+        Each file is written atomically. None is written if one of them exists already.
+
+        Args:
+          folder: output folder, made if need be.
+          name: what the files' names begin with; None: the stem of the image's file, or ``image``.
+          overwrite: whether files that exist are replaced.
+
+        Returns:
+          ``labels``, ``mask`` and ``overlay`` → path of the file.
+
+        Raises:
+          OutputError: a file exists or can't be written.
+          ValueError: ``name`` is empty or names a folder.
+        """
+        if name is None:
+            name = "image" if self.path is None else make_names([self.path])[0]
+        if not name.strip(".") or name != os.path.basename(name) or "\\" in name:
+            raise ValueError(f"name is {name!r}: give a file name without folders, as 'lesion'.")
+        place = make_folder(folder)
+        files = {kind: place / f"{name}.{kind}.png" for kind in ("labels", "mask", "overlay")}
+        for file in files.values():
+            if not overwrite and os.path.lexists(file):
+                raise OutputError(f"{file} exists: choose another name, or pass overwrite=True.")
+        write_labels(files["labels"], self.labels, self.resolution)
+        write_mask(files["mask"], self.mask, self.resolution)
+        write_picture(files["overlay"], self.overlay(), effort=4)
+        sync_folder(place)
+        return files
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the image, its clusters and the target with matplotlib, in pixel coordinates.
+
+        Args:
+          axes: three axes of matplotlib; None: those of a new figure.
+
+        Returns:
+          The three axes.
+
+        Raises:
+          ImportError: matplotlib is not installed.
+        """
+        try:
+            from matplotlib import pyplot
+            from matplotlib.colors import ListedColormap
+        except ImportError:
+            raise ImportError("plot() needs matplotlib: pip install matplotlib.") from None
+        if axes is None:
+            height, width = self.mask.shape
+            size = 12, 0.6 + 4 * height / width
+            _, axes = pyplot.subplots(1, 3, figsize=size, layout="constrained")
+        count = self.segments.count
+        colors = ListedColormap(make_cluster_colors(count) / 255)
+        axes[0].imshow(self.image)
+        # Label n has the colour from n − 0.5 to n + 0.5.
+        axes[1].imshow(
+            self.labels, cmap=colors, vmin=-0.5, vmax=count - 0.5, interpolation="nearest"
+        )
+        axes[2].imshow(self.image)
+        if self.mask.any() and not self.mask.all():  # matplotlib warns of an outline without points
+            axes[2].contour(self.mask, [0.5], colors=[tuple(value / 255 for value in OUTLINE)])
+        share = f"target, {_format_share(self.segments)}" if self.mask.any() else "no target"
+        for place, title in zip(axes, ("image", _count(count, "cluster"), share), strict=True):
+            place.set_title(title)
+        return axes
+
+    def __repr__(self) -> str:
+        return f"Segmentation({self._describe()})"
+
+    def _repr_png_(self) -> bytes:
+        """Return the overlay for notebooks that show pictures only."""
+        content = io.BytesIO()
+        self.overlay().save(content, format="PNG")
+        return content.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Return the overlay with figures and notes."""
+        content = io.BytesIO()
+        # A notebook keeps this beside the PNG: JPEG takes a fifth of the bytes. Thin coloured lines
+        # need the full resolution of the colours.
+        self.overlay().save(content, format="JPEG", quality=90, subsampling=0)
+        source = f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+        description = self._describe()
+        picture = element("img", src=source, alt=description, style="max-width:100%")
+        notes = [element("div", note) for note in self.notes]
+        caption = element("figcaption", description, *notes)
+        return str(element("figure", Markup(picture), caption, style="margin:0"))
+
+    def _describe(self) -> str:
+        height, width = self.mask.shape
+        clusters, steps = _count(self.segments.count, "cluster"), _count(self.steps, "step")
+        target = f"target {_format_share(self.segments)}" if self.mask.any() else "empty mask"
+        return f"{width}×{height} pixels, {clusters}, {target}, {steps}, {self.seconds:.1f} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _format_share(segments: Segments) -> str:
+    return f"{100 * segments.area:.1f} % of the image"
