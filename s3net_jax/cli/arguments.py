@@ -136,6 +136,11 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     _add_out(segment)
     segment.add_argument(
+        "--recursive",
+        action="store_true",
+        help="search the sub-folders of folders too; results are named SUBFOLDER-NAME",
+    )
+    segment.add_argument(
         "--overwrite",
         action="store_true",
         help="replace results that are there already; interrupted, it goes on without this option",

@@ -28,6 +28,7 @@ from s3net_jax.io import (
     read_stack,
     suspend_pixel_limit,
 )
+from s3net_jax.run import check_usable
 
 __all__ = ["check_all", "check_truths", "read_grid", "read_truth"]
 
@@ -60,8 +61,11 @@ def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
 def check_truths(pairs: Iterable[Pair]) -> None:
     """Check ground truths; raise :class:`InputError`, which names each that can't be used.
 
-    An image that can't be read is nothing to this: it fails in its own turn.
+    An image that can't be read is nothing to this: it fails in its own turn. If none can, such as
+    without the package that reads NIfTI, that is an error before anything is written.
     """
+    pairs = list(pairs)
+    check_usable(pair.image for pair in pairs)
     check_all([lambda pair=pair: read_truth(pair.truth, read_grid(pair)) for pair in pairs])
 
 

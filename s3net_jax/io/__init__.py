@@ -7,6 +7,7 @@ from s3net_jax.io.colors import LUMA, OUTLINE, make_cluster_colors
 from s3net_jax.io.dicom.files import DICOM_SUFFIXES, Found, is_dicom, survey
 from s3net_jax.io.dicom.reading import read_dicom
 from s3net_jax.io.dicom.seg import write_seg
+from s3net_jax.io.extras import import_extra
 from s3net_jax.io.film import Film, Strip, read_film, write_film
 from s3net_jax.io.image import MIN_SIDE, Image, from_array, from_pil, invert, scale_to_unit
 from s3net_jax.io.limits import Limits, get_limits, limits, parse_size, set_limits
@@ -76,6 +77,7 @@ __all__ = [
     "from_array",
     "from_pil",
     "get_limits",
+    "import_extra",
     "invert",
     "is_dicom",
     "is_nifti",

@@ -156,6 +156,30 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(
     assert words in err and err.count("\n") == 1 and err.startswith("s3net: ")
 
 
+def test_nothing_is_written_if_no_input_can_be_used(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    Path("scans").mkdir()
+    Path("scans/a.nii.gz").touch()
+    code, out, err = s3net(capsys, "segment", "gone.png", "scans", *SMALL)
+    assert (code, out) == (1, "") and err.splitlines()[0] == (
+        "s3net: None of the 2 inputs can be used:"
+    )
+    assert "pip install 's3net-jax[medical]'" in err and not Path("out").exists()
+    save_lesion(tmp_path / "good.png")
+    code, out, _ = s3net(capsys, "segment", "gone.png", "scans", "good.png", *SMALL)
+    assert code == 1 and "1 done, 2 failed" in out
+
+
+def test_recursive(capsys, tmp_path: Path) -> None:
+    save_lesion(tmp_path / "in/a.png")
+    save_lesion(tmp_path / "in/ann/a.png")
+    assert "1 done" in s3net(capsys, "segment", "in", *SMALL)[1]
+    code, out, err = s3net(capsys, "segment", "in", "--recursive", *SMALL)
+    assert code == 0 and not err and "1 done, 1 kept" in out
+    assert Path("out/a.mask.png").exists() and Path("out/ann-a.mask.png").exists()
+    assert s3net(capsys, "check", "out")[0] == 0
+
+
 def test_a_point_outside_fails_that_image_only_and_before_its_fit(
     capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
