@@ -150,6 +150,8 @@ class _Run:
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
                 self._collect(PIXELS_HELD)
+            if self.pending:
+                self.listener.show_phase("writing results")
             self._collect(0)
             self.summary.status = "finished"
         except BaseException:

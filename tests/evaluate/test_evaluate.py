@@ -46,6 +46,8 @@ def evaluate(*more: str, out: str = "out") -> int:
 def test_tables_and_report(capsys) -> None:
     assert evaluate() == 0
     text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert lines[4:6] == ["scoring: 3 images", "baselines: 3 images"]
     assert "s3net fast" in text and "classical recipe" in text and "Wilcoxon p" in text
     with open("out/metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
