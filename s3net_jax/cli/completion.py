@@ -28,7 +28,7 @@ class PrintCompletion(argparse.Action):
                 f"There is no completion for {values!r}.{suggest_nearest(values, SHELLS)}"
             )
         try:
-            import shtab
+            import shtab  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UsageError(
                 "--print-completion needs shtab: pip install 's3net-jax[completion]'."

@@ -25,6 +25,9 @@ __all__ = [
     "format_summary",
 ]
 
+_CHOICE = "masks"
+"""Phase after the last step of a batch: targets are chosen and outlines redrawn."""
+
 
 class QuietDisplay:
     """Failures on stderr, nothing else."""
@@ -196,6 +199,7 @@ class LiveDisplay(PlainDisplay):
                 self._remove_phase()
                 # A bar without a total moves by itself.
                 self._phase = name, self._progress.add_task("", total=total, what=name, state="")
+                self._progress.update(self._one, visible=name == _CHOICE)
             state = "" if total is None else f"{done}/{total}"
             self._progress.update(self._phase[1], completed=done, state=state)
 
@@ -207,9 +211,9 @@ class LiveDisplay(PlainDisplay):
     def _show_step(self, step: int, record: dict[str, Any]) -> None:
         state = f"{record['running']} at once  step {step}/{self._steps}  "
         state += f"{record['labels']:2d} labels  loss {record['loss']:.3f}"
-        self._progress.update(self._one, completed=step, state=state)
+        self._progress.update(self._one, completed=step, state=state, visible=True)
         if step == self._steps:
-            self.show_phase("masks")  # targets are chosen and outlines redrawn
+            self.show_phase(_CHOICE)
             return
         with self._changing:
             self._remove_phase()

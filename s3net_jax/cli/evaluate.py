@@ -39,7 +39,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         )
         path = None
         if found.records:
-            display.show_phase("writing the report")
+            display.show_phase("report")
             path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
     if path is None:

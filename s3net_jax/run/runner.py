@@ -151,7 +151,7 @@ class _Run:
                     self._take(job, outcome)
                 self._collect(PIXELS_HELD)
             if self.pending:
-                self.listener.show_phase("writing results")
+                self.listener.show_phase("results")
             self._collect(0)
             self.summary.status = "finished"
         except BaseException:

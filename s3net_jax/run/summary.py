@@ -74,7 +74,7 @@ class Listener(Protocol):
         """Its results were there already."""
 
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
-        """Work beside the fits goes on, such as scoring: ``done`` of ``total`` parts are done.
+        """The phase ``name``, such as scoring, goes on: ``done`` of ``total`` parts are done.
 
         May be called from several threads at once.
         """

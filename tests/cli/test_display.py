@@ -37,7 +37,7 @@ def test_summary() -> None:
 
 def test_plain_lines_name_the_phases_that_have_a_size(capsys: pytest.CaptureFixture[str]) -> None:
     display = PlainDisplay(preset("fast"), 0)
-    display.show_phase("writing results")
+    display.show_phase("results")
     for done in range(3):
         display.show_phase("scoring", done, 2)
     display.show_phase("baselines", 0, 1)
@@ -65,8 +65,10 @@ def test_the_live_display_shows_what_follows_the_last_step(
         display._show_step(1, step)
         assert show() == [], "the next batch"
         display._show_step(3, step)
+        assert display._progress.tasks[1].visible
         display.show_phase("scoring", 0, 2)
         assert show() == [("scoring", 2, 0, "0/2")]
+        assert not display._progress.tasks[1].visible, "the fits are over"
         display.show_phase("scoring", 2, 2)
         assert show() == [("scoring", 2, 2, "2/2")]
         display._progress.refresh()
