@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from s3net_jax.errors import ConfigError
+from s3net_jax.errors import ConfigError, get_reason
 from s3net_jax.interruptions import defer_signals
 
 __all__ = [
     "DRAWS",
     "check_limits",
     "choose_cache",
+    "find_gpu_hint",
     "get_platform",
     "is_out_of_memory",
     "load_jax",
@@ -35,6 +38,10 @@ _LEAST = {
     "RLIMIT_DATA": (1 << 29, "Not enough memory: the data segment", "ulimit -d"),
     "RLIMIT_NOFILE": (32, "The number of open files", "ulimit -n"),
 }
+
+_OFF = ("off", "0", "no")
+_ON = ("", "on", "1", "yes")
+"""What ``S3NET_CACHE`` may be, beside a folder."""
 
 
 def check_limits() -> None:
@@ -56,25 +63,51 @@ def check_limits() -> None:
 
 
 def choose_cache() -> str | None:
-    """Sets ``JAX_COMPILATION_CACHE_DIR``, where compiled programs are kept between runs, unless the
-    user has set it or there is no place. Returns a sentence if they can't be kept."""
-    given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    """Set ``JAX_COMPILATION_CACHE_DIR``, the folder where compiled programs are kept between runs.
+
+    ``S3NET_CACHE`` names the folder, or is ``off``; otherwise the user's
+    ``JAX_COMPILATION_CACHE_DIR`` stays, and without one the folder is in the user's cache.
+
+    Returns:
+      A sentence if programs can't be kept there; None if they are kept, or keeping them is off.
+
+    Raises:
+      ConfigError: ``S3NET_CACHE`` is neither a switch nor a folder that can be written.
+    """
+    switch = os.environ.get("S3NET_CACHE", "")
+    if switch.lower() in _OFF:
+        return None
+    chosen = None if switch.lower() in _ON else _read_folder(switch)
+    given = chosen or os.environ.get("JAX_COMPILATION_CACHE_DIR")
     folder = given or _find_cache_folder()
     if folder is None:
         return "compiled programs are not kept: there is no home folder (set XDG_CACHE_HOME)."
-    if "://" in folder:  # a bucket
-        return None
-    try:
-        os.makedirs(folder, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "permission denied")
-    except OSError as error:
-        if given:  # JAX would warn of every program
-            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
-        reason = (error.strerror or type(error).__name__).lower()
-        return f"compiled programs are not kept: {folder} can't be written ({reason})."
+    if "://" not in folder:  # else a bucket
+        try:
+            os.makedirs(folder, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            reason = get_reason(error)
+            if chosen:
+                raise ConfigError(
+                    f"S3NET_CACHE={switch} can't be written ({reason}): name another folder, or "
+                    "set it to off."
+                ) from None
+            if given:  # JAX would warn of every program
+                os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+            return f"compiled programs are not kept: {folder} can't be written ({reason})."
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     return None
+
+
+def _read_folder(text: str) -> str:
+    """Read the folder that ``S3NET_CACHE`` names; raise :class:`ConfigError` if it is none."""
+    folder = os.path.expanduser(text)
+    # A relative folder would be another one in every working folder, and "of" is a slip for "off".
+    if "://" not in folder and not os.path.isabs(folder):
+        raise ConfigError(f"S3NET_CACHE must be on, off or an absolute path, got {text!r}.")
+    return folder
 
 
 def _find_cache_folder() -> str | None:
@@ -122,6 +155,30 @@ def get_platform() -> str:
             f"JAX can't compute with JAX_PLATFORMS={wanted or ''}: {reason}. Unset it, or set it "
             "to cpu."
         ) from None
+
+
+def find_gpu_hint() -> str | None:
+    """Return a sentence if the machine has an NVIDIA GPU that JAX does not use, saying what to do.
+
+    None where JAX computes on a GPU, and where there is none.
+    """
+    present = os.path.exists("/proc/driver/nvidia") or shutil.which("nvidia-smi") is not None
+    if not present or get_platform() != "cpu":
+        return None
+    start = "This machine has an NVIDIA GPU, but JAX computes on the CPU"
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms:
+        return f"{start}, because JAX_PLATFORMS is {platforms}: unset it to use the GPU."
+    for extra in ("cuda13", "cuda12"):
+        if importlib.util.find_spec(f"jax_{extra}_plugin") is not None:
+            return (
+                f"{start}, although the extra {extra} is installed: check that nvidia-smi lists "
+                "the GPU, and that its driver is recent enough."
+            )
+    return (
+        f"{start}, because no CUDA extra is installed: pip install 's3net-jax[cuda13]' "
+        "(cuda12 with an older driver)."
+    )
 
 
 @contextlib.contextmanager

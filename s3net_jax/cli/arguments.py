@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import Any, NoReturn
 
+from s3net_jax.cli.completion import SHELLS, PrintCompletion
 from s3net_jax.errors import UsageError, suggest_nearest
 from s3net_jax.presets import DEFAULT_PRESET, PRESETS
 
@@ -38,27 +39,51 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse arguments into names, ``command`` among them; raises :class:`UsageError`.
 
-    ``--help`` and ``--version`` print and raise SystemExit.
+    ``--help``, ``--version`` and ``--print-completion`` print and raise SystemExit, and so does
+    the command ``help``.
     """
     parser, commands = _make_parser()
     if not argv:
         argv = ["--help"]
-    if not argv[0].startswith("-") and argv[0] not in commands:
+    if argv[0] == "help" and len(argv) < 3 and argv[1:] not in (["-h"], ["--help"]):
+        # As "s3net NAME --help", so that a wrong name gets the same sentence.
+        argv = [*argv[1:], "--help"]
+    if argv[0].startswith("-"):
+        _check_first_option(argv[0], parser, commands)
+    elif argv[0] not in commands:
         raise UsageError(
             f"There is no command {argv[0]!r}.{suggest_nearest(argv[0], list(commands))}"
         )
     args, unknown = parser.parse_known_args(_join_window(argv))  # --help and --version end here
-    if argv[0].startswith("-"):
-        raise UsageError(f"{argv[0]} stands before the command: s3net COMMAND {argv[0]} ….")
     if unknown:
-        command = commands[args.command]
-        if unknown[0].startswith("-"):
-            options = [o for o in command._option_string_actions if o.startswith("--")]
-            raise UsageError(
-                f"There is no option {unknown[0]}.{suggest_nearest(unknown[0], options)}"
-            )
-        raise UsageError(f"{args.command} takes no further argument {unknown[0]!r}.")
+        raise UsageError(_explain_unknown(args.command, commands[args.command], unknown[0]))
+    if args.command == "help":
+        raise UsageError("help takes one command: s3net help COMMAND.")
     return args
+
+
+def _check_first_option(
+    word: str, parser: argparse.ArgumentParser, commands: dict[str, argparse.ArgumentParser]
+) -> None:
+    """Raise :class:`UsageError` if an option before the command does not belong there."""
+    name = word.partition("=")[0]
+    known = list(parser._option_string_actions)
+    if name in known:
+        return
+    if any(name in command._option_string_actions for command in commands.values()):
+        raise UsageError(f"{name} belongs after the command: s3net COMMAND {name} ….")
+    raise UsageError(f"There is no option {name}.{suggest_nearest(name, known)}")
+
+
+def _explain_unknown(name: str, command: argparse.ArgumentParser, word: str) -> str:
+    """Explain in a sentence that the command ``name`` does not take ``word``."""
+    if not word.startswith("-"):
+        return f"{name} takes no further argument {word!r}."
+    option = word.partition("=")[0]
+    if option in ("--version", "--print-completion"):
+        return f"{option} belongs before any command: s3net {option}."
+    options = [known for known in command._option_string_actions if known != "-h"]
+    return f"There is no option {option}.{suggest_nearest(option, options)}"
 
 
 def _join_window(argv: list[str]) -> list[str]:
@@ -81,6 +106,12 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        metavar="SHELL",
+        help=f"print the completion script for a shell ({', '.join(SHELLS)}) and exit",
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     def add(name: str, text: str, **more: Any) -> argparse.ArgumentParser:
@@ -93,7 +124,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         )
 
     demo = add("demo", "segment a real picture that needs no download", parents=[_make_settings()])
-    demo.add_argument("--out", metavar="DIR", default="out", help="output folder (default: out)")
+    _add_out(demo, "out")
     segment = add("segment", "segment images and volumes", parents=[_make_settings()])
     segment.add_argument(
         "inputs",
@@ -101,7 +132,12 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         metavar="INPUT",
         help="files (PNG, JPEG, BMP, TIFF, NIfTI, DICOM), folders of them, or patterns",
     )
-    segment.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    _add_out(segment)
+    segment.add_argument(
+        "--recursive",
+        action="store_true",
+        help="search the sub-folders of folders too; results are named SUBFOLDER-NAME",
+    )
     segment.add_argument(
         "--overwrite",
         action="store_true",
@@ -130,7 +166,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         help="folder (default), ph2, lung-ct or isic: the layout in which it is distributed",
     )
     group.add_argument("--limit", metavar="N", help="the first N images alone")
-    evaluate.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    _add_out(evaluate)
     evaluate.add_argument(
         "--against",
         metavar="DIR",
@@ -176,6 +212,8 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     # Compile times are among what is measured.
     bench.set_defaults(no_cache=True)
+    helping = add("help", "print the options of a command, like s3net COMMAND --help")
+    helping.add_argument("topic", nargs="?", metavar="COMMAND", help="without one: all commands")
     return parser, {
         "demo": demo,
         "segment": segment,
@@ -184,7 +222,14 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "check": check,
         "info": info,
         "bench": bench,
+        "help": helping,
     }
+
+
+def _add_out(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    text = "output folder, created if needed"
+    text += f" (default: {default})" if default else ""
+    parser.add_argument("-o", "--out", metavar="DIR", default=default, help=text)
 
 
 def _add_image_options(parser: argparse.ArgumentParser) -> None:
@@ -224,7 +269,7 @@ def _add_experiment(parser: argparse.ArgumentParser, is_search: bool) -> argpars
     parser.add_argument(
         "file", nargs="?", metavar="FILE", help="the experiment, as experiments/*.toml"
     )
-    parser.add_argument("--out", metavar="DIR", help="output folder, made if need be")
+    _add_out(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="replace results that are there already"
     )

@@ -50,7 +50,7 @@ def _run_words(words: list[str], own_process: bool) -> int:
             _set_up_jax(args)
         with _set_limits(args):
             return _run_command(args)
-    except SystemExit as error:  # --help and --version
+    except SystemExit as error:  # --help, --version and --print-completion
         return error.code if isinstance(error.code, int) else 0
     except KeyboardInterrupt as error:
         again = args is not None and args.command in _RESUMABLE and args.overwrite
@@ -151,8 +151,7 @@ def _run_command(args: argparse.Namespace) -> int:
 def _set_up_jax(args: argparse.Namespace) -> None:
     """Keep compiled programs between runs, unless the user disabled that, and quieten logs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    kept = os.environ.get("S3NET_CACHE", "on").lower() not in ("off", "0", "no")
-    if kept and not getattr(args, "no_cache", False):
+    if not getattr(args, "no_cache", False):
         problem = jax_setup.choose_cache()
         if problem and not (getattr(args, "json", False) or getattr(args, "quiet", False)):
             print(f"note: {problem}", file=sys.stderr)

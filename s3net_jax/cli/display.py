@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s3net_jax.config import Config
 from s3net_jax.run import Source, Summary
 from s3net_jax.schema import FailedRecord, FinishedRecord, ResultRecord
 from s3net_jax.text import escape_unseen, format_json_line
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 __all__ = [
     "JsonDisplay",
@@ -20,6 +24,9 @@ __all__ = [
     "format_duration",
     "format_summary",
 ]
+
+_CHOICE = "masks"
+"""Phase after the last step of a batch: targets are chosen and outlines redrawn."""
 
 
 class QuietDisplay:
@@ -40,6 +47,9 @@ class QuietDisplay:
         _print(f"s3net: {record['error']}", error=True)
 
     def report_skipped(self, index: int, record: ResultRecord) -> None:
+        pass
+
+    def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
         pass
 
     def say(self, text: str) -> None:
@@ -93,6 +103,10 @@ class PlainDisplay(QuietDisplay):
     def report_skipped(self, index: int, record: ResultRecord) -> None:
         self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
 
+    def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
+        if done == 0 and total is not None:
+            _print(f"{name}: {total} image{'' if total == 1 else 's'}")
+
     def say(self, text: str) -> None:
         _print(f"note: {text}", error=True)
 
@@ -113,7 +127,8 @@ class PlainDisplay(QuietDisplay):
 
 class LiveDisplay(PlainDisplay):
     """:class:`PlainDisplay` with a table below, on stderr: how many inputs are done, running and
-    failed, how fast, how long still; and the steps of the batch in flight."""
+    failed, how fast, how long still; the steps of the batch in flight; and below them the work that
+    is done after the last step, or after the fits."""
 
     def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
         from rich.console import Console
@@ -123,6 +138,8 @@ class LiveDisplay(PlainDisplay):
         self.step: Callable[[int, dict[str, Any]], None] | None = self._show_step
         self._steps = config.fit.steps
         self._done = self._failed = self._skipped = self._opened = 0
+        self._phase: tuple[str, TaskID] | None = None
+        self._changing = threading.Lock()  # phases are shown from the threads that work on them
         self._progress = Progress(
             TextColumn("{task.fields[what]}", markup=False),
             BarColumn(bar_width=24),
@@ -176,10 +193,30 @@ class LiveDisplay(PlainDisplay):
             state += f", {format_duration(seconds / worked * (self.count - over))} left"
         self._progress.update(self._all, completed=over, state=state)
 
+    def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
+        with self._changing:
+            if self._phase is None or self._phase[0] != name:
+                self._remove_phase()
+                # A bar without a total moves by itself.
+                self._phase = name, self._progress.add_task("", total=total, what=name, state="")
+                self._progress.update(self._one, visible=name == _CHOICE)
+            state = "" if total is None else f"{done}/{total}"
+            self._progress.update(self._phase[1], completed=done, state=state)
+
+    def _remove_phase(self) -> None:
+        if self._phase is not None:
+            self._progress.remove_task(self._phase[1])
+            self._phase = None
+
     def _show_step(self, step: int, record: dict[str, Any]) -> None:
         state = f"{record['running']} at once  step {step}/{self._steps}  "
         state += f"{record['labels']:2d} labels  loss {record['loss']:.3f}"
-        self._progress.update(self._one, completed=step, state=state)
+        self._progress.update(self._one, completed=step, state=state, visible=True)
+        if step == self._steps:
+            self.show_phase(_CHOICE)
+            return
+        with self._changing:
+            self._remove_phase()
 
     def close(self) -> None:
         self._progress.stop()

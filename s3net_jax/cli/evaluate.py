@@ -37,11 +37,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             against=None if args.against is None else Path(args.against),
         )
-    if not found.records:
-        display.finish(found.run)
-        raise InputError("No image could be segmented, so there is nothing to score.")
-    path = write_report(found, pairs, f"{found.method} on {args.images}")
+        path = None
+        if found.records:
+            display.show_phase("report")
+            path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
+    if path is None:
+        raise InputError("No image could be segmented, so there is nothing to score.")
     if args.json:
         print(
             format_json_line(

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from s3net_jax.jax_setup import load_jax
+from s3net_jax.jax_setup import find_gpu_hint, load_jax
 from s3net_jax.presets import PRESETS, preset
 from s3net_jax.provenance import (
     collect_versions,
@@ -29,12 +29,14 @@ def describe(as_json: bool) -> str:
     """Describe versions, devices, implementations of the operators, and presets."""
     presets = {name: (make.__doc__ or "").strip() for name, make in PRESETS.items()}
     machine: dict[str, Any] = {**describe_devices()}
+    hint = find_gpu_hint()
     content = {
         "versions": collect_versions(),
         "devices": machine,
         "cpu_kernels": describe_cpu_kernels(),
         "implementations": list_implementations(),
         "presets": presets,
+        "hint": hint,
     }
     if as_json:
         return json.dumps(content, ensure_ascii=False)
@@ -42,15 +44,36 @@ def describe(as_json: bool) -> str:
     lines += ["", "Machine"]
     lines += _format_table({**machine, "devices": ", ".join(machine["devices"])})
     lines.append(f"  CPU kernels: {content['cpu_kernels']}")
-    lines += ["", "Implementations"]
-    for operator, reasons in content["implementations"].items():
-        available = [name for name, reason in reasons.items() if reason is None]
-        lines.append(f"  {operator}: {', '.join(available) or 'none'}")
-        for name, reason in reasons.items():
-            if reason is not None:
-                lines.append(f"    not {name}: {reason}")
+    if hint is not None:
+        lines.append(f"  hint: {hint}")
+    lines += ["", "Implementations of the operators"]
+    lines += _format_table(_summarise_implementations(content["implementations"]))
     lines += ["", "Presets (s3net info --preset NAME shows all fields)", *_format_table(presets)]
     return "\n".join(lines)
+
+
+def _summarise_implementations(operators: dict[str, dict[str, str | None]]) -> dict[str, str]:
+    """Summarise in one line for each implementation for which operators it is available.
+
+    Args:
+      operators: operator → implementation → None, or the reason why it is not available.
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(name for reasons in operators.values() for name in reasons):
+        reasons = {operator: r[name] for operator, r in operators.items() if name in r}
+        missing: dict[str, list[str]] = {}
+        for operator, reason in reasons.items():
+            if reason is not None:
+                missing.setdefault(reason, []).append(operator)
+        available = len(reasons) - sum(map(len, missing.values()))
+        if available == len(reasons):
+            found[name] = f"all {available}"
+        elif available == 0 and len(missing) == 1:
+            found[name] = f"none: {next(iter(missing))}"
+        else:
+            without = [f"not {', '.join(names)} ({why})" for why, names in missing.items()]
+            found[name] = f"{available} of {len(reasons)}: {'; '.join(without)}"
+    return found
 
 
 def describe_preset(name: str, as_json: bool) -> str:

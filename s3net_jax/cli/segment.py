@@ -21,6 +21,9 @@ def run_segment(args: argparse.Namespace) -> int:
     if not args.out:
         raise UsageError("Say where the results go: --out DIR.")
     config = read_config(args)
+    from s3net_jax.run import check_usable
+
+    check_usable(args.inputs, args.recursive)
     return segment_paths(args, args.inputs, config, parse_seed(args.seed), args.overwrite)
 
 
@@ -49,6 +52,7 @@ def segment_paths(
             seeds=seeds,
             overwrite=overwrite,
             rank=rank,
+            recursive=getattr(args, "recursive", False),
         )
     display.finish(summary)
     return 1 if summary.failed else 0

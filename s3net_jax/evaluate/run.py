@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +71,6 @@ def evaluate(
     against: Path | None = None,
     method: str | None = None,
     baselines: list[Score] | None = None,
-    say: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Segment and score a data set.
 
@@ -88,7 +88,6 @@ def evaluate(
       method: what the tables call this configuration; None: after its preset.
       baselines: scores of the baselines on these images, from an earlier evaluation; None
         computes them.
-      say: is told what is being done.
 
     Raises:
       InputError: a ground truth can't be used.
@@ -115,12 +114,14 @@ def evaluate(
     records = _find_records(log, pairs, predictions)
     if method is None:
         method = f"s3net {config.preset}" + (f", {seeds} seeds" if seeds > 1 else "")
-    say("scoring")
-    scores = score_results(method, pairs, records, predictions)
     done = [pair for pair in pairs if str(pair.image) in records]
     stems = {pair.stem for pair in done}
+    tick = _make_tick(listener, "scoring", len(done))
+    scores = score_results(method, done, records, predictions, tick)
     if baselines is None:
-        scores += score_baselines(done, window=parse_window(config.input.window))
+        images = [pair for pair in done if pair.kind == "image"]
+        tick = _make_tick(listener, "baselines", len(images))
+        scores += score_baselines(images, window=parse_window(config.input.window), tick=tick)
     else:
         scores += [score for score in baselines if score.image in stems]
     if other is not None:
@@ -144,6 +145,15 @@ def evaluate(
     write_scores(folder / "metrics.csv", scores)
     write_json(folder / "summary.json", summary)
     return Evaluation(run, method, scores, summary, folder, records)
+
+
+def _make_tick(listener: Listener, name: str, total: int) -> Callable[[], None]:
+    """Begin a phase of ``total`` images; return what is called after each, from any thread."""
+    if not total:
+        return lambda: None
+    listener.show_phase(name, 0, total)
+    numbers = itertools.count(1)
+    return lambda: listener.show_phase(name, next(numbers), total)
 
 
 def _find_records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, ResultRecord]:

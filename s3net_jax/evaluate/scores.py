@@ -21,6 +21,7 @@ from s3net_jax.evaluate.protocols import PROTOCOLS, select_scored_masks
 from s3net_jax.evaluate.statistics import compare, estimate_mean
 from s3net_jax.evaluate.truth import read_grid, read_truth
 from s3net_jax.io import read, read_regular, write_bytes
+from s3net_jax.parallel import map_in_threads
 from s3net_jax.run import read_array, read_result
 
 __all__ = [
@@ -50,24 +51,29 @@ class Score:
 
 
 def score_results(
-    method: str, pairs: Iterable[Pair], records: Mapping[str, Mapping[str, Any]], folder: Path
+    method: str,
+    pairs: Iterable[Pair],
+    records: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    tick: Callable[[], None] = lambda: None,
 ) -> list[Score]:
-    """Scores of the results that a run wrote into ``folder``.
+    """Score the results that a run wrote into ``folder``, on all cores.
 
     Args:
       method: name in the table.
       pairs: the data set.
       records: image path → line of ``results.jsonl``; images without one are left out.
-      folder: of the run.
+      folder: output folder of the run.
+      tick: called after each image, from several threads.
 
     Raises:
       InputError: a result can't be read, or is not of its image; and see :func:`read_truth`.
     """
-    scores = []
-    for pair in pairs:
-        record = records.get(str(pair.image))
-        if record is None or "error" in record:
-            continue
+    found = [(pair, records[str(pair.image)]) for pair in pairs if str(pair.image) in records]
+    found = [(pair, record) for pair, record in found if "error" not in record]
+
+    def score(item: tuple[Pair, Mapping[str, Any]]) -> list[Score]:
+        pair, record = item
         truth = read_truth(pair.truth, read_grid(pair))
         labels, mask = (
             read_result(folder / record["outputs"][kind], truth.shape)
@@ -75,38 +81,55 @@ def score_results(
         )
         if pair.kind == "stack":  # slices stand last
             labels, mask, truth = (np.moveaxis(a, 0, -1) for a in (labels, mask, truth))
-        scores += _score_masks(method, pair.stem, labels, mask > 0, truth, record["seconds"])
-    return scores
+        scores = _score_masks(method, pair.stem, labels, mask > 0, truth, record["seconds"])
+        tick()
+        return scores
+
+    # Threads, not processes: SciPy's erosions and distance transforms, nearly all of the time,
+    # hold no lock of the interpreter.
+    pixels = max((_count_pixels(record) for _, record in found), default=0)
+    return [score for scores in map_in_threads(score, found, pixels) for score in scores]
+
+
+def _count_pixels(record: Mapping[str, Any]) -> int:
+    return math.prod(record.get(side, 1) for side in ("width", "height", "depth"))
 
 
 def score_baselines(
     pairs: Iterable[Pair],
     baselines: Mapping[str, Callable[[np.ndarray], Prediction]] = BASELINES,
     window: tuple[float, float] | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> list[Score]:
-    """Scores of every baseline; volumes and stacks have none.
+    """Score every baseline, on all cores; volumes and stacks have no baselines.
 
     Args:
       pairs: the data set.
       baselines: name in the table → what makes clusters and a mask of an image (H, W, 3) uint8.
       window: the values shown as black and as white, see :func:`read`.
+      tick: called after each image, from several threads.
 
     Raises:
       InputError: an image can't be read; and see :func:`read_truth`.
     """
-    scores = []
-    for pair in pairs:
-        if pair.kind != "image":
-            continue
+    images = [pair for pair in pairs if pair.kind == "image"]
+
+    def score(pair: Pair) -> list[Score]:
         image = read(pair.image, window).rgb8()
         truth = read_truth(pair.truth, Grid(image.shape[:2]))
+        scores = []
         for name, predict in baselines.items():
+            # Seconds on one core, while other images are scored on the others.
             start = time.perf_counter()
             labels, mask = predict(image)
-            scores += _score_masks(
-                name, pair.stem, labels, mask, truth, time.perf_counter() - start
-            )
-    return scores
+            seconds = time.perf_counter() - start
+            scores += _score_masks(name, pair.stem, labels, mask, truth, seconds)
+        tick()
+        return scores
+
+    grids = map(read_grid, images)
+    pixels = max((math.prod(grid.shape) for grid in grids if grid is not None), default=0)
+    return [score for scores in map_in_threads(score, images, pixels) for score in scores]
 
 
 def _score_masks(

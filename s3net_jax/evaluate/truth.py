@@ -28,6 +28,7 @@ from s3net_jax.io import (
     read_stack,
     suspend_pixel_limit,
 )
+from s3net_jax.run import check_usable
 
 __all__ = ["check_all", "check_truths", "read_grid", "read_truth"]
 
@@ -61,8 +62,11 @@ def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
 def check_truths(pairs: Iterable[Pair]) -> None:
     """Check all ground truths and raise one :class:`InputError` that names each unusable one.
 
-    Unreadable images are ignored here; they are reported when they are segmented.
+    Single unreadable images are ignored here; they are reported when they are segmented. If no
+    image can be read, as without the package that reads NIfTI, that is an error too.
     """
+    pairs = list(pairs)
+    check_usable(pair.image for pair in pairs)
     check_all([lambda pair=pair: read_truth(pair.truth, read_grid(pair)) for pair in pairs])
 
 

@@ -9,7 +9,7 @@ from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank, find_rank
 from s3net_jax.run.engines import Engine, LocalEngine
 from s3net_jax.run.fitter import make_key, translate_errors
-from s3net_jax.run.inputs import SUFFIXES, Kind, Source, discover
+from s3net_jax.run.inputs import SUFFIXES, Kind, Source, check_usable, discover
 from s3net_jax.run.memory import BatchSizes
 from s3net_jax.run.output.damage import Damage, find_damage
 from s3net_jax.run.output.files import plan_files
@@ -41,6 +41,7 @@ __all__ = [
     "Summary",
     "VolumeCase",
     "VolumeSegmentation",
+    "check_usable",
     "discover",
     "find_damage",
     "find_rank",

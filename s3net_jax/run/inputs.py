@@ -6,24 +6,37 @@ import contextlib
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from s3net_jax.errors import get_reason
-from s3net_jax.io import DICOM_SUFFIXES, Found, is_dicom, is_nifti, is_stack, survey
+from s3net_jax.errors import InputError, get_reason
+from s3net_jax.io import (
+    DICOM_SUFFIXES,
+    Found,
+    import_extra,
+    is_dicom,
+    is_nifti,
+    is_stack,
+    survey,
+)
 from s3net_jax.run.names import make_names
 from s3net_jax.schema import RESULT_KINDS
 
-__all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "discover"]
+__all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "check_usable", "discover"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz")
 """What is taken from a folder, beside DICOM; a file named by itself may have any suffix."""
 
 Kind = Literal["image", "stack", "nifti", "dicom"]
 _NOTHING = "no PNG, JPEG, BMP, TIFF, NIfTI or DICOM file"
-_LISTED = 5  # skipped files that a sentence names at most
+_LISTED = 5  # files that a sentence names at most, and inputs that an error does
+_READERS: dict[Kind, Callable[[Path], tuple[str, str]]] = {
+    "nifti": lambda path: ("nibabel", f"{path} is a NIfTI volume"),
+    "dicom": lambda path: ("pydicom", f"{path} is DICOM"),
+}
+"""Kind → the optional package that reads it, and the beginning of the sentence without it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class Source:
       frames: of each of these, the indices of the frames that belong to the volume; None for all.
       slug: what separates the volume from others at the same path, part of its stem.
       notes: sentences a user should know about what else is at the path.
+      base: the folder that was searched with its sub-folders, if the input was found so.
     """
 
     path: Path
@@ -49,19 +63,27 @@ class Source:
     frames: tuple[tuple[int, ...], ...] | None = None
     slug: str = ""
     notes: tuple[str, ...] = ()
+    base: Path | None = None
 
 
 @dataclass(frozen=True)
 class _Item:
-    """A file, and the folder or pattern that it was found by, if it was not named itself."""
+    """A file, and the folder or pattern that it was found by, if it was not named itself.
+
+    Attributes:
+      base: the folder that was searched with its sub-folders.
+    """
 
     path: Path
     problem: str | None = None
     origin: Path | None = None
+    base: Path | None = None
 
 
 def discover(
-    inputs: Iterable[str | os.PathLike[str]], say: Callable[[str], None] | None = None
+    inputs: Iterable[str | os.PathLike[str]],
+    say: Callable[[str], None] | None = None,
+    recursive: bool = False,
 ) -> list[Source]:
     """Find the images and volumes that ``inputs`` name, in the order given, each once.
 
@@ -77,10 +99,12 @@ def discover(
     Args:
       inputs: files, folders, patterns.
       say: called with a sentence if something in a folder was skipped.
+      recursive: search the sub-folders of folders, too, without hidden folders and links to
+        folders. Their names come first in the stems, joined by ``-``.
     """
     found: list[_Item] = []
     for given in inputs:
-        found += _expand(Path(given))
+        found += _expand(Path(given), recursive)
     unique: dict[str, _Item] = {}
     for item in found:
         known = unique.setdefault(os.path.realpath(item.path), item)
@@ -93,49 +117,108 @@ def discover(
     return [replace(source, stem=stem) for source, stem in zip(sources, stems, strict=True)]
 
 
+def check_usable(inputs: Iterable[str | os.PathLike[str]], recursive: bool = False) -> None:
+    """Check that at least one file that ``inputs`` name can be read; stop at the first.
+
+    Args:
+      inputs, recursive: see :func:`discover`.
+
+    Raises:
+      InputError: there is none: everything is missing, empty, or needs a package that is not
+        installed. The message has a sentence for each input.
+    """
+    reasons: list[str] = []
+    for given in inputs:
+        problem = _find_problem(Path(given), recursive)
+        if problem is None:
+            return
+        reasons.append(problem)
+    if len(reasons) == 1:
+        raise InputError(reasons[0])
+    more = [f"and {len(reasons) - _LISTED} more"] if len(reasons) > _LISTED else []
+    raise InputError(f"None of the {len(reasons)} inputs can be used:", *reasons[:_LISTED], *more)
+
+
+def _find_problem(path: Path, recursive: bool) -> str | None:
+    """Find what is wrong with all files that ``path`` names; None if one may be readable."""
+    is_folder = os.path.isdir(path)
+    try:
+        items = (
+            map(_Item, _search_folder(path, recursive)) if is_folder else _expand(path, recursive)
+        )
+        first = None
+        for item in items:
+            problem = item.problem or _find_file_problem(item.path)
+            if problem is None:
+                return None
+            first = first or problem
+        return first or f"{path} holds {_NOTHING}."
+    except OSError as error:
+        return f"{path} can't be read: {get_reason(error)}."
+
+
+def _find_file_problem(path: Path) -> str | None:
+    if not os.path.exists(path):
+        return f"{path} does not exist."
+    try:
+        kind = _find_kind(path)
+        if kind in _READERS:
+            import_extra(*_READERS[kind](path))
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def make_natural_key(path: Path) -> list[tuple[int, int, str]]:
     """Make a key that sorts numbers inside names by value."""
     parts = re.split(r"(\d+)", path.as_posix().casefold())
     return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
 
 
-def _expand(path: Path) -> list[_Item]:
+def _expand(path: Path, recursive: bool) -> list[_Item]:
     if os.path.isdir(path):
         try:
-            files = _list_folder(path)
+            files = sorted(_search_folder(path, recursive), key=make_natural_key)
         except OSError as error:
             return [_Item(path, f"{path} can't be read: {get_reason(error)}.")]
         if not files:
             return [_Item(path, f"{path} holds {_NOTHING}.")]
-        return [_Item(p, origin=path) for p in files]
+        return [_Item(p, origin=path, base=path if recursive else None) for p in files]
     if os.path.isfile(path):
         return [_Item(path)]
     if os.path.exists(path):
         problem = f"{path} is a pipe or a device: save what comes out of it as a file first."
         return [_Item(path, problem)]
     if glob.has_magic(str(path)):
-        files = _match_pattern(str(path))
-        if not files:
+        found = _match_pattern(path, recursive)
+        if not found:
             return [_Item(path, f"{path} matches no file.")]
-        return [_Item(p, origin=path) for p in sorted(files, key=make_natural_key)]
+        return sorted(found, key=lambda item: make_natural_key(item.path))
     return [_Item(path)]
 
 
-def _list_folder(folder: Path) -> list[Path]:
-    """In natural order; raises OSError."""
-    return sorted(filter(_is_input, folder.iterdir()), key=make_natural_key)
+def _search_folder(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield the inputs in a folder; raises OSError if it, not a sub-folder, can't be read."""
+    yield from filter(_is_input, folder.iterdir())
+    if not recursive:
+        return
+    for place, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".")]
+        if Path(place) != folder:
+            yield from filter(_is_input, (Path(place, name) for name in files))
 
 
-def _match_pattern(pattern: str) -> list[Path]:
+def _match_pattern(path: Path, recursive: bool) -> list[_Item]:
     """Files, and what folders hold; folders that hold nothing, or can't be read, are passed over
     like any other bystander."""
-    found: list[Path] = []
-    for match in map(Path, glob.glob(pattern, recursive=True)):
+    found: list[_Item] = []
+    for match in map(Path, glob.glob(str(path), recursive=True)):
         if os.path.isdir(match):
+            base = match if recursive else None
             with contextlib.suppress(OSError):
-                found += _list_folder(match)
+                found += [_Item(p, None, path, base) for p in _search_folder(match, recursive)]
         elif os.path.isfile(match) and not _is_result(match):
-            found.append(match)
+            found.append(_Item(match, origin=path))
     return found
 
 
@@ -179,9 +262,10 @@ def _group_items(found: list[_Item]) -> tuple[list[Source], dict[Path, str]]:
                 problem = f"{origin} holds no image. {_describe_skipped(skipped.pop(origin))}"
                 sources.append(Source(origin, "", problem))
         elif kinds[path] == "dicom":
-            sources += [_make_source(volume) for volume in dicom.volumes.get(path, ())]
+            volumes = map(_make_source, dicom.volumes.get(path, ()))
+            sources += [replace(volume, base=item.base) for volume in volumes]
         else:
-            sources.append(Source(path, "", None, kinds[path]))
+            sources.append(Source(path, "", None, kinds[path], base=item.base))
     return sources, {path: what for files in skipped.values() for path, what in files.items()}
 
 
@@ -210,6 +294,17 @@ def _find_kind(path: Path) -> Kind:
 
 
 def _choose_naming_path(source: Source) -> Path:
+    """Choose the path that names the results: its name begins with the sub-folders of a folder
+    that was searched with them."""
+    path = _choose_plain_path(source)
+    if source.base is None:
+        return path
+    below = os.path.relpath(os.path.abspath(source.path), os.path.abspath(source.base))
+    folders = Path(below).parent.parts  # none for a series in the base itself, which is "."
+    return path.with_name("-".join((*folders, path.name)))
+
+
+def _choose_plain_path(source: Source) -> Path:
     """The path that names the results: ``scan.nii.gz`` as ``scan.gz``, a series by its folder, one
     volume of several also by what separates them."""
     path = source.path

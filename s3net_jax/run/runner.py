@@ -55,6 +55,7 @@ def segment_inputs(
     seeds: int = 1,
     overwrite: bool = False,
     rank: Rank = SINGLE_PROCESS,
+    recursive: bool = False,
 ) -> Summary:
     """Segment every input into ``out``; a bad input fails alone.
 
@@ -76,6 +77,7 @@ def segment_inputs(
         and their files are replaced when their turn comes, or deleted if the input fails. A run
         that was killed is resumed without ``overwrite``.
       rank: which of the inputs this process segments.
+      recursive: search the sub-folders of folders; see :func:`discover`.
 
     Raises:
       ConfigError: the configuration can't be used.
@@ -88,7 +90,7 @@ def segment_inputs(
     parse_window(config.input.window)
     get_param_dtype(config.model.dtype)
     skipped: list[str] = []
-    sources = discover(inputs, skipped.append)
+    sources = discover(inputs, skipped.append, recursive)
     identity = Identity(config.digest, seed, seeds)
     settings = RunSettings(make_folder(out), config, identity, overwrite, rank)
     purpose = [identity.config, identity.seed, identity.seeds, rank.count]
@@ -148,6 +150,8 @@ class _Run:
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
                 self._collect(PIXELS_HELD)
+            if self.pending:
+                self.listener.show_phase("results")
             self._collect(0)
             self.summary.status = "finished"
         except BaseException:

@@ -73,6 +73,12 @@ class Listener(Protocol):
     def report_skipped(self, index: int, record: ResultRecord) -> None:
         """Its results were there already."""
 
+    def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
+        """The phase ``name``, such as scoring, goes on: ``done`` of ``total`` parts are done.
+
+        May be called from several threads at once.
+        """
+
     def say(self, text: str) -> None:
         """Something about the run as a whole: a batch halved, a worker lost."""
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from s3net_jax import cli
+from s3net_jax import cli, jax_setup
+from s3net_jax.cli.arguments import parse
 from s3net_jax.cli.session import WORKER
 from s3net_jax.errors import UsageError
 from tests.fakes import fit_brightness, install_fit
@@ -118,8 +119,15 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
     ("arguments", "words"),
     [
         (["segmnt"], "There is no command 'segmnt'. Did you mean segment"),
-        (["--quiet", "segment", "a.png"], "--quiet stands before the command"),
-        (["--foo"], "--foo stands before the command"),
+        (["--quiet", "segment", "a.png"], "--quiet belongs after the command: s3net COMMAND --q"),
+        (["--versoin"], "There is no option --versoin. Did you mean --version"),
+        (["--print-completion"], "expected one argument"),
+        (["--print-completion", "fish"], "There is no completion for 'fish'. Did you mean"),
+        (["help", "segmnt"], "There is no command 'segmnt'. Did you mean segment"),
+        (["help", "--versoin"], "Did you mean --version"),
+        (["help", "segment", "demo"], "help takes no further argument 'demo'"),
+        (["segment", "--version"], "--version belongs before any command"),
+        (["check", "--quite=yes"], "There is no option --quite. Did you mean --quiet"),
         (["segment"], "Name at least one image"),
         (["segment", "", "--out", "o"], "One of the inputs is an empty word"),
         (["segment", "a.png"], "Say where the results go: --out DIR"),
@@ -158,6 +166,30 @@ def test_bad_usage_is_one_sentence_and_exit_code_2(
     code, out, err = s3net(capsys, *arguments)
     assert code == 2 and not out
     assert words in err and err.count("\n") == 1 and err.startswith("s3net: ")
+
+
+def test_nothing_is_written_if_no_input_can_be_used(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    Path("scans").mkdir()
+    Path("scans/a.nii.gz").touch()
+    code, out, err = s3net(capsys, "segment", "gone.png", "scans", *SMALL)
+    assert (code, out) == (1, "") and err.splitlines()[0] == (
+        "s3net: None of the 2 inputs can be used:"
+    )
+    assert "pip install 's3net-jax[medical]'" in err and not Path("out").exists()
+    save_lesion(tmp_path / "good.png")
+    code, out, _ = s3net(capsys, "segment", "gone.png", "scans", "good.png", *SMALL)
+    assert code == 1 and "1 done, 2 failed" in out
+
+
+def test_recursive(capsys, tmp_path: Path) -> None:
+    save_lesion(tmp_path / "in/a.png")
+    save_lesion(tmp_path / "in/ann/a.png")
+    assert "1 done" in s3net(capsys, "segment", "in", *SMALL)[1]
+    code, out, err = s3net(capsys, "segment", "in", "--recursive", *SMALL)
+    assert code == 0 and not err and "1 done, 1 kept" in out
+    assert Path("out/a.mask.png").exists() and Path("out/ann-a.mask.png").exists()
+    assert s3net(capsys, "check", "out")[0] == 0
 
 
 def test_a_point_outside_fails_that_image_only_and_before_its_fit(
@@ -217,10 +249,11 @@ def test_the_default_preset_is_best(
 def test_info(capsys) -> None:
     code, out, err = s3net(capsys, "info")
     assert code == 0 and not err
-    for words in ("jax", "deform_conv2d", "paper-lung", "backend"):
+    for words in ("jax", "reference  all", "paper-lung", "backend"):
         assert words in out
     content = json.loads(s3net(capsys, "info", "--json")[1])
-    assert set(content) == {"versions", "cpu_kernels", "devices", "implementations", "presets"}
+    names = ["versions", "devices", "cpu_kernels", "implementations", "presets", "hint"]
+    assert list(content) == names and "deform_conv2d" in content["implementations"]
     assert "fit.learning_rate        0.2\n" in s3net(capsys, "info", "--preset", "released")[1]
 
 
@@ -231,6 +264,104 @@ def test_info_says_what_is_broken(capsys, monkeypatch) -> None:
     monkeypatch.setattr("s3net_kernels.implementations", fail)
     code, out, _ = s3net(capsys, "info")
     assert code == 0 and "it cannot be loaded (AttributeError: undefined symbol: f)" in out
+
+
+def test_info_has_one_line_for_each_implementation(capsys, monkeypatch) -> None:
+    operators = {
+        "linear": {"xla": None, "native": "no compiler", "pallas": "no GPU"},
+        "conv2d": {"xla": None, "native": None, "pallas": "no GPU"},
+        "warp": {"xla": None, "native": "no image"},
+    }
+    monkeypatch.setattr("s3net_kernels.implementations", lambda: operators)
+    lines = s3net(capsys, "info")[1].splitlines()
+    start = lines.index("Implementations of the operators")
+    assert lines[start + 1 : start + 5] == [
+        "  xla     all 3",
+        "  native  1 of 3: not linear (no compiler); not warp (no image)",
+        "  pallas  none: no GPU",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("platform", "modules", "variables", "words"),
+    [
+        ("cpu", (), {}, "no CUDA extra is installed: pip install 's3net-jax[cuda13]'"),
+        ("cpu", ("jax_cuda12_plugin",), {}, "although the extra cuda12 is installed"),
+        ("cpu", (), {"JAX_PLATFORMS": "cpu"}, "because JAX_PLATFORMS is cpu: unset it"),
+        ("gpu", (), {}, None),
+    ],
+)
+def test_info_names_what_a_gpu_lacks(
+    capsys, monkeypatch, platform: str, modules: tuple[str, ...], variables: dict, words: str | None
+) -> None:
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(jax_setup.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(jax_setup, "get_platform", lambda: platform)
+    find = jax_setup.importlib.util.find_spec
+    monkeypatch.setattr(
+        jax_setup.importlib.util,
+        "find_spec",
+        lambda name: name in modules or None if name.startswith("jax_cuda") else find(name),
+    )
+    out = s3net(capsys, "info")[1]
+    found = json.loads(s3net(capsys, "info", "--json")[1])["hint"]
+    if words is None:
+        assert found is None and "hint" not in out
+    else:
+        assert words in found and f"  hint: {found}\n" in out
+
+
+def test_without_an_nvidia_gpu_there_is_no_hint(monkeypatch) -> None:
+    monkeypatch.setattr(jax_setup.shutil, "which", lambda name: None)
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    assert jax_setup.find_gpu_hint() is None
+
+
+def test_help_of_a_command(capsys) -> None:
+    for words, same in (
+        (["help"], ["--help"]),
+        (["help", "segment"], ["segment", "--help"]),
+        (["help", "help"], ["help", "--help"]),
+    ):
+        code, out, err = s3net(capsys, *words)
+        assert code == 0 and out.startswith("usage: s3net") and not err
+        assert out == s3net(capsys, *same)[1]
+
+
+@pytest.mark.parametrize("words", [["-o", "short"], ["-oshort"], ["--out", "short"]])
+def test_the_output_folder_has_a_short_option(words: list[str]) -> None:
+    for command in (["demo"], ["segment", "a.png"], ["evaluate"], ["ablate", "a"], ["tune", "a"]):
+        assert parse([*command, *words]).out == "short"
+
+
+def test_completion_without_its_extra_is_a_sentence(capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    code, out, err = s3net(capsys, "--print-completion", "bash")
+    assert (code, out) == (2, "")
+    assert err == "s3net: --print-completion needs shtab: pip install 's3net-jax[completion]'.\n"
+
+
+def test_completion_of_bash(capsys, tmp_path: Path) -> None:
+    pytest.importorskip("shtab")
+    code, script, err = s3net(capsys, "--print-completion", "bash")
+    assert code == 0 and not err
+    Path("complete.sh").write_text(script)
+    Path("folder").mkdir()
+    Path("file").touch()
+    for line, expected in (
+        ("s3net seg", ["segment"]),
+        ("s3net segment --overw", ["--overwrite"]),
+        ("s3net segment --preset paper", ["paper", "paper-lung"]),
+        ("s3net segment -o f", ["folder"]),
+        ("s3net segment f", ["file", "folder"]),
+    ):
+        words = f"COMP_WORDS=({line}); COMP_CWORD={line.count(' ')}"
+        code = f'. ./complete.sh; {words}; _shtab_s3net; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+        assert sorted(found.stdout.split()) == expected, line
 
 
 def test_help_and_version(capsys) -> None:
@@ -278,6 +409,9 @@ def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> 
         ([], "on", str(tmp_path / "somewhere/s3net-jax")),
         (["--no-cache"], "on", None),
         ([], "off", None),
+        ([], "", str(tmp_path / "somewhere/s3net-jax")),
+        ([], str(tmp_path / "own/place"), str(tmp_path / "own/place")),
+        (["--no-cache"], str(tmp_path / "own/place"), None),
     ):
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
         monkeypatch.setenv("S3NET_CACHE", switch)
@@ -285,6 +419,30 @@ def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> 
         s3net(capsys, "segment", "none.png", *arguments, "--out", "/dev/null/x")
         assert os.environ.get("JAX_COMPILATION_CACHE_DIR") == expected
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+
+
+def test_the_folder_that_s3net_cache_names(capsys, tmp_path: Path, monkeypatch) -> None:
+    save_lesion(tmp_path / "a.png")
+    Path("file").touch()
+    for folder, words in (
+        ("of", "S3NET_CACHE must be on, off or an absolute path, got 'of'."),
+        (
+            str(tmp_path / "file"),
+            f"S3NET_CACHE={tmp_path / 'file'} can't be written (file exists): name another folder, "
+            "or set it to off.",
+        ),
+    ):
+        monkeypatch.setenv("S3NET_CACHE", folder)
+        assert s3net(capsys, "segment", "a.png", *SMALL) == (2, "", f"s3net: {words}\n")
+        assert not Path("out").exists()
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("S3NET_CACHE", "~/cache")
+    assert jax_setup.choose_cache() is None
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "cache"), "it comes first"
+    monkeypatch.setenv("S3NET_CACHE", "gs://bucket/programs")
+    assert jax_setup.choose_cache() is None
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "gs://bucket/programs"
 
 
 def process(*arguments: str, python: tuple[str, ...] = (), **options) -> subprocess.Popen:

@@ -32,6 +32,7 @@ SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--out", "o
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in (
+        "S3NET_CACHE",
         "JAX_COMPILATION_CACHE_DIR",
         "JAX_ENABLE_COMPILATION_CACHE",
         "TF_CPP_MIN_LOG_LEVEL",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,8 @@ def evaluate(*more: str, out: str = "out") -> int:
 def test_tables_and_report(capsys) -> None:
     assert evaluate() == 0
     text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert lines[4:6] == ["scoring: 3 images", "baselines: 3 images"]
     assert "s3net fast" in text and "classical recipe" in text and "Wilcoxon p" in text
     with open("out/metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -64,6 +67,24 @@ def test_tables_and_report(capsys) -> None:
     alts = [img["alt"] or "" for img in page.all("img")]
     assert sum("seed 0, step 1: 3 clusters" in alt for alt in alts) == 3, "a film of each"
     assert evaluate() == 0 and "kept" in capsys.readouterr().out
+
+
+def test_a_missing_reader_is_found_before_anything_is_written(capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    for folder in ("scans", "truths"):
+        Path(folder).mkdir()
+        Path(folder, "a.nii.gz").touch()
+    words = ["--images", "scans", "--masks", "truths", "--out", "out"]
+    assert cli.main(["evaluate", *words, *SMALL]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "pip install 's3net-jax[medical]'" in err
+    assert not Path("out").exists()
+    for images, masks in (("gone", "masks"), ("images", "gone")):
+        words = ["--images", images, "--masks", masks, "--out", "out"]
+        assert cli.main(["evaluate", *words, *SMALL]) == 2
+        assert capsys.readouterr().err == "s3net: gone is not a folder.\n"
+    assert evaluate("--against", "gone") == 2
+    assert not Path("out").exists()
 
 
 def test_two_evaluations_compared(capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from s3net_jax.evaluate.scores import (
     write_scores,
 )
 from s3net_jax.io import write_stack
+from tests.processes import HANG
 
 
 def score(method: str, image: str, protocol: str, dsc: float, seconds: float = 1.0) -> Score:
@@ -114,6 +116,39 @@ def test_results_that_failed_or_are_missing_are_left_out(tmp_path: Path) -> None
     ]
     assert [s.metrics["dsc"] for s in found if s.protocol in ("overlap", "blind")] == [90, 80]
     assert found[-1].metrics["xor"] == 40 and found[-1].metrics["hm"] == 33.3333
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_scores_do_not_depend_on_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr("s3net_jax.parallel.count_usable_cores", lambda: cores)
+    pairs, records, threads, ticks = [], {}, set(), []
+    for n in range(6):
+        truth = np.zeros((30, 40), bool)
+        truth[5 + n : 20, 10:20] = True
+        for name in (f"{n}.png", f"truth/{n}.png"):
+            save(tmp_path / name, truth)
+        save(tmp_path / f"{n}.mask.png", np.roll(truth, n, 1))
+        pair = Pair(str(n), tmp_path / f"{n}.png", tmp_path / f"truth/{n}.png")
+        outputs = {"labels": f"{n}.mask.png", "mask": f"{n}.mask.png"}
+        pairs.append(pair)
+        records[str(pair.image)] = {"outputs": outputs, "seconds": n, "width": 40, "height": 30}
+
+    met = threading.Barrier(cores)
+
+    def predict(image: np.ndarray) -> Prediction:
+        threads.add(threading.get_ident())
+        met.wait(HANG)  # passes only if all cores work at once
+        return Prediction((image[..., 0] > 0).astype(np.int32), image[..., 0] > 0)
+
+    found = score_results("m", pairs, records, tmp_path, lambda: ticks.append(1))
+    assert [s.image for s in found if s.protocol == "blind"] == list("012345")
+    dice = [s.metrics["dsc"] for s in found if s.protocol == "blind"]
+    assert dice == [100, 90, 80, 70, 60, 50] and [s.seconds for s in found][::4] == [*range(6)]
+    scores = score_baselines(pairs, {"levels": predict}, tick=lambda: ticks.append(1))
+    assert [s.image for s in scores][::4] == list("012345") and len(ticks) == 12
+    assert len(threads) == cores
 
 
 def test_stacks_have_their_slices_last_and_no_baselines(tmp_path: Path) -> None:

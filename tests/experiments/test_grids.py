@@ -13,7 +13,7 @@ import pytest
 from s3net_jax import cli
 from s3net_jax.baselines import BASELINES
 from s3net_jax.evaluate import scores
-from tests.experiments.files import ABLATION, COMPARISON, save_data, write
+from tests.experiments.files import ABLATION, COMPARISON, TUNING, save_data, write
 from tests.fakes import fit_brightness, install_fit, resample_less
 
 
@@ -69,6 +69,16 @@ def test_an_ablation(capsys) -> None:
     assert "classical recipe" in page and "86.4" in page
     single = json.loads(Path("out/skin/both/summary.json").read_text())
     assert list(single["methods"]) == ["both", *BASELINES], "each is an evaluation of its own"
+
+
+@pytest.mark.parametrize(
+    ("command", "text"), [("ablate", ABLATION), ("compare", COMPARISON), ("tune", TUNING)]
+)
+def test_wrong_paths_are_found_before_anything_is_written(capsys, command: str, text: str) -> None:
+    assert cli.main([command, "gone.toml", "--out", "out"]) == 2
+    assert "gone.toml" in capsys.readouterr().err
+    assert run(command, text, "--data", "skin=gone", "--data", "other=skin") == 2
+    assert "gone" in capsys.readouterr().err and not Path("out").exists()
 
 
 def test_a_comparison(capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3net_jax.run import discover
+from s3net_jax.errors import InputError
+from s3net_jax.run import check_usable, discover
 from s3net_jax.run.names import make_names
+from tests.volumes import ball, save_dicom
 
 
 @pytest.fixture
@@ -31,8 +34,8 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names(tree: Path, *inputs: str) -> list[tuple[str, str]]:
-    sources = discover([tree / text for text in inputs])
+def names(tree: Path, *inputs: str, recursive: bool = False) -> list[tuple[str, str]]:
+    sources = discover([tree / text for text in inputs], recursive=recursive)
     return [(source.path.relative_to(tree).as_posix(), source.stem) for source in sources]
 
 
@@ -81,6 +84,66 @@ def test_a_folder_that_can_not_be_read(tree: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Path, "iterdir", deny)
     assert discover([tree / "b"])[0].problem == f"{tree}/b can't be read: permission denied."
+    with pytest.raises(InputError, match="b can't be read: permission denied"):
+        check_usable([tree / "b"])
+
+
+def test_sub_folders_become_part_of_the_name(tree: Path) -> None:
+    (tree / "b/sub/deep").mkdir()
+    (tree / "b/.hidden").mkdir()
+    (tree / "b/link").symlink_to(tree / "a")
+    for path in ("b/sub/deep/x.png", "b/sub/x.mask.png", "b/.hidden/x.png", "b/sub-x.jpg"):
+        (tree / path).write_bytes(b"x")
+    flat = [("b/1.PNG", "1"), ("b/2.png", "2"), ("b/10.png", "10")]
+    deep = [("b/sub/deep/x.png", "sub-deep-x"), ("b/sub/x.png", "sub-sub-x")]
+    assert names(tree, "b", recursive=True) == [*flat, ("b/sub-x.jpg", "b-sub-x"), *deep]
+    assert names(tree, "b/s*", recursive=True) == [
+        ("b/sub-x.jpg", "sub-x"),
+        ("b/sub/deep/x.png", "deep-x"),
+        ("b/sub/x.png", "x"),
+    ]
+    (tree / "b/sub-x.jpg").unlink()
+    found = names(tree, "b", "b/sub/x.png", recursive=True)
+    assert found == [*flat, ("b/sub/deep/x.png", "sub-deep-x"), ("b/sub/x.png", "sub-x")]
+    assert names(tree, "b") == flat
+
+
+def test_a_series_in_a_sub_folder_is_named_by_its_folders(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    for folder in ("top", "top/ann/ct.2", "top/bob"):
+        save_dicom(tmp_path / folder, ball((8, 9, 3))[0])
+    sources = discover([tmp_path / "top"], recursive=True)
+    found = {source.path.relative_to(tmp_path).as_posix(): source.stem for source in sources}
+    assert found == {"top": "top", "top/ann/ct.2": "ann-ct.2", "top/bob": "bob"}
+
+
+def test_inputs_that_are_all_unusable(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explain(*inputs: str, recursive: bool = False) -> str:
+        with pytest.raises(InputError) as caught:
+            check_usable([tree / text for text in inputs], recursive)
+        return str(caught.value).replace(f"{tree}/", "")
+
+    (tree / "empty/sub").mkdir(parents=True)
+    (tree / "loose.png").symlink_to(tree / "nowhere.png")
+    assert explain("x.png") == "x.png does not exist."
+    assert explain("loose.png") == "loose.png does not exist."
+    assert explain("*.gif") == "*.gif matches no file."
+    assert "empty holds no PNG" in explain("empty", recursive=True)
+    assert explain("x.png", "y.png").splitlines() == [
+        "None of the 2 inputs can be used:",
+        "  x.png does not exist.",
+        "  y.png does not exist.",
+    ]
+    assert explain(*(f"{n}.png" for n in range(9))).splitlines()[-1] == "  and 4 more"
+    (tree / "empty/sub/scan.nii").write_bytes(b"x")
+    (tree / "scan.dcm").write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    medical = "is needed: pip install 's3net-jax[medical]'."
+    assert explain("empty", recursive=True).endswith(f"for which nibabel {medical}")
+    assert explain("scan.dcm") == f"scan.dcm is DICOM, for which pydicom {medical}"
+    for inputs in (["x.png", "a/2.png"], ["x.png", "b"], ["b/*"], ["scan.dcm", "b"]):
+        check_usable([tree / text for text in inputs])
 
 
 @pytest.mark.parametrize("letter", ["x", "é"])
