@@ -1,4 +1,4 @@
-"""The tables of ``docs/quality.md`` and the README's, from the summaries of experiments."""
+"""The tables of ``docs/quality.md`` and the README, from the summaries of experiments."""
 
 from __future__ import annotations
 
@@ -6,26 +6,34 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages.tables import format_short_table, format_table
 from s3net_jax.experiments.tables import format_interval, format_markdown, make_cells
 
-__all__ = ["PAGE", "build_quality_page", "build_readme_quality"]
+__all__ = ["PAGE", "build_quality_page", "build_readme_quality", "build_short_quality"]
 
 _ROOT = Path(__file__).parents[2]
 PAGE, SUMMARIES = _ROOT / "docs/quality.md", _ROOT / "docs/quality"
 _SHORT = ("compare", "untuned")
-"""The README shows blind figures of these experiments alone."""
-_ROWS = {
-    "s3net best": "`best`",
+"""Experiments whose blind figures the short tables show: all data sets, one seed."""
+_METHODS = {
+    "s3net best": "`best` (default)",
     "s3net best, one step": "`best` with random networks (`--set fit.steps=1`)",
-    "best without a network": "`best` with k-means in place of networks",
+    "best without a network": "`best`, k-means for networks",
+    "classical recipe": "classical recipe",
     "s3net released": "`released`",
     "s3net paper": "`paper`",
-    "classical recipe": "classical recipe",
     "k-means on RGB": "k-means on RGB",
     "Otsu, dark, inner": "Otsu's threshold, without parts at the border",
     "whole image": "the whole image",
 }
-"""Method → what the README calls it."""
+"""Method → what the short tables call it."""
+_IN_README = (
+    "s3net best",
+    "best without a network",
+    "classical recipe",
+    "s3net released",
+    "s3net paper",
+)
 
 
 def build_quality_page() -> str:
@@ -42,7 +50,17 @@ def build_quality_page() -> str:
 
 
 def build_readme_quality() -> str:
-    """Return the README's table: blind figures of a few methods, and their seconds on lungs."""
+    """Return the README's table: five methods."""
+    return format_short_table(*_make_short_cells(_IN_README))
+
+
+def build_short_quality() -> str:
+    """Return the table that begins the figures of ``docs/quality.md``: all methods, blind."""
+    return format_table(*_make_short_cells(tuple(_METHODS)))
+
+
+def _make_short_cells(methods: tuple[str, ...]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows: blind figures on all data sets, and seconds on lungs."""
     data: dict[str, dict[str, Any]] = {}
     for stem in _SHORT:
         summary = json.loads((SUMMARIES / f"{stem}.json").read_text())
@@ -50,10 +68,9 @@ def build_readme_quality() -> str:
             data[name] = {row["method"]: row for row in rows if "images" in row}
     sizes = [f"{name} ({rows['whole image']['images']})" for name, rows in data.items()]
     rows = []
-    for method, shown in _ROWS.items():
-        found = [methods.get(method) for methods in data.values()]
+    for method in methods:
+        found = [by_method.get(method) for by_method in data.values()]
         blind = [row and format_interval(row["protocols"]["blind"]["dsc"]) for row in found]
-        rows.append(
-            [shown, *(text or "" for text in blind), f"{data['lung_ct'][method]['seconds']:.2f}"]
-        )
-    return format_markdown(["method", *sizes, "seconds"], rows)
+        seconds = f"{data['lung_ct'][method]['seconds']:.2f}"
+        rows.append([_METHODS[method], *(text or "" for text in blind), seconds])
+    return ["method", *sizes, "seconds"], rows
