@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from s3net_jax.checks import check_whole
 from s3net_jax.config import Config, check_config
@@ -52,7 +53,7 @@ BatchProgress = Callable[[int, dict[str, Any]], None]
 @use_default_settings()
 def fit_batch(
     keys: Array,
-    images: Array,
+    images: ArrayLike,
     config: Config,
     *,
     hyper: Hyper | None = None,

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.tree_util import Partial
+from jax.typing import ArrayLike
 
 from s3net_jax.config import Config, check_config
 from s3net_jax.fitting.checks import (
@@ -60,12 +61,12 @@ class FitResult:
 @use_default_settings()
 def fit(
     key: Array,
-    image: Array,
+    image: ArrayLike,
     config: Config,
     *,
     hyper: Hyper | None = None,
     params: Any = None,
-    transforms: Array | None = None,
+    transforms: ArrayLike | None = None,
     extra_loss: ExtraLoss | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
