@@ -12,13 +12,9 @@ from pathlib import Path
 
 from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.quality import PAGE as QUALITY
-from benchmarks.pages.quality import (
-    build_quality_page,
-    build_readme_quality,
-    build_short_quality,
-)
+from benchmarks.pages.quality import build_quality_page, build_short_quality
+from benchmarks.pages.readme import build_readme_figures, build_readme_quality
 from benchmarks.pages.suite_pages import FOLDER, build_suite_pages, read_results
-from benchmarks.pages.summary import build_readme_figures
 
 __all__ = ["README", "build_documents", "main"]
 

@@ -1,4 +1,4 @@
-"""The tables of ``docs/quality.md`` and the README, from the summaries of experiments."""
+"""Build the tables of ``docs/quality.md`` from summaries of experiments."""
 
 from __future__ import annotations
 
@@ -6,34 +6,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pages.tables import format_short_table, format_table
 from s3net_jax.experiments.tables import format_interval, format_markdown, make_cells
 
-__all__ = ["PAGE", "build_quality_page", "build_readme_quality", "build_short_quality"]
+__all__ = ["PAGE", "build_quality_page", "build_short_quality", "make_short_cells"]
 
 _ROOT = Path(__file__).parents[2]
 PAGE, SUMMARIES = _ROOT / "docs/quality.md", _ROOT / "docs/quality"
 _SHORT = ("compare", "untuned")
-"""Experiments whose blind figures the short tables show: all data sets, one seed."""
-_METHODS = {
-    "s3net best": "`best` (default)",
+"""Experiments whose blind scores the short tables show."""
+_ROWS = {
+    "s3net best": "`best`",
     "s3net best, one step": "`best` with random networks (`--set fit.steps=1`)",
-    "best without a network": "`best`, k-means for networks",
-    "classical recipe": "classical recipe",
+    "best without a network": "`best` with k-means in place of networks",
     "s3net released": "`released`",
     "s3net paper": "`paper`",
+    "classical recipe": "classical recipe",
     "k-means on RGB": "k-means on RGB",
     "Otsu, dark, inner": "Otsu's threshold, without parts at the border",
     "whole image": "the whole image",
 }
-"""Method → what the short tables call it."""
-_IN_README = (
-    "s3net best",
-    "best without a network",
-    "classical recipe",
-    "s3net released",
-    "s3net paper",
-)
+"""Method → its name in the short table of the page."""
 
 
 def build_quality_page() -> str:
@@ -49,18 +41,17 @@ def build_quality_page() -> str:
     return "\n".join(parts)
 
 
-def build_readme_quality() -> str:
-    """Return the README's table: five methods."""
-    return format_short_table(*_make_short_cells(_IN_README))
-
-
 def build_short_quality() -> str:
-    """Return the table that begins the figures of ``docs/quality.md``: all methods, blind."""
-    return format_table(*_make_short_cells(tuple(_METHODS)))
+    """Return the table that begins the figures of ``docs/quality.md``."""
+    return format_markdown(*make_short_cells(_ROWS))
 
 
-def _make_short_cells(methods: tuple[str, ...]) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows: blind figures on all data sets, and seconds on lungs."""
+def make_short_cells(names: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of a table: blind scores on all data sets, and seconds on lungs.
+
+    Args:
+      names: method → its name in the table, in the order of the rows.
+    """
     data: dict[str, dict[str, Any]] = {}
     for stem in _SHORT:
         summary = json.loads((SUMMARIES / f"{stem}.json").read_text())
@@ -68,9 +59,10 @@ def _make_short_cells(methods: tuple[str, ...]) -> tuple[list[str], list[list[st
             data[name] = {row["method"]: row for row in rows if "images" in row}
     sizes = [f"{name} ({rows['whole image']['images']})" for name, rows in data.items()]
     rows = []
-    for method in methods:
-        found = [by_method.get(method) for by_method in data.values()]
+    for method, shown in names.items():
+        found = [methods.get(method) for methods in data.values()]
         blind = [row and format_interval(row["protocols"]["blind"]["dsc"]) for row in found]
-        seconds = f"{data['lung_ct'][method]['seconds']:.2f}"
-        rows.append([_METHODS[method], *(text or "" for text in blind), seconds])
+        rows.append(
+            [shown, *(text or "" for text in blind), f"{data['lung_ct'][method]['seconds']:.2f}"]
+        )
     return ["method", *sizes, "seconds"], rows

@@ -1,21 +1,15 @@
-"""Our rows of all result files of steps and fits, for the benchmark index and the README."""
+"""Build the tables of ``docs/benchmarks.md``: our rows of all result files of steps and fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmarks.harness.candidates import COMPILED, EAGER, KEPT, LOOP, OURS, TORCH
-from benchmarks.pages.tables import (
-    describe_machine,
-    format_seconds,
-    format_short_table,
-    format_table,
-    name_machine,
-)
+from benchmarks.harness.candidates import EAGER, KEPT, LOOP, OURS
+from benchmarks.pages.tables import describe_machine, format_seconds, format_table
 from benchmarks.suites.fit import FULL_STEPS
 
-__all__ = ["build_fit_rows", "build_readme_figures", "build_step_rows", "build_summary"]
+__all__ = ["build_fit_rows", "build_step_rows", "build_summary"]
 
 Content = dict[str, Any]
 _BFLOAT16 = f"{OURS}, bfloat16 products"
@@ -27,34 +21,6 @@ _OTHERS = {
 _MEMORY = "peak memory (of tuned PyTorch's)"
 _WORTH = 0.9
 """Of float32's time at most: products in bfloat16 are shown where they are a gain."""
-_README_FITS = (
-    ("fit-256-64-avx2", OURS, "one"),
-    ("fit-256-64-avx512", OURS, "one"),
-    ("fit-256-64-nvidia-h200", OURS, "one"),
-    ("fit-256-64-nvidia-h200", f"{OURS}, 32 at once", "32"),
-)
-"""Rows of the README: result file, candidate, images at once."""
-
-
-def build_readme_figures(results: dict[str, Content]) -> str:
-    """Return the README's table: seconds for an image beside the fastest PyTorch of each file.
-
-    Args:
-      results: contents of the result files, by file name without suffix.
-    """
-    rows = []
-    for name, candidate, images in _README_FITS:
-        content = results[name]
-        found = content["presets"]["released"]
-        seconds = {n: FULL_STEPS * row["seconds_per_image_and_step"] for n, row in found.items()}
-        best = min(seconds.keys() & set(TORCH), key=lambda n: seconds[n])
-        other = "torch_compile" if best == COMPILED else "torch"
-        row = [name_machine(content).replace("(R)", ""), images]
-        row += [f"{seconds[candidate]:.3g}", f"{seconds[best]:.3g} ({best.removeprefix('torch ')})"]
-        row.append(f"{found[candidate][f'times_faster_than_{other}']['median']:.1f}")
-        rows.append(row)
-    head = ["machine", "images at once", "s3net-jax (s)", "best PyTorch (s)", "times as fast"]
-    return format_short_table(head, rows)
 
 
 def build_summary(steps: Iterable[Content], fits: Iterable[Content]) -> str:
