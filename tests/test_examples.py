@@ -1,4 +1,4 @@
-"""The Python examples of docstrings and pages run, and give what they say.
+"""The examples of docstrings and pages, and the commands of the README, run and give what they say.
 
 Presets are small here: an example is checked for its names and what it passes, not for its masks.
 """
@@ -9,6 +9,7 @@ import ast
 import doctest
 import importlib
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import s3net_jax as s3
 import s3net_kernels
+from s3net_jax.cli import main
+from s3net_jax.fitting import initial_params
 from s3net_jax.presets import PRESETS
 from tests.pictures import save_lesion
+from tests.volumes import ball, save_dicom
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = [Path(package.__path__[0]) for package in (s3, s3net_kernels)]
@@ -30,8 +35,10 @@ PAGES = sorted(
     page
     for pattern in ("*.md", "docs/**/*.md", "kernels/*.md", "benchmarks/*.md")
     for page in ROOT.glob(pattern)
-    if "```python" in page.read_text()
+    if "```python" in page.read_text() and page != ROOT / "README.md"
 )
+README = (ROOT / "README.md").read_text()
+_SHELL = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LITERAL = re.compile(r"::\n\n((?:(?: {4,}.*)?\n)+)")
 
@@ -64,18 +71,18 @@ def test_docstrings_say_what_python_prints(name: str) -> None:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """What a reader of an example has: pictures, and the variables that examples begin with."""
     monkeypatch.chdir(tmp_path)
-    for name in ("photo.jpg", "a.png", "b.jpg", "mosaic.tif"):
+    for name in ("photo.jpg", "a.png", "b.jpg", "mosaic.tif", "docs/images/lesion.png"):
         save_lesion(tmp_path / name)
     for name, full in list(PRESETS.items()):
         small = full().replace(input={"size": 16}, model={"channels": 4, "blocks": 1})
         monkeypatch.setitem(PRESETS, name, lambda small=small: small)
     config = s3.preset("paper").replace(fit={"steps": 2})
     image = s3.prepare("photo.jpg", config)
-    params = s3.fitting.initial_params(jax.random.key(0), config.model, image.shape[:2])
-    return {
+    params = initial_params(jax.random.key(0), config.model, image.shape[:2])
+    yield {
         "jax": jax,
         "jnp": jnp,
         "np": np,
@@ -86,6 +93,8 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         "x": jnp.ones(3),
         "state_dict": s3.interop.to_torch(params),
     }
+    if "lax" in s3net_kernels.implementations()["conv2d"]:  # docs/kernels.md registers it
+        s3net_kernels.unregister_implementation("conv2d", "lax")
 
 
 def run_blocks(blocks: list[str], names: dict[str, Any], where: str) -> None:
@@ -99,7 +108,54 @@ def test_blocks_of_docstrings_run(name: str, names: dict[str, Any]) -> None:
     run_blocks(LITERAL[name], names, name)
 
 
+def list_commands(page: str) -> list[str]:
+    """The single commands of a page's shell blocks, without comments."""
+    lines = (line for block in _SHELL.findall(page) for line in block.splitlines())
+    words = (shlex.split(line, comments=True) for line in lines)
+    return [part.strip() for line in words for part in shlex.join(line).split("'&&'")]
+
+
+def test_python_of_the_readme_runs(names: dict[str, Any]) -> None:
+    run_blocks(_BLOCK.findall(README), names, "README.md")
+    assert names["result"].mask.shape == (48, 64)
+
+
+def test_commands_of_the_readme_run(names: dict[str, Any], tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel", reason="volumes need the extra medical")
+    commands = list_commands(README)
+    others = {command for command in commands if not command.startswith("s3net ")}
+    # `.ci/run` runs these.
+    assert others == {
+        "python3 -m venv .venv",
+        ". .venv/bin/activate",
+        "pip install .",
+        "pip install '.[test]'",
+        "pytest -n 2 -m 'not slow'",
+    }
+    for name in ("photos/a.png", "scans/b.tif", "images/c.png"):
+        disc = save_lesion(tmp_path / name)
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.uint8(255 * disc)).save(tmp_path / "masks/c.png")
+    volume = np.where(disc[..., None], -800, 40) * np.ones((1, 1, 3))
+    nibabel.save(nibabel.Nifti1Image(volume.astype(np.int16), np.eye(4)), "chest.nii.gz")
+    own = [command for command in commands if command not in others]
+    assert len(own) == 5
+    for command in own:
+        assert main(shlex.split(command)[1:]) == 0, command
+    written = ["out/glands.overlay.png", "results/b.mask.png", "ct/chest.mask.nii.gz"]
+    assert all((tmp_path / name).is_file() for name in [*written, "scores/report.html"])
+
+
+def write_segmented_ct() -> None:
+    """Write a CT series and what ``s3net segment`` makes of it: the page on volumes reads it."""
+    save_dicom(Path("chest"), ball()[0])
+    assert main(["segment", "chest", "--out", "ct", "--quiet"]) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_of_pages_run(page: Path, names: dict[str, Any]) -> None:
+    if page.name == "volumes.md":
+        pytest.importorskip("highdicom", reason="volumes need the extra medical")
+        write_segmented_ct()
     run_blocks(_BLOCK.findall(page.read_text()), names, page.name)

@@ -12,13 +12,9 @@ from pathlib import Path
 
 from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.quality import PAGE as QUALITY
-from benchmarks.pages.quality import build_quality_page, build_readme_quality
-from benchmarks.pages.suite_pages import (
-    FOLDER,
-    build_readme_figures,
-    build_suite_pages,
-    read_results,
-)
+from benchmarks.pages.quality import build_quality_page, build_short_quality
+from benchmarks.pages.readme import build_readme_figures, build_readme_quality
+from benchmarks.pages.suite_pages import FOLDER, build_suite_pages, read_results
 
 __all__ = ["README", "build_documents", "main"]
 
@@ -29,9 +25,10 @@ def build_documents() -> dict[Path, str]:
     """Return the text of every page that holds figures, by path."""
     results = read_results()
     readme = replace_marked(README.read_text(), "figures", build_readme_figures(results))
+    quality = replace_marked(QUALITY.read_text(), "short", build_short_quality())
     return {
         README: replace_marked(readme, "quality", build_readme_quality()),
-        QUALITY: replace_marked(QUALITY.read_text(), "figures", build_quality_page()),
+        QUALITY: replace_marked(quality, "figures", build_quality_page()),
         **build_suite_pages(results),
     }
 

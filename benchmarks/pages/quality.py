@@ -1,4 +1,4 @@
-"""Build the tables of ``docs/quality.md`` and the README from summaries of experiments."""
+"""Build the tables of ``docs/quality.md`` from summaries of experiments."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from s3net_jax.experiments.tables import format_interval, format_markdown, make_cells
 
-__all__ = ["PAGE", "build_quality_page", "build_readme_quality"]
+__all__ = ["PAGE", "build_quality_page", "build_short_quality", "make_short_cells"]
 
 _ROOT = Path(__file__).parents[2]
 PAGE, SUMMARIES = _ROOT / "docs/quality.md", _ROOT / "docs/quality"
 _SHORT = ("compare", "untuned")
-"""Experiments whose blind scores the README shows."""
+"""Experiments whose blind scores the short tables show."""
 _ROWS = {
     "s3net best": "`best`",
     "s3net best, one step": "`best` with random networks (`--set fit.steps=1`)",
@@ -25,7 +25,7 @@ _ROWS = {
     "Otsu, dark, inner": "Otsu's threshold, without parts at the border",
     "whole image": "the whole image",
 }
-"""Method → its name in the README."""
+"""Method → its name in the short table of the page."""
 
 
 def build_quality_page() -> str:
@@ -41,8 +41,17 @@ def build_quality_page() -> str:
     return "\n".join(parts)
 
 
-def build_readme_quality() -> str:
-    """Return the README's table: blind figures of a few methods, and their seconds on lungs."""
+def build_short_quality() -> str:
+    """Return the table that begins the figures of ``docs/quality.md``."""
+    return format_markdown(*make_short_cells(_ROWS))
+
+
+def make_short_cells(names: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of a table: blind scores on all data sets, and seconds on lungs.
+
+    Args:
+      names: method → its name in the table, in the order of the rows.
+    """
     data: dict[str, dict[str, Any]] = {}
     for stem in _SHORT:
         summary = json.loads((SUMMARIES / f"{stem}.json").read_text())
@@ -50,10 +59,10 @@ def build_readme_quality() -> str:
             data[name] = {row["method"]: row for row in rows if "images" in row}
     sizes = [f"{name} ({rows['whole image']['images']})" for name, rows in data.items()]
     rows = []
-    for method, shown in _ROWS.items():
+    for method, shown in names.items():
         found = [methods.get(method) for methods in data.values()]
         blind = [row and format_interval(row["protocols"]["blind"]["dsc"]) for row in found]
         rows.append(
             [shown, *(text or "" for text in blind), f"{data['lung_ct'][method]['seconds']:.2f}"]
         )
-    return format_markdown(["method", *sizes, "seconds"], rows)
+    return ["method", *sizes, "seconds"], rows

@@ -14,7 +14,6 @@ __all__ = [
     "FOLDER",
     "INDEX",
     "RESULTS",
-    "build_readme_figures",
     "build_suite_pages",
     "read_results",
 ]
@@ -47,7 +46,7 @@ def read_results() -> dict[str, Content]:
     return dict(sorted(results.items(), key=lambda item: order.index(item[1]["suite"])))
 
 
-def build_readme_figures(results: dict[str, Content]) -> str:
+def _build_index_tables(results: dict[str, Content]) -> str:
     """Return the tables of steps and fits at 256×256 with 64 channels, over all machines."""
     steps, fits = (
         [content for name, content in results.items() if name.startswith(f"{suite}-256-64-")]
@@ -81,7 +80,7 @@ def _build_index(results: dict[str, Content]) -> str:
         found = [c for c in results.values() if c["suite"] == suite]
         machines = list(dict.fromkeys(map(tables.name_machine, found)))
         lines.append(f"| [{title}](benchmarks/{suite}.md) | `{suite}` | {'; '.join(machines)} |")
-    lines += ["", "## Steps and fits on all machines", "", build_readme_figures(results)]
+    lines += ["", "## Steps and fits on all machines", "", _build_index_tables(results)]
     return "\n".join(lines)
 
 

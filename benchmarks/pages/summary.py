@@ -1,4 +1,4 @@
-"""Build the README's figures: our rows of all result files of steps and fits."""
+"""Build the tables of ``docs/benchmarks.md``: our rows of all result files of steps and fits."""
 
 from __future__ import annotations
 

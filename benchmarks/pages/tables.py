@@ -11,6 +11,7 @@ __all__ = [
     "build_step_table",
     "describe_machine",
     "format_seconds",
+    "format_short_table",
     "format_table",
     "format_times",
     "name_machine",
@@ -43,6 +44,12 @@ def format_table(head: list[str], rows: list[list[str]]) -> str:
     """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def format_short_table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table without outer bars, which the README's word count would include."""
+    lines = [" | ".join(head), "|".join(["---"] * len(head)), *map(" | ".join, rows)]
+    return "\n".join(lines) + "\n"
 
 
 def format_times(row: Content, other: str) -> str:

@@ -66,7 +66,7 @@ def fit(
     *,
     hyper: Hyper | None = None,
     params: Any = None,
-    transforms: Array | None = None,
+    transforms: ArrayLike | None = None,
     extra_loss: ExtraLoss | None = None,
     progress: Progress | None = None,
 ) -> FitResult:

@@ -104,6 +104,20 @@ def test_every_public_name_is_documented(package):
     assert missing == []
 
 
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().split()) <= 750
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "kernels/README.md"]
+)
+def test_links_of_documents_lead_somewhere(name):
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    files = [link for link in links if "://" not in link]
+    assert files and [link for link in files if not (page.parent / link).exists()] == []
+
+
 def test_citation_names_the_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()

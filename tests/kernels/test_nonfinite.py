@@ -1,6 +1,6 @@
 """NaN and infinity: where they go is the same for every implementation.
 
-The rule, which kernels/README.md states: what is outside the image is zeros, and a zero times an
+The rule, which docs/kernels.md states: what is outside the image is zeros, and a zero times an
 infinite or NaN factor is NaN; a pixel that is NaN or infinite reaches the outputs whose windows
 (or sample) include it, and no other.
 """
