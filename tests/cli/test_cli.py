@@ -210,6 +210,13 @@ def test_demo(capsys, tmp_path: Path) -> None:
     assert len(list(Path("out").glob("*.overlay.png"))) == 1
     assert "scikit-image" in out.splitlines()[0] and "Look at out/" in out.splitlines()[-1]
     assert s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")[0] == 0, "twice is fine"
+    segment = json.loads(Path("out/run.json").read_text())["config"]["segment"]
+    assert (segment["target"], segment["drop_border"]) == ("dark", False)
+    words = ("demo", "--preset", "fast", "--set", "segment.target=bright", "--size", "32")
+    code, out, err = s3net(capsys, *words, "--set", "fit.steps=2", "--out", "other")
+    assert code == 0 and not err and "no effect" not in out
+    segment = json.loads(Path("other/run.json").read_text())["config"]["segment"]
+    assert segment["target"] == "bright", "the user's own settings win"
 
 
 @pytest.mark.parametrize("name", ["glands.png", "glands.mask.png", "run.json", "a.png"])

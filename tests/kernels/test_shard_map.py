@@ -83,7 +83,7 @@ _TWO = """
 from tests.kernels import test_shard_map as t
 assert len(t.jax.devices()) == 2
 for operator in ("depthwise_conv2d", "deform_conv2d", "linear"):
-    for name in t.base.available(operator):
+    for name in t.base.list_available(operator):
         t.check(t._smallest(operator), name)
 """
 
