@@ -6,6 +6,8 @@ A message is one clear sentence: what is wrong, the value, what to do.
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 from collections.abc import Sequence
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "OutputError",
     "RecordError",
     "UsageError",
+    "describe_unexpected",
     "get_reason",
     "make_broken_error",
     "suggest_nearest",
@@ -84,6 +87,17 @@ def suggest_nearest(word: str, names: Sequence[str]) -> str:
 def get_reason(error: OSError) -> str:
     """Return the reason of a system error for the end of a sentence, like ``permission denied``."""
     return (error.strerror or type(error).__name__).lower()
+
+
+def describe_unexpected(error: BaseException) -> str:
+    """Describe an error that nobody foresaw, as a clause: its type, first line and place."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    return (
+        f"failed with an unexpected error ({type(error).__name__}: {first}, in "
+        f"{os.path.basename(where.filename)} line {where.lineno}): set S3NET_DEBUG=1 to see the "
+        "traceback."
+    )
 
 
 def make_broken_error(name: str, error: Exception) -> InputError:

@@ -14,13 +14,19 @@ import sys
 import threading
 import traceback
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 from s3net_jax import jax_setup
 from s3net_jax.cli.arguments import parse
 from s3net_jax.cli.session import WORKER
 from s3net_jax.cli.streams import guard_streams
-from s3net_jax.errors import ConfigError, InputError, OutputError, UsageError
+from s3net_jax.errors import (
+    ConfigError,
+    InputError,
+    OutputError,
+    UsageError,
+    describe_unexpected,
+    get_reason,
+)
 from s3net_jax.interruptions import get_exit_code, heed_signals
 from s3net_jax.text import escape_unseen
 
@@ -88,13 +94,9 @@ def _report_error(error: Exception) -> int:
         what = f" ({first})" if first else ""
         return _complain(MemoryError(f"There is not enough memory{what}."), 1)
     if isinstance(error, OSError) and error.filename is not None:
-        reason = (error.strerror or type(error).__name__).lower()
-        return _complain(OSError(f"{os.fsdecode(error.filename)} can't be used: {reason}."), 1)
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(where.filename).name} line {where.lineno}"
-    text = f"The command failed for a reason that it does not know ({type(error).__name__}: "
-    text += f"{first}, in {place}). S3NET_DEBUG=1 shows where."
-    return _complain(RuntimeError(text), 1)
+        path = os.fsdecode(error.filename)
+        return _complain(OSError(f"{path} can't be used: {get_reason(error)}."), 1)
+    return _complain(RuntimeError(f"The command {describe_unexpected(error)}"), 1)
 
 
 def _complain(error: Exception, code: int) -> int:

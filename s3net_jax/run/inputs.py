@@ -1,4 +1,4 @@
-"""From what a user names (files, folders, patterns) to a list of inputs with names of their own."""
+"""Find the inputs that files, folders and patterns name, and give each a unique name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from s3net_jax.schema import RESULT_KINDS
 __all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "check_usable", "discover"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz")
-"""What is taken from a folder, beside DICOM; a file named by itself may have any suffix."""
+"""Suffixes taken from a folder, besides DICOM; a file that is named may have any suffix."""
 
 Kind = Literal["image", "stack", "nifti", "dicom"]
 _NOTHING = "no PNG, JPEG, BMP, TIFF, NIfTI or DICOM file"
@@ -44,15 +44,15 @@ class Source:
     """One input.
 
     Attributes:
-      path: its file, or the folder of a DICOM series of several files.
-      stem: of its results' names.
-      problem: what is wrong with it, if anything.
-      kind: how it is read.
-      files: those of a DICOM volume.
-      frames: of each of these, the indices of the frames that belong to the volume; None for all.
-      slug: what separates the volume from others at the same path, part of its stem.
-      notes: sentences a user should know about what else is at the path.
-      base: the folder that was searched with its sub-folders, if the input was found so.
+      path: the file, or the folder of a DICOM series of several files.
+      stem: first part of the names of its results.
+      problem: why the input can't be used, if so.
+      kind: which reader reads it.
+      files: files of a DICOM volume.
+      frames: for each of these files, indices of the frames of the volume; None for all.
+      slug: part of the stem that distinguishes volumes at the same path.
+      notes: messages for the user about other content of the path.
+      base: the folder whose recursive search found the input, if any.
     """
 
     path: Path
@@ -68,10 +68,10 @@ class Source:
 
 @dataclass(frozen=True)
 class _Item:
-    """A file, and the folder or pattern that it was found by, if it was not named itself.
+    """A file, and the folder or pattern that found it, unless the user named it.
 
     Attributes:
-      base: the folder that was searched with its sub-folders.
+      base: the folder whose recursive search found the file, if any.
     """
 
     path: Path
@@ -88,13 +88,13 @@ def discover(
     """Find the images and volumes that ``inputs`` name, in the order given, each once.
 
     A folder stands for the PNG, JPEG, BMP, TIFF, NIfTI and DICOM files directly in it, in
-    natural order (2 before 10), without hidden files and without results of this tool. A pattern
-    (``*``, ``?``, ``[...]``, ``**``) stands for what it matches: files, and folders that hold
-    some of these. DICOM files of one volume are one input, and so is a TIFF file of several equal
-    pages; a DICOM file or series of several volumes (echoes, phases) is an input each. DICOM
-    objects that are not images (reports, segmentations) are skipped in folders and patterns. What
-    does not exist, holds nothing, or is no file (a pipe, a device), is listed with its problem.
-    For the stems see :func:`make_names`.
+    natural order (2 before 10), without hidden files and results of this tool. A pattern
+    (``*``, ``?``, ``[...]``, ``**``) stands for the files that it matches, and for folders with
+    such files. The DICOM files of one volume are one input, and so is a TIFF file of several equal
+    pages; each volume of a DICOM file or series with several (echoes, phases) is an input. DICOM
+    objects that are not images (reports, segmentations) are skipped in folders and patterns. A path
+    that does not exist, is empty, or is not a regular file (a pipe, a device) is listed with its
+    problem. For the stems see :func:`make_names`.
 
     Args:
       inputs: files, folders, patterns.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.errors import DivergedError
+from s3net_jax.errors import DivergedError, describe_unexpected
 from s3net_jax.io import Image
 from s3net_jax.jax_setup import is_out_of_memory
 
@@ -123,10 +121,4 @@ def describe_failure(error: Exception) -> str:
     """Describe an error of a fit as a clause that follows the input's name."""
     if is_out_of_memory(error):
         return "ran out of memory: try a smaller --size or fewer model.channels."
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    first = (str(error).strip().splitlines() or [""])[0]
-    return (
-        "failed with an unexpected error "
-        f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno}): "
-        "set S3NET_DEBUG=1 to see the traceback."
-    )
+    return describe_unexpected(error)

@@ -1,4 +1,4 @@
-"""Many inputs: fitted together, each written as soon as it is done; a bad one fails alone."""
+"""Segment many inputs in batches; write each result as soon as it is done, isolate failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError, InputError, OutputError
+from s3net_jax.errors import ConfigError, InputError, OutputError, describe_unexpected
 from s3net_jax.io import make_folder, parse_window, remove_leftovers
 from s3net_jax.jax_setup import is_out_of_memory
 from s3net_jax.masks import check_target
@@ -57,31 +57,31 @@ def segment_inputs(
     rank: Rank = SINGLE_PROCESS,
     recursive: bool = False,
 ) -> Summary:
-    """Segment every input into ``out``; a bad input fails alone.
+    """Segment every input and write the results into ``out``; a bad input does not stop the others.
 
-    For each input this writes label map, mask, overlay, the history of its fits, with
+    For each input this writes a label map, a mask, an overlay, the history of its fits, with
     ``fit.record_labels`` the clusters through the steps (see :func:`plan_files`), and a line in
-    ``results.jsonl``; for the run ``run.json``. Results that are there already, of the same
-    content, configuration and seeds, are left as they are, under the names they have; those
-    whose files are missing or damaged are made again.
+    ``results.jsonl``; for the run it writes ``run.json``. Existing results of the same content,
+    configuration and seeds are kept under their names; results whose files are missing or damaged
+    are made again.
 
     Args:
       inputs: files, folders, patterns; see :func:`discover`.
-      out: output folder, made if need be.
+      out: output folder, created if it does not exist.
       config: configuration of every fit.
-      engine: does the fits.
-      listener: is told how the run goes.
+      engine: engine that runs the fits.
+      listener: receives the events of the run.
       seed: first seed of every image, so that a result does not depend on its neighbours.
       seeds: number of fits of every image, whose consensus is the result.
-      overwrite: replace what is there: earlier results of the inputs are invalidated at the start,
-        and their files are replaced when their turn comes, or deleted if the input fails. A run
-        that was killed is resumed without ``overwrite``.
+      overwrite: whether earlier results are replaced: those of the inputs are invalidated at the
+        start, and their files are replaced one input at a time, or deleted if the input fails. To
+        resume a run that was killed, pass False.
       rank: which of the inputs this process segments.
       recursive: search the sub-folders of folders; see :func:`discover`.
 
     Raises:
-      ConfigError: the configuration can't be used.
-      OutputError: the folder can't be written, another run is at work in it, or it holds other
+      ConfigError: the configuration is invalid.
+      OutputError: the folder can't be written, another run is using it, or it holds other
         results; see :func:`make_plan`.
     """
     from s3net_jax.nn.layers import get_param_dtype
@@ -129,13 +129,13 @@ class _Run:
         self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
         self.writer = ResultWriter(settings, log)
-        # Results are made and written while the next fits go on.
+        # Results are made and written while the next fits run.
         self.threads = ThreadPoolExecutor(min(count_usable_cores(), _WRITERS), "s3net-results")
         self.counting = threading.Lock()
         self.pending: deque[_Pending] = deque()
 
     def segment_all(self) -> Summary:
-        """Segment what the plan says; ``run.json`` tells how it went, whatever happens."""
+        """Carry out the plan; ``run.json`` is written whatever happens."""
         self.writer.invalidate(task for task in self.plan if task.is_replacing)
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
@@ -223,8 +223,7 @@ class _Run:
         return record
 
     def _collect(self, left: int) -> None:
-        """Take note of results that are written, in order; wait while those that are not have
-        more than ``left`` pixels."""
+        """Report written results in order; wait while more than ``left`` pixels are unwritten."""
         while self.pending:
             number, _, future = self.pending[0]
             if sum(one.pixels for one in self.pending) <= left and not future.done():
@@ -291,9 +290,4 @@ def _explain(error: Exception, name: str) -> str:
         traceback.print_exception(error)
     if is_out_of_memory(error):
         return f"{name} ran out of memory: shrink or crop it first."
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    first = (str(error).strip().splitlines() or [""])[0]
-    return (
-        f"{name} failed for a reason that this tool does not know "
-        f"({type(error).__name__}: {first}, in {Path(where.filename).name} line {where.lineno})."
-    )
+    return f"{name} {describe_unexpected(error)}"

@@ -36,7 +36,7 @@ class Summary:
       times: seconds that the fits of each input took; the first includes compilation.
       failures: a sentence for each input that failed.
       notes: sentences about the run as a whole, such as files that were skipped.
-      started: when.
+      started: time at which the run started, UTC.
     """
 
     out: Path
@@ -52,11 +52,11 @@ class Summary:
 
 
 class Listener(Protocol):
-    """Is told how a run goes; every method may do nothing."""
+    """Receives the events of a run; every method may do nothing."""
 
     step: Callable[[int, dict[str, Any]], None] | None
-    """Called every few steps of the batch in flight with ``loss``, ``labels``, ``running``; of
-    an engine with workers elsewhere, never."""
+    """Called every few steps of the current batch with ``loss``, ``labels``, ``running``; engines
+    whose workers are other processes never call it."""
 
     def begin(self, count: int) -> None:
         """A run of ``count`` inputs begins."""
@@ -74,13 +74,13 @@ class Listener(Protocol):
         """Its results were there already."""
 
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
-        """The phase ``name``, such as scoring, goes on: ``done`` of ``total`` parts are done.
+        """Show that ``done`` of ``total`` parts of the phase ``name``, such as scoring, are done.
 
         May be called from several threads at once.
         """
 
     def say(self, text: str) -> None:
-        """Something about the run as a whole: a batch halved, a worker lost."""
+        """Show a message about the run as a whole: a batch was halved, a worker was lost."""
 
 
 def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
