@@ -101,7 +101,7 @@ def test_two_evaluations_compared(capsys) -> None:
     ours, other = (summary["methods"][f"s3net fast{more}"] for more in ("", " (other)"))
     assert ours["protocols"] == other["protocols"] and ours["images"] == 1
     page = read_page(Path("again/report.html").read_text()).text
-    assert "1 input failed" in page and "images/a.png is not an image" in page
+    assert "1 input failed" in page and "images/a.png is not a supported image" in page
     assert summary["comparisons"]["s3net fast (other)"]["p_value"] == 1
     text = capsys.readouterr().out
     assert "s3net fast (other)               +0.0 (+0.0 to +0.0), Wilcoxon p = 1" in text

@@ -146,5 +146,5 @@ def test_errors_name_what_is_missing():
         k.gated_inception(x, w, None, [w], [jnp.ones(2)], w[0, :2], jnp.ones(2), dilations=[1])  # type: ignore
     with pytest.raises(TypeError, match="image holds uint8"):
         k.sobel(jnp.ones((3, 3, 1), jnp.uint8))
-    with pytest.raises(ValueError, match=r"must be \(\.\.\., H, W, C\)"):
+    with pytest.raises(ValueError, match=r"expected \(\.\.\., H, W, C\)"):
         k.sobel(jnp.ones(3))

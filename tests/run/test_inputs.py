@@ -139,9 +139,9 @@ def test_inputs_that_are_all_unusable(tree: Path, monkeypatch: pytest.MonkeyPatc
     (tree / "scan.dcm").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "nibabel", None)
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    medical = "is needed: pip install 's3net-jax[medical]'."
-    assert explain("empty", recursive=True).endswith(f"for which nibabel {medical}")
-    assert explain("scan.dcm") == f"scan.dcm is DICOM, for which pydicom {medical}"
+    medical = ": pip install 's3net-jax[medical]'."
+    assert explain("empty", recursive=True).endswith(f"which requires nibabel{medical}")
+    assert explain("scan.dcm") == f"scan.dcm is DICOM, which requires pydicom{medical}"
     for inputs in (["x.png", "a/2.png"], ["x.png", "b"], ["b/*"], ["scan.dcm", "b"]):
         check_usable([tree / text for text in inputs])
 

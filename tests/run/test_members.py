@@ -190,7 +190,7 @@ def test_a_rule_of_the_users_own_takes_a_cluster_of_the_result(tmp_path) -> None
     [
         ("fit", "members", 0, "1..256"),
         ("segment", "boundary_level", 1.0, "between 0 and 1"),
-        ("segment", "boundary_colors", (0, 0, 0), "not all zero"),
+        ("segment", "boundary_colors", (0, 0, 0), "nor all zero"),
         ("segment", "choice", "best", "can't be 'best'"),
     ],
 )

@@ -144,7 +144,10 @@ def test_one_cluster_is_noted(tmp_path: Path, monkeypatch) -> None:
 
     install_fit(monkeypatch, merge)
     run(tmp_path, tmp_path / "a.png")
-    assert lines(tmp_path)[0]["area"] == 0 and "single cluster" in lines(tmp_path)[0]["notes"][0]
+    assert (
+        lines(tmp_path)[0]["area"] == 0
+        and "collapsed into one cluster" in lines(tmp_path)[0]["notes"][0]
+    )
 
 
 def test_a_wrong_configuration_stops_before_anything_is_written(tmp_path: Path) -> None:

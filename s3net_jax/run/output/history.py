@@ -71,7 +71,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 def _make_error(path: Path, reason: str) -> InputError:
     return InputError(
-        f"{path} is not a history that s3net wrote ({reason}): remove it and repeat the command."
+        f"{path} is not a history written by s3net ({reason}): remove it and repeat the command."
     )
 
 

@@ -151,7 +151,7 @@ def test_tiles_show_the_piece_in_the_middle(tmp_path: Path, monkeypatch) -> None
 def test_other_files_are_refused(tmp_path: Path, read: Any) -> None:
     save_lesion(tmp_path / "a.png")
     for path in (tmp_path / "a.png", tmp_path / "missing"):
-        with pytest.raises(InputError, match="that s3net wrote"):
+        with pytest.raises(InputError, match="written by s3net"):
             read(path)
 
 
