@@ -141,7 +141,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     segment.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace results that are there already; interrupted, it goes on without this option",
+        help="replace existing results; to resume an interrupted run, leave it out",
     )
     _add_image_options(segment)
     _add_limits(segment)

@@ -115,7 +115,7 @@ def _report_interruption(code: int, again: bool, may_exit: bool) -> int:
       again: whether the command as given would start from scratch.
       may_exit: whether the process may be ended here.
     """
-    more = " Without --overwrite the command goes on." if again else ""
+    more = " To resume, repeat the command without --overwrite." if again else ""
     print(f"s3net: Interrupted; what was finished is kept.{more}", file=sys.stderr)
     if may_exit and any(thread.name == WORKER for thread in threading.enumerate()):
         # A compiled program can't be stopped from outside, and waiting for it may take minutes.

@@ -407,7 +407,7 @@ def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None
     code, _, err = s3net(capsys, "segment", "a.png", *SMALL)
     assert code == 130 and err == "s3net: Interrupted; what was finished is kept.\n"
     _, _, err = s3net(capsys, "segment", "a.png", "--overwrite", *SMALL)
-    assert err.endswith(" Without --overwrite the command goes on.\n")
+    assert err.endswith(" To resume, repeat the command without --overwrite.\n")
 
 
 def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> None:
