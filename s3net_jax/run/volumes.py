@@ -178,8 +178,8 @@ def _read_array(array: Any, spacing: Sequence[float] | None, config: Config) -> 
         raise InputError(f"{name} cannot be converted to a numeric array ({detail}).") from None
     affine = None
     if spacing is not None or config.input.axis != "auto":
-        import_extra("nibabel", f"{name} is given a spacing or an axis")
         z, y, x = _check_spacing((1, 1, 1) if spacing is None else spacing)
+        import_extra("nibabel", f"{name} is given a spacing or an axis")
         # Z towards the head, rows towards the back, columns towards the patient's left, as the
         # slices of DICOM series and of SimpleITK's arrays mostly are.
         affine = np.array([[0, 0, -x, 0], [0, -y, 0, 0], [z, 0, 0, 0], [0, 0, 0, 1]], np.float64)

@@ -28,6 +28,7 @@ def _runs(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads Linux's process list")
 def test_a_signal_ends_the_point_s_processes_too(tmp_path):
     script, said = tmp_path / "python", tmp_path / "said"

@@ -15,7 +15,8 @@ from s3net_jax.nn.draws import build_from_pool
 from s3net_jax.presets import preset
 
 
-@pytest.mark.parametrize("name", [pytest.param("paper", marks=pytest.mark.slow), "released"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["paper", "released"])
 def test_same_network(name):
     whole = preset(name).replace(model={"channels": 6, "implementation": "xla"})
     config = whole.model

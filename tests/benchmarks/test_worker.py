@@ -46,6 +46,7 @@ def test_one_that_can_not_be_built_is_left_out(capsys):
     assert f"Left out: {STOCK}: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_that_dies_in_its_turn_is_left_out(monkeypatch, capsys):
     call = Worker.call
     calls = []
@@ -63,6 +64,7 @@ def test_one_that_dies_in_its_turn_is_left_out(monkeypatch, capsys):
     assert left_out == {"another": "killed, most likely out of memory"}
 
 
+@pytest.mark.slow
 def test_a_failing_point_of_scaling_is_skipped():
     broken = Candidate("step", STOCK, **{**TINY, "preset": "none such"})
     fits = {OURS: Candidate("step", OURS, **TINY), STOCK: broken}
@@ -99,6 +101,7 @@ def test_a_loop_is_so_many_steps():
     assert isinstance(records, list) and len(records) == 3 and seconds > 0
 
 
+@pytest.mark.slow
 def test_on_a_gpu_candidates_share_a_process(monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.harness.worker.is_on_gpu", lambda: True)
     broken = Candidate("step", COMPILED, **{**TINY, "preset": "none such"})

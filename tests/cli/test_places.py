@@ -63,6 +63,7 @@ def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *words], env=environment(**variables), text=True, **pipes)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
 def test_a_full_disk_behind_standard_output_and_settings_that_forbid(tmp_path: Path) -> None:
     """All that only forbids ways of writing, at once; the results are there all the same."""

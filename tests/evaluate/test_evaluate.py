@@ -107,6 +107,7 @@ def test_two_evaluations_compared(capsys) -> None:
     assert "s3net fast (other)               +0.0 (+0.0 to +0.0), Wilcoxon p = 1" in text
 
 
+@pytest.mark.slow
 def test_data_that_was_moved_keeps_its_results(capsys) -> None:
     assert evaluate() == 0
     Path("images").rename("elsewhere")
@@ -175,6 +176,7 @@ def test_images_of_one_stem_have_rows_of_their_own(capsys) -> None:
     assert Path("out/predictions/b-jpg.mask.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="names on Windows are text")
 def test_names_of_every_kind_are_scored(capsys) -> None:
     """Not UTF-8, a formula, ends of lines, turned text: escaped where they are shown."""

@@ -67,6 +67,7 @@ def test_notebooks_are_three():
     assert [path.stem for path in NOTEBOOKS] == ["ct_volume", "seeds_and_weights", "skin_folder"]
 
 
+@pytest.mark.slow
 def test_many_devices_gives_the_result_of_one():
     printed = run_python("many_devices.py", "--devices", "2", "--images", "2", "--steps", "3")
     assert "2 fits on" in printed and "image 1: loss" in printed

@@ -71,7 +71,8 @@ def test_what_a_user_types(name: str) -> None:
     assert preset(words[1]).replace(**parse_overrides(words[3::2])) == config
 
 
-@pytest.mark.parametrize("stop", [pytest.param(0, marks=pytest.mark.slow), 8])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [0, 8])
 def test_labels_after_every_step_are_those_of_fits_with_so_many_steps(
     picture: np.ndarray, stop: int
 ) -> None:

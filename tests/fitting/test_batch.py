@@ -56,9 +56,8 @@ def test_images_of_their_own(images, preset):
     assert_same(batch, singles)
 
 
-@pytest.mark.parametrize(
-    "chunk", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(20, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [1, 3, 20])
 def test_early_stops_at_different_steps(images, chunk):
     chosen = config("released", stop_labels=5, stop_after=2, record_labels=True, steps=10)
     batch = fit_batch(keys(5), images, chosen, chunk=chunk)

@@ -125,7 +125,8 @@ def test_dynamic_numbers_do_not_recompile(image):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("mode", [pytest.param("reverse", marks=pytest.mark.slow), "forward"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_the_whole_fit_can_be_differentiated(image, mode):
     # All implementations except the reference define custom gradients, for reverse mode only.
     implementation = {"reverse": "auto", "forward": "reference"}[mode]
@@ -229,6 +230,7 @@ class TestAffineTerm:
         difference = np.linalg.norm(gradient_turned - gradient_still)
         assert difference > 0.05 * np.linalg.norm(gradient_still)
 
+    @pytest.mark.slow
     def test_of_released_does_not_change_at_all(self, image):
         still, gradient_still = self.compute_loss_and_gradient(image, "released", 0.0)
         turned, gradient_turned = self.compute_loss_and_gradient(image, "released", 90.0)

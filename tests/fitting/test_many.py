@@ -49,6 +49,7 @@ def test_without_stops_reports_come_in_equal_pieces_about_a_chunk_long(
     np.testing.assert_array_equal(result.steps, [steps] * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "chunk", "reported"),
     [
@@ -114,6 +115,7 @@ def eight() -> dict[str, Any]:
     return {"batch": batch, "singles": singles, "seen": seen, "computed": len(computed)}
 
 
+@pytest.mark.slow
 def test_fits_that_were_moved_together_stay_themselves(eight: dict[str, Any]) -> None:
     batch, singles = eight["batch"], eight["singles"]
     # They are therefore gathered at least twice, once with a copy that pads the batch.
@@ -132,6 +134,7 @@ def test_fits_that_were_moved_together_stay_themselves(eight: dict[str, Any]) ->
             np.testing.assert_allclose(whole[n], part, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_fits_that_have_stopped_are_computed_no_longer(eight: dict[str, Any]) -> None:
     # A batch shrinks by a third at least: 8 fits while more than 5 run, 5 while more than 3 do.
     assert eight["computed"] == 8 * 7 + 5 * 2 + 3 * 1
@@ -148,6 +151,7 @@ def test_reports_are_of_the_fits_that_run(eight: dict[str, Any]) -> None:
         assert record["labels"] == round(float(history["labels"][ran, step - 1].mean()))
 
 
+@pytest.mark.slow
 def test_one_named_device_computes_what_the_default_does() -> None:
     keys, chosen = jax.random.split(jax.random.key(1), 3), fading_config(steps=2)
     image = fading_image()

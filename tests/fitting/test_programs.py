@@ -144,6 +144,7 @@ def test_each_way_of_calling_gives_the_same_result() -> None:
         np.testing.assert_array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_a_batch_takes_any_key_and_image_by_the_same_programs() -> None:
     mapped: Any = sys.modules["s3net_jax.fitting.sharding"]
     keys = jax.random.split(KEY, 2)
@@ -164,6 +165,7 @@ def test_a_batch_takes_any_key_and_image_by_the_same_programs() -> None:
     np.testing.assert_array_equal(results[0].logits, results[1].logits)
 
 
+@pytest.mark.slow
 def test_a_batch_takes_any_listener_by_the_same_programs() -> None:
     """Listeners are called on the host and are not part of a program."""
     mapped: Any = sys.modules["s3net_jax.fitting.sharding"]

@@ -60,6 +60,7 @@ def test_a_refused_export_names_the_kernel():
         export.export(run)(*args)
 
 
+@pytest.mark.slow
 def test_what_another_platform_gets_is_the_same_result(monkeypatch):
     """What is exported for a GPU, run on a CPU: the alternative's values and gradients."""
     from jax.interpreters import mlir

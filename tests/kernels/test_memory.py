@@ -31,6 +31,7 @@ print(pages(10))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no other C library can be told to")
 def test_no_fresh_pages_in_a_loop():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)

@@ -127,6 +127,7 @@ def penalty(spec, implementation, order, cotangent):
     return jax.jit(jax.grad(total, argnums=argnums), compiler_options=quick)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("operator", [name for name in OPERATORS if base.specs(name)])

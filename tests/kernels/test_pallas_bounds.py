@@ -67,6 +67,7 @@ def _slopes(z):
     return jax.value_and_grad(total)(z)
 
 
+@pytest.mark.slow
 def test_many_codes_are_split_by_image(monkeypatch):
     """The codes of many images take several launches, ``vmap`` included; the result is the same."""
     z = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 3, 2)), jnp.float32)

@@ -74,6 +74,7 @@ def test_reach():
     assert [tuple(window) for window in reach.windows[0].tolist()] == WINDOWS
 
 
+@pytest.mark.slow
 def test_near_and_far():
     """Every sample counts once, gathered, beyond its window, or scattered."""
     args = _args()
@@ -81,6 +82,7 @@ def test_near_and_far():
     base.assert_close(CALL, _run(args, cotangent), base.reference(CALL, cotangent, args), "float32")
 
 
+@pytest.mark.slow
 def test_windows_of_images_of_their_own():
     """Under ``vmap`` every image has its own windows and weights."""
     several = [_args(), CALL.make(1)]
@@ -117,6 +119,7 @@ def test_nan_offset():
     assert bad[0, 4, 2] and bad.sum() == 1
 
 
+@pytest.mark.slow
 def test_differentiated_twice():
     """The kernels hand second derivatives to the plain implementation."""
     args = _args()

@@ -77,6 +77,7 @@ def run(program):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_kernel_raises_and_recovers():
     failed = set(run(EVERY_KERNEL).split())
     # batch_norm needs no working memory of its own.

@@ -88,6 +88,7 @@ for operator in ("depthwise_conv2d", "deform_conv2d", "linear"):
 """
 
 
+@pytest.mark.slow
 def test_parameters_get_the_sum_over_two_devices():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
     environment = os.environ | {"XLA_FLAGS": flags}

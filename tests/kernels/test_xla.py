@@ -9,6 +9,7 @@ from tests.kernels import base
 pytestmark = pytest.mark.usefixtures("x64")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", [20, 35])
 def test_chunks_of_the_deformable_convolution(monkeypatch, pixels):
     """70 pixels: chunks with a rest, and without one."""

@@ -27,6 +27,7 @@ def test_a_network_starts_as_it_would_without_a_pool(x64, preset, dtype):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
+@pytest.mark.slow
 def test_sizes_of_every_kind():
     """One number, none, powers of the ratio between groups and their neighbours."""
     shapes = [(), (1,), (0, 3), (2,), (16,), (17,), (15, 1), (256,), (257,), (4100,), (1,)]

@@ -163,6 +163,7 @@ def test_memory_decides_how_many(monkeypatch) -> None:
     assert found == [4, 2, 1, 1]
 
 
+@pytest.mark.slow
 def test_memory_is_measured_on_the_program() -> None:
     from s3net_jax.fitting import batch_bytes
 

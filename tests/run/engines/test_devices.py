@@ -86,6 +86,7 @@ def check_two_share(folder: Path, processes: list[subprocess.Popen[str]]) -> Non
         assert (run["process"], run["processes"], run["done"]) == (n, 2, 4 - n)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder(tmp_path: Path, expected: dict[str, bytes]) -> None:
     save_pictures(tmp_path / "in", 7)
     processes = [start(tmp_path, JAX_NUM_PROCESSES="2", JAX_PROCESS_ID=str(n)) for n in range(2)]

@@ -74,6 +74,7 @@ def two_workers(folder: Path, count: int) -> tuple[subprocess.Popen[str], list[i
     return process, found
 
 
+@pytest.mark.slow
 def test_the_results_of_one_process_though_a_worker_is_killed(
     tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
@@ -93,9 +94,8 @@ def test_the_results_of_one_process_though_a_worker_is_killed(
     assert not any(map(is_alive, workers))
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_the_run(tmp_path: Path, number: signal.Signals) -> None:
     count = 4
     process, workers = two_workers(tmp_path, count)
@@ -147,9 +147,8 @@ sys.exit(codes[0])
 """
 
 
-@pytest.mark.parametrize(
-    "place", [pytest.param("standard input", marks=pytest.mark.slow), "script without a guard"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["standard input", "script without a guard"])
 def test_workers_need_nothing_of_the_caller(tmp_path: Path, place: str) -> None:
     """Workers run nothing of the main module, which need not exist, even if started in a thread."""
     save_pictures(tmp_path / "in", 1)

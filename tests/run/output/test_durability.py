@@ -116,6 +116,7 @@ def fault_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Disk, d
     return disk, expected
 
 
+@pytest.mark.slow
 def test_killed_before_every_operation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     disk, expected = fault_free(monkeypatch, tmp_path)
     for number in range(1, disk.count + 1):

@@ -59,7 +59,8 @@ def count_finished(folder: Path) -> int:
     return len(log.read_bytes().splitlines()) if log.exists() else 0
 
 
-@pytest.mark.parametrize("batch", [pytest.param("1", marks=pytest.mark.slow), "3"])
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", ["1", "3"])
 def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
     moments = random.Random(int(batch))
     cache = tmp_path / "cache"

@@ -169,6 +169,7 @@ def test_chosen_steps_are_closer_together_at_the_start() -> None:
     assert choose_steps(400) == [1, 3, 10, 27, 54, 93, 146, 214, 298, 400]
 
 
+@pytest.mark.slow
 def test_recording_changes_neither_the_digest_nor_a_bit() -> None:
     config = CONFIG.replace(model={"channels": 8}, fit={"steps": 3})
     recorded = config.replace(fit={"record_labels": True})
