@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3net_jax.config.config import Config, check_config
 from s3net_jax.config.convert import parse_overrides
-from s3net_jax.config.methods import MethodConfig, register_method_config
+from s3net_jax.config.methods import MethodConfig, make_method_config, register_method_config
 from s3net_jax.config.sections import (
     AffineConfig,
     FitConfig,
@@ -26,6 +26,7 @@ __all__ = [
     "ModelConfig",
     "SegmentConfig",
     "check_config",
+    "make_method_config",
     "parse_overrides",
     "register_method_config",
 ]
