@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from s3net_jax.errors import ConfigError, DivergedError, InputError, OutputError
     from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
     from s3net_jax.masks import Consensus, consensus
-    from s3net_jax.presets import PRESETS, preset
+    from s3net_jax.presets import PRESETS, preset, register_preset
     from s3net_jax.version import get_package_version
 
     __version__ = get_package_version()
@@ -62,6 +62,7 @@ _HOMES = {
     "hyperparameters": "fitting",
     "prepare": "api",
     "preset": "presets",
+    "register_preset": "presets",
     "segment": "api",
     "segment_batch": "api",
     "segment_volume": "api",
@@ -101,6 +102,7 @@ __all__ = [
     "ops",
     "prepare",
     "preset",
+    "register_preset",
     "segment",
     "segment_batch",
     "segment_volume",

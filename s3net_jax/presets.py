@@ -7,7 +7,7 @@ from collections.abc import Callable
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, suggest_nearest
 
-__all__ = ["DEFAULT_PRESET", "PRESETS", "preset"]
+__all__ = ["DEFAULT_PRESET", "PRESETS", "preset", "register_preset"]
 
 DEFAULT_PRESET = "best"
 """Preset of the command and of ``segment`` where none is given: the best masks on skin and lungs of
@@ -85,3 +85,23 @@ def preset(name: str) -> Config:
     if name not in PRESETS:
         raise ConfigError(f"There is no preset {name!r}.{suggest_nearest(name, list(PRESETS))}")
     return PRESETS[name]()
+
+
+def register_preset(name: str, make: Callable[[], Config]) -> None:
+    """Make a configuration known as a preset of this process, such as one of a method of your own.
+
+    Args:
+      name: name of the preset; one that was registered before is replaced.
+      make: function that returns the configuration, whose ``preset`` must be ``name``.
+
+    Raises:
+      ValueError: ``name`` is a preset of s3net_jax, or ``make()`` has another name.
+    """
+    if name in _BUILT_IN:
+        raise ValueError(f"{name!r} is a preset of s3net_jax: choose another name.")
+    if (given := make().preset) != name:
+        raise ValueError(f"The configuration of the preset {name!r} has preset={given!r}.")
+    PRESETS[name] = make
+
+
+_BUILT_IN = frozenset(PRESETS)

@@ -100,7 +100,7 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str,
 def run_blocks(blocks: list[str], names: dict[str, Any], where: str) -> None:
     """Run blocks one after the other, as a reader would in one session."""
     for number, block in enumerate(blocks):
-        exec(compile(block, f"{where}, example {number + 1}", "exec"), names)
+        exec(compile(block, f"{where}, example {number + 1}", "exec", dont_inherit=True), names)
 
 
 @pytest.mark.parametrize("name", LITERAL)

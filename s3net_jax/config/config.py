@@ -59,10 +59,9 @@ class Config:
         'sgscn'
         """
         method = changes.get("method")
-        name = method.get("name") if isinstance(method, Mapping) else None
-        if name is not None and name != self.method.name:
+        if isinstance(method, Mapping) and method.get("name", self.method.name) != self.method.name:
             # The fields of a method are its own: another one starts from its defaults.
-            changed = replace_fields(make_method_config(name), method, "method.")
+            changed = replace_fields(make_method_config(method["name"]), method, "method.")
             changes = {**changes, "method": changed}
         return replace_fields(self, changes, "")
 

@@ -11,14 +11,12 @@ from s3net_jax.fitting.sharding import batch_bytes
 from s3net_jax.fitting.step import (
     FitState,
     Records,
-    advance,
-    begin,
-    compute_logits,
     make_graph,
     make_optimizer,
     objective,
     train_step,
 )
+from s3net_jax.fitting.stepwise import compute_state_logits, init, run_steps
 from s3net_jax.methods import Forward, Hyper, StepInputs
 
 __all__ = [
@@ -30,20 +28,20 @@ __all__ = [
     "Hyper",
     "Records",
     "StepInputs",
-    "advance",
     "batch_bytes",
-    "begin",
     "check_listener",
-    "compute_logits",
+    "compute_state_logits",
     "fit",
     "fit_batch",
     "grid",
     "hyperparameters",
+    "init",
     "initial_params",
     "make_graph",
     "make_optimizer",
     "objective",
     "prepare_data",
+    "run_steps",
     "static_config",
     "train_step",
 ]

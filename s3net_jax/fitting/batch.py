@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 
 from s3net_jax.checks import check_whole
 from s3net_jax.config import Config, check_config
+from s3net_jax.fitting.arguments import FitArrays
 from s3net_jax.fitting.checks import (
     check_devices,
     check_image,
@@ -43,7 +44,6 @@ from s3net_jax.fitting.fit import FitResult
 from s3net_jax.fitting.hyper import hyperparameters, static_config
 from s3net_jax.fitting.initial import read_params
 from s3net_jax.fitting.sharding import (
-    BatchArrays,
     advance_fits,
     begin_fits,
     compute_batch_logits,
@@ -125,8 +125,8 @@ def fit_batch(
     if (chunk := check_whole("chunk", chunk)) < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}.")
     check_listener(progress)
-    shape = images.shape[1:] if images.ndim == 4 else images.shape
-    check_image(shape, config)
+    check_image(images.shape[1:] if images.ndim == 4 else images.shape, config)
+    shape = images.shape[-3], images.shape[-2], images.shape[-1]
     if images.ndim == 4 and images.shape[0] != count:
         raise ValueError(
             f"fit_batch got {count} keys and {images.shape[0]} images: give one key for each image."
@@ -141,8 +141,8 @@ def fit_batch(
             )
     static, hooks = static_config(config), make_hooks(optimizer, record)
     shared = images.ndim == 3
-    arrays = BatchArrays(
-        keys=keys,
+    arrays = FitArrays(
+        key=keys,
         hyper=every,
         params=read_params(params, config, shape, count),
         transforms=read_transforms(transforms, config, wide, count),

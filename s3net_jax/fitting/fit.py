@@ -9,34 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
-from s3net_jax.config import Config, check_config
-from s3net_jax.fitting.checks import (
-    check_image,
-    check_listener,
-    read_hyper,
-    read_keys,
-    read_pixels,
-    read_transforms,
-)
-from s3net_jax.fitting.custom import (
-    ExtraLoss,
-    Hooks,
-    Optimizer,
-    Record,
-    make_hooks,
-    read_extra,
-)
-from s3net_jax.fitting.data import add_axis, read_data
-from s3net_jax.fitting.hyper import hyperparameters, static_config
-from s3net_jax.fitting.initial import read_params
+from s3net_jax.config import Config
+from s3net_jax.fitting.arguments import FitArrays, begin_fit, read_arguments
+from s3net_jax.fitting.checks import check_listener
+from s3net_jax.fitting.custom import ExtraLoss, Hooks, Optimizer, Record, make_hooks
+from s3net_jax.fitting.hyper import static_config
 from s3net_jax.fitting.progress import Progress, run_with_listener
-from s3net_jax.fitting.step import advance, begin, compute_logits
+from s3net_jax.fitting.step import advance, compute_logits
 from s3net_jax.jax_setup import use_default_settings
-from s3net_jax.methods import Hyper, StepInputs
-from s3net_jax.nn.layers import get_param_dtype
+from s3net_jax.methods import Hyper
 
 __all__ = ["FitResult", "fit"]
 
@@ -130,26 +113,8 @@ def fit(
       ValueError: an argument, or the result of ``extra_loss``, has the wrong shape.
       TypeError: an argument has the wrong type, such as an image of integers.
     """
-    check_config(config)
-    wide = get_param_dtype(config.model.dtype)
-    image = read_pixels(image, wide)
-    check_image(image.shape, config)
-    key = read_keys(key)
-    if key.shape != ():
-        raise ValueError(
-            f"fit takes one key, not keys of the shape {key.shape}: use fit_batch or jax.vmap "
-            "for several."
-        )
     check_listener(progress)
-    arguments = (
-        key,
-        image,
-        read_hyper(hyperparameters(config) if hyper is None else hyper, wide),
-        read_params(params, config, (image.shape[0], image.shape[1], image.shape[2])),
-        read_transforms(transforms, config, wide),
-        read_extra(extra_loss, wide),
-        read_data(data, image, config),
-    )
+    arguments = read_arguments(key, image, config, hyper, params, transforms, extra_loss, data)
     static, hooks = static_config(config), make_hooks(optimizer, record)
     if progress is None:
         return _fit(*arguments, static, hooks, None)
@@ -158,19 +123,9 @@ def fit(
 
 @partial(jax.jit, static_argnames=("config", "hooks"))
 def _fit(
-    key: Array,
-    image: Array,
-    hyper: Hyper,
-    params: Any,
-    transforms: Array | None,
-    extra: Partial | None,
-    data: Any,
-    config: Config,
-    hooks: Hooks,
-    listener: Array | None,
+    arrays: FitArrays, image: Array, config: Config, hooks: Hooks, listener: Array | None
 ) -> FitResult:
-    inputs = StepInputs(image[None], hyper, extra=extra, data=add_axis(data))
-    state = begin(key, inputs, config, params, transforms, hooks)
+    state = begin_fit(arrays, image, config, hooks)
     state, records = advance(state, config, config.fit.steps, listener, hooks)
     logits = compute_logits(state, config)
     return FitResult(

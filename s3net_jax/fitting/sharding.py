@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,18 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax.tree_util import Partial
 
 from s3net_jax.config import Config
+from s3net_jax.fitting.arguments import FitArrays, begin_fit
 from s3net_jax.fitting.custom import NO_HOOKS, Hooks
-from s3net_jax.fitting.data import add_axis, prepare_data
+from s3net_jax.fitting.data import prepare_data
 from s3net_jax.fitting.hyper import hyperparameters, static_config
-from s3net_jax.fitting.step import FitState, Records, advance, begin, compute_logits
-from s3net_jax.methods import Hyper, StepInputs
+from s3net_jax.fitting.step import FitState, Records, advance, compute_logits
 from s3net_jax.nn.layers import get_param_dtype
 
 __all__ = [
-    "BatchArrays",
     "advance_fits",
     "batch_bytes",
     "begin_fits",
@@ -53,31 +50,9 @@ def _map_fits(function: Callable[..., Any], mesh: Mesh | None) -> Any:
     return jax.shard_map(mapped, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class BatchArrays:
-    """The arrays of B fits; a pytree whose leaves have a leading axis of B.
-
-    Attributes:
-      keys: (B,) PRNG keys.
-      hyper: dynamic numbers, (B,) each.
-      params: starting parameters, or None for random ones.
-      transforms: (B, steps, 2, 3) matrices that replace random ones, or None.
-      extra: custom term whose bound arrays have the axis, or None.
-      data: arrays prepared from the images, or None.
-    """
-
-    keys: Array
-    hyper: Hyper
-    params: Any = None
-    transforms: Array | None = None
-    extra: Partial | None = None
-    data: Any = None
-
-
 @partial(jax.jit, static_argnames=("config", "mesh", "hooks"))
 def begin_fits(
-    arrays: BatchArrays,
+    arrays: FitArrays,
     images: Array,
     config: Config,
     mesh: Mesh | None,
@@ -93,12 +68,12 @@ def begin_fits(
       hooks: static functions of the caller.
     """
 
-    def begin_fit(one: BatchArrays, image: Array) -> FitState:
-        inputs = StepInputs(image[None], one.hyper, extra=one.extra, data=add_axis(one.data))
-        return begin(one.keys, inputs, config, one.params, one.transforms, hooks)
+    images = jnp.broadcast_to(images, (arrays.key.shape[0], *images.shape[-3:]))
 
-    images = jnp.broadcast_to(images, (arrays.keys.shape[0], *images.shape[-3:]))
-    return _map_fits(begin_fit, mesh)(arrays, images)
+    def begin_one(one: FitArrays, image: Array) -> FitState:
+        return begin_fit(one, image, config, hooks)
+
+    return _map_fits(begin_one, mesh)(arrays, images)
 
 
 # The state is donated: the new one reuses its memory, so only one copy of a batch's parameters and
@@ -142,7 +117,7 @@ def batch_bytes(config: Config, shape: tuple[int, int], count: int) -> int:
         every = jax.tree.map(
             lambda v: jnp.full(count, v, get_param_dtype(config.model.dtype)), hyper
         )
-        arrays = BatchArrays(jax.random.split(key, count), every, data=data)
+        arrays = FitArrays(jax.random.split(key, count), every, data=data)
         return begin_fits(arrays, images, static, None)
 
     images = jnp.zeros((count, *shape, 3))

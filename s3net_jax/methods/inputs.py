@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,7 @@ class Hyper:
     weight_spatial: float | Array
     learning_rate: float | Array
     momentum: float | Array
-    own: dict[str, float | Array] = field(default_factory=dict)
+    own: Mapping[str, float | Array] = field(default_factory=dict)
 
 
 @jax.tree_util.register_dataclass

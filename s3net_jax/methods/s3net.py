@@ -61,7 +61,7 @@ def compute_objective(model: S3Net, inputs: StepInputs, config: Config) -> Forwa
     labels = result.labels
     ce = result.cross_entropy / labels.size
     spatial = result.spatial / labels.size if soft else _compute_hard_spatial(labels, inputs)
-    affine = _compute_affine(model, inputs, second, entering, labels, form.affine)
+    affine, second = _compute_affine(model, inputs, second, entering, labels, form.affine)
 
     loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
     return Forward(
@@ -89,8 +89,8 @@ def _compute_affine(
     entering: Array,
     labels: Array,
     config: AffineConfig,
-) -> Array:
-    """Compute the affine term L_AT.
+) -> tuple[Array, Array]:
+    """Compute the affine term L_AT, and the logits (N, H, W, K) of the second path.
 
     Args:
       model: network.
@@ -110,7 +110,7 @@ def _compute_affine(
             )
         # The quarter turn would permute logits and labels alike, which leaves the mean over the
         # pixels unchanged; skipping it saves two resamplings.
-        return cross_entropy(second, labels, for_losses)
+        return cross_entropy(second, labels, for_losses), second
     if second is not None:
         second = warp(second, matrix, implementation)
     elif config.apply_at == "features":
@@ -120,7 +120,8 @@ def _compute_affine(
         moved = warp(images, matrix, implementation)
         second = model.auxiliary_logits(model.encode(moved)[0])
     valid = warp_valid(matrix, shape)
-    return affine_consistency(second, warp_labels(labels, matrix), valid, for_losses)
+    moved_labels = warp_labels(labels, matrix)
+    return affine_consistency(second, moved_labels, valid, for_losses), second
 
 
 def _choose_implementation(model: S3Net, for_losses: bool = False) -> str | None:

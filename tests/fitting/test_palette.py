@@ -10,9 +10,9 @@ import pytest
 
 import s3net_jax as s3
 from s3net_jax.fitting import fit
-from s3net_jax.fitting import step as fit_steps
-from s3net_jax.fitting.initial import draw_palette
 from s3net_jax.losses import hard_spatial_consistency
+from s3net_jax.methods import s3net
+from s3net_jax.methods.s3net import draw_palette
 
 KEY = jax.random.key(0)
 
@@ -55,7 +55,7 @@ def test_it_changes_what_is_reported_and_nothing_else(monkeypatch: pytest.Monkey
     def uniform(key, count, dtype):
         return jax.random.uniform(key, (count,), dtype)
 
-    monkeypatch.setattr(fit_steps, "draw_palette", uniform)
+    monkeypatch.setattr(s3net, "draw_palette", uniform)
     jax.clear_caches()
     before = fit(KEY, image, config)
     jax.clear_caches()
