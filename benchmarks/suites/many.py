@@ -210,7 +210,7 @@ def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
             picture.save(folder / "in" / f"{n}.png")
         ways = {"1 process, 1 thread": (1, 1, "local"), "1 process, 2 threads": (1, 2, "local")}
         ways["2 processes, 1 thread each"] = (2, 1, "local")
-        ways["--engine processes, 2 of them"] = (1, 2, "processes")
+        ways["--engine processes, 2 workers"] = (1, 2, "processes")
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for way in ways.values():  # fills the compilation cache
             _time_command(folder, *way, settings)

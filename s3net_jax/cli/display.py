@@ -194,7 +194,7 @@ class LiveDisplay(PlainDisplay):
         state += f", {self._failed} failed" if self._failed else ""
         processed = self._done + self._failed
         if self._done:
-            state += f", {60 * self._done / seconds:.1f} a minute"
+            state += f", {60 * self._done / seconds:.1f} per minute"
             state += f", {format_duration(seconds / processed * (self.count - completed))} left"
         self._progress.update(self._all, completed=completed, state=state)
 
