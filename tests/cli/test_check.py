@@ -1,4 +1,4 @@
-"""``s3net check``: what is missing or damaged, and how it is repaired."""
+"""``s3net check`` finds missing and damaged files, and repeating the command repairs them."""
 
 from __future__ import annotations
 

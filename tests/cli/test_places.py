@@ -137,7 +137,7 @@ def test_limits_that_jax_cannot_start_under(
         (ZeroDivisionError("by 0"), 1, "unexpected error (ZeroDivisionError: by 0, in test_places"),
     ],
 )
-def test_every_end_is_a_sentence(
+def test_every_error_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys, error: Exception, code: int, words: str
 ) -> None:
     def fail(args: Any) -> int:

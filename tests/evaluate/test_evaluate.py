@@ -202,7 +202,7 @@ def test_names_of_every_kind_are_scored(capsys) -> None:
     assert summary["methods"]["s3net fast (other)"]["images"] == len(names)
 
 
-def test_nothing_segmented_is_nothing_to_score(capsys) -> None:
+def test_no_segmented_image_gives_no_scores(capsys) -> None:
     for name in "abc":
         Path(f"images/{name}.png").write_text("no picture")
     assert evaluate() == 1

@@ -1,4 +1,4 @@
-"""What a file can say, and what is said about one that is wrong."""
+"""Experiment files are parsed, and their mistakes are reported."""
 
 from __future__ import annotations
 
