@@ -1,7 +1,7 @@
-"""The command as a process of its own: ``s3net`` and ``python -m s3net_jax``.
+"""Run the command as a process: ``s3net`` and ``python -m s3net_jax``.
 
-Little is imported before signals are heeded: a command that is interrupted while it starts ends
-without a traceback.
+Signal handlers are installed before most imports, so a command that is interrupted while it starts
+ends without a traceback.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the command with the words of ``sys.argv``; return its exit code."""
+    """Run the command with the arguments in ``sys.argv``; return its exit code."""
     end_at_once()
     from s3net_jax.cli import main as run
 

@@ -90,7 +90,7 @@ def get_reason(error: OSError) -> str:
 
 
 def describe_unexpected(error: BaseException) -> str:
-    """Describe an error that nobody foresaw, as a clause: its type, first line and place."""
+    """Describe an unexpected error as a clause with its type, first line and location."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
     return (

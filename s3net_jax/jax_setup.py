@@ -1,4 +1,4 @@
-"""What has to hold before JAX can compute: memory to load it, a device, a sound cache."""
+"""Prepare JAX: check memory limits, choose the cache, import JAX and find a device."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = [
 ]
 
 DRAWS = "threefry2x32"
-"""Generator of the keys that seeds become, whatever ``jax_default_prng_impl`` says: a seed names
-one result."""
+"""Generator of the keys made from seeds. It does not depend on ``jax_default_prng_impl``, so a seed
+always gives the same result."""
 
-# Limits of a process below which the libraries under JAX end it by messages of their own, or wait
-# for ever: found by ulimit on Linux (two cores, one image of 32 pixels), where a fit succeeds with
-# 1100 MB of address space, runs out of memory in good order with 1000, and crashes with 800.
+# Below these limits, the libraries that JAX uses end the process with their own messages, or hang.
+# They were found with ulimit on Linux (two cores, one image of 32 pixels): a fit succeeds with
+# 1100 MB of address space, reports that memory ran out with 1000 MB, and crashes with 800 MB.
 _LEAST = {
     "RLIMIT_AS": (1 << 30, "Not enough memory: the address space", "ulimit -v"),
     "RLIMIT_DATA": (1 << 29, "Not enough memory: the data segment", "ulimit -d"),
@@ -41,11 +41,11 @@ _LEAST = {
 
 _OFF = ("off", "0", "no")
 _ON = ("", "on", "1", "yes")
-"""What ``S3NET_CACHE`` may be, beside a folder."""
+"""Values of ``S3NET_CACHE`` that are not folders."""
 
 
 def check_limits() -> None:
-    """Raises :class:`ConfigError` if a limit of the process is lower than JAX needs to start."""
+    """Raise :class:`ConfigError` if a limit of the process is too low for JAX to start."""
     try:
         import resource
     except ImportError:  # Windows
@@ -63,16 +63,17 @@ def check_limits() -> None:
 
 
 def choose_cache() -> str | None:
-    """Set ``JAX_COMPILATION_CACHE_DIR``, the folder where compiled programs are kept between runs.
+    """Set ``JAX_COMPILATION_CACHE_DIR``, the folder that caches compiled programs between runs.
 
-    ``S3NET_CACHE`` names the folder, or is ``off``; otherwise the user's
-    ``JAX_COMPILATION_CACHE_DIR`` stays, and without one the folder is in the user's cache.
+    If ``S3NET_CACHE`` names a folder, that folder is used; if it is ``off``, nothing is cached.
+    Otherwise an existing value of ``JAX_COMPILATION_CACHE_DIR`` is kept. The default is a folder in
+    the user's cache.
 
     Returns:
-      A sentence if programs can't be kept there; None if they are kept, or keeping them is off.
+      A sentence if the folder is not writable; None if programs are cached or caching is off.
 
     Raises:
-      ConfigError: ``S3NET_CACHE`` is neither a switch nor a folder that can be written.
+      ConfigError: ``S3NET_CACHE`` is neither a switch nor a writable folder.
     """
     switch = os.environ.get("S3NET_CACHE", "")
     if switch.lower() in _OFF:
@@ -82,7 +83,7 @@ def choose_cache() -> str | None:
     folder = given or _find_cache_folder()
     if folder is None:
         return "compiled programs are not kept: there is no home folder (set XDG_CACHE_HOME)."
-    if "://" not in folder:  # else a bucket
+    if "://" not in folder:  # a URL names a bucket
         try:
             os.makedirs(folder, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
@@ -94,7 +95,7 @@ def choose_cache() -> str | None:
                     f"S3NET_CACHE={switch} can't be written ({reason}): name another folder, or "
                     "set it to off."
                 ) from None
-            if given:  # JAX would warn of every program
+            if given:  # otherwise JAX would print a warning for every program
                 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             return f"compiled programs are not kept: {folder} can't be written ({reason})."
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
@@ -102,9 +103,9 @@ def choose_cache() -> str | None:
 
 
 def _read_folder(text: str) -> str:
-    """Read the folder that ``S3NET_CACHE`` names; raise :class:`ConfigError` if it is none."""
+    """Parse the folder in ``S3NET_CACHE``; raise :class:`ConfigError` if it is not absolute."""
     folder = os.path.expanduser(text)
-    # A relative folder would be another one in every working folder, and "of" is a slip for "off".
+    # A relative path would mean another folder in each working folder, and "of" is a typo of "off".
     if "://" not in folder and not os.path.isabs(folder):
         raise ConfigError(f"S3NET_CACHE must be on, off or an absolute path, got {text!r}.")
     return folder
@@ -112,16 +113,19 @@ def _read_folder(text: str) -> str:
 
 def _find_cache_folder() -> str | None:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    # Without HOME and without an entry among the users the tilde stays.
+    # Without HOME and without a user entry, expanduser leaves the tilde.
     return os.path.join(base, "s3net-jax") if os.path.isabs(base) else None
 
 
 def load_jax(*modules: str) -> None:
-    """Imports JAX, and ``modules`` that are large, too.
+    """Import JAX and other large modules.
+
+    Args:
+      *modules: names of modules to import after JAX.
 
     Raises:
-      MemoryError: there is not enough memory.
-      ConfigError: JAX does not understand a variable of the environment, or is not installed.
+      MemoryError: memory ran out.
+      ConfigError: JAX is not installed, or rejects an environment variable.
     """
     try:
         with defer_signals():
@@ -131,16 +135,17 @@ def load_jax(*modules: str) -> None:
         if is_out_of_memory(error):
             raise MemoryError(_shorten_error(error)) from None
         raise ConfigError(
-            f"JAX, or what is built on it, can't be imported: {_shorten_error(error)}."
+            f"JAX or a module that uses it can't be imported: {_shorten_error(error)}."
         ) from error
     mend_cache()
 
 
 def get_platform() -> str:
-    """What JAX computes on: ``cpu``, ``gpu``, ``tpu``.
+    """Return the platform that JAX computes on: ``cpu``, ``gpu`` or ``tpu``.
 
     Raises:
-      ConfigError: JAX finds no device, such as on an unknown ``JAX_PLATFORMS``.
+      ConfigError: JAX finds no device, for example because ``JAX_PLATFORMS`` is unknown.
+      MemoryError: memory ran out.
     """
     import jax
 
@@ -158,9 +163,10 @@ def get_platform() -> str:
 
 
 def find_gpu_hint() -> str | None:
-    """Return a sentence if the machine has an NVIDIA GPU that JAX does not use, saying what to do.
+    """Explain how to use an NVIDIA GPU that JAX does not use.
 
-    None where JAX computes on a GPU, and where there is none.
+    Returns:
+      A sentence, or None if JAX computes on a GPU or the machine has none.
     """
     present = os.path.exists("/proc/driver/nvidia") or shutil.which("nvidia-smi") is not None
     if not present or get_platform() != "cpu":
@@ -183,9 +189,11 @@ def find_gpu_hint() -> str | None:
 
 @contextlib.contextmanager
 def use_default_settings() -> Iterator[None]:
-    """Within the block JAX has its own defaults where a program's settings would only forbid ways
-    of writing (broadcasting, promotion, moving arrays to the device, one key for several terms), or
-    draw other numbers from the same seed."""
+    """Restore JAX's default settings inside a ``with`` block.
+
+    This covers settings that reject valid code (checks of broadcasting, promotion, transfers and
+    key reuse) and settings that change the random numbers of a seed.
+    """
     import jax
 
     with (
@@ -199,14 +207,19 @@ def use_default_settings() -> Iterator[None]:
 
 
 def mend_cache() -> None:
-    """From now on a damaged entry of the cache of compiled programs is deleted, and its program
-    compiled and kept again. JAX itself warns of it in every run, and never replaces it."""
+    """Make JAX delete damaged entries of the compilation cache and compile their programs again.
+
+    Without this, JAX prints a warning in every run and never replaces the entry.
+    """
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     try:
         from jax._src import compilation_cache as cache
 
         load = cache.get_executable_and_time
-    except (ImportError, AttributeError):  # another JAX: the entry stays, in silence
+    except (
+        ImportError,
+        AttributeError,
+    ):  # other versions of JAX: damaged entries remain, without a warning
         return
     if getattr(load, "_mends", False):
         return
@@ -232,7 +245,7 @@ def _delete(key: str) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the machine, a device or a limit of the process had no more memory."""
+    """Return whether an error means that memory ran out, on the host, a device or by a limit."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(
         words in text

@@ -26,8 +26,12 @@ def count_usable_cores() -> int:
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    told = os.environ.get("PJRT_NPROC", "")
-    return min(cores, int(told)) if told.isascii() and told.isdecimal() and int(told) else cores
+    setting = os.environ.get("PJRT_NPROC", "")
+    return (
+        min(cores, int(setting))
+        if setting.isascii() and setting.isdecimal() and int(setting)
+        else cores
+    )
 
 
 def map_in_threads(function: Callable[[A], B], items: Collection[A], pixels: int) -> list[B]:

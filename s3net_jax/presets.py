@@ -1,4 +1,4 @@
-"""Named presets: the best masks, the paper's text, the released code, and a quick look."""
+"""Define the named presets: best masks, the paper, the released code, and a fast preview."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from s3net_jax.errors import ConfigError, suggest_nearest
 __all__ = ["DEFAULT_PRESET", "PRESETS", "preset", "register_preset"]
 
 DEFAULT_PRESET = "best"
-"""Preset of the command and of ``segment`` where none is given: the best masks on skin and lungs of
-all presets (``docs/quality.md``)."""
+"""Default preset of the command and of ``segment``, chosen because its masks are the best of all
+presets on skin and lungs (``docs/quality.md``)."""
 
 
 def paper() -> Config:
-    """The paper's text: 1.2, 0.3, 0.3; learning rate 0.36; 50 steps; losses with gradients."""
+    """Follow the paper: weights 1.2, 0.3, 0.3; rate 0.36; 50 steps; differentiable losses."""
     return Config().replace(model={"residual": "before_projection"})
 
 
 def paper_lung() -> Config:
-    """``paper`` with the paper's lung settings: 1, 0.5, 0.6, and pixel values in the scores."""
+    """Follow the paper's lung settings: weights 1, 0.5, 0.6; pixel values added to the scores."""
     return paper().replace(
         preset="paper-lung",
         model={"color": "pixels"},
@@ -29,7 +29,7 @@ def paper_lung() -> Config:
 
 
 def released() -> Config:
-    """What the authors' code computes, with its defaults, quirks included."""
+    """Reproduce the authors' code with its default settings, including its quirks."""
     fixed = {"rotation": (90, 90), "translation": (0, 0), "scale": (1, 1), "shear": (0, 0)}
     return Config().replace(
         preset="released",
@@ -47,7 +47,7 @@ def released() -> Config:
 
 
 def fast() -> Config:
-    """A quick look: 128 pixels, 24 channels, one block, 25 steps; otherwise ``paper``."""
+    """Preview quickly: 128 pixels, 24 channels, one block, 25 steps; otherwise like ``paper``."""
     return paper().replace(
         preset="fast",
         input={"size": 128},
@@ -57,7 +57,7 @@ def fast() -> Config:
 
 
 def best() -> Config:
-    """Good masks, quickly: four short fits at 128 pixels propose, the image itself decides."""
+    """Make good masks fast: four short fits at 128 pixels propose targets, the image decides."""
     return released().replace(
         preset="best",
         input={"size": 128},
@@ -77,8 +77,15 @@ PRESETS: dict[str, Callable[[], Config]] = {
 
 
 def preset(name: str) -> Config:
-    """The preset called ``name``; raises :class:`ConfigError` naming the near ones if unknown, and
-    TypeError for anything but a name."""
+    """Return the preset with the given name.
+
+    Args:
+      name: name in :data:`PRESETS`.
+
+    Raises:
+      ConfigError: the preset does not exist; the message suggests similar names.
+      TypeError: ``name`` is not a string.
+    """
     if not isinstance(name, str):
         hint = ": pass it as config=" if isinstance(name, Config) else ""
         raise TypeError(f"preset is a {type(name).__name__}, where a name is expected{hint}.")

@@ -61,12 +61,12 @@ class Worker:
     def __init__(self, candidate: Candidate) -> None:
         argument = json.dumps(dataclasses.asdict(candidate))
         # A file instead of a pipe, which could fill up and block the process.
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.harness.worker", argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._output,
             text=True,
             env=_build_environment(candidate),
         )
@@ -82,7 +82,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
-        self._said.close()
+        self._output.close()
 
     def call(self) -> float:
         """Time one call in seconds, possibly after an untimed one."""
@@ -105,13 +105,13 @@ class Worker:
         if line:
             return float(line)
         code = self._process.wait()
-        self._said.seek(0)
-        said = [text for text in self._said.read().splitlines() if text.strip()]
+        self._output.seek(0)
+        lines = [text for text in self._output.read().splitlines() if text.strip()]
         # A message may continue after the line that names the error.
-        said = [text for text in said if re.match(r"[\w.]+(Error|Exception)\b", text)] or said
+        lines = [text for text in lines if re.match(r"[\w.]+(Error|Exception)\b", text)] or lines
         if code == -signal.SIGKILL:
             raise RuntimeError("killed, most likely out of memory")
-        raise RuntimeError(said[-1] if said and code > 0 else f"ended with exit code {code}")
+        raise RuntimeError(lines[-1] if lines and code > 0 else f"ended with exit code {code}")
 
 
 def _build_environment(candidate: Candidate) -> dict[str, str]:
@@ -204,25 +204,25 @@ def _measure_in_one_process(
     candidates: Mapping[str, Candidate], repeats: int, limit_s: float
 ) -> Found:
     left_out: dict[str, str] = {}
-    alone: dict[str, tuple[float, float]] = {}
+    separate: dict[str, tuple[float, float]] = {}
 
     def call_once(name: str) -> None:
         with _note_failure(name, left_out):
-            alone[name] = _measure_alone(candidates[name])
+            separate[name] = _measure_separately(candidates[name])
 
     # Measure before this process allocates memory, which it would not return. Threads only wait.
     with ThreadPoolExecutor(_PROCESSES) as pool:
         list(pool.map(call_once, candidates))
     runs: dict[str, Callable[[], object]] = {}
     for name in candidates:
-        if name in alone:
+        if name in separate:
             with _note_failure(name, left_out):
                 runs[name] = build(candidates[name])[0]
     seconds = interleave(runs, repeats=repeats, limit_s=limit_s, left_out=left_out)
-    return Found({name: Measured(s, *alone[name]) for name, s in seconds.items()}, left_out)
+    return Found({name: Measured(s, *separate[name]) for name, s in seconds.items()}, left_out)
 
 
-def _measure_alone(candidate: Candidate) -> tuple[float, float]:
+def _measure_separately(candidate: Candidate) -> tuple[float, float]:
     """Measure compile time in seconds and peak memory in MiB."""
     with Worker(candidate) as worker:
         worker.call()

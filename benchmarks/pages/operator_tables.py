@@ -16,11 +16,11 @@ def build_ops_table(content: Content) -> str:
         if name.startswith("flops_")
     )
     text = (
-        f"Operators alone on {describe_machine(content)}. Ceilings of the same run: "
+        f"Single operators on {describe_machine(content)}. Ceilings measured in the same run: "
         f"{products} (square matrix product), "
-        f"{limits['bytes_per_s'] / 1e9:.1f} GB/s (copy). The share of the roofline is the time "
-        "that the ceilings would allow over the time taken; fused calls are charged their least "
-        "traffic.\n\n"
+        f"{limits['bytes_per_s'] / 1e9:.1f} GB/s (copy). The share of the roofline is the shortest "
+        "time that these ceilings allow, divided by the measured time; for fused calls it counts "
+        "only the minimum memory traffic.\n\n"
     )
     head = ["operator", "call", "dtype", "direction", "implementation", "ms", "GFLOP/s", "GB/s"]
     head += ["share of roofline", "times faster than PyTorch"]
@@ -52,11 +52,11 @@ def build_numerics_table(content: Content) -> str:
 def _build_operator_errors(content: Content) -> str:
     text = (
         "Largest errors against float64, relative to the largest value, over all argument specs. "
-        "What is allowed: a few units in the last place times the square root of the terms "
-        "summed; in bfloat16 twice PyTorch's error.\n\n"
+        "The allowed error is a few units in the last place times the square root of the number "
+        "of summed terms; in bfloat16 it is twice PyTorch's error.\n\n"
     )
     head = ["operator", "dtype", "implementation", "calls", "value", "gradients"]
-    head.append("share of what is allowed")
+    head.append("share of the allowed error")
     rows = [
         [
             f"`{row['operator']}`",
@@ -79,11 +79,11 @@ def _format_error(value: float | None, form: str = ".1e") -> str:
 def _build_trajectories(content: Content) -> str:
     size, channels = content["size"], content["channels"]
     text = (
-        f"A whole optimisation at {size}×{size}, {channels} channels, beside ours in float64 "
-        "from the same start with the same transforms. Rounding turns the pseudo label of single "
-        "pixels, or the sign of a difference in the spatial loss, and every later step amplifies "
-        "it: no float32 fit stays on the float64 one. Labels are compared by name: clusters that "
-        "only swapped theirs count as disagreement.\n\n"
+        f"Whole fits at {size}×{size} with {channels} channels, compared with our float64 fit "
+        "from the same parameters and with the same transforms. Rounding flips the pseudo labels "
+        "of single pixels and the signs of differences in the spatial loss, and every later step "
+        "amplifies these changes, so no float32 fit stays close to the float64 fit. Labels are "
+        "compared by index: clusters that only exchange indices count as disagreement.\n\n"
     )
     rows = []
     for preset, found in content["trajectories"].items():
@@ -100,5 +100,12 @@ def _build_trajectories(content: Content) -> str:
                         f"{100 * row['labels'][mark]:.1f} %",
                     ]
                 )
-    head = ["preset", "implementation", "dtype", "step", "cross entropy differs by", "same labels"]
+    head = [
+        "preset",
+        "implementation",
+        "dtype",
+        "step",
+        "difference in cross entropy",
+        "same labels",
+    ]
     return text + format_table(head, rows)

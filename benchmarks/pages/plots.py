@@ -58,12 +58,12 @@ def _draw_bars(axes: Any, rows: Content, key: str, label: str) -> None:
 def _plot_steps(content: Content) -> Any:
     figure, axes = _make_subplots(len(content["presets"]), 5)
     for (preset, rows), axis in zip(content["presets"].items(), axes[0], strict=True):
-        _draw_bars(axis, rows, "median_s", "seconds a step")
+        _draw_bars(axis, rows, "median_s", "seconds per step")
         axis.set_title(preset, pad=16)
         if preset in content["products"]:
             floor = content["products"][preset]["median_s"]
             axis.axvline(floor, color="black", linewidth=0.8, linestyle=":")
-            axis.text(floor, -0.7, " matrix products alone", fontsize=7)
+            axis.text(floor, -0.7, " only matrix products", fontsize=7)
     figure.tight_layout()
     return figure
 
@@ -71,7 +71,7 @@ def _plot_steps(content: Content) -> Any:
 def _plot_fits(content: Content) -> Any:
     figure, axes = _make_subplots(len(content["presets"]), 5)
     for (preset, rows), axis in zip(content["presets"].items(), axes[0], strict=True):
-        _draw_bars(axis, rows, "images_per_minute", "images a minute (50 steps)")
+        _draw_bars(axis, rows, "images_per_minute", "images per minute (50 steps)")
         axis.set_title(preset)
     figure.tight_layout()
     return figure
@@ -112,7 +112,7 @@ def _plot_numerics(content: Content) -> Any:
             axis.plot(range(1, len(labels) + 1), labels, style, color=color, label=name)
         axis.set_title(preset)
         axis.set_xlabel("step")
-        axis.set_ylabel("% of labels as in float64")
+        axis.set_ylabel("% of labels equal to float64")
     axes[0][0].legend(fontsize=6)
     figure.tight_layout()
     return figure
@@ -124,7 +124,7 @@ def _plot_shares(content: Content) -> Any:
     names = [f"{r['operator']}, {r['dtype']}, {r['implementation']}" for r in rows]
     axes[0][0].barh(names[::-1], [100 * (r["share_of_tolerance"] or 0) for r in rows[::-1]])
     axes[0][0].tick_params(labelsize=6)
-    axes[0][0].set_xlabel("% of what the dtype allows")
+    axes[0][0].set_xlabel("% of the allowed error")
     figure.tight_layout()
     return figure
 
@@ -135,7 +135,7 @@ def _plot_many(content: Content) -> Any:
         groups["the command"] = content["processes"]["rows"]
     figure, axes = _make_subplots(len(groups), 5, 2)
     for (title, rows), axis in zip(groups.items(), axes[0], strict=True):
-        _draw_bars(axis, rows, "images_per_minute", "images a minute")
+        _draw_bars(axis, rows, "images_per_minute", "images per minute")
         axis.set_title(title, loc="left")
     figure.tight_layout()
     return figure
@@ -158,7 +158,7 @@ def _plot_scaling(content: Content) -> Any:
         axis.set_xticks(values, [str(v) for v in values])
         axis.minorticks_off()
         axis.set_xlabel(axis_name)
-        axis.set_ylabel("seconds an image and step")
+        axis.set_ylabel("seconds per image and step")
         axis.legend(fontsize=7)
     figure.tight_layout()
     return figure

@@ -69,9 +69,9 @@ def _build_index(results: dict[str, Content]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Every figure comes from a committed result file; how the suites measure is described in",
-        "[benchmarks/README.md](../benchmarks/README.md). Losses are listed like wins. PyTorch's",
-        "side is [our own reference](../benchmarks/torch_reference/README.md).",
+        "Every figure comes from a committed result file, losses included.",
+        "[benchmarks/README.md](../benchmarks/README.md) describes how the suites measure. PyTorch",
+        "is represented by [our own reference](../benchmarks/torch_reference/README.md).",
         "",
         "| page | suite | machines |",
         "| --- | --- | --- |",
@@ -88,7 +88,7 @@ def _build_page(title: str, summarise: Any, detail: Any, contents: dict[str, Con
     lines = [
         f"# {title}",
         "",
-        "Written by `python -m benchmarks.pages` from the files in `benchmarks/results/`.",
+        "`python -m benchmarks.pages` generates this page from the files in `benchmarks/results/`.",
         "",
         "## Summary",
         "",

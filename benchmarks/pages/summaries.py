@@ -34,7 +34,7 @@ def summarise_fits(contents: Sequence[Content]) -> str:
 
 
 def summarise_many(contents: Sequence[Content]) -> str:
-    """Return images a minute of every way to fit many images, by machine."""
+    """Return images per minute of every way to fit many images, by machine."""
     names = list(dict.fromkeys(name for c in contents for name in c["images"]))
     rows = [
         [
@@ -46,7 +46,7 @@ def summarise_many(contents: Sequence[Content]) -> str:
         ]
         for content in contents
     ]
-    return "Images a minute:\n\n" + format_table(["machine", *names], rows)
+    return "Images per minute:\n\n" + format_table(["machine", *names], rows)
 
 
 def summarise_scaling(contents: Sequence[Content]) -> str:
@@ -66,8 +66,8 @@ def summarise_scaling(contents: Sequence[Content]) -> str:
 def summarise_operators(contents: Sequence[Content]) -> str:
     """Return the speed-up of our kernels over PyTorch, by operator and machine."""
     text = (
-        "Our kernels, times faster than PyTorch over all shapes, dtypes and directions: geometric "
-        "mean (lowest to highest); then the calls in which PyTorch is faster.\n\n"
+        "Speed-up of our kernels over PyTorch, over all shapes, dtypes and directions: geometric "
+        "mean (lowest to highest), and the number of calls that are faster in PyTorch.\n\n"
     )
     cells: dict[str, dict[str, str]] = defaultdict(dict)
     for content in contents:
@@ -78,10 +78,8 @@ def summarise_operators(contents: Sequence[Content]) -> str:
         for operator, found in ratios.items():
             mean = math.exp(sum(map(math.log, found)) / len(found))
             losses = sum(ratio < 1 for ratio in found)
-            text_of_losses = f"; {losses} of {len(found)}" if losses else ""
-            cells[operator][name_machine(content)] = (
-                f"{mean:.2f} ({_format_span(found)}){text_of_losses}"
-            )
+            lost = f"; {losses} of {len(found)}" if losses else ""
+            cells[operator][name_machine(content)] = f"{mean:.2f} ({_format_span(found)}){lost}"
     machines = list(dict.fromkeys(map(name_machine, contents)))
     rows = [[f"`{o}`", *(found.get(m, "") for m in machines)] for o, found in cells.items()]
     return text + format_table(["operator", *machines], rows)
@@ -101,7 +99,7 @@ def summarise_errors(contents: Sequence[Content]) -> str:
             text = f"{100 * share:.0f} % (`{operator}`)" if math.isfinite(share) else "not finite"
             rows.append([name_machine(content), dtype, implementation, text])
     text = (
-        "The largest error of any operator, value or gradient, as a share of what is allowed.\n\n"
+        "The largest error of any operator, value or gradient, as a share of the allowed error.\n\n"
     )
     return text + format_table(["machine", "dtype", "implementation", "largest share"], rows)
 

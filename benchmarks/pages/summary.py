@@ -18,7 +18,7 @@ _OTHERS = {
     "torch": "than tuned PyTorch",
     "torch_compile": "than `torch.compile`",
 }
-_MEMORY = "peak memory (of tuned PyTorch's)"
+_MEMORY = "peak memory (relative to tuned PyTorch)"
 _WORTH = 0.9
 """Largest time relative to float32 at which bfloat16 products are shown: only where they gain."""
 
@@ -42,8 +42,8 @@ def build_summary(steps: Iterable[Content], fits: Iterable[Content]) -> str:
         f"One optimisation step at {first['size']}×{first['size']}, {first['channels']} channels; "
         "medians:\n",
         build_step_rows(steps, mark),
-        f"Whole fits, early stops off, timed over {_format_range(c['steps'] for c in fits)} steps; "
-        f"images a minute at {FULL_STEPS} steps:\n",
+        f"Whole fits without early stops, timed over {_format_range(c['steps'] for c in fits)} "
+        f"steps; images per minute at {FULL_STEPS} steps:\n",
         build_fit_rows(fits, mark),
         "Measured on:\n",
         "".join(f"{mark}. {machine}\n" for machine, mark in marks.items()),
@@ -85,7 +85,13 @@ def _format_torch_memory(rows: Content, name: str) -> str:
 
 def build_step_rows(contents: Iterable[Content], mark: Callable[[Content], str]) -> str:
     """Return the table of steps; ``mark`` names a result's machine."""
-    head = ["seconds", *_OTHERS.values(), "than stock Flax", "times its matrix products", _MEMORY]
+    head = [
+        "seconds",
+        *_OTHERS.values(),
+        "than stock Flax",
+        "relative to its matrix products",
+        _MEMORY,
+    ]
 
     def cells(content: Content, preset: str, rows: Content, name: str) -> list[str]:
         seconds = rows[name]["median_s"]
@@ -102,7 +108,7 @@ def build_step_rows(contents: Iterable[Content], mark: Callable[[Content], str])
 
 def build_fit_rows(contents: Iterable[Content], mark: Callable[[Content], str]) -> str:
     """Return the table of whole fits; ``mark`` names a result's machine."""
-    head = ["images a minute", *_OTHERS.values(), _MEMORY]
+    head = ["images per minute", *_OTHERS.values(), _MEMORY]
 
     def cells(_: Content, _preset: str, rows: Content, name: str) -> list[str]:
         return [
@@ -131,4 +137,4 @@ def _build_rows(
         for preset, found in content["presets"].items()
         for name in _list_ours(found)
     ]
-    return format_table(["on", "preset", "implementation", *head], rows)
+    return format_table(["machine", "preset", "implementation", *head], rows)

@@ -47,7 +47,7 @@ def format_table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def format_short_table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table without outer bars, which the README's word count would include."""
+    """Format a Markdown table without outer bars, which would count as words of the README."""
     lines = [" | ".join(head), "|".join(["---"] * len(head)), *map(" | ".join, rows)]
     return "\n".join(lines) + "\n"
 
@@ -76,11 +76,12 @@ def _describe_repeats(content: Content) -> str:
 def build_step_table(content: Content) -> str:
     """Build the tables of steps and of the parts of a step."""
     text = (
-        f"One optimisation step at {content['size']}×{content['size']}, {content['channels']} "
-        f"channels, {_describe_kind(content)}, on {describe_machine(content)}; median and "
-        f"quartiles of {_describe_repeats(content)} interleaved repeats:\n\n"
+        f"One optimisation step at {content['size']}×{content['size']} with "
+        f"{content['channels']} channels in {_describe_kind(content)}, on "
+        f"{describe_machine(content)}; medians and quartiles of {_describe_repeats(content)} "
+        "interleaved repeats:\n\n"
     )
-    head = ["preset", "implementation", "seconds a step", "times faster than PyTorch"]
+    head = ["preset", "implementation", "seconds per step", "times faster than PyTorch"]
     head += ["than plain PyTorch", "than `torch.compile`", "than stock Flax", "compile (s)"]
     head.append("peak memory (MiB)")
     rows = []
@@ -111,18 +112,19 @@ def build_step_table(content: Content) -> str:
             continue
         eager = content["presets"][preset].get("torch eager")
         text += (
-            f"\nThe matrix products of a `{preset}` step alone, each by the faster framework: "
-            f"{format_seconds(products['median_s'])} s for {products['gflop']:.0f} GFLOP; "
-            "our whole step takes "
-            f"{' or '.join(taken)} times as long."
+            f"\nThe matrix products of a `{preset}` step ({products['gflop']:.0f} GFLOP) take "
+            f"{format_seconds(products['median_s'])} s, each in the faster framework. Our whole "
+            f"step takes {' or '.join(taken)} times as long."
         )
         if eager:
             text += (
-                " A step of nothing but these products would be "
-                f"{eager['median_s'] / products['median_s']:.1f} times faster than PyTorch eager."
+                " A step that consisted only of these products would be "
+                f"{eager['median_s'] / products['median_s']:.1f} times faster than eager PyTorch."
             )
         text += "\n"
-    text += "\nWhere the time goes: each part of a step alone, forward and backward, float32.\n\n"
+    text += (
+        "\nTime of each part of a step, forward and backward, measured separately in float32:\n\n"
+    )
     parts = [
         [n, f"{1e3 * r['median_s']:.2f} ({1e3 * r['q1_s']:.2f}–{1e3 * r['q3_s']:.2f})"]
         for n, r in content["parts"].items()
@@ -133,19 +135,18 @@ def build_step_table(content: Content) -> str:
 def build_fit_table(content: Content) -> str:
     """Build the table of whole fits."""
     text = (
-        f"A whole fit, {_describe_kind(content)}, early stops off, on {describe_machine(content)} "
-        "(timed over "
-        f"{content['steps']} steps; median and quartiles of {_describe_repeats(content)} "
-        "interleaved "
-        "repeats; images a minute at 50 steps):\n\n"
+        f"Whole fits in {_describe_kind(content)} without early stops, on "
+        f"{describe_machine(content)}. Fits are timed over {content['steps']} steps; the table "
+        f"shows medians and quartiles of {_describe_repeats(content)} interleaved repeats, and "
+        "images per minute at 50 steps:\n\n"
     )
-    head = ["preset", "implementation", "seconds an image and step", "images a minute"]
+    head = ["preset", "implementation", "seconds per image and step", "images per minute"]
     others = {
         "torch": "times faster than PyTorch",
         "torch_plain": "than plain PyTorch",
         "torch_compile": "than `torch.compile`",
-        "steps": "than its steps one by one",
-        "steps_kept": "than these, memory kept",
+        "steps": "than step by step",
+        "steps_kept": "than step by step, memory kept",
     }
     measured = {key for found in content["presets"].values() for r in found.values() for key in r}
     others = {k: v for k, v in others.items() if f"times_faster_than_{k}" in measured}
@@ -168,7 +169,7 @@ def build_fit_table(content: Content) -> str:
 def _list_left_out(content: Content) -> str:
     """Format the candidates that failed, with the reasons."""
     return "".join(
-        f"\nLeft out of `{preset}`: {name}: {why}\n"
+        f"\nExcluded from `{preset}`: {name}: {why}\n"
         for preset, found in content.get("left_out", {}).items()
         for name, why in found.items()
     )
@@ -177,7 +178,7 @@ def _list_left_out(content: Content) -> str:
 def build_scaling_table(content: Content) -> str:
     """Build the table of points along sizes, images and channels."""
     text = (
-        f"Seconds for an image and step of `{content['preset']}` inside a fit of "
+        f"Seconds per image and step of `{content['preset']}`, measured in fits of "
         f"{content['steps']} steps, on {describe_machine(content)}:\n\n"
     )
     names = list(dict.fromkeys(n for row in content["rows"] for n in row.get("candidates", ())))
@@ -206,10 +207,10 @@ def build_many_table(content: Content) -> str:
     rates = content["images"]
     count = next(iter(rates.values()))["images"]
     text = (
-        f"{count} images ({content['source']}) at {size}×{size}, {channels} channels, preset "
-        f"`{content['preset']}`, early stops included, on {describe_machine(content)}:\n\n"
+        f"{count} images ({content['source']}) at {size}×{size} with {channels} channels and the "
+        f"preset `{content['preset']}`, including early stops, on {describe_machine(content)}:\n\n"
     )
-    head = ["fitted", "images a minute", "steps, mean", "times faster than PyTorch"]
+    head = ["method", "images per minute", "mean steps", "times faster than PyTorch"]
     rows = [
         [n, f"{r['images_per_minute']:.2f}", f"{r['mean_steps']:.1f}", format_times(r, "torch")]
         for n, r in rates.items()
@@ -218,23 +219,29 @@ def build_many_table(content: Content) -> str:
     found = content["sweep"]
     faster = found["times_faster_than_runs"]
     text += (
-        f"\nA sweep over {found['settings']} settings of the losses' weights, one image of "
-        f"{found['size']}×{found['size']}, {found['channels']} channels, {found['steps']} steps: "
-        f"{found['one_program']['median_s']:.2f} s as one program, "
-        f"{found['a_run_each']['median_s']:.2f} s as a run for each, of one compilation: "
-        f"{faster['median']:.2f} ({faster['q1']:.2f}–{faster['q3']:.2f}) times as fast.\n"
+        f"\nA sweep over {found['settings']} settings of the loss weights, on one image of "
+        f"{found['size']}×{found['size']} pixels with {found['channels']} channels and "
+        f"{found['steps']} steps, takes {found['one_program']['median_s']:.2f} s as one program "
+        f"and {found['a_run_each']['median_s']:.2f} s as {found['settings']} runs that share one "
+        f"compilation. The single program is {faster['median']:.2f} "
+        f"({faster['q1']:.2f}–{faster['q3']:.2f}) times as fast.\n"
     )
     if content["processes"] is None:
         return text
     work = content["processes"]
     text += f"\n`{work['command']}` on {next(iter(work['rows'].values()))['images']} pictures:\n\n"
     text += format_table(
-        ["processes", "images a minute"],
-        [[n, f"{r['images_per_minute']:.2f}"] for n, r in work["rows"].items()],
+        ["processes", "images per minute"],
+        [
+            # The committed files have an earlier wording.
+            [n.replace("2 of them", "2 workers"), f"{r['images_per_minute']:.2f}"]
+            for n, r in work["rows"].items()
+        ],
     )
     good = work["efficiency"]
     text += (
-        f"\nTwo processes that share a folder do {good['median']:.2f} "
-        f"({good['q1']:.2f}–{good['q3']:.2f}) of twice the work of one with one thread.\n"
+        f"\nTwo processes that share a folder reach {good['median']:.2f} "
+        f"({good['q1']:.2f}–{good['q3']:.2f}) of twice the throughput of one single-threaded "
+        "process.\n"
     )
     return text

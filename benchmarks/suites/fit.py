@@ -35,7 +35,7 @@ from s3net_kernels.testing import ratio, summarise
 
 __all__ = ["main"]
 
-FULL_STEPS = 50  # number of steps of the paper's presets, for which images a minute are given
+FULL_STEPS = 50  # number of steps of the paper's presets, for which images per minute are given
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -121,7 +121,7 @@ def _measure_images(
     keys = jax.vmap(jax.random.key)(np.zeros(len(pictures), np.uint32))
     steps: dict[str, list[int]] = {}
 
-    def fit_singly() -> None:
+    def fit_one_by_one() -> None:
         steps["one by one"] = [
             int(jax.block_until_ready(fit(k, jnp.asarray(i), config)).steps)
             for k, i in zip(keys, pictures, strict=True)
@@ -142,7 +142,10 @@ def _measure_images(
         ]
 
     batch = f"batches of {args.batch}"
-    candidates: dict[str, Callable[[], object]] = {"one by one": fit_singly, batch: fit_together}
+    candidates: dict[str, Callable[[], object]] = {
+        "one by one": fit_one_by_one,
+        batch: fit_together,
+    }
     if has_torch():
         allow_tf32()
         candidates["torch, one by one"] = loop_in_torch
@@ -207,7 +210,7 @@ def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
             picture.save(folder / "in" / f"{n}.png")
         ways = {"1 process, 1 thread": (1, 1, "local"), "1 process, 2 threads": (1, 2, "local")}
         ways["2 processes, 1 thread each"] = (2, 1, "local")
-        ways["--engine processes, 2 of them"] = (1, 2, "processes")
+        ways["--engine processes, 2 workers"] = (1, 2, "processes")
         taken: dict[str, list[float]] = {name: [] for name in ways}
         for way in ways.values():  # fills the compilation cache
             _time_command(folder, *way, settings)
@@ -222,8 +225,8 @@ def _measure_processes(args: argparse.Namespace) -> dict[str, Any]:
         }
         for name, seconds in taken.items()
     }
-    alone, both = taken["1 process, 1 thread"], taken["2 processes, 1 thread each"]
-    half = [seconds / 2 for seconds in alone]  # ideal time of two processes
+    single, both = taken["1 process, 1 thread"], taken["2 processes, 1 thread each"]
+    half = [seconds / 2 for seconds in single]  # ideal time of two processes
     return {
         "command": "s3net segment " + " ".join(settings),
         "rows": rows,

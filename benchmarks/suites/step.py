@@ -115,7 +115,7 @@ def _measure(preset: str, args: argparse.Namespace) -> tuple[dict[str, Any], dic
 def _format_table(content: dict[str, Any]) -> str:
     lines = [f"One step at {content['size']}×{content['size']}, {content['channels']} channels"]
     for preset, rows in content["presets"].items():
-        lines.append(f"{preset}: seconds a step (quartiles), compile, peak memory, against torch")
+        lines.append(f"{preset}: seconds per step (quartiles), compile, peak memory, against torch")
         for name, row in rows.items():
             line = f"  {name:20s} {row['median_s']:7.4f} ({row['q1_s']:.4f}-{row['q3_s']:.4f})"
             line += f" {row['compile_s']:6.1f} s {row['peak_mib']:7.0f} MiB"

@@ -1,4 +1,4 @@
-"""What the command ``s3net`` can be told; every mistake gets one sentence."""
+"""Define and parse the arguments of ``s3net``; each mistake is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["ENGINES", "UsageError", "parse"]
 
 _EXAMPLES = """\
 examples:
-  s3net demo                                     a real picture, no download, result in out/
+  s3net demo                                     a real picture without a download, into out/
   s3net segment photo.jpg scans/ --out results   files, folders and patterns
   s3net segment 'ct/*.png' --out lungs --preset paper-lung --target dark
   s3net segment chest.nii.gz series/ --out ct --window lung     volumes, slice by slice
-  s3net segment skin/ --out agreed --seeds 5     the consensus of five fits, and where they agree
+  s3net segment skin/ --out agreed --seeds 5     consensus and agreement of five fits
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
-  s3net evaluate --images x/images --masks x/masks --out scores      every protocol, a report
+  s3net evaluate --images x/images --masks x/masks --out scores      scores and a report
   s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
-  s3net check results                            every result is there, as it was written
+  s3net check results                            verify that every result is intact
   s3net info --preset paper                      every field that --set can change
 """
 ENGINES = ["local", "processes", "ray"]
-"""Who does the fits: see ``s3net_jax.run.engines.base``."""
+"""Engines that compute fits; see ``s3net_jax.run.engines.base``."""
 _TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
 
 
@@ -37,16 +37,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Parse arguments into names, ``command`` among them; raises :class:`UsageError`.
+    """Parse command-line arguments into a namespace that includes ``command``.
 
-    ``--help``, ``--version`` and ``--print-completion`` print and raise SystemExit, and so does
-    the command ``help``.
+    Args:
+      argv: arguments without the program name; an empty list means ``--help``.
+
+    Raises:
+      UsageError: an argument is wrong or missing.
+      SystemExit: after ``--help``, ``--version``, ``--print-completion`` or the command ``help``
+        has printed its text.
     """
     parser, commands = _make_parser()
     if not argv:
         argv = ["--help"]
     if argv[0] == "help" and len(argv) < 3 and argv[1:] not in (["-h"], ["--help"]):
-        # As "s3net NAME --help", so that a wrong name gets the same sentence.
+        # Parse it as "s3net NAME --help", so that a wrong name gets the same error.
         argv = [*argv[1:], "--help"]
     if argv[0].startswith("-"):
         _check_first_option(argv[0], parser, commands)
@@ -76,7 +81,7 @@ def _check_first_option(
 
 
 def _explain_unknown(name: str, command: argparse.ArgumentParser, word: str) -> str:
-    """Explain in a sentence that the command ``name`` does not take ``word``."""
+    """Explain why the command ``name`` does not accept the argument ``word``."""
     if not word.startswith("-"):
         return f"{name} takes no further argument {word!r}."
     option = word.partition("=")[0]
@@ -87,7 +92,7 @@ def _explain_unknown(name: str, command: argparse.ArgumentParser, word: str) -> 
 
 
 def _join_window(argv: list[str]) -> list[str]:
-    """Join ``--window -300,-100`` to one word: argparse takes the number for an option."""
+    """Join ``--window -300,-100`` with ``=``, since argparse would read -300 as an option."""
     joined: list[str] = []
     for word in argv:
         if joined and joined[-1] == "--window" and re.match(r"-[\d.]", word):
@@ -123,58 +128,56 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
             **more,
         )
 
-    demo = add("demo", "segment a real picture that needs no download", parents=[_make_settings()])
+    demo = add("demo", "segment a sample picture, without a download", parents=[_make_settings()])
     _add_out(demo, "out")
     segment = add("segment", "segment images and volumes", parents=[_make_settings()])
     segment.add_argument(
         "inputs",
         nargs="*",
         metavar="INPUT",
-        help="files (PNG, JPEG, BMP, TIFF, NIfTI, DICOM), folders of them, or patterns",
+        help="image or volume file (PNG, JPEG, BMP, TIFF, NIfTI, DICOM), folder or pattern",
     )
     _add_out(segment)
     segment.add_argument(
         "--recursive",
         action="store_true",
-        help="search the sub-folders of folders too; results are named SUBFOLDER-NAME",
+        help="also search sub-folders; results are named SUBFOLDER-NAME",
     )
     segment.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace existing results; to resume an interrupted run, leave it out",
+        help="replace existing results (to resume an interrupted run, omit this option)",
     )
     _add_image_options(segment)
     _add_limits(segment)
     _add_many(segment)
     evaluate = add(
         "evaluate",
-        "segment images with ground truth, and score the results",
+        "segment images with ground truth and score the results",
         parents=[_make_settings()],
     )
     group = evaluate.add_argument_group("data")
-    group.add_argument("--images", metavar="DIR", help="images, or a data set as it is unpacked")
+    group.add_argument("--images", metavar="DIR", help="folder of images, or an unpacked data set")
     group.add_argument(
         "--masks",
         metavar="DIR",
-        help="ground truth of equal names, with _mask behind or not: white, or labels above 0, is "
-        "the target (docs/evaluation.md); all are checked before the first fit",
+        help="folder of ground-truth masks, named like the images, optionally with the ending "
+        "_mask; white, or labels above 0, mark the target (docs/evaluation.md)",
     )
     group.add_argument(
         "--dataset",
         metavar="NAME",
         default="folder",
-        help="folder (default), ph2, lung-ct or isic: the layout in which it is distributed",
+        help="layout of the data: folder (default), or ph2, lung-ct or isic as distributed",
     )
-    group.add_argument("--limit", metavar="N", help="the first N images alone")
+    group.add_argument("--limit", metavar="N", help="use only the first N images")
     _add_out(evaluate)
     evaluate.add_argument(
         "--against",
         metavar="DIR",
-        help="an earlier evaluation, compared with this one image by image",
+        help="folder of an earlier evaluation to compare with, image by image",
     )
-    evaluate.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there already"
-    )
+    evaluate.add_argument("--overwrite", action="store_true", help="replace existing results")
     _add_image_options(evaluate)
     _add_limits(evaluate)
     _add_many(evaluate)
@@ -185,35 +188,40 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         for name, text in (
             ("ablate", "evaluate variants of one configuration, from an experiment file"),
             ("compare", "evaluate methods and baselines on data sets, from an experiment file"),
-            ("tune", "search loss weights, learning rate and steps on a few images"),
+            ("tune", "search loss weights, learning rate and number of steps on a few images"),
         )
     }
     check = add(
         "check",
-        "check that every result in an output folder is there and as it was written",
-        epilog="exit codes: 0 all are whole, 1 some are missing or damaged, 2 DIR is no output "
-        "folder; to repair, repeat the command that wrote the folder, without --overwrite",
+        "check that every result in an output folder is intact",
+        epilog="exit codes: 0 all results are intact, 1 some are missing or damaged, 2 DIR is not "
+        "an output folder; to repair results, repeat the command that wrote them, without "
+        "--overwrite",
     )
     check.add_argument(
         "folder", nargs="?", metavar="DIR", help="output folder of a run, evaluation or experiment"
     )
-    check.add_argument("--quiet", action="store_true", help="print missing and damaged files only")
-    check.add_argument("--json", action="store_true", help="print one JSON object a line")
-    info = add("info", "versions, devices, implementations and presets")
-    info.add_argument("--preset", metavar="NAME", help="show every field of a preset instead")
+    check.add_argument("--quiet", action="store_true", help="print only missing and damaged files")
+    check.add_argument("--json", action="store_true", help="print one JSON object per line")
+    info = add("info", "print versions, devices, implementations and presets")
+    info.add_argument("--preset", metavar="NAME", help="print every field of this preset instead")
     info.add_argument("--json", action="store_true", help="print JSON")
-    bench = add("bench", "run a suite of benchmarks, inside a checkout of the repository")
-    bench.add_argument("suite", nargs="?", metavar="SUITE", help="without one: what there is")
+    bench = add("bench", "run a benchmark suite, in a checkout of the repository")
+    bench.add_argument(
+        "suite", nargs="?", metavar="SUITE", help="suite to run (default: list all suites)"
+    )
     bench.add_argument(
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="...",
-        help="options of the suite; s3net bench SUITE --help lists them",
+        help="options of the suite, which s3net bench SUITE --help lists",
     )
-    # Compile times are among what is measured.
+    # Some suites measure compile times.
     bench.set_defaults(no_cache=True)
     helping = add("help", "print the options of a command, like s3net COMMAND --help")
-    helping.add_argument("topic", nargs="?", metavar="COMMAND", help="without one: all commands")
+    helping.add_argument(
+        "topic", nargs="?", metavar="COMMAND", help="command to describe (default: list all)"
+    )
     return parser, {
         "demo": demo,
         "segment": segment,
@@ -233,66 +241,66 @@ def _add_out(parser: argparse.ArgumentParser, default: str | None = None) -> Non
 
 
 def _add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options on what is read."""
+    """Add the options that control how images are read."""
     group = parser.add_argument_group("images")
     group.add_argument(
         "--window",
         metavar="NAME",
-        help="values shown as black and white: auto, lung, soft, bone (CT), or LOW,HIGH",
+        help="values to map to black and white: auto, lung, soft, bone (CT), or LOW,HIGH",
     )
     group.add_argument(
-        "--axis", metavar="NAME", help="slices of a volume: auto, axial, coronal or sagittal"
+        "--axis", metavar="NAME", help="orientation of slices: auto, axial, coronal or sagittal"
     )
     group.add_argument(
-        "--tile", metavar="N", help="cut larger images into tiles of N pixels that overlap"
+        "--tile", metavar="N", help="cut larger images into overlapping tiles of N×N pixels"
     )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add the options on what a file may unpack to."""
-    group = parser.add_argument_group("limits on one file (docs/safety.md); K, M and G multiply")
+    """Add the limits on the resources that a file may take."""
+    group = parser.add_argument_group(
+        "limits for each file; N may end in K, M or G (docs/safety.md)"
+    )
     group.add_argument(
         "--max-pixels",
         metavar="N",
-        help="pixels of an image, slice or page (default: 100M); a volume may have 5 times as many",
+        help="pixels of an image, slice or page (default: 100M); 5 times as many for a volume",
     )
     group.add_argument(
         "--max-bytes",
         metavar="N",
-        help="bytes that decoding a file may take (default: 256 MiB, or 100 times its size)",
+        help="bytes for decoding (default: 256 MiB, or 100 times the file size if larger)",
     )
-    group.add_argument("--max-pages", metavar="N", help="pages or frames of a file (default: 4000)")
+    group.add_argument("--max-pages", metavar="N", help="number of pages or frames (default: 4000)")
 
 
 def _add_experiment(parser: argparse.ArgumentParser, is_search: bool) -> argparse.ArgumentParser:
-    """Add the options of an experiment; a search does not use the engines."""
+    """Add the options of an experiment command; a search has no engine options."""
     parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="the experiment, as experiments/*.toml"
+        "file", nargs="?", metavar="FILE", help="experiment file, such as experiments/table2.toml"
     )
     _add_out(parser)
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace results that are there already"
-    )
-    group = parser.add_argument_group("in place of what the file says")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
+    group = parser.add_argument_group("settings that override the file")
     group.add_argument(
         "--data",
         metavar="NAME=FOLDER",
         action="append",
         default=[],
-        help="where a data set of the file lies (images/ and masks/, or as distributed); "
+        help="folder of a data set that the file names (images/ and masks/, or as distributed); "
         "may be repeated",
     )
-    group.add_argument("--limit", metavar="N", help="the first N images of each data set alone")
+    group.add_argument("--limit", metavar="N", help="use only the first N images of each data set")
     group.add_argument("--seed", metavar="N", help="first random seed")
     group.add_argument(
         "--seeds",
         metavar="N",
-        help="fits of each image; their "
-        + ("figures are averaged" if is_search else "consensus is evaluated"),
+        help="number of fits of each image; their "
+        + ("scores are averaged" if is_search else "consensus is evaluated"),
     )
-    _add_sets(group, "a field of every configuration")
+    _add_sets(group, "change a field of every configuration")
     _add_limits(parser)
-    group = parser.add_argument_group("many at once")
+    group = parser.add_argument_group("parallel computation")
     _add_batch(group)
     if not is_search:
         _add_engine(group)
@@ -300,13 +308,13 @@ def _add_experiment(parser: argparse.ArgumentParser, is_search: bool) -> argpars
 
 
 def _add_many(parser: argparse.ArgumentParser) -> None:
-    """Add the options on how many are fitted, and where."""
-    group = parser.add_argument_group("many at once")
+    """Add the options that control how many fits run, and where."""
+    group = parser.add_argument_group("parallel computation")
     group.add_argument(
         "--seeds",
         metavar="N",
         default="1",
-        help="fit each image N times, with seeds from --seed on, and take the consensus",
+        help="number of fits of each image; the result is their consensus (default: 1)",
     )
     _add_batch(group)
     _add_engine(group)
@@ -319,7 +327,7 @@ def _add_sets(group: argparse._ArgumentGroup, what: str) -> None:
         action="append",
         default=[],
         dest="sets",
-        help=f"{what}, as fit.steps=20; may be repeated",
+        help=f"{what}, for example fit.steps=20; may be repeated",
     )
 
 
@@ -328,7 +336,7 @@ def _add_batch(group: argparse._ArgumentGroup) -> None:
         "--batch",
         metavar="N",
         default="auto",
-        help="fits at once; auto (default): as many as help and as the memory holds",
+        help="number of fits at once (default: auto, the fastest number that fits in memory)",
     )
 
 
@@ -337,18 +345,17 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
         "--engine",
         metavar="NAME",
         default="local",
-        help="local (default); processes: on a CPU a fit on each core, for many images; "
-        "or ray: a cluster",
+        help="where to compute: local (default), processes (a fit per CPU core), ray (a cluster)",
     )
     group.add_argument(
         "--workers",
         metavar="N",
-        help="of the engine processes (default: one a core, as the memory holds)",
+        help="worker processes of --engine processes (default: one per core, limited by memory)",
     )
     group.add_argument(
         "--ray-address",
         metavar="ADDRESS",
-        help="of the cluster's head; default: $RAY_ADDRESS, or a cluster on this machine",
+        help="head node for --engine ray (default: $RAY_ADDRESS, or a new local cluster)",
     )
 
 
@@ -360,26 +367,26 @@ def _make_settings() -> argparse.ArgumentParser:
         "--preset",
         metavar="NAME",
         default=DEFAULT_PRESET,
-        help=f"{', '.join(PRESETS)} (default: {DEFAULT_PRESET})",
+        help=f"base configuration: {', '.join(PRESETS)} (default: {DEFAULT_PRESET})",
     )
     _add_sets(group, "change a field of the preset")
     group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
-    group.add_argument("--target", metavar="RULE", help=f"what the mask shows: {_TARGETS}")
+    group.add_argument("--target", metavar="RULE", help=f"rule that selects the target: {_TARGETS}")
     group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
     return shared
 
 
 def _make_output(live: bool = True) -> argparse.ArgumentParser:
-    """Make the options on what is printed; ``live``: a terminal shows more than plain lines."""
+    """Make the output options; ``live`` adds ``--plain``, for commands with a live display."""
     shared = argparse.ArgumentParser(add_help=False)
     group = shared.add_argument_group("output")
-    group.add_argument("--quiet", action="store_true", help="print failures only")
-    group.add_argument("--json", action="store_true", help="print one JSON object a line")
+    group.add_argument("--quiet", action="store_true", help="print only failures")
+    group.add_argument("--json", action="store_true", help="print one JSON object per line")
     if live:
-        group.add_argument(
-            "--plain", action="store_true", help="print plain lines on a terminal too"
-        )
-    group.add_argument("--no-cache", action="store_true", help="don't keep compiled programs")
+        group.add_argument("--plain", action="store_true", help="do not draw a live display")
+    group.add_argument(
+        "--no-cache", action="store_true", help="do not cache compiled programs on disk"
+    )
     return shared
 
 

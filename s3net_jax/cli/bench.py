@@ -1,4 +1,4 @@
-"""The command ``bench``, which runs the benchmarks of a checkout."""
+"""Run the benchmarks of a checkout: the command ``bench``."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ __all__ = ["run_bench"]
 
 
 def run_bench(args: argparse.Namespace) -> int:
-    """Run ``s3net bench``: one suite, or without a name the list of suites.
+    """Run one benchmark suite, or list all suites if none is named.
 
-    The benchmarks are no part of the package: they measure it from outside and write into the
-    checkout they are in. So they run in a process of their own, as ``python -m benchmarks`` does.
+    The benchmarks are not part of the package: they measure it from outside and write into their
+    checkout. They run in a separate process, as ``python -m benchmarks`` does.
+
+    Args:
+      args: parsed arguments of ``s3net bench``.
+
+    Returns:
+      The exit code of the benchmarks.
 
     Raises:
-      UsageError: the working folder is no checkout.
+      UsageError: the working folder is not a checkout.
     """
     if not os.path.isfile(os.path.join("benchmarks", "suites", "__init__.py")):
         raise UsageError(
-            "The benchmarks are not here: run s3net bench in the folder of a checkout of s3net-jax."
+            "This folder contains no benchmarks: run s3net bench in a checkout of s3net-jax."
         )
     words = [] if args.suite is None else [args.suite, *args.arguments]
     sys.stdout.flush()

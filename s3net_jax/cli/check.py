@@ -1,4 +1,4 @@
-"""The command ``check``: from arguments to exit codes."""
+"""Check the results in an output folder: the command ``check``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["run_check"]
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Run ``s3net check``: 0 if everything is whole, 1 if something is missing or damaged."""
+    """Run ``s3net check``; return 0 if all results are intact, 1 if any is missing or damaged."""
     if not args.folder:
         raise UsageError("Name the output folder to check: s3net check DIR.")
     from s3net_jax.evaluate import check_folder
@@ -32,22 +32,22 @@ def run_check(args: argparse.Namespace) -> int:
         )
         if found.undigested:
             print(
-                f"{_format_count(found.undigested)} of earlier versions have no digests: only "
-                "whether their files can be read was checked."
+                f"{_format_count(found.undigested)} from earlier versions without digests: only "
+                "the readability of the files was checked."
             )
         if found.failed:
             count = "1 input" if found.failed == 1 else f"{found.failed} inputs"
-            print(f"{count} failed, or not finished.")
+            print(f"{count} failed or did not finish.")
     return 1 if found.files else 0
 
 
 def _summarise(folder: str, results: int, damaged: int, files: int) -> str:
     if not files:
-        return f"{folder}: {_format_count(results)} checked, all whole."
+        return f"{folder}: {_format_count(results)} checked, all intact."
     damage = "1 file is" if files == 1 else f"{files} files are"
     return (
         f"{folder}: {_format_count(results)} checked, {damaged} damaged ({damage} missing or "
-        "wrong). To repair, repeat the command that wrote them, without --overwrite."
+        "changed). To repair results, repeat the command that wrote them, without --overwrite."
     )
 
 

@@ -1,8 +1,8 @@
-"""The command ``s3net``: choose what to run, and turn every end into an exit code.
+"""Dispatch the commands of ``s3net`` and map every outcome to an exit code.
 
-Exit codes: 0 everything done, 1 an input failed or standard output could not be written, 2 the
-command can't be carried out as given, 129, 130, 143 ended by SIGHUP, Ctrl-C, SIGTERM, 141 nobody
-reads the output. Heavy packages are imported only when a command needs them.
+Exit codes: 0 success; 1 an input failed or standard output could not be written; 2 the command
+cannot be carried out as given; 129, 130, 143 ended by SIGHUP, Ctrl-C, SIGTERM; 141 standard output
+was closed early. Heavy packages are imported only when a command needs them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ __all__ = ["main"]
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    Without ``argv`` the process is the command's own: it takes the words from ``sys.argv``, keeps
-    the memory it frees for the next image, and ends at once at a second signal.
+    Args:
+      argv: arguments without the program name. None means that the process belongs to the command:
+        arguments come from ``sys.argv``, freed memory is kept for the next image, and a second
+        signal ends the process at once.
     """
     own_process = argv is None
     words = list(sys.argv[1:] if argv is None else argv)
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run_words(words: list[str], own_process: bool) -> int:
-    """Run a command and return its exit code, whatever happens; print one sentence on errors."""
+    """Run a command and return its exit code; print one sentence for any error."""
     args = None
     try:
         args = parse(words)
@@ -59,10 +61,10 @@ def _run_words(words: list[str], own_process: bool) -> int:
     except SystemExit as error:  # --help, --version and --print-completion
         return error.code if isinstance(error.code, int) else 0
     except KeyboardInterrupt as error:
-        again = args is not None and args.command in _RESUMABLE and args.overwrite
-        # Ctrl-C in a notebook ends the command, not the notebook; SIGTERM asks for its end.
+        restarts = args is not None and args.command in _RESUMABLE and args.overwrite
+        # Ctrl-C in a notebook ends the command but not the kernel; SIGTERM ends both.
         return _report_interruption(
-            get_exit_code(error), again, own_process or get_exit_code(error) != 130
+            get_exit_code(error), restarts, own_process or get_exit_code(error) != 130
         )
     except (UsageError, ConfigError) as error:
         return _complain(error, 2)
@@ -71,7 +73,7 @@ def _run_words(words: list[str], own_process: bool) -> int:
 
 
 def _set_limits(args: argparse.Namespace) -> AbstractContextManager[object]:
-    """Set the limits on what files unpack to, as far as ``args`` change them."""
+    """Set the reading limits that ``args`` specify; the others keep their defaults."""
     names = ("max_pixels", "max_bytes", "max_pages")
     given = {n: getattr(args, n) for n in names if getattr(args, n, None) is not None}
     if not given:
@@ -82,7 +84,7 @@ def _set_limits(args: argparse.Namespace) -> AbstractContextManager[object]:
 
 
 def _report_error(error: Exception) -> int:
-    """Print one sentence on an error that is not the command line's; return the exit code."""
+    """Print one sentence for an error that occurred while running; return the exit code."""
     if isinstance(error, OutputError):
         return _complain(error, 2)
     if isinstance(error, InputError):
@@ -92,7 +94,7 @@ def _report_error(error: Exception) -> int:
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
     if jax_setup.is_out_of_memory(error):
         what = f" ({first})" if first else ""
-        return _complain(MemoryError(f"There is not enough memory{what}."), 1)
+        return _complain(MemoryError(f"Out of memory{what}."), 1)
     if isinstance(error, OSError) and error.filename is not None:
         path = os.fsdecode(error.filename)
         return _complain(OSError(f"{path} can't be used: {get_reason(error)}."), 1)
@@ -107,18 +109,18 @@ def _complain(error: Exception, code: int) -> int:
     return code
 
 
-def _report_interruption(code: int, again: bool, may_exit: bool) -> int:
+def _report_interruption(code: int, restarts: bool, may_exit: bool) -> int:
     """Report an interruption and return ``code``.
 
     Args:
       code: exit code.
-      again: whether the command as given would start from scratch.
+      restarts: whether repeating the command as given would start from scratch.
       may_exit: whether the process may be ended here.
     """
-    more = " To resume, repeat the command without --overwrite." if again else ""
-    print(f"s3net: Interrupted; what was finished is kept.{more}", file=sys.stderr)
+    more = " To resume, repeat the command without --overwrite." if restarts else ""
+    print(f"s3net: Interrupted; finished results are kept.{more}", file=sys.stderr)
     if may_exit and any(thread.name == WORKER for thread in threading.enumerate()):
-        # A compiled program can't be stopped from outside, and waiting for it may take minutes.
+        # A running compiled program cannot be stopped, and waiting for it may take minutes.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -126,7 +128,7 @@ def _report_interruption(code: int, again: bool, may_exit: bool) -> int:
 
 
 _RESUMABLE = ("segment", "evaluate")
-"""Commands that, without ``--overwrite``, resume what was begun with it."""
+"""Commands that resume an interrupted run when repeated without ``--overwrite``."""
 
 _COMPUTING = ("demo", "segment", "evaluate", "ablate", "compare", "tune", "info", "bench")
 """Commands that need JAX."""
@@ -142,7 +144,7 @@ _COMMANDS = {
     "info": "info:run_info",
     "bench": "bench:run_bench",
 }
-"""Command → module of this package, and its function from arguments to an exit code."""
+"""Command → module in this package and function, which maps arguments to an exit code."""
 
 
 def _run_command(args: argparse.Namespace) -> int:
@@ -151,7 +153,7 @@ def _run_command(args: argparse.Namespace) -> int:
 
 
 def _set_up_jax(args: argparse.Namespace) -> None:
-    """Keep compiled programs between runs, unless the user disabled that, and quieten logs."""
+    """Choose the cache of compiled programs, unless it is disabled, and quieten logs."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if not getattr(args, "no_cache", False):
         problem = jax_setup.choose_cache()

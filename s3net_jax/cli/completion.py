@@ -1,4 +1,4 @@
-"""Completion scripts for shells, made from the argument parser by the optional package shtab."""
+"""Print shell completion scripts, which the optional package shtab makes from the parser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 _FOLDERS = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "tcsh": "d"}
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 _COMPLETED = {"DIR": _FOLDERS, "FILE": _FILES, "INPUT": _FILES}
-"""Metavariable → what a shell completes in its place: shtab's own words for it."""
+"""Metavariable → completion function of each shell, in the terms of shtab."""
 
 
 class PrintCompletion(argparse.Action):
@@ -25,7 +25,7 @@ class PrintCompletion(argparse.Action):
     ) -> NoReturn:
         if values not in SHELLS:
             raise UsageError(
-                f"There is no completion for {values!r}.{suggest_nearest(values, SHELLS)}"
+                f"There is no completion script for {values!r}.{suggest_nearest(values, SHELLS)}"
             )
         try:
             import shtab  # pyright: ignore[reportMissingImports]

@@ -1,4 +1,4 @@
-"""The command ``demo``, and the picture that it segments, which comes with scikit-image."""
+"""Segment the sample picture that comes with scikit-image: the command ``demo``."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ _DESCRIPTION = (
     "scikit-image; Center for Microscopy and Molecular Imaging, no known copyright restrictions)."
 )
 
-# The glands are dark, in several colours, and touch the border of the picture. Chosen by looking at
-# the overlay: with the presets' own settings, the target is the paler tissue between the glands.
+# The glands are dark, have several colours and touch the border of the picture. These settings were
+# chosen by inspecting the overlay of this picture: with the defaults of the presets, the target is
+# the paler tissue between the glands.
 _SETTINGS = ("segment.target=dark", "segment.drop_border=false")
 _LOCAL_SETTINGS = ("segment.boundary_colors=1,1,1",)  # without effect on other boundaries
 
 
 def run_demo(args: argparse.Namespace) -> int:
-    """Run ``s3net demo``: write the picture, segment it, and say where the overlay is."""
+    """Run ``s3net demo``: write the picture, segment it and print the path of the overlay."""
     if not args.out:
-        raise UsageError("Say where the results go: --out DIR.")
+        raise UsageError("No output folder is given: add --out DIR.")
     is_local = preset(args.preset).segment.boundary == "local"
-    # The user's own settings come later, so they win.
+    # Later settings win, so the user's come last.
     args.sets = [*_SETTINGS, *(_LOCAL_SETTINGS if is_local else ()), *args.sets]
     config, seed = read_config(args), parse_seed(args.seed)
     path = write_demo_picture(args.out)
-    is_talking = not (args.quiet or args.json)
-    if is_talking:
+    is_verbose = not (args.quiet or args.json)
+    if is_verbose:
         print(f"{escape_unseen(str(path))}: {_DESCRIPTION}")
     code = segment_paths(args, [str(path)], config, seed, overwrite=True)
-    if code == 0 and is_talking:
+    if code == 0 and is_verbose:
         overlay = plan_files(path.parent, Source(path, path.stem)).locate("overlay")
         print(
-            f"Look at {escape_unseen(str(overlay))}: the picture, its clusters, the target's "
-            "outline."
+            f"{escape_unseen(str(overlay))} shows the picture, its clusters and the outline of the "
+            "target."
         )
     return code
 
@@ -58,8 +59,8 @@ def write_demo_picture(out: str | Path) -> Path:
     """Write the picture into ``out`` and return its path.
 
     Raises:
-      OutputError: ``out`` can't be written, or holds another picture of that name, or results of
-        anything but a demo.
+      OutputError: ``out`` cannot be written, or contains another picture with the same name, or
+        results that are not from a demo.
     """
     from skimage import data
 
@@ -67,16 +68,16 @@ def write_demo_picture(out: str | Path) -> Path:
     path, pixels = folder / _NAME, data.immunohistochemistry()
     known = _is_demo_picture(path, pixels)
     if os.path.lexists(path) and not known:
-        raise _make_error(f"{path} exists and is not the demo's picture")
+        raise _make_error(f"{path} exists and is not the demo picture")
     log = ResultLog(folder / "results.jsonl")
     inputs = {os.path.abspath(str(record.get("input"))) for record in log.list_records()}
     if inputs - {os.path.abspath(path)}:
-        raise _make_error(f"{out} holds results of other pictures")
-    if not inputs:  # nothing, unless a demo was killed before its result was there
+        raise _make_error(f"{out} contains results of other pictures")
+    if not inputs:  # only files of a demo that was killed before it recorded its result are allowed
         ours = log.unfinished | ({"run.json"} if known else set())
         for other in (folder / "run.json", *sorted(folder.glob(f"{path.stem}.*"))):
             if other != path and os.path.lexists(other) and other.name not in ours:
-                raise _make_error(f"{other} exists and is not of a demo")
+                raise _make_error(f"{other} was not written by a demo")
     if not known:
         write_picture(path, PilImage.fromarray(pixels))
     return path
@@ -88,7 +89,7 @@ def _is_demo_picture(path: Path, pixels: np.ndarray) -> bool:
             return picture.size == pixels.shape[1::-1] and np.array_equal(
                 np.asarray(picture), pixels
             )
-    except Exception:  # decoders raise whatever they like on other data
+    except Exception:  # decoders raise arbitrary errors on other data
         return False
 
 

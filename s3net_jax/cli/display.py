@@ -1,4 +1,4 @@
-"""How a run is shown: a live display on a terminal, plain lines elsewhere, JSON for programs."""
+"""Show the progress of a run: live on a terminal, as plain lines elsewhere, or as JSON."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 _CHOICE = "masks"
-"""Phase after the last step of a batch: targets are chosen and outlines redrawn."""
+"""Phase after the last step of a batch, in which targets are chosen and outlines redrawn."""
 
 
 class QuietDisplay:
-    """Failures on stderr, nothing else."""
+    """Print only failures, to stderr."""
 
     step: Callable[[int, dict[str, Any]], None] | None = None
 
@@ -59,11 +59,11 @@ class QuietDisplay:
         pass
 
     def close(self) -> None:
-        """Leaves the terminal as it was."""
+        """Restore the terminal."""
 
 
 class PlainDisplay(QuietDisplay):
-    """A line for each input, and the failures once more at the end."""
+    """Print a line for each input, and repeat the failures at the end."""
 
     def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
         side, channels, members = config.input.size, config.model.channels, config.fit.members
@@ -101,7 +101,9 @@ class PlainDisplay(QuietDisplay):
         _print(f"{self._format_number(index)} FAILED: {record['error']}", error=True)
 
     def report_skipped(self, index: int, record: ResultRecord) -> None:
-        self._say(index, f"{record.get('input')}: done before, kept (--overwrite does it again)")
+        self._say(
+            index, f"{record.get('input')}: kept from an earlier run (--overwrite replaces it)"
+        )
 
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
         if done == 0 and total is not None:
@@ -112,7 +114,7 @@ class PlainDisplay(QuietDisplay):
 
     def finish(self, summary: Summary) -> None:
         _print(format_summary(summary))
-        if self.count > 1:  # where many lines went by
+        if self.count > 1:  # failures may have scrolled out of sight
             for sentence in summary.failures:
                 _print(f"  failed: {sentence}", error=True)
 
@@ -126,9 +128,12 @@ class PlainDisplay(QuietDisplay):
 
 
 class LiveDisplay(PlainDisplay):
-    """:class:`PlainDisplay` with a table below, on stderr: how many inputs are done, running and
-    failed, how fast, how long still; the steps of the batch in flight; and below them the work that
-    is done after the last step, or after the fits."""
+    """Add a live table on stderr to :class:`PlainDisplay`.
+
+    The first row counts the inputs that are done, running and failed, and shows the speed and the
+    remaining time. The second row shows the steps of the current batch. A third row appears for
+    work after the last step or after all fits.
+    """
 
     def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
         from rich.console import Console
@@ -139,14 +144,14 @@ class LiveDisplay(PlainDisplay):
         self._steps = config.fit.steps
         self._done = self._failed = self._skipped = self._opened = 0
         self._phase: tuple[str, TaskID] | None = None
-        self._changing = threading.Lock()  # phases are shown from the threads that work on them
+        self._phase_lock = threading.Lock()  # several threads report phases
         self._progress = Progress(
             TextColumn("{task.fields[what]}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}", markup=False),
             TimeElapsedColumn(),
             console=Console(file=sys.stderr),
-            # Lines printed meanwhile go above the display; piped output must stay in its pipe.
+            # Show printed lines above the display, but leave piped output in its pipe.
             redirect_stdout=sys.stdout.isatty(),
             redirect_stderr=True,
             transient=True,
@@ -182,22 +187,22 @@ class LiveDisplay(PlainDisplay):
         self._show_counts()
 
     def _show_counts(self) -> None:
-        over = self._done + self._failed + self._skipped
+        completed = self._done + self._failed + self._skipped
         running = self._opened - self._done - self._failed
         seconds = time.monotonic() - self._began
-        state = f"{over}/{self.count}: {self._done} done, {running} running"
+        state = f"{completed}/{self.count}: {self._done} done, {running} running"
         state += f", {self._failed} failed" if self._failed else ""
-        worked = self._done + self._failed
+        processed = self._done + self._failed
         if self._done:
-            state += f", {60 * self._done / seconds:.1f} a minute"
-            state += f", {format_duration(seconds / worked * (self.count - over))} left"
-        self._progress.update(self._all, completed=over, state=state)
+            state += f", {60 * self._done / seconds:.1f} per minute"
+            state += f", {format_duration(seconds / processed * (self.count - completed))} left"
+        self._progress.update(self._all, completed=completed, state=state)
 
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
-        with self._changing:
+        with self._phase_lock:
             if self._phase is None or self._phase[0] != name:
                 self._remove_phase()
-                # A bar without a total moves by itself.
+                # Without a total, the bar is animated.
                 self._phase = name, self._progress.add_task("", total=total, what=name, state="")
                 self._progress.update(self._one, visible=name == _CHOICE)
             state = "" if total is None else f"{done}/{total}"
@@ -215,7 +220,7 @@ class LiveDisplay(PlainDisplay):
         if step == self._steps:
             self.show_phase(_CHOICE)
             return
-        with self._changing:
+        with self._phase_lock:
             self._remove_phase()
 
     def close(self) -> None:
@@ -223,7 +228,7 @@ class LiveDisplay(PlainDisplay):
 
 
 class JsonDisplay(QuietDisplay):
-    """One JSON object a line on stdout; ``event`` says what it is."""
+    """Print one JSON object per line to stdout; ``event`` names its kind."""
 
     def report_done(self, index: int, record: FinishedRecord) -> None:
         self._emit("done", record)
@@ -250,7 +255,7 @@ def _print(text: str, error: bool = False) -> None:
 
 
 def format_summary(summary: Summary) -> str:
-    """Format counts: ``3 done, 1 failed in 41.2 s; results in out``."""
+    """Format the counts of a run, such as ``3 done, 1 failed in 41.2 s; results in out``."""
     counts = [f"{summary.done} done"]
     counts += [f"{summary.skipped} kept"] if summary.skipped else []
     counts += [f"{summary.failed} failed"] if summary.failed else []
@@ -258,7 +263,7 @@ def format_summary(summary: Summary) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Format a time: ``4.2 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    """Format a duration as ``4.2 s``, ``2 min 05 s`` or ``1 h 02 min``."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""The command ``evaluate``: from arguments to exit codes."""
+"""Evaluate a data set with ground truth: the command ``evaluate``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["run_evaluate"]
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    """Run ``s3net evaluate``: 0 if every image was segmented, 1 if one failed."""
+    """Run ``s3net evaluate``; return 0 if every image was segmented, 1 if any failed."""
     if not args.images:
-        raise UsageError("Say where the images are: --images DIR.")
+        raise UsageError("No images are given: add --images DIR.")
     if not args.out:
-        raise UsageError("Say where the results go: --out DIR.")
+        raise UsageError("No output folder is given: add --out DIR.")
     limit = None if args.limit is None else parse_count(args.limit, "--limit")
-    config = read_config(args).replace(fit={"record_labels": True})  # the report shows the steps
+    config = read_config(args).replace(fit={"record_labels": True})  # for the film in the report
     seed, seeds = parse_seed(args.seed), parse_count(args.seeds, "--seeds")
     from s3net_jax.evaluate import collect_scores, evaluate, find_pairs, format_table, write_report
 
@@ -43,7 +43,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             path = write_report(found, pairs, f"{found.method} on {args.images}")
     display.finish(found.run)
     if path is None:
-        raise InputError("No image could be segmented, so there is nothing to score.")
+        raise InputError("No scores were computed, because no image could be segmented.")
     if args.json:
         print(
             format_json_line(
@@ -52,5 +52,5 @@ def run_evaluate(args: argparse.Namespace) -> int:
         )
     elif not args.quiet:
         print(format_table(found.summary))
-        print(f"Look at {escape_unseen(str(path))}.")
+        print(f"The report is {escape_unseen(str(path))}.")
     return 1 if found.run.failed else 0

@@ -1,4 +1,4 @@
-"""The commands ``ablate``, ``compare`` and ``tune``: from arguments to exit codes."""
+"""Run experiment files: the commands ``ablate``, ``compare`` and ``tune``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = {"ablate": "ablation", "compare": "comparison", "tune": "tuning"}
 
 
 def run_grid_file(args: argparse.Namespace) -> int:
-    """Run ``s3net ablate`` and ``s3net compare``."""
+    """Run ``s3net ablate`` or ``s3net compare``; return 1 if any input failed, otherwise 0."""
     options = _read_options(args)
     from dataclasses import replace
 
@@ -40,7 +40,7 @@ def run_grid_file(args: argparse.Namespace) -> int:
 
 
 def run_tuning_file(args: argparse.Namespace) -> int:
-    """Run ``s3net tune``."""
+    """Run ``s3net tune``; return 0."""
     options = _read_options(args)
     from dataclasses import replace
 
@@ -65,9 +65,11 @@ def run_tuning_file(args: argparse.Namespace) -> int:
 def _read_options(args: argparse.Namespace) -> dict[str, Any]:
     """Read the options that take precedence over the experiment file."""
     if not args.file:
-        raise UsageError(f"Name the experiment: s3net {args.command} experiments/NAME.toml.")
+        raise UsageError(
+            f"No experiment file is given: s3net {args.command} experiments/NAME.toml."
+        )
     if not args.out:
-        raise UsageError("Say where the results go: --out DIR.")
+        raise UsageError("No output folder is given: add --out DIR.")
     load_jax("s3net_jax.run", "s3net_jax.fitting")
     return {
         "overrides": parse_overrides(args.sets),
@@ -91,9 +93,11 @@ def _choose_say(args: argparse.Namespace) -> Callable[[str], None]:
 def _print_tables(
     args: argparse.Namespace, folder: Path, text: str, failed: int, scores: dict[str, Any]
 ) -> None:
-    """Print the tables: as text, or for a program as ``scores``."""
+    """Print the tables as text, or as the JSON event ``tables`` with ``scores``."""
     if args.json:
         event = {"event": "tables", "out": str(folder), "failed": failed, **scores}
         print(format_json_line(event), flush=True)
     elif not args.quiet:
-        print(f"\n{text}\n\nLook at {escape_unseen(str(folder / 'report.html'))}.", flush=True)
+        print(
+            f"\n{text}\n\nThe report is {escape_unseen(str(folder / 'report.html'))}.", flush=True
+        )

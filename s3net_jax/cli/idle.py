@@ -1,4 +1,4 @@
-"""Settings that have no effect beside others: named when somebody sets them."""
+"""Find settings that have no effect in combination with other settings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["find_idle_settings"]
 
 
 def find_idle_settings(config: Config, changes: Mapping[str, Any]) -> list[str]:
-    """Make a sentence for each changed field that ``config`` does not read.
+    """Return a sentence for each changed field that ``config`` does not use.
 
     Args:
-      config: the whole configuration, with the changes made.
-      changes: nested dict of the changed fields, as ``Config.replace`` takes it.
+      config: configuration with the changes applied.
+      changes: nested dict of the changed fields, as passed to ``Config.replace``.
     """
     found = []
     for name in _list_names(changes):
@@ -34,7 +34,7 @@ def _list_names(changes: Mapping[str, Any], path: str = "") -> list[str]:
 
 
 def _find_reason(config: Config, name: str) -> str | None:
-    """Find the setting because of which ``name`` is not read; None if it is read."""
+    """Find the setting that disables the field ``name``; None if the field is used."""
     model, fit, segment = config.model, config.fit, config.segment
     if name == "input.overlap" and config.input.tile == 0:
         return "input.tile=0"
@@ -53,5 +53,5 @@ def _find_reason(config: Config, name: str) -> str | None:
     if name in boundary and segment.boundary == "clusters":
         return "segment.boundary=clusters"
     if name == "loss.weight_spatial" and config.loss.spatial == "hard":
-        return "loss.spatial=hard, which has no gradient, but on the reported loss"
+        return "loss.spatial=hard, which has no gradient, except on the reported loss"
     return None

@@ -1,4 +1,4 @@
-"""The command ``info``, which describes the installation and presets, as text or JSON."""
+"""Describe the installation and the presets, as text or JSON: the command ``info``."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["describe", "describe_preset", "run_info"]
 
 
 def run_info(args: argparse.Namespace) -> int:
-    """Run ``s3net info``: print the installation, or one preset."""
+    """Run ``s3net info``: describe the installation, or one preset; return 0."""
     load_jax()
     print(describe_preset(args.preset, args.json) if args.preset else describe(args.json))
     return 0
 
 
 def describe(as_json: bool) -> str:
-    """Describe versions, devices, implementations of the operators, and presets."""
+    """Describe versions, devices, implementations of operators, and presets."""
     presets = {name: (make.__doc__ or "").strip() for name, make in PRESETS.items()}
     machine: dict[str, Any] = {**describe_devices()}
     hint = find_gpu_hint()
@@ -53,10 +53,13 @@ def describe(as_json: bool) -> str:
 
 
 def _summarise_implementations(operators: dict[str, dict[str, str | None]]) -> dict[str, str]:
-    """Summarise in one line for each implementation for which operators it is available.
+    """Summarise for which operators each implementation is available.
 
     Args:
       operators: operator → implementation → None, or the reason why it is not available.
+
+    Returns:
+      Implementation → one line of text.
     """
     found: dict[str, str] = {}
     for name in dict.fromkeys(name for reasons in operators.values() for name in reasons):
@@ -77,10 +80,10 @@ def _summarise_implementations(operators: dict[str, dict[str, str | None]]) -> d
 
 
 def describe_preset(name: str, as_json: bool) -> str:
-    """Describe every field of a preset with its value, as ``--set`` takes it.
+    """List every field of a preset with its value, in the syntax of ``--set``.
 
     Raises:
-      ConfigError: there is no such preset.
+      ConfigError: the preset does not exist.
     """
     config = preset(name)
     if as_json:

@@ -1,4 +1,4 @@
-"""The command ``segment``: from arguments to exit codes."""
+"""Segment images and volumes: the command ``segment``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["run_segment", "segment_paths"]
 
 
 def run_segment(args: argparse.Namespace) -> int:
-    """Run ``s3net segment``: 0 if every input was segmented, 1 if one failed."""
+    """Run ``s3net segment``; return 0 if every input was segmented, 1 if any failed."""
     if not args.inputs:
-        raise UsageError("Name at least one image, folder or pattern to segment.")
+        raise UsageError("No input is given: name at least one image, folder or pattern.")
     if not all(args.inputs):
-        raise UsageError("One of the inputs is an empty word: name files, folders or patterns.")
+        raise UsageError("An input is an empty string: name files, folders or patterns.")
     if not args.out:
-        raise UsageError("Say where the results go: --out DIR.")
+        raise UsageError("No output folder is given: add --out DIR.")
     config = read_config(args)
     from s3net_jax.run import check_usable
 
@@ -30,14 +30,23 @@ def run_segment(args: argparse.Namespace) -> int:
 def segment_paths(
     args: argparse.Namespace, inputs: Sequence[str], config: Config, seed: int, overwrite: bool
 ) -> int:
-    """Segment ``inputs`` with the engine and display that ``args`` ask for; return the exit code.
+    """Segment inputs with the engine and display that ``args`` specify; return the exit code.
+
+    Args:
+      args: parsed arguments of the command.
+      inputs: files, folders and patterns.
+      config: configuration of all fits.
+      seed: first seed.
+      overwrite: whether to replace existing results.
 
     Raises:
-      UsageError: an option can't be used, or the last seed is too large.
+      UsageError: an option is invalid, or the last seed is too large.
     """
     seeds = parse_count(getattr(args, "seeds", "1"), "--seeds")
     if seed + seeds > 2**32:
-        raise UsageError(f"The last of {seeds} seeds from {seed} on is above {2**32 - 1}.")
+        raise UsageError(
+            f"--seed {seed} with --seeds {seeds} exceeds the largest seed, {2**32 - 1}."
+        )
     from s3net_jax.run import find_rank, segment_inputs
 
     rank = find_rank()

@@ -1,4 +1,4 @@
-"""What surrounds a run of the command: configuration, display, engine, interruptible thread.
+"""Set up a run of the command: configuration, display, engine and an interruptible thread.
 
 Heavy packages are imported only when they are needed.
 """
@@ -34,14 +34,14 @@ __all__ = [
 
 T = TypeVar("T")
 WORKER = "s3net-worker"
-"""Name of the thread that computes."""
+"""Name of the thread that runs the fits."""
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """Read the configuration that ``args`` ask for: the preset, then what options change.
+    """Build the configuration from the preset and the options in ``args``.
 
     Raises:
-      ConfigError: there is no such preset or field, or a value it can't take.
+      ConfigError: a preset or field does not exist, or a value is invalid.
     """
     config = preset(args.preset).replace(**parse_overrides(args.sets))
     if args.size is not None:
@@ -61,14 +61,14 @@ def read_config(args: argparse.Namespace) -> Config:
 
 
 def parse_seed(text: str) -> int:
-    """Parse a seed as typed; raise :class:`UsageError`."""
+    """Parse a seed; raise :class:`UsageError` if it is not in [0, 2³²)."""
     if not (text.isascii() and text.isdecimal() and int(text) < 2**32):
         raise UsageError(f"The seed {text!r} is not a whole number from 0 to {2**32 - 1}.")
     return int(text)
 
 
 def parse_count(text: str, option: str) -> int:
-    """Parse a number of things as typed for ``option``; raise :class:`UsageError`."""
+    """Parse the count given to ``option``; raise :class:`UsageError` if it is not in [1, 10000]."""
     if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 10_000):
         more = " or auto" if option == "--batch" else ""
         raise UsageError(f"{option} {text!r} is not a whole number from 1 to 10000{more}.")
@@ -79,7 +79,7 @@ def parse_count(text: str, option: str) -> int:
 def open_session(
     args: argparse.Namespace, config: Config, seed: int, seeds: int
 ) -> Iterator[tuple[Engine, QuietDisplay]]:
-    """Open the engine and the display that ``args`` ask for, and close them at the end."""
+    """Open the engine and the display that ``args`` specify, and close them at the end."""
     display = _make_display(args, config, seed, seeds)
     for sentence in find_idle_settings(config, parse_overrides(getattr(args, "sets", []))):
         display.say(sentence)
@@ -97,9 +97,9 @@ def _make_engine(args: argparse.Namespace, config: Config, say: Callable[[str], 
     name = getattr(args, "engine", "local")
     if name not in ENGINES:
         raise UsageError(f"There is no engine {name!r}.{suggest_nearest(name, ENGINES)}")
-    for option, of in (("workers", "processes"), ("ray_address", "ray")):
-        if getattr(args, option, None) is not None and name != of:
-            raise UsageError(f"--{option.replace('_', '-')} is for --engine {of}.")
+    for option, engine in (("workers", "processes"), ("ray_address", "ray")):
+        if getattr(args, option, None) is not None and name != engine:
+            raise UsageError(f"--{option.replace('_', '-')} requires --engine {engine}.")
     if name == "ray":
         from s3net_jax.run.engines import RayEngine
 
@@ -130,7 +130,7 @@ def _make_display(args: argparse.Namespace, config: Config, seed: int, seeds: in
 
 
 def run_in_thread(compute: Callable[[], T]) -> T:
-    """Run ``compute`` in another thread, so that Ctrl-C is heard while compiled code runs."""
+    """Run ``compute`` in another thread, so that Ctrl-C takes effect while compiled code runs."""
     results: list[T] = []
     errors: list[BaseException] = []
     finished = threading.Event()
@@ -153,8 +153,13 @@ def run_in_thread(compute: Callable[[], T]) -> T:
 
 
 def _start_thread(work: Callable[[], None]) -> threading.Thread:
-    """Start a thread with a large stack, because compilers recurse deeply; with an ordinary one
-    where memory is short. Raises MemoryError if there can be none."""
+    """Start a thread with a large stack, because compilers recurse deeply.
+
+    If memory is short, the stack has the default size instead.
+
+    Raises:
+      MemoryError: no thread can be started.
+    """
     for size in (64 << 20, 0):
         before = threading.stack_size(size)
         thread = threading.Thread(target=work, name=WORKER, daemon=True)

@@ -1,8 +1,8 @@
-"""Standard output and standard error that outlive their readers.
+"""Keep a command running when standard output or standard error fails.
 
-They may be closed, lead into a pipe that nobody reads any more, or onto a full disk; they may not
-exist (``pythonw``), or know ASCII alone. Work goes on all the same: what can't be said is dropped,
-and the end of the command tells.
+A stream may be closed, a pipe without a reader, a file on a full disk, missing (``pythonw``) or
+limited to ASCII. The command continues and drops text that cannot be written; its exit code reports
+the failure.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ __all__ = ["Outlet", "Streams", "guard_streams"]
 
 
 class Outlet:
-    """A stream that never fails: after its first error it drops what is written, and keeps the
-    error.
+    """A stream that never raises: after the first error it drops all text.
 
     Attributes:
-      error: what went wrong, if anything.
+      error: the first error, or None.
     """
 
     def __init__(self, stream: Any) -> None:
-        """``stream``: a text stream, or anything with a method ``write``; None drops it all."""
+        """Wrap a stream.
+
+        Args:
+          stream: text stream, or any object with a method ``write``; None drops all text.
+        """
         self._stream = stream
         self.error: Exception | None = None
 
@@ -45,7 +48,7 @@ class Outlet:
     def isatty(self) -> bool:
         try:
             return bool(self._stream.isatty())
-        except (AttributeError, OSError, ValueError):  # ValueError: it has been closed
+        except (AttributeError, OSError, ValueError):  # ValueError: the stream is closed
             return False
 
     def _try(self, name: str, *text: str) -> None:
@@ -56,7 +59,7 @@ class Outlet:
             try:
                 method(*text)
             except UnicodeEncodeError as error:
-                method(*(_escape_foreign(one, error.encoding) for one in text))
+                method(*(_escape_unencodable(one, error.encoding) for one in text))
         except (OSError, ValueError) as error:
             self.error = error
 
@@ -64,22 +67,25 @@ class Outlet:
         return getattr(self._stream, name)
 
 
-def _escape_foreign(text: str, encoding: str) -> str:
-    """Replace what ``encoding`` does not hold in ``text`` by escapes."""
+def _escape_unencodable(text: str, encoding: str) -> str:
+    """Replace characters that ``encoding`` lacks by backslash escapes."""
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class Streams(NamedTuple):
-    """Both streams while a command runs."""
+    """Both output streams of a running command."""
 
     out: Outlet
     err: Outlet
 
     def choose_code(self, code: int) -> int:
-        """Choose the exit code of a command that would end with ``code``.
+        """Return the exit code of a command, taking failures of standard output into account.
 
-        One whose output nobody took has not done all that it was asked for: 141, as if SIGPIPE
-        had ended it, or 1 with a sentence. What it wrote into files is there.
+        If standard output failed, a successful command ends with 141, as if SIGPIPE had ended it,
+        when a pipe was closed, and otherwise with 1 and an error message. Its files are complete.
+
+        Args:
+          code: exit code of the command itself.
         """
         self.out.flush()
         self.err.flush()
@@ -94,7 +100,7 @@ class Streams(NamedTuple):
 
 
 def _is_closed_pipe(error: Exception) -> bool:
-    # Windows says EINVAL of a pipe whose other end is closed.
+    # Windows reports EINVAL for a pipe whose other end is closed.
     return isinstance(error, BrokenPipeError) or (
         os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL
     )
@@ -102,13 +108,14 @@ def _is_closed_pipe(error: Exception) -> bool:
 
 @contextlib.contextmanager
 def guard_streams(own_process: bool) -> Iterator[Streams]:
-    """Put outlets in the place of ``sys.stdout`` and ``sys.stderr``.
+    """Replace ``sys.stdout`` and ``sys.stderr`` by outlets for the duration of a command.
 
     Args:
-      own_process: the process ends with the command, so its file descriptors are ours.
+      own_process: whether the process ends with the command, so its file descriptors may be
+        changed.
     """
     if own_process:
-        _fill_gaps()
+        _open_missing_handles()
     before = sys.stdout, sys.stderr
     streams = Streams(Outlet(sys.stdout), Outlet(sys.stderr))
     sys.stdout, sys.stderr = streams
@@ -124,9 +131,12 @@ def guard_streams(own_process: bool) -> Iterator[Streams]:
                     _silence(stream)
 
 
-def _fill_gaps() -> None:
-    """Open the null device for standard handles that are closed: the next file to be opened would
-    get their number, and what a library prints would end up in it."""
+def _open_missing_handles() -> None:
+    """Open the null device for closed standard handles.
+
+    Otherwise the next opened file would get such a number, and text that a library prints would be
+    written into that file.
+    """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -140,7 +150,7 @@ def _fill_gaps() -> None:
 
 
 def _silence(stream: Any) -> None:
-    """Discard what is still in the stream's buffer: Python would complain when it ends."""
+    """Discard the stream's buffer, which Python would fail to flush at exit."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

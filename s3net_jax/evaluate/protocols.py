@@ -1,4 +1,4 @@
-"""Select the masks to score: the authors' protocol, the paper's, the best cluster, the user's."""
+"""Select the masks that each evaluation protocol scores."""
 
 from __future__ import annotations
 

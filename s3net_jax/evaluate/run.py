@@ -1,4 +1,4 @@
-"""An evaluation: segment a data set, score it beside the baselines, write tables and a report."""
+"""Evaluate a configuration: segment a data set, score it beside baselines and write tables."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """Results of an evaluation.
 
     Attributes:
-      run: how the segmentation went.
-      method: name of the method that was evaluated.
+      run: summary of the segmentation run.
+      method: name of the evaluated method.
       scores: scores of the method and of the baselines.
-      summary: what ``summary.json`` holds.
-      folder: output folder, with the predictions in ``predictions/``.
+      summary: contents of ``summary.json``.
+      folder: output folder; the predictions are in ``predictions/``.
       records: image path → line of ``results.jsonl``.
     """
 
@@ -74,25 +74,25 @@ def evaluate(
 ) -> Evaluation:
     """Segment and score a data set.
 
-    Every ground truth is checked before anything is segmented (:func:`check_truths`); beyond that
-    only the scoring reads it. Writes ``predictions/`` as :func:`segment_inputs` does (so a repeated
-    command resumes), ``metrics.csv`` (a row for each method, image and protocol) and
-    ``summary.json``.
+    All ground truths are checked before the first fit (:func:`check_truths`) and are used only for
+    scoring. The function writes ``predictions/`` with :func:`segment_inputs`, so a repeated call
+    resumes; ``metrics.csv``, with a row for each method, image and protocol; and ``summary.json``.
 
     Args:
-      pairs: the data set; see :func:`find_pairs`.
+      pairs: images and ground truths; see :func:`find_pairs`.
       out: output folder.
-      config, engine, listener, seed, seeds, overwrite: see :func:`segment_inputs`.
-      against: the ``metrics.csv`` of another evaluation (or its folder): its method joins the
-        table, and is compared image by image.
-      method: what the tables call this configuration; None: after its preset.
-      baselines: scores of the baselines on these images, from an earlier evaluation; None
-        computes them.
+      config: configuration of the fits.
+      engine, listener, seed, seeds, overwrite: see :func:`segment_inputs`.
+      against: ``metrics.csv`` of an earlier evaluation, or its folder. The method evaluated there
+        is added to the table and compared image by image. None adds no method.
+      method: name of this configuration in the tables; None derives it from the preset.
+      baselines: scores of the baselines on these images; None computes them.
 
     Raises:
-      InputError: a ground truth can't be used.
-      ConfigError: ``against`` is no table of scores, or has none of these images; and see
-        :func:`segment_inputs`, as for OutputError.
+      InputError: a ground truth is unusable.
+      ConfigError: ``against`` is not a table of scores or contains none of these images; see also
+        :func:`segment_inputs`.
+      OutputError: see :func:`segment_inputs`.
     """
     other = None if against is None else _read_other(against, {pair.stem for pair in pairs})
     check_truths(pairs)
@@ -148,7 +148,13 @@ def evaluate(
 
 
 def _make_tick(listener: Listener, name: str, total: int) -> Callable[[], None]:
-    """Begin a phase of ``total`` images; return what is called after each, from any thread."""
+    """Announce a phase and return a thread-safe function to call after each image.
+
+    Args:
+      listener: listener that shows the phase.
+      name: name of the phase.
+      total: number of images; 0 announces nothing.
+    """
     if not total:
         return lambda: None
     listener.show_phase(name, 0, total)
@@ -157,8 +163,11 @@ def _make_tick(listener: Listener, name: str, total: int) -> Callable[[], None]:
 
 
 def _find_records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, ResultRecord]:
-    """Find each image's record; the data may have been moved since. Results whose files are
-    damaged, and could not be made again, are left out: their inputs are among the failures."""
+    """Find the record of each image, by image path.
+
+    The data may have been moved since the records were written. Results with damaged files are
+    omitted: they could not be repaired, so their inputs count as failed.
+    """
     sources = restore_names(discover(pair.image for pair in pairs), log)
     found = {str(source.path): log.find_result(source.stem) for source in sources}
     return {
@@ -169,11 +178,21 @@ def _find_records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, 
 
 
 def _read_other(path: Path, images: set[str]) -> list[Score]:
-    """Read the scores of another evaluation's own method, with which its table begins."""
+    """Read the scores of the method that another evaluation evaluated.
+
+    Args:
+      path: ``metrics.csv`` or its folder; the first rows belong to the evaluated method.
+      images: names of the images to keep.
+
+    Raises:
+      ConfigError: the file is not a table of scores, or contains none of the images.
+    """
     scores = read_scores(path / "metrics.csv" if path.is_dir() else path)
     found = [s for s in scores if s.method == scores[0].method and s.image in images]
     if not found:
-        raise ConfigError(f"{path} has no scores of these images: nothing could be compared.")
+        raise ConfigError(
+            f"{path} contains no scores of these images: compare with another evaluation."
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""From results on disk, and baselines, to a table of scores."""
+"""Score results on disk and baselines, and summarise the scores."""
 
 from __future__ import annotations
 
@@ -40,8 +40,15 @@ _FIELDS = ("method", "image", "protocol", *METRICS, "seconds")
 
 @dataclass(frozen=True)
 class Score:
-    """One image under one protocol: the metrics in percent (``hd95`` in pixels), and the seconds
-    that its segmentation took."""
+    """Scores of one image under one protocol.
+
+    Attributes:
+      method: name of the method.
+      image: name of the image's results.
+      protocol: name in :data:`PROTOCOLS`.
+      metrics: metric → value, in percent (``hd95`` in pixels).
+      seconds: time the segmentation took.
+    """
 
     method: str
     image: str
@@ -57,17 +64,18 @@ def score_results(
     folder: Path,
     tick: Callable[[], None] = lambda: None,
 ) -> list[Score]:
-    """Score the results that a run wrote into ``folder``, on all cores.
+    """Score the results of a run, using all cores.
 
     Args:
-      method: name in the table.
-      pairs: the data set.
-      records: image path → line of ``results.jsonl``; images without one are left out.
+      method: name of the method in the table.
+      pairs: images and ground truths.
+      records: image path → line of ``results.jsonl``; images without a line are skipped.
       folder: output folder of the run.
-      tick: called after each image, from several threads.
+      tick: function called after each image, from several threads.
 
     Raises:
-      InputError: a result can't be read, or is not of its image; and see :func:`read_truth`.
+      InputError: a result is unreadable or has another size than its image; see also
+        :func:`read_truth`.
     """
     found = [(pair, records[str(pair.image)]) for pair in pairs if str(pair.image) in records]
     found = [(pair, record) for pair, record in found if "error" not in record]
@@ -79,14 +87,14 @@ def score_results(
             read_result(folder / record["outputs"][kind], truth.shape)
             for kind in ("labels", "mask")
         )
-        if pair.kind == "stack":  # slices stand last
+        if pair.kind == "stack":  # protocols expect slices on the last axis
             labels, mask, truth = (np.moveaxis(a, 0, -1) for a in (labels, mask, truth))
         scores = _score_masks(method, pair.stem, labels, mask > 0, truth, record["seconds"])
         tick()
         return scores
 
-    # Threads, not processes: SciPy's erosions and distance transforms, nearly all of the time,
-    # hold no lock of the interpreter.
+    # Threads suffice: nearly all time is spent in SciPy's erosions and distance transforms, which
+    # release the GIL.
     pixels = max((_count_pixels(record) for _, record in found), default=0)
     return [score for scores in map_in_threads(score, found, pixels) for score in scores]
 
@@ -101,16 +109,17 @@ def score_baselines(
     window: tuple[float, float] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> list[Score]:
-    """Score every baseline, on all cores; volumes and stacks have no baselines.
+    """Score every baseline, using all cores; volumes and stacks are skipped.
 
     Args:
-      pairs: the data set.
-      baselines: name in the table → what makes clusters and a mask of an image (H, W, 3) uint8.
-      window: the values shown as black and as white, see :func:`read`.
-      tick: called after each image, from several threads.
+      pairs: images and ground truths.
+      baselines: name in the table → function from an image, (H, W, 3) uint8, to its clusters and
+        mask.
+      window: values mapped to black and white; see :func:`read`.
+      tick: function called after each image, from several threads.
 
     Raises:
-      InputError: an image can't be read; and see :func:`read_truth`.
+      InputError: an image is unreadable; see also :func:`read_truth`.
     """
     images = [pair for pair in pairs if pair.kind == "image"]
 
@@ -119,7 +128,7 @@ def score_baselines(
         truth = read_truth(pair.truth, Grid(image.shape[:2]))
         scores = []
         for name, predict in baselines.items():
-            # Seconds on one core, while other images are scored on the others.
+            # This is the time on one core while other cores score other images.
             start = time.perf_counter()
             labels, mask = predict(image)
             seconds = time.perf_counter() - start
@@ -137,14 +146,14 @@ def _score_masks(
 ) -> list[Score]:
     scores = []
     for protocol, (found, wanted) in select_scored_masks(labels, mask, truth).items():
-        # As the table keeps them: what is read from one differs by nothing from the same anew.
+        # Round like the table, so that scores read from a file equal computed ones exactly.
         metrics = {name: round(v, _DIGITS) for name, v in measure(found, wanted).items()}
         scores.append(Score(method, image, protocol, metrics, seconds))
     return scores
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> None:
-    """``metrics.csv``: a row for each method, image and protocol."""
+    """Write ``metrics.csv``, with a row for each method, image and protocol."""
     rows = (
         [
             *(s.method, s.image, s.protocol),
@@ -157,11 +166,15 @@ def write_scores(path: Path, scores: Iterable[Score]) -> None:
 
 
 def read_scores(path: Path) -> list[Score]:
-    """What :func:`write_scores` wrote; raises :class:`ConfigError` for anything else."""
+    """Read a file that :func:`write_scores` wrote.
+
+    Raises:
+      ConfigError: the file is missing, unreadable or not a valid table of scores.
+    """
     try:
         return [_parse_score(row) for row in parse_csv(read_regular(path, follow=True))]
     except (OSError, KeyError, ValueError, TypeError):
-        raise ConfigError(f"{path} is not a table of scores that s3net evaluate wrote.") from None
+        raise ConfigError(f"{path} is not a table of scores from s3net evaluate.") from None
 
 
 def _parse_score(row: dict[str, str]) -> Score:
@@ -169,33 +182,38 @@ def _parse_score(row: dict[str, str]) -> Score:
     metrics = {metric: float(row[metric]) for metric in METRICS}
     seconds = float(row["seconds"])
     if None in (method, image) or protocol not in PROTOCOLS:
-        raise ValueError("a row without a method, image or protocol")
+        raise ValueError("a row has no method, image or valid protocol")
     if not all(map(math.isfinite, (*metrics.values(), seconds))):
-        raise ValueError("a score that is no number")
+        raise ValueError("a score is not finite")
     return Score(method, image, protocol, metrics, seconds)
 
 
 def summarise(scores: list[Score], reference: str) -> dict[str, Any]:
-    """Means with intervals, and ``reference`` against every other method, blind, image by image.
+    """Compute means with 95 % intervals, and paired comparisons of blind DSC with a reference.
+
+    Args:
+      scores: scores of all methods.
+      reference: method that all other methods are compared with.
 
     Returns:
-      ``methods``: method → protocol → metric → mean, low, high; ``seconds`` and ``images`` of
-      each; ``comparisons``: method → DSC of ``reference`` minus its own, p value.
+      A dict with ``methods`` (method → number of images, median seconds, and protocol → metric →
+      mean, low, high, count), ``reference``, and ``comparisons`` (method → mean, low, high and
+      count of the DSC of ``reference`` minus that of the method, and the p value).
     """
     methods = list(dict.fromkeys(s.method for s in scores))
     table: dict[str, Any] = {}
     blind: dict[str, dict[str, float]] = {}
     for method in methods:
-        mine = [s for s in scores if s.method == method]
-        blind[method] = {s.image: s.metrics["dsc"] for s in mine if s.protocol == "blind"}
+        own = [s for s in scores if s.method == method]
+        blind[method] = {s.image: s.metrics["dsc"] for s in own if s.protocol == "blind"}
         table[method] = {
             "images": len(blind[method]),
-            "seconds": float(np.median([s.seconds for s in mine])),
+            "seconds": float(np.median([s.seconds for s in own])),
             "protocols": {
                 protocol: {
                     metric: vars(
                         estimate_mean(
-                            np.array([s.metrics[metric] for s in mine if s.protocol == protocol])
+                            np.array([s.metrics[metric] for s in own if s.protocol == protocol])
                         )
                     )
                     for metric in METRICS

@@ -49,9 +49,9 @@ def make_table(grid: Grid, data: str, scores: list[Score]) -> Table:
         rows.append(row)
     blind: dict[str, list[float]] = {}
     for row in rows:
-        mine = [s for s in scores if s.method == row["method"] and s.protocol == "blind"]
-        if mine:
-            blind[row["method"]] = [s.metrics["dsc"] for s in mine]
+        own = [s for s in scores if s.method == row["method"] and s.protocol == "blind"]
+        if own:
+            blind[row["method"]] = [s.metrics["dsc"] for s in own]
     return Table(data, rows, blind)
 
 

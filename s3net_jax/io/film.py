@@ -75,9 +75,9 @@ def write_film(path: Path, film: Film) -> None:
         lefts = [_MARGIN + k * column for k in range(len(strip.frames))]
         _draw_text(draw, (_MARGIN, top - _HEAD // 2), strip.name, 15, 20)
         for left, title, clusters in zip(lefts, strip.titles, strip.counts, strict=True):
-            said = f"{clusters} cluster" + ("s" if clusters > 1 else "")
+            caption = f"{clusters} cluster" + ("s" if clusters > 1 else "")
             _draw_text(draw, (left, top + height + _LINE * 0.6), title, 13, 40)
-            _draw_text(draw, (left, top + height + _LINE * 1.5), said, 12, 110)
+            _draw_text(draw, (left, top + height + _LINE * 1.5), caption, 12, 110)
         place = {"left": lefts, "top": top, "name": strip.name}
         places.append({**place, "titles": strip.titles, "counts": strip.counts})
     # 16 grey levels, 17 apart, follow the cluster colours in the palette: white first.

@@ -86,11 +86,12 @@ def _build_panels(one: Closeup) -> list[Markup]:
     size = compute_fit_size(labels.shape, _SIDE)
     flat = PilImage.fromarray(labels.astype(np.int32)).resize(size, PilImage.Resampling.NEAREST)
     clusters = paint_clusters(np.asarray(shrink(image, _SIDE)), np.asarray(flat))
-    said = "1 cluster" if count == 1 else f"{count} clusters"
+    caption = "1 cluster" if count == 1 else f"{count} clusters"
     panels = [
         _build_panel(draw_outlines(one.picture, _SIDE), "ground truth and mask"),
         _build_panel(
-            _build_image(PilImage.fromarray(clusters), f"{said} of {one.picture.name}", True), said
+            _build_image(PilImage.fromarray(clusters), f"{caption} of {one.picture.name}", True),
+            caption,
         ),
     ]
     if one.agreement is not None:

@@ -105,16 +105,16 @@ def draw_chart(title: str, curves: Sequence[Curve], *, doubling: bool = False) -
                 )
             else:
                 parts.append(f'<polyline {style} points="{points}"/>')
-    said = f"{title}, over {steps} steps: " + "; ".join(
+    description = f"{title}, over {steps} steps: " + "; ".join(
         f"{c.name} from {c.values[0]:.3g} to {c.values[-1]:.3g}" for c in curves
     )
     drawing = element(
         "svg",
-        element("title", said),
+        element("title", description),
         Markup("".join(parts)),
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         role="img",
-        aria_label=said,
+        aria_label=description,
         class_="chart",
     )
     return element("figure", element("figcaption", title), drawing, _build_legend(curves))

@@ -72,8 +72,8 @@ def build_section(heading: str, *parts: str, about: str = "", anchor: str = "") 
       about: introductory sentence; empty for none.
       anchor: id of the section for links; empty for none.
     """
-    said = [element("p", about, class_="faint")] if about else []
-    return element("section", element("h2", heading), *said, *parts, id=anchor or None)
+    introduction = [element("p", about, class_="faint")] if about else []
+    return element("section", element("h2", heading), *introduction, *parts, id=anchor or None)
 
 
 def build_links(names: Mapping[str, str]) -> Markup:

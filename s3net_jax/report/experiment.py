@@ -32,12 +32,12 @@ def build_experiment_page(
       blind: data set → method → blind DSC of each image, in percent.
     """
     state = summary["evaluations"]
-    said = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}"
+    status = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}"
     failed = summary["failed"]
-    said += f"; {failed} input{'s' if failed > 1 else ''} failed." if failed else "."
+    status += f"; {failed} input{'s' if failed > 1 else ''} failed." if failed else "."
     parts: list[str] = [
         element("h1", summary["title"]),
-        element("p", said, class_="faint"),
+        element("p", status, class_="faint"),
         element("p", _TRUST),
         element("ul", *_list_protocols(summary["protocols"]), class_="faint"),
     ]

@@ -35,8 +35,8 @@ def build_table(
         )
         for number, cells in enumerate(rows)
     ]
-    said = [element("caption", caption)] if caption else []
-    inside = element("table", *said, element("thead", head), element("tbody", *body))
+    captions = [element("caption", caption)] if caption else []
+    inside = element("table", *captions, element("thead", head), element("tbody", *body))
     return element("div", inside, class_="scroll", tabindex=0, role="group", aria_label=caption)
 
 

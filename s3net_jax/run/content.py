@@ -134,8 +134,8 @@ def _digest_file(path: Path) -> _File:
 
 
 def _read_stamp(found: os.stat_result) -> _Stamp:
-    """Return what a change of the content changes.
+    """Return the attributes that change with the content of a file.
 
-    ctime comes last: unlike mtime, a program can't set it back.
+    The last one is ctime, which, unlike mtime, programs cannot set back.
     """
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

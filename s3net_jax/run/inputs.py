@@ -87,20 +87,20 @@ def discover(
 ) -> list[Source]:
     """Find the images and volumes that ``inputs`` name, in the order given, each once.
 
-    A folder stands for the PNG, JPEG, BMP, TIFF, NIfTI and DICOM files directly in it, in
-    natural order (2 before 10), without hidden files and results of this tool. A pattern
-    (``*``, ``?``, ``[...]``, ``**``) stands for the files that it matches, and for folders with
-    such files. The DICOM files of one volume are one input, and so is a TIFF file of several equal
-    pages; each volume of a DICOM file or series with several (echoes, phases) is an input. DICOM
-    objects that are not images (reports, segmentations) are skipped in folders and patterns. A path
-    that does not exist, is empty, or is not a regular file (a pipe, a device) is listed with its
-    problem. For the stems see :func:`make_names`.
+    A folder means the PNG, JPEG, BMP, TIFF, NIfTI and DICOM files directly in it, in natural order
+    (2 before 10), without hidden files and results of this tool. A pattern (``*``, ``?``,
+    ``[...]``, ``**``) means the files that it matches and the files in folders that it matches. The
+    DICOM files of one volume are one input, and so is a TIFF file of several equal pages; each
+    volume of a DICOM file or series with several (echoes, phases) is an input. DICOM objects that
+    are not images (reports, segmentations) are skipped in folders and patterns. A path that does
+    not exist, is empty, or is not a regular file (a pipe, a device) is listed with its problem.
+    Stems are made by :func:`make_names`.
 
     Args:
-      inputs: files, folders, patterns.
-      say: called with a sentence if something in a folder was skipped.
-      recursive: search the sub-folders of folders, too, without hidden folders and links to
-        folders. Their names come first in the stems, joined by ``-``.
+      inputs: files, folders and patterns.
+      say: function called with a sentence if files in a folder were skipped.
+      recursive: whether to search sub-folders, except hidden ones and links to folders. Stems then
+        begin with the names of the sub-folders, joined by ``-``.
     """
     found: list[_Item] = []
     for given in inputs:
@@ -108,7 +108,7 @@ def discover(
     unique: dict[str, _Item] = {}
     for item in found:
         known = unique.setdefault(os.path.realpath(item.path), item)
-        if known.origin is not None and item.origin is None:  # named itself, too
+        if known.origin is not None and item.origin is None:  # also named by the user
             unique[os.path.realpath(item.path)] = replace(known, origin=None)
     sources, skipped = _group_items(list(unique.values()))
     if skipped and say is not None:
@@ -124,8 +124,8 @@ def check_usable(inputs: Iterable[str | os.PathLike[str]], recursive: bool = Fal
       inputs, recursive: see :func:`discover`.
 
     Raises:
-      InputError: there is none: everything is missing, empty, or needs a package that is not
-        installed. The message has a sentence for each input.
+      InputError: no file can be read, because files are missing or empty or need a package that is
+        not installed. The message explains each input in one sentence.
     """
     reasons: list[str] = []
     for given in inputs:
@@ -140,7 +140,7 @@ def check_usable(inputs: Iterable[str | os.PathLike[str]], recursive: bool = Fal
 
 
 def _find_problem(path: Path, recursive: bool) -> str | None:
-    """Find what is wrong with all files that ``path`` names; None if one may be readable."""
+    """Describe why no file that ``path`` names can be read; None if one may be readable."""
     is_folder = os.path.isdir(path)
     try:
         items = (
@@ -187,7 +187,7 @@ def _expand(path: Path, recursive: bool) -> list[_Item]:
     if os.path.isfile(path):
         return [_Item(path)]
     if os.path.exists(path):
-        problem = f"{path} is a pipe or a device: save what comes out of it as a file first."
+        problem = f"{path} is a pipe or a device: save its output as a file first."
         return [_Item(path, problem)]
     if glob.has_magic(str(path)):
         found = _match_pattern(path, recursive)
@@ -198,7 +198,7 @@ def _expand(path: Path, recursive: bool) -> list[_Item]:
 
 
 def _search_folder(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Yield the inputs in a folder; raises OSError if it, not a sub-folder, can't be read."""
+    """Yield the inputs in a folder; raise OSError if the folder itself is unreadable."""
     yield from filter(_is_input, folder.iterdir())
     if not recursive:
         return
@@ -209,8 +209,10 @@ def _search_folder(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def _match_pattern(path: Path, recursive: bool) -> list[_Item]:
-    """Files, and what folders hold; folders that hold nothing, or can't be read, are passed over
-    like any other bystander."""
+    """Find the files that a pattern matches, and the inputs in folders that it matches.
+
+    Folders without inputs and unreadable folders are ignored.
+    """
     found: list[_Item] = []
     for match in map(Path, glob.glob(str(path), recursive=True)):
         if os.path.isdir(match):
@@ -226,7 +228,7 @@ def _is_input(path: Path) -> bool:
     if path.name.startswith(".") or _is_result(path):
         return False
     if not os.path.isfile(path):
-        # A link that leads nowhere is listed, so that somebody hears of it.
+        # Broken links are listed so that they are reported.
         return os.path.islink(path) and not os.path.exists(path) and _has_suffix(path)
     return _has_suffix(path) or is_dicom(path)
 
@@ -240,8 +242,15 @@ def _is_result(path: Path) -> bool:
 
 
 def _group_items(found: list[_Item]) -> tuple[list[Source], dict[Path, str]]:
-    """Every file with its kind, the files of a DICOM volume as one source, at the series' first
-    file; and the DICOM objects that were skipped, with what they are."""
+    """Group files into sources.
+
+    Args:
+      found: files and problems.
+
+    Returns:
+      Sources, in which the files of a DICOM volume form one source at the position of its first
+      file; and skipped DICOM objects: path → description.
+    """
     kinds: dict[Path, Kind] = {i.path: _find_kind(i.path) for i in found if i.problem is None}
     dicom = survey(path for path, kind in kinds.items() if kind == "dicom")
     skipped: dict[Path, dict[Path, str]] = {}
@@ -255,9 +264,9 @@ def _group_items(found: list[_Item]) -> tuple[list[Source], dict[Path, str]]:
         if item.problem is not None:
             sources.append(Source(path, "", item.problem))
         elif path in dicom.bystanders:
-            if origin is None:  # named itself: reading it says what it is
+            if origin is None:  # named by the user: reading it reports what it is
                 sources.append(Source(path, "", None, "dicom", (path,)))
-            elif origin not in full:  # once for all that are in there
+            elif origin not in full:  # report the folder only once
                 full.add(origin)
                 problem = f"{origin} holds no image. {_describe_skipped(skipped.pop(origin))}"
                 sources.append(Source(origin, "", problem))
@@ -275,7 +284,7 @@ def _make_source(volume: Found) -> Source:
 
 
 def _describe_skipped(files: dict[Path, str]) -> str:
-    """Which DICOM objects were skipped, in one sentence."""
+    """Name the skipped DICOM objects in one sentence."""
     listed = [f"{path.name} ({what})" for path, what in files.items()][:_LISTED]
     rest = len(files) - len(listed)
     more = f" and {rest} more" if rest else ""
@@ -294,8 +303,10 @@ def _find_kind(path: Path) -> Kind:
 
 
 def _choose_naming_path(source: Source) -> Path:
-    """Choose the path that names the results: its name begins with the sub-folders of a folder
-    that was searched with them."""
+    """Choose the path that results are named after.
+
+    After a recursive search, its name begins with the sub-folders.
+    """
     path = _choose_plain_path(source)
     if source.base is None:
         return path
@@ -305,8 +316,11 @@ def _choose_naming_path(source: Source) -> Path:
 
 
 def _choose_plain_path(source: Source) -> Path:
-    """The path that names the results: ``scan.nii.gz`` as ``scan.gz``, a series by its folder, one
-    volume of several also by what separates them."""
+    """Choose the path that results are named after, without sub-folders.
+
+    ``scan.nii.gz`` becomes ``scan.gz``. A series is named after its folder; one of several volumes
+    also contains its slug.
+    """
     path = source.path
     if path.name.lower().endswith(".nii.gz"):
         return path.with_name(path.name[: -len(".nii.gz")] + ".gz")
@@ -315,5 +329,5 @@ def _choose_plain_path(source: Source) -> Path:
     slug = f"-{source.slug}" if source.slug else ""
     if path.suffix.lower() in DICOM_SUFFIXES:
         return path.with_name(f"{path.stem}{slug}{path.suffix}")
-    # A folder, or a file named by its identifier: the dots in it belong to the name.
+    # For a folder or a file named after an identifier, dots are part of the name.
     return path.parent / f"{os.path.basename(os.path.abspath(path))}{slug}.dcm"

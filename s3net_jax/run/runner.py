@@ -41,7 +41,7 @@ from s3net_jax.schema import FinishedRecord, ResultRecord
 __all__ = ["segment_inputs"]
 
 _WRITERS = 8  # threads that write results: enough to keep up with a GPU
-_FULL = 3  # results in a row that can't be written: the disk is full, not unlucky
+_FULL = 3  # consecutive write failures after which the disk is taken to be full
 
 
 def segment_inputs(
@@ -57,27 +57,27 @@ def segment_inputs(
     rank: Rank = SINGLE_PROCESS,
     recursive: bool = False,
 ) -> Summary:
-    """Segment every input and write the results into ``out``; a bad input does not stop the others.
+    """Segment every input and write the results into a folder; bad inputs are reported and skipped.
 
     For each input this writes a label map, a mask, an overlay, the history of its fits, with
-    ``fit.record_labels`` the clusters through the steps (see :func:`plan_files`), and a line in
-    ``results.jsonl``; for the run it writes ``run.json``. Existing results of the same content,
+    ``fit.record_labels`` a film of the clusters over the steps (see :func:`plan_files`), and a line
+    in ``results.jsonl``; for the run it writes ``run.json``. Existing results of the same content,
     configuration and seeds are kept under their names; results whose files are missing or damaged
-    are made again.
+    are computed again.
 
     Args:
-      inputs: files, folders, patterns; see :func:`discover`.
+      inputs: files, folders and patterns; see :func:`discover`.
       out: output folder, created if it does not exist.
       config: configuration of every fit.
       engine: engine that runs the fits.
-      listener: receives the events of the run.
-      seed: first seed of every image, so that a result does not depend on its neighbours.
-      seeds: number of fits of every image, whose consensus is the result.
-      overwrite: whether earlier results are replaced: those of the inputs are invalidated at the
+      listener: object that receives the events of the run.
+      seed: first seed of every image, so that a result does not depend on other inputs.
+      seeds: number of fits of every image; their consensus is the result.
+      overwrite: whether to replace earlier results. Those of the inputs are then invalidated at the
         start, and their files are replaced one input at a time, or deleted if the input fails. To
         resume a run that was killed, pass False.
-      rank: which of the inputs this process segments.
-      recursive: search the sub-folders of folders; see :func:`discover`.
+      rank: share of the inputs that this process segments.
+      recursive: whether to search sub-folders; see :func:`discover`.
 
     Raises:
       ConfigError: the configuration is invalid.
@@ -104,7 +104,7 @@ def segment_inputs(
 
 
 class _Pending(NamedTuple):
-    """A result on its way to the disk."""
+    """A result that is being written."""
 
     number: int
     pixels: int
@@ -112,7 +112,7 @@ class _Pending(NamedTuple):
 
 
 class _Run:
-    """The state of one run."""
+    """State of one run."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Run:
         self.pending: deque[_Pending] = deque()
 
     def segment_all(self) -> Summary:
-        """Carry out the plan; ``run.json`` is written whatever happens."""
+        """Execute the plan; ``run.json`` is written even after an error."""
         self.writer.invalidate(task for task in self.plan if task.is_replacing)
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
@@ -169,7 +169,7 @@ class _Run:
         write_run(self.summary, self.settings, self.engine)
 
     def _make_jobs(self) -> Iterator[Job]:
-        """Yield what is to be fitted, input by input; each is opened when its turn comes."""
+        """Yield the jobs of one input after another, opening each input only when it is reached."""
         seeds = self.settings.identity.all_seeds
         for number, task in enumerate(self.plan):
             if task.is_done:
@@ -182,7 +182,7 @@ class _Run:
                 opened = _open_input(task, self.settings)
             except (ConfigError, OutputError):
                 raise
-            except Exception as error:  # whatever it is, the other inputs can still be done
+            except Exception as error:  # the other inputs can still be processed
                 self._fail(number, _explain(error, str(task.source.path)))
                 continue
             self.opened[number] = opened
@@ -191,12 +191,12 @@ class _Run:
                 if image is None:
                     continue
                 for seed in seeds:
-                    if number not in self.opened:  # another piece of it has failed already
+                    if number not in self.opened:  # another piece of this input has failed
                         break
                     yield Job(number, index, seed, image)
 
     def _take(self, job: Job, outcome: Outcome) -> None:
-        """Keep one outcome; the last one of an input finishes it."""
+        """Store one outcome; write the result of an input after its last outcome."""
         opened = self.opened.get(job.task)
         if opened is None:
             return
@@ -215,7 +215,7 @@ class _Run:
             del self.opened[job.task]
 
     def _write(self, opened: OpenInput) -> FinishedRecord:
-        """Write and count a result, in a thread that no signal interrupts between the two."""
+        """Write and count a result, in a thread, so that no signal interrupts between the two."""
         record = self.writer.write(opened)
         with self.counting:
             self.summary.done += 1
@@ -229,7 +229,7 @@ class _Run:
             if sum(one.pixels for one in self.pending) <= left and not future.done():
                 return
             try:
-                future.exception()  # waits; until it is there, an interruption loses nothing
+                future.exception()  # wait first, so that an interruption loses no result
                 self.pending.popleft()
                 record = future.result()
             except OutputError as error:
@@ -245,7 +245,7 @@ class _Run:
             self.listener.report_done(number, record)
 
     def _collect_at_end(self) -> None:
-        """After an interruption, finish what is being written, and do not begin the rest."""
+        """After an interruption, finish results that are being written and cancel the others."""
         self.threads.shutdown(wait=True, cancel_futures=True)
         self.pending = deque(one for one in self.pending if not one.future.cancelled())
         with contextlib.suppress(OutputError):
@@ -266,7 +266,7 @@ class _Run:
 
 
 def _open_input(task: Task, settings: RunSettings) -> OpenInput:
-    """Open an input; the content of its files has not changed while they were read."""
+    """Open an input and check that its files did not change while they were read."""
     if task.source.problem:
         raise InputError(task.source.problem)
     content = read_content(task.source)
@@ -279,7 +279,7 @@ def _open_input(task: Task, settings: RunSettings) -> OpenInput:
 
 
 def _join_reason(name: str, reason: str) -> str:
-    """Make one sentence of a name and a reason, which is a clause or a sentence itself."""
+    """Join a name and a reason, which is a clause or a sentence, into one sentence."""
     return f"{name} {reason}" if reason[:1].islower() else f"{name}: {reason}"
 
 

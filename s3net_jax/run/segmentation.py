@@ -1,4 +1,4 @@
-"""One image's result, and what a notebook does with it: show, draw, save."""
+"""Define the result of one image, which notebooks can display, draw and save."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ __all__ = ["Segmentation"]
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """One image's result. The last expression of a notebook's cell, it shows its overlay.
+    """Result of segmenting one image. A notebook displays it as its overlay.
+
+    For an image that is cut into tiles (``config.input.tile``), ``history``, ``steps`` and
+    ``label_maps`` belong to the tile in the middle.
 
     Attributes:
-      labels: (H, W) int32, 0..L−1 by decreasing area, at the image's own size.
-      mask: (H, W) bool, the target.
-      target: the labels that the target was made from.
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``: (steps,) arrays; of an image
-        in tiles (``config.input.tile``), as ``steps`` and ``label_maps``, those of the tile in the
-        middle.
-      steps: number of steps done.
-      label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
-      seconds: time taken, compilation included; an equal share of a batch's.
-      notes: sentences a user should know: what of the image was left out or changed in reading,
-        a fit done once more, an empty mask.
-      image: (H, W, 3) uint8, the image as it is shown. An 8-bit RGB array is not copied.
+      labels: (H, W) int32 label map at the size of the image, 0 to L−1 by decreasing area.
+      mask: (H, W) bool mask of the target.
+      target: labels that form the target.
+      history: ``loss``, ``ce``, ``affine``, ``spatial`` and ``labels``, each a (steps,) array.
+      steps: number of optimisation steps.
+      label_maps: (steps, h, w) pseudo labels of each step at the size of the network, or None.
+      seconds: time taken, including compilation; in a batch, an equal share of the batch's time.
+      notes: messages for the user, about parts of the image that were omitted or changed, repeated
+        fits and empty masks.
+      image: (H, W, 3) uint8 image as displayed. An 8-bit RGB array is not copied.
       path: file of the image, or None.
-      resolution: pixel size that the file gives, or None.
+      resolution: pixel size recorded in the file, or None.
     """
 
     labels: np.ndarray
@@ -65,7 +66,7 @@ class Segmentation:
 
     @property
     def segments(self) -> Segments:
-        """Only labels, mask and target."""
+        """Labels, mask and target without the other fields."""
         return Segments(self.labels, self.mask, self.target)
 
     def overlay(self) -> PilImage.Image:
@@ -85,9 +86,9 @@ class Segmentation:
         Each file is written atomically. None is written if one of them exists already.
 
         Args:
-          folder: output folder, made if need be.
-          name: what the files' names begin with; None: the stem of the image's file, or ``image``.
-          overwrite: whether files that exist are replaced.
+          folder: output folder, created if needed.
+          name: prefix of the file names; None takes the stem of the image's file, or ``image``.
+          overwrite: whether to replace existing files.
 
         Returns:
           ``labels``, ``mask`` and ``overlay`` → path of the file.
@@ -99,7 +100,9 @@ class Segmentation:
         if name is None:
             name = "image" if self.path is None else make_names([self.path])[0]
         if not name.strip(".") or name != os.path.basename(name) or "\\" in name:
-            raise ValueError(f"name is {name!r}: give a file name without folders, as 'lesion'.")
+            raise ValueError(
+                f"name is {name!r}: give a file name without folders, such as 'lesion'."
+            )
         place = make_folder(folder)
         files = {kind: place / f"{name}.{kind}.png" for kind in ("labels", "mask", "overlay")}
         for file in files.values():

@@ -52,26 +52,26 @@ class Summary:
 
 
 class Listener(Protocol):
-    """Receives the events of a run; every method may do nothing."""
+    """Receiver of the events of a run; every method may do nothing."""
 
     step: Callable[[int, dict[str, Any]], None] | None
     """Called every few steps of the current batch with ``loss``, ``labels``, ``running``; engines
     whose workers are other processes never call it."""
 
     def begin(self, count: int) -> None:
-        """A run of ``count`` inputs begins."""
+        """Handle the start of a run with ``count`` inputs."""
 
     def start(self, index: int, source: Source) -> None:
-        """Input ``index`` (from 0) is opened."""
+        """Handle that input ``index`` (from 0) is opened."""
 
     def report_done(self, index: int, record: FinishedRecord) -> None:
-        """Its results are written."""
+        """Handle that the results of input ``index`` are written."""
 
     def report_failed(self, index: int, record: FailedRecord) -> None:
-        """It could not be segmented: ``record["error"]`` says why."""
+        """Handle that input ``index`` failed; ``record["error"]`` is the reason."""
 
     def report_skipped(self, index: int, record: ResultRecord) -> None:
-        """Its results were there already."""
+        """Handle that input ``index`` already has results, which are kept."""
 
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
         """Show that ``done`` of ``total`` parts of the phase ``name``, such as scoring, are done.

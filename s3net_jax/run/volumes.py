@@ -60,18 +60,23 @@ class VolumeSegmentation:
 
 
 def open_volume(volume: Any, spacing: Sequence[float] | None, config: Config) -> VolumeCase:
-    """Open what :func:`s3net_jax.segment_volume` takes as slices.
+    """Open a volume as slices.
+
+    Args:
+      volume: path, nibabel image or array, as :func:`s3net_jax.segment_volume` accepts.
+      spacing: voxel size of an array in millimetres, (Z, Y, X); None for other volumes.
+      config: configuration of the fits.
 
     Raises:
-      InputError: it can't be read, or holds nothing to segment.
-      TypeError: ``spacing`` for anything but an array.
-      ValueError: ``spacing`` that is not three positive numbers.
+      InputError: the volume is unreadable or contains nothing to segment.
+      TypeError: ``spacing`` is given for a volume that is not an array.
+      ValueError: ``spacing`` is not three positive numbers.
     """
     is_path = isinstance(volume, (str, os.PathLike))
     is_placed = hasattr(volume, "dataobj") and hasattr(volume, "affine")
     if spacing is not None and (is_path or is_placed):
         what = "A file" if is_path else "A nibabel image"
-        raise TypeError(f"{what} has a spacing of its own: leave spacing out.")
+        raise TypeError(f"{what} has its own spacing: omit the argument spacing.")
     if is_path:
         return _open_path(volume, config)
     window = parse_window(config.input.window)

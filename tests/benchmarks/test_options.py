@@ -19,7 +19,7 @@ def folder(monkeypatch, tmp_path):
 
 
 def run_refused(capsys, command: str) -> str:
-    """What is said, by a suite that refuses its options."""
+    """Suites report invalid options."""
     suite, *arguments = command.split("|")
     with pytest.raises(SystemExit) as ended:
         run(suite, arguments)

@@ -39,4 +39,4 @@ def test_an_unknown_suite_is_a_mistake(capfd):
 def test_outside_a_checkout(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["bench"]) == 2
-    assert capsys.readouterr().err.startswith("s3net: The benchmarks are not here")
+    assert capsys.readouterr().err.startswith("s3net: This folder contains no benchmarks")

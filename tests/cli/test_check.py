@@ -1,4 +1,4 @@
-"""``s3net check``: what is missing or damaged, and how it is repaired."""
+"""``s3net check`` finds missing and damaged files, and repeating the command repairs them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_whole_folder(capsys) -> None:
     assert cli.main(SEGMENT) == 0
     before = snapshot("out")
     assert cli.main(["check", "out"]) == 0
-    assert capsys.readouterr().out == "out: 2 results checked, all whole.\n"
+    assert capsys.readouterr().out == "out: 2 results checked, all intact.\n"
     assert cli.main(["check", "out", "--json"]) == 0
     (event,) = map(json.loads, capsys.readouterr().out.splitlines())
     counts = {"results": 2, "damaged": 0, "failed": 0, "undigested": 0}
@@ -70,8 +70,8 @@ def test_every_damage_is_a_line_and_the_command_repairs_it(capsys) -> None:
         "out/a.mask.png is missing.",
         "out/b.overlay.png has different contents than were written.",
         f"out/b.history.json has {size - 5} bytes, but {size} were written.",
-        "out: 2 results checked, 2 damaged (4 files are missing or wrong). To repair, repeat the "
-        "command that wrote them, without --overwrite.",
+        "out: 2 results checked, 2 damaged (4 files are missing or changed). To repair results, "
+        "repeat the command that wrote them, without --overwrite.",
     ]
     assert cli.main(["check", "out", "--json"]) == 1
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -118,7 +118,7 @@ def test_an_evaluation_of_damaged_results_without_digests_is_one_sentence(
     path.write_bytes(path.read_bytes()[:60])
     assert cli.main(["check", "scores"]) == 1
     out = capsys.readouterr().out
-    assert f"{path} can't be read" in out and "have no digests" in out
+    assert f"{path} can't be read" in out and "without digests" in out
     assert cli.main(EVALUATE) == 1
     error = capsys.readouterr().err
     assert f"{path} is" in error and "repeat the command" in error
@@ -130,7 +130,7 @@ def test_an_evaluation_of_damaged_results_without_digests_is_one_sentence(
 def test_failures_and_lost_lines_are_reported(capsys) -> None:
     Path("images/c.png").write_text("no picture")
     assert cli.main(SEGMENT) == 1 and cli.main(["check", "out"]) == 0
-    assert "1 input failed, or not finished." in capsys.readouterr().out
+    assert "1 input failed or did not finish." in capsys.readouterr().out
     log = Path("out/results.jsonl")
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:1]))
     assert cli.main(["check", "out"]) == 1

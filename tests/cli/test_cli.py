@@ -51,7 +51,7 @@ def test_segment(capsys, tmp_path: Path) -> None:
     assert "64×48 pixels, 3 steps" in out and "1 done in" in out.splitlines()[-1]
     assert (tmp_path / "out/a.overlay.png").exists()
     code, out, _ = s3net(capsys, "segment", "a.png", *SMALL)
-    assert code == 0 and "done before, kept" in out and "0 done, 1 kept" in out
+    assert code == 0 and "kept from an earlier run" in out and "0 done, 1 kept" in out
 
 
 @pytest.mark.parametrize("own_process", [True, False])
@@ -122,15 +122,15 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
         (["--quiet", "segment", "a.png"], "--quiet belongs after the command: s3net COMMAND --q"),
         (["--versoin"], "There is no option --versoin. Did you mean --version"),
         (["--print-completion"], "expected one argument"),
-        (["--print-completion", "fish"], "There is no completion for 'fish'. Did you mean"),
+        (["--print-completion", "fish"], "There is no completion script for 'fish'. Did you mean"),
         (["help", "segmnt"], "There is no command 'segmnt'. Did you mean segment"),
         (["help", "--versoin"], "Did you mean --version"),
         (["help", "segment", "demo"], "help takes no further argument 'demo'"),
         (["segment", "--version"], "--version belongs before any command"),
         (["check", "--quite=yes"], "There is no option --quite. Did you mean --quiet"),
-        (["segment"], "Name at least one image"),
-        (["segment", "", "--out", "o"], "One of the inputs is an empty word"),
-        (["segment", "a.png"], "Say where the results go: --out DIR"),
+        (["segment"], "No input is given: name at least one image"),
+        (["segment", "", "--out", "o"], "An input is an empty string"),
+        (["segment", "a.png"], "No output folder is given: add --out DIR"),
         (["segment", "a.png", "--overwite"], "Did you mean --overwrite"),
         (["segment", "a.png", "--out"], "expected one argument"),
         (["segment", "a.png", "--out", "o", "--preset", "papr"], "Did you mean paper"),
@@ -154,7 +154,7 @@ def test_every_bad_input_gets_one_sentence_and_the_good_one_its_result(
         (["segment", "a.png", "--out", "a.png"], "a.png is not a writable folder"),
         (["segment", "a.png", "--out", "a.png/deep"], "a.png/deep is not a writable folder"),
         (["demo", "x.png"], "demo takes no further argument 'x.png'"),
-        (["demo", "--out", ""], "Say where the results go"),
+        (["demo", "--out", ""], "No output folder is given"),
         (["demo", "--out", "a.png"], "a.png is not a writable folder"),
         (["info", "--preset", "papr"], "Did you mean paper"),
     ],
@@ -208,7 +208,8 @@ def test_demo(capsys, tmp_path: Path) -> None:
     code, out, err = s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")
     assert code == 0 and not err, err
     assert len(list(Path("out").glob("*.overlay.png"))) == 1
-    assert "scikit-image" in out.splitlines()[0] and "Look at out/" in out.splitlines()[-1]
+    assert "scikit-image" in out.splitlines()[0]
+    assert out.splitlines()[-1].startswith("out/glands.overlay.png shows")
     assert s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")[0] == 0, "twice is fine"
     segment = json.loads(Path("out/run.json").read_text())["config"]["segment"]
     assert (segment["target"], segment["drop_border"]) == ("dark", False)
@@ -405,7 +406,7 @@ def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None
     save_lesion(tmp_path / "a.png")
     install_fit(monkeypatch, interrupt)
     code, _, err = s3net(capsys, "segment", "a.png", *SMALL)
-    assert code == 130 and err == "s3net: Interrupted; what was finished is kept.\n"
+    assert code == 130 and err == "s3net: Interrupted; finished results are kept.\n"
     _, _, err = s3net(capsys, "segment", "a.png", "--overwrite", *SMALL)
     assert err.endswith(" To resume, repeat the command without --overwrite.\n")
 

@@ -130,14 +130,14 @@ def test_limits_that_jax_cannot_start_under(
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (MemoryError(), 1, "There is not enough memory."),
-        (RuntimeError("can't start new thread"), 1, "not enough memory (can't start new thread)."),
-        (OSError(12, "Cannot allocate memory"), 1, "There is not enough memory ("),
+        (MemoryError(), 1, "Out of memory."),
+        (RuntimeError("can't start new thread"), 1, "Out of memory (can't start new thread)."),
+        (OSError(12, "Cannot allocate memory"), 1, "Out of memory ("),
         (FileNotFoundError(2, "No such file", "/x\n"), 1, "/x\\n can't be used: no such file."),
         (ZeroDivisionError("by 0"), 1, "unexpected error (ZeroDivisionError: by 0, in test_places"),
     ],
 )
-def test_every_end_is_a_sentence(
+def test_every_error_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys, error: Exception, code: int, words: str
 ) -> None:
     def fail(args: Any) -> int:
@@ -213,7 +213,7 @@ def test_signals_end_in_order(
     for thread in threading.enumerate():
         if thread.name == WORKER:
             thread.join(HANG)
-    assert code == 128 + number and "Interrupted; what was finished" in capsys.readouterr().err
+    assert code == 128 + number and "Interrupted; finished results" in capsys.readouterr().err
     # A program that calls the command outlives Ctrl-C.
     assert ended == ([] if number == signal.SIGINT else [128 + number])
 

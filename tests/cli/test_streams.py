@@ -1,4 +1,4 @@
-"""Streams that fail, and a process that goes on."""
+"""Commands continue when their output streams fail."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_data_that_was_moved_keeps_its_results(capsys) -> None:
         (["--images", ".", "--masks", "masks", "--out", "o"], "contains no image"),
         ([*FOLDERS, "--against", "nowhere"], "nowhere is not a table of scores"),
         ([*FOLDERS, "--against", "images/a.png"], "images/a.png is not a table of scores"),
-        ([*FOLDERS, "--against", "other.csv"], "other.csv has no scores of these images"),
+        ([*FOLDERS, "--against", "other.csv"], "other.csv contains no scores of these images"),
     ],
 )
 def test_commands_that_cannot_be_carried_out(capsys, arguments: list[str], sentence: str) -> None:
@@ -202,11 +202,11 @@ def test_names_of_every_kind_are_scored(capsys) -> None:
     assert summary["methods"]["s3net fast (other)"]["images"] == len(names)
 
 
-def test_nothing_segmented_is_nothing_to_score(capsys) -> None:
+def test_no_segmented_image_gives_no_scores(capsys) -> None:
     for name in "abc":
         Path(f"images/{name}.png").write_text("no picture")
     assert evaluate() == 1
-    assert "nothing to score" in capsys.readouterr().err
+    assert "No scores were computed" in capsys.readouterr().err
     assert not Path("out/report.html").exists()
 
 

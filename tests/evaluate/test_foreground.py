@@ -140,7 +140,7 @@ def test_opacity_is_a_matter_of_its_upper_half() -> None:
 
 
 def test_palettes_of_colours() -> None:
-    """Black is the background wherever it stands; a colour may have one channel only."""
+    """Black is the background at any palette index; a colour may use a single channel."""
     last = draw_palette(2 - HALF.astype(int), (1, 2, 3), (0, 0, 90), (0, 0, 0))
     np.testing.assert_array_equal(find_picture_foreground(last, "m"), HALF)
     first = draw_palette(LABELS, (0, 0, 90), (0, 70, 0), (60, 0, 0))

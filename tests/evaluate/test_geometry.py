@@ -54,7 +54,7 @@ def test_other_grids() -> None:
 
 @pytest.mark.parametrize(("off", "is_near"), [(0.099, True), (0.101, False), (-0.101, False)])
 def test_corners_may_be_a_tenth_of_a_voxel_off(off: float, is_near: bool) -> None:
-    """Also the far ones alone, where the grids differ by a scale or a shear."""
+    """Check the far corners, too: grids may differ only there, by a scale or a shear."""
     grid = Grid(SHAPE, np.diag([2.0, 2, 2, 1]))
     moved, scaled, sheared = (np.diag([2.0, 2, 2, 1]) for _ in range(3))
     moved[1, 3] += 2 * off

@@ -52,7 +52,7 @@ def test_stacks_in_colour(tmp_path: Path) -> None:
         read_truth(path, Grid((4, 12, 16)))
 
 
-def test_each_problem_is_told_once() -> None:
+def test_each_problem_is_reported_once() -> None:
     def fail(words: str) -> None:
         raise InputError(words)
 

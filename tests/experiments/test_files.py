@@ -1,4 +1,4 @@
-"""What a file can say, and what is said about one that is wrong."""
+"""Experiment files are parsed, and their mistakes are reported."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_places_of_data() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["ablate", "--out", "o"], "Name the experiment"),
+        (["ablate", "--out", "o"], "No experiment file is given"),
         (["tune", "experiment.toml"], "--out DIR"),
         (["compare", "nothing.toml", "--out", "o"], "nothing.toml can't be read: no such file"),
         (["compare", "experiment.toml", "--out", "o"], "another command: run s3net ablate"),

@@ -42,7 +42,7 @@ def rows() -> list[dict[str, str]]:
 def test_an_ablation(capsys) -> None:
     assert run("ablate", ABLATION) == 0
     text = capsys.readouterr().out
-    assert "both on skin (2 of 2)" in text and "Look at out/report.html." in text
+    assert "both on skin (2 of 2)" in text and "The report is out/report.html." in text
     found = summary()
     assert found["evaluations"] == {"done": 2, "of": 2} and found["failed"] == 0
     first, second, *others = found["data"]["skin"]

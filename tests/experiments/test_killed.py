@@ -1,4 +1,4 @@
-"""Experiments that are killed outright and begun again."""
+"""Experiments that are killed resume correctly."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def get_tags(
 
 
 def make_tiff_strip(compression: int, bits: int = 16) -> bytes:
-    """64×64 pixels whose strip goes on for 1.5 GB."""
+    """Make an image of 64×64 pixels whose strip unpacks to 1.5 GB."""
     pixels = np.arange(64 * 64, dtype=np.uint16).tobytes()
     if compression == 34925:
         import lzma

@@ -32,7 +32,7 @@ OPENED = {
     "strip-deflate.tif", "strip-lzma.tif", "subifds.tif", "tags.tif", "volumes.nii.gz",
     "zeros-8.tif", "zeros-rgba.png", "zeros.jpg",
 }  # fmt: skip
-"""Bombs whose image is sound: what goes on beyond it is left alone."""
+"""Bombs whose image is sound are read, and the data after the image are ignored."""
 
 
 @pytest.fixture(scope="module")

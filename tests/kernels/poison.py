@@ -32,13 +32,13 @@ def _outside(ref, index, mask):
 
 
 def load(ref, index, mask=None, *, widen=True):
-    """A value of its own in place of what lies outside."""
+    """Load values, replacing those outside the array by poison."""
     value = _LOAD(ref, index, mask, widen=widen)
     return jnp.where(_outside(ref, index, mask), _poison(value), value)
 
 
 def store(ref, index, value, mask=None):
-    """Everything is poison where something lands outside."""
+    """Store values, and poison the whole array if one lands outside."""
     _STORE(ref, index, value, mask)
     _spoil(ref, _outside(ref, index, mask))
 

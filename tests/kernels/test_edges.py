@@ -1,4 +1,4 @@
-"""Calls at the edge of what is allowed: every implementation gives the same."""
+"""Every implementation gives the same results at the limits of valid arguments."""
 
 from __future__ import annotations
 

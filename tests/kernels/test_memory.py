@@ -1,4 +1,4 @@
-"""A process that keeps its memory takes none anew for the same program."""
+"""A process that keeps its memory allocates none when it runs the same program again."""
 
 from __future__ import annotations
 

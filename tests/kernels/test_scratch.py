@@ -1,4 +1,4 @@
-"""A kernel that finds no working memory raises; the process goes on, and so does the kernel."""
+"""A kernel without working memory raises; afterwards the process and the kernel still work."""
 
 from __future__ import annotations
 

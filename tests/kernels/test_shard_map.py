@@ -22,7 +22,7 @@ NAMES = ("reference", "xla", "native")
 
 
 def check(spec: ArgSpec, implementation: str) -> None:
-    """Values and gradients over all devices are those of each device's images alone."""
+    """Values and gradients over all devices equal those of each device computed separately."""
     devices = jax.devices()
     shards = [spec.make(seed) for seed in range(len(devices))]
     kinds = [leaf for n in range(len(spec.args)) for leaf in _kinds(spec, n)]

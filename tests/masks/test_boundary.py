@@ -1,4 +1,4 @@
-"""Boundaries drawn anew lie where the image changes, wherever the first guess lay."""
+"""Redrawn boundaries follow the edges of the image, whatever the first guess was."""
 
 from __future__ import annotations
 

@@ -252,8 +252,8 @@ def test_the_target_at_another_size_keeps_its_place() -> None:
     np.testing.assert_array_equal(same.mask, labels > 0)
 
 
-def test_only_an_automatic_target_keeps_its_central_parts_alone() -> None:
-    """A rule of the user's own takes what its clusters cover, and no part besides."""
+def test_only_an_automatic_target_is_reduced_to_its_central_parts() -> None:
+    """A rule given by the user selects everything that its clusters cover."""
     truth = circle(46, 50, 20) | circle(10, 10, 6)
     image = np.repeat(np.where(truth, 80, 190).astype(np.uint8)[..., None], 3, -1)
     labels = truth.astype(np.int32)

@@ -99,7 +99,7 @@ def test_every_part_escapes_what_it_is_given() -> None:
 
 
 def test_a_page_runs_its_own_script_and_nothing_else() -> None:
-    """The policy stands before all that it is for; the script's hash is that of its text."""
+    """The policy precedes the content it governs, and names the hash of the script."""
     text = build_document("x", [build_gallery([picture("a", 5)])], script=SCRIPT)
     page = read_page(text)
     (policy,) = (tag["content"] for tag in page.all("meta") if "http-equiv" in tag)

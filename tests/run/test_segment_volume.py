@@ -139,7 +139,7 @@ VALUES = np.zeros((9, 20, 24))
         ("a.png", {}, s3.InputError, "a.png is a picture, not a volume: use s3net_jax.segment."),
         (".", {}, s3.InputError, "holds 2 images and volumes, a.png, b.png: give one of them"),
         ("none.nii", {}, s3.InputError, "none.nii"),
-        ("a.png", {"spacing": (1, 1, 1)}, TypeError, "A file has a spacing of its own"),
+        ("a.png", {"spacing": (1, 1, 1)}, TypeError, "A file has its own spacing"),
         (VALUES, {"spacing": (1, 0, 1)}, ValueError, "spacing can't be (1, 0, 1): give three"),
         (VALUES, {"spacing": 2.0}, ValueError, "spacing can't be 2.0: give three positive"),
         (VALUES, {}, s3.InputError, "nothing to segment"),

@@ -154,9 +154,9 @@ class _Call:
         self.kind = jnp.float32 if jnp.dtype(problem.dtype).itemsize > 2 else problem.dtype
         self.pixels, self.taps = self.height * self.width, self.kh * self.kw
         self.rows, self.per_group = self.taps * self.channels, self.images // groups
-        self.together = self.channels < LEAST_SIDE
+        self.joins_taps = self.channels < LEAST_SIDE
         chunks = ceil_div(_lanes(problem), blocks["channels"])
-        self.slices = chunks if self.together else chunks * self.taps
+        self.slices = chunks if self.joins_taps else chunks * self.taps
         self.slices_at_once = _divide_evenly(self.slices, blocks.get("slices", 1))
         self.slice_groups = ceil_div(self.slices, self.slices_at_once)
         self.feature_tiles = ceil_div(self.features, blocks["features"])
@@ -184,7 +184,7 @@ class _Call:
         """Return a slice of the kernel's matrix; taps of the same channels are consecutive."""
         count = self.blocks["channels"]
         lanes = jnp.arange(count, dtype=jnp.int32)
-        if self.together:
+        if self.joins_taps:
             rows = index * count + lanes
             return _Slice(rows, rows < self.rows, *split(rows, self.channels))
         chunk, tap = split(index, self.taps)
@@ -194,7 +194,7 @@ class _Call:
     def load_shifted(self, x: Any, image: Any, tile: _Tile, part: _Slice) -> Array:
         """Load (pixels, rows of the slice) of an image, shifted by the slice's taps."""
         i, j = split(part.tap, self.kw)
-        if self.together:
+        if self.joins_taps:
             i, j = i[None, :], j[None, :]
         row = tile.row[:, None] + (i - self.kh // 2)
         column = tile.column[:, None] + (j - self.kw // 2)

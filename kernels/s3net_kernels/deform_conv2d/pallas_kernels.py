@@ -82,15 +82,15 @@ def weight_grad(
     call = Call("weight_grad", x, shape, blocks)
     parts = ceil_div(call.pixel_tiles, call.blocks["tiles"])
     # Number of chunks of channels whose sums one program holds.
-    together = max(SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
-    together = min(together, call.chunks)
-    kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts, together=together)
+    joined = max(SUMS // (call.blocks["channels"] * call.blocks["features"]), 1)
+    joined = min(joined, call.chunks)
+    kernel = functools.partial(_weight_grad_kernel, call=call, parts=parts, joined=joined)
     taps = call.kh * call.kw
     partial_shape = (groups, call.per_group * parts, taps, call.channels, call.features)
     partial = launch(
         kernel,
         jax.ShapeDtypeStruct(partial_shape, jnp.float32),
-        (taps * ceil_div(call.chunks, together), call.feature_tiles, call.images * parts),
+        (taps * ceil_div(call.chunks, joined), call.feature_tiles, call.images * parts),
         call.blocks,
         call.rows(x),
         planes,
@@ -100,10 +100,10 @@ def weight_grad(
     return partial.sum(1).reshape(shape)
 
 
-def _weight_grad_kernel(rows, planes, g, out, *, call: Call, parts: int, together: int):
-    tap, share = split(pl.program_id(0), ceil_div(call.chunks, together))
+def _weight_grad_kernel(rows, planes, g, out, *, call: Call, parts: int, joined: int):
+    tap, share = split(pl.program_id(0), ceil_div(call.chunks, joined))
     image, part = split(pl.program_id(2), parts)
-    chunks = [call.lanes(share * together + n) for n in range(together)]
+    chunks = [call.lanes(share * joined + n) for n in range(joined)]
     outs = call.outs(pl.program_id(1))
 
     def tile(n, totals):
@@ -120,7 +120,7 @@ def _weight_grad_kernel(rows, planes, g, out, *, call: Call, parts: int, togethe
 
     start = jnp.zeros((call.blocks["channels"], call.blocks["features"]), jnp.float32)
     tiles = min(call.blocks["tiles"], call.pixel_tiles)
-    totals = lax.fori_loop(0, tiles, tile, [start] * together)
+    totals = lax.fori_loop(0, tiles, tile, [start] * joined)
     group, member = split(image, call.per_group)
     for lanes, total in zip(chunks, totals, strict=True):
         index = (group, member * parts + part, tap, lanes[0][:, None], outs[0][None, :])

@@ -62,6 +62,6 @@ def _kernel(offset, mask, planes, near, *, taps: int, pixels: int, size: int):
         store(planes, (image, first + channels[None, :], some[0][:, None]), values, exist)
         if ref is offset:
             for n, low in enumerate((-1, 0)):
-                lies = exist & (values >= low) & (values < low + 1)
+                is_near = exist & (values >= low) & (values < low + 1)
                 index = (image, part, lax.full_like(image, n), channels)
-                store(near, index, jnp.sum(lies.astype(jnp.float32), 0), channels < count)
+                store(near, index, jnp.sum(is_near.astype(jnp.float32), 0), channels < count)

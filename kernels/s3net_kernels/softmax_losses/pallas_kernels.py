@@ -72,15 +72,15 @@ def rows_heuristic(problem: Problem) -> dict[str, int]:
 def rows_candidates(problem: Problem) -> list[dict[str, int]]:
     """List block sizes for :func:`edges` and :func:`backward` worth measuring."""
     classes = round_to_power(problem.channels)
-    alone = problem.kernel.endswith(".backward")
+    is_backward = problem.kernel.endswith(".backward")
     return [
         {"columns": columns, "rows": rows, "num_warps": warps}
         for columns in (4, 8, 16, 32, 64)
-        for rows in ((1,) if alone else (2, 4, 8, 16, 32))
+        for rows in ((1,) if is_backward else (2, 4, 8, 16, 32))
         for warps in (1, 2, 4, 8)
         if columns <= round_to_power(problem.width)
         # A thread keeps up to five values for each element of a tile.
-        and 1 <= columns * classes // (32 * warps) <= (64 if alone else 16)
+        and 1 <= columns * classes // (32 * warps) <= (64 if is_backward else 16)
     ]
 
 

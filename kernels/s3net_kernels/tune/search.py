@@ -51,8 +51,8 @@ def compile_all(
             function = jax.jit(KERNELS[problem.kernel].call(problem, blocks))
             return pool.submit(function.lower(*arrays).compile)
 
-        begun = [_try(blocks, lambda b=blocks: begin(b)) for blocks in several]
-        return [f and _try(b, f.result) for b, f in zip(several, begun, strict=True)]
+        started = [_try(blocks, lambda b=blocks: begin(b)) for blocks in several]
+        return [f and _try(b, f.result) for b, f in zip(several, started, strict=True)]
 
 
 def measure_seconds(

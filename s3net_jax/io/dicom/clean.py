@@ -25,7 +25,7 @@ _STRICT = (
     "SpecificCharacterSet",
 )
 
-# Elements that a derived object copies; the user is told if one is left out.
+# Elements that a derived object copies; the user is notified if one is left out.
 _TAKEN_OVER = (*_MAY_BE_BLANK, "StudyDescription")
 
 # Valid values by VR (PS3.5 table 6.2-1), for the VRs in which readers reject others. Text that is
@@ -104,13 +104,13 @@ def _repair_element(element: Any) -> Any:
         return None
     if element.keyword == "PatientSex" and str(element.value).strip() not in ("M", "F", "O"):
         return None
-    alone = Dataset()
+    dataset = Dataset()
     try:
         if kind != element.VR:
             value = list(map(str, values)) if len(values) > 1 else str(values[0])
             element = DataElement(element.tag, kind, element.value if kind == "SQ" else value)
-        alone.add(element)
-        dcmwrite(BytesIO(), alone, implicit_vr=False, little_endian=True)
+        dataset.add(element)
+        dcmwrite(BytesIO(), dataset, implicit_vr=False, little_endian=True)
     except Exception:
         return None
     return element

@@ -153,7 +153,7 @@ def survey(files: Iterable[Path]) -> Survey:
     paths = list(files)
     result = Survey()
     members: list[Member] = []
-    alone: list[int] = []
+    single: list[int] = []
     with silence_warnings():
         for number, path in enumerate(paths):
             try:
@@ -165,8 +165,8 @@ def survey(files: Iterable[Path]) -> Survey:
             elif found:
                 members += found
             else:
-                alone.append(number)
-    volumes = [(n, [Found((paths[n],))]) for n in alone]
+                single.append(number)
+    volumes = [(n, [Found((paths[n],))]) for n in single]
     for groups in find_volumes(members):
         first = min(member.file for group in groups for member in group.members)
         volumes.append((first, _collect_volumes(groups, paths)))

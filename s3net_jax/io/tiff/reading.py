@@ -73,7 +73,7 @@ def read_contents(path: Path) -> Contents | None:
             pages[page.offset] = page
         _check_end(file)
         stored = list(pages.values())
-        with _open(path, alone=True) as other:  # reading series changes a file's pages
+        with _open(path, as_stream=True) as other:  # reading series changes a file's pages
             chosen = select_planes(other, stored, name)
         # PIL reads only the first of several pictures behind a page, and stops at a mask.
         plain = chosen.parts == 1 and not any(page.photometric == 4 for page in stored)
@@ -173,12 +173,12 @@ class _Alone(io.BufferedReader):
 
 
 @contextmanager
-def _open(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
+def _open(path: Path, as_stream: bool = False) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file with tifffile, without its log messages.
 
     Args:
       path: path of the file.
-      alone: whether to open it as a stream, so that tifffile opens no other files: OME metadata
+      as_stream: whether to open it as a stream, so that tifffile opens no other files: OME metadata
         may name files anywhere on the disk.
     """
     import tifffile
@@ -188,7 +188,7 @@ def _open(path: Path, alone: bool = False) -> Iterator[tifffile.TiffFile]:
         level = log.level
         log.setLevel(logging.CRITICAL + 1)
         try:
-            if not alone:
+            if not as_stream:
                 with tifffile.TiffFile(path) as file:
                     yield file
                 return

@@ -195,7 +195,7 @@ def _hold_signals() -> Iterator[None]:
 
 
 class _Processes:
-    """A pool for :func:`distribute_chunks`. A worker has one task at once and is its own ticket."""
+    """Pool for :func:`distribute_chunks`; a worker has one task at a time and is its own ticket."""
 
     def __init__(self, limit: int, arguments: tuple[Any, ...]) -> None:
         self._limit, self._arguments = limit, arguments

@@ -1,4 +1,4 @@
-"""Images are told from the objects that accompany them by class and modality, not by name."""
+"""Images are distinguished from accompanying objects by class and modality, not by name."""
 
 from __future__ import annotations
 

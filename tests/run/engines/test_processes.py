@@ -208,10 +208,10 @@ def test_a_worker_that_died_while_it_was_idle_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--workers", "2"], "--workers is for --engine processes."),
+        (["--workers", "2"], "--workers requires --engine processes."),
         (["--engine", "processes", "--workers", "none"], "--workers 'none' is not a whole number"),
         (["--engine", "process"], "There is no engine 'process'. Did you mean processes?"),
-        (["--engine", "processes", "--ray-address", "a:1"], "--ray-address is for --engine ray."),
+        (["--engine", "processes", "--ray-address", "a:1"], "--ray-address requires --engine ray."),
     ],
 )
 def test_mistakes_get_a_sentence(

@@ -108,7 +108,7 @@ def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Sig
     process = start_ending(tmp_path, number, "--batch", "3", "--set", "fit.steps=300", lines=3)
     _, err = process.communicate(timeout=HANG)
     assert process.returncode == (130 if number == signal.SIGINT else 143)
-    assert err.splitlines()[-1] == "s3net: Interrupted; what was finished is kept."
+    assert err.splitlines()[-1] == "s3net: Interrupted; finished results are kept."
     assert all(line.lstrip().startswith("note: ") for line in err.splitlines()[:-1])
     assert json.loads((tmp_path / "out/run.json").read_text())["status"] == "interrupted"
     lines = [json.loads(line) for line in (tmp_path / "out/results.jsonl").read_text().splitlines()]
