@@ -46,7 +46,7 @@ def read_data(data: Any, images: Array, config: Config) -> Any:
         if is_traced(images):
             raise TypeError(
                 f"The method {method.name} prepares data from the image on the host, which is not "
-                "possible while it is traced: pass data=s3net_jax.prepare_data(image, config)."
+                "possible while it is traced: pass data=fitting.prepare_data(image, config)."
             )
         if images.ndim == 3:
             data = prepare_data(images, config)
