@@ -248,15 +248,20 @@ class ExperimentRecord(TypedDict):
 
 
 class FitHistory(TypedDict):
-    """Course of one fit: one number per step, null if not finite."""
+    """Course of one fit: one number per step, null if not finite.
+
+    ``ce``, ``affine`` and ``spatial`` are the terms of S3-Net; ``terms`` holds those of other
+    methods.
+    """
 
     piece: Count
     seed: Count
     steps: Count
     loss: list[Number | None]
-    ce: list[Number | None]
-    affine: list[Number | None]
-    spatial: list[Number | None]
+    ce: NotRequired[list[Number | None]]
+    affine: NotRequired[list[Number | None]]
+    spatial: NotRequired[list[Number | None]]
+    terms: NotRequired[dict[str, list[Number | None]]]
     labels: list[Number | None]
 
 

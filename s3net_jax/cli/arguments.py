@@ -7,8 +7,16 @@ import re
 from typing import Any, NoReturn
 
 from s3net_jax.cli.completion import SHELLS, PrintCompletion
+from s3net_jax.cli.options import (
+    add_experiment,
+    add_image_options,
+    add_limits,
+    add_many,
+    add_out,
+    make_output,
+    make_settings,
+)
 from s3net_jax.errors import UsageError, suggest_nearest
-from s3net_jax.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = ["ENGINES", "UsageError", "parse"]
 
@@ -27,7 +35,6 @@ examples:
 """
 ENGINES = ["local", "processes", "ray"]
 """Engines that compute fits; see ``s3net_jax.run.engines.base``."""
-_TARGETS = "auto, dark, bright, center, point:X,Y (pixels from the left and top) or all"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -128,16 +135,16 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
             **more,
         )
 
-    demo = add("demo", "segment a sample picture, without a download", parents=[_make_settings()])
-    _add_out(demo, "out")
-    segment = add("segment", "segment images and volumes", parents=[_make_settings()])
+    demo = add("demo", "segment a sample picture, without a download", parents=[make_settings()])
+    add_out(demo, "out")
+    segment = add("segment", "segment images and volumes", parents=[make_settings()])
     segment.add_argument(
         "inputs",
         nargs="*",
         metavar="INPUT",
         help="image or volume file (PNG, JPEG, BMP, TIFF, NIfTI, DICOM), folder or pattern",
     )
-    _add_out(segment)
+    add_out(segment)
     segment.add_argument(
         "--recursive",
         action="store_true",
@@ -148,13 +155,13 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         action="store_true",
         help="replace existing results (to resume an interrupted run, omit this option)",
     )
-    _add_image_options(segment)
-    _add_limits(segment)
-    _add_many(segment)
+    add_image_options(segment)
+    add_limits(segment)
+    add_many(segment)
     evaluate = add(
         "evaluate",
         "segment images with ground truth and score the results",
-        parents=[_make_settings()],
+        parents=[make_settings()],
     )
     group = evaluate.add_argument_group("data")
     group.add_argument("--images", metavar="DIR", help="folder of images, or an unpacked data set")
@@ -171,19 +178,19 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         help="layout of the data: folder (default), or ph2, lung-ct or isic as distributed",
     )
     group.add_argument("--limit", metavar="N", help="use only the first N images")
-    _add_out(evaluate)
+    add_out(evaluate)
     evaluate.add_argument(
         "--against",
         metavar="DIR",
         help="folder of an earlier evaluation to compare with, image by image",
     )
     evaluate.add_argument("--overwrite", action="store_true", help="replace existing results")
-    _add_image_options(evaluate)
-    _add_limits(evaluate)
-    _add_many(evaluate)
+    add_image_options(evaluate)
+    add_limits(evaluate)
+    add_many(evaluate)
     experiments = {
-        name: _add_experiment(
-            add(name, text, parents=[_make_output(live=name != "tune")]), name == "tune"
+        name: add_experiment(
+            add(name, text, parents=[make_output(live=name != "tune")]), name == "tune"
         )
         for name, text in (
             ("ablate", "evaluate variants of one configuration, from an experiment file"),
@@ -232,162 +239,6 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "bench": bench,
         "help": helping,
     }
-
-
-def _add_out(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    text = "output folder, created if needed"
-    text += f" (default: {default})" if default else ""
-    parser.add_argument("-o", "--out", metavar="DIR", default=default, help=text)
-
-
-def _add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that control how images are read."""
-    group = parser.add_argument_group("images")
-    group.add_argument(
-        "--window",
-        metavar="NAME",
-        help="values to map to black and white: auto, lung, soft, bone (CT), or LOW,HIGH",
-    )
-    group.add_argument(
-        "--axis", metavar="NAME", help="orientation of slices: auto, axial, coronal or sagittal"
-    )
-    group.add_argument(
-        "--tile", metavar="N", help="cut larger images into overlapping tiles of N×N pixels"
-    )
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add the limits on the resources that a file may take."""
-    group = parser.add_argument_group(
-        "limits for each file; N may end in K, M or G (docs/safety.md)"
-    )
-    group.add_argument(
-        "--max-pixels",
-        metavar="N",
-        help="pixels of an image, slice or page (default: 100M); 5 times as many for a volume",
-    )
-    group.add_argument(
-        "--max-bytes",
-        metavar="N",
-        help="bytes for decoding (default: 256 MiB, or 100 times the file size if larger)",
-    )
-    group.add_argument("--max-pages", metavar="N", help="number of pages or frames (default: 4000)")
-
-
-def _add_experiment(parser: argparse.ArgumentParser, is_search: bool) -> argparse.ArgumentParser:
-    """Add the options of an experiment command; a search has no engine options."""
-    parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="experiment file, such as experiments/table2.toml"
-    )
-    _add_out(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
-    group = parser.add_argument_group("settings that override the file")
-    group.add_argument(
-        "--data",
-        metavar="NAME=FOLDER",
-        action="append",
-        default=[],
-        help="folder of a data set that the file names (images/ and masks/, or as distributed); "
-        "may be repeated",
-    )
-    group.add_argument("--limit", metavar="N", help="use only the first N images of each data set")
-    group.add_argument("--seed", metavar="N", help="first random seed")
-    group.add_argument(
-        "--seeds",
-        metavar="N",
-        help="number of fits of each image; their "
-        + ("scores are averaged" if is_search else "consensus is evaluated"),
-    )
-    _add_sets(group, "change a field of every configuration")
-    _add_limits(parser)
-    group = parser.add_argument_group("parallel computation")
-    _add_batch(group)
-    if not is_search:
-        _add_engine(group)
-    return parser
-
-
-def _add_many(parser: argparse.ArgumentParser) -> None:
-    """Add the options that control how many fits run, and where."""
-    group = parser.add_argument_group("parallel computation")
-    group.add_argument(
-        "--seeds",
-        metavar="N",
-        default="1",
-        help="number of fits of each image; the result is their consensus (default: 1)",
-    )
-    _add_batch(group)
-    _add_engine(group)
-
-
-def _add_sets(group: argparse._ArgumentGroup, what: str) -> None:
-    group.add_argument(
-        "--set",
-        metavar="FIELD=VALUE",
-        action="append",
-        default=[],
-        dest="sets",
-        help=f"{what}, for example fit.steps=20; may be repeated",
-    )
-
-
-def _add_batch(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--batch",
-        metavar="N",
-        default="auto",
-        help="number of fits at once (default: auto, the fastest number that fits in memory)",
-    )
-
-
-def _add_engine(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--engine",
-        metavar="NAME",
-        default="local",
-        help="where to compute: local (default), processes (a fit per CPU core), ray (a cluster)",
-    )
-    group.add_argument(
-        "--workers",
-        metavar="N",
-        help="worker processes of --engine processes (default: one per core, limited by memory)",
-    )
-    group.add_argument(
-        "--ray-address",
-        metavar="ADDRESS",
-        help="head node for --engine ray (default: $RAY_ADDRESS, or a new local cluster)",
-    )
-
-
-def _make_settings() -> argparse.ArgumentParser:
-    """Make the options that ``demo``, ``segment`` and ``evaluate`` share."""
-    shared = argparse.ArgumentParser(add_help=False, parents=[_make_output()])
-    group = shared.add_argument_group("configuration")
-    group.add_argument(
-        "--preset",
-        metavar="NAME",
-        default=DEFAULT_PRESET,
-        help=f"base configuration: {', '.join(PRESETS)} (default: {DEFAULT_PRESET})",
-    )
-    _add_sets(group, "change a field of the preset")
-    group.add_argument("--size", metavar="N", help="side of the network's input in pixels")
-    group.add_argument("--target", metavar="RULE", help=f"rule that selects the target: {_TARGETS}")
-    group.add_argument("--seed", metavar="N", default="0", help="random seed (default: 0)")
-    return shared
-
-
-def _make_output(live: bool = True) -> argparse.ArgumentParser:
-    """Make the output options; ``live`` adds ``--plain``, for commands with a live display."""
-    shared = argparse.ArgumentParser(add_help=False)
-    group = shared.add_argument_group("output")
-    group.add_argument("--quiet", action="store_true", help="print only failures")
-    group.add_argument("--json", action="store_true", help="print one JSON object per line")
-    if live:
-        group.add_argument("--plain", action="store_true", help="do not draw a live display")
-    group.add_argument(
-        "--no-cache", action="store_true", help="do not cache compiled programs on disk"
-    )
-    return shared
 
 
 class _Version(argparse.Action):

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from s3net_jax import jax_setup
 from s3net_jax.cli.arguments import parse
+from s3net_jax.cli.loading import load_modules
 from s3net_jax.cli.session import WORKER
 from s3net_jax.cli.streams import guard_streams
 from s3net_jax.errors import (
@@ -56,6 +57,7 @@ def _run_words(words: list[str], own_process: bool) -> int:
         if args.command in _COMPUTING:
             jax_setup.check_limits()
             _set_up_jax(args)
+        load_modules(getattr(args, "load", ()))
         with _set_limits(args):
             return _run_command(args)
     except SystemExit as error:  # --help, --version and --print-completion

@@ -171,7 +171,8 @@ def _read_method(fields: Fields, base: Config | None, seeds: int, data: set[str]
         name = fields.get_text("preset")
         config = fields.apply("set", read_preset(fields, name))
         own = fields.get_count("seeds", seeds)
-        shown = f"s3net {name}" + (f", {own} seeds" if fields.has("seeds") else "")
+        shown = name if config.method.name != "s3net" else f"s3net {name}"
+        shown += f", {own} seeds" if fields.has("seeds") else ""
         return Method(fields.get_text("name", shown), paper, config, own)
     if not paper:
         fields.fail("a method needs a preset, a baseline or values of the paper.")

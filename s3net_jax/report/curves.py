@@ -16,7 +16,8 @@ __all__ = ["Curve", "draw_chart", "draw_history_charts"]
 _WIDTH, _HEIGHT = 400, 190  # size of a chart in SVG units; CSS scales it to the column
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 8, 36  # margins, with room for tick labels
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 4")  # distinguish curves without relying on colour
-_TERMS = {"loss": "loss", "ce": "cross entropy", "affine": "affine", "spatial": "spatial"}
+_TITLES = {"ce": "cross entropy"}  # other terms are called by their names
+_OTHERS = {"labels", "piece", "seed", "steps"}  # what a history has beside the loss and its terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,13 @@ def draw_history_charts(histories: Sequence[Mapping[str, Any]]) -> Markup:
     """Draw two charts over steps, side by side: the loss and the number of clusters.
 
     Args:
-      histories: mappings with (steps,) arrays ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``
-        and the integer ``seed``. For one history the terms of the loss are drawn, for several only
-        the losses.
+      histories: mappings with (steps,) arrays ``loss``, ``labels`` and one for each term, and the
+        integers ``piece``, ``seed``, ``steps``. For one history the terms of the loss are drawn,
+        for several only the losses.
     """
     if len(histories) == 1:
-        losses = [Curve(title, histories[0][name]) for name, title in _TERMS.items()]
+        terms = {name: values for name, values in histories[0].items() if name not in _OTHERS}
+        losses = [Curve(_TITLES.get(name, name), values) for name, values in terms.items()]
         about = "Loss and its unweighted terms"
     else:
         losses = [Curve(f"seed {h['seed']}", h["loss"]) for h in histories]

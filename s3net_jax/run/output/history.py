@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,42 +15,42 @@ from s3net_jax.schema import FitHistory, HistoryRecord, read_json
 
 __all__ = ["encode_history", "read_history"]
 
-SERIES = ("loss", "ce", "affine", "spatial", "labels")
-"""Values that are kept for every step."""
+_ALWAYS = ("loss", "labels")
+_TERMS = ("ce", "affine", "spatial")
+"""Terms that have fields of their own; those of other methods are in ``terms``."""
 
 
 def encode_history(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
     """Encode the histories of all fits as JSON.
 
     The format is ``{"fits": [{"piece": 0, "seed": 0, "steps": 50, "loss": [...], "ce": [...],
-    "affine": [...], "spatial": [...], "labels": [...]}, ...]}``. ``piece`` is the number of the
-    tile or slice, from 0. Numbers have six digits; NaN and infinite values are null.
+    "affine": [...], "spatial": [...], "labels": [...]}, ...]}``; terms of other methods than S3-Net
+    are in ``"terms": {NAME: [...]}``. ``piece`` is the number of the tile or slice, from 0. Numbers
+    have six digits; NaN and infinite values are null.
 
     Args:
       fits: fit of each (piece, seed).
     """
-    records: list[FitHistory] = [
-        {
-            "piece": piece,
-            "seed": seed,
-            "steps": fit.steps,
-            "loss": _list_numbers(fit.history["loss"]),
-            "ce": _list_numbers(fit.history["ce"]),
-            "affine": _list_numbers(fit.history["affine"]),
-            "spatial": _list_numbers(fit.history["spatial"]),
-            "labels": _list_numbers(fit.history["labels"]),
-        }
-        for (piece, seed), fit in sorted(fits.items())
-    ]
+    records = [_encode_fit(piece, seed, fit) for (piece, seed), fit in sorted(fits.items())]
     lines = [json.dumps(record, allow_nan=False) for record in records]
     return ('{"fits": [\n' + ",\n".join(lines) + "\n]}\n").encode()
+
+
+def _encode_fit(piece: int, seed: int, fit: Fitted) -> FitHistory:
+    series = {name: _list_numbers(values) for name, values in fit.history.items()}
+    others = {n: v for n, v in series.items() if n not in (*_ALWAYS, *_TERMS)}
+    record: dict[str, Any] = {"piece": piece, "seed": seed, "steps": fit.steps}
+    record |= {name: series[name] for name in ("loss", *_TERMS) if name in series}
+    record |= {"terms": others} if others else {}
+    return cast(FitHistory, record | {"labels": series["labels"]})
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
     """Read a file that :func:`encode_history` made.
 
     Returns:
-      A dict for each fit with ``piece``, ``seed``, ``steps``, and a (steps,) array for each series;
+      A dict for each fit with ``piece``, ``seed``, ``steps``, and a (steps,) array for each of
+      ``loss``, ``labels`` and the terms of its method;
       values that were not finite are NaN.
 
     Raises:
@@ -62,7 +62,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         raise _make_error(path, str(error)) from None
     fits: list[dict[str, Any]] = []
     for fit in found["fits"]:
-        series = {name: np.array(fit[name], float) for name in SERIES}
+        given = {n: fit[n] for n in (*_ALWAYS, *_TERMS) if n in fit} | fit.get("terms", {})
+        series = {name: np.array(values, float) for name, values in given.items()}
         if any(len(values) != fit["steps"] for values in series.values()):
             raise _make_error(path, "the numbers do not match the steps")
         fits.append({name: fit[name] for name in ("piece", "seed", "steps")} | series)
