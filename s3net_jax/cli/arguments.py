@@ -163,7 +163,8 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "--dataset",
         metavar="NAME",
         default="folder",
-        help="folder (default), ph2, lung-ct or isic: the layout in which it is distributed",
+        help="folder (default), ph2, lung-ct, isic or bsds500: the layout in which it is "
+        "distributed",
     )
     group.add_argument("--limit", metavar="N", help="the first N images alone")
     _add_out(evaluate)
