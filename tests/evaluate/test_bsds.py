@@ -180,7 +180,7 @@ def test_arrays_that_cannot_be_used(tmp_path: Path) -> None:
         ({"maps": good.astype(object)}, "is broken or cut off"),
         ({"maps": good.astype(bool)}, "contains bool values"),
     ):
-        np.savez(path, **arrays)
+        np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
         with pytest.raises(InputError, match=sentence):
             read_annotations(path)
     np.savez_compressed(path, maps=np.zeros((5, 300, 300), np.uint8))
