@@ -139,7 +139,8 @@ def score_baselines(
         truth = read_truth(pair.truth, grid) if is_target else None
         people = () if is_target else read_segmentations(pair.truth, grid)
         scores = []
-        for name, predict in (baselines or STANDARD_BASELINES[pair.criteria]).items():
+        chosen = STANDARD_BASELINES[pair.criteria] if baselines is None else baselines
+        for name, predict in chosen.items():
             # Seconds on one core, while other images are scored on the others.
             start = time.perf_counter()
             labels, mask = predict(image)
