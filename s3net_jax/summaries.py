@@ -44,7 +44,8 @@ class MethodRecord(TypedDict):
 class EvaluationSummary(TypedDict):
     """``summary.json`` of an evaluation.
 
-    ``comparisons`` maps each method to the blind DSC of ``reference`` minus that of the method.
+    ``comparisons`` maps each method to the figure of ``reference`` minus that of the method: the
+    blind DSC for masks, the covering for regions.
     """
 
     methods: dict[str, MethodRecord]

@@ -27,7 +27,7 @@ FLOORS = [
     {"io", "methods", "summaries"},
     {"nn", "ops", "presets"},
     {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
-    {"dotted", "errors", "interruptions", "parallel", "text", "version"},
+    {"criteria", "dotted", "errors", "interruptions", "parallel", "text", "version"},
 ]
 
 

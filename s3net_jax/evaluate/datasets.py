@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from s3net_jax.criteria import REGIONS, TARGET, Criteria
 from s3net_jax.errors import ConfigError, InputError, suggest_nearest
+from s3net_jax.evaluate.annotations import ANNOTATION_SUFFIXES
 from s3net_jax.run import SUFFIXES, Kind, discover
 
-__all__ = ["DATASETS", "Pair", "find_pairs"]
+__all__ = ["DATASETS", "Layout", "Pair", "find_pairs"]
 
 _MASK_ENDINGS = ("_mask", "_lesion", "_segmentation", "_Segmentation", "_seg", "_gt")
 _NAMED = 10  # maximum number of files named in an error message
@@ -29,12 +31,27 @@ class Pair:
       stem: name of the image's results, the same as in ``s3net segment``.
       image, truth: paths of the files.
       kind: format of the image, which determines how it is read.
+      criteria: what is measured: a mask of the target, or regions of the whole image.
     """
 
     stem: str
     image: Path
     truth: Path
     kind: Kind = "image"
+    criteria: Criteria = TARGET
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the files of a data set are arranged.
+
+    Attributes:
+      find: function of the folders of images and masks that finds the pairs.
+      criteria: what is measured on this data set.
+    """
+
+    find: Callable[[Path, Path | None], _Found]
+    criteria: Criteria = TARGET
 
 
 def find_pairs(
@@ -63,14 +80,15 @@ def find_pairs(
     for folder in (images, masks if dataset == "folder" else None):
         if folder is not None and not os.path.isdir(folder):  # False for any odd name
             raise ConfigError(f"{folder} is not a folder.")
-    return _name_pairs(DATASETS[dataset](images, masks)[:limit])
+    layout = DATASETS[dataset]
+    return _name_pairs(layout.find(images, masks)[:limit], layout.criteria)
 
 
-def _name_pairs(found: list[tuple[Path, Path]]) -> list[Pair]:
+def _name_pairs(found: _Found, criteria: Criteria) -> list[Pair]:
     """Name each pair after its result, as ``s3net segment`` does."""
     truths = dict(found)
     sources = discover(truths)
-    return [Pair(s.stem, s.path, truths[s.path], s.kind) for s in sources]
+    return [Pair(s.stem, s.path, truths[s.path], s.kind, criteria) for s in sources]
 
 
 def _find_folder(images: Path, masks: Path | None) -> _Found:
@@ -125,12 +143,48 @@ def _find_isic(root: Path, masks: Path | None) -> _Found:
     return _match_stems(images, truths, f"{root}", source)
 
 
-DATASETS: dict[str, Callable[[Path, Path | None], _Found]] = {
-    "folder": _find_folder,
-    "ph2": _find_ph2,
-    "lung-ct": _find_lung_ct,
-    "isic": _find_isic,
+def _find_bsds500(root: Path, masks: Path | None) -> _Found:
+    """Find BSDS500: ``images/{train,val,test}/*.jpg`` and ``groundTruth/{train,val,test}/*.mat``.
+
+    ``root`` may be any folder above the images, or that of one part, such as ``images/test``. The
+    ground truth of an image has its path with ``groundTruth`` (or ``groundtruth``) in place of the
+    last ``images``, and the suffix ``.mat`` or ``.npz``; the parts may be missing.
+    """
+    source = (
+        "download BSDS500 from "
+        "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/resources.html"
+    )
+    paths = (p if "images" in p.parts else p.absolute() for p in root.glob("**/*.jpg"))
+    images = sorted(path for path in paths if "images" in path.parts)
+    # The archive also contains five images for testing its benchmark, outside of the parts.
+    images = [path for path in images if path.parent.name in _PARTS] or images
+    truths = {image.stem: list(_list_annotations(image)) for image in images}
+    return _join_truths(images, truths, f"{root}", source)
+
+
+_PARTS = ("train", "val", "test")
+
+
+def _list_annotations(image: Path) -> Iterator[Path]:
+    """Yield the files beside the last folder ``images`` that may be the image's ground truth."""
+    place = len(image.parts) - 1 - image.parts[::-1].index("images")
+    for name in ("groundTruth", "groundtruth"):
+        folder = Path(*image.parts[:place], name, *image.parent.parts[place + 1 :])
+        found = [folder / f"{image.stem}{suffix}" for suffix in ANNOTATION_SUFFIXES]
+        found = [path for path in found if path.is_file()]
+        if found:  # a file system that ignores case would find each file twice
+            yield from found
+            return
+
+
+DATASETS: dict[str, Layout] = {
+    "folder": Layout(_find_folder),
+    "ph2": Layout(_find_ph2),
+    "lung-ct": Layout(_find_lung_ct),
+    "isic": Layout(_find_isic),
+    "bsds500": Layout(_find_bsds500, REGIONS),
 }
+"""Name → layout of each data set."""
 
 
 def _get_stem(path: Path) -> str:

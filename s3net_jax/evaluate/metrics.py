@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from s3net_jax.criteria import TARGET
+
 __all__ = ["HIGHER_IS_BETTER", "METRICS", "boundary_f", "dsc", "hd95", "hm", "measure", "xor"]
 
 _TOLERANCE = 0.0075  # distance up to which boundaries match, as a fraction of the diagonal
 
-METRICS = ("dsc", "hm", "xor", "hd95", "boundary_f")
-HIGHER_IS_BETTER = {"dsc": True, "hm": False, "xor": False, "hd95": False, "boundary_f": True}
+METRICS = tuple(TARGET.metrics)
+HIGHER_IS_BETTER = {name: one.is_higher_better for name, one in TARGET.metrics.items()}
 
 
 def measure(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:

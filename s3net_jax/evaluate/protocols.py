@@ -5,17 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from s3net_jax.criteria import TARGET
 from s3net_jax.evaluate.metrics import dsc
 
 __all__ = ["PROTOCOLS", "select_scored_masks"]
 
-PROTOCOLS = {
-    "released": "the cluster with the largest overlap with G, cropped by G dilated, at 256×256: "
-    "the authors' code; it leaks the ground truth",
-    "overlap": "the cluster with the largest overlap with G: the paper's text",
-    "oracle": "the single cluster with the highest DSC: a bound for choosing one cluster",
-    "blind": "the tool's own choice, without ground truth: what a user gets",
-}
+PROTOCOLS = TARGET.protocols
 
 # The authors' code scores at this size; the crop has a fixed width in pixels, so it depends on it.
 _SIDE = 256

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from s3net_jax.config import Config
+from s3net_jax.criteria import TARGET, Criteria, get_criteria
 from s3net_jax.evaluate.datasets import Pair
+from s3net_jax.evaluate.geometry import Grid
+from s3net_jax.evaluate.regions import split_components
 from s3net_jax.evaluate.run import Evaluation
-from s3net_jax.evaluate.truth import read_grid, read_truth
+from s3net_jax.evaluate.truth import read_grid, read_segmentations, read_truth
 from s3net_jax.io import parse_window, read, read_film, write_text
 from s3net_jax.report import Closeup, Picture, build_page
 from s3net_jax.run import Source, VolumeCase, open_case, read_history, read_result
@@ -20,7 +23,6 @@ from s3net_jax.run import Source, VolumeCase, open_case, read_history, read_resu
 __all__ = ["write_report"]
 
 _EXTREMES = 3  # number of best and of worst images shown in detail
-_FIRST = "blind"  # protocol by which the images are sorted
 
 
 def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
@@ -34,34 +36,52 @@ def write_report(found: Evaluation, pairs: list[Pair], title: str) -> Path:
       pairs: images and ground truths that were evaluated.
       title: title of the page.
     """
-    dsc: dict[str, dict[str, float]] = {}
-    blind: dict[str, list[float]] = {}
+    criteria = get_criteria(found.summary["protocols"])
+    main: dict[str, list[float]] = {}
     for score in found.scores:
-        value = score.metrics["dsc"]
-        if score.method == found.method:
-            dsc.setdefault(score.image, {})[score.protocol] = value
-        if score.protocol == "blind":
-            blind.setdefault(score.method, []).append(value)
-    scored = [pair for pair in pairs if pair.stem in dsc]
-    shown = [_make_closeup(found, pair, _put_first(dsc[pair.stem])) for pair in scored]
-    ranked = sorted(shown, key=lambda one: -one.picture.scores[_FIRST])
+        if score.protocol == criteria.protocol:
+            main.setdefault(score.method, []).append(score.metrics[criteria.metric])
+    figures = _collect_figures(found, criteria)
+    scored = [pair for pair in pairs if pair.stem in figures]
+    shown = [_make_closeup(found, pair, figures[pair.stem]) for pair in scored]
+    ranked = sorted(shown, key=lambda one: -next(iter(one.picture.scores.values())))
     some = min(_EXTREMES, (len(ranked) + 1) // 2)
     best, worst = ranked[:some], ranked[some:][::-1][:_EXTREMES]
     pictures = [one.picture for one in shown]
-    text = build_page(title, found.summary, blind, pictures, best, worst)
+    text = build_page(title, found.summary, main, pictures, best, worst)
     path = found.folder / "report.html"
     write_text(path, text)
     return path
 
 
-def _put_first(scores: dict[str, float]) -> dict[str, float]:
-    return {_FIRST: scores[_FIRST], **scores}
+def _collect_figures(found: Evaluation, criteria: Criteria) -> dict[str, dict[str, float]]:
+    """Collect the figures below each picture, the most important first.
+
+    For masks these are the DSC under every protocol; for regions the metrics of one protocol that
+    are better if higher, since the gallery sorts by each of them.
+    """
+    figures: dict[str, dict[str, float]] = {}
+    for score in found.scores:
+        if score.method != found.method:
+            continue
+        one = figures.setdefault(score.image, {})
+        if criteria is TARGET:
+            one[score.protocol] = score.metrics[criteria.metric]
+        elif score.protocol == criteria.protocol:
+            one |= {
+                metric.name: score.metrics[name]
+                for name, metric in criteria.metrics.items()
+                if metric.is_higher_better
+            }
+    first = criteria.protocol if criteria is TARGET else criteria.metrics[criteria.metric].name
+    return {image: {first: one[first], **one} for image, one in figures.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class _Pixels:
-    """Arrays shown for one input: image (H, W, 3); labels, mask and truth (H, W); agreement (H, W)
-    over several seeds; and a remark that names the slice of a volume."""
+    """Arrays shown for one input: image (H, W, 3); labels, mask and truth (H, W), the latter two as
+    label maps where regions are scored; agreement (H, W) over several seeds; and a remark that
+    names the slice of a volume."""
 
     image: np.ndarray
     labels: np.ndarray
@@ -101,6 +121,7 @@ def _make_closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Cl
             lambda: read_pixels().truth,
             scores,
             read_pixels().remark if volume else "",
+            metric="DSC" if pair.criteria is TARGET else "",
         ),
         lambda: read_pixels().labels,
         read_agreement if "agreement" in names else None,
@@ -110,11 +131,21 @@ def _make_closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Cl
 
 
 def _read_picture(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:
-    truth = read_truth(pair.truth, read_grid(pair))
-    labels, mask = (read_result(maps[kind], truth.shape) for kind in ("labels", "mask"))
+    is_target = pair.criteria is TARGET
+    read_any = read_truth if is_target else _read_middle_segmentation
+    truth = read_any(pair.truth, read_grid(pair))
+    labels = read_result(maps["labels"], truth.shape)
+    mask = read_result(maps["mask"], truth.shape) > 0 if is_target else split_components(labels)
     share = read_result(maps["agreement"], truth.shape) / 255 if "agreement" in maps else None
     image = read(pair.image, parse_window(config.input.window))
-    return _Pixels(image.rgb8(), labels, mask > 0, truth, share, "")
+    return _Pixels(image.rgb8(), labels, mask, truth, share, "")
+
+
+def _read_middle_segmentation(path: Path, grid: Grid | None) -> np.ndarray:
+    """Read the human segmentation with the median number of segments."""
+    people = read_segmentations(path, grid)
+    ranked = sorted(people, key=lambda one: len(np.unique(one)))
+    return ranked[len(ranked) // 2]
 
 
 def _read_slice(pair: Pair, maps: dict[str, Path], config: Config) -> _Pixels:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s3net_jax.config import Config
+from s3net_jax.criteria import TARGET, Criteria
 from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate.datasets import Pair
-from s3net_jax.evaluate.protocols import PROTOCOLS
 from s3net_jax.evaluate.scores import (
     Score,
     read_scores,
@@ -94,7 +94,9 @@ def evaluate(
         :func:`segment_inputs`.
       OutputError: see :func:`segment_inputs`.
     """
-    other = None if against is None else _read_other(against, {pair.stem for pair in pairs})
+    criteria = pairs[0].criteria if pairs else TARGET
+    stems = {pair.stem for pair in pairs}
+    other = None if against is None else _read_other(against, stems, criteria)
     check_truths(pairs)
     folder = make_folder(out)
     remove_leftovers(folder)
@@ -132,7 +134,7 @@ def evaluate(
         "methods": found["methods"],
         "reference": found["reference"],
         "comparisons": found["comparisons"],
-        "protocols": PROTOCOLS,
+        "protocols": criteria.protocols,
         "config": config.to_dict(),
         "config_digest": config.digest,
         "seed": seed,
@@ -177,15 +179,17 @@ def _find_records(log: ResultLog, pairs: list[Pair], folder: Path) -> dict[str, 
     }
 
 
-def _read_other(path: Path, images: set[str]) -> list[Score]:
+def _read_other(path: Path, images: set[str], criteria: Criteria) -> list[Score]:
     """Read the scores of the method that another evaluation evaluated.
 
     Args:
       path: ``metrics.csv`` or its folder; the first rows belong to the evaluated method.
       images: names of the images to keep.
+      criteria: what is measured on these images.
 
     Raises:
-      ConfigError: the file is not a table of scores, or contains none of the images.
+      ConfigError: the file is not a table of scores, contains none of the images, or has other
+        metrics.
     """
     scores = read_scores(path / "metrics.csv" if path.is_dir() else path)
     found = [s for s in scores if s.method == scores[0].method and s.image in images]
@@ -193,6 +197,9 @@ def _read_other(path: Path, images: set[str]) -> list[Score]:
         raise ConfigError(
             f"{path} contains no scores of these images: compare with another evaluation."
         )
+    if not {score.protocol for score in found} <= criteria.protocols.keys():
+        names = ", ".join(criteria.metrics)
+        raise ConfigError(f"{path} has other metrics than this evaluation, which needs {names}.")
     return found
 
 

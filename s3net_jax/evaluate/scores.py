@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from s3net_jax.baselines import BASELINES, Prediction
+from s3net_jax.baselines import BASELINES, REGION_BASELINES, Prediction
+from s3net_jax.criteria import REGIONS, TARGET, Criteria, get_criteria
 from s3net_jax.csv_text import format_csv, parse_csv
 from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.geometry import Grid
-from s3net_jax.evaluate.metrics import METRICS, measure
-from s3net_jax.evaluate.protocols import PROTOCOLS, select_scored_masks
+from s3net_jax.evaluate.metrics import measure
+from s3net_jax.evaluate.protocols import select_scored_masks
+from s3net_jax.evaluate.regions import measure_annotators, measure_regions, split_components
 from s3net_jax.evaluate.statistics import compare, estimate_mean
-from s3net_jax.evaluate.truth import read_grid, read_truth
+from s3net_jax.evaluate.truth import read_grid, read_segmentations, read_truth
 from s3net_jax.io import read, read_regular, write_bytes
 from s3net_jax.parallel import map_in_threads
 from s3net_jax.run import read_array, read_result
 
 __all__ = [
+    "STANDARD_BASELINES",
     "Score",
     "read_array",
     "read_scores",
@@ -35,7 +38,13 @@ __all__ = [
 ]
 
 _DIGITS = 4
-_FIELDS = ("method", "image", "protocol", *METRICS, "seconds")
+_AGREEMENT = "one person against the others"
+
+STANDARD_BASELINES: dict[Criteria, Mapping[str, Callable[[np.ndarray], Prediction]]] = {
+    TARGET: BASELINES,
+    REGIONS: REGION_BASELINES,
+}
+"""Criteria → baselines that appear in every table."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,8 @@ class Score:
     Attributes:
       method: name of the method.
       image: name of the image's results.
-      protocol: name in :data:`PROTOCOLS`.
-      metrics: metric → value, in percent (``hd95`` in pixels).
+      protocol: name of a protocol of the data set's criteria.
+      metrics: metric → value, in percent (``hd95`` in pixels, ``vi`` in bits).
       seconds: time the segmentation took.
     """
 
@@ -82,14 +91,20 @@ def score_results(
 
     def score(item: tuple[Pair, Mapping[str, Any]]) -> list[Score]:
         pair, record = item
+        outputs, seconds = record["outputs"], record["seconds"]
+        if pair.criteria is REGIONS:
+            people = read_segmentations(pair.truth, read_grid(pair))
+            labels = read_result(folder / outputs["labels"], people[0].shape)
+            scores = _score_labels(method, pair.stem, labels, people, seconds)
+            tick()
+            return scores
         truth = read_truth(pair.truth, read_grid(pair))
         labels, mask = (
-            read_result(folder / record["outputs"][kind], truth.shape)
-            for kind in ("labels", "mask")
+            read_result(folder / outputs[kind], truth.shape) for kind in ("labels", "mask")
         )
         if pair.kind == "stack":  # protocols expect slices on the last axis
             labels, mask, truth = (np.moveaxis(a, 0, -1) for a in (labels, mask, truth))
-        scores = _score_masks(method, pair.stem, labels, mask > 0, truth, record["seconds"])
+        scores = _score_masks(method, pair.stem, labels, mask > 0, truth, seconds)
         tick()
         return scores
 
@@ -105,16 +120,18 @@ def _count_pixels(record: Mapping[str, Any]) -> int:
 
 def score_baselines(
     pairs: Iterable[Pair],
-    baselines: Mapping[str, Callable[[np.ndarray], Prediction]] = BASELINES,
+    baselines: Mapping[str, Callable[[np.ndarray], Prediction]] | None = None,
     window: tuple[float, float] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> list[Score]:
     """Score every baseline, using all cores; volumes and stacks are skipped.
 
+    Where several people segmented an image, their agreement is scored as well, as a bound.
+
     Args:
       pairs: images and ground truths.
       baselines: name in the table → function from an image, (H, W, 3) uint8, to its clusters and
-        mask.
+        mask; None uses :data:`STANDARD_BASELINES`.
       window: values mapped to black and white; see :func:`read`.
       tick: function called after each image, from several threads.
 
@@ -125,14 +142,24 @@ def score_baselines(
 
     def score(pair: Pair) -> list[Score]:
         image = read(pair.image, window).rgb8()
-        truth = read_truth(pair.truth, Grid(image.shape[:2]))
+        grid = Grid(image.shape[:2])
+        is_target = pair.criteria is TARGET
+        truth = read_truth(pair.truth, grid) if is_target else None
+        people = () if is_target else read_segmentations(pair.truth, grid)
         scores = []
-        for name, predict in baselines.items():
+        chosen = STANDARD_BASELINES[pair.criteria] if baselines is None else baselines
+        for name, predict in chosen.items():
             # This is the time on one core while other cores score other images.
             start = time.perf_counter()
             labels, mask = predict(image)
             seconds = time.perf_counter() - start
-            scores += _score_masks(name, pair.stem, labels, mask, truth, seconds)
+            scores += (
+                _score_labels(name, pair.stem, labels, people, seconds)
+                if truth is None
+                else _score_masks(name, pair.stem, labels, mask, truth, seconds)
+            )
+        if len(people) > 1:
+            scores += _make_scores(_AGREEMENT, pair.stem, measure_annotators(people), 0.0)
         tick()
         return scores
 
@@ -144,25 +171,49 @@ def score_baselines(
 def _score_masks(
     method: str, image: str, labels: np.ndarray, mask: np.ndarray, truth: np.ndarray, seconds: float
 ) -> list[Score]:
-    scores = []
-    for protocol, (found, wanted) in select_scored_masks(labels, mask, truth).items():
-        # Round like the table, so that scores read from a file equal computed ones exactly.
-        metrics = {name: round(v, _DIGITS) for name, v in measure(found, wanted).items()}
-        scores.append(Score(method, image, protocol, metrics, seconds))
-    return scores
+    selected = select_scored_masks(labels, mask, truth)
+    found = {protocol: measure(*masks) for protocol, masks in selected.items()}
+    return _make_scores(method, image, found, seconds)
 
 
-def write_scores(path: Path, scores: Iterable[Score]) -> None:
+def _score_labels(
+    method: str, image: str, labels: np.ndarray, people: Sequence[np.ndarray], seconds: float
+) -> list[Score]:
+    found = {
+        "components": measure_regions(split_components(labels), people),
+        "clusters": measure_regions(labels, people),
+    }
+    return _make_scores(method, image, found, seconds)
+
+
+def _make_scores(
+    method: str, image: str, found: Mapping[str, Mapping[str, float]], seconds: float
+) -> list[Score]:
+    """Make a score for each protocol, rounded like the table, so that scores read from a file equal
+    computed ones exactly."""
+    rounded = {
+        protocol: {name: round(value, _DIGITS) for name, value in metrics.items()}
+        for protocol, metrics in found.items()
+    }
+    return [Score(method, image, name, metrics, seconds) for name, metrics in rounded.items()]
+
+
+def write_scores(path: Path, scores: Sequence[Score]) -> None:
     """Write ``metrics.csv``, with a row for each method, image and protocol."""
+    metrics = _find_criteria(scores).metrics
     rows = (
         [
             *(s.method, s.image, s.protocol),
-            *(f"{s.metrics[m]:.{_DIGITS}f}" for m in METRICS),
+            *(f"{s.metrics[m]:.{_DIGITS}f}" for m in metrics),
             f"{s.seconds:.4f}",
         ]
         for s in scores
     )
-    write_bytes(path, format_csv(_FIELDS, rows))
+    write_bytes(path, format_csv(("method", "image", "protocol", *metrics, "seconds"), rows))
+
+
+def _find_criteria(scores: Sequence[Score]) -> Criteria:
+    return get_criteria({score.protocol for score in scores}) if scores else TARGET
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -179,17 +230,19 @@ def read_scores(path: Path) -> list[Score]:
 
 def _parse_score(row: dict[str, str]) -> Score:
     method, image, protocol = (row[name] for name in ("method", "image", "protocol"))
-    metrics = {metric: float(row[metric]) for metric in METRICS}
+    metrics = {metric: float(row[metric]) for metric in get_criteria([protocol]).metrics}
     seconds = float(row["seconds"])
-    if None in (method, image) or protocol not in PROTOCOLS:
-        raise ValueError("a row has no method, image or valid protocol")
+    if None in (method, image):
+        raise ValueError("a row has no method or image")
     if not all(map(math.isfinite, (*metrics.values(), seconds))):
         raise ValueError("a score is not finite")
     return Score(method, image, protocol, metrics, seconds)
 
 
 def summarise(scores: list[Score], reference: str) -> dict[str, Any]:
-    """Compute means with 95 % intervals, and paired comparisons of blind DSC with a reference.
+    """Compute means with 95 % intervals, and paired comparisons with a reference.
+
+    Methods are compared by the main figure of the criteria: the blind DSC, or the covering.
 
     Args:
       scores: scores of all methods.
@@ -198,16 +251,19 @@ def summarise(scores: list[Score], reference: str) -> dict[str, Any]:
     Returns:
       A dict with ``methods`` (method → number of images, median seconds, and protocol → metric →
       mean, low, high, count), ``reference``, and ``comparisons`` (method → mean, low, high and
-      count of the DSC of ``reference`` minus that of the method, and the p value).
+      count of the figure of ``reference`` minus that of the method, and the p value).
     """
+    criteria = _find_criteria(scores)
     methods = list(dict.fromkeys(s.method for s in scores))
     table: dict[str, Any] = {}
-    blind: dict[str, dict[str, float]] = {}
+    main: dict[str, dict[str, float]] = {}
     for method in methods:
         own = [s for s in scores if s.method == method]
-        blind[method] = {s.image: s.metrics["dsc"] for s in own if s.protocol == "blind"}
+        main[method] = {
+            s.image: s.metrics[criteria.metric] for s in own if s.protocol == criteria.protocol
+        }
         table[method] = {
-            "images": len(blind[method]),
+            "images": len(main[method]),
             "seconds": float(np.median([s.seconds for s in own])),
             "protocols": {
                 protocol: {
@@ -216,19 +272,19 @@ def summarise(scores: list[Score], reference: str) -> dict[str, Any]:
                             np.array([s.metrics[metric] for s in own if s.protocol == protocol])
                         )
                     )
-                    for metric in METRICS
+                    for metric in criteria.metrics
                 }
-                for protocol in PROTOCOLS
+                for protocol in criteria.protocols
             },
         }
     comparisons = {}
     for method in methods:
-        shared = sorted(blind[method].keys() & blind.get(reference, {}).keys())
+        shared = sorted(main[method].keys() & main.get(reference, {}).keys())
         if method == reference or not shared:
             continue
         found = compare(
-            np.array([blind[reference][image] for image in shared]),
-            np.array([blind[method][image] for image in shared]),
+            np.array([main[reference][image] for image in shared]),
+            np.array([main[method][image] for image in shared]),
         )
         comparisons[method] = {**vars(found.difference), "p_value": found.p_value}
     return {"methods": table, "reference": reference, "comparisons": comparisons}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s3net_jax.evaluate.protocols import PROTOCOLS
+from s3net_jax.criteria import get_criteria
 from s3net_jax.schema import EvaluationSummary
 from s3net_jax.text import escape_unseen
 
@@ -23,25 +23,31 @@ def collect_scores(summary: EvaluationSummary) -> dict[str, Any]:
 
 
 def format_table(summary: EvaluationSummary) -> str:
-    """Format the mean DSC of every method under every protocol, and the comparisons."""
+    """Format the main table (for masks the mean DSC under every protocol), and the comparisons."""
+    criteria = get_criteria(summary["protocols"])
     names = list(summary["methods"])
     shown = {name: escape_unseen(name) for name in names}
     width = max(map(len, shown.values()))
-    head = " ".join(f"{protocol:>18}" for protocol in PROTOCOLS)
-    lines = [f"{'mean DSC (95 % interval)':<{width}} {head}    seconds images"]
+    head = " ".join(f"{column.heading:>18}" for column in criteria.columns)
+    lines = [f"{criteria.heading:<{width}} {head}    seconds images"]
     for name in names:
         row = summary["methods"][name]
         cells = []
-        for protocol in PROTOCOLS:
-            found = row["protocols"][protocol]["dsc"]
-            cells.append(f"{found['mean']:5.1f} ({found['low']:4.1f}–{found['high']:4.1f})")
+        for column in criteria.columns:
+            found = row["protocols"][column.protocol][column.metric]
+            digits = criteria.metrics[column.metric].digits
+            low, high = (f"{found[end]:4.{digits}f}" for end in ("low", "high"))
+            cells.append(f"{found['mean']:5.{digits}f} ({low}–{high})")
         lines.append(
             f"{shown[name]:<{width}} {' '.join(f'{c:>18}' for c in cells)} {row['seconds']:10.2f} "
             f"{row['images']:6d}"
         )
     if summary["comparisons"]:
         reference = escape_unseen(summary["reference"])
-        lines += ["", f"blind DSC of {reference} minus that of each method below, paired by image:"]
+        lines += [
+            "",
+            f"{criteria.main} of {reference} minus that of each method below, paired by image:",
+        ]
     for name, found in summary["comparisons"].items():
         spread = f"({found['low']:+z.1f} to {found['high']:+z.1f})"
         p = f"Wilcoxon p = {found['p_value']:.2g}"

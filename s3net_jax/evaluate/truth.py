@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps
 
+from s3net_jax.criteria import REGIONS
 from s3net_jax.errors import InputError, make_broken_error
+from s3net_jax.evaluate.annotations import read_annotations
 from s3net_jax.evaluate.datasets import Pair
 from s3net_jax.evaluate.foreground import find_foreground, find_picture_foreground
 from s3net_jax.evaluate.geometry import Grid, align_to_grid, describe_grid, read_nifti_grid
@@ -30,7 +32,7 @@ from s3net_jax.io import (
 )
 from s3net_jax.run import check_usable
 
-__all__ = ["check_all", "check_truths", "read_grid", "read_truth"]
+__all__ = ["check_all", "check_truths", "read_grid", "read_segmentations", "read_truth"]
 
 _ORIENTATION = 0x0112  # EXIF tag
 
@@ -59,6 +61,23 @@ def read_truth(path: Path, grid: Grid | None) -> np.ndarray:
     return truth
 
 
+def read_segmentations(path: Path, grid: Grid | None) -> tuple[np.ndarray, ...]:
+    """Read the segmentations that people made of an image; see :func:`read_annotations`.
+
+    Args:
+      path: path of the file.
+      grid: grid of the image; None if unknown, which skips the check of the size.
+
+    Raises:
+      InputError: if the file cannot be used, or its size differs from its image.
+    """
+    maps = read_annotations(path)
+    own = Grid(maps[0].shape)
+    if grid is not None and own.shape != grid.shape:
+        raise InputError(_explain_mismatch(path, own, grid))
+    return maps
+
+
 def check_truths(pairs: Iterable[Pair]) -> None:
     """Check all ground truths and raise one :class:`InputError` that names each unusable one.
 
@@ -67,7 +86,12 @@ def check_truths(pairs: Iterable[Pair]) -> None:
     """
     pairs = list(pairs)
     check_usable(pair.image for pair in pairs)
-    check_all([lambda pair=pair: read_truth(pair.truth, read_grid(pair)) for pair in pairs])
+    check_all([lambda pair=pair: _check_truth(pair) for pair in pairs])
+
+
+def _check_truth(pair: Pair) -> None:
+    read_any = read_segmentations if pair.criteria is REGIONS else read_truth
+    read_any(pair.truth, read_grid(pair))
 
 
 def check_all(checks: Iterable[Callable[[], object]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from s3net_jax.criteria import TARGET
 from s3net_jax.errors import ConfigError, InputError, suggest_nearest
 from s3net_jax.evaluate import DATASETS, Pair, find_pairs
 from s3net_jax.experiments.fields import Fields, check_folder_name
@@ -82,7 +83,8 @@ def relocate(
                 f"The experiment has no data set {name!r}.{suggest_nearest(name, list(found))}"
             )
         images, masks = Path(folder) / "images", Path(folder) / "masks"
-        if os.path.isdir(images) and os.path.isdir(masks):
+        has_target = DATASETS[found[name].dataset].criteria is TARGET
+        if has_target and os.path.isdir(images) and os.path.isdir(masks):
             found[name] = replace(found[name], dataset="folder", images=images, masks=masks)
         elif found[name].dataset == "folder":
             raise ConfigError(f"{folder} does not contain the folders images and masks.")

@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3net_jax.baselines import BASELINES
 from s3net_jax.config import Config
+from s3net_jax.criteria import get_criteria
 from s3net_jax.evaluate import (
+    STANDARD_BASELINES,
     Evaluation,
     Pair,
     Score,
@@ -125,8 +126,9 @@ def _score_baselines(grid: Grid, pairs: list[Pair]) -> tuple[list[Score], list[S
     named = {m.name: m.predict for m in grid.methods if m.predict is not None}
     windows = {m.config.input.window for m in grid.methods if m.config is not None}
     window = parse_window(windows.pop()) if len(windows) == 1 else None
-    found = score_baselines(pairs, {**BASELINES, **named}, window)
-    return [s for s in found if s.method in BASELINES], found
+    standard = STANDARD_BASELINES[pairs[0].criteria]
+    found = score_baselines(pairs, {**standard, **named}, window)
+    return [s for s in found if s.method in standard or s.method not in named], found
 
 
 def _evaluate(
@@ -163,6 +165,8 @@ def _describe_run(found: Evaluation) -> str:
     counts += [f"{run.skipped} kept"] if run.skipped else []
     counts += [f"{run.failed} failed"] if run.failed else []
     if found.method in found.summary["methods"]:
-        mean = found.summary["methods"][found.method]["protocols"]["blind"]["dsc"]
-        counts.append(f"mean blind DSC {format_interval(mean)}")
+        criteria = get_criteria(found.summary["protocols"])
+        protocols = found.summary["methods"][found.method]["protocols"]
+        mean = protocols[criteria.protocol][criteria.metric]
+        counts.append(f"mean {criteria.main} {format_interval(mean)}")
     return f"{found.method}: {', '.join(counts)}"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.baselines import BASELINES, Prediction, get_baseline
+from s3net_jax.baselines import BASELINES, REGION_BASELINES, Prediction, get_baseline
 from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, suggest_nearest
-from s3net_jax.evaluate import METRICS
+from s3net_jax.evaluate import DATASETS
 from s3net_jax.experiments.data import DataSet, read_data
 from s3net_jax.experiments.fields import (
     Fields,
@@ -120,7 +120,7 @@ def read_grid(
     key = "variants" if kind == "ablation" else "methods"
     methods = []
     for entry in fields.get_tables(key):
-        method = _read_method(entry, base, seeds, {item.name for item in data})
+        method = _read_method(entry, base, seeds, data)
         entry.finish()
         check_folder_name(method.folder, entry)
         if method.config is not None and overrides:
@@ -130,7 +130,7 @@ def read_grid(
     check_unique([method.name for method in methods], fields, key)
     check_unique([method.folder.casefold() for method in methods], fields, f"folders of {key}")
     for method in methods:
-        if method.config is not None and method.name in BASELINES:
+        if method.config is not None and method.name in {**BASELINES, **REGION_BASELINES}:
             fields.fail(f"{method.name!r} is the name of a baseline: choose another name.")
     computed = [m.name for m in methods if m.config is not None or m.predict is not None]
     if not computed:
@@ -152,7 +152,9 @@ def read_preset(fields: Fields, name: str) -> Config:
         fields.fail(str(error))
 
 
-def _read_method(fields: Fields, base: Config | None, seeds: int, data: set[str]) -> Method:
+def _read_method(
+    fields: Fields, base: Config | None, seeds: int, data: Sequence[DataSet]
+) -> Method:
     paper = _read_paper(fields, data)
     if base is not None:
         return Method(fields.get_text("name"), paper, fields.apply("set", base), seeds)
@@ -179,17 +181,18 @@ def _read_method(fields: Fields, base: Config | None, seeds: int, data: set[str]
     return Method(fields.get_text("name"), paper)
 
 
-def _read_paper(fields: Fields, data: set[str]) -> Paper:
+def _read_paper(fields: Fields, data: Sequence[DataSet]) -> Paper:
     tables = fields.get_table("paper")
+    known = {item.name: list(DATASETS[item.dataset].criteria.metrics) for item in data}
     found = {}
     for name in tables.get_names():
-        if name not in data:
-            tables.fail(f"there is no data set {name!r}.{suggest_nearest(name, sorted(data))}")
+        if name not in known:
+            tables.fail(f"there is no data set {name!r}.{suggest_nearest(name, sorted(known))}")
         figures = tables.get_table(name)
         for metric in figures.get_names():
-            if metric not in METRICS:
+            if metric not in known[name]:
                 figures.fail(
-                    f"there is no metric {metric!r}.{suggest_nearest(metric, list(METRICS))}"
+                    f"there is no metric {metric!r}.{suggest_nearest(metric, known[name])}"
                 )
         found[name] = {metric: figures.get_number(metric) for metric in figures.get_names()}
     return found

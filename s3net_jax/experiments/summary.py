@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from s3net_jax.evaluate import PROTOCOLS, Score, summarise
+from s3net_jax.criteria import TARGET, Criteria
+from s3net_jax.evaluate import DATASETS, Score, summarise
 from s3net_jax.experiments.spec import Grid, Method
 from s3net_jax.provenance import collect_versions, find_commit
 from s3net_jax.schema import GridRow, GridSummary
 
 __all__ = ["BLIND_FIRST", "Table", "make_summary", "make_table"]
 
-BLIND_FIRST = ("blind", *(name for name in PROTOCOLS if name != "blind"))
-"""Names of the protocols, the most important first."""
+BLIND_FIRST = TARGET.ranked_protocols
+"""Names of the protocols for masks, the most important first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +22,17 @@ class Table:
 
     Attributes:
       data: name of the data set.
+      criteria: what is measured on this data set.
       rows: rows of the methods, in the order of the experiment, then of the baselines that it does
-        not name; ``difference`` is the blind DSC of the reference minus that of the row.
-      blind: method → blind DSC of each image, in percent.
+        not name; ``difference`` is the most important figure (blind DSC or covering) of the
+        reference minus that of the row.
+      main: method → most important figure of each image, in percent.
     """
 
     data: str
+    criteria: Criteria
     rows: list[GridRow]
-    blind: dict[str, list[float]]
+    main: dict[str, list[float]]
 
 
 def make_table(grid: Grid, data: str, scores: list[Score]) -> Table:
@@ -47,12 +51,14 @@ def make_table(grid: Grid, data: str, scores: list[Score]) -> Table:
             row |= found["methods"][method.name]
             row["difference"] = found["comparisons"].get(method.name)
         rows.append(row)
-    blind: dict[str, list[float]] = {}
+    (dataset,) = {item.dataset for item in grid.data if item.name == data}
+    criteria = DATASETS[dataset].criteria
+    main: dict[str, list[float]] = {}
     for row in rows:
-        own = [s for s in scores if s.method == row["method"] and s.protocol == "blind"]
+        own = [s for s in scores if s.method == row["method"] and s.protocol == criteria.protocol]
         if own:
-            blind[row["method"]] = [s.metrics["dsc"] for s in own]
-    return Table(data, rows, blind)
+            main[row["method"]] = [s.metrics[criteria.metric] for s in own]
+    return Table(data, criteria, rows, main)
 
 
 def make_summary(grid: Grid, tables: dict[str, Table], failed: int) -> GridSummary:
@@ -66,7 +72,11 @@ def make_summary(grid: Grid, tables: dict[str, Table], failed: int) -> GridSumma
         "seed": grid.seed,
         "evaluations": {"done": done, "of": len(fits) * len(grid.data)},
         "failed": failed,
-        "protocols": {name: PROTOCOLS[name] for name in BLIND_FIRST},
+        "protocols": {
+            name: criteria.protocols[name]
+            for criteria in dict.fromkeys(table.criteria for table in tables.values())
+            for name in criteria.ranked_protocols
+        },
         "data": {name: table.rows for name, table in tables.items()},
         "methods": {
             method.name: {"seeds": method.seeds, "config": method.config.to_dict()}

@@ -51,7 +51,7 @@ def build_closeup(one: Closeup) -> Markup:
         "header",
         element("b", f"{picture.scores[first]:.1f}", class_="score"),
         element("h3", picture.name),
-        element("span", f"{first} DSC; {rest}", class_="faint"),
+        element("span", f"{first} {picture.metric}".strip() + f"; {rest}", class_="faint"),
         *([element("span", picture.remark, class_="faint")] if picture.remark else []),
     )
     parts = [head, element("div", *_build_panels(one), class_="panels")]
@@ -88,7 +88,10 @@ def _build_panels(one: Closeup) -> list[Markup]:
     clusters = paint_clusters(np.asarray(shrink(image, _SIDE)), np.asarray(flat))
     caption = "1 cluster" if count == 1 else f"{count} clusters"
     panels = [
-        _build_panel(draw_outlines(one.picture, _SIDE), "ground truth and mask"),
+        _build_panel(
+            draw_outlines(one.picture, _SIDE),
+            "ground truth and mask" if one.picture.metric else "segments of one person and regions",
+        ),
         _build_panel(
             _build_image(PilImage.fromarray(clusters), f"{caption} of {one.picture.name}", True),
             caption,

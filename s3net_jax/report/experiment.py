@@ -5,31 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from s3net_jax.criteria import REGIONS, TARGET, Criteria
 from s3net_jax.report.distributions import draw_distributions
 from s3net_jax.report.document import TABLE_FILES, build_document, build_section, link_files
 from s3net_jax.report.markup import Markup, element, join
-from s3net_jax.report.tables import build_pairs, build_table, format_interval
+from s3net_jax.report.tables import (
+    build_metric_table,
+    build_pairs,
+    build_table,
+    format_interval,
+)
 
 __all__ = ["build_experiment_page"]
 
-_HEADS = {"dsc": "DSC ↑", "hm": "HM ↓", "xor": "XOR ↓", "hd95": "HD95 (pixels) ↓"}
-_HEADS["boundary_f"] = "boundary F ↑"
 _APART = "margin-top:28px"
-_TRUST = (
-    "Trust the protocol blind: only it can be achieved without ground truth. Under released, "
-    "the whole image as one cluster scores higher than most methods. The paper's figures are "
-    "shown as printed; the paper does not state their protocol."
-)
+_TRUST: dict[Criteria, str] = {
+    TARGET: "Trust the protocol blind: only it can be achieved without ground truth. Under "
+    "released, the whole image as one cluster scores higher than most methods. The paper's figures "
+    "are shown as printed; the paper does not state their protocol.",
+    REGIONS: "Read the metrics of regions together, and beside the grid, which ignores the image: "
+    "PRI is high for any map with several segments, and VI is mild with too few. Published figures "
+    "are on other images.",
+}
 
 
 def build_experiment_page(
-    summary: Mapping[str, Any], blind: Mapping[str, Mapping[str, Sequence[float]]]
+    summary: Mapping[str, Any],
+    main: Mapping[str, Mapping[str, Sequence[float]]],
+    criteria: Mapping[str, Criteria],
 ) -> str:
     """Build the complete page.
 
     Args:
       summary: content of ``summary.json``.
-      blind: data set → method → blind DSC of each image, in percent.
+      main: data set → method → most important figure (blind DSC or covering) of each image, in
+        percent.
+      criteria: data set → what is measured on it.
     """
     state = summary["evaluations"]
     status = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}"
@@ -37,12 +48,12 @@ def build_experiment_page(
     status += f"; {failed} input{'s' if failed > 1 else ''} failed." if failed else "."
     parts: list[str] = [
         element("h1", summary["title"]),
-        element("p", status, class_="faint"),
-        element("p", _TRUST),
+        element("p", said, class_="faint"),
+        *(element("p", _TRUST[one]) for one in dict.fromkeys(criteria.values())),
         element("ul", *_list_protocols(summary["protocols"]), class_="faint"),
     ]
     for name, rows in summary["data"].items():
-        parts.append(_build_data_set(name, rows, blind[name], summary))
+        parts.append(_build_data_set(name, rows, main[name], criteria[name], summary))
     parts += [
         build_section("Configurations", _build_configurations(summary["methods"])),
         build_section("Versions", element("div", build_pairs(summary["versions"]), class_="boxes")),
@@ -58,52 +69,64 @@ def _list_protocols(protocols: Mapping[str, str]) -> list[Markup]:
 def _build_data_set(
     name: str,
     rows: Sequence[Mapping[str, Any]],
-    blind: Mapping[str, Sequence[float]],
+    figures: Mapping[str, Sequence[float]],
+    criteria: Criteria,
     summary: Mapping[str, Any],
 ) -> Markup:
     reference = summary["reference"]
     marked = [n for n, row in enumerate(rows) if row["method"] == reference]
-    shown = [m for m in ("dsc", "hm", "xor") if any(m in row["paper"] for row in rows)]
-    protocols = list(summary["protocols"])
-    heads = ["mean DSC (95 % interval)", *protocols]
-    heads += [f"paper {metric.upper()}" for metric in shown]
+    shown = [m for m in criteria.paper if any(m in row["paper"] for row in rows)]
+    heads = [criteria.heading, *(column.heading for column in criteria.ranked_columns)]
+    heads += [f"paper {criteria.metrics[metric].name}" for metric in shown]
     heads += ["difference", "p", "seconds", "images"]
-    main = build_table(
+    table = build_table(
         heads,
-        [_build_row(row, protocols, shown) for row in rows],
+        [_build_row(row, criteria, shown) for row in rows],
         ours=marked,
-        caption=f"Mean DSC on {name}",
+        caption=f"Mean {'DSC' if criteria is TARGET else 'scores'} on {name}",
     )
-    computed = [row for row in rows if "images" in row]
-    every = build_table(
-        ["blind", *_HEADS.values()],
-        [
-            [
-                row["method"],
-                *(format_interval(row["protocols"]["blind"][metric]) for metric in _HEADS),
-            ]
-            for row in computed
-        ],
-        ours=[n for n, row in enumerate(computed) if row["method"] == reference],
-        caption=f"All metrics on {name}, blind",
-    )
+    title = criteria.main[0].upper() + criteria.main[1:]
     return build_section(
         name,
-        main,
-        element("h3", "All metrics, blind", style=_APART),
-        every,
-        element("h3", "Blind DSC of each image", style=_APART),
-        draw_distributions(blind, ours=[reference]),
-        about=f"Difference: blind DSC of {reference} minus that of the row, paired by image, with "
-        "its 95 % interval. p: Wilcoxon signed-rank test.",
+        table,
+        *_build_metric_tables(name, rows, criteria, reference),
+        element("h3", f"{title} of each image", style=_APART),
+        draw_distributions(figures, ours=[reference]),
+        about=f"Difference: {criteria.main} of {reference} minus that of the row, paired by image, "
+        "with its 95 % interval. p: Wilcoxon signed-rank test.",
     )
 
 
-def _build_row(row: Mapping[str, Any], protocols: Sequence[str], shown: Sequence[str]) -> list[str]:
+def _build_metric_tables(
+    name: str, rows: Sequence[Mapping[str, Any]], criteria: Criteria, reference: str
+) -> list[Markup]:
+    """Build a table of all metrics with its heading: for masks only the protocol ``blind``."""
+    computed = {row["method"]: row for row in rows if "images" in row}
+    parts: list[Markup] = []
+    for protocol in criteria.ranked_protocols if criteria is REGIONS else (criteria.protocol,):
+        parts += [
+            element("h3", f"All metrics, {protocol}", style=_APART),
+            build_metric_table(
+                computed,
+                criteria,
+                protocol,
+                first=protocol,
+                ours=[n for n, method in enumerate(computed) if method == reference],
+                caption=f"All metrics on {name}, {protocol}",
+            ),
+        ]
+    return parts
+
+
+def _build_row(row: Mapping[str, Any], criteria: Criteria, shown: Sequence[str]) -> list[str]:
     name: str = row["method"]
-    paper = [f"{row['paper'][m]:.1f}" if m in row["paper"] else "" for m in shown]
+    columns = criteria.ranked_columns
+    paper = [
+        f"{row['paper'][m]:.{criteria.metrics[m].digits}f}" if m in row["paper"] else ""
+        for m in shown
+    ]
     if "images" not in row:
-        return [name, *[""] * len(protocols), *paper, *[""] * 4]
+        return [name, *[""] * len(columns), *paper, *[""] * 4]
     if row["report"]:
         name = element("a", name, href=f"{row['report']}/report.html")
     other = row["difference"]
@@ -112,7 +135,12 @@ def _build_row(row: Mapping[str, Any], protocols: Sequence[str], shown: Sequence
         if other is None
         else [format_interval(other, sign=True), f"{other['p_value']:.2g}"]
     )
-    means = [format_interval(row["protocols"][protocol]["dsc"]) for protocol in protocols]
+    means = [
+        format_interval(
+            row["protocols"][column.protocol][column.metric], criteria.metrics[column.metric].digits
+        )
+        for column in columns
+    ]
     return [name, *means, *paper, *apart, f"{row['seconds']:.2f}", str(row["images"])]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from s3net_jax.report.markup import Markup, element
-from s3net_jax.report.pictures import embed_picture, shrink, trace_outline
+from s3net_jax.report.pictures import embed_picture, shrink, trace_outline, trace_regions
 
 __all__ = ["Picture", "build_gallery", "build_switches", "draw_outlines"]
 
@@ -24,9 +25,12 @@ class Picture:
     Attributes:
       name: caption of the picture.
       image: function that returns the image, (H, W, 3) uint8.
-      mask, truth: functions that return mask and ground truth, (H, W) bool.
-      scores: protocol → DSC in percent; the gallery is initially sorted by the first one.
+      mask, truth: functions that return mask and ground truth, (H, W) bool, or label maps of the
+        whole image, (H, W) integers.
+      scores: name → figure in percent, higher is better; the gallery is initially sorted by the
+        first one.
       remark: text below the scores.
+      metric: name of the figures if they are all of one metric, such as "DSC".
     """
 
     name: str
@@ -35,6 +39,7 @@ class Picture:
     truth: Callable[[], np.ndarray]
     scores: dict[str, float]
     remark: str = ""
+    metric: str = "DSC"
 
 
 def build_gallery(pictures: Sequence[Picture]) -> Markup:
@@ -47,7 +52,7 @@ def build_gallery(pictures: Sequence[Picture]) -> Markup:
     side = max(_LEAST, round(_SIDE * min(1.0, math.sqrt(_MANY / len(pictures)))))
     keys = list(pictures[0].scores)
     ranked = sorted(pictures, key=lambda picture: -picture.scores[keys[0]])
-    choices = [element("option", key, value=key) for key in [*keys, "name"]]
+    choices = [element("option", key, value=_make_slug(key)) for key in [*keys, "name"]]
     controls = element(
         "p",
         element("label", "Sort by ", element("select", *choices, id="sort")),
@@ -58,21 +63,25 @@ def build_gallery(pictures: Sequence[Picture]) -> Markup:
     return element("div", controls, element("div", *cards, class_="gallery", id="gallery"))
 
 
-def build_switches() -> Markup:
-    """Build the legend, whose checkboxes hide each outline without a script."""
+def build_switches(truth: str = "ground truth", mask: str = "the tool's mask") -> Markup:
+    """Build the legend, whose checkboxes hide each outline without a script.
+
+    Args:
+      truth, mask: names of the two outlines.
+    """
     return element(
         "p",
         element(
             "label",
             element("input", id="show-truth", type="checkbox", checked=True),
             element("i", class_="chip truth"),
-            "ground truth",
+            truth,
         ),
         element(
             "label",
             element("input", id="show-mask", type="checkbox", checked=True),
             element("i", class_="chip mask"),
-            "the tool's mask",
+            mask,
         ),
         element("span", "Point at a picture to see it without outlines.", class_="faint"),
         class_="controls switches",
@@ -85,11 +94,12 @@ def draw_outlines(picture: Picture, side: int) -> Markup:
     lines = []
     box = ""
     for kind, area in (("truth", picture.truth()), ("mask", picture.mask())):
-        path, width, height = trace_outline(area)
+        is_mask = area.dtype == bool
+        path, width, height = trace_outline(area) if is_mask else trace_regions(area)
         box = f"0 0 {width} {height}"
-        lines.append(
-            element("g", Markup(f'<path class="halo" d="{path}"/><path d="{path}"/>'), class_=kind)
-        )
+        # The many boundaries of regions would fill a page twice over.
+        halo = f'<path class="halo" d="{path}"/>' if is_mask else ""
+        lines.append(element("g", Markup(f'{halo}<path d="{path}"/>'), class_=kind))
     described = f"{picture.name}, with the outlines of the ground truth and of the tool's mask"
     return element(
         "div",
@@ -118,5 +128,10 @@ def _build_card(picture: Picture, keys: list[str], side: int) -> Markup:
         element("small", ", ".join(f"{k} {score[k]:.1f}" for k in others), class_="faint"),
         *([element("br"), element("small", picture.remark)] if picture.remark else []),
     )
-    data = {f"data_{key}": f"{score[key]:.3f}" for key in keys}
+    data = {f"data_{_make_slug(key)}": f"{score[key]:.3f}" for key in keys}
     return element("figure", draw_outlines(picture, side), caption, data_name=picture.name, **data)
+
+
+def _make_slug(key: str) -> str:
+    """Name a score in an attribute ``data-*``, which the script finds in lower case only."""
+    return re.sub("[^a-z0-9]", "", key.lower())

@@ -8,14 +8,29 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image as PilImage
+from scipy import ndimage
 from skimage import measure
 
 from s3net_jax.report.markup import Markup, element
 
-__all__ = ["compute_fit_size", "embed_picture", "encode_data_uri", "shrink", "trace_outline"]
+__all__ = [
+    "compute_fit_size",
+    "embed_picture",
+    "encode_data_uri",
+    "shrink",
+    "trace_outline",
+    "trace_regions",
+]
 
 _GRID = 160  # longest side in cells of the grid on which outlines are traced
 _NEAR = 0.25  # tolerance in cells for simplifying an outline
+
+# Regions are traced on a coarser grid, and those of fewer cells are not outlined: on noisy clusters
+# their outlines would hide the picture and take more bytes. With these values the outlines of
+# k-means (5 clusters) take 8 to 17 kB on four photographs, about as much as a thumbnail. 16 of the
+# 9,600 cells of a photograph are 0.2 % of the image.
+_REGION_GRID = 120
+_FEWEST = 16
 
 
 def compute_fit_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
@@ -86,3 +101,45 @@ def trace_outline(mask: np.ndarray) -> tuple[str, int, int]:
         y, x = places[0]
         parts.append(f"M{x} {y}l" + " ".join(f"{dx} {dy}" for dy, dx in steps[:-1]) + "z")
     return "".join(parts), size[0] * 10, size[1] * 10
+
+
+def trace_regions(labels: np.ndarray) -> tuple[str, int, int]:
+    """Trace the boundaries between the regions of a label map, like :func:`trace_outline`.
+
+    Args:
+      labels: (H, W) integer label map; regions of fewer than 16 cells join their neighbours.
+
+    Returns:
+      The path (empty for a single region), and the width and height of its ``viewBox`` in tenths
+      of a cell of the tracing grid.
+    """
+    width, height = compute_fit_size(labels.shape, min(_REGION_GRID, max(labels.shape)))
+    rows = (np.arange(height) * 2 + 1) * labels.shape[0] // (2 * height)
+    columns = (np.arange(width) * 2 + 1) * labels.shape[1] // (2 * width)
+    cells = _merge_small_regions(np.asarray(labels)[np.ix_(rows, columns)])
+    parts = [
+        f"M{10 * x} {10 * (y + 1)}h{10 * length}"
+        for y, x, length in _find_runs(cells[1:] != cells[:-1])
+    ]
+    parts += [
+        f"M{10 * (x + 1)} {10 * y}v{10 * length}"
+        for x, y, length in _find_runs((cells[:, 1:] != cells[:, :-1]).T)
+    ]
+    return "".join(parts), 10 * width, 10 * height
+
+
+def _merge_small_regions(cells: np.ndarray) -> np.ndarray:
+    regions = np.asarray(measure.label(cells, background=int(cells.min()) - 1, connectivity=1))
+    is_small = np.bincount(regions.ravel())[regions] < _FEWEST
+    if not is_small.any() or is_small.all():
+        return regions
+    nearest = ndimage.distance_transform_edt(is_small, return_distances=False, return_indices=True)
+    return regions[tuple(np.asarray(nearest))]
+
+
+def _find_runs(edges: np.ndarray) -> list[tuple[int, int, int]]:
+    """Find runs of True along the rows of a bool array: row, first column, length."""
+    steps = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(steps == 1)
+    ends = np.nonzero(steps == -1)[1]
+    return list(zip(rows.tolist(), starts.tolist(), (ends - starts).tolist(), strict=True))

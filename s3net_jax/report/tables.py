@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from s3net_jax.criteria import Criteria
 from s3net_jax.report.markup import Markup, element
 
-__all__ = ["build_pairs", "build_table", "format_interval"]
+__all__ = ["build_metric_table", "build_pairs", "build_table", "format_interval"]
 
 
 def build_table(
@@ -38,6 +39,38 @@ def build_table(
     captions = [element("caption", caption)] if caption else []
     inside = element("table", *captions, element("thead", head), element("tbody", *body))
     return element("div", inside, class_="scroll", tabindex=0, role="group", aria_label=caption)
+
+
+def build_metric_table(
+    methods: Mapping[str, Mapping[str, Any]],
+    criteria: Criteria,
+    protocol: str,
+    *,
+    first: str = "method",
+    ours: Collection[int] = (),
+    caption: str = "",
+) -> Markup:
+    """Build a table of every metric of each method under one protocol.
+
+    Args:
+      methods: name → record with ``protocols``: protocol → metric → mean, low, high.
+      criteria: metrics to show.
+      protocol: name of the protocol.
+      first: heading of the first column.
+      ours, caption: see :func:`build_table`.
+    """
+    rows = [
+        [
+            method,
+            *(
+                format_interval(found["protocols"][protocol][name], metric.digits)
+                for name, metric in criteria.metrics.items()
+            ),
+        ]
+        for method, found in methods.items()
+    ]
+    heads = [first, *(metric.title for metric in criteria.metrics.values())]
+    return build_table(heads, rows, ours=ours, caption=caption)
 
 
 def format_interval(found: Mapping[str, Any], digits: int = 1, sign: bool = False) -> Markup:

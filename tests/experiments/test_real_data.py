@@ -1,6 +1,7 @@
 """Experiments on real data, if there are any.
 
-``S3NET_TEST_DATA`` names a folder with ``ph2`` and ``lung_ct``, each with ``images`` and ``masks``.
+``S3NET_TEST_DATA`` names a folder with ``ph2`` and ``lung_ct``, each with ``images`` and ``masks``,
+and perhaps ``bsds500``.
 """
 
 from __future__ import annotations
@@ -43,3 +44,17 @@ def test_table_1(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "out/summary.json").read_text())
     assert list(summary["data"]) == ["ph2", "lung_ct"]
     assert all(rows[0]["images"] == 2 for rows in summary["data"].values())
+
+
+@pytest.mark.skipif(not (DATA / "bsds500/images").is_dir(), reason="there is no bsds500")
+def test_natural_images(tmp_path: Path) -> None:
+    assert run("compare", "methods_bsds", tmp_path / "out", "bsds500") == 0
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    rows = {row["method"]: row for row in summary["data"]["bsds500"]}
+    means = {
+        name: row["protocols"]["components"]["covering"]["mean"]
+        for name, row in rows.items()
+        if "protocols" in row
+    }
+    people = means.pop("one person against the others")
+    assert 60 < people < 90 and max(means.values()) < people

@@ -33,11 +33,12 @@ from s3net_jax.report import (
     draw_chart,
     draw_distributions,
     draw_history_charts,
+    draw_outlines,
     element,
     format_interval,
 )
 from s3net_jax.report.closeup import draw_disagreement
-from s3net_jax.report.pictures import encode_data_uri, shrink, trace_outline
+from s3net_jax.report.pictures import encode_data_uri, shrink, trace_outline, trace_regions
 from tests.report.reading import read_page
 
 EVIL = '<script>alert("&\'")</script>'
@@ -156,6 +157,23 @@ def test_the_outline_is_where_the_mask_ends(shape: tuple[int, int]) -> None:
 def test_outlines_of_nothing_and_of_everything() -> None:
     assert trace_outline(np.zeros((8, 8), bool))[0] == ""
     assert trace_outline(np.ones((8, 8), bool))[0].startswith("M")
+
+
+def test_boundaries_between_regions() -> None:
+    """Every side between two regions is on the path once, and speckles are left out."""
+    labels = np.zeros((30, 40), int)
+    labels[:, 25:] = 4
+    labels[20:] += 1
+    labels[3, 3] = labels[9, 30] = 9
+    path, width, height = trace_regions(labels)
+    assert (width, height) == (400, 300)
+    runs = re.findall(r"M(\d+) (\d+)([hv])(\d+)", path)
+    assert runs == [("0", "200", "h", "400"), ("250", "0", "v", "300")]
+    assert trace_regions(np.full((8, 8), 3))[0] == ""
+    noise = np.random.default_rng(0).integers(0, 2, (320, 480))
+    assert len(trace_regions(noise)[0]) < 40_000, "noise does not make a page large"
+    one = Picture("x", lambda: np.zeros((30, 40, 3), np.uint8), lambda: labels, lambda: labels, {})
+    assert draw_outlines(one, 64).count(path) == 2, "lines without a halo, for both maps"
 
 
 def test_distributions_stay_on_their_axis() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from s3net_jax.criteria import TARGET
 from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate import PROTOCOLS, Pair, check_all
 from s3net_jax.experiments.data import open_data
@@ -77,6 +78,10 @@ def run_tuning(
     for _, pair in images:
         if pair.kind != "image":
             raise ConfigError(f"{pair.image} is a volume, but s3net tune only accepts 2D images.")
+        if pair.criteria is not TARGET:
+            raise ConfigError(
+                f"{pair.truth} divides the whole image, but s3net tune needs masks of a target."
+            )
     check_all([lambda pair=pair: Scorer(pair, tuning.config) for _, pair in images])
     # The grid may change between runs, because each score is stored by setting; all else may not.
     shared = {
