@@ -34,6 +34,10 @@ __all__ = [
 
 
 _LARGEST = 2**31 - 1  # compiled programs store integers as int32
+_LATER = ("model.inception", "model.local_kernels")
+"""Fields added after results with digests were published. A digest leaves them out at their
+default, so that a configuration keeps the digest that earlier results carry. Never change such a
+default: two configurations would have the same digest."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,16 @@ class ModelConfig:
     """Number of attention blocks, at least 1."""
     block: Literal["attention", "conv"] = "attention"
     """``conv`` replaces every attention block by a plain 3×3 convolution (ablation)."""
+    inception: Literal["dilated", "local"] = "dilated"
+    """Convolutions of which each branch has its own. ``dilated``: one local convolution, then a
+    dilated one for each branch (released code). ``local``: a local one for each branch, then its
+    dilated one (equations 1 and 2 of the paper)."""
     local_kernel: int = 5
-    """Odd size of the shared local depthwise convolution."""
+    """Odd size of the local depthwise convolution that the branches share with
+    ``inception=dilated``."""
+    local_kernels: tuple[int, ...] = (1, 3, 5)
+    """Odd size of each branch's local depthwise convolution with ``inception=local``. The paper
+    gives no sizes; the default is LKA's rule, 2d − 1 for dilation d."""
     kernel_sizes: tuple[int, ...] = (3, 5, 7)
     """Odd sizes of the parallel depthwise branches. ``(7,)`` with dilation 3 is VAN's LKA."""
     dilations: tuple[int, ...] = (1, 2, 3)
@@ -216,9 +228,17 @@ class Config:
     @property
     def digest(self) -> str:
         """Hash every field that determines the result, so neither the preset's name nor
-        ``record_labels``."""
+        ``record_labels``. Fields that later versions added count only if they differ from their
+        default."""
         content = {k: v for k, v in self.to_dict().items() if k != "preset"}
         content["fit"]["record_labels"] = False
+        default = Config().to_dict()
+        for *path, name in (later.split(".") for later in _LATER):
+            here, plain = content, default
+            for part in path:
+                here, plain = here[part], plain[part]
+            if here[name] == plain[name]:
+                del here[name]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -361,7 +381,12 @@ def _validate(c: Config) -> None:
         f"model.kernel_sizes has {len(m.kernel_sizes)} entries and model.dilations "
         f"{len(m.dilations)}: each branch needs one of both.",
     )
-    for k in (m.local_kernel, m.deform_kernel, *m.kernel_sizes):
+    need(
+        m.inception == "dilated" or len(m.local_kernels) == len(m.kernel_sizes),
+        f"model.local_kernels has {len(m.local_kernels)} entries and model.kernel_sizes "
+        f"{len(m.kernel_sizes)}: with model.inception=local, each branch needs one of both.",
+    )
+    for k in (m.local_kernel, m.deform_kernel, *m.local_kernels, *m.kernel_sizes):
         need(
             k >= 1 and k % 2 == 1,
             f"Each kernel size of the model must be odd and at least 1, got {k}.",

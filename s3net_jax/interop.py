@@ -71,6 +71,12 @@ _MODULES: list[_Module] = [
         _convert_depthwise,
         _restore_depthwise,
     ),
+    (  # The released code has no counterpart: the PyTorch reference's name.
+        "conv2.{i}.spatial_gating.conv0.{r}",
+        "blocks.{i}.attention.local.{r}",
+        _convert_depthwise,
+        _restore_depthwise,
+    ),
     (
         "conv2.{i}.spatial_gating.spatial_convs.{r}",
         "blocks.{i}.attention.branches.{r}",
