@@ -71,7 +71,7 @@ _MODULES: list[_Module] = [
         _convert_depthwise,
         _restore_depthwise,
     ),
-    (  # The released code has no counterpart: the PyTorch reference's name.
+    (  # Named as in benchmarks/torch_reference: the released code has no such layers.
         "conv2.{i}.spatial_gating.conv0.{r}",
         "blocks.{i}.attention.local.{r}",
         _convert_depthwise,

@@ -5,10 +5,9 @@ The 1×1 convolution is a sum over branches, so
 x ⊙ (concat_r(DW_r(DW_local_r(x))) · mix_w + mix_b) + residual
 
 is the residual plus one gated inception for each branch r, with the rows of ``mix_w`` that belong
-to r. Each call adds to the sum so far, as its residual. Kernels written for a shared local
-convolution, which have a single branch's intermediate results in the cache or in one pass over
-memory, thus serve these calls too. The price is one more pass over x and the result for each
-further branch; in exchange, no kernel has to store the concatenated branches.
+to r. Each call takes the sum so far as its residual. Kernels written for a shared local
+convolution thus serve these calls too. The price is one more pass over x and the result for each
+further branch; in exchange, the concatenated branches never exist.
 """
 
 from __future__ import annotations
