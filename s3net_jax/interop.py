@@ -71,6 +71,12 @@ _MODULES: list[_Module] = [
         _convert_depthwise,
         _restore_depthwise,
     ),
+    (  # Named as in benchmarks/torch_reference: the released code has no such layers.
+        "conv2.{i}.spatial_gating.conv0.{r}",
+        "blocks.{i}.attention.local.{r}",
+        _convert_depthwise,
+        _restore_depthwise,
+    ),
     (
         "conv2.{i}.spatial_gating.spatial_convs.{r}",
         "blocks.{i}.attention.branches.{r}",

@@ -59,7 +59,8 @@ def affine_consistency(
     """Compute L_AT = −(1/|V|) Σ_{i∈V} Σ_k Y^a_ik log Y'_ik over valid pixels V (equation 6).
 
     Y^a is the transformed pseudo label of the main path, Y' the softmax of the second path's
-    logits for the transformed input. Pixels whose source is outside the image do not count.
+    logits for the transformed input. Pixels whose source is outside the image do not count, where
+    the paper divides by HW: the scale of the loss then does not depend on the transform.
 
     Args:
       logits: floating point logits (N, H, W, K) of the second path.
@@ -80,6 +81,9 @@ def affine_consistency(
 
 def spatial_consistency(logits: Array, implementation: str | None = None) -> Array:
     """Compute L_S = (1/HW) Σ_i Σ_k |X−Y| + |X−XY| + |Y−XY| of the softmax map (equation 5).
+
+    The paper has no factor 1/HW. The mean has the scale of the other terms, as in the released
+    code; multiply the weight by HW for the sum.
 
     X, Y and XY are the *magnitudes* of the Sobel derivatives d/dx, d/dy and d²/dxdy of
     softmax(S). With signed derivatives |X−Y| would vanish along one diagonal and double along

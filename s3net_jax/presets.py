@@ -16,6 +16,8 @@ presets on skin and lungs (``docs/quality.md``)."""
 
 def paper() -> Config:
     """Follow the paper: weights 1.2, 0.3, 0.3; rate 0.36; 50 steps; differentiable losses."""
+    # Three departures from the text, for the reasons in docs/differences.md: the inception has the
+    # released order (model.inception), L_S is a mean, and L_AT a mean over the valid pixels.
     return Config().replace(model={"residual": "before_projection"})
 
 

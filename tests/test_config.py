@@ -96,6 +96,7 @@ def test_overrides_are_read_as_typed_on_a_command_line():
         ("loss.affine.rotation=5", "expected tuple"),
         ("segment.fill_holes=maybe", "expected bool"),
         ("model.kernel_sizes=3,5", "each branch needs one of both"),
+        ("model.inception=locl", "Did you mean local"),
     ],
 )
 def test_mistakes_are_named(item, message):
@@ -127,6 +128,17 @@ def test_only_what_decides_the_result_enters_the_hash():
     config = preset("paper")
     assert config.replace(preset="mine").digest == config.digest
     assert config.replace(fit={"steps": 49}).digest != config.digest
+
+
+def test_a_later_field_enters_the_hash_only_if_it_is_changed():
+    """The digests of published presets are pinned in `test_published.py`."""
+    default = Config()
+    for model in ({"inception": "local"}, {"local_kernels": (3, 3, 3)}):
+        changed = default.replace(model=model)
+        assert changed.digest != default.digest
+        back = {name: getattr(default.model, name) for name in model}
+        assert changed.replace(model=back).digest == default.digest
+    assert default.to_dict()["model"]["inception"] == "dilated", "it is shown all the same"
 
 
 def test_dynamic_numbers_share_a_program():

@@ -18,6 +18,7 @@ LIMITS: list[tuple[str, list[Any], list[Any]]] = [
     ("model.channels", [2, 1024], [1, 1025, 0]),
     ("model.blocks", [1, 2], [0, -1]),
     ("model.local_kernel", [1, 3], [-1, 0, 2]),
+    ("model.local_kernels", [(1, 1, 1), (9, 3, 1), (3,)], [(1, 1, -1), (1, 2, 1), (0, 1, 1)]),
     ("model.deform_kernel", [1, 3], [-3, 0, 4]),
     ("model.kernel_sizes", [(1, 1, 1), (9, 3, 1)], [(1, 1, -1), (1, 2, 1), (0, 1, 1), (3, 5), ()]),
     ("model.dilations", [(1, 1, 1), (4, 1, 9)], [(1, 1, 0), (-1, 1, 1), (1, 2), (1, 1, 1, 1)]),
@@ -64,6 +65,15 @@ def test_limits(field: str, taken: list[Any], refused: list[Any]) -> None:
 def test_a_network_has_a_branch() -> None:
     with pytest.raises(ConfigError, match="each branch needs one of both"):
         Config().replace(model={"kernel_sizes": (), "dilations": ()})
+
+
+def test_each_branch_has_a_local_kernel_if_it_needs_one() -> None:
+    two: dict[str, Any] = {"kernel_sizes": (3, 5), "dilations": (1, 2)}
+    assert Config().replace(model=two).model.local_kernels == (1, 3, 5)
+    with pytest.raises(ConfigError, match=r"local_kernels has 3 entries and model\.kernel_sizes 2"):
+        Config().replace(model={"inception": "local", **two})
+    own = {"inception": "local", "local_kernels": (3, 5), **two}
+    assert Config().replace(model=own).model.local_kernels == (3, 5)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,12 @@ class _Block(nnx.Module):
         k = c.channels
         self.residual = c.residual
         self.project_in = _build_conv(k, k, 1, rngs)
-        self.local = _build_conv(k, k, c.local_kernel, rngs, feature_group_count=k)
+        own = c.inception == "local"
+        locals_ = [
+            _build_conv(k, k, size, rngs, feature_group_count=k)
+            for size in (c.local_kernels if own else (c.local_kernel,))
+        ]
+        self.local = nnx.List(locals_) if own else locals_[0]
         self.branches = nnx.List(
             _build_conv(k, k, size, rngs, feature_group_count=k, kernel_dilation=d)
             for size, d in zip(c.kernel_sizes, c.dilations, strict=True)
@@ -36,8 +41,12 @@ class _Block(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         f = jax.nn.gelu(self.project_in(x), approximate=False)
-        local = self.local(f)
-        u = f * self.mix(jnp.concatenate([branch(local) for branch in self.branches], -1))
+        if isinstance(self.local, nnx.List):
+            inputs = [local(f) for local in self.local]
+        else:
+            inputs = [self.local(f)] * len(self.branches)
+        every = zip(self.branches, inputs, strict=True)
+        u = f * self.mix(jnp.concatenate([branch(local) for branch, local in every], -1))
         if self.residual == "before_projection":
             return self.project_out(u + x)
         return self.project_out(u) + x

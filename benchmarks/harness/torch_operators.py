@@ -91,7 +91,8 @@ def build_torch_call(spec: ArgSpec, args: tuple[Any, ...]) -> TorchCall | None:
         branches = len(spec.options["dilations"])
         axes = [_IMAGE, *[_DEPTHWISE] * branches, *[None] * branches]
         if spec.operator == "gated_inception":
-            axes = [_IMAGE, _DEPTHWISE, None, *axes[1:], (1, 0), None]
+            count = len(jax.tree.leaves(args[1]))  # local convolutions: one, or one a branch
+            axes = [_IMAGE, *[_DEPTHWISE] * count, *[None] * count, *axes[1:], (1, 0), None]
             axes += [_IMAGE] * (len(flat) - len(axes))
     else:
         known = _AXES[spec.operator]
@@ -156,14 +157,16 @@ def _build_inception(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
 
 def _build_gated(spec: ArgSpec, flat: list[Any]) -> Callable[..., Tensor]:
     dilations = spec.options["dilations"]
-    n = len(dilations)
+    n, count = len(dilations), len(jax.tree.leaves(spec.args[1]))
 
-    def run_gated(x: Tensor, local_w: Tensor, local_b: Tensor, *rest: Tensor) -> Tensor:
-        local = _convolve_depthwise(x, local_w, local_b, 1)
+    def run_gated(x: Tensor, *parameters: Tensor) -> Tensor:
+        first, rest = parameters[: 2 * count], parameters[2 * count :]
+        pairs = zip(first[:count], first[count:], strict=True)
+        inputs = [_convolve_depthwise(x, w, b, 1) for w, b in pairs] * (n // count)
+        every = zip(inputs, rest[:n], rest[n : 2 * n], dilations, strict=True)
+        branches = torch.cat([_convolve_depthwise(*branch) for branch in every], 1)
         mix_w, mix_b, *residual = rest[2 * n :]
-        y = x * F.conv2d(
-            _run_branches(local, rest[: 2 * n], dilations), mix_w[..., None, None], mix_b
-        )
+        y = x * F.conv2d(branches, mix_w[..., None, None], mix_b)
         return y + residual[0] if residual else y
 
     return run_gated

@@ -16,12 +16,21 @@ __all__ = ["AttentionBlock", "InceptionLKA", "S3Net"]
 
 
 class InceptionLKA(nn.Module):
-    """I-LKA: x ⊗ Conv1×1(concat_r DW_r(DW_local(x))); (N, C, H, W) to the same shape."""
+    """I-LKA: x ⊗ Conv1×1(concat_r DW_r(DW_local(x))); (N, C, H, W) to the same shape.
+
+    With ``inception="local"`` each branch has its own local convolution.
+    """
 
     def __init__(self, config: ModelConfig, options: Options):
         super().__init__()
         c = config.channels
-        self.conv0 = DepthwiseConv2d(c, config.local_kernel, method=options.depthwise)
+
+        def local(size: int) -> nn.Module:
+            return DepthwiseConv2d(c, size, method=options.depthwise)
+
+        own = config.inception == "local"
+        sizes = config.local_kernels
+        self.conv0 = nn.ModuleList(map(local, sizes)) if own else local(config.local_kernel)
         self.spatial_convs = nn.ModuleList(
             DepthwiseConv2d(c, size, dilation, options.depthwise)
             for size, dilation in zip(config.kernel_sizes, config.dilations, strict=True)
@@ -29,9 +38,12 @@ class InceptionLKA(nn.Module):
         self.conv1 = nn.Conv2d(c * len(config.kernel_sizes), c, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        local = self.conv0(x)
-        branches = torch.cat([branch(local) for branch in self.spatial_convs], 1)
-        return x * self.conv1(branches)
+        if isinstance(self.conv0, nn.ModuleList):
+            inputs = [local(x) for local in self.conv0]
+        else:
+            inputs = [self.conv0(x)] * len(self.spatial_convs)
+        every = zip(self.spatial_convs, inputs, strict=True)
+        return x * self.conv1(torch.cat([branch(local) for branch, local in every], 1))
 
 
 class AttentionBlock(nn.Module):

@@ -172,8 +172,9 @@ class GatedInception(Operands):
 
     x: Array
     """Input in the dtype of the residual, if that is wider."""
-    local_w: Array
-    local_b: Array
+    local_w: Array | Arrays
+    """Kernel of the convolution that all branches share, or a tuple with one for each branch."""
+    local_b: Array | Arrays
     weights: Arrays
     biases: Arrays
     mix_w: Array
@@ -184,7 +185,16 @@ class GatedInception(Operands):
 
     def local(self) -> DepthwiseConv2d:
         """Return the operands of the convolution that all branches share."""
+        assert not isinstance(self.local_w, tuple) and not isinstance(self.local_b, tuple)
         return DepthwiseConv2d(self.x, self.local_w, self.local_b)
+
+    def locals(self) -> list[DepthwiseConv2d]:
+        """Return the operands of each branch's own local convolution; empty if they share one."""
+        if not isinstance(self.local_w, tuple):
+            return []
+        return [
+            DepthwiseConv2d(self.x, w, b) for w, b in zip(self.local_w, self.local_b, strict=True)
+        ]
 
     def branches(self, x: Array) -> InceptionDepthwise:
         """Return the operands of the branches' convolutions of ``x``."""

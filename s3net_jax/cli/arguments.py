@@ -175,7 +175,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "--dataset",
         metavar="NAME",
         default="folder",
-        help="layout of the data: folder (default), or ph2, lung-ct, isic or bsds500 as distributed",
+        help="layout of the data: folder (default), or ph2, lung-ct, isic, bsds500 as distributed",
     )
     group.add_argument("--limit", metavar="N", help="use only the first N images")
     add_out(evaluate)

@@ -38,9 +38,14 @@ def _find_reason(config: Config, name: str) -> str | None:
     model, fit, segment = config.model, config.fit, config.segment
     if name == "input.overlap" and config.input.tile == 0:
         return "input.tile=0"
-    attention = ("local_kernel", "kernel_sizes", "dilations", "residual")
+    attention = ("inception", "local_kernel", "local_kernels", "kernel_sizes", "dilations")
+    attention += ("residual",)
     if name in [f"model.{field}" for field in attention] and model.block == "conv":
         return "model.block=conv"
+    if name == "model.local_kernel" and model.inception == "local":
+        return "model.inception=local"
+    if name == "model.local_kernels" and model.inception == "dilated":
+        return "model.inception=dilated"
     if name == "model.deform_kernel" and model.deform == "none":
         return "model.deform=none"
     if name == "model.deform_init" and model.deform in ("conv", "none"):

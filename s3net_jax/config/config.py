@@ -29,6 +29,12 @@ from s3net_jax.errors import ConfigError
 __all__ = ["Config", "check_config"]
 
 
+_LATER = ("model.inception", "model.local_kernels")
+"""Fields added after results with digests were published. A digest leaves them out at their
+default, so that a configuration keeps the digest that earlier results carry. Never change such a
+default: two configurations would have the same digest."""
+
+
 @dataclass(frozen=True)
 class Config:
     """All settings that determine a segmentation, apart from the image and the seed."""
@@ -84,9 +90,17 @@ class Config:
     @property
     def digest(self) -> str:
         """Hash every field that determines the result, so neither the preset's name nor
-        ``record_labels``."""
+        ``record_labels``. Fields that later versions added count only if they differ from their
+        default."""
         content = {k: v for k, v in self.to_dict().items() if k != "preset"}
         content["fit"]["record_labels"] = False
+        default = Config().to_dict()
+        for *path, name in (later.split(".") for later in _LATER):
+            here, plain = content, default
+            for part in path:
+                here, plain = here[part], plain[part]
+            if here[name] == plain[name]:
+                del here[name]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -125,7 +139,12 @@ def _validate(c: Config) -> None:
         f"model.kernel_sizes has {len(m.kernel_sizes)} entries and model.dilations "
         f"{len(m.dilations)}: each branch needs one of both.",
     )
-    for k in (m.local_kernel, m.deform_kernel, *m.kernel_sizes):
+    need(
+        m.inception == "dilated" or len(m.local_kernels) == len(m.kernel_sizes),
+        f"model.local_kernels has {len(m.local_kernels)} entries and model.kernel_sizes "
+        f"{len(m.kernel_sizes)}: with model.inception=local, each branch needs one of both.",
+    )
+    for k in (m.local_kernel, m.deform_kernel, *m.local_kernels, *m.kernel_sizes):
         need(
             k >= 1 and k % 2 == 1,
             f"Each kernel size of the model must be odd and at least 1, got {k}.",

@@ -50,8 +50,16 @@ class ModelConfig:
     """Number of attention blocks, at least 1."""
     block: Literal["attention", "conv"] = "attention"
     """``conv`` replaces every attention block by a plain 3×3 convolution (ablation)."""
+    inception: Literal["dilated", "local"] = "dilated"
+    """Convolutions of which each branch has its own. ``dilated``: one local convolution, then a
+    dilated one for each branch (released code). ``local``: a local one for each branch, then its
+    dilated one (equations 1 and 2 of the paper)."""
     local_kernel: int = 5
-    """Odd size of the shared local depthwise convolution."""
+    """Odd size of the local depthwise convolution that the branches share with
+    ``inception=dilated``."""
+    local_kernels: tuple[int, ...] = (1, 3, 5)
+    """Odd size of each branch's local depthwise convolution with ``inception=local``. The paper
+    gives no sizes; the default is LKA's rule, 2d − 1 for dilation d."""
     kernel_sizes: tuple[int, ...] = (3, 5, 7)
     """Odd sizes of the parallel depthwise branches. ``(7,)`` with dilation 3 is VAN's LKA."""
     dilations: tuple[int, ...] = (1, 2, 3)

@@ -55,7 +55,7 @@ class S3Net(nnx.Module):
             return AttentionBlock(
                 k,
                 residual=c.residual,
-                local_kernel=c.local_kernel,
+                local_kernel=c.local_kernels if c.inception == "local" else c.local_kernel,
                 kernel_sizes=c.kernel_sizes,
                 dilations=c.dilations,
                 **common,

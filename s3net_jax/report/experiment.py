@@ -48,7 +48,7 @@ def build_experiment_page(
     status += f"; {failed} input{'s' if failed > 1 else ''} failed." if failed else "."
     parts: list[str] = [
         element("h1", summary["title"]),
-        element("p", said, class_="faint"),
+        element("p", status, class_="faint"),
         *(element("p", _TRUST[one]) for one in dict.fromkeys(criteria.values())),
         element("ul", *_list_protocols(summary["protocols"]), class_="faint"),
     ]

@@ -16,9 +16,11 @@ from s3net_jax.presets import preset
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("inception", ["dilated", "local"])
 @pytest.mark.parametrize("name", ["paper", "released"])
-def test_same_network(name):
-    whole = preset(name).replace(model={"channels": 6, "implementation": "xla"})
+def test_same_network(name, inception):
+    changes = {"channels": 6, "implementation": "xla", "inception": inception}
+    whole = preset(name).replace(model=changes)
     config = whole.model
     shape = (12, 17)
     ours = build_from_pool(lambda rngs: S3Net(config, shape, rngs=rngs), jax.random.key(0))

@@ -57,6 +57,15 @@ def test_images_of_their_own(images, preset):
 
 
 @pytest.mark.slow
+def test_local_convolutions_in_every_branch(images):
+    chosen = config(stop_labels=0).replace(model={"inception": "local"})
+    batch = fit_batch(keys(2), images[:2], chosen)
+    singles = [fit(k, jnp.asarray(i), chosen) for k, i in zip(keys(2), images[:2], strict=True)]
+    assert_same(batch, singles)
+    assert not np.allclose(batch.logits, fit_batch(keys(2), images[:2], config()).logits)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 3, 20])
 def test_early_stops_at_different_steps(images, chunk):
     chosen = config("released", stop_labels=5, stop_after=2, record_labels=True, steps=10)

@@ -45,9 +45,17 @@ def test_our_parameters_have_the_authors_names_and_shapes():
         assert names[name].shape == shape, name
 
 
-def test_there_and_back_is_the_same():
-    start = nnx.to_pure_dict(params())
-    back = from_torch(to_torch(params()))
+def test_local_convolutions_of_every_branch_have_names_of_their_own():
+    names = to_torch(params(inception="local"))
+    assert names["conv2.1.spatial_gating.conv0.2.weight"].shape == (4, 1, 5, 5)
+    assert names["conv2.0.spatial_gating.conv0.0.bias"].shape == (4,)
+    assert "conv2.0.spatial_gating.conv0.weight" not in names
+
+
+@pytest.mark.parametrize("inception", ["dilated", "local"])
+def test_there_and_back_is_the_same(inception):
+    start = nnx.to_pure_dict(params(inception=inception))
+    back = from_torch(to_torch(params(inception=inception)))
     assert jax.tree.structure(start) == jax.tree.structure(back)
     jax.tree.map(np.testing.assert_array_equal, start, back)
 

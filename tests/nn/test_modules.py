@@ -81,11 +81,16 @@ def slow_deform(x, offset, mask, kernel):
 
 def slow_block(block: Any, x):
     a = slow_gelu(x @ value(block.project_in.kernel) + value(block.project_in.bias))
-    local = block.attention.local
-    shared = slow_depthwise(a, value(local.kernel), value(local.bias), 1)
+    layers, local = block.attention.branches, block.attention.local
+    own = list(local) if isinstance(local, nnx.List) else [local] * len(layers)
     branches = [
-        slow_depthwise(shared, value(b.kernel), value(b.bias), b.dilation)
-        for b in block.attention.branches
+        slow_depthwise(
+            slow_depthwise(a, value(first.kernel), value(first.bias), 1),
+            value(b.kernel),
+            value(b.bias),
+            b.dilation,
+        )
+        for first, b in zip(own, layers, strict=True)
     ]
     mix = block.attention.mix
     u = a * (np.concatenate(branches, -1) @ value(mix.kernel) + value(mix.bias))
@@ -120,6 +125,21 @@ def test_attention_block(residual, kernels, dilations):
     )
     x = random(1, 9, 7, 4)
     np.testing.assert_allclose(block(jnp.asarray(x)), slow_block(block, x), atol=1e-12)
+
+
+@pytest.mark.parametrize("residual", ["after_projection", "before_projection"])
+def test_attention_block_with_local_convolutions_in_every_branch(residual):
+    block = nn.AttentionBlock(4, residual=residual, local_kernel=(1, 3, 5), **F64, rngs=rngs())
+    assert len(block.attention.local) == 3  # pyright: ignore[reportArgumentType]
+    x = random(2, 9, 7, 4)
+    np.testing.assert_allclose(block(jnp.asarray(x)), slow_block(block, x), atol=1e-12)
+
+
+def test_the_network_has_the_local_convolutions_of_the_configuration():
+    options: Any = {"channels": 4, "blocks": 1, "inception": "local", "local_kernels": (3, 1, 7)}
+    net = nn.S3Net(ModelConfig(**options), rngs=rngs())
+    attention: Any = net.blocks[0].attention  # pyright: ignore[reportAttributeAccessIssue]
+    assert [local.kernel.shape for local in attention.local] == [(3, 3, 4), (1, 1, 4), (7, 7, 4)]
 
 
 def test_the_numbers_of_kernels_and_dilations_must_agree():

@@ -55,6 +55,13 @@ MISTAKES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: Inception(4, kernel_sizes=(), dilations=(), rngs=R), ValueError, "at least one"),
     (lambda: Inception(4, dilations=(1, 0, 2), rngs=R), ValueError, r"dilations\[1\] must be at"),
     (lambda: Inception(4, local_kernel=4, rngs=R), ValueError, "local_kernel must be odd, got 4"),
+    (lambda: Inception(4, local_kernel=(3, 5), rngs=R), ValueError, "2 entries, where 3 are"),
+    (
+        lambda: Inception(4, local_kernel=(3, 4, 5), rngs=R),
+        ValueError,
+        r"local_kernel\[1\] must be",
+    ),
+    (lambda: Inception(4, local_kernel="135", rngs=R), TypeError, "local_kernel is '135'"),
     (lambda: Pointwise(3, 4, activation="relu", rngs=R), ValueError, "activation can't be 'relu'"),
     (lambda: Pointwise(3, 4, activation=True, rngs=R), TypeError, "activation can't be True"),
     (lambda: Norm(0), ValueError, "channels must be at least 1, got 0"),

@@ -47,6 +47,7 @@ def test_presets_in_float32(name):
 ONE_BLOCK = {
     "skip after the projection": {"residual": "after_projection"},
     "LKA of VAN": {"kernel_sizes": (7,), "dilations": (3,), "local_kernel": 3},
+    "local convolutions in every branch": {"inception": "local"},
     "plain blocks": {"block": "conv"},
     "plain convolution for the deformable": {"deform": "conv"},
     "no deformable layer": {"deform": "none"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from jax import Array
 from jax.typing import ArrayLike
@@ -18,8 +19,8 @@ __all__ = ["gated_inception"]
 
 def gated_inception(
     x: ArrayLike,
-    local_w: ArrayLike,
-    local_b: ArrayLike,
+    local_w: ArrayLike | Sequence[ArrayLike],
+    local_b: ArrayLike | Sequence[ArrayLike],
     weights: Sequence[ArrayLike],
     biases: Sequence[ArrayLike],
     mix_w: ArrayLike,
@@ -33,12 +34,14 @@ def gated_inception(
     """Apply inception large-kernel attention as one operator.
 
     y = x ⊙ (concat_r(DW_r(DW_local(x))) · mix_w + mix_b) + residual, where DW are depthwise
-    convolutions as in ``depthwise_conv2d``.
+    convolutions as in ``depthwise_conv2d``. If ``local_w`` and ``local_b`` are lists or tuples,
+    each branch r has its own local convolution: DW_r(DW_local_r(x)).
 
     Args:
       x: floating point images (N, H, W, C).
-      local_w: floating point kernel (kh, kw, C), odd sides, of the convolution before the branches.
-      local_b: floating point bias (C,) of that convolution.
+      local_w: floating point kernel (kh, kw, C), odd sides, of the convolution before the branches,
+        or a list or tuple of kernels, one for each branch.
+      local_b: floating point bias (C,) of that convolution, or a list or tuple of biases.
       weights: floating point kernel (kh_r, kw_r, C) with odd sides for each branch r.
       biases: floating point bias (C,) for each branch.
       mix_w: floating point weights (R·C, C) of the 1×1 convolution of the R branches, in order.
@@ -67,8 +70,7 @@ def gated_inception(
         "dilations, but each branch needs one of each, and at least one branch is required.",
     )
     channels = x.shape[3]
-    kernel = to_float(name, "local_w", local_w)
-    shift = check_branch(name, x, kernel, to_float(name, "local_b", local_b), " (local)")
+    kernel, shift = _check_locals(x, local_w, local_b, len(weights))
     branches = [to_float(name, f"w[{r}]", w) for r, w in enumerate(weights)]
     shifts = [
         check_branch(name, x, w, to_float(name, f"b[{r}]", b), f"[{r}]")
@@ -108,3 +110,30 @@ def gated_inception(
         precision=precision,
     )
     return dispatch(name, implementation, operands).astype(x.dtype)
+
+
+def _check_locals(
+    x: Array, local_w: Any, local_b: Any, branches: int
+) -> tuple[Array, Array] | tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Convert and check the local convolution, or one for each of ``branches`` branches."""
+    name, kinds = "gated_inception", (list, tuple)
+    if not isinstance(local_w, kinds) and not isinstance(local_b, kinds):
+        kernel, bias = to_float(name, "local_w", local_w), to_float(name, "local_b", local_b)
+        check_branch(name, x, kernel, bias, " (local)")
+        return kernel, bias
+    for label, given in (("local_w", local_w), ("local_b", local_b)):
+        require(
+            isinstance(given, kinds),
+            f"{name}: {label} is one array, but the other of local_w and local_b is a list: give "
+            "a kernel and a bias for each branch, or one of both for all branches.",
+        )
+        require(
+            len(given) == branches,
+            f"{name}: {label} has {len(given)} entries, but there are {branches} branches: give "
+            "one for each, or a single array for all branches.",
+        )
+    kernels = tuple(to_float(name, f"local_w[{r}]", w) for r, w in enumerate(local_w))
+    shifts = tuple(to_float(name, f"local_b[{r}]", b) for r, b in enumerate(local_b))
+    for r, (kernel, bias) in enumerate(zip(kernels, shifts, strict=True)):
+        check_branch(name, x, kernel, bias, f" (local[{r}])")
+    return kernels, shifts

@@ -1,7 +1,8 @@
 """Gated inception on the CPU: the concatenated branches never leave the cache.
 
 See ``kernels/csrc/gated_inception``. The forward pass keeps the local convolution's result and the
-gate; the backward pass recomputes the branches.
+gate; the backward pass recomputes the branches. Branches with their own local convolutions are
+computed one after the other (``separate.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from s3net_kernels._native import (
 )
 from s3net_kernels._varying import zeros
 from s3net_kernels.gated_inception import xla
+from s3net_kernels.gated_inception.separate import has_own_locals, sum_branches
 from s3net_kernels.inception_depthwise.native import (
     count_parts,
     join_branches,
@@ -32,7 +34,9 @@ __all__ = ["gated_inception", "supports", "unavailable"]
 
 def gated_inception(o: GatedInception) -> Array:
     """See ``api.gated_inception``."""
-    return _gate(convert(o)).astype(o.x.dtype)
+    operands = convert(o)
+    y = sum_branches(_gate, operands) if has_own_locals(o) else _gate(operands)
+    return y.astype(o.x.dtype)
 
 
 def _compute(o: GatedInception, *, save: bool):
@@ -51,10 +55,11 @@ def _compute(o: GatedInception, *, save: bool):
 
 def _compute_gradients(o: GatedInception, kept: tuple[Array, Array], dy: Array) -> GatedInception:
     x, (w, b, branches) = o.x, join_branches(o)
-    local, gate = kept
+    (local, gate), first = kept, o.local()
+    assert first.b is not None
     kind, count, channels = w.dtype, len(branches), x.shape[3]
-    parameters = (o.local_w, o.local_b, w, b, o.mix_w, o.mix_b)
-    kh, kw, _ = o.local_w.shape
+    parameters = (first.w, first.b, w, b, o.mix_w, o.mix_b)
+    kh, kw, _ = first.w.shape
     sums = kh * kw + 1 + w.shape[0] + o.mix_w.shape[0] + 1
     results = [
         (x.shape, x.dtype),
@@ -71,7 +76,7 @@ def _compute_gradients(o: GatedInception, kept: tuple[Array, Array], dy: Array) 
         x,
         local,
         gate,
-        o.local_w[::-1, ::-1],
+        first.w[::-1, ::-1],
         w,
         turn_branches(w, branches),
         b,

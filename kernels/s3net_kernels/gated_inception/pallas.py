@@ -1,6 +1,7 @@
 """Gated inception on NVIDIA GPUs: depthwise kernels, and one kernel for everything after them.
 
 The residuals for the backward pass are x, the first convolution's result, and the branches.
+Branches with their own local convolutions are computed one after the other (``separate.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from s3net_kernels.depthwise_conv2d import pallas as depthwise
 from s3net_kernels.depthwise_conv2d import xla as xla_depthwise
 from s3net_kernels.gated_inception import pallas_kernels as kernels
 from s3net_kernels.gated_inception import xla
+from s3net_kernels.gated_inception.separate import has_own_locals, split, sum_branches
 from s3net_kernels.inception_depthwise import pallas as inception
 from s3net_kernels.inception_depthwise import xla as xla_inception
 from s3net_kernels.operands import GatedInception
@@ -32,6 +34,8 @@ _SIDE = 16
 
 def supports(o: GatedInception) -> str | None:
     """Decline calls whose depthwise convolutions decline, and many channels."""
+    if has_own_locals(o):
+        return next(filter(None, map(supports, split(o))), None)
     height, width = o.mix_w.shape
     padded = ceil_div(height, _SIDE) * _SIDE * ceil_div(width, _SIDE) * _SIDE
     if padded > MOST_WEIGHTS:
@@ -44,15 +48,21 @@ def supports(o: GatedInception) -> str | None:
     return reason or _pallas.supports(o)
 
 
-@jax.custom_vjp
 def gated_inception(o: GatedInception) -> Array:
     """See ``api.gated_inception``."""
+    return sum_branches(_gate, o) if has_own_locals(o) else _gate(o)
+
+
+@jax.custom_vjp
+def _gate(o: GatedInception) -> Array:
+    """Compute gated inception with a local convolution that all branches share."""
     return _compute(o)[0]
 
 
 def _compute(o: GatedInception):
     """Compute (y, result of the first convolution, branches)."""
-    local = depthwise.correlate(o.x, o.local_w, o.local_b, 1)
+    first = o.local()
+    local = depthwise.correlate(o.x, first.w, first.b, 1)
     branches = inception.convolve(o.branches(local))
 
     def run(_: int, x: Array, branches: Array, w: Array, b: Array, residual: Array | None) -> Array:
@@ -84,7 +94,7 @@ def _backward(saved: Any, g: Array):
     return (found.replace(residual=None if o.residual is None else g.astype(o.residual.dtype)),)
 
 
-gated_inception.defvjp(keep_copies(_forward), _backward)
+_gate.defvjp(keep_copies(_forward), _backward)
 
 
 def _compute_gradients(
@@ -104,10 +114,10 @@ def _compute_gradients(
     dgate, dbranches, dmix_w, dmix_b = fold_images(
         run, 1, images, o.x, branches, g, o.mix_w[None], o.mix_b[None]
     )
-    inner = inception.compute_gradients(o.branches(local), dbranches)
-    dlocal_w, dlocal_b = depthwise.weight_and_bias_grad(o.x, inner.x, o.local_w.shape[:2], 1)
+    inner, local_w = inception.compute_gradients(o.branches(local), dbranches), o.local().w
+    dlocal_w, dlocal_b = depthwise.weight_and_bias_grad(o.x, inner.x, local_w.shape[:2], 1)
     found = o.replace(
-        x=depthwise.correlate(inner.x, o.local_w[::-1, ::-1], None, 1, plus=dgate),
+        x=depthwise.correlate(inner.x, local_w[::-1, ::-1], None, 1, plus=dgate),
         local_w=dlocal_w,
         local_b=dlocal_b,
         weights=inner.weights,
