@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from s3net_jax.io import Image
 
+    Progress = Callable[[int, dict[str, Any]], None]
     Window = str | tuple[float, float]
     ImageLike = str | os.PathLike[str] | np.ndarray | Array | PilImage.Image
 
@@ -51,7 +52,7 @@ def segment(
     tile: int | None = None,
     window: Window | None = None,
     seed: int = 0,
-    progress: Callable[[int, dict[str, Any]], None] | None = None,
+    progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> Segmentation:
     """Segment one image without labels: fit S3-Net to it and clean up its clusters.
@@ -74,9 +75,13 @@ def segment(
         ``soft``, ``bone`` (of a CT in Hounsfield units), or two numbers ``(low, high)``.
       seed: random seed of initial parameters and transforms; the same seed on the same device
         gives the same result.
-      progress: called as ``progress(step, {"loss": ..., "labels": ...})`` after every step; of
-        several fits at once (``fit.members``, tiles) about every fourth, with means. What it
-        raises ends the fit, and is raised here.
+      progress: None shows a bar while fits run, if stderr is a terminal, or a line of text in a
+        notebook; but not in other threads and child processes than the main ones, nor if the
+        environment variable ``S3NET_QUIET`` is set. True overrules these exceptions; False shows
+        nothing. A bar neither compiles a program nor changes the result. A function is called as
+        ``progress(step, {"loss": ..., "labels": ...})`` after every step; of several fits at once
+        about every fourth step, with means. An exception that it raises ends the fit, and is raised
+        here.
 
     ``target``, ``size``, ``tile`` and ``window`` change the preset or ``config``, whose values they
     leave as they are where they are None. Every other field is set in ``config``.
@@ -96,11 +101,9 @@ def segment(
         ``preset`` and ``config``.
       ValueError: a seed that is not a whole number from 0 to 2³² − 1.
     """
-    from s3net_jax.fitting import check_listener
-
     _refuse_unknown("segment", unknown, segment)
     _check_seeds((seed,))
-    check_listener(progress)
+    _check_progress(progress)
     chosen = _choose_config(preset, config, target, size, tile, window)
     return segment_images([_open(image, chosen)], chosen, (seed,), progress)[0][0]
 
@@ -115,6 +118,7 @@ def segment_batch(
     tile: int | None = None,
     window: Window | None = None,
     seeds: Sequence[int] = (0,),
+    progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> list[list[Segmentation]]:
     """Segment many images with one or more seeds each, optimised in batches.
@@ -128,6 +132,7 @@ def segment_batch(
       images: each as :func:`segment` takes one; an array (N, H, W, 3) is N of them.
       preset, config, target, size, tile, window: as for :func:`segment`.
       seeds: seeds; every image is segmented once with each.
+      progress: bar or function, as for :func:`segment`.
 
     Returns:
       For every image its segmentations, in the order of ``seeds``; each is what :func:`segment`
@@ -142,13 +147,14 @@ def segment_batch(
     """
     _refuse_unknown("segment_batch", unknown, segment_batch)
     _check_images(images)
+    _check_progress(progress)
     if not hasattr(seeds, "__len__"):
         raise TypeError(f"seeds is {seeds!r}, where a list of seeds is expected, such as [0, 1].")
     if len(seeds) == 0:
         raise ValueError("segment_batch needs at least one seed.")
     _check_seeds(seeds)
     chosen = _choose_config(preset, config, target, size, tile, window)
-    return segment_images([_open(image, chosen) for image in images], chosen, seeds)
+    return segment_images([_open(image, chosen) for image in images], chosen, seeds, progress)
 
 
 def segment_volume(
@@ -162,7 +168,7 @@ def segment_volume(
     window: Window | None = None,
     axis: str | None = None,
     seed: int = 0,
-    progress: Callable[[int, dict[str, Any]], None] | None = None,
+    progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> VolumeSegmentation:
     """Segment a volume slice by slice, with labels matched from slice to slice.
@@ -182,8 +188,8 @@ def segment_volume(
       axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
         or ``sagittal``.
       seed: random seed, as for :func:`segment`.
-      progress: called as for :func:`segment`, about every fourth step, with means over the slices
-        that are fitted together.
+      progress: bar or function, as for :func:`segment`; a function is called about every fourth
+        step, with means over the slices that are fitted together.
 
     Returns:
       ``labels`` int32 and ``mask`` bool on the grid of the volume, ``target``, ``affine`` and
@@ -195,11 +201,9 @@ def segment_volume(
       TypeError: as :func:`segment`, and a spacing for anything but an array.
       ValueError: a seed or spacing other than described.
     """
-    from s3net_jax.fitting import check_listener
-
     _refuse_unknown("segment_volume", unknown, segment_volume)
     _check_seeds((seed,))
-    check_listener(progress)
+    _check_progress(progress)
     chosen = _choose_config(preset, config, target, size=size, window=window, axis=axis)
     return segment_volume_case(open_volume(volume, spacing, chosen), chosen, seed, progress)
 
@@ -291,6 +295,14 @@ def _open(image: Any, config: Config) -> Image:
     from s3net_jax.io import parse_window, to_image
 
     return to_image(image, parse_window(config.input.window))
+
+
+def _check_progress(progress: Any) -> None:
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        raise TypeError(
+            f"progress is {progress!r}: give True, False, None, or a function of the step and its "
+            "record."
+        )
 
 
 def _check_images(images: Any) -> None:
