@@ -33,11 +33,11 @@ Result = TypeVar("Result")
 _SHARE = {"cpu": 0.5}
 _SHARE_OTHERS = 0.8
 # Estimate for one worker process: bytes for Python, JAX and programs, and feature maps of one fit.
-# Workers keep the memory they free, and JAX frees a call's memory late, so what they keep depends on
-# how fast calls follow each other. The estimate is therefore above every CPU peak in
-# benchmarks/results: at 256×256 and 64 channels it gives 3330 MiB, where fits step by step that keep
-# memory peak at 1733 to 3308 MiB, steps without compiled kernels at 2020 MiB, and whole fits at 850
-# MiB (1290 MiB if they keep memory).
+# Workers keep the memory they free, and JAX frees a call's memory late, so how much they keep
+# depends on how fast calls follow each other. The estimate is therefore above every CPU peak in
+# benchmarks/results: at 256×256 and 64 channels it gives 3330 MiB. Fits step by step that keep
+# memory peak at 1733 to 3308 MiB, steps without compiled kernels at 2020 MiB, and whole fits at
+# 850 MiB (1290 MiB if they keep memory).
 _PROCESS, _MAPS = 450 << 20, 180
 # Share of free memory for worker processes: more than `_SHARE`, since few fits need the estimate.
 _SHARE_PROCESSES = 0.8
