@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Fitter", "Progress", "make_key", "translate_errors"]
 
 GENTLER = 0.25
-"""Factor on the learning rate for the single retry of a fit that diverged."""
+"""Factor on the learning rate for the single retry of a fit that diverged.
+
+Not tuned, and no reason is recorded. Every retry costs another fit, so there is only one, at a
+clearly lower rate."""
 
 Progress = Callable[[int, dict[str, Any]], None]
 """Called as ``progress(step, {"loss": ..., "labels": ..., "running": ..., "fits": ...})``.
