@@ -119,7 +119,7 @@ def segment(item: Item, folder: Path) -> Image.Image:
     picture = folder / f"{item.name}.png"
     Image.fromarray(item.draw()).save(picture)
     out = folder / f"{item.name}-results"
-    words = ["segment", str(picture), "--out", str(out), "--preset", "best", "--quiet"]
+    words = ["segment", str(picture), "--out", str(out), "--quiet"]
     if code := s3net([*words, *item.options]):
         sys.exit(f"{item.name}: the command ended with {code}")
     return Image.open(out / f"{item.name}.overlay.png").convert("RGB")

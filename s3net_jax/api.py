@@ -1,4 +1,4 @@
-"""``segment`` and its like: one call from an image or a volume to labels and mask."""
+"""Segment images and volumes in one call: ``segment``, ``segment_batch``, ``segment_volume``."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from s3net_jax.io import Image
 
+    Progress = Callable[[int, dict[str, Any]], None]
     Window = str | tuple[float, float]
     ImageLike = str | os.PathLike[str] | np.ndarray | Array | PilImage.Image
 
@@ -51,56 +52,57 @@ def segment(
     tile: int | None = None,
     window: Window | None = None,
     seed: int = 0,
-    progress: Callable[[int, dict[str, Any]], None] | None = None,
+    progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> Segmentation:
-    """Segment one image without labels: fit S3-Net to it and clean up its clusters.
+    """Segment one image without labels.
 
-    The same as :func:`segment_batch` for one image and seed.
+    Trains S3-Net on the image and cleans up the clusters that it finds. Up to rounding, the result
+    equals that of :func:`segment_batch` and of the command.
 
     Args:
-      image: a path of a picture (for a volume see
-        :func:`segment_volume`); a PIL image; or an array
-        (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255, or floating point in [0, 1]. Other
-        numbers are scaled between the two values of ``window``, as the command does.
-      preset: name of a preset (default: ``best``); see :data:`s3net_jax.PRESETS`.
-      config: a whole configuration, in place of ``preset``; give one of the two.
-      target: which clusters the mask shows: ``auto``, ``dark``, ``bright``, ``center``,
-        ``point:X,Y`` (pixels from the left and top) or ``all``.
+      image: path of a picture; PIL image; or array (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255
+        or floating point in [0, 1]. Other numbers are scaled between the two values of ``window``.
+        For a volume, see :func:`segment_volume`.
+      preset: name of a preset (default: ``best``), see :data:`s3net_jax.PRESETS`.
+      config: complete configuration, instead of ``preset``.
+      target: rule that chooses the clusters of the mask: ``auto``, ``dark``, ``bright``,
+        ``center``, ``point:X,Y`` (pixels from the left and from the top) or ``all``.
       size: side of the network's input in pixels, 16 to 4096.
-      tile: side in pixels of the tiles that a larger image is cut into, each fitted by itself; 0
-        never cuts.
-      window: values shown as black and white, of images of more than 8 bits: ``auto``, ``lung``,
-        ``soft``, ``bone`` (of a CT in Hounsfield units), or two numbers ``(low, high)``.
-      seed: random seed of initial parameters and transforms; the same seed on the same device
-        gives the same result.
-      progress: called as ``progress(step, {"loss": ..., "labels": ...})`` after every step; of
-        several fits at once (``fit.members``, tiles) about every fourth, with means. What it
-        raises ends the fit, and is raised here.
+      tile: side in pixels of the tiles that a larger image is cut into; each tile is fitted
+        separately. 0 never cuts.
+      window: values shown as black and white in images of more than 8 bits: ``auto``; ``lung``,
+        ``soft`` or ``bone`` for a CT in Hounsfield units; or two numbers ``(low, high)``.
+      seed: random seed of initial parameters and transforms, 0 to 2³² − 1. The same seed on the
+        same device gives the same result.
+      progress: None shows a bar while fits run if stderr is a terminal, or a line of text in a
+        notebook, except in threads, in child processes, and with the environment variable
+        ``S3NET_QUIET``. True shows it there, too; False shows nothing. A bar neither compiles a
+        program nor changes the result. A function is called as
+        ``progress(step, {"loss": ..., "labels": ...})`` after every step or, when several fits run
+        at once (``fit.members``, tiles), about every fourth step with means. An exception that the
+        function raises ends the fit and is raised here.
 
-    ``target``, ``size``, ``tile`` and ``window`` change the preset or ``config``, whose values they
-    leave as they are where they are None. Every other field is set in ``config``.
+    ``target``, ``size``, ``tile`` and ``window`` override the preset or ``config``; None keeps its
+    value. All other settings are fields of ``config``.
 
     Returns:
-      ``labels`` (H, W) int32 and ``mask`` (H, W) bool at the image's own size, ``history`` of
-      every term of the loss, ``notes`` on what a user should know (pages left out, a window that
-      was not applied, a fit done again, an empty mask), and more: see :class:`Segmentation`.
+      A :class:`Segmentation`: ``labels`` (H, W) int32 and ``mask`` (H, W) bool at the size of the
+      image, ``history`` with every term of the loss, ``notes`` on what a user should know (omitted
+      pages, a window that was not applied, a repeated fit, an empty mask), and more.
 
     Raises:
-      InputError: the image can't be read or holds nothing to segment.
-      ConfigError: an unknown preset, target or window.
-      DivergedError: the optimisation left the finite numbers, again with a quarter of the learning
-        rate.
-      RuntimeError: the fit failed otherwise, such as out of memory.
-      TypeError: an argument of another name or type than described, a traced array, or both
-        ``preset`` and ``config``.
-      ValueError: a seed that is not a whole number from 0 to 2³² − 1.
+      InputError: the image can't be read or contains nothing to segment.
+      ConfigError: the preset, target or window is unknown.
+      DivergedError: the optimisation diverged, also with a quarter of the learning rate.
+      RuntimeError: the fit failed for another reason, such as lack of memory.
+      TypeError: an argument has an unknown name or a wrong type, an array is traced, or both
+        ``preset`` and ``config`` are given.
+      ValueError: ``seed`` is not a whole number from 0 to 2³² − 1.
     """
-    from s3net_jax.fitting import check_listener
-
     _refuse_unknown("segment", unknown, segment)
     _check_seeds((seed,))
-    check_listener(progress)
+    _check_progress(progress)
     chosen = _choose_config(preset, config, target, size, tile, window)
     return segment_images([_open(image, chosen)], chosen, (seed,), progress)[0][0]
 
@@ -115,40 +117,53 @@ def segment_batch(
     tile: int | None = None,
     window: Window | None = None,
     seeds: Sequence[int] = (0,),
+    progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> list[list[Segmentation]]:
-    """Segment many images with one or more seeds each, optimised in batches.
+    """Segment many images, each with one or more seeds, in batches.
 
-    Images that become network inputs of one shape share one program (with ``input.aspect``
-    ``square``, all of them); each keeps its own weights, statistics and early stop. As many
-    are fitted at once as help and fit in memory. A fit that diverges is done once more with a
-    quarter of the learning rate; ``notes`` then says so.
+    Images whose network inputs have the same shape share one compiled program; with
+    ``input.aspect="square"`` these are all images. Each image keeps its own weights, statistics and
+    early stop. The batch size is the largest that fits in memory and still improves throughput. A
+    fit that diverges is repeated with a quarter of the learning rate, and ``notes`` reports that.
 
     Args:
-      images: each as :func:`segment` takes one; an array (N, H, W, 3) is N of them.
-      preset, config, target, size, tile, window: as for :func:`segment`.
-      seeds: seeds; every image is segmented once with each.
+      images: images as :func:`segment` takes them; an array (N, H, W, 3) holds N images.
+      preset: name of a preset, as for :func:`segment`.
+      config: complete configuration, instead of ``preset``.
+      target: rule that chooses the clusters of the mask, as for :func:`segment`.
+      size: side of the network's input in pixels.
+      tile: side of the tiles that larger images are cut into, in pixels.
+      window: values shown as black and white, as for :func:`segment`.
+      seeds: random seeds; every image is segmented once with each seed.
+      progress: bar or function, as for :func:`segment`.
 
     Returns:
-      For every image its segmentations, in the order of ``seeds``; each is what :func:`segment`
-      gives for that seed, to rounding. ``seconds`` is an equal share of the time taken together.
+      A list for every image with a :class:`Segmentation` for each of ``seeds``, which equals the
+      result of :func:`segment` up to rounding. ``seconds`` is an equal share of the time that a
+      batch took.
 
     Raises:
-      InputError, ConfigError, DivergedError, RuntimeError: as :func:`segment`, for the first image
-        with one.
-      TypeError: one image or one seed in place of several, or an argument of another name or type
-        than described.
-      ValueError: no seeds, or one that is not a whole number from 0 to 2³² − 1.
+      InputError: an image can't be read or contains nothing to segment.
+      ConfigError: the preset, target or window is unknown.
+      DivergedError: the optimisation of an image diverged, also with a quarter of the learning
+        rate.
+      RuntimeError: the fit of an image failed for another reason.
+      TypeError: ``images`` or ``seeds`` is not a sequence, or an argument has an unknown name or a
+        wrong type.
+      ValueError: ``seeds`` is empty or contains something else than whole numbers from 0 to
+        2³² − 1.
     """
     _refuse_unknown("segment_batch", unknown, segment_batch)
     _check_images(images)
+    _check_progress(progress)
     if not hasattr(seeds, "__len__"):
-        raise TypeError(f"seeds is {seeds!r}, where a list of seeds is expected, such as [0, 1].")
+        raise TypeError(f"seeds must be a list, such as [0, 1]; got {seeds!r}.")
     if len(seeds) == 0:
         raise ValueError("segment_batch needs at least one seed.")
     _check_seeds(seeds)
     chosen = _choose_config(preset, config, target, size, tile, window)
-    return segment_images([_open(image, chosen) for image in images], chosen, seeds)
+    return segment_images([_open(image, chosen) for image in images], chosen, seeds, progress)
 
 
 def segment_volume(
@@ -162,60 +177,70 @@ def segment_volume(
     window: Window | None = None,
     axis: str | None = None,
     seed: int = 0,
-    progress: Callable[[int, dict[str, Any]], None] | None = None,
+    progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> VolumeSegmentation:
-    """Segment a volume slice by slice, with labels matched from slice to slice.
+    """Segment a volume slice by slice, with labels matched between slices.
 
-    The same as the command for the same file.
+    Up to rounding, the result equals that of the command for the same file.
 
     Args:
-      volume: a NIfTI file, a TIFF stack, a DICOM file or a folder of one series; a nibabel image;
-        or an array (Z, Y, X), or (Z, Y, X, 3) of uint8 colours, with Z from the feet to the head, Y
-        to the patient's back and X to the left, as SimpleITK gives it. Values other than uint8 are
-        scaled between the two values of ``window``, the same for all slices; floating point in
-        [0, 1] is not.
-      spacing: millimetres between voxels of an array along Z, Y and X; it is part of ``affine`` in
-        the result.
-      preset, config, target, size, window: as for :func:`segment`; a point of ``target`` is a
-        pixel of every slice.
+      volume: path of a NIfTI file, a TIFF stack, a DICOM file, or a folder with one DICOM series;
+        nibabel image; or array (Z, Y, X), or (Z, Y, X, 3) with uint8 colours. Z runs from the feet
+        to the head, Y to the patient's back and X to the left, as in arrays of SimpleITK. All
+        slices are scaled between the same two values of ``window``; uint8, and floating point in
+        [0, 1], are not scaled.
+      spacing: distances in millimetres between the voxels of an array along Z, Y and X; they
+        become part of ``affine`` in the result.
+      preset: name of a preset, as for :func:`segment`.
+      config: complete configuration, instead of ``preset``.
+      target: rule that chooses the clusters of the mask, as for :func:`segment`; a point is a pixel
+        of every slice.
+      size: side of the network's input in pixels.
+      window: values shown as black and white, as for :func:`segment`.
       axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
         or ``sagittal``.
       seed: random seed, as for :func:`segment`.
-      progress: called as for :func:`segment`, about every fourth step, with means over the slices
-        that are fitted together.
+      progress: bar or function, as for :func:`segment`; a function is called about every fourth
+        step, with means over the slices that are fitted together.
 
     Returns:
-      ``labels`` int32 and ``mask`` bool on the grid of the volume, ``target``, ``affine`` and
-      ``notes``; see :class:`VolumeSegmentation`.
+      A :class:`VolumeSegmentation`: ``labels`` int32 and ``mask`` bool on the grid of the volume,
+      ``target``, ``affine`` and ``notes``.
 
     Raises:
-      InputError: the volume can't be read, holds nothing to segment, or the path names several.
-      ConfigError, DivergedError, RuntimeError: as :func:`segment`.
-      TypeError: as :func:`segment`, and a spacing for anything but an array.
-      ValueError: a seed or spacing other than described.
+      InputError: the volume can't be read or contains nothing to segment, or the folder contains
+        several inputs.
+      ConfigError: the preset, target, window or axis is unknown.
+      DivergedError: the optimisation of a slice diverged, also with a quarter of the learning rate.
+      RuntimeError: the fit of a slice failed for another reason.
+      TypeError: an argument has an unknown name or a wrong type, or ``spacing`` is given for a file
+        or a nibabel image.
+      ValueError: ``seed`` is not a whole number from 0 to 2³² − 1, or ``spacing`` is not three
+        positive numbers.
     """
-    from s3net_jax.fitting import check_listener
-
     _refuse_unknown("segment_volume", unknown, segment_volume)
     _check_seeds((seed,))
-    check_listener(progress)
+    _check_progress(progress)
     chosen = _choose_config(preset, config, target, size=size, window=window, axis=axis)
     return segment_volume_case(open_volume(volume, spacing, chosen), chosen, seed, progress)
 
 
 def prepare(image: ImageLike, config: Config) -> np.ndarray:
-    """The network's input for an image, as :func:`segment` makes it, for :func:`s3net_jax.fit`.
+    """Make the network's input from an image, as :func:`segment` does, for :func:`s3net_jax.fit`.
 
     Args:
-      image: as :func:`segment` takes one; never cut into tiles.
-      config: its ``input`` decides size, proportions, resampling, window and order of channels.
+      image: image as :func:`segment` takes it; it is never cut into tiles.
+      config: configuration whose ``input`` sets size, proportions, resampling, window and order of
+        channels.
 
     Returns:
-      (h, w, 3) float32 in [0, 1].
+      The network's input, (h, w, 3) float32 in [0, 1].
 
     Raises:
-      InputError, ConfigError, TypeError: as :func:`segment`.
+      InputError: the image can't be read or contains nothing to segment.
+      ConfigError: the window is unknown.
+      TypeError: an argument has a wrong type, or an array is traced.
     """
     from s3net_jax.io import prepare
 
@@ -231,13 +256,13 @@ def _choose_config(
     window: Window | None = None,
     axis: str | None = None,
 ) -> Config:
-    """Return the preset or configuration with what the other arguments change."""
+    """Return the preset or configuration, with the values that the other arguments override."""
     if config is None:
         config = named_preset(DEFAULT_PRESET if preset is None else preset)
     elif preset is not None:
         raise TypeError(
-            f"Both preset={preset!r} and config are given, and a configuration is complete by "
-            "itself: give one of them, or config=s3net_jax.preset(NAME).replace(...)."
+            f"Both preset={preset!r} and config are given: give one of them, or "
+            "config=s3net_jax.preset(NAME).replace(...)."
         )
     if window is not None and not isinstance(window, str):
         window = _format_window(window)
@@ -249,14 +274,14 @@ def _choose_config(
     from s3net_jax.io import parse_window
     from s3net_jax.masks import check_target
 
-    # Before any image is read, as the command does.
+    # As in the command, before any image is read.
     check_target(chosen.segment.target)
     parse_window(chosen.input.window)
     return chosen
 
 
 def _format_window(window: Any) -> str:
-    """Format two numbers as ``config.input.window`` holds them."""
+    """Format two numbers as a value of ``config.input.window``."""
     try:
         numbers = [float(value) for value in window]
         low, high = (int(value) if value.is_integer() else value for value in numbers)
@@ -268,7 +293,7 @@ def _format_window(window: Any) -> str:
 
 
 def _refuse_unknown(name: str, unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:
-    """Raise TypeError for keywords that ``function`` does not have."""
+    """Raise TypeError for arguments that ``function`` does not have, and suggest the right name."""
     for word in unknown:
         sections = vars(named_preset(DEFAULT_PRESET))
         fields = [f"{one}={{{word!r}: ...}}" for one in sections if word in _list_fields(one)]
@@ -288,13 +313,23 @@ def _list_fields(section: str) -> list[str]:
 
 
 def _open(image: Any, config: Config) -> Image:
+    """Read an image of any kind that :func:`segment` takes."""
     from s3net_jax.io import parse_window, to_image
 
     return to_image(image, parse_window(config.input.window))
 
 
+def _check_progress(progress: Any) -> None:
+    """Raise TypeError unless ``progress`` is a switch or a function."""
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        raise TypeError(
+            f"progress is {progress!r}: give True, False, None, or a function of the step and its "
+            "record."
+        )
+
+
 def _check_images(images: Any) -> None:
-    """Several images can be taken for one, and one for several."""
+    """Raise TypeError if a single image is given instead of several."""
     if isinstance(images, (str, os.PathLike)) or not hasattr(images, "__len__"):
         what = repr(images) if isinstance(images, (str, os.PathLike)) else type(images).__name__
         raise TypeError(f"segment_batch takes a list of images, not {what}: put it into a list.")
@@ -307,7 +342,7 @@ def _check_images(images: Any) -> None:
 
 
 def _check_seeds(seeds: Sequence[int]) -> None:
-    """A key has 32 bits of a seed: others would give the results of one of these."""
+    """Raise ValueError for seeds that a PRNG key can't hold: it has only 32 bits of a seed."""
     for seed in seeds:
         if not isinstance(seed, SupportsIndex) or not 0 <= int(seed) < 2**32:
             raise ValueError(f"The seed {seed!r} is not a whole number from 0 to {2**32 - 1}.")

@@ -125,7 +125,7 @@ def test_no_files_import_each_other(package: str, parent: Path) -> None:
 
 
 def test_no_file_is_long() -> None:
-    folders = ("s3net_jax", "kernels/s3net_kernels", "benchmarks")
+    folders = ("s3net_jax", "kernels/s3net_kernels", "benchmarks", "examples", "tests")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     long = {
         str(p.relative_to(ROOT)): n

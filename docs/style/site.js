@@ -9,6 +9,10 @@ function label() {
     table.setAttribute("role", "group");
     table.setAttribute("aria-label", "Table");
   }
+  // So do blocks of code, which the theme reaches only after they have been seen.
+  for (const code of document.querySelectorAll("pre > code:not([tabindex])")) {
+    if (code.scrollWidth > code.clientWidth) code.tabIndex = 0;
+  }
   for (const bar of document.querySelectorAll(".md-code__nav:not([aria-label])")) {
     count += 1;
     bar.setAttribute("aria-label", `Tools of code block ${count}`);
@@ -16,4 +20,5 @@ function label() {
 }
 
 label();
+addEventListener("resize", label);
 new MutationObserver(label).observe(document.body, { childList: true, subtree: true });

@@ -52,7 +52,7 @@ _FOREIGN = (
     (b"v/1\x01", 0, "an OpenEXR picture"),
 )
 
-_COMMAND = "; the command line segments its slices"
+_ELSEWHERE = "; to segment its slices, use s3net_jax.segment_volume or the command s3net segment"
 
 MAX_PIXELS = Limits().max_pixels
 """Largest number of pixels accepted by default (see :mod:`.limits`)."""
@@ -273,7 +273,7 @@ def _recognise(path: Path) -> str:
     if head.startswith(b"%PDF"):
         return " (this is a PDF)"
     if head[128:132] == b"DICM":
-        return f" (this is a DICOM file{_COMMAND})"
+        return f" (this is a DICOM file{_ELSEWHERE})"
     for magic, place, kind in _FOREIGN:
         if head.startswith(magic, place):
             return f" (this is {kind})"
@@ -281,10 +281,10 @@ def _recognise(path: Path) -> str:
         return f" (this is a JPEG of {_read_jpeg_bits(head)} bits)"
     if head[:2] == b"\x1f\x8b":
         if path.name.lower().endswith(".nii.gz"):
-            return f" (this is a NIfTI volume{_COMMAND})"
+            return f" (this is a NIfTI volume{_ELSEWHERE})"
         return " (this is a gzip archive)"
     if head[344:347] in (b"n+1", b"ni1"):
-        return f" (this is a NIfTI volume{_COMMAND})"
+        return f" (this is a NIfTI volume{_ELSEWHERE})"
     head = head[:348]
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
         return " (this is text)"

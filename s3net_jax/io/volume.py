@@ -29,6 +29,7 @@ Axis = Literal["auto", "axial", "coronal", "sagittal"]
 _DIRECTIONS = ("sagittal", "coronal", "axial")  # name of the slices across each world axis
 # A spacing this many times the other two marks the axis along which slices were acquired. Below
 # this ratio the volume counts as nearly isotropic, and axial slices are used.
+# Not tuned, and no reason is recorded.
 _THICK = 1.25
 
 

@@ -1,4 +1,10 @@
-"""Turn logits into label maps and masks: resizing, compact labels, target choice, clean-up."""
+"""Turn logits into label maps and masks: resizing, compact labels, target choice, clean-up.
+
+Comments at constants give their sensitivity: the change of the mean blind DSC, in points, at half
+and at double the value, on every second image of the development sets (20 of PH², 20 of lung CT),
+with proposals from k-means in place of networks (``baselines.segment_without_network``). "One
+slice" is a single lung CT slice whose mask gains or loses 32 points, 1.6 in the mean.
+"""
 
 from __future__ import annotations
 

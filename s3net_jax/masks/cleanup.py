@@ -23,11 +23,12 @@ __all__ = [
 ]
 
 _INNER = 0.005
-"""Smallest inner region, as a fraction of the image, for which border regions are removed."""
+"""Smallest inner region, as a fraction of the image, for which border regions are removed. Half: no
+change; double: one slice better."""
 
 _MARGIN = 0.02
 """Width of the border, as a fraction of the sides. It is wider than one pixel so that slivers
-beside a border region are removed with it."""
+beside a border region are removed with it. Half: no change; double: +0.1 on PH²."""
 
 
 _CROSS = np.zeros((3, 3, 3), bool)

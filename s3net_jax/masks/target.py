@@ -18,6 +18,7 @@ __all__ = ["RULES", "Target", "check_point", "check_target", "choose_target", "r
 
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
+# Not tuned: a user chooses the rules `dark`, `bright` and `center`, and no evaluation covers them.
 _SUBSTANTIAL = 0.005  # smallest cluster, as a fraction of the image, for ``dark`` and ``bright``
 _CENTER_SIGMA = 0.1  # standard deviation of the Gaussian of ``center``, as a fraction of the sides
 _LONG_SIDE = 256  # longest side in pixels for choosing the target; the mask has full resolution

@@ -14,10 +14,15 @@ from s3net_jax.masks.shapes import grow
 
 __all__ = ["find_vignette", "resize_vignette"]
 
+# Losses on PH² at half and double: blur 0.3 and 0.2, dilation 0.2 and 0.3. The dark threshold loses
+# 0.5 at 0.2 and 1.5 at 0.6. On lung CT, half the dilation gains one slice, and double loses 4.7
+# (one slice entirely). The black threshold changes at most 0.01.
 _SIDE = 256  # long side in pixels for which the next two lengths are given; they scale with it
 _SMOOTH, _GROWN = 1.0, 6  # standard deviation of the blur, and radius of the final dilation
 _DARK, _BLACK = 0.4, 0.1  # thresholds as fractions of the bright luminance, its 80th percentile
 
+# Constants of frame lines. Half and double (of the fraction, the spread, the light and the margin)
+# change nothing on the development images; tests/masks/test_vignette.py has drawn frames.
 _WIDEST = 0.03
 _PIXELS = 8
 """Maximum width of a frame line: a fraction of the short side, and at least this many pixels. A

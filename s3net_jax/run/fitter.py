@@ -39,11 +39,16 @@ if TYPE_CHECKING:
 __all__ = ["Fitter", "Progress", "make_key", "translate_errors"]
 
 GENTLER = 0.25
-"""Factor on the learning rate for the single retry of a fit that diverged."""
+"""Factor on the learning rate for the single retry of a fit that diverged.
+
+Not tuned, and no reason is recorded. Every retry costs another fit, so there is only one, at a
+clearly lower rate."""
 
 Progress = Callable[[int, dict[str, Any]], None]
-"""Called as ``progress(step, {"loss": ..., "labels": ..., "running": ...})``. ``running`` is the
-number of fits at once; loss and labels are means over them."""
+"""Called as ``progress(step, {"loss": ..., "labels": ..., "running": ..., "fits": ...})``.
+
+``fits`` is the number of fits that began together, ``running`` the number of those that have not
+stopped; loss and labels are means over the running fits."""
 
 
 @dataclass
@@ -61,7 +66,8 @@ class Fitter:
       say: function called with each message for the user.
       single_program: whether to fit a single piece with ``fit``, which reports every step. JAX
         cannot cache a program with reports on disk, so the default, False, fits it as a batch of
-        one, which reports about every fourth step.
+        one, which reports about every fourth step. Batches run the same programs with and without
+        a listener.
     """
 
     config: Config
@@ -193,12 +199,16 @@ class Fitter:
             if len(pieces) == 1 and self.single_program:
                 image = jax.numpy.asarray(pixels[id(pieces[0].image)])
                 key = make_key(pieces[0].seed, pieces[0].member)
-                fit = fitting.fit(key, image, config, progress=listener)
+                report = None if listener is None else listener.report_batch(1)
+                fit = fitting.fit(key, image, config, progress=report)
                 return [jax.block_until_ready(fit)]
             images = jax.numpy.asarray(np.stack([pixels[id(piece.image)] for piece in pieces]))
             keys = jax.numpy.stack([make_key(piece.seed, piece.member) for piece in pieces])
             devices = self.devices if len(pieces) > 1 else None
-            fits = fitting.fit_batch(keys, images, config, devices=devices, progress=listener)
+            # `fit_batch` runs all steps at once if it has nothing to report, by another program:
+            # it always reports, so that a display neither compiles anything nor changes a result.
+            report = _ignore if listener is None else listener.report_batch(len(pieces))
+            fits = fitting.fit_batch(keys, images, config, devices=devices, progress=report)
         return [jax.tree.map(lambda leaf, n=n: leaf[n], fits) for n in range(len(pieces))]
 
 
@@ -209,12 +219,21 @@ class _Listener:
         self._progress = progress
         self.error: BaseException | None = None
 
-    def __call__(self, step: int, record: dict[str, Any]) -> None:
-        try:
-            self._progress(step, {"running": 1, **record})
-        except BaseException as error:
-            self.error = error
-            raise
+    def report_batch(self, count: int) -> Progress:
+        """Make the listener of a batch of ``count`` fits."""
+
+        def report(step: int, record: dict[str, Any]) -> None:
+            try:
+                self._progress(step, {"running": 1, **record, "fits": count})
+            except BaseException as error:
+                self.error = error
+                raise
+
+        return report
+
+
+def _ignore(step: int, record: dict[str, Any]) -> None:
+    """Ignore a report."""
 
 
 def make_key(seed: int, member: int = 0) -> Array:

@@ -19,6 +19,7 @@ __all__ = [
     "BatchSizes",
     "choose_batch_size",
     "count_processes",
+    "estimate_process_bytes",
     "find_useful_size",
     "free_bytes",
 ]
@@ -32,9 +33,14 @@ Result = TypeVar("Result")
 _SHARE = {"cpu": 0.5}
 _SHARE_OTHERS = 0.8
 # Estimate for one worker process: bytes for Python, JAX and programs, and feature maps of one fit.
-# At 256×256 and 64 channels it gives 1474 MiB. Fits in benchmarks/results peak at 850 MiB or less,
-# except those "step by step, memory kept", which never return freed memory (1733 to 3308 MiB).
-_PROCESS, _MAPS = 450 << 20, 64
+# Workers keep the memory they free, and JAX frees a call's memory late, so how much they keep
+# depends on how fast calls follow each other. The estimate is therefore above every CPU peak in
+# benchmarks/results: at 256×256 and 64 channels it gives 3330 MiB. Fits step by step that keep
+# memory peak at 1733 to 3308 MiB, steps without compiled kernels at 2020 MiB, and whole fits at
+# 850 MiB (1290 MiB if they keep memory).
+_PROCESS, _MAPS = 450 << 20, 180
+# Share of free memory for worker processes: more than `_SHARE`, since few fits need the estimate.
+_SHARE_PROCESSES = 0.8
 # Largest useful batch by platform. On a CPU, a batch of 4 is hardly faster than single fits
 # (benchmarks/results/fit-256-64-avx512.json), slower with early stops (26.95 against 31.94 images a
 # minute, many-ph2-avx512.json), and its first result comes later. On an H200, 32 at once are 1.6
@@ -162,11 +168,24 @@ def count_processes(config: Config, shape: tuple[int, int], each: int) -> int:
     """
     import jax
 
+    needed = estimate_process_bytes(config, shape, each)
+    held = free_bytes(jax.local_devices()[0]) * _SHARE_PROCESSES / needed
+    return max(1, min(count_usable_cores(), int(min(held, 1 << 20))))
+
+
+def estimate_process_bytes(config: Config, shape: tuple[int, int], each: int) -> int:
+    """Estimate the peak memory of a worker process in bytes.
+
+    Args:
+      config: configuration of the fits.
+      shape: size of an image, (H, W).
+      each: number of fits at once in the process.
+    """
+    import jax
+
     height, width = compute_prepared_shape(shape, config.input)
     values = height * width * config.model.channels
-    needed = _PROCESS + each * _MAPS * values * jax.numpy.dtype(config.model.dtype).itemsize
-    held = free_bytes(jax.local_devices()[0]) * _SHARE["cpu"] / needed
-    return max(1, min(count_usable_cores(), int(min(held, 1 << 20))))
+    return _PROCESS + each * _MAPS * values * jax.numpy.dtype(config.model.dtype).itemsize
 
 
 def free_bytes(device: Any) -> float:

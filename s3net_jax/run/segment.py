@@ -12,6 +12,7 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.io import Image, compute_prepared_shape, read_resolution
 from s3net_jax.masks import check_point
+from s3net_jax.run.bar import open_listener
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.fitter import Fitter, Progress
 from s3net_jax.run.outcome import Outcome, Piece, check_fitted
@@ -33,7 +34,7 @@ def segment_images(
     images: Sequence[Image],
     config: Config,
     seeds: Sequence[int],
-    progress: Progress | None = None,
+    progress: Progress | bool | None = False,
 ) -> list[list[Segmentation]]:
     """Segment each image with each seed; see :func:`s3net_jax.segment_batch`."""
     cases = [image_case(image, config) for image in images]
@@ -41,9 +42,12 @@ def segment_images(
         check_point(config.segment.target, case.pixels, image.name)
         case.resolution = None if image.path is None else read_resolution(image.path)
     outcomes: dict[_Place, Outcome] = {}
-    fitter = Fitter(config, single_program=True)
-    for group in _group_pieces(cases, config, seeds):
-        outcomes |= zip(group, fitter.fit([*group.values()], progress), strict=True)
+    groups = _group_pieces(cases, config, seeds)
+    fits = sum(map(len, groups)) * config.fit.members
+    fitter = Fitter(config, single_program=callable(progress))
+    with open_listener(progress, fits, config.fit.steps) as listener:
+        for group in groups:
+            outcomes |= zip(group, fitter.fit([*group.values()], listener), strict=True)
     several = len(images) * len(seeds) > 1
 
     def segment(number: int) -> list[Segmentation]:

@@ -15,6 +15,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import InputError
 from s3net_jax.io import Volume, import_extra, parse_window, place_nifti
 from s3net_jax.masks import check_point
+from s3net_jax.run.bar import open_listener
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.engines import LocalEngine
@@ -87,7 +88,7 @@ def open_volume(volume: Any, spacing: Sequence[float] | None, config: Config) ->
 
 
 def segment_volume_case(
-    case: VolumeCase, config: Config, seed: int, progress: Progress | None
+    case: VolumeCase, config: Config, seed: int, progress: Progress | bool | None
 ) -> VolumeSegmentation:
     """Segment an opened volume, in the batches that a run of the command makes.
 
@@ -100,9 +101,11 @@ def segment_volume_case(
     images = ((index, case.piece(index)) for index in range(len(case)))
     jobs = (Job(0, index, seed, image) for index, image in images if image is not None)
     engine, fits = LocalEngine(config), dict[int, Fitted]()
-    for chunk, outcomes in engine.run(make_chunks(jobs, config, engine.size()), progress):
-        for job, outcome in zip(chunk.jobs, outcomes, strict=True):
-            fits[job.index] = check_fitted(outcome, job.image.name)
+    count = len(case) * config.fit.members  # at most: slices of one colour are not fitted
+    with open_listener(progress, count, config.fit.steps) as listener:
+        for chunk, outcomes in engine.run(make_chunks(jobs, config, engine.size()), listener):
+            for job, outcome in zip(chunk.jobs, outcomes, strict=True):
+                fits[job.index] = check_fitted(outcome, job.image.name)
     found = [fits.get(index) for index in range(len(case))]
     whole = case.join(
         [None if fit is None else fit.labels for fit in found],

@@ -1,45 +1,25 @@
-"""The command as a user meets it: what it prints, what it writes, how it ends."""
+"""The command as a user meets it: what it prints and what it writes."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import json
-import os
-import signal
-import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from s3net_jax import cli, jax_setup
+from s3net_jax import cli
 from s3net_jax.cli.arguments import parse
-from s3net_jax.cli.session import WORKER
 from s3net_jax.errors import UsageError
+from tests.cli.calling import SMALL, s3net
 from tests.fakes import fit_brightness, install_fit
 from tests.pictures import png_header, save_lesion
-from tests.processes import HANG
 
-SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--out", "out"]
-
-
-@pytest.fixture(autouse=True)
-def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A fast fit, an empty working folder, and no traces in the environment."""
-    install_fit(monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    for name in ("TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-
-
-def s3net(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = cli.main(list(arguments))
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def test_segment(capsys, tmp_path: Path) -> None:
@@ -254,80 +234,6 @@ def test_the_default_preset_is_best(
     assert "best, paper, paper-lung, released, fast (default: best)" in text
 
 
-def test_info(capsys) -> None:
-    code, out, err = s3net(capsys, "info")
-    assert code == 0 and not err
-    for words in ("jax", "reference  all", "paper-lung", "backend"):
-        assert words in out
-    content = json.loads(s3net(capsys, "info", "--json")[1])
-    names = ["versions", "devices", "cpu_kernels", "implementations", "presets", "hint"]
-    assert list(content) == names and "deform_conv2d" in content["implementations"]
-    assert "fit.learning_rate        0.2\n" in s3net(capsys, "info", "--preset", "released")[1]
-
-
-def test_info_says_what_is_broken(capsys, monkeypatch) -> None:
-    def fail() -> None:
-        raise AttributeError("undefined symbol: f")
-
-    monkeypatch.setattr("s3net_kernels.implementations", fail)
-    code, out, _ = s3net(capsys, "info")
-    assert code == 0 and "it cannot be loaded (AttributeError: undefined symbol: f)" in out
-
-
-def test_info_has_one_line_for_each_implementation(capsys, monkeypatch) -> None:
-    operators = {
-        "linear": {"xla": None, "native": "no compiler", "pallas": "no GPU"},
-        "conv2d": {"xla": None, "native": None, "pallas": "no GPU"},
-        "warp": {"xla": None, "native": "no image"},
-    }
-    monkeypatch.setattr("s3net_kernels.implementations", lambda: operators)
-    lines = s3net(capsys, "info")[1].splitlines()
-    start = lines.index("Implementations of the operators")
-    assert lines[start + 1 : start + 5] == [
-        "  xla     all 3",
-        "  native  1 of 3: not linear (no compiler); not warp (no image)",
-        "  pallas  none: no GPU",
-        "",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("platform", "modules", "variables", "words"),
-    [
-        ("cpu", (), {}, "no CUDA extra is installed: pip install 's3net-jax[cuda13]'"),
-        ("cpu", ("jax_cuda12_plugin",), {}, "although the extra cuda12 is installed"),
-        ("cpu", (), {"JAX_PLATFORMS": "cpu"}, "because JAX_PLATFORMS is cpu: unset it"),
-        ("gpu", (), {}, None),
-    ],
-)
-def test_info_names_what_a_gpu_lacks(
-    capsys, monkeypatch, platform: str, modules: tuple[str, ...], variables: dict, words: str | None
-) -> None:
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(jax_setup.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(jax_setup, "get_platform", lambda: platform)
-    find = jax_setup.importlib.util.find_spec
-    monkeypatch.setattr(
-        jax_setup.importlib.util,
-        "find_spec",
-        lambda name: name in modules or None if name.startswith("jax_cuda") else find(name),
-    )
-    out = s3net(capsys, "info")[1]
-    found = json.loads(s3net(capsys, "info", "--json")[1])["hint"]
-    if words is None:
-        assert found is None and "hint" not in out
-    else:
-        assert words in found and f"  hint: {found}\n" in out
-
-
-def test_without_an_nvidia_gpu_there_is_no_hint(monkeypatch) -> None:
-    monkeypatch.setattr(jax_setup.shutil, "which", lambda name: None)
-    monkeypatch.setattr(os.path, "exists", lambda path: False)
-    assert jax_setup.find_gpu_hint() is None
-
-
 def test_help_of_a_command(capsys) -> None:
     for words, same in (
         (["help"], ["--help"]),
@@ -345,142 +251,8 @@ def test_the_output_folder_has_a_short_option(words: list[str]) -> None:
         assert parse([*command, *words]).out == "short"
 
 
-def test_completion_without_its_extra_is_a_sentence(capsys, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "shtab", None)
-    code, out, err = s3net(capsys, "--print-completion", "bash")
-    assert (code, out) == (2, "")
-    assert err == "s3net: --print-completion needs shtab: pip install 's3net-jax[completion]'.\n"
-
-
-def test_completion_of_bash(capsys, tmp_path: Path) -> None:
-    pytest.importorskip("shtab")
-    code, script, err = s3net(capsys, "--print-completion", "bash")
-    assert code == 0 and not err
-    Path("complete.sh").write_text(script)
-    Path("folder").mkdir()
-    Path("file").touch()
-    for line, expected in (
-        ("s3net seg", ["segment"]),
-        ("s3net segment --overw", ["--overwrite"]),
-        ("s3net segment --preset paper", ["paper", "paper-lung"]),
-        ("s3net segment -o f", ["folder"]),
-        ("s3net segment f", ["file", "folder"]),
-    ):
-        words = f"COMP_WORDS=({line}); COMP_CWORD={line.count(' ')}"
-        code = f'. ./complete.sh; {words}; _shtab_s3net; printf "%s\\n" "${{COMPREPLY[@]}}"'
-        found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
-        assert sorted(found.stdout.split()) == expected, line
-
-
 def test_help_and_version(capsys) -> None:
     for arguments in ([], ["--help"], ["segment", "--help"], ["demo", "--help"]):
         code, out, err = s3net(capsys, *arguments)
         assert code == 0 and out.startswith("usage: s3net") and not err
     assert s3net(capsys, "--version")[1].startswith("s3net-jax ")
-
-
-def test_termination_ends_with_143(capsys, tmp_path: Path, monkeypatch) -> None:
-    over = threading.Event()
-
-    def terminate(*_, **__):
-        os.kill(os.getpid(), signal.SIGTERM)
-        over.wait(HANG)
-
-    ended: list[int] = []
-    monkeypatch.setattr(os, "_exit", ended.append)  # the fit goes on
-    save_lesion(tmp_path / "a.png")
-    install_fit(monkeypatch, terminate)
-    s3net(capsys, "segment", "a.png", *SMALL)
-    over.set()
-    for thread in threading.enumerate():
-        if thread.name == WORKER:
-            thread.join(HANG)
-    assert ended == [143]
-    assert json.loads(Path("out/run.json").read_text())["status"] == "interrupted"
-
-
-def test_interruption_ends_with_130(capsys, tmp_path: Path, monkeypatch) -> None:
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    save_lesion(tmp_path / "a.png")
-    install_fit(monkeypatch, interrupt)
-    code, _, err = s3net(capsys, "segment", "a.png", *SMALL)
-    assert code == 130 and err == "s3net: Interrupted; finished results are kept.\n"
-    _, _, err = s3net(capsys, "segment", "a.png", "--overwrite", *SMALL)
-    assert err.endswith(" To resume, repeat the command without --overwrite.\n")
-
-
-def test_the_cache_of_compiled_programs(capsys, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "somewhere"))
-    for arguments, switch, expected in (
-        ([], "on", str(tmp_path / "somewhere/s3net-jax")),
-        (["--no-cache"], "on", None),
-        ([], "off", None),
-        ([], "", str(tmp_path / "somewhere/s3net-jax")),
-        ([], str(tmp_path / "own/place"), str(tmp_path / "own/place")),
-        (["--no-cache"], str(tmp_path / "own/place"), None),
-    ):
-        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-        monkeypatch.setenv("S3NET_CACHE", switch)
-        s3net(capsys, "segment", *arguments)  # no input: nothing is imported, nothing computed
-        s3net(capsys, "segment", "none.png", *arguments, "--out", "/dev/null/x")
-        assert os.environ.get("JAX_COMPILATION_CACHE_DIR") == expected
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-
-
-def test_the_folder_that_s3net_cache_names(capsys, tmp_path: Path, monkeypatch) -> None:
-    save_lesion(tmp_path / "a.png")
-    Path("file").touch()
-    for folder, words in (
-        ("of", "S3NET_CACHE must be on, off or an absolute path, got 'of'."),
-        (
-            str(tmp_path / "file"),
-            f"S3NET_CACHE={tmp_path / 'file'} can't be written (file exists): name another folder, "
-            "or set it to off.",
-        ),
-    ):
-        monkeypatch.setenv("S3NET_CACHE", folder)
-        assert s3net(capsys, "segment", "a.png", *SMALL) == (2, "", f"s3net: {words}\n")
-        assert not Path("out").exists()
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("S3NET_CACHE", "~/cache")
-    assert jax_setup.choose_cache() is None
-    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "cache"), "it comes first"
-    monkeypatch.setenv("S3NET_CACHE", "gs://bucket/programs")
-    assert jax_setup.choose_cache() is None
-    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "gs://bucket/programs"
-
-
-def process(*arguments: str, python: tuple[str, ...] = (), **options) -> subprocess.Popen:
-    root = Path(cli.__file__).parents[2]
-    path = os.pathsep.join([str(root), str(root / "kernels"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "S3NET_CACHE": "off"}
-    command = [sys.executable, *python, "-m", "s3net_jax", *arguments]
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def test_a_closed_pipe_is_no_drama() -> None:
-    running = process("info", "--preset", "paper")
-    assert running.stdout is not None and running.stderr is not None
-    running.stdout.close()
-    assert running.stderr.read() == ""
-    assert running.wait() in (0, 141)
-    running.stderr.close()
-
-
-def test_help_loads_nothing_large() -> None:
-    out, err = process("--help", python=("-X", "importtime")).communicate()
-    assert "segment" in out
-    lines = err.splitlines()
-    assert all(line.startswith("import time:") for line in lines)
-    loaded = {line.rpartition("|")[2].strip() for line in lines}
-    assert "s3net_jax.cli" in loaded and not loaded & {"jax", "numpy", "rich"}

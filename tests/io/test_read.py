@@ -180,7 +180,10 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         "text.png": (b"This is no picture.\n" * 9, "this is text"),
         "page.png": (b"%PDF-1.7 \0\1", "a PDF"),
         "scan.png": (b"\0" * 128 + b"DICM", "DICOM"),
-        "scan.nii.gz": (b"\x1f\x8b\x08\0", "a NIfTI volume; the command line segments"),
+        "scan.nii.gz": (
+            b"\x1f\x8b\x08\0",
+            "a NIfTI volume; to segment its slices, use s3net_jax.segment_volume",
+        ),
         "empty.png": (b"", "empty"),
         "noise.png": (bytes(range(256)), "not a supported image"),
         "bomb.png": (png_header(20_000, 20_000), "million pixels"),

@@ -10,6 +10,8 @@ namespace s3n {
 namespace S3N_ISA {
 namespace {
 
+// Pixels whose columns are gathered before they are multiplied: a multiple of the rows of a product
+// (kTileRows), so that only the last tile has a remainder. Other multiples were not timed.
 #if defined(__AMX_BF16__)
 constexpr int64_t kTilePixels = 64;  // a multiple of the depth of an AMX tile
 #else

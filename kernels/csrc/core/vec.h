@@ -134,7 +134,7 @@ S3N_INLINE void store(bf16* p, vec<float> v) {
 // Stores that bypass the caches, for results too large to stay in them: a plain store would first
 // read the line it overwrites. Only whole aligned lines benefit, so narrower storage types use
 // plain stores, and code that writes half a line must write the other half immediately after.
-// stream_fence() must follow before another thread reads.
+// stream_fence() must follow before another thread reads. The smallest size was not tuned.
 constexpr int64_t kStreamBytes = 8 << 20;
 S3N_INLINE bool streamable(const void* p, int64_t stride_bytes, int64_t total_bytes) {
   return kBytes >= 32 && reinterpret_cast<uintptr_t>(p) % 64 == 0 && stride_bytes % 64 == 0 &&

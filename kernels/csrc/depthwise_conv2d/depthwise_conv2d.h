@@ -29,6 +29,7 @@ struct DepthwiseBackward {
 };
 
 // Rows are divided into bands; dw is summed within each band, then over bands in order.
+// Not tuned: 16 tasks for 256 rows.
 constexpr int64_t kDepthwiseBandRows = 16;
 inline int64_t depthwise_bands(int64_t height) {
   return (height + kDepthwiseBandRows - 1) / kDepthwiseBandRows;

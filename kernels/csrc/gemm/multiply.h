@@ -10,6 +10,8 @@
 namespace s3n {
 namespace S3N_ISA {
 
+// Rows of a product: their sums take three quarters of the registers or less, and the rest hold the
+// panel's row and the factor.
 template <int V>
 constexpr int kTileRows = V == kPanelVectors ? 6 : 12;
 

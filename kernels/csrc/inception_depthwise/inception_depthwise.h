@@ -9,7 +9,7 @@
 
 namespace s3n {
 
-constexpr int64_t kMaxBranches = 8;
+constexpr int64_t kMaxBranches = 8;  // bounds arrays of fixed size; the presets have three branches
 
 struct InceptionShape {
   int64_t groups, images, height, width, channels;  // images: of each group

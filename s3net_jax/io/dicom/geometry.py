@@ -15,7 +15,8 @@ __all__ = ["Frame", "describe_planes", "find_functional", "place_frames", "read_
 # A note reports uneven slices if a distance differs from the mean by more than this fraction of it,
 _UNEVEN = 0.02
 # or if a slice is further than this fraction from its position on a regular grid, to which small
-# differences may add up. Smaller shifts are not visible.
+# differences may add up. Smaller shifts are not visible. Not tuned: 2 % is above the rounding of
+# positions to 0.01 mm at 1 mm, and far below a missing slice (100 %).
 _DRIFT = 0.1
 
 
