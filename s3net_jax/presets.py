@@ -67,12 +67,26 @@ def best() -> Config:
     )
 
 
+def ms_former() -> Config:
+    """MS-Former with the settings of its authors, except that images are resampled with OpenCV's
+    cubic kernel in place of its linear one."""
+    return Config().replace(
+        preset="ms-former",
+        method={"name": "ms-former"},
+        input={"size": 257, "resize": "opencv", "channel_order": "bgr"},
+        model={"channels": 100},
+        loss={"weight_ce": 1.0},
+        fit={"learning_rate": 0.1, "stop_labels": 3, "stop_after": 1},
+    )
+
+
 PRESETS: dict[str, Callable[[], Config]] = {
     "best": best,
     "paper": paper,
     "paper-lung": paper_lung,
     "released": released,
     "fast": fast,
+    "ms-former": ms_former,
 }
 
 

@@ -89,8 +89,8 @@ def apply_block(x: np.ndarray, p: Tree) -> tuple[np.ndarray, np.ndarray]:
 def apply_branch(x: np.ndarray, p: Tree, stride: int) -> tuple[np.ndarray, np.ndarray]:
     x = normalise_batch(convolve(x, p["embedding"], stride), p["embedding_norm"])
     context = np.zeros(0)
-    for n in range(2):
-        x, context = apply_block(x, p["blocks"][n])
+    for n, block in p["blocks"].items():
+        x, context = apply_block(x, block)
         x = normalise_batch(x, p["block_norms"][n])
     return x, context
 

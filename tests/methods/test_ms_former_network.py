@@ -30,6 +30,11 @@ def random(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1, shape)
 
 
+def get_values(module: nnx.Module) -> slow.Tree:
+    """Return all parameters as NumPy arrays."""
+    return jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(module, nnx.Param)))
+
+
 def scatter(module: nnx.Module) -> Any:
     """Replace all parameters, ones and zeros of normalisations too, by random ones."""
     graph, state = nnx.split(module, nnx.Param)
@@ -45,7 +50,7 @@ def check(module: Any, expected: Callable[..., Any], *inputs: np.ndarray) -> Non
     directions of the inputs and all parameters, by central differences of the slow version.
     """
     graph, state = nnx.split(module, nnx.Param)
-    values = jax.tree.map(np.asarray, nnx.to_pure_dict(state))
+    values = get_values(module)
     results = jax.tree.leaves(expected(*inputs, values))
     weights = [random(*result.shape, seed=9 + n) for n, result in enumerate(results)]
 
@@ -112,14 +117,15 @@ class TestAgainstNumPy:
         check(module, slow.compare_patches, 3 * random(2, *shape, 2))
 
     def test_network(self):
-        module: Any = scatter(MSFormer(2, **F64, rngs=rngs()))
-        x, p = random(1, 9, 11, 3), nnx.to_pure_dict(nnx.state(module, nnx.Param))
+        # With two channels, layer normalisation would leave only the sign of their difference.
+        module: Any = scatter(MSFormer(3, **F64, rngs=rngs()))
+        x, p = random(1, 9, 11, 3), get_values(module)
         for actual, expected in zip(nnx.jit(module)(x), slow.apply_network(x, p), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
 
     def test_the_patches_are_those_of_the_normalised_logits(self):
         module: Any = scatter(MSFormer(2, **F64, rngs=rngs()))
-        x, p = 5 + 3 * random(1, 65, 33, 2), nnx.to_pure_dict(nnx.state(module, nnx.Param))
+        x, p = 5 + 3 * random(1, 65, 33, 2), get_values(module)
         expected = slow.compare_patches(slow.normalise_batch(x, p["norm"]), p["patches"])
         actual = nnx.jit(MSFormer.compare_patches)(module, jnp.asarray(x))
         np.testing.assert_allclose(actual, expected, rtol=1e-10)

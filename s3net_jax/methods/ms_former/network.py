@@ -8,18 +8,15 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.checks import check_size
+from s3net_jax.config import MSFormerConfig
 from s3net_jax.methods.ms_former.blocks import Block
 from s3net_jax.methods.ms_former.layers import StridedConv
 from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise, get_param_dtype
 from s3net_jax.nn.options import check_common, check_rngs
 
-__all__ = ["PATCH", "Branch", "Fusion", "MSFormer", "PatchAttention", "shuffle_pixels"]
+__all__ = ["Branch", "Fusion", "MSFormer", "PatchAttention", "shuffle_pixels"]
 
-PATCH = 32
-"""Side in pixels of the patches of the intra-scale loss: 8×8 patches at the original's 257 pixels,
-where the shifted maps have 256."""
-
-_BLOCKS = 2  # transformer blocks of each branch, as in the original
+PATCH = MSFormerConfig.patch  # 8×8 patches at the original's 257 pixels: shifted maps have 256
 
 # The divisor of the patch similarities. The original has 64 patches and 100 channels, and divides
 # by 8, so the number is not √C; whether it stands for √64 patches or is a constant shows only at
@@ -28,12 +25,13 @@ _TEMPERATURE = 8.0
 
 
 class Branch(nnx.Module):
-    """Embed an image at one scale and apply two transformer blocks, each with its normalisation.
+    """Embed an image at one scale and apply transformer blocks, each with its normalisation.
 
     Args:
       inputs: number of image channels.
       channels: number of channels C.
       stride: 1 keeps the size of the image, 2 halves it (⌈H/2⌉ × ⌈W/2⌉).
+      blocks: number of transformer blocks, at least 1.
       dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
       implementation: operator implementation; None selects the best available one.
       rngs: NNX random streams.
@@ -45,6 +43,7 @@ class Branch(nnx.Module):
         channels: int,
         *,
         stride: int,
+        blocks: int,
         dtype="float32",
         implementation: str | None = None,
         rngs: nnx.Rngs,
@@ -57,8 +56,8 @@ class Branch(nnx.Module):
             else StridedConv(inputs, channels, **common)
         )
         self.embedding_norm = BatchNorm(channels, **norm)
-        self.blocks = nnx.List(Block(channels, **common) for _ in range(_BLOCKS))
-        self.block_norms = nnx.List(BatchNorm(channels, **norm) for _ in range(_BLOCKS))
+        self.blocks = nnx.List(Block(channels, **common) for _ in range(blocks))
+        self.block_norms = nnx.List(BatchNorm(channels, **norm) for _ in range(blocks))
 
     def __call__(self, images: Array) -> tuple[Array, Array]:
         """Map images (N, H, W, inputs) to features (N, h, w, C) and the last context (N, C, C)."""
@@ -152,12 +151,14 @@ class MSFormer(nnx.Module):
     """Map images to logits over K clusters, by attention at two scales.
 
     Source: Karimijafarbigloo et al., MS-Former: Multi-Scale Self-Guided Transformer for Medical
-    Image Segmentation, MIDL 2023. The features of both scales have K channels. With K = 100 the
-    network has 10.81 million parameters, 10.24 million of them in the projection of the patches.
+    Image Segmentation, MIDL 2023. The features of both scales have K channels. With K = 100 and
+    two blocks at each scale the network has 10.81 million parameters, 10.24 million of them in the
+    projection of the patches.
 
     Args:
       channels: number of clusters and of feature channels, K.
       inputs: number of image channels.
+      blocks: number of transformer blocks at each scale, 2 in the original.
       dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
       implementation: operator implementation; None selects the best available one.
       rngs: NNX random streams.
@@ -168,6 +169,7 @@ class MSFormer(nnx.Module):
         channels: int,
         *,
         inputs: int = 3,
+        blocks: int = 2,
         dtype="float32",
         implementation: str | None = None,
         rngs: nnx.Rngs,
@@ -175,10 +177,11 @@ class MSFormer(nnx.Module):
         check_common(dtype, implementation)
         check_rngs(rngs)
         channels, inputs = check_size("channels", channels), check_size("inputs", inputs)
+        blocks = check_size("blocks", blocks)
         norm = {"dtype": dtype, "implementation": implementation}
         common = {**norm, "rngs": rngs}
-        self.small = Branch(inputs, channels, stride=1, **common)
-        self.large = Branch(inputs, channels, stride=2, **common)
+        self.small = Branch(inputs, channels, stride=1, blocks=blocks, **common)
+        self.large = Branch(inputs, channels, stride=2, blocks=blocks, **common)
         self.fusion = Fusion(channels, **common)
         self.norm = BatchNorm(channels, **norm)
         self.patches = PatchAttention(channels, **common)
