@@ -68,8 +68,10 @@ def best() -> Config:
 
 
 def ms_former() -> Config:
-    """MS-Former with the settings of its authors, except that images are resampled with OpenCV's
-    cubic kernel in place of its linear one."""
+    """Run MS-Former with its authors' settings, but a cubic kernel to resize images.
+
+    They resize with OpenCV's linear kernel, which ``input.resize`` does not offer.
+    """
     return Config().replace(
         preset="ms-former",
         method={"name": "ms-former"},
