@@ -69,12 +69,28 @@ def best() -> Config:
     )
 
 
+def ms_former() -> Config:
+    """Run MS-Former with its authors' settings, but a cubic kernel to resize images.
+
+    They resize with OpenCV's linear kernel, which ``input.resize`` does not offer.
+    """
+    return Config().replace(
+        preset="ms-former",
+        method={"name": "ms-former"},
+        input={"size": 257, "resize": "opencv", "channel_order": "bgr"},
+        model={"channels": 100},
+        loss={"weight_ce": 1.0},
+        fit={"learning_rate": 0.1, "stop_labels": 3, "stop_after": 1},
+    )
+
+
 PRESETS: dict[str, Callable[[], Config]] = {
     "best": best,
     "paper": paper,
     "paper-lung": paper_lung,
     "released": released,
     "fast": fast,
+    "ms-former": ms_former,
 }
 
 

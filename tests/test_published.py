@@ -19,6 +19,7 @@ SUMMARIES = sorted((ROOT / "docs/quality").glob("*.json"))
 DIGESTS = {
     "best": "c16617e4b03e3f85",
     "fast": "ebbc0b5d9018dc80",
+    "ms-former": "b663e4394bec56cf",
     "paper": "a4bcb664b1f7f9e7",
     "paper-lung": "97dabd43fb2367f0",
     "released": "b955e043ceb1267c",

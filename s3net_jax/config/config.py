@@ -17,6 +17,7 @@ from typing import Any
 from s3net_jax.config.convert import check_types, replace_fields
 from s3net_jax.config.methods import MethodConfig, make_method_config
 from s3net_jax.config.sections import (
+    LARGEST_SIZE,
     FitConfig,
     InputConfig,
     LossConfig,
@@ -123,7 +124,10 @@ def _validate(c: Config) -> None:
         if not ok:
             raise ConfigError(message)
 
-    need(16 <= c.input.size <= 4096, f"input.size must be in 16..4096, got {c.input.size}.")
+    need(
+        16 <= c.input.size <= LARGEST_SIZE,
+        f"input.size must be in 16..{LARGEST_SIZE}, got {c.input.size}.",
+    )
     need(
         c.input.tile == 0 or c.input.tile >= 32,
         f"input.tile must be at least 32 pixels, or 0 for no tiles, got {c.input.tile}.",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from s3net_jax.config.sections import LossConfig, ModelConfig
+from s3net_jax.config.sections import LARGEST_SIZE, LossConfig, ModelConfig
 from s3net_jax.dotted import find_differences
 from s3net_jax.errors import ConfigError, suggest_nearest
 
-__all__ = ["MethodConfig", "make_method_config", "register_method_config"]
+__all__ = ["MSFormerConfig", "MethodConfig", "make_method_config", "register_method_config"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ def refuse_foreign_fields(config: Any) -> None:
                 )
 
 
+C = TypeVar("C", bound=MethodConfig)
 _CONFIGS: dict[str, type[MethodConfig]] = {"s3net": MethodConfig}
 
 
-def register_method_config(settings: type[MethodConfig]) -> type[MethodConfig]:
+def register_method_config(settings: type[C]) -> type[C]:
     """Make the settings of a method known by their name; usable as a decorator.
 
     Args:
@@ -92,3 +93,47 @@ def make_method_config(name: object) -> MethodConfig:
 
 def _is_frozen(settings: type) -> bool:
     return dataclasses.is_dataclass(settings) and settings.__dataclass_params__.frozen  # pyright: ignore
+
+
+@register_method_config
+@dataclass(frozen=True)
+class MSFormerConfig(MethodConfig):
+    """Settings of MS-Former (Karimijafarbigloo et al., MIDL 2023).
+
+    The defaults are the weights with which the authors' notebook evaluates; the cell that draws
+    pictures has ``weight_inter=2`` and ``weight_intra=1.2``. ``input.size`` must be 32·n + 1; at 33
+    there is only one patch, and the intra-scale loss is 0.
+    """
+
+    name: str = "ms-former"
+    weight_inter: float = 1.5
+    """Weight of the inter-scale loss, which compares the attention contexts of both scales."""
+    weight_intra: float = 1.3
+    """Weight of the intra-scale loss, which compares patches of the logits with shifted ones."""
+
+    weights: ClassVar[tuple[str, ...]] = ("weight_inter", "weight_intra")
+    patch: ClassVar[int] = 32
+    """Side in pixels of a patch. The map shifted by one pixel must consist of whole patches."""
+
+    def validate(self, config: Any) -> None:
+        """Raise :class:`ConfigError` for a size without whole patches, and for foreign fields."""
+        super().validate(config)
+        size, aspect = config.input.size, config.input.aspect
+        if aspect != "square":
+            raise ConfigError(
+                f"input.aspect={aspect} gives sides that are multiples of 16, but the method "
+                f"{self.name} takes sides of {self.patch}·n + 1 pixels: use input.aspect=square."
+            )
+        if size not in (near := self.find_sizes(size)):
+            choices = " or ".join(str(n) for n in near if n <= LARGEST_SIZE)
+            raise ConfigError(
+                f"input.size must be {self.patch}·n + 1 for the method {self.name}, got {size}: "
+                f"use {choices}."
+            )
+
+    @classmethod
+    def find_sizes(cls, size: int) -> list[int]:
+        """Return the valid sizes next to ``size``, in ascending order; a valid size itself."""
+        count, rest = divmod(size - 1, cls.patch)
+        counts = [count] if rest == 0 else [count, count + 1]
+        return [n * cls.patch + 1 for n in dict.fromkeys(max(1, n) for n in counts)]

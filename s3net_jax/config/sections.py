@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
+    "LARGEST_SIZE",
     "AffineConfig",
     "FitConfig",
     "InputConfig",
@@ -13,6 +14,9 @@ __all__ = [
     "ModelConfig",
     "SegmentConfig",
 ]
+
+LARGEST_SIZE = 4096
+"""Largest side in pixels of a network input."""
 
 
 @dataclass(frozen=True)
