@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from s3net_jax.config.config import Config, check_config
 from s3net_jax.config.convert import parse_overrides
-from s3net_jax.config.methods import MethodConfig, make_method_config, register_method_config
+from s3net_jax.config.methods import (
+    DFCConfig,
+    MethodConfig,
+    SGSCNConfig,
+    SLICBackpropConfig,
+    make_method_config,
+    register_method_config,
+)
 from s3net_jax.config.sections import (
     AffineConfig,
     FitConfig,
@@ -19,11 +26,14 @@ __all__ = [
     "AffineConfig",
     "Config",
     "ConfigError",
+    "DFCConfig",
     "FitConfig",
     "InputConfig",
     "LossConfig",
     "MethodConfig",
     "ModelConfig",
+    "SGSCNConfig",
+    "SLICBackpropConfig",
     "SegmentConfig",
     "check_config",
     "make_method_config",
