@@ -87,6 +87,7 @@ def slic_backprop() -> Config:
     """Superpixel refinement (Kanezaki, 2018) with 50 steps at 256 pixels, as SGSCN.
 
     The released code keeps the image's size and runs at most 1000 steps: ``--set fit.steps=1000``.
+    It asks SLIC for 10,000 superpixels of any image; at 256 pixels these are 7225 of 9 pixels each.
     """
     return _make_response_preset("slic-backprop")
 

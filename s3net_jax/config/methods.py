@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from s3net_jax.config.sections import LossConfig, ModelConfig
 from s3net_jax.dotted import find_differences
@@ -56,10 +56,12 @@ def refuse_foreign_fields(config: Any) -> None:
                 )
 
 
+Settings = TypeVar("Settings", bound=MethodConfig)
+
 _CONFIGS: dict[str, type[MethodConfig]] = {"s3net": MethodConfig}
 
 
-def register_method_config(settings: type[MethodConfig]) -> type[MethodConfig]:
+def register_method_config(settings: type[Settings]) -> type[Settings]:
     """Make the settings of a method known by their name; usable as a decorator.
 
     Args:
@@ -112,8 +114,8 @@ class SGSCNConfig(MethodConfig):
     center: Literal["off", "released", "softmax"] = "off"
     """Term for the spread of each cluster around its centre. ``off`` is the released code's
     default. ``released`` weights pixels by the responses, as the code's option does: their mean is
-    0, so the term has no scale, and the labels collapse to one. ``softmax`` weights them by the
-    softmax of the responses, a probability map as in the paper's text."""
+    0, so the term has no scale, and the labels collapse to one. ``softmax``, which is ours,
+    weights them by the softmax of the responses; the paper's text speaks of a probability map."""
     weight_center: float = 1.0
     """Weight of that term."""
 

@@ -6,7 +6,7 @@ from s3net_jax.config import DFCConfig
 from s3net_jax.methods.base import Method
 from s3net_jax.methods.responses import (
     build_network,
-    compute_continuous_loss,
+    compute_continuity_objective,
     compute_responses,
 )
 
@@ -15,7 +15,7 @@ __all__ = ["METHOD"]
 METHOD = Method(
     config=DFCConfig,
     build=build_network,
-    objective=compute_continuous_loss,
+    objective=compute_continuity_objective,
     compute_logits=compute_responses,
     terms=("ce", "continuity"),
 )

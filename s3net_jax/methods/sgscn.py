@@ -11,7 +11,7 @@ from s3net_jax.methods.responses import (
     ResponseNet,
     build_network,
     compute_center_term,
-    compute_continuous_loss,
+    compute_continuity_objective,
     compute_responses,
 )
 
@@ -26,7 +26,7 @@ def compute_objective(model: ResponseNet, inputs: StepInputs, config: Config) ->
     """
     method = config.method
     assert isinstance(method, SGSCNConfig)
-    result = compute_continuous_loss(model, inputs, config)
+    result = compute_continuity_objective(model, inputs, config)
     if method.center == "off":
         center, loss = jnp.zeros_like(result.loss), result.loss
     else:

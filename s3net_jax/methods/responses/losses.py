@@ -14,9 +14,9 @@ _EPSILON = 1e-3  # added to every response by the released SGSCN code before it 
 def compute_continuity(responses: Array) -> Array:
     """Compute mean |r(i+1, j) − r(i, j)| + mean |r(i, j+1) − r(i, j)|.
 
-    The spatial continuity loss of Kim, Kanezaki and Tanaka (IEEE TIP 29, 2020), which SGSCN calls
-    sparse spatial loss. Each mean is over all pairs of neighbours and all channels. It is a
-    function of the responses themselves, not of their softmax.
+    The spatial continuity loss of DFC (Kim, Kanezaki and Tanaka, IEEE TIP 29, 2020), which SGSCN
+    has too, as their released code computes it: each mean is over all pairs of neighbours and all
+    channels. It is a function of the responses themselves, not of their softmax.
 
     Args:
       responses: floating point responses r (N, H, W, K), H and W at least 2.
@@ -50,10 +50,10 @@ def compute_center_term(responses: Array, *, softmax: bool) -> Array:
 
     Args:
       responses: floating point responses r (N, H, W, K).
-      softmax: whether r is replaced by its softmax over channels, a probability map as in the
-        paper's text. False gives the released code's form: responses have mean 0, so the
-        normaliser is nearly 0, the term is around −10⁶ in the first step, and the labels collapse
-        to one within a few steps.
+      softmax: whether r is replaced by its softmax over channels. This form is ours; the paper's
+        text speaks of a probability map. False gives the released code's form: responses
+        have mean 0, so the normaliser is nearly 0, the term is around −10⁶ in the first step, and
+        the labels collapse to one within a few steps.
 
     Returns:
       Mean over N images of the sum over channels, (), in the dtype of ``responses`` but at least

@@ -11,14 +11,14 @@ from s3net_jax.methods.responses.network import ResponseNet
 from s3net_jax.nn.layers import exclude_pallas
 from s3net_kernels import softmax_losses
 
-__all__ = ["compute_continuous_loss", "compute_label_loss"]
+__all__ = ["compute_continuity_objective", "compute_label_loss"]
 
 
-def compute_continuous_loss(model: ResponseNet, inputs: StepInputs, config: Config) -> Forward:
-    """Compute weight_ce·L_ce + weight_continuity·L_continuity (Kim et al. 2020, equation 1).
+def compute_continuity_objective(model: ResponseNet, inputs: StepInputs, config: Config) -> Forward:
+    """Compute weight_ce·L_ce + weight_continuity·L_continuity .
 
-    L_ce is the cross entropy of the responses with their own argmax, L_continuity is
-    :func:`compute_continuity`.
+    The objective of DFC (Kim, Kanezaki and Tanaka, IEEE TIP 29, 2020). L_ce is the cross entropy of
+    the responses with their own argmax, L_continuity is :func:`compute_continuity`.
     """
     responses = model(inputs.images)
     ce, labels = compute_label_loss(responses, None, config)

@@ -27,7 +27,7 @@ def find_superpixels(image: np.ndarray, segments: int, compactness: float) -> np
     """
     from skimage.segmentation import slic
 
-    # In float64: scikit-image keeps float32, and its results then depend on rounding.
+    # In float64, as scikit-image converts the 8-bit images of the released code.
     found = slic(
         np.asarray(image, np.float64), n_segments=segments, compactness=compactness, channel_axis=-1
     )
