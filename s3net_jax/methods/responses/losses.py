@@ -40,13 +40,10 @@ def compute_continuity(responses: Array) -> Array:
 def compute_center_term(responses: Array, *, softmax: bool) -> Array:
     """Compute the spread of every channel around its own centre, summed over channels.
 
-    The context-based consistency of SGSCN (Ahn, Feng and Kim, MICCAI 2021)::
-
-        q_c = (r_c + 1e-3) / Σ (r_c + 1e-3)          sums over pixels
-        (x_c, y_c) = Σ q_c · (x, y)
-        L = Σ_c Σ q_c · [(x − x_c)² + (y − y_c)²]
-
-    with coordinates x = 2j/W − 1 and y = 2i/H − 1. The gradient also flows through the centres.
+    The context-based consistency of SGSCN (Ahn, Feng and Kim, MICCAI 2021): with weights
+    q_c = (r_c + 1e-3) / Σ (r_c + 1e-3) and centres (x_c, y_c) = Σ q_c · (x, y), all sums over
+    pixels, L = Σ_c Σ q_c · [(x − x_c)² + (y − y_c)²]. Coordinates are x = 2j/W − 1 and
+    y = 2i/H − 1. The gradient also flows through the centres.
 
     Args:
       responses: floating point responses r (N, H, W, K).
