@@ -18,11 +18,14 @@ SUMMARIES = sorted((ROOT / "docs/quality").glob("*.json"))
 # again.
 DIGESTS = {
     "best": "c16617e4b03e3f85",
+    "dfc": "013970eee2d09654",
     "fast": "ebbc0b5d9018dc80",
     "ms-former": "b663e4394bec56cf",
     "paper": "a4bcb664b1f7f9e7",
     "paper-lung": "97dabd43fb2367f0",
     "released": "b955e043ceb1267c",
+    "sgscn": "c72289612ac9e4f0",
+    "slic-backprop": "fb1bdc1b5d71059e",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,14 +22,20 @@ from benchmarks.harness.machine import (
 )
 from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.config import Config
-from s3net_jax.fitting import StepInputs, fit, hyperparameters, make_optimizer, train_step
-from s3net_jax.methods import has_fixed_turns
-from s3net_jax.nn import S3Net
-from s3net_jax.nn.draws import build_from_pool
-from s3net_jax.ops import draw_affine
+from s3net_jax.fitting import (
+    StepInputs,
+    fit,
+    hyperparameters,
+    initial_params,
+    make_graph,
+    make_optimizer,
+    prepare_data,
+    train_step,
+)
+from s3net_jax.methods import get_method
 
 if TYPE_CHECKING:
-    from benchmarks.torch_reference import Trainer
+    from benchmarks.torch_reference import BaseTrainer
 
 __all__ = [
     "COMPILED",
@@ -112,7 +118,8 @@ class Candidate:
 def list_step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
     """List the candidates for one step by name: ours, stock Flax (in float32) and PyTorch."""
     # Stock Flax ignores the dtype and computes in float32: not comparable with bfloat16.
-    stock = [STOCK] if dtype == "float32" else []
+    has_stock = dtype == "float32" and s3.preset(preset).method.name == "s3net"
+    stock = [STOCK] if has_stock else []
     names = [*_list_ours(dtype), *stock, *_list_torch()]
     if not is_on_gpu():
         names += [name + KEPT for name in names if name in (OURS, EAGER)]
@@ -162,25 +169,38 @@ def draw_picture(size: int) -> np.ndarray:
     return np.asarray(jax.image.resize(jnp.asarray(coarse), (size, size, 3), "cubic").clip(0, 1))
 
 
-def _build_step(
-    config: Config, image: np.ndarray, network: type[S3Net] = S3Net
-) -> tuple[Run, float]:
-    """Build a function that runs one step and waits; also return its compile time in seconds."""
-    shape = (image.shape[0], image.shape[1])
+def _build_step(config: Config, image: np.ndarray, stock: bool = False) -> tuple[Run, float]:
+    """Build a function that runs one step and waits; also return its compile time in seconds.
 
-    def build(rngs: nnx.Rngs) -> S3Net:
-        return network(config.model, shape, rngs=rngs)
+    Args:
+      config: configuration of any method.
+      image: (H, W, 3) prepared image.
+      stock: whether S3-Net is built from stock Flax layers.
+    """
+    shape = (image.shape[0], image.shape[1], image.shape[2])
+    method, hyper = get_method(config.method.name), hyperparameters(config)
+    data = jax.tree.map(lambda a: a[None], prepare_data(image, config))
 
-    graph, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(params=0))), nnx.Param)
-    hyper = hyperparameters(config)
+    def build_stock(key) -> StockS3Net:
+        return StockS3Net(config.model, shape[:2], rngs=nnx.Rngs(params=key))
+
+    if stock:
+        network = nnx.eval_shape(lambda: build_stock(jax.random.key(0)))
+        graph, _ = nnx.split(network, nnx.Param)
+    else:
+        graph = make_graph(config, shape)
 
     def begin(key, picture):
-        net = build_from_pool(build, key) if network is S3Net else build(nnx.Rngs(params=key))
-        params = nnx.state(net, nnx.Param)
-        turns = has_fixed_turns(config.loss.affine, shape)
-        matrix = None if turns else draw_affine(jax.random.key(1), config.loss.affine, shape)
-        palette = jnp.linspace(0, 1, config.model.channels)
-        inputs = StepInputs(picture[None], hyper, matrix, palette)
+        if stock:
+            params = nnx.state(build_stock(key), nnx.Param)
+        else:
+            params = initial_params(key, config, shape)
+        draws = jax.random.key(1)
+        inputs = StepInputs(picture[None], hyper, key=draws, step=jnp.int32(0), data=data)
+        if method.start is not None:
+            inputs = method.start(draws, inputs, config)
+        if method.draw is not None:
+            inputs = method.draw(inputs, config)
         return (params, make_optimizer(hyper, config).init(params)), inputs
 
     # One program: a hundred small ones would stay in memory and count towards the step's peak.
@@ -203,13 +223,13 @@ def _build_step(
     return run, seconds
 
 
-def _build_trainer(config: Config, image: np.ndarray, name: str) -> Trainer:
+def _build_trainer(config: Config, image: np.ndarray, name: str) -> BaseTrainer[Any]:
     """Build the trainer of the PyTorch reference: eager, plain or compiled."""
     from benchmarks import torch_reference as reference
 
     allow_tf32()
     options = reference.PLAIN if name == PLAIN else reference.Options(compile=name == COMPILED)
-    return reference.Trainer(image, config, device=get_torch_device(), options=options)
+    return reference.make_trainer(image, config, device=get_torch_device(), options=options)
 
 
 def _build_torch_step(config: Config, image: np.ndarray, name: str) -> tuple[Run, float]:
@@ -247,7 +267,7 @@ def build(candidate: Candidate) -> tuple[Run, float]:
         ), 0
     if c.torch:
         return _build_torch_step(config, image, name)
-    run, seconds = _build_step(config, image, StockS3Net if name == STOCK else S3Net)
+    run, seconds = _build_step(config, image, stock=name == STOCK)
     if c.suite == "loop":
         return lambda: [run() for _ in range(c.steps)], seconds
     return run, seconds

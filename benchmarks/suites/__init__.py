@@ -11,6 +11,7 @@ SUITES = {
     "ops": "every operator by implementation, direction, shape and dtype, and its roofline",
     "step": "one optimisation step by implementation, its parts, compile time, peak memory",
     "fit": "whole fits of one image or several, images per minute, peak memory",
+    "methods": "whole fits of SGSCN and DFC: the suite fit with their presets",
     "many": "batches, sweeps and processes: images per minute against single fits",
     "numerics": "rounding errors of operators and of whole fits, against float64",
     "scaling": "time of a step over image sizes, numbers of images, and channels",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 __all__ = ["command_page", "presets_table"]
@@ -71,12 +72,17 @@ def presets_table() -> str:
     """Return a Markdown table of the fields in which presets differ."""
     from s3net_jax.presets import PRESETS
 
-    presets = {name: dict(_fields(make().to_dict())) for name, make in PRESETS.items()}
-    fields = next(iter(presets.values()))
+    presets = {}
+    for name, make in PRESETS.items():
+        config = make()
+        # Stored configurations leave out the section of S3-Net's method, which has only a name.
+        presets[name] = dict(_fields({**config.to_dict(), "method": asdict(config.method)}))
+    # The settings of a method are its own: the other methods have no value there.
+    fields = dict.fromkeys(field for values in presets.values() for field in values)
     lines = [f"| field | {' | '.join(f'`{name}`' for name in presets)} |"]
     lines.append("| --- " * (len(presets) + 1) + "|")
     for field in fields:
-        values = [_text(values[field]) for values in presets.values()]
+        values = [_text(values.get(field, "")) for values in presets.values()]
         if field != "preset" and len(set(values)) > 1:
             lines.append(f"| `{field}` | {' | '.join(values)} |")
     return "\n".join(lines)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from s3net_jax.config.config import Config, check_config
 from s3net_jax.config.convert import parse_overrides
 from s3net_jax.config.methods import (
+    DFCConfig,
     MethodConfig,
     MSFormerConfig,
+    SGSCNConfig,
+    SLICBackpropConfig,
     make_method_config,
     register_method_config,
 )
@@ -24,12 +27,15 @@ __all__ = [
     "AffineConfig",
     "Config",
     "ConfigError",
+    "DFCConfig",
     "FitConfig",
     "InputConfig",
     "LossConfig",
     "MSFormerConfig",
     "MethodConfig",
     "ModelConfig",
+    "SGSCNConfig",
+    "SLICBackpropConfig",
     "SegmentConfig",
     "check_config",
     "make_method_config",

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from s3net_jax.config.sections import LARGEST_SIZE, LossConfig, ModelConfig
 from s3net_jax.dotted import find_differences
 from s3net_jax.errors import ConfigError, suggest_nearest
 
-__all__ = ["MSFormerConfig", "MethodConfig", "make_method_config", "register_method_config"]
+__all__ = [
+    "DFCConfig",
+    "MSFormerConfig",
+    "MethodConfig",
+    "SGSCNConfig",
+    "SLICBackpropConfig",
+    "make_method_config",
+    "register_method_config",
+]
 
 
 @dataclass(frozen=True)
@@ -49,11 +57,12 @@ def refuse_foreign_fields(config: Any) -> None:
                 )
 
 
-C = TypeVar("C", bound=MethodConfig)
+Settings = TypeVar("Settings", bound=MethodConfig)
+
 _CONFIGS: dict[str, type[MethodConfig]] = {"s3net": MethodConfig}
 
 
-def register_method_config(settings: type[C]) -> type[C]:
+def register_method_config(settings: type[Settings]) -> type[Settings]:
     """Make the settings of a method known by their name; usable as a decorator.
 
     Args:
@@ -137,3 +146,63 @@ class MSFormerConfig(MethodConfig):
         count, rest = divmod(size - 1, cls.patch)
         counts = [count] if rest == 0 else [count, count + 1]
         return [n * cls.patch + 1 for n in dict.fromkeys(max(1, n) for n in counts)]
+
+
+@register_method_config
+@dataclass(frozen=True)
+class SGSCNConfig(MethodConfig):
+    """Settings of SGSCN (Ahn, Feng and Kim, MICCAI 2021)."""
+
+    name: str = "sgscn"
+    weight_continuity: float = 5.0
+    """Weight of the mean absolute difference of neighbouring responses."""
+    center: Literal["off", "released", "softmax"] = "off"
+    """Term for the spread of each cluster around its centre. ``off`` is the released code's
+    default. ``released`` weights pixels by the responses, as the code's option does: their mean is
+    0, so the term has no scale, and the labels collapse to one. ``softmax``, which is ours,
+    weights them by the softmax of the responses; the paper's text speaks of a probability map."""
+    weight_center: float = 1.0
+    """Weight of that term."""
+
+    weights: ClassVar[tuple[str, ...]] = ("weight_continuity", "weight_center")
+
+    def validate(self, config: Any) -> None:
+        """Raise :class:`ConfigError` for fields of a ``Config`` that SGSCN can't use."""
+        super().validate(config)
+        if self.center == "off" and self.weight_center != type(self)().weight_center:
+            raise ConfigError(
+                f"method.weight_center={self.weight_center} has no effect with method.center=off: "
+                "leave it out, or set method.center to released or softmax."
+            )
+
+
+@register_method_config
+@dataclass(frozen=True)
+class DFCConfig(MethodConfig):
+    """Settings of DFC (Kim, Kanezaki and Tanaka, IEEE TIP 29, 2020)."""
+
+    name: str = "dfc"
+    weight_continuity: float = 1.0
+    """Weight of the mean absolute difference of neighbouring responses."""
+
+    weights: ClassVar[tuple[str, ...]] = ("weight_continuity",)
+
+
+@register_method_config
+@dataclass(frozen=True)
+class SLICBackpropConfig(MethodConfig):
+    """Settings of backpropagation with superpixel refinement (Kanezaki, ICASSP 2018)."""
+
+    name: str = "slic-backprop"
+    superpixels: int = 10_000
+    """Approximate number of SLIC superpixels, at least 1."""
+    compactness: float = 100.0
+    """Weight of distance in space against distance in colour in SLIC, positive."""
+
+    def validate(self, config: Any) -> None:
+        """Raise :class:`ConfigError` for fields of a ``Config`` that this method can't use."""
+        super().validate(config)
+        if self.superpixels < 1:
+            raise ConfigError(f"method.superpixels must be at least 1, got {self.superpixels}.")
+        if self.compactness <= 0:
+            raise ConfigError(f"method.compactness must be positive, got {self.compactness}.")

@@ -25,6 +25,7 @@ SMALL = {
     "ops": ["--quick", "--operator", "linear", "bilinear_sample"],
     "step": ["--quick", "--preset", "paper"],
     "fit": ["--quick", "--preset", "released"],
+    "methods": ["--quick"],
     "many": ["--quick"],
     "numerics": ["--quick", "--check", "--operator", "linear", "affine_warp"],
     "scaling": ["--quick", "--axis", "images", "--steps", "1"],
@@ -58,6 +59,8 @@ def test_runs_small(suite, tmp_path):
     # torch.compile takes a minute and belongs to real runs.
     only = ["--only", "s3net-jax", "torch eager"] if suite == "step" else []
     only = ["--only", "s3net-jax, 2 at once", "torch eager"] if suite == "fit" else only
+    names = ["s3net-jax", "s3net-jax, step by step", "torch eager", "torch eager, plain"]
+    only = ["--only", *names] if suite == "methods" else only
     environment = {
         **os.environ,
         "S3NET_BENCHMARKS_RESULTS": str(tmp_path),
@@ -68,8 +71,15 @@ def test_runs_small(suite, tmp_path):
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("*.json")
     content = json.loads(path.read_text())
-    assert content["suite"] == suite and content == json.loads(done.stdout)
+    assert content == json.loads(done.stdout)
+    assert content["suite"] == ("fit" if suite == "methods" else suite)
     validate(content)
+    if suite == "methods":
+        assert "left_out" not in content
+        assert {name: [*rows] for name, rows in content["presets"].items()} == {
+            "sgscn": names,
+            "dfc": names,
+        }
 
 
 @pytest.mark.parametrize("suite", [fit, step], ids=lambda s: s.__name__.rpartition(".")[2])

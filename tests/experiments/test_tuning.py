@@ -60,9 +60,11 @@ def test_settings() -> None:
 
 @pytest.mark.parametrize("name", [n for n in PRESETS if preset(n).method.name == "s3net"])
 def test_what_a_user_types(name: str) -> None:
-    config = preset(name).replace(
+    config = preset(name)
+    if config.method.name == "s3net":
+        config = config.replace(model={"kernel_sizes": (3, 5), "dilations": (1, 4)})
+    config = config.replace(
         input={"size": 64},
-        model={"kernel_sizes": (3, 5), "dilations": (1, 4)},
         fit={"learning_rate": 0.125, "steps": 7},
         segment={"fill_holes": False},
     )

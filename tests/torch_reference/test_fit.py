@@ -19,7 +19,15 @@ def _make_config(name: str, **sections):
     return preset(name).replace(**sections)
 
 
-@pytest.mark.parametrize("name", [n for n in PRESETS if preset(n).method.name == "s3net"])
+TERMS = {
+    "s3net": {"ce", "affine", "spatial"},
+    "sgscn": {"ce", "continuity"},
+    "dfc": {"ce", "continuity"},
+}
+REFERENCED = [name for name in PRESETS if preset(name).method.name in TERMS]
+
+
+@pytest.mark.parametrize("name", REFERENCED)
 def test_presets_fit(name, picture):
     config = _make_config(name, fit={"record_labels": True})
     result = fit(picture, config, seed=1)
@@ -28,7 +36,7 @@ def test_presets_fit(name, picture):
     assert result.logits.shape == (*shape, 6)
     assert result.label_maps is not None
     assert result.label_maps.shape == (3, *shape)
-    assert set(result.history) == {"loss", "ce", "affine", "spatial", "labels"}
+    assert set(result.history) == {"loss", "labels", *TERMS[config.method.name]}
     assert all(np.isfinite(v).all() for v in result.history.values())
     counts = [len(np.unique(labels)) for labels in result.label_maps]
     np.testing.assert_array_equal(result.history["labels"], counts)
@@ -49,8 +57,9 @@ def test_names_of_the_released_weights():
     assert names == expected | deform | {"map.weight"}
 
 
-def test_options_change_no_result(picture):
-    config = _make_config("paper-lung", model={"dtype": "float64"})
+@pytest.mark.parametrize("name", ["paper-lung", "sgscn"])
+def test_options_change_no_result(name, picture):
+    config = _make_config(name, model={"dtype": "float64"})
     expected = fit(picture, config)
     for options in (
         Options(channels_last=False),
