@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from s3net_jax.config import IICConfig
 from s3net_jax.methods.iic.colors import jitter_colors, shift_hue
-from s3net_jax.methods.iic.settings import IICConfig
 from s3net_jax.methods.iic.views import align, compute_crop_shape, draw_views
 
 KEY = jax.random.key(3)
@@ -86,8 +86,8 @@ def test_affine_views_return_to_where_they_came_from():
     # Both interpolations blend the outermost pixels with the zeros outside, within two pixels.
     shown = np.asarray(valid)
     block = np.ones((5, 5), bool)
-    inner = np.stack([ndimage.binary_erosion(mask, block) for mask in shown])
-    outer = np.stack([ndimage.binary_dilation(mask, block) for mask in shown])
+    inner = np.array([ndimage.binary_erosion(mask, block) for mask in shown], bool)
+    outer = np.array([ndimage.binary_dilation(mask, block) for mask in shown], bool)
     aligned = np.asarray(aligned)
     assert np.abs(aligned - np.asarray(views.first))[inner].max() < 0.01
     assert np.any(~outer) and np.all(aligned[~outer] == 0)

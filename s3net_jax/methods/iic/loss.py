@@ -28,6 +28,7 @@ def information_loss(
     *,
     valid: Array | None = None,
     collapsed: bool = False,
+    implementation: str | None = None,
 ) -> Array:
     """Compute the negative mutual information of two cluster maps, averaged over displacements.
 
@@ -46,6 +47,7 @@ def information_loss(
       weight: λ, the weight of the marginal entropies.
       valid: (N, H, W) bool, pixels that both views show; None for all.
       collapsed: whether to sum the counts over displacements first, and compute one P.
+      implementation: implementation of ``s3net_kernels.conv2d``; None selects the best one.
 
     Returns:
       Loss (), at least −log K at λ = 1; in the dtype of ``first`` but at least float32.
@@ -54,7 +56,7 @@ def information_loss(
     Raises:
       ValueError: the shapes do not match, or the displacement is below 0.
     """
-    counts = compute_joint(first, second, displacement, valid)
+    counts = compute_joint(first, second, displacement, valid, implementation)
     if collapsed:
         counts = jnp.sum(counts, 0, keepdims=True)
     # Without a single valid pixel all counts are zero; dividing by them would give NaN.
@@ -67,7 +69,11 @@ def information_loss(
 
 
 def compute_joint(
-    first: Array, second: Array, displacement: int, valid: Array | None = None
+    first: Array,
+    second: Array,
+    displacement: int,
+    valid: Array | None = None,
+    implementation: str | None = None,
 ) -> Array:
     """Count how often pairs of clusters occur at each displacement between two maps.
 
@@ -79,6 +85,7 @@ def compute_joint(
       second: probabilities Φ', (N, H, W, L).
       displacement: largest displacement T in pixels, at least 0.
       valid: (N, H, W) bool, pixels to count; None for all.
+      implementation: implementation of ``s3net_kernels.conv2d``; None selects the best one.
 
     Returns:
       Counts ((2T+1)², K, L), displacements in the order of rows; in the dtype of ``first`` but at
@@ -109,9 +116,8 @@ def compute_joint(
     # keeping the shifted maps.
     @jax.checkpoint
     def count_row(first: Array, padded: Array, down: Array) -> Array:
-        return _correlate_rows(
-            first, jax.lax.dynamic_slice_in_dim(padded, down, height, axis=1), side
-        )
+        rows = jax.lax.dynamic_slice_in_dim(padded, down, height, axis=1)
+        return _correlate_rows(first, rows, side, implementation)
 
     # Logarithms of small probabilities follow, so the products keep full precision even where the
     # network's are rounded.
@@ -120,8 +126,8 @@ def compute_joint(
     return counts.reshape(-1, others, clusters).swapaxes(1, 2)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _correlate_rows(first: Array, second: Array, side: int) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _correlate_rows(first: Array, second: Array, side: int, implementation: str | None) -> Array:
     """Correlate maps along x: (side, L, K) sums of second(x + t) · first(x), zero outside.
 
     This is the gradient of a convolution of ``second`` by its kernel, for which ``s3net_kernels``
@@ -130,18 +136,25 @@ def _correlate_rows(first: Array, second: Array, side: int) -> Array:
     would derive them from the plain-JAX convolution, more slowly.
     """
     kernel = jnp.zeros((1, side, second.shape[-1], first.shape[-1]), second.dtype)
-    return jax.vjp(lambda kernel: conv2d(second, kernel), kernel)[1](first)[0][0]
+
+    def convolve(kernel: Array) -> Array:
+        return conv2d(second, kernel, implementation=implementation)
+
+    return jax.vjp(convolve, kernel)[1](first)[0][0]
 
 
-def _correlate_forward(first: Array, second: Array, side: int):
-    return _correlate_rows(first, second, side), (first, second)
+def _correlate_forward(first: Array, second: Array, side: int, implementation: str | None):
+    return _correlate_rows(first, second, side, implementation), (first, second)
 
 
-def _correlate_backward(_side: int, maps: tuple[Array, Array], change: Array):
+def _correlate_backward(
+    _side: int, implementation: str | None, maps: tuple[Array, Array], change: Array
+):
     first, second = maps
     with jax.default_matmul_precision("highest"):
-        by_first = conv2d(second, change[None])
-        by_second = conv2d(first, change[None, ::-1].swapaxes(2, 3))
+        by_first = conv2d(second, change[None], implementation=implementation)
+        turned = change[None, ::-1].swapaxes(2, 3)
+        by_second = conv2d(first, turned, implementation=implementation)
     return by_first, by_second
 
 

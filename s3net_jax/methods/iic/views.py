@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from s3net_jax.config import AffineConfig
+from s3net_jax.config import AffineConfig, IICConfig
 from s3net_jax.methods.iic.colors import jitter_colors
-from s3net_jax.methods.iic.settings import IICConfig
 from s3net_jax.ops import draw_affine, warp_valid
 from s3net_kernels import affine_warp
 
