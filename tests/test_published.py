@@ -18,6 +18,8 @@ SUMMARIES = sorted((ROOT / "docs/quality").glob("*.json"))
 DIGESTS = {
     "best": "c16617e4b03e3f85",
     "fast": "ebbc0b5d9018dc80",
+    "iic": "46f8413348a11028",
+    "iic-image": "b96bad2f6b763b44",
     "paper": "a4bcb664b1f7f9e7",
     "paper-lung": "97dabd43fb2367f0",
     "released": "b955e043ceb1267c",
