@@ -58,14 +58,15 @@ def test_a_step_updates_with_head_a_and_then_with_head_b(picture):
         second = align(net(views.second, head), views)[0]
         return information_loss(net(views.first, head), second, 2, weight)
 
-    expected = params
-    losses = {}
+    compute = jax.jit(jax.value_and_grad(compute_loss), static_argnames="head")
+    expected, losses = params, {}
     for head, weight in (("a", 1.0), ("b", 1.5)):
-        losses[head], gradient = jax.value_and_grad(compute_loss)(expected, head, weight)
+        losses[head], gradient = compute(expected, head, weight)
         change, state = optimizer.update(gradient, state)
         expected = optax.apply_updates(expected, change)
     first = make_optimizer(inputs.hyper, DOUBLE).init(params)
-    found, _, record, labels = train_step(graph, params, first, inputs, DOUBLE)
+    step = jax.jit(train_step, static_argnames=("graph", "config"))
+    found, _, record, labels = step(graph, params, first, inputs, DOUBLE)
     np.testing.assert_allclose(record["head_a"], losses["a"], rtol=1e-10)
     np.testing.assert_allclose(record["head_b"], losses["b"], rtol=1e-7)
     np.testing.assert_allclose(record["loss"], losses["a"] + losses["b"], rtol=1e-7)
@@ -80,8 +81,12 @@ def test_a_step_updates_with_head_a_and_then_with_head_b(picture):
 def test_the_objective_is_the_sum_of_both_heads(picture):
     inputs = make_inputs(picture, SMALL)
     graph = make_graph(SMALL, picture.shape)
-    net = nnx.merge(graph, initial_params(KEY, SMALL, picture.shape))
-    found = get_method("iic").objective(net, inputs, SMALL)
+    params = initial_params(KEY, SMALL, picture.shape)
+
+    def compute(params):
+        return get_method("iic").objective(nnx.merge(graph, params), inputs, SMALL)
+
+    found = jax.jit(compute)(params)
     assert set(found.terms) == set(get_method("iic").terms)
     np.testing.assert_allclose(found.loss, found.terms["head_a"] + found.terms["head_b"])
     assert found.logits.shape == (1, 24, 20, 3)
