@@ -78,7 +78,8 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str,
         save_lesion(tmp_path / name)
     for name, full in list(PRESETS.items()):
         size = 33 if full().method.name == "ms-former" else 16
-        small = full().replace(input={"size": size}, model={"channels": 4, "blocks": 1})
+        blocks = {} if full().method.name == "iic" else {"blocks": 1}
+        small = full().replace(input={"size": size}, model={"channels": 4, **blocks})
         monkeypatch.setitem(PRESETS, name, lambda small=small: small)
     config = s3.preset("paper").replace(fit={"steps": 2})
     image = s3.prepare("photo.jpg", config)

@@ -20,6 +20,8 @@ DIGESTS = {
     "best": "c16617e4b03e3f85",
     "dfc": "013970eee2d09654",
     "fast": "ebbc0b5d9018dc80",
+    "iic": "46f8413348a11028",
+    "iic-image": "b96bad2f6b763b44",
     "ms-former": "b663e4394bec56cf",
     "paper": "a4bcb664b1f7f9e7",
     "paper-lung": "97dabd43fb2367f0",

@@ -6,6 +6,7 @@ from s3net_jax.config.config import Config, check_config
 from s3net_jax.config.convert import parse_overrides
 from s3net_jax.config.methods import (
     DFCConfig,
+    IICConfig,
     MethodConfig,
     MSFormerConfig,
     SGSCNConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigError",
     "DFCConfig",
     "FitConfig",
+    "IICConfig",
     "InputConfig",
     "LossConfig",
     "MSFormerConfig",

@@ -12,6 +12,7 @@ from s3net_jax.errors import ConfigError, suggest_nearest
 
 __all__ = [
     "DFCConfig",
+    "IICConfig",
     "MSFormerConfig",
     "MethodConfig",
     "SGSCNConfig",
@@ -206,3 +207,84 @@ class SLICBackpropConfig(MethodConfig):
             raise ConfigError(f"method.superpixels must be at least 1, got {self.superpixels}.")
         if self.compactness <= 0:
             raise ConfigError(f"method.compactness must be positive, got {self.compactness}.")
+
+
+@register_method_config
+@dataclass(frozen=True)
+class IICConfig(MethodConfig):
+    """Settings of IIC (invariant information clustering); defaults as published for COCO-Stuff-3.
+
+    ``model.channels`` is the number of clusters of head B, whose label map is the result.
+    """
+
+    name: str = "iic"
+    width: int = 64
+    """Number of channels of the first convolution; the last has eight times as many. Time grows
+    with the square."""
+    overclusters: int = 15
+    """Number of clusters of head A, which only helps to train the network; at least 2."""
+    crops: int = 1
+    """Number of random crops of every image in a step, at least 1."""
+    crop_side: float = 1.0
+    """Sides of the crops as a fraction of the image's, in (0, 1]."""
+    displacement: int = 10
+    """Largest displacement T in pixels between two pixels whose clusters are compared."""
+    collapsed: bool = False
+    """Sum the counts of all displacements and compute one mutual information, instead of averaging
+    the information of every displacement, as published."""
+    lambda_a: float = 1.0
+    """Weight of the marginal entropies in the loss of head A."""
+    lambda_b: float = 1.5
+    """Weight of the marginal entropies in the loss of head B; above 1 it prefers clusters of
+    similar sizes."""
+    brightness: float = 0.4
+    """Range of random brightness: factors from 1 − b to 1 + b, with b in [0, 1]."""
+    contrast: float = 0.4
+    """Range of random contrast, as ``brightness``."""
+    saturation: float = 0.4
+    """Range of random saturation, as ``brightness``."""
+    hue: float = 0.125
+    """Range of random hue as a fraction of the colour circle, in [0, 0.5]."""
+    flip: bool = True
+    """Mirror every second view with probability ½."""
+    rotation: float = 0.0
+    """Largest random rotation of second views in degrees, in [0, 180]."""
+    shear: float = 0.0
+    """Largest random shear of second views in degrees, in [0, 79]."""
+    scale: float = 0.0
+    """Range of random zooms of second views: factors from 1 − s to 1 + s, with s in
+    [0, 0.9]."""
+
+    weights: ClassVar[tuple[str, ...]] = ("lambda_a", "lambda_b")
+
+    def validate(self, config: Any) -> None:
+        """Raise :class:`ConfigError` for values out of range, or fields that IIC doesn't use."""
+        refuse_foreign_fields(config)
+        for section, name in (("model", "blocks"), ("loss", "weight_ce")):
+            given = getattr(getattr(config, section), name)
+            if given != getattr({"model": ModelConfig(), "loss": LossConfig()}[section], name):
+                raise ConfigError(
+                    f"{section}.{name}={given} has no effect on the method iic: leave it out."
+                )
+        limits = {
+            "width": (1, 1024),
+            "overclusters": (2, 1024),
+            "crops": (1, 4096),
+            "displacement": (0, 64),
+            "lambda_a": (0, 100),
+            "lambda_b": (0, 100),
+            "brightness": (0, 1),
+            "contrast": (0, 1),
+            "saturation": (0, 1),
+            "hue": (0, 0.5),
+            "rotation": (0, 180),
+            "shear": (0, 79),
+            "scale": (0, 0.9),
+        }
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(
+                    f"method.{name} must be in {low}..{high}, got {getattr(self, name)}."
+                )
+        if not 0 < self.crop_side <= 1:
+            raise ConfigError(f"method.crop_side must be in (0, 1], got {self.crop_side}.")

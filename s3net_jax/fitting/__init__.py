@@ -4,9 +4,11 @@ from s3net_jax.fitting.batch import fit_batch
 from s3net_jax.fitting.checks import check_listener
 from s3net_jax.fitting.custom import Context, Hooks
 from s3net_jax.fitting.data import prepare_data
+from s3net_jax.fitting.dataset import fit_dataset, predict
 from s3net_jax.fitting.fit import FitResult, fit
 from s3net_jax.fitting.hyper import grid, hyperparameters, static_config
 from s3net_jax.fitting.initial import initial_params
+from s3net_jax.fitting.saving import load_params, save_params
 from s3net_jax.fitting.sharding import batch_bytes
 from s3net_jax.fitting.step import (
     FitState,
@@ -33,15 +35,19 @@ __all__ = [
     "compute_state_logits",
     "fit",
     "fit_batch",
+    "fit_dataset",
     "grid",
     "hyperparameters",
     "init",
     "initial_params",
+    "load_params",
     "make_graph",
     "make_optimizer",
     "objective",
+    "predict",
     "prepare_data",
     "run_steps",
+    "save_params",
     "static_config",
     "train_step",
 ]

@@ -15,6 +15,7 @@ _MODULES: dict[str, str] = {
     "dfc": "dfc",
     "slic-backprop": "slic_backprop",
     "ms-former": "ms_former",
+    "iic": "iic.method",
 }
 """Name of a built-in method → its module in this package, which has it as ``METHOD``."""
 

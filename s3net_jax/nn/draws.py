@@ -12,7 +12,14 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-__all__ = ["build_from_pool", "draw_fan_in_uniform", "draw_uniform", "is_draws"]
+__all__ = [
+    "build_from_pool",
+    "draw_fan_in_uniform",
+    "draw_kaiming_normal",
+    "draw_normal",
+    "draw_uniform",
+    "is_draws",
+]
 
 T = TypeVar("T")
 _THREEFRY = "threefry2x32"  # JAX's default PRNG implementation
@@ -37,6 +44,25 @@ def draw_fan_in_uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dty
     bound = fan_in**-0.5
     # Draw in float32 for every dtype, so that a seed gives the same network in each.
     return draw_uniform(rngs, shape, -bound, bound).astype(dtype)
+
+
+def draw_normal(rngs: nnx.Rngs | _Draws, shape: tuple[int, ...], deviation: float = 1) -> Array:
+    """Draw N(0, deviation²) of the given shape in float32 from the stream ``params``.
+
+    Inverts the distribution function, √2·erf⁻¹(u) with u uniform in (−1, 1), as
+    ``jax.random.normal`` does and with the same numbers, so pooled uniform draws serve here too.
+    """
+    above = float(np.nextafter(np.float32(-1), np.float32(0)))  # erf⁻¹(−1) is infinite
+    uniform = draw_uniform(rngs, shape, above, 1)
+    return deviation * (np.float32(math.sqrt(2)) * jax.lax.erf_inv(uniform))
+
+
+def draw_kaiming_normal(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype) -> Array:
+    """Draw N(0, 2/fan_in), which keeps the variance of activations between layers with ReLU.
+
+    He et al., "Delving Deep into Rectifiers", ICCV 2015; PyTorch's ``kaiming_normal_``.
+    """
+    return draw_normal(rngs, shape, math.sqrt(2 / fan_in)).astype(dtype)
 
 
 def build_from_pool(build: Callable[[nnx.Rngs], T], key: Array) -> T:

@@ -10,7 +10,12 @@ from flax import nnx
 
 import s3net_jax as s3
 from s3net_jax.nn import S3Net
-from s3net_jax.nn.draws import build_from_pool, draw_uniform
+from s3net_jax.nn.draws import (
+    build_from_pool,
+    draw_kaiming_normal,
+    draw_normal,
+    draw_uniform,
+)
 
 
 @pytest.mark.parametrize(("preset", "dtype"), [("paper", "float32"), ("released", "float64")])
@@ -39,6 +44,30 @@ def test_sizes_of_every_kind():
     for found, expected in zip(build_from_pool(draw, key), draw(nnx.Rngs(params=key)), strict=True):
         assert found.dtype == jnp.float32
         np.testing.assert_array_equal(found, expected)
+
+
+def test_normal_draws_are_those_of_jax():
+    shapes = [(3, 5), (300,)]
+
+    def draw(rngs):
+        return [draw_normal(rngs, shape) for shape in shapes]
+
+    streams = nnx.Rngs(params=jax.random.key(3))
+    expected = [jax.random.normal(streams.params(), shape, jnp.float32) for shape in shapes]
+    for build in (draw, lambda rngs: build_from_pool(draw, jax.random.key(3))):
+        for found, wanted in zip(build(nnx.Rngs(params=jax.random.key(3))), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_normal_draws_have_the_variance_that_they_are_given():
+    rngs = nnx.Rngs(params=0)
+    many = (200, 200)
+    # The standard error of a deviation of 40,000 numbers is 0.35 %.
+    np.testing.assert_allclose(np.std(draw_normal(rngs, many, 0.01)), 0.01, rtol=0.02)
+    found = draw_kaiming_normal(rngs, many, 50, jnp.float32)
+    np.testing.assert_allclose(np.std(found), 0.2, rtol=0.02)
+    assert abs(np.mean(found)) < 0.005
+    assert draw_kaiming_normal(rngs, (2,), 50, jnp.bfloat16).dtype == jnp.bfloat16
 
 
 def test_over_many_keys():
