@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s3net_jax import interop, losses, nn, ops
+    from s3net_jax import fitting, interop, losses, methods, nn, ops
     from s3net_jax.api import (
         Segmentation,
         VolumeSegmentation,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         FitConfig,
         InputConfig,
         LossConfig,
+        MethodConfig,
         ModelConfig,
         SegmentConfig,
     )
@@ -47,6 +48,7 @@ _HOMES = {
     "InputConfig": "config",
     "InputError": "errors",
     "LossConfig": "config",
+    "MethodConfig": "config",
     "ModelConfig": "config",
     "OutputError": "errors",
     "PRESETS": "presets",
@@ -64,7 +66,7 @@ _HOMES = {
     "segment_batch": "api",
     "segment_volume": "api",
 }
-_MODULES = ("interop", "losses", "nn", "ops")
+_MODULES = ("fitting", "interop", "losses", "methods", "nn", "ops")
 
 __all__ = [
     "PRESETS",
@@ -79,6 +81,7 @@ __all__ = [
     "InputConfig",
     "InputError",
     "LossConfig",
+    "MethodConfig",
     "ModelConfig",
     "OutputError",
     "SegmentConfig",
@@ -88,10 +91,12 @@ __all__ = [
     "consensus",
     "fit",
     "fit_batch",
+    "fitting",
     "grid",
     "hyperparameters",
     "interop",
     "losses",
+    "methods",
     "nn",
     "ops",
     "prepare",

@@ -24,14 +24,18 @@ def list_fields(section: Any, path: str = "") -> dict[str, Any]:
 
 
 def find_differences(section: Any, other: Any) -> dict[str, Any]:
-    """Return name → value in ``section`` of every field that is not equal in ``other``.
+    """Return name → value in ``section`` of every field that ``other`` lacks or has otherwise.
 
     Args:
       section: an instance of a dataclass.
-      other: an instance of the same dataclass.
+      other: an instance of the same dataclass; inner dataclasses may have other fields.
     """
     theirs = list_fields(other)
-    return {name: value for name, value in list_fields(section).items() if value != theirs[name]}
+    return {
+        name: value
+        for name, value in list_fields(section).items()
+        if name not in theirs or value != theirs[name]
+    }
 
 
 def format_fields(section: Any) -> str:

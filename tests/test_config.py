@@ -31,7 +31,7 @@ def test_equal_configurations_are_one_static_argument():
 def test_configurations_print_a_section_a_line():
     config = preset("best").replace(fit={"record_labels": True})
     lines = str(config).splitlines()
-    names = ["Config", "input", "model", "loss", "loss.affine", "fit", "segment"]
+    names = ["Config", "input", "model", "loss", "loss.affine", "fit", "segment", "method"]
     assert [line.partition(":")[0] for line in lines] == names
     assert lines[0] == "Config: preset=best"
     assert lines[1].startswith("input: size=128 aspect=square ")

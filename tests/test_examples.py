@@ -81,7 +81,7 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str,
         monkeypatch.setitem(PRESETS, name, lambda small=small: small)
     config = s3.preset("paper").replace(fit={"steps": 2})
     image = s3.prepare("photo.jpg", config)
-    params = initial_params(jax.random.key(0), config.model, image.shape[:2])
+    params = initial_params(jax.random.key(0), config, image.shape)
     yield {
         "jax": jax,
         "jnp": jnp,

@@ -24,7 +24,7 @@ FLOORS = [
     {"run"},
     {"baselines", "fitting", "provenance", "report"},
     {"masks", "schema"},
-    {"io", "summaries"},
+    {"io", "methods", "summaries"},
     {"nn", "ops", "presets"},
     {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
     {"dotted", "errors", "interruptions", "parallel", "text", "version"},
@@ -33,7 +33,18 @@ FLOORS = [
 
 # Packages that others enter by their ``__init__`` only.
 DOORS = {
-    *("baselines", "cli", "evaluate", "experiments", "fitting", "io", "masks", "report", "run"),
+    *(
+        "baselines",
+        "cli",
+        "evaluate",
+        "experiments",
+        "fitting",
+        "io",
+        "masks",
+        "methods",
+        "report",
+        "run",
+    ),
     "run.engines",
 }
 

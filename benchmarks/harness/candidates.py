@@ -22,8 +22,8 @@ from benchmarks.harness.machine import (
 )
 from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.config import Config
-from s3net_jax.fitting import StepInputs, fit, hyperparameters, optimizer, train_step
-from s3net_jax.fitting.objective import has_fixed_turns
+from s3net_jax.fitting import StepInputs, fit, hyperparameters, make_optimizer, train_step
+from s3net_jax.methods import has_fixed_turns
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.draws import build_from_pool
 from s3net_jax.ops import draw_affine
@@ -181,7 +181,7 @@ def _build_step(
         matrix = None if turns else draw_affine(jax.random.key(1), config.loss.affine, shape)
         palette = jnp.linspace(0, 1, config.model.channels)
         inputs = StepInputs(picture[None], hyper, matrix, palette)
-        return (params, optimizer(hyper).init(params)), inputs
+        return (params, make_optimizer(hyper, config).init(params)), inputs
 
     # One program: a hundred small ones would stay in memory and count towards the step's peak.
     state, inputs = jax.jit(begin)(jax.random.key(0), image)

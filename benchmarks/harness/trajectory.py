@@ -67,7 +67,7 @@ def _build_problem(
     image = np.clip(image + random.normal(0, 0.08, image.shape), 0, 1)
     with jax.enable_x64(True):
         key = jax.random.key(_KEY)
-        start = fitting.initial_params(key, config.model, (size, size))
+        start = fitting.initial_params(key, config, (size, size, 3))
         state = {name: np.asarray(a) for name, a in to_torch(start).items()}
         draws = [
             draw_affine(jax.random.fold_in(key, n), config.loss.affine, (size, size), jnp.float64)

@@ -28,11 +28,22 @@ from s3net_jax.fitting.checks import (
     read_hyper,
     read_keys,
     read_pixels,
+    read_transforms,
 )
+from s3net_jax.fitting.custom import (
+    ExtraLoss,
+    Hooks,
+    Optimizer,
+    Record,
+    make_hooks,
+    read_extra,
+)
+from s3net_jax.fitting.data import read_data
 from s3net_jax.fitting.fit import FitResult
-from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
-from s3net_jax.fitting.objective import ExtraLoss, read_extra
+from s3net_jax.fitting.hyper import hyperparameters, static_config
+from s3net_jax.fitting.initial import read_params
 from s3net_jax.fitting.sharding import (
+    BatchArrays,
     advance_fits,
     begin_fits,
     compute_batch_logits,
@@ -41,6 +52,7 @@ from s3net_jax.fitting.sharding import (
 )
 from s3net_jax.fitting.step import FitState, Records
 from s3net_jax.jax_setup import use_default_settings
+from s3net_jax.methods import Hyper
 from s3net_jax.nn.layers import get_param_dtype
 
 __all__ = ["CHUNK", "fit_batch", "list_batch_sizes"]
@@ -62,7 +74,12 @@ def fit_batch(
     config: Config,
     *,
     hyper: Hyper | None = None,
+    params: Any = None,
+    transforms: ArrayLike | None = None,
     extra_loss: ExtraLoss | None = None,
+    optimizer: Optimizer | None = None,
+    record: Record | None = None,
+    data: Any = None,
     chunk: int = CHUNK,
     devices: Sequence[Any] | None = None,
     progress: BatchProgress | None = None,
@@ -71,7 +88,7 @@ def fit_batch(
 
     Args:
       keys: (B,) PRNG keys, one for each fit.
-      images: (B, H, W, 3) floating point in [0, 1], or a single (H, W, 3) image for all fits.
+      images: (B, H, W, C) floating point in [0, 1], or a single (H, W, C) image for all fits.
       config: static configuration, the same for all fits.
       hyper: dynamic numbers that replace the configuration's: floats, or (B,) arrays with one
         number for each fit. See :func:`grid`.
@@ -95,7 +112,7 @@ def fit_batch(
         ``vmap`` or ``grad``.
     """
     check_config(config)
-    _check_untraced(keys, images, hyper, extra_loss)
+    _check_untraced(keys, images, hyper, params, transforms, extra_loss, data)
     wide = get_param_dtype(config.model.dtype)
     images = read_pixels(images, wide)
     keys = read_keys(keys if hasattr(keys, "dtype") else jnp.asarray(keys))
@@ -108,7 +125,8 @@ def fit_batch(
     if (chunk := check_whole("chunk", chunk)) < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}.")
     check_listener(progress)
-    check_image(images.shape[1:] if images.ndim == 4 else images.shape)
+    shape = images.shape[1:] if images.ndim == 4 else images.shape
+    check_image(shape, config)
     if images.ndim == 4 and images.shape[0] != count:
         raise ValueError(
             f"fit_batch got {count} keys and {images.shape[0]} images: give one key for each image."
@@ -121,7 +139,16 @@ def fit_batch(
                 f"extra_loss binds an array of the shape {jnp.shape(leaf)}; its first axis must "
                 f"have one entry for each of the {count} fits."
             )
-    static = static_config(config)
+    static, hooks = static_config(config), make_hooks(optimizer, record)
+    shared = images.ndim == 3
+    arrays = BatchArrays(
+        keys=keys,
+        hyper=every,
+        params=read_params(params, config, shape, count),
+        transforms=read_transforms(transforms, config, wide, count),
+        extra=extra,
+        data=_repeat(read_data(data, images, config), count if shared and data is None else None),
+    )
     pieces = [static.fit.steps]
     if static.fit.stop_labels > 0:
         pieces = _plan_chunks(static.fit.steps, chunk, static.fit.stop_after)
@@ -132,11 +159,18 @@ def fit_batch(
     numbers = np.concatenate([np.arange(count), np.full(-count % several, -1)])
     if numbers.size > count:  # shard_map needs equal shares: pad with copies, numbered -1
         places = jnp.asarray(np.where(numbers < 0, 0, numbers))
-        keys = keys[places]
-        every, extra = jax.tree.map(lambda a: jnp.asarray(a)[places], (every, extra))
-        images = images[places] if images.ndim == 4 else images
-    state = begin_fits(keys, images, every, extra, static, mesh)
-    return _collect(_run_chunks(state, static, pieces, numbers, mesh, progress), count, static)
+        arrays = jax.tree.map(lambda a: jnp.asarray(a)[places], arrays)
+        images = images if shared else images[places]
+    state = begin_fits(arrays, images, static, mesh, hooks)
+    parts = _run_chunks(state, static, pieces, numbers, mesh, progress, hooks)
+    return _collect(parts, count, static)
+
+
+def _repeat(data: Any, count: int | None) -> Any:
+    """Give arrays a leading axis of ``count`` equal entries; None leaves them as they are."""
+    if count is None:
+        return data
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), data)
 
 
 def list_batch_sizes(count: int, multiple: int = 1) -> list[int]:
@@ -199,6 +233,7 @@ def _run_chunks(
     numbers: np.ndarray,
     mesh: Mesh | None,
     progress: BatchProgress | None,
+    hooks: Hooks,
 ) -> Iterator[tuple[Piece | None, Ended | None]]:
     """Run all steps, piece by piece, and yield what :func:`_collect` puts together.
 
@@ -208,7 +243,7 @@ def _run_chunks(
     """
     sizes = list_batch_sizes(numbers.size, 1 if mesh is None else mesh.size)
     for n, count in enumerate(pieces):
-        state, records = advance_fits(state, config, count, mesh)
+        state, records = advance_fits(state, config, count, mesh, hooks)
         done = np.asarray(state.done)
         kept = numbers >= 0  # the others are copies that pad the batch
         host = jax.device_get(records)
@@ -279,7 +314,8 @@ def _collect(parts: Iterator[Any], count: int, config: Config) -> FitResult:
             for name, values in records.history.items():
                 if name not in history:
                     blank = 0 if np.issubdtype(values.dtype, np.integer) else np.nan
-                    history[name] = np.full((count, steps), blank, values.dtype)
+                    full = (count, steps, *values.shape[2:])
+                    history[name] = np.full(full, blank, values.dtype)
                 history[name][numbers[real], at : at + length] = values[real]
             ran[numbers[real], at : at + length] = records.ran[real]
             if records.label_maps is not None:

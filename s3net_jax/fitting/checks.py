@@ -17,8 +17,9 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
+from s3net_jax.config import Config
 from s3net_jax.errors import NotNumbersError
-from s3net_jax.fitting.hyper import Hyper
+from s3net_jax.methods import Hyper, get_method
 
 __all__ = [
     "check_devices",
@@ -58,12 +59,15 @@ def read_pixels(image: Any, dtype: jnp.dtype) -> Array:
     return convert_array(pixels, dtype)
 
 
-def check_image(shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless ``shape`` is (H, W, 3) with H and W at least 8."""
-    if len(shape) != 3 or shape[-1] != 3:
-        raise ValueError(f"fit takes an image of shape (H, W, 3), got {shape}.")
+def check_image(shape: tuple[int, ...], config: Config) -> None:
+    """Raise ValueError unless ``shape`` is (H, W, C), with a size that the method takes."""
+    if len(shape) != 3 or shape[-1] == 0:
+        raise ValueError(f"fit takes an image of shape (H, W, C), got {shape}.")
     if min(shape[:2]) < 8:
         raise ValueError(f"fit takes images of at least 8×8 pixels, got {shape[0]}×{shape[1]}.")
+    method = get_method(config.method.name)
+    if method.check_shape is not None:
+        method.check_shape((shape[0], shape[1], shape[2]), config)
 
 
 def read_keys(key: Any) -> Array:
@@ -104,8 +108,7 @@ def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
             " or s3net_jax.grid returns it."
         )
 
-    def read(name: str) -> Array:
-        value = getattr(hyper, name)
+    def read(name: str, value: Any) -> Array:
         try:
             numbers = read_numbers(value)
         except NotNumbersError:
@@ -126,18 +129,30 @@ def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
         array = convert_array(numbers, dtype)
         return array if count is None else jnp.broadcast_to(array, (count,))
 
-    return Hyper(**{field.name: read(field.name) for field in dataclasses.fields(Hyper)})
+    names = [field.name for field in dataclasses.fields(Hyper) if field.name != "own"]
+    own = {name: read(f"own[{name!r}]", value) for name, value in hyper.own.items()}
+    return Hyper(**{name: read(name, getattr(hyper, name)) for name in names}, own=own)
 
 
-def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | None:
+def read_transforms(
+    transforms: Any, config: Config, dtype: jnp.dtype, count: int | None = None
+) -> Array | None:
     """Convert ``transforms`` to a (steps, 2, 3) array of ``dtype``; None stays None.
+
+    With a number of fits ``count``, the result is (count, steps, 2, 3), and the first axis may be
+    given or missing.
 
     Raises:
       TypeError: ``transforms`` does not hold numbers.
-      ValueError: ``transforms`` has another shape.
+      ValueError: ``transforms`` has another shape, or the method transforms nothing.
     """
     if transforms is None:
         return None
+    steps = config.fit.steps
+    if config.method.name != "s3net":
+        raise ValueError(
+            f"transforms are given, but the method {config.method.name} transforms no image."
+        )
     try:
         matrices = read_numbers(transforms)
     except NotNumbersError as error:
@@ -145,12 +160,15 @@ def read_transforms(transforms: Any, steps: int, dtype: jnp.dtype) -> Array | No
             f"transforms is {error}; give an array of numbers of shape ({steps}, 2, 3), made of "
             "matrices from s3net_jax.ops.affine_matrix."
         ) from None
-    if matrices.shape != (steps, 2, 3):
+    every = (steps, 2, 3) if count is None else (count, steps, 2, 3)
+    if matrices.shape not in ((steps, 2, 3), every):
+        more = "" if count is None else f" or {every}"
         raise ValueError(
             f"transforms has the shape {tuple(matrices.shape)}; for {steps} steps it "
-            f"must be ({steps}, 2, 3)."
+            f"must be ({steps}, 2, 3){more}."
         )
-    return convert_array(matrices, dtype)
+    array = convert_array(matrices, dtype)
+    return array if array.shape == every else jnp.broadcast_to(array, every)
 
 
 def check_listener(progress: Any) -> None:

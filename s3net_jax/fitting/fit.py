@@ -1,4 +1,4 @@
-"""Fit S3-Net to one image in one compiled program: a scan over SGD steps."""
+"""Fit a method to one image in one compiled program: a scan over steps."""
 
 from __future__ import annotations
 
@@ -21,12 +21,21 @@ from s3net_jax.fitting.checks import (
     read_pixels,
     read_transforms,
 )
-from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
+from s3net_jax.fitting.custom import (
+    ExtraLoss,
+    Hooks,
+    Optimizer,
+    Record,
+    make_hooks,
+    read_extra,
+)
+from s3net_jax.fitting.data import add_axis, read_data
+from s3net_jax.fitting.hyper import hyperparameters, static_config
 from s3net_jax.fitting.initial import read_params
-from s3net_jax.fitting.objective import ExtraLoss, StepInputs, read_extra
 from s3net_jax.fitting.progress import Progress, run_with_listener
 from s3net_jax.fitting.step import advance, begin, compute_logits
 from s3net_jax.jax_setup import use_default_settings
+from s3net_jax.methods import Hyper, StepInputs
 from s3net_jax.nn.layers import get_param_dtype
 
 __all__ = ["FitResult", "fit"]
@@ -40,14 +49,15 @@ class FitResult:
     Attributes:
       labels: (H, W) int32 in 0..K−1, the argmax of ``logits``; numbers may be missing.
       logits: (H, W, K) float32 logits of the trained network (float64 if the model is float64).
-      history: values of every step, from its forward pass before the update. ``loss``, ``ce``,
-        ``affine``, ``spatial``, and ``extra`` with an ``extra_loss``, are (steps,) floats, NaN
-        after an early stop; ``labels`` is (steps,) int32, the number of distinct pseudo labels, 0
-        after an early stop.
+      history: values of every step, from its forward pass before the update. ``loss``, the
+        method's terms (``ce``, ``affine``, ``spatial`` for S3-Net), and ``extra`` with a custom
+        term are (steps,) floats, NaN after an early stop; ``labels`` is (steps,) int32, the number
+        of distinct pseudo labels, 0 after an early stop. What ``record`` returns has a leading axis
+        of steps.
       steps: () int32, number of steps before an early stop, or all steps.
       label_maps: (steps, H, W) int16 pseudo labels of every step, repeating the last map after
         an early stop; None unless ``config.fit.record_labels``.
-      params: trained parameters, a state of :class:`s3net_jax.nn.S3Net`.
+      params: trained parameters, a state of the network (:class:`s3net_jax.nn.S3Net`).
     """
 
     labels: Array
@@ -68,9 +78,12 @@ def fit(
     params: Any = None,
     transforms: ArrayLike | None = None,
     extra_loss: ExtraLoss | None = None,
+    optimizer: Optimizer | None = None,
+    record: Record | None = None,
+    data: Any = None,
     progress: Progress | None = None,
 ) -> FitResult:
-    """Train S3-Net on one image and return its segmentation.
+    """Train the network of a method, such as S3-Net, on one image and return its segmentation.
 
     The function is pure in its array arguments. It composes with ``jit``, ``vmap`` (over key,
     image, hyper, params), ``shard_map`` (with ``check_vma=False``), reverse-mode ``grad`` (also of
@@ -85,18 +98,27 @@ def fit(
 
     Args:
       key: PRNG key for the initial parameters, transforms and palette.
-      image: (H, W, 3) floating point in [0, 1], as :func:`s3net_jax.prepare` returns it.
+      image: (H, W, C) floating point in [0, 1], as :func:`s3net_jax.prepare` returns it with
+        C = 3; other numbers of channels work with every method that builds its network for them.
       config: static configuration, as :func:`s3net_jax.preset` returns it.
       hyper: dynamic loss weights, learning rate and momentum that replace the configuration's.
-      params: starting parameters that replace the random ones: a state of S3Net, or a nested dict
+      params: starting parameters that replace the random ones: a state of the network, or a dict
         as :func:`s3net_jax.interop.from_torch` returns it.
       transforms: (steps, 2, 3) matrices that replace the random transforms; see
         :func:`s3net_jax.ops.affine_matrix`.
-      extra_loss: custom term to add to the joint loss, ``(logits (H, W, K), labels (H, W) int32,
-        image (H, W, 3)) -> ()``, a function of the main head's logits, the pseudo label and the
-        image. Each new function compiles again; arrays bound to its first arguments by
-        ``jax.tree_util.Partial`` can change without compiling, and can be vmapped and
-        differentiated.
+      extra_loss: custom term to add to the loss, ``(logits (H, W, K), labels (H, W) int32,
+        image (H, W, C)) -> ()``, a function of the main head's logits, the pseudo label and the
+        image. If it has a parameter ``context``, it is passed a :class:`Context` with features,
+        auxiliary logits, parameters and step. Each new function compiles again; arrays bound to its
+        first arguments by ``jax.tree_util.Partial`` can change without compiling, and can be
+        vmapped and differentiated.
+      optimizer: any ``optax.GradientTransformation``, with schedules and clipping as it likes, in
+        place of the method's; or a function that makes one from a :class:`Hyper`, whose learning
+        rate then stays dynamic. Compiles again for each new object.
+      record: function ``(context) -> dict`` of arrays to keep of every step; see :class:`Context`.
+        They join ``history``. Compiles again for each new function.
+      data: arrays that the method prepares from the image, as :func:`prepare_data` returns them;
+        None computes them here, unless the image is traced.
       progress: function called on the host as ``progress(step, {"loss": ..., "labels": ...})``
         after every step. ``fit`` returns after the last call and re-raises its errors. Inside
         ``jit`` and other transformations, the function is kept until the process ends.
@@ -111,7 +133,7 @@ def fit(
     check_config(config)
     wide = get_param_dtype(config.model.dtype)
     image = read_pixels(image, wide)
-    check_image(image.shape)
+    check_image(image.shape, config)
     key = read_keys(key)
     if key.shape != ():
         raise ValueError(
@@ -123,17 +145,18 @@ def fit(
         key,
         image,
         read_hyper(hyperparameters(config) if hyper is None else hyper, wide),
-        read_params(params, config.model, (image.shape[0], image.shape[1])),
-        read_transforms(transforms, config.fit.steps, wide),
+        read_params(params, config, (image.shape[0], image.shape[1], image.shape[2])),
+        read_transforms(transforms, config, wide),
         read_extra(extra_loss, wide),
+        read_data(data, image, config),
     )
-    static = static_config(config)
+    static, hooks = static_config(config), make_hooks(optimizer, record)
     if progress is None:
-        return _fit(*arguments, static, None)
-    return run_with_listener(progress, lambda number: _fit(*arguments, static, number))
+        return _fit(*arguments, static, hooks, None)
+    return run_with_listener(progress, lambda number: _fit(*arguments, static, hooks, number))
 
 
-@partial(jax.jit, static_argnames="config")
+@partial(jax.jit, static_argnames=("config", "hooks"))
 def _fit(
     key: Array,
     image: Array,
@@ -141,12 +164,14 @@ def _fit(
     params: Any,
     transforms: Array | None,
     extra: Partial | None,
+    data: Any,
     config: Config,
+    hooks: Hooks,
     listener: Array | None,
 ) -> FitResult:
-    inputs = StepInputs(image[None], hyper, extra=extra)
-    state = begin(key, inputs, config, params, transforms)
-    state, records = advance(state, config, config.fit.steps, listener)
+    inputs = StepInputs(image[None], hyper, extra=extra, data=add_axis(data))
+    state = begin(key, inputs, config, params, transforms, hooks)
+    state, records = advance(state, config, config.fit.steps, listener, hooks)
     logits = compute_logits(state, config)
     return FitResult(
         labels=jnp.argmax(logits, -1).astype(jnp.int32),

@@ -5,29 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from s3net_jax.config import Config, InputConfig, LossConfig, SegmentConfig, check_config
+from s3net_jax.methods import Hyper
 
 __all__ = ["Hyper", "grid", "hyperparameters", "static_config"]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Hyper:
-    """Weights of the joint loss (equation 7) and settings of SGD: () floats, or arrays to vmap."""
-
-    weight_ce: float | Array
-    weight_affine: float | Array
-    weight_spatial: float | Array
-    learning_rate: float | Array
-    momentum: float | Array
 
 
 def hyperparameters(config: Config) -> Hyper:
@@ -39,6 +25,7 @@ def hyperparameters(config: Config) -> Hyper:
         weight_spatial=config.loss.weight_spatial,
         learning_rate=config.fit.learning_rate,
         momentum=config.fit.momentum,
+        own={name: getattr(config.method, name) for name in config.method.weights},
     )
 
 
@@ -61,8 +48,20 @@ def static_config(config: Config) -> Config:
         momentum=default.fit.momentum,
         members=default.fit.members,
     )
+    defaults = type(config.method)()
+    weights = {name: getattr(defaults, name) for name in config.method.weights}
+    method = dataclasses.replace(config.method, **weights)
+    # The size decides the image's shape anyway, and some methods accept few sizes.
+    is_any_size = config.method.name == "s3net"
+    size = {} if is_any_size else {"size": config.input.size, "aspect": config.input.aspect}
     return dataclasses.replace(
-        config, preset="", input=InputConfig(), segment=SegmentConfig(), loss=loss, fit=fit
+        config,
+        preset="",
+        input=InputConfig(**size),
+        segment=SegmentConfig(),
+        loss=loss,
+        fit=fit,
+        method=method,
     )
 
 
@@ -77,7 +76,8 @@ def grid(config: Config, **values: Sequence[float]) -> Hyper:
 
     Args:
       config: configuration that provides all other numbers.
-      **values: sequence of values for each field of :class:`Hyper` to vary.
+      **values: sequence of values for each field of :class:`Hyper` to vary, or for each loss weight
+        of the method.
 
     Returns:
       A :class:`Hyper` of (B,) floating-point arrays, where B is the number of combinations.
@@ -86,13 +86,16 @@ def grid(config: Config, **values: Sequence[float]) -> Hyper:
       ValueError: a name is not a field of :class:`Hyper`, or has no values.
       TypeError: the values of a name are not a sequence of numbers.
     """
-    base = dataclasses.asdict(hyperparameters(check_config(config)))
+    numbers = dataclasses.asdict(hyperparameters(check_config(config)))
+    own = numbers.pop("own")
+    base = {**numbers, **own}
     for name in values:
         if name not in base:
             raise ValueError(f"Hyper has no number {name!r} to vary; use {', '.join(base)}.")
     rows = list(itertools.product(*(_read_values(name, given) for name, given in values.items())))
     columns = dict(zip(values, zip(*rows, strict=True), strict=True)) if values else {}
-    return Hyper(**{n: jnp.asarray(columns.get(n, [base[n]] * len(rows)), float) for n in base})
+    arrays = {n: jnp.asarray(columns.get(n, [base[n]] * len(rows)), float) for n in base}
+    return Hyper(**{n: arrays[n] for n in numbers}, own={n: arrays[n] for n in own})
 
 
 def _read_values(name: str, given: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Draw the starting parameters of a fit, and the palette of the hard spatial loss."""
+"""Draw the starting parameters of a fit, or check given ones."""
 
 from __future__ import annotations
 
@@ -10,55 +10,36 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from s3net_jax.config import ModelConfig
+from s3net_jax.config import Config
 from s3net_jax.errors import NotNumbersError
 from s3net_jax.fitting.checks import convert_array, read_numbers
-from s3net_jax.nn import S3Net
+from s3net_jax.methods import Shape, get_method
 from s3net_jax.nn.draws import build_from_pool
 
-__all__ = ["draw_palette", "initial_params", "read_params"]
-
-# Luma weights of ITU-R BT.601, which OpenCV uses to convert colours to grey.
-_LUMA = (0.299, 0.587, 0.114)
+__all__ = ["initial_params", "read_params"]
 
 
-def initial_params(key: Array, config: ModelConfig, shape: tuple[int, int]) -> nnx.State:
-    """Draw the starting parameters of :class:`S3Net`.
+def initial_params(key: Array, config: Config, shape: Shape) -> nnx.State:
+    """Draw the starting parameters of a method's network.
 
     Args:
       key: PRNG key.
-      config: configuration of the network.
-      shape: image size, (H, W); used only with ``deform="free"``.
+      config: configuration of the fit.
+      shape: shape of the prepared image, (H, W, C).
     """
-    return nnx.state(build_from_pool(lambda rngs: S3Net(config, shape, rngs=rngs), key), nnx.Param)
+    build = get_method(config.method.name).build
+    return nnx.state(build_from_pool(lambda rngs: build(config, shape, rngs), key), nnx.Param)
 
 
-def draw_palette(key: Array, count: int, dtype: Any) -> Array:
-    """Draw a grey value for each label, for the hard spatial loss.
-
-    As in the released code, each value is the grey of a random colour of three bytes. Such a
-    weighted mean varies less than a single channel: two values differ by 0.22 on average, compared
-    to 0.33 for values from U[0, 1), and the loss is proportional to that difference.
-
-    Args:
-      key: PRNG key.
-      count: number of labels, K.
-      dtype: dtype of the values.
-
-    Returns:
-      (count,) values in [0, 1].
-    """
-    colors = jax.random.randint(key, (count, 3), 0, 256).astype(dtype)
-    return jnp.sum(colors * jnp.asarray(_LUMA, dtype), -1) / 255
-
-
-def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any:
+def read_params(params: Any, config: Config, shape: Shape, count: int | None = None) -> Any:
     """Convert starting parameters to a nested dict of arrays with the network's dtypes.
 
     Args:
-      params: state of S3Net, or nested dict; None returns None.
-      config: configuration of the network.
-      shape: image size, (H, W).
+      params: state of the network, or nested dict; None returns None.
+      config: configuration of the fit.
+      shape: shape of the prepared image, (H, W, C).
+      count: number of fits; every array of the result then has this leading axis, which arrays of
+        ``params`` may have or lack. None for a single fit.
 
     Raises:
       ValueError: names or shapes differ from the network's.
@@ -82,18 +63,21 @@ def read_params(params: Any, config: ModelConfig, shape: tuple[int, int]) -> Any
             raise TypeError(
                 f"The starting parameter {name} is {error}; give an array of numbers."
             ) from None
-        if tuple(numbers.shape) != old.shape:
+        every = old.shape if count is None else (count, *old.shape)
+        if tuple(numbers.shape) not in (old.shape, every):
+            more = "" if count is None else f", or {every} for {count} fits"
             raise ValueError(
                 f"The starting parameter {name} has the shape {tuple(numbers.shape)}, but the "
-                f"configured network needs {old.shape}."
+                f"configured network needs {old.shape}{more}."
             )
-        return convert_array(numbers, old.dtype)
+        array = convert_array(numbers, old.dtype)
+        return array if array.shape == every else jnp.broadcast_to(array, every)
 
     return jax.tree_util.tree_map_with_path(read, given, expected)
 
 
 @cache
-def _describe_params(config: ModelConfig, shape: tuple[int, int], _float: str) -> Any:
+def _describe_params(config: Config, shape: Shape, _float: str) -> Any:
     """Return shapes and dtypes of the parameters, without computing them.
 
     ``_float`` is part of the cache's key: the dtypes depend on whether JAX has float64 enabled.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,12 +15,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from s3net_jax.config import Config
-from s3net_jax.fitting.hyper import Hyper, hyperparameters, static_config
-from s3net_jax.fitting.objective import StepInputs
+from s3net_jax.fitting.custom import NO_HOOKS, Hooks
+from s3net_jax.fitting.data import add_axis, prepare_data
+from s3net_jax.fitting.hyper import hyperparameters, static_config
 from s3net_jax.fitting.step import FitState, Records, advance, begin, compute_logits
+from s3net_jax.methods import Hyper, StepInputs
 from s3net_jax.nn.layers import get_param_dtype
 
 __all__ = [
+    "BatchArrays",
     "advance_fits",
     "batch_bytes",
     "begin_fits",
@@ -49,41 +53,62 @@ def _map_fits(function: Callable[..., Any], mesh: Mesh | None) -> Any:
     return jax.shard_map(mapped, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
 
 
-@partial(jax.jit, static_argnames=("config", "mesh"))
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class BatchArrays:
+    """The arrays of B fits; a pytree whose leaves have a leading axis of B.
+
+    Attributes:
+      keys: (B,) PRNG keys.
+      hyper: dynamic numbers, (B,) each.
+      params: starting parameters, or None for random ones.
+      transforms: (B, steps, 2, 3) matrices that replace random ones, or None.
+      extra: custom term whose bound arrays have the axis, or None.
+      data: arrays prepared from the images, or None.
+    """
+
+    keys: Array
+    hyper: Hyper
+    params: Any = None
+    transforms: Array | None = None
+    extra: Partial | None = None
+    data: Any = None
+
+
+@partial(jax.jit, static_argnames=("config", "mesh", "hooks"))
 def begin_fits(
-    keys: Array,
+    arrays: BatchArrays,
     images: Array,
-    hyper: Hyper,
-    extra: Partial | None,
     config: Config,
     mesh: Mesh | None,
+    hooks: Hooks = NO_HOOKS,
 ) -> FitState:
     """Make the first state of every fit (:func:`begin`).
 
     Args:
-      keys: (B,) PRNG keys.
-      images: (B, H, W, 3), or (H, W, 3) for all fits.
-      hyper: dynamic numbers, (B,) each.
-      extra: custom term whose bound arrays have a leading axis of B, or None.
+      arrays: arrays of every fit.
+      images: (B, H, W, C), or (H, W, C) for all fits.
       config: static configuration.
       mesh: mesh to shard the fits across, or None.
+      hooks: static functions of the caller.
     """
 
-    def begin_fit(key: Array, image: Array, numbers: Hyper, extra: Partial | None) -> FitState:
-        return begin(key, StepInputs(image[None], numbers, extra=extra), config)
+    def begin_fit(one: BatchArrays, image: Array) -> FitState:
+        inputs = StepInputs(image[None], one.hyper, extra=one.extra, data=add_axis(one.data))
+        return begin(one.keys, inputs, config, one.params, one.transforms, hooks)
 
-    images = jnp.broadcast_to(images, (keys.shape[0], *images.shape[-3:]))
-    return _map_fits(begin_fit, mesh)(keys, images, hyper, extra)
+    images = jnp.broadcast_to(images, (arrays.keys.shape[0], *images.shape[-3:]))
+    return _map_fits(begin_fit, mesh)(arrays, images)
 
 
 # The state is donated: the new one reuses its memory, so only one copy of a batch's parameters and
 # momentum exists.
-@partial(jax.jit, static_argnames=("config", "count", "mesh"), donate_argnums=0)
+@partial(jax.jit, static_argnames=("config", "count", "mesh", "hooks"), donate_argnums=0)
 def advance_fits(
-    state: FitState, config: Config, count: int, mesh: Mesh | None
+    state: FitState, config: Config, count: int, mesh: Mesh | None, hooks: Hooks = NO_HOOKS
 ) -> tuple[FitState, Records]:
     """Run ``count`` steps of every fit (:func:`advance`); ``state`` cannot be used afterwards."""
-    return _map_fits(lambda fit: advance(fit, config, count), mesh)(state)
+    return _map_fits(lambda fit: advance(fit, config, count, hooks=hooks), mesh)(state)
 
 
 @partial(jax.jit, static_argnames=("config", "mesh"))
@@ -117,9 +142,12 @@ def batch_bytes(config: Config, shape: tuple[int, int], count: int) -> int:
         every = jax.tree.map(
             lambda v: jnp.full(count, v, get_param_dtype(config.model.dtype)), hyper
         )
-        return begin_fits(jax.random.split(key, count), images, every, None, static, None)
+        arrays = BatchArrays(jax.random.split(key, count), every, data=data)
+        return begin_fits(arrays, images, static, None)
 
     images = jnp.zeros((count, *shape, 3))
+    one = prepare_data(np.zeros((*shape, 3), np.float32), config)
+    data = jax.tree.map(lambda leaf: jnp.stack([jnp.asarray(leaf)] * count), one)
     state = jax.eval_shape(begin_some, jax.random.key(0))
     found = advance_fits.lower(state, static, 1, None).compile().memory_analysis()
     # Not every platform has the analysis. 100 float32 feature maps for each fit exceed the peak of

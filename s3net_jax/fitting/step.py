@@ -16,15 +16,13 @@ import optax
 from flax import nnx
 from jax import Array
 
-from s3net_jax.config import Config, ModelConfig
-from s3net_jax.fitting.hyper import Hyper
-from s3net_jax.fitting.initial import draw_palette, initial_params
-from s3net_jax.fitting.objective import StepInputs, has_fixed_turns, objective
+from s3net_jax.config import Config
+from s3net_jax.fitting.custom import NO_HOOKS, Hooks, add_extra, compute_record
+from s3net_jax.fitting.initial import initial_params
 from s3net_jax.fitting.progress import report
-from s3net_jax.nn import S3Net
+from s3net_jax.methods import Forward, Hyper, Shape, StepInputs, get_method
 from s3net_jax.nn.layers import get_param_dtype
 from s3net_jax.nn.precision import set_product_precision
-from s3net_jax.ops import draw_affine
 
 __all__ = [
     "FitState",
@@ -32,15 +30,40 @@ __all__ = [
     "advance",
     "begin",
     "compute_logits",
-    "optimizer",
+    "make_graph",
+    "make_optimizer",
+    "objective",
     "train_step",
 ]
 
 
-def optimizer(hyper: Hyper) -> optax.GradientTransformation:
-    """Build SGD with momentum; learning rate and momentum may be traced."""
-    # optax accepts any scalar as momentum, but its annotation says float.
-    return optax.sgd(hyper.learning_rate, hyper.momentum)  # pyright: ignore[reportArgumentType]
+def make_optimizer(
+    hyper: Hyper, config: Config, hooks: Hooks = NO_HOOKS
+) -> optax.GradientTransformation:
+    """Make the optimiser of a fit: the given one, or the method's."""
+    given = hooks.optimizer
+    if given is None:
+        return get_method(config.method.name).optimizer(hyper, config)
+    return given if hasattr(given, "update") else given(hyper)
+
+
+def objective(model: nnx.Module, inputs: StepInputs, config: Config) -> Forward:
+    """Compute the loss of a method, and the custom term of ``inputs``.
+
+    Args:
+      model: network of the method.
+      inputs: N images, dynamic numbers, and the other inputs of a step.
+      config: static configuration.
+
+    Returns:
+      A :class:`Forward`: loss, terms, pseudo label, logits.
+
+    Raises:
+      ValueError: ``inputs`` lacks something that ``config`` needs, or the custom term does not
+        return a single number.
+    """
+    result = get_method(config.method.name).objective(model, inputs, config)
+    return add_extra(result, model, inputs)
 
 
 def train_step(
@@ -49,32 +72,55 @@ def train_step(
     momentum: optax.OptState,
     inputs: StepInputs,
     config: Config,
+    hooks: Hooks = NO_HOOKS,
 ) -> tuple[nnx.State, optax.OptState, dict[str, Array], Array]:
     """Run one optimisation step: loss, gradient and update.
 
     Args:
-      graph: graph definition from ``nnx.split(S3Net(...), nnx.Param)``.
-      params: parameters from the same call.
-      momentum: state of ``optimizer(inputs.hyper)``.
-      inputs: N images, dynamic numbers, transform, palette and custom term.
+      graph: graph definition of the network, from :func:`make_graph`.
+      params: parameters, as :func:`s3net_jax.fitting.initial_params` draws them.
+      momentum: state of the optimiser, ``make_optimizer(inputs.hyper, config).init(params)``.
+      inputs: N images, dynamic numbers, and the other inputs of this step.
       config: static configuration.
+      hooks: optimiser and records of the caller.
 
     Returns:
       ``(params, momentum, record, labels)``. ``params`` and ``momentum`` are updated; ``record``
       and ``labels`` belong to the forward pass before the update. ``record`` holds the () floats
-      ``loss``, ``ce``, ``affine``, ``spatial``, and ``extra`` with a custom term, and the () int32
-      ``labels``, the number of distinct labels; ``labels`` is the (N, H, W) int32 pseudo label.
+      ``loss`` and the terms of the method (``ce``, ``affine``, ``spatial`` for S3-Net), ``extra``
+      with a custom term, the () int32 ``labels``, the number of distinct labels, and what
+      ``hooks.record`` returns; ``labels`` is the (N, H, W) int32 pseudo label.
     """
+    method = get_method(config.method.name)
 
     def compute_loss(params: nnx.State):
-        return objective(nnx.merge(graph, params), inputs, config.loss)
+        model = nnx.merge(graph, params)
+        result = objective(model, inputs, config)
+        own = _record(result, model, inputs, config, hooks)
+        return result.loss, (own, result.labels)
 
     with set_product_precision(config.model):
-        gradient, (terms, labels) = jax.grad(compute_loss, has_aux=True)(params)
-    change, momentum = optimizer(inputs.hyper).update(gradient, momentum)
-    params = optax.apply_updates(params, change)  # pyright: ignore[reportAssignmentType]
-    record = {**terms, "labels": _count_labels(labels, config.model.channels)}
+        if method.step is None:
+            gradient, (record, labels) = jax.grad(compute_loss, has_aux=True)(params)
+            optimizer = make_optimizer(inputs.hyper, config, hooks)
+            change, momentum = optimizer.update(gradient, momentum, params)
+            params = optax.apply_updates(params, change)  # pyright: ignore[reportAssignmentType]
+        else:
+            model = nnx.merge(graph, params)
+            params, momentum, result = method.step(graph, params, momentum, inputs, config)
+            record, labels = _record(result, model, inputs, config, hooks), result.labels
     return params, momentum, record, labels
+
+
+def _record(
+    result: Forward, model: nnx.Module, inputs: StepInputs, config: Config, hooks: Hooks
+) -> dict[str, Array]:
+    """Collect what the history keeps of a forward pass."""
+    count = _count_labels(result.labels, config.model.channels)
+    record = {"loss": result.loss, **result.terms, "labels": count}
+    if hooks.record is not None:
+        record |= compute_record(hooks.record, result, model, inputs)
+    return record
 
 
 @jax.tree_util.register_dataclass
@@ -83,13 +129,13 @@ class FitState:
     """The state of a fit between two steps; a pytree of arrays that can be vmapped and gathered.
 
     Attributes:
-      inputs: inputs of every step; ``images`` are (1, H, W, 3), and each step sets ``matrix``.
+      inputs: inputs of every step; ``images`` are (1, H, W, C), and each step sets its own.
       params: parameters of the network.
-      momentum: momentum of SGD.
+      momentum: state of the optimiser, such as the momentum of SGD.
       step: () int32 index of the next step.
       done: () bool, whether the fit has stopped early.
       labels: (H, W) int16 pseudo labels of the last step.
-      key: PRNG key for the transforms.
+      key: PRNG key for the random inputs of the steps.
       transforms: (steps, 2, 3) matrices that replace random ones, or None.
     """
 
@@ -109,8 +155,7 @@ class Records:
     """The records of some steps; every array has a leading axis of steps.
 
     Attributes:
-      history: ``loss``, ``ce``, ``affine``, ``spatial``, ``extra`` (only with a custom term) and
-        ``labels`` of each step.
+      history: ``loss``, the method's terms, ``labels``, and what hooks add, of each step.
       ran: (steps,) bool, false after an early stop.
       label_maps: (steps, H, W) int16 pseudo labels; None unless ``config.fit.record_labels``.
     """
@@ -126,40 +171,45 @@ def begin(
     config: Config,
     params: Any = None,
     transforms: Array | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> FitState:
     """Make the state before the first step.
 
     Args:
       key: PRNG key.
-      inputs: (1, H, W, 3) images, dynamic numbers and custom term; this function draws the palette.
+      inputs: (1, H, W, C) images, dynamic numbers, custom term and prepared data.
       config: static configuration.
       params: starting parameters that replace random ones, from :func:`.initial.read_params`.
       transforms: matrices that replace random ones, from :func:`.checks.read_transforms`.
+      hooks: optimiser and records of the caller; :func:`advance` must be given the same.
     """
     wide = get_param_dtype(config.model.dtype)
-    shape = inputs.images.shape[1], inputs.images.shape[2]
-    key_init, key_transform, key_palette = jax.random.split(key, 3)
-    start = initial_params(key_init, config.model, shape)
+    method = get_method(config.method.name)
+    key_init, key_steps, key_start = jax.random.split(key, 3)
+    start = initial_params(key_init, config, _get_shape(inputs.images))
     if params is not None:
         nnx.replace_by_pure_dict(start, params)
+    inputs = dataclasses.replace(inputs, images=inputs.images.astype(wide))
+    if method.start is not None:
+        inputs = method.start(key_start, inputs, config)
     return FitState(
-        inputs=dataclasses.replace(
-            inputs,
-            images=inputs.images.astype(wide),
-            palette=draw_palette(key_palette, config.model.channels, wide),
-        ),
+        inputs=inputs,
         params=start,
-        momentum=optimizer(inputs.hyper).init(start),
+        momentum=make_optimizer(inputs.hyper, config, hooks).init(start),
         step=jnp.int32(0),
         done=jnp.asarray(False),
-        labels=jnp.zeros(shape, jnp.int16),
-        key=key_transform,
+        labels=jnp.zeros(inputs.images.shape[1:3], jnp.int16),
+        key=key_steps,
         transforms=transforms,
     )
 
 
 def advance(
-    state: FitState, config: Config, count: int, listener: Array | None = None
+    state: FitState,
+    config: Config,
+    count: int,
+    listener: Array | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> tuple[FitState, Records]:
     """Run ``count`` more steps; after an early stop, steps change nothing.
 
@@ -169,22 +219,23 @@ def advance(
       count: static number of steps; the counts of all calls must add up to ``config.fit.steps``.
       listener: number of the listener to report every step to, see :mod:`.progress`; None compiles
         a program without a callback, which JAX can keep in its cache.
+      hooks: optimiser and records of the caller, the same as for :func:`begin`.
     """
-    images = state.inputs.images
-    shape, wide = (images.shape[1], images.shape[2]), images.dtype
-    graph = _make_graph(config.model, shape)
+    method, images = get_method(config.method.name), state.inputs.images
+    graph = make_graph(config, _get_shape(images))
     stopping = config.fit.stop_labels > 0
 
     def update(params, momentum, index):
-        if state.transforms is None and has_fixed_turns(config.loss.affine, shape):
-            matrix = None
-        elif state.transforms is None:
-            step_key = jax.random.fold_in(state.key, index)
-            matrix = draw_affine(step_key, config.loss.affine, shape, wide)
-        else:
-            matrix = state.transforms[index].astype(wide)
-        inputs = dataclasses.replace(state.inputs, matrix=matrix)
-        params, momentum, record, labels = train_step(graph, params, momentum, inputs, config)
+        key = jax.random.fold_in(state.key, index)
+        inputs = dataclasses.replace(state.inputs, key=key, step=index)
+        if state.transforms is not None:
+            matrix = state.transforms[index].astype(images.dtype)
+            inputs = dataclasses.replace(inputs, matrix=matrix)
+        if method.draw is not None:
+            inputs = method.draw(inputs, config)
+        params, momentum, record, labels = train_step(
+            graph, params, momentum, inputs, config, hooks
+        )
         if listener is not None:
             jax.debug.callback(report, listener, index, record, ordered=False)
         return params, momentum, record, labels[0].astype(jnp.int16)
@@ -200,11 +251,13 @@ def advance(
             return update(params, momentum, index)
 
         def rest(_):
-            nan = jnp.full((), jnp.nan, wide)
-            record = {"loss": nan, "ce": nan, "affine": nan, "spatial": nan}
-            if state.inputs.extra is not None:
-                record["extra"] = nan
-            return params, momentum, {**record, "labels": jnp.int32(0)}, last
+            if hooks.record is None:
+                extra = [] if state.inputs.extra is None else ["extra"]
+                nan, names = jnp.full((), jnp.nan, images.dtype), ["loss", *method.terms, *extra]
+                record = {**dict.fromkeys(names, nan), "labels": jnp.int32(0)}
+            else:  # traces the step once more to know the shapes
+                record = jax.tree.map(_make_blank, jax.eval_shape(run, None)[2])
+            return params, momentum, record, last
 
         # Without vmap, `cond` skips the work of steps after an early stop. Under vmap it becomes a
         # `select` that computes both branches, which is why fit_batch removes stopped fits.
@@ -233,19 +286,36 @@ def advance(
 
 def compute_logits(state: FitState, config: Config) -> Array:
     """Compute the (H, W, K) logits of the current network, in the parameters' dtype."""
-    images = state.inputs.images
-    model = nnx.merge(_make_graph(config.model, images.shape[1:3]), state.params)
+    method, images = get_method(config.method.name), state.inputs.images
+    model = nnx.merge(make_graph(config, _get_shape(images)), state.params)
     with set_product_precision(config.model):
-        return model.decode(model.encode(images)[0], images)[0].astype(images.dtype)
+        return method.compute_logits(model, images, config)[0].astype(images.dtype)
 
 
-def _make_graph(config: ModelConfig, shape: tuple[int, ...]) -> nnx.GraphDef:
-    """Build the network's graph definition without allocating parameters."""
+def make_graph(config: Config, shape: Shape) -> nnx.GraphDef:
+    """Build the graph definition of a method's network without allocating parameters.
 
-    def build() -> S3Net:
-        return S3Net(config, (shape[0], shape[1]), rngs=nnx.Rngs(params=0))
+    Args:
+      config: configuration of the fit.
+      shape: shape of the prepared image, (H, W, C).
+    """
+    method = get_method(config.method.name)
+
+    def build() -> nnx.Module:
+        return method.build(config, shape, nnx.Rngs(params=0))
 
     return nnx.split(nnx.eval_shape(build), nnx.Param)[0]
+
+
+def _get_shape(images: Array) -> Shape:
+    """Return (H, W, C) of images (N, H, W, C)."""
+    return images.shape[1], images.shape[2], images.shape[3]
+
+
+def _make_blank(kind: jax.ShapeDtypeStruct) -> Array:
+    """Make what the history holds after an early stop: NaN, or 0 of integers."""
+    floating = jnp.issubdtype(kind.dtype, jnp.floating)
+    return jnp.full(kind.shape, jnp.nan if floating else 0, kind.dtype)
 
 
 def _count_labels(labels: Array, channels: int) -> Array:

@@ -22,6 +22,7 @@ class ColorBranch(nnx.Module):
 
     Args:
       channels: number of clusters K.
+      in_channels: number of channels C of the images.
       mode: ``"pixels"`` adds both, so that pixel values enter alongside the score map, as the
         paper says. ``"released"`` is the released code's attention: its softmax runs over a batch
         axis of size one, so every channel is the same map times a factor (rank one).
@@ -34,6 +35,7 @@ class ColorBranch(nnx.Module):
         self,
         channels: int,
         *,
+        in_channels: int = 3,
         mode: _Mode = "pixels",
         dtype="float32",
         implementation: str | None = None,
@@ -42,14 +44,15 @@ class ColorBranch(nnx.Module):
         check_common(dtype, implementation)
         check_rngs(rngs)
         channels = check_size("channels", channels)
+        in_channels = check_size("in_channels", in_channels)
         self.mode = check_choice("mode", mode, get_args(_Mode))
         common = {"dtype": dtype, "implementation": implementation}
-        self.map = Pointwise(3, channels, bias=False, **common, rngs=rngs)
+        self.map = Pointwise(in_channels, channels, bias=False, **common, rngs=rngs)
         self.head = Pointwise(channels, channels, **common, rngs=rngs)
         self.norm = BatchNorm(channels, **common)
 
     def __call__(self, logits: Array, x: Array) -> Array:
-        """Compute new logits (N, H, W, K) from logits (N, H, W, K) and images (N, H, W, 3)."""
+        """Compute new logits (N, H, W, K) from logits (N, H, W, K) and images (N, H, W, C)."""
         pixels = self.map(x)
         if self.mode == "pixels":
             return self.head.normalised(self.norm, logits + pixels)

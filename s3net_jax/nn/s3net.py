@@ -5,6 +5,7 @@ from __future__ import annotations
 from flax import nnx
 from jax import Array
 
+from s3net_jax.checks import check_size
 from s3net_jax.config import ModelConfig
 from s3net_jax.nn.attention import AttentionBlock
 from s3net_jax.nn.color import ColorBranch
@@ -21,6 +22,7 @@ class S3Net(nnx.Module):
     Args:
       config: sizes and variants; see :class:`s3net_jax.config.ModelConfig`.
       shape: image shape (H, W); required with ``config.deform == "free"``, ignored otherwise.
+      in_channels: number of channels C of the images.
       rngs: NNX random streams.
 
     Attributes of interest: ``stem``, ``blocks``, ``deform``, ``head``, ``auxiliary`` and the
@@ -28,7 +30,12 @@ class S3Net(nnx.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, shape: tuple[int, int] | None = None, *, rngs: nnx.Rngs
+        self,
+        config: ModelConfig,
+        shape: tuple[int, int] | None = None,
+        *,
+        in_channels: int = 3,
+        rngs: nnx.Rngs,
     ):
         if not isinstance(config, ModelConfig):
             raise TypeError(
@@ -36,6 +43,7 @@ class S3Net(nnx.Module):
                 "s3net_jax.preset('paper').model."
             )
         check_rngs(rngs)
+        in_channels = check_size("in_channels", in_channels)
         c, k = config, config.channels
         implementation = None if c.implementation == "auto" else c.implementation
         common = {"dtype": c.dtype, "implementation": implementation}
@@ -57,7 +65,7 @@ class S3Net(nnx.Module):
         def norm() -> BatchNorm:
             return BatchNorm(k, **common)
 
-        self.stem = Conv(3, k, 3, **common, rngs=rngs)
+        self.stem = Conv(in_channels, k, 3, **common, rngs=rngs)
         self.stem_norm = norm()
         self.blocks = nnx.List(block() for _ in range(c.blocks))
         self.block_norms = nnx.List(norm() for _ in range(c.blocks))
@@ -83,11 +91,11 @@ class S3Net(nnx.Module):
         self.auxiliary_norm = norm()
         color = None
         if c.color != "none":
-            color = ColorBranch(k, mode=c.color, **common, rngs=rngs)
+            color = ColorBranch(k, in_channels=in_channels, mode=c.color, **common, rngs=rngs)
         self.color = color
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Compute logits and auxiliary logits (N, H, W, K) of images (N, H, W, 3) in [0, 1]."""
+        """Compute logits and auxiliary logits (N, H, W, K) of images (N, H, W, C) in [0, 1]."""
         features, _ = self.encode(x)
         return self.decode(features, x), self.auxiliary_logits(features)
 
@@ -95,7 +103,7 @@ class S3Net(nnx.Module):
         """Compute the inputs of the deformable layer and of the last attention block.
 
         Args:
-          x: images (N, H, W, 3) in [0, 1].
+          x: images (N, H, W, C) in [0, 1].
 
         Returns:
           Features before the deformable layer, and the features that enter the last block; both
@@ -130,7 +138,7 @@ class S3Net(nnx.Module):
 
         Args:
           features: features (N, H, W, K) from :meth:`encode`.
-          x: image (N, H, W, 3) for the colour branch.
+          x: image (N, H, W, C) for the colour branch.
         """
         if self.deform is not None and self.deform_norm is not None:
             features = self.deform_norm(self.deform(features))

@@ -61,7 +61,7 @@ def test_mistakes_are_named(call: Callable[[], Any], kind: type[Exception], mess
 
 
 def test_unknown_parameters_are_named() -> None:
-    params = s3.interop.to_torch(initial_params(KEY, CONFIG.model, (16, 16)))
+    params = s3.interop.to_torch(initial_params(KEY, CONFIG, (16, 16, 3)))
     params = s3.interop.from_torch({k: v for k, v in params.items() if k != "conv1.bias"})
     params["foot"] = params.pop("head")
     missing = r"missing head\.bias, head\.kernel, stem\.bias; unknown foot\.bias, foot\.kernel"

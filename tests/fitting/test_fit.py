@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_bfloat16_activations_stay_near_float32(image):
 
 def test_given_parameters_and_transforms_are_used(image):
     config = make_small_config(fit={"steps": 2})
-    params = initial_params(jax.random.key(9), config.model, (12, 12))
+    params = initial_params(jax.random.key(9), config, (12, 12, 3))
     transforms = jnp.tile(jnp.eye(2, 3), (2, 1, 1))
     first = fit(KEY, image, config, params=params, transforms=transforms)
     second = fit(jax.random.key(5), image, config, params=params, transforms=transforms)
@@ -182,7 +183,7 @@ def test_given_parameters_and_transforms_are_used(image):
         fit(KEY, image, config.replace(model={"channels": 4}), params=params)
 
 
-@pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (4, 16, 3)])
+@pytest.mark.parametrize("shape", [(12, 12), (12, 12, 0), (4, 16, 3)])
 def test_wrong_images_are_refused(shape):
     with pytest.raises(ValueError, match="fit takes"):
         fit(KEY, jnp.zeros(shape), make_small_config())
@@ -210,12 +211,13 @@ class TestAffineTerm:
             apply_at=config.loss.affine.apply_at,
         )
         loss = config.loss.__class__(spatial=config.loss.spatial, affine=affine)
+        config = dataclasses.replace(config, loss=loss)
         weights = hyperparameters(config.replace(loss={"weight_ce": 0, "weight_spatial": 0}))
         inputs = StepInputs(image.astype(float)[None], weights, matrix, jnp.linspace(0, 1, 8))
 
         def term(params):
             net = nnx.merge(graph, params)
-            return objective(net, inputs, loss)[0]
+            return objective(net, inputs, config).loss
 
         value, gradient = jax.value_and_grad(term)(params)
         return float(value), to_numpy(gradient)

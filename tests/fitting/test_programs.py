@@ -21,7 +21,7 @@ SHAPE = (8, 8, 3)
 CONFIG = s3.preset("fast").replace(model={"channels": 4}, fit={"steps": 1})
 KEY = jax.random.key(1)
 IMAGE = np.random.default_rng(0).random(SHAPE).astype(np.float32)
-PARAMS = initial_params(KEY, CONFIG.model, (8, 8))
+PARAMS = initial_params(KEY, CONFIG, (8, 8, 3))
 MATRICES = np.tile(np.eye(2, 3, dtype=np.float32), (1, 1, 1))
 fit: Callable[..., Any] = s3.fit
 fit_batch: Callable[..., Any] = s3.fit_batch

@@ -115,7 +115,7 @@ def slow_fit(key: Array, image: Array, config: Config) -> tuple[Any, dict[str, l
     """Return the final parameters and the history."""
     shape = (image.shape[0], image.shape[1])
     key_init, key_transform, key_palette = jax.random.split(key, 3)
-    params = initial_params(key_init, config.model, shape)
+    params = initial_params(key_init, config, (*shape, 3))
     colors = np.asarray(jax.random.randint(key_palette, (config.model.channels, 3), 0, 256))
     palette = jnp.asarray(colors @ [0.299, 0.587, 0.114] / 255)
     affine = AffineConfig(apply_at=config.loss.affine.apply_at)

@@ -36,7 +36,7 @@ def make_aligned(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def names() -> dict[str, np.ndarray]:
-    return to_torch(initial_params(KEY, CONFIG.model, (8, 8)))
+    return to_torch(initial_params(KEY, CONFIG, (8, 8, 3)))
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
@@ -67,7 +67,7 @@ def test_parameters_to_torch_are_copies(kind: Callable[..., Any]) -> None:
 def test_what_a_fit_was_given_may_change_at_once() -> None:
     config = CONFIG.replace(fit={"steps": 3})
     image, matrices = make_aligned((16, 16, 3)), make_aligned((3, 2, 3))
-    params = from_torch(to_torch(initial_params(KEY, config.model, (16, 16))))
+    params = from_torch(to_torch(initial_params(KEY, config, (16, 16, 3))))
     key = np.asarray(jax.random.PRNGKey(3)).copy()
     options = {"params": params, "transforms": matrices}
 

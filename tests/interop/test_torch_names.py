@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from s3net_jax.config import ModelConfig
+from s3net_jax.config import Config
 from s3net_jax.fitting import initial_params
 from s3net_jax.interop import from_torch, to_torch
 
@@ -35,8 +35,8 @@ AUTHORS = {
 
 
 def params(**options) -> nnx.State:
-    config = ModelConfig(channels=4, deform="free", color="released", **options)
-    return initial_params(jax.random.key(0), config, (8, 6))
+    model = {"channels": 4, "deform": "free", "color": "released", **options}
+    return initial_params(jax.random.key(0), Config().replace(model=model), (8, 6, 3))
 
 
 def test_our_parameters_have_the_authors_names_and_shapes():

@@ -47,7 +47,7 @@ def make_problem(config: Config, shape: tuple[int, int] = (20, 28), seed: int = 
     image = np.where(disc[..., None], (0.3, 0.2, 0.15), (0.8, 0.65, 0.6))
     image = np.clip(image + random.normal(0, 0.08, image.shape), 0, 1)
     with jax.enable_x64(True):
-        start = to_torch(initial_params(jax.random.key(seed), config.model, shape))
+        start = to_torch(initial_params(jax.random.key(seed), config, (*shape, 3)))
     state = {
         name: np.asarray(a, np.float64) + random.normal(0, 0.05, a.shape)
         for name, a in start.items()
@@ -92,7 +92,8 @@ def run_jax(p: Problem) -> Arrays:
         def compute_loss(params: Any):
             model = nnx.merge(graph, nnx.State(params))
             inputs = StepInputs(images, hyperparameters(p.config), matrix, palette)
-            return objective(model, inputs, p.config.loss)
+            result = objective(model, inputs, p.config)
+            return result.loss, ({"loss": result.loss, **result.terms}, result.labels)
 
         @jax.jit
         def run(params: Any):

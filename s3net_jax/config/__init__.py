@@ -1,0 +1,32 @@
+"""Define configurations as frozen, hashable dataclasses; ``presets.py`` has the named presets."""
+
+from __future__ import annotations
+
+from s3net_jax.config.config import Config, check_config
+from s3net_jax.config.convert import parse_overrides
+from s3net_jax.config.methods import MethodConfig, make_method_config, register_method_config
+from s3net_jax.config.sections import (
+    AffineConfig,
+    FitConfig,
+    InputConfig,
+    LossConfig,
+    ModelConfig,
+    SegmentConfig,
+)
+from s3net_jax.errors import ConfigError
+
+__all__ = [
+    "AffineConfig",
+    "Config",
+    "ConfigError",
+    "FitConfig",
+    "InputConfig",
+    "LossConfig",
+    "MethodConfig",
+    "ModelConfig",
+    "SegmentConfig",
+    "check_config",
+    "make_method_config",
+    "parse_overrides",
+    "register_method_config",
+]

@@ -1,0 +1,74 @@
+"""What makes a method: a module, an objective, an optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+
+from s3net_jax.config import Config, MethodConfig
+from s3net_jax.methods.inputs import Forward, Hyper, StepInputs
+
+__all__ = ["Method", "Shape", "make_sgd"]
+
+Shape = tuple[int, int, int]
+"""(H, W, C) of a prepared image."""
+
+
+def make_sgd(hyper: Hyper, config: Config) -> optax.GradientTransformation:
+    """Make SGD with momentum; learning rate and momentum may be traced."""
+    del config
+    # optax accepts any scalar as momentum, but its annotation says float.
+    return optax.sgd(hyper.learning_rate, hyper.momentum)  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of unsupervised segmentation that trains a network on one image.
+
+    :func:`s3net_jax.fit` runs it in one compiled program: ``fit.steps`` times it computes the
+    objective and its gradient and updates the parameters; the final label map is the argmax of
+    ``compute_logits``. Batches, target choice, masks, evaluation, engines and reports work with
+    every method. All functions but ``prepare`` and ``check_shape`` are traced by JAX: they must be
+    pure. Initial parameters must be drawn with :mod:`s3net_jax.nn.draws` or from ``rngs.params()``.
+
+    Attributes:
+      config: class of the method's settings, whose default ``name`` is the method's name.
+      build: function that makes the network, ``(config, (H, W, C), rngs) -> nnx.Module``.
+      objective: function that computes the loss, ``(module, inputs, config) -> Forward``.
+      compute_logits: function ``(module, images (N, H, W, C), config) -> (N, H, W, K)``.
+      terms: names of the terms in :attr:`Forward.terms`.
+      optimizer: function ``(hyper, config) -> optax.GradientTransformation``.
+      prepare: function that computes further arrays from a prepared image on the host,
+        ``(image (H, W, C), config) -> pytree``; objectives read it as ``inputs.data``.
+      check_shape: function ``((H, W, C), config)`` that raises ValueError for an image that the
+        network can't take.
+      start: function ``(key, inputs, config) -> StepInputs`` that sets the inputs that are the same
+        in every step.
+      draw: function ``(inputs, config) -> StepInputs`` that sets those of one step, drawn with
+        ``inputs.key``.
+      step: function that runs a step in place of one gradient of the objective and one update,
+        ``(graph, params, optimizer_state, inputs, config) -> (params, optimizer_state, Forward)``.
+    """
+
+    config: type[MethodConfig]
+    build: Callable[[Config, Shape, nnx.Rngs], nnx.Module]
+    objective: Callable[[Any, StepInputs, Config], Forward]
+    compute_logits: Callable[[Any, Array, Config], Array]
+    terms: tuple[str, ...]
+    optimizer: Callable[[Hyper, Config], optax.GradientTransformation] = make_sgd
+    prepare: Callable[[np.ndarray, Config], Any] | None = None
+    check_shape: Callable[[Shape, Config], None] | None = None
+    start: Callable[[Array, StepInputs, Config], StepInputs] | None = None
+    draw: Callable[[StepInputs, Config], StepInputs] | None = None
+    step: Callable[..., tuple[Any, Any, Forward]] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the method."""
+        return self.config().name
