@@ -67,12 +67,25 @@ def best() -> Config:
     )
 
 
+def deepcluster_image() -> Config:
+    """DeepCluster trained on the pixels of the image itself, an adaptation of ours."""
+    return Config().replace(
+        preset="deepcluster-image",
+        method={"name": "deepcluster"},
+        model={"channels": 100},
+        # Learning rate, momentum and weight decay as published.
+        loss={"weight_ce": 1},
+        fit={"steps": 20, "learning_rate": 0.05},
+    )
+
+
 PRESETS: dict[str, Callable[[], Config]] = {
     "best": best,
     "paper": paper,
     "paper-lung": paper_lung,
     "released": released,
     "fast": fast,
+    "deepcluster-image": deepcluster_image,
 }
 
 

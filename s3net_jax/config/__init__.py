@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from s3net_jax.config.config import Config, check_config
 from s3net_jax.config.convert import parse_overrides
-from s3net_jax.config.methods import MethodConfig, make_method_config, register_method_config
+from s3net_jax.config.methods import (
+    DeepClusterConfig,
+    MethodConfig,
+    make_method_config,
+    register_method_config,
+)
 from s3net_jax.config.sections import (
     AffineConfig,
     FitConfig,
@@ -19,6 +24,7 @@ __all__ = [
     "AffineConfig",
     "Config",
     "ConfigError",
+    "DeepClusterConfig",
     "FitConfig",
     "InputConfig",
     "LossConfig",

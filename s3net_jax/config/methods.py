@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from s3net_jax.config.sections import LossConfig, ModelConfig
 from s3net_jax.dotted import find_differences
 from s3net_jax.errors import ConfigError, suggest_nearest
 
-__all__ = ["MethodConfig", "make_method_config", "register_method_config"]
+__all__ = ["DeepClusterConfig", "MethodConfig", "make_method_config", "register_method_config"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ def refuse_foreign_fields(config: Any) -> None:
                 )
 
 
+C = TypeVar("C", bound=MethodConfig)
 _CONFIGS: dict[str, type[MethodConfig]] = {"s3net": MethodConfig}
 
 
-def register_method_config(settings: type[MethodConfig]) -> type[MethodConfig]:
+def register_method_config(settings: type[C]) -> type[C]:
     """Make the settings of a method known by their name; usable as a decorator.
 
     Args:
@@ -92,3 +93,56 @@ def make_method_config(name: object) -> MethodConfig:
 
 def _is_frozen(settings: type) -> bool:
     return dataclasses.is_dataclass(settings) and settings.__dataclass_params__.frozen  # pyright: ignore
+
+
+@register_method_config
+@dataclass(frozen=True)
+class DeepClusterConfig(MethodConfig):
+    """Settings of DeepCluster for pixels; a step of a fit is a round of clustering and training.
+
+    ``model.channels`` is the number of features, ``model.blocks`` that of the convolutions.
+    """
+
+    name: str = "deepcluster"
+    clusters: int = 3
+    """Number of clusters K of k-means, at least 2 and at most ``model.channels``."""
+    components: int = 16
+    """Number of principal components that are clustered, at most ``model.channels``."""
+    iterations: int = 20
+    """Number of Lloyd iterations of k-means, at least 1."""
+    inner: int = 5
+    """Number of SGD steps between two clusterings; on a data set, number of passes over it."""
+    weight_decay: float = 1e-5
+    """Factor of the parameters that is added to their gradients."""
+    flip: bool = False
+    """Mirror the image, and its pseudo labels, with probability ½ in every SGD step."""
+    jitter: float = 0.0
+    """Largest random change of brightness and contrast in every SGD step, in [0, 1)."""
+
+    weights: ClassVar[tuple[str, ...]] = ("weight_decay",)
+
+    def validate(self, config: Any) -> None:
+        """Raise :class:`ConfigError` for values out of range, or fields that are not used."""
+        refuse_foreign_fields(config)
+        channels, stop = config.model.channels, config.fit.stop_labels
+
+        def need(ok: bool, message: str) -> None:
+            if not ok:
+                raise ConfigError(f"method.{message}")
+
+        for name in ("clusters", "components"):
+            value, least = getattr(self, name), 2 if name == "clusters" else 1
+            need(
+                least <= value <= channels,
+                f"{name} must be in {least}..model.channels={channels}, got {value}.",
+            )
+        for name in ("iterations", "inner"):
+            value = getattr(self, name)
+            need(value >= 1, f"{name} must be at least 1, got {value}.")
+        need(self.weight_decay >= 0, f"weight_decay must be at least 0, got {self.weight_decay}.")
+        need(0 <= self.jitter < 1, f"jitter must be in [0, 1), got {self.jitter}.")
+        need(
+            stop < self.clusters,
+            f"clusters={self.clusters} would end every fit early with fit.stop_labels={stop}: "
+            "set fit.stop_labels=0.",
+        )

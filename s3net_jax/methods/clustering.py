@@ -61,16 +61,20 @@ def measure_whitening(points: Array, components: int) -> Whitening:
       The whitening. Components whose variance is below the rounding error of the covariance get
       the scale 0, so that constant features give zeros instead of amplified noise.
     """
-    mean = jnp.mean(points, 0)
-    centred = points - mean
+    # Relative to the first point, the mean of equal points is exact.
+    moved = points - points[0]
+    centred = moved - jnp.mean(moved, 0)
     covariance = jnp.matmul(centred.T, centred, precision="highest") / points.shape[0]
     variances, axes = jnp.linalg.eigh(covariance)  # ascending variances
     variances, axes = variances[::-1][:components], axes[:, ::-1][:, :components]
-    # The tolerance of numpy.linalg.matrix_rank; `tiny` covers points that are all equal.
+    # The tolerance of numpy.linalg.matrix_rank for the covariance, and the rounding error of the
+    # points; `tiny` covers points that are all zero.
     limits = jnp.finfo(points.dtype)
-    floor = jnp.maximum(variances[0] * points.shape[1] * limits.eps, limits.tiny)
+    square = jnp.mean(jnp.sum(points * points, -1))
+    largest = jnp.maximum(variances[0], limits.eps * square)
+    floor = jnp.maximum(points.shape[1] * limits.eps * largest, limits.tiny)
     scales = jnp.where(variances > floor, jax.lax.rsqrt(jnp.maximum(variances, floor)), 0)
-    return Whitening(mean, axes * scales)
+    return Whitening(points[0] + jnp.mean(moved, 0), axes * scales)
 
 
 def whiten(points: Array, whitening: Whitening) -> Array:

@@ -9,7 +9,7 @@ from s3net_jax.methods.base import Method
 
 __all__ = ["get_method", "list_methods", "register_method"]
 
-_MODULES: dict[str, str] = {"s3net": "s3net"}
+_MODULES: dict[str, str] = {"s3net": "s3net", "deepcluster": "deepcluster"}
 """Name of a built-in method → its module in this package, which has it as ``METHOD``."""
 
 _registered: dict[str, Method] = {}

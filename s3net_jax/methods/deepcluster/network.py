@@ -1,6 +1,8 @@
-"""The network of DeepCluster for one image: two convolutions, and a linear head."""
+"""The network of DeepCluster for pixels: convolutions, and a linear head."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import jax
 from flax import nnx
@@ -12,14 +14,15 @@ __all__ = ["DeepClusterNet"]
 
 
 class DeepClusterNet(nnx.Module):
-    """Compute features of every pixel by conv 3×3 → ReLU → BN, twice, and logits by a 1×1 head.
+    """Compute features of every pixel by blocks of conv 3×3 → ReLU → BN, and logits by a 1×1 head.
 
-    A data set's images are normalised separately, as in the fit of one image, so that the logits of
-    an image do not depend on what else is in its batch.
+    Several images are normalised separately, so that the logits of an image are those that it has
+    in a batch of its own.
 
     Args:
       inputs: number of channels of the images, C.
       channels: number of features, D.
+      blocks: number of blocks, at least 1.
       clusters: number of logits, K.
       dtype: dtype of the activations; parameters are float32, or float64 if dtype is float64.
       implementation: implementation of the operators; None selects the best available one.
@@ -30,6 +33,7 @@ class DeepClusterNet(nnx.Module):
         self,
         inputs: int,
         channels: int,
+        blocks: int,
         clusters: int,
         *,
         dtype="float32",
@@ -37,10 +41,9 @@ class DeepClusterNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         common = {"dtype": dtype, "implementation": implementation}
-        self.conv1 = Conv(inputs, channels, 3, **common, rngs=rngs)
-        self.norm1 = BatchNorm(channels, **common)
-        self.conv2 = Conv(channels, channels, 3, **common, rngs=rngs)
-        self.norm2 = BatchNorm(channels, **common)
+        sizes = [inputs, *[channels] * blocks]
+        self.convs = nnx.List(Conv(a, b, 3, **common, rngs=rngs) for a, b in pairwise(sizes))
+        self.norms = nnx.List(BatchNorm(channels, **common) for _ in range(blocks))
         self.head = Pointwise(channels, clusters, **common, rngs=rngs)
 
     def __call__(self, images: Array) -> Array:
@@ -54,5 +57,6 @@ class DeepClusterNet(nnx.Module):
         return jax.vmap(lambda image: self._encode(image[None])[0])(images)
 
     def _encode(self, images: Array) -> Array:
-        features = self.norm1(jax.nn.relu(self.conv1(images)))
-        return self.norm2(jax.nn.relu(self.conv2(features)))
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            images = norm(jax.nn.relu(conv(images)))
+        return images

@@ -51,7 +51,8 @@ def make_optimizer(
 
 def renew_head(key: Array, graph: nnx.GraphDef, params: nnx.State) -> nnx.State:
     """Return parameters with a new head: its kernel drawn from N(0, 0.01), its bias 0."""
-    model: DeepClusterNet = nnx.merge(graph, params)
+    copy = jax.tree.map(lambda leaf: leaf, params)  # new variables, which may be written to
+    model: DeepClusterNet = nnx.merge(graph, copy)
     kernel, bias = model.head.kernel, model.head.bias
     assert bias is not None
     draws = jax.random.normal(key, kernel.shape, jnp.float32) * _HEAD_DEVIATION
