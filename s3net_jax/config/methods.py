@@ -107,7 +107,8 @@ class DeepClusterConfig(MethodConfig):
     clusters: int = 3
     """Number of clusters K of k-means, at least 2 and at most ``model.channels``."""
     components: int = 16
-    """Number of principal components that are clustered, at most ``model.channels``."""
+    """Number of principal components that are clustered, at least 1; all if the features have no
+    more."""
     iterations: int = 20
     """Number of Lloyd iterations of k-means, at least 1."""
     inner: int = 5
@@ -130,13 +131,11 @@ class DeepClusterConfig(MethodConfig):
             if not ok:
                 raise ConfigError(f"method.{message}")
 
-        for name in ("clusters", "components"):
-            value, least = getattr(self, name), 2 if name == "clusters" else 1
-            need(
-                least <= value <= channels,
-                f"{name} must be in {least}..model.channels={channels}, got {value}.",
-            )
-        for name in ("iterations", "inner"):
+        need(
+            2 <= self.clusters <= channels,
+            f"clusters must be in 2..model.channels={channels}, got {self.clusters}.",
+        )
+        for name in ("components", "iterations", "inner"):
             value = getattr(self, name)
             need(value >= 1, f"{name} must be at least 1, got {value}.")
         need(self.weight_decay >= 0, f"weight_decay must be at least 0, got {self.weight_decay}.")

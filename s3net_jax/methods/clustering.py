@@ -55,7 +55,8 @@ def measure_whitening(points: Array, components: int) -> Whitening:
 
     Args:
       points: feature vectors (n, D), floating point.
-      components: number of components to keep, P, in 1..D; those of the largest variance.
+      components: number of components to keep, P, at least 1; those of the largest variance, or
+        all if there are no more.
 
     Returns:
       The whitening. Components whose variance is below the rounding error of the covariance get

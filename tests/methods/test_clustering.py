@@ -65,6 +65,11 @@ class TestWhitening:
         # Equal up to the sign of each component.
         np.testing.assert_allclose(np.abs(white), np.abs(left[:, :4]) * np.sqrt(60), rtol=1e-8)
 
+    def test_there_are_no_more_components_than_features(self):
+        points = jnp.asarray(draw_points(40, 3))
+        few, many = (clustering.measure_whitening(points, count) for count in (3, 9))
+        np.testing.assert_array_equal(few.projection, many.projection)
+
     def test_components_without_variance_give_zeros(self):
         points = draw_points(40, 3)
         points = jnp.asarray(np.concatenate([points, points @ np.ones((3, 2))], 1))  # rank 3

@@ -161,7 +161,7 @@ class TestDataSet:
     ("changes", "message"),
     [
         ({"method": {"clusters": 1}}, r"method\.clusters must be in 2\.\.model\.channels=8, got 1"),
-        ({"method": {"components": 9}}, r"method\.components must be in 1\.\.model\.channels=8"),
+        ({"method": {"components": 0}}, r"method\.components must be at least 1, got 0"),
         ({"method": {"iterations": 0}}, "at least 1, got 0"),
         ({"method": {"inner": 0}}, "at least 1, got 0"),
         ({"method": {"jitter": 1.0}}, r"method\.jitter must be in \[0, 1\), got 1"),
