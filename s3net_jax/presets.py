@@ -138,6 +138,7 @@ def iic_image() -> Config:
         fit={"learning_rate": 1e-3},
         method={
             "name": "iic",
+            "trained_on": "image",
             "width": 16,
             "crops": 4,
             "crop_side": 0.75,
@@ -162,6 +163,29 @@ def iic() -> Config:
     )
 
 
+def deepcluster_image() -> Config:
+    """DeepCluster trained on the pixels of the image itself, an adaptation of ours."""
+    return Config().replace(
+        preset="deepcluster-image",
+        method={"name": "deepcluster"},
+        model={"channels": 100},
+        # Learning rate, momentum and weight decay as published.
+        loss={"weight_ce": 1},
+        fit={"steps": 20, "learning_rate": 0.05},
+    )
+
+
+def deepcluster() -> Config:
+    """DeepCluster trained on the pixels of a folder of images; see
+    :func:`s3net_jax.fitting.fit_dataset`."""
+    # One SGD step after each clustering of a mini-batch: many rounds pass over the folder.
+    return deepcluster_image().replace(
+        preset="deepcluster",
+        fit={"steps": 200},
+        method={"trained_on": "folder", "inner": 1, "flip": True, "jitter": 0.1},
+    )
+
+
 PRESETS: dict[str, Callable[[], Config]] = {
     "best": best,
     "paper": paper,
@@ -174,6 +198,8 @@ PRESETS: dict[str, Callable[[], Config]] = {
     "ms-former": ms_former,
     "iic-image": iic_image,
     "iic": iic,
+    "deepcluster-image": deepcluster_image,
+    "deepcluster": deepcluster,
 }
 
 

@@ -19,9 +19,11 @@ SUMMARIES = sorted((ROOT / "docs/quality").glob("*.json"))
 DIGESTS = {
     "best": "c16617e4b03e3f85",
     "dfc": "013970eee2d09654",
+    "deepcluster": "235ccad10fc5b78c",
+    "deepcluster-image": "0d4f2d03fc968e58",
     "fast": "ebbc0b5d9018dc80",
-    "iic": "46f8413348a11028",
-    "iic-image": "b96bad2f6b763b44",
+    "iic": "8a3436762e3a2c63",
+    "iic-image": "87bbc30fcd5ffb78",
     "ms-former": "b663e4394bec56cf",
     "paper": "a4bcb664b1f7f9e7",
     "paper-lung": "97dabd43fb2367f0",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from s3net_jax.config.config import Config, check_config
 from s3net_jax.config.convert import parse_overrides
-from s3net_jax.config.methods import (
+from s3net_jax.config.methods import MethodConfig, make_method_config, register_method_config
+from s3net_jax.config.rivals import (
+    DeepClusterConfig,
     DFCConfig,
     IICConfig,
-    MethodConfig,
     MSFormerConfig,
     SGSCNConfig,
     SLICBackpropConfig,
-    make_method_config,
-    register_method_config,
 )
 from s3net_jax.config.sections import (
     AffineConfig,
@@ -29,6 +28,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DFCConfig",
+    "DeepClusterConfig",
     "FitConfig",
     "IICConfig",
     "InputConfig",

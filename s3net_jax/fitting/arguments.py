@@ -10,9 +10,10 @@ from jax import Array
 from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
-from s3net_jax.config import Config, check_config
+from s3net_jax.config import Config
 from s3net_jax.fitting.checks import (
     check_image,
+    check_trained_on_image,
     read_hyper,
     read_keys,
     read_pixels,
@@ -72,7 +73,7 @@ def read_arguments(
       ValueError: an argument has the wrong shape.
       TypeError: an argument has the wrong type.
     """
-    check_config(config)
+    check_trained_on_image(config)
     wide = get_param_dtype(config.model.dtype)
     image = read_pixels(image, wide)
     check_image(image.shape, config)

@@ -19,12 +19,13 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from s3net_jax.checks import check_whole
-from s3net_jax.config import Config, check_config
+from s3net_jax.config import Config
 from s3net_jax.fitting.arguments import FitArrays
 from s3net_jax.fitting.checks import (
     check_devices,
     check_image,
     check_listener,
+    check_trained_on_image,
     is_traced,
     read_hyper,
     read_keys,
@@ -111,7 +112,7 @@ def fit_batch(
       TypeError: an argument has the wrong type (see :func:`fit`), or the call is inside ``jit``,
         ``vmap`` or ``grad``.
     """
-    check_config(config)
+    check_trained_on_image(config)
     _check_untraced(keys, images, hyper, params, transforms, extra_loss, data)
     wide = get_param_dtype(config.model.dtype)
     images = read_pixels(images, wide)

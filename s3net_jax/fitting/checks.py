@@ -17,14 +17,15 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-from s3net_jax.config import Config
-from s3net_jax.errors import NotNumbersError
+from s3net_jax.config import Config, check_config
+from s3net_jax.errors import ConfigError, NotNumbersError
 from s3net_jax.methods import Hyper, get_method
 
 __all__ = [
     "check_devices",
     "check_image",
     "check_listener",
+    "check_trained_on_image",
     "convert_array",
     "is_traced",
     "read_hyper",
@@ -68,6 +69,17 @@ def check_image(shape: tuple[int, ...], config: Config) -> None:
     method = get_method(config.method.name)
     if method.check_shape is not None:
         method.check_shape((shape[0], shape[1], shape[2]), config)
+
+
+def check_trained_on_image(config: Config) -> None:
+    """Raise ConfigError for a configuration that trains on a folder; TypeError for none at all."""
+    method = check_config(config).method
+    if method.trained_on == "folder":
+        raise ConfigError(
+            f"The preset {config.preset} trains one network on many images: use "
+            f"s3net_jax.fitting.fit_dataset and predict, or the preset {method.name}-image for "
+            "single images."
+        )
 
 
 def read_keys(key: Any) -> Array:

@@ -18,7 +18,7 @@ from jax.tree_util import Partial
 
 from s3net_jax.errors import NotNumbersError
 from s3net_jax.fitting.checks import convert_array, read_numbers
-from s3net_jax.methods import Forward, Hyper, StepInputs
+from s3net_jax.methods import Forward, Hyper, Method, StepInputs
 
 __all__ = [
     "NO_HOOKS",
@@ -28,6 +28,7 @@ __all__ = [
     "Optimizer",
     "Record",
     "add_extra",
+    "check_hooks",
     "compute_record",
     "make_hooks",
     "read_extra",
@@ -104,6 +105,19 @@ def make_hooks(optimizer: Optimizer | None, record: Record | None) -> Hooks:
             "dict of arrays."
         )
     return Hooks(optimizer, record)
+
+
+def check_hooks(method: Method, hooks: Hooks, extra: Partial | None) -> None:
+    """Raise ValueError for functions that a method with its own kind of step would ignore."""
+    if method.step is None:
+        return
+    given = {"optimizer": hooks.optimizer, "extra_loss": extra, "record": hooks.record}
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} is given, but the method {method.name} has steps of its own kind, which "
+                "do not use it: leave it out."
+            )
 
 
 def add_extra(result: Forward, model: nnx.Module, inputs: StepInputs) -> Forward:

@@ -91,6 +91,9 @@ def fit_dataset(
     if size > count:
         raise ValueError(f"batch must be at most the number of images, {count}, got {size}.")
     check_listener(progress)
+    own = get_method(config.method.name).fit_images
+    if own is not None:
+        return own(key, images, config, batch=size, progress=progress)
     hyper, data = read_hyper(hyperparameters(config), wide), read_data(None, images, config)
     static = static_config(config)
     if progress is None:

@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.config import Config
-from s3net_jax.fitting.custom import NO_HOOKS, Hooks, add_extra, compute_record
+from s3net_jax.fitting.custom import NO_HOOKS, Hooks, add_extra, check_hooks, compute_record
 from s3net_jax.fitting.initial import initial_params
 from s3net_jax.fitting.progress import report
 from s3net_jax.methods import Forward, Hyper, Shape, StepInputs, get_method
@@ -185,6 +185,7 @@ def begin(
     """
     wide = get_param_dtype(config.model.dtype)
     method = get_method(config.method.name)
+    check_hooks(method, hooks, inputs.extra)
     key_init, key_steps, key_start = jax.random.split(key, 3)
     start = initial_params(key_init, config, _get_shape(inputs.images))
     if params is not None:

@@ -54,6 +54,8 @@ class Method:
         ``inputs.key``.
       step: function that runs a step in place of one gradient of the objective and one update,
         ``(graph, params, optimizer_state, inputs, config) -> (params, optimizer_state, Forward)``.
+      fit_images: function that trains on many images in place of steps on mini-batches,
+        ``(key, images (N, H, W, C), config, *, batch, progress) -> params``.
     """
 
     config: type[MethodConfig]
@@ -67,6 +69,7 @@ class Method:
     start: Callable[[Array, StepInputs, Config], StepInputs] | None = None
     draw: Callable[[StepInputs, Config], StepInputs] | None = None
     step: Callable[..., tuple[Any, Any, Forward]] | None = None
+    fit_images: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:

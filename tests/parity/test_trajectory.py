@@ -13,8 +13,8 @@ from benchmarks.torch_reference import fit as torch_fit
 from benchmarks.torch_reference.warp import affine_matrix
 from s3net_jax import fitting
 from s3net_jax.config import Config
-from s3net_jax.fitting.initial import draw_palette
 from s3net_jax.interop import from_torch, to_torch
+from s3net_jax.methods.s3net import draw_palette
 from s3net_jax.presets import preset
 from tests.parity.sides import find_largest_errors, make_problem
 

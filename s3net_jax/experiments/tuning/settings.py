@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 
 from s3net_jax.config import Config
@@ -19,8 +18,8 @@ def list_settings(tuning: Tuning) -> list[Setting]:
     """List every setting once, starting with that of the configuration."""
     from s3net_jax.fitting import grid, hyperparameters
 
-    own = dataclasses.asdict(hyperparameters(tuning.config))
-    base = {name: _round_number(value) for name, value in own.items()}
+    own = hyperparameters(tuning.config)
+    base = {name: _round_number(getattr(own, name)) for name in FIELDS}
     hyper = grid(tuning.config, **tuning.values)
     columns = {name: [_round_number(v) for v in getattr(hyper, name)] for name in FIELDS}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
