@@ -16,7 +16,7 @@ _MODULES: dict[str, str] = {
     "slic-backprop": "slic_backprop",
     "ms-former": "ms_former",
     "iic": "iic.method",
-    "deepcluster": "deepcluster.method",
+    "deepcluster": "deepcluster",
 }
 """Name of a built-in method → its module in this package, which has it as ``METHOD``."""
 

@@ -82,7 +82,7 @@ def test_training_is_reproducible_and_compiles_once():
 
 
 def test_a_prediction_is_the_result_of_a_fit():
-    config = CONFIG.replace(fit={"steps": 1})
+    config = CONFIG.replace(fit={"steps": 1}, method={"trained_on": "image"})
     result = s3.fit(KEY, IMAGES[0], config)
     compiled: Any = sys.modules["s3net_jax.fitting.dataset"]._predict
     compiled.clear_cache()
@@ -92,6 +92,21 @@ def test_a_prediction_is_the_result_of_a_fit():
     predict(nnx.to_pure_dict(result.params), IMAGES[1], config.replace(fit={"steps": 9}))
     assert compiled._cache_size() == 1
     assert predict(result.params, np.ones((17, 20, 3), np.float32), config).shape == (17, 20, 3)
+
+
+def test_single_images_are_refused_by_settings_for_folders():
+    with pytest.raises(s3.ConfigError, match=r"preset iic trains .* or the preset iic-image"):
+        s3.fit(KEY, IMAGES[0], CONFIG)
+    with pytest.raises(s3.ConfigError, match=r"fit_dataset and predict"):
+        s3.segment(IMAGES[0], preset="deepcluster")
+
+
+def test_deepcluster_shares_its_clusters_among_images():
+    config = s3.preset("deepcluster").replace(
+        input={"size": 16}, model={"channels": 6, "blocks": 1}, fit={"steps": 2}
+    )
+    params = fit_dataset(KEY, IMAGES, config, batch=2)
+    assert predict(params, IMAGES[0], config).shape[:2] == (14, 12)
 
 
 @pytest.mark.slow

@@ -83,3 +83,13 @@ def test_the_registry() -> None:
     assert list_methods()[0] == "s3net" and "smooth" in list_methods()
     assert get_method("smooth") is smooth.METHOD
     assert register_method(smooth.METHOD) is smooth.METHOD  # a module may be imported twice
+
+
+@pytest.mark.parametrize("name", ["iic-image", "deepcluster-image"])
+def test_methods_with_steps_of_their_own_refuse_what_they_would_ignore(name: str) -> None:
+    config = s3.preset(name).replace(input={"size": 24})
+    image = np.zeros((24, 24, 3), np.float32)
+    with pytest.raises(ValueError, match="extra_loss is given, but the method"):
+        s3.fit(KEY, image, config, extra_loss=lambda logits, labels, image: 0.0)
+    with pytest.raises(ValueError, match="record is given, but the method"):
+        s3.fit(KEY, image, config, record=lambda context: {})

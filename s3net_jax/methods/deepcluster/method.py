@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.config import Config, DeepClusterConfig
-from s3net_jax.methods.base import Method, Shape
+from s3net_jax.methods.base import Shape
 from s3net_jax.methods.clustering import KMeans, kmeans, measure_whitening, normalise, whiten
 from s3net_jax.methods.deepcluster.augment import augment
 from s3net_jax.methods.deepcluster.loss import balanced_cross_entropy, weigh_classes
@@ -26,7 +26,14 @@ from s3net_jax.methods.deepcluster.training import descend, make_optimizer, rene
 from s3net_jax.methods.inputs import Forward, Hyper, StepInputs
 from s3net_jax.nn.layers import exclude_pallas
 
-__all__ = ["METHOD", "build_network", "get_settings", "make_sgd"]
+__all__ = [
+    "build_network",
+    "compute_logits",
+    "compute_objective",
+    "get_settings",
+    "make_sgd",
+    "run_round",
+]
 
 
 def build_network(config: Config, shape: Shape, rngs: nnx.Rngs) -> DeepClusterNet:
@@ -144,14 +151,3 @@ def _widen(logits: jax.ShapeDtypeStruct) -> Any:
 def get_settings(config: Config) -> DeepClusterConfig:
     """Return the settings of the method."""
     return cast(DeepClusterConfig, config.method)
-
-
-METHOD = Method(
-    config=DeepClusterConfig,
-    build=build_network,
-    objective=compute_objective,
-    compute_logits=compute_logits,
-    terms=("ce", "inertia"),
-    optimizer=make_sgd,
-    step=run_round,
-)
