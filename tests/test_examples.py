@@ -24,7 +24,9 @@ from PIL import Image
 import s3net_jax as s3
 import s3net_kernels
 from s3net_jax.cli import main
+from s3net_jax.config import methods as configs
 from s3net_jax.fitting import initial_params
+from s3net_jax.methods import registry as methods_registry
 from s3net_jax.presets import PRESETS
 from tests.pictures import save_lesion
 from tests.volumes import ball, save_dicom
@@ -76,11 +78,14 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str,
     monkeypatch.chdir(tmp_path)
     for name in ("photo.jpg", "a.png", "b.jpg", "mosaic.tif", "docs/images/lesion.png"):
         save_lesion(tmp_path / name)
+    # What pages register ends with their test.
+    registries: list[dict[str, Any]] = [PRESETS, methods_registry._registered, configs._CONFIGS]
+    before = [dict(registry) for registry in registries]
     for name, full in list(PRESETS.items()):
         size = 33 if full().method.name == "ms-former" else 16
         blocks = {} if full().method.name == "iic" else {"blocks": 1}
         small = full().replace(input={"size": size}, model={"channels": 4, **blocks})
-        monkeypatch.setitem(PRESETS, name, lambda small=small: small)
+        PRESETS[name] = lambda small=small: small
     config = s3.preset("paper").replace(fit={"steps": 2})
     image = s3.prepare("photo.jpg", config)
     params = initial_params(jax.random.key(0), config, image.shape)
@@ -95,6 +100,9 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str,
         "x": jnp.ones(3),
         "state_dict": s3.interop.to_torch(params),
     }
+    for registry, content in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(content)
     if "lax" in s3net_kernels.implementations()["conv2d"]:  # docs/kernels.md registers it
         s3net_kernels.unregister_implementation("conv2d", "lax")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from s3net_jax.cli import main
+from s3net_jax.presets import PRESETS
 from tests.experiments.files import save_data, write
 from tests.pictures import save_lesion
 
@@ -16,18 +19,18 @@ from tests.methods import smooth
 
 def make():
     return s3.Config().replace(
-        preset="smooth", method={"name": "smooth"}, model={"channels": 4},
+        preset="total-variation", method={"name": "total-variation"}, model={"channels": 4},
         fit={"steps": 3}, input={"size": 16},
     )
 
-s3.register_preset("smooth", make)
+s3.register_preset("total-variation", make)
 """
 
 EXPERIMENT = """
 kind = "comparison"
 title = "A method beside others"
 [[methods]]
-preset = "smooth"
+preset = "total-variation"
 [[methods]]
 baseline = "k-means on RGB"
 [data.skin]
@@ -36,19 +39,35 @@ masks = "skin/masks"
 """
 
 
+RUN = ["segment", "a.png", "-o", "out", "--load", "my_smooth", "--preset", "total-variation"]
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "my_smooth.py").write_text(MODULE)
     save_lesion(tmp_path / "a.png")
-    return tmp_path
+    yield tmp_path
+    PRESETS.pop("total-variation", None)
+    sys.modules.pop("my_smooth", None)
 
 
 def test_a_module_registers_a_method_and_its_preset(folder: Path) -> None:
-    run = ["segment", "a.png", "-o", "out", "--load", "my_smooth", "--preset", "smooth", "--quiet"]
+    run = [
+        "segment",
+        "a.png",
+        "-o",
+        "out",
+        "--load",
+        "my_smooth",
+        "--preset",
+        "total-variation",
+        "--quiet",
+    ]
     assert main(run) == 0
     assert (folder / "out/a.mask.png").exists()
-    assert '"name": "smooth"' in (folder / "out/run.json").read_text()
+    assert '"name": "total-variation"' in (folder / "out/run.json").read_text()
     assert main(run) == 0  # resumes: nothing to do
 
 
@@ -57,13 +76,12 @@ def test_experiments_compare_it_with_others(folder: Path) -> None:
     run = ["compare", write(EXPERIMENT), "-o", "out", "--load", "my_smooth", "--quiet"]
     assert main(run) == 0
     table = (folder / "out/table.md").read_text()
-    assert "| smooth |" in table and "k-means" in table
+    assert "| total-variation |" in table and "k-means" in table
 
 
 @pytest.mark.slow
 def test_workers_import_it_too(folder: Path) -> None:
-    run = ["segment", "a.png", "-o", "out", "--load", "my_smooth", "--preset", "smooth"]
-    assert main([*run, "--engine", "processes", "--workers", "1"]) == 0
+    assert main([*RUN, "--engine", "processes", "--workers", "1"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from s3net_jax.methods import Forward, Method, StepInputs, register_method
 
 @dataclass(frozen=True)
 class SmoothConfig(s3.MethodConfig):
-    name: str = "smooth"
+    name: str = "total-variation"
     weight_variation: float = 0.5
     weights: ClassVar[tuple[str, ...]] = ("weight_variation",)
 

@@ -11,8 +11,8 @@ from s3net_jax.methods import get_method, list_methods, register_method
 from tests.methods import smooth
 
 CONFIG = s3.Config().replace(
-    preset="smooth",
-    method={"name": "smooth"},
+    preset="total-variation",
+    method={"name": "total-variation"},
     model={"channels": 5},
     loss={"weight_ce": 1},
     fit={"steps": 4, "learning_rate": 0.1},
@@ -63,16 +63,18 @@ def test_its_configuration_is_written_and_read() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(s3.ConfigError, match=r"There is no method 'smoth'\. Did you mean smooth"):
-        CONFIG.replace(method={"name": "smoth"})
+    with pytest.raises(
+        s3.ConfigError, match=r"There is no method 'total-variaton'\. Did you mean total"
+    ):
+        CONFIG.replace(method={"name": "total-variaton"})
     with pytest.raises(s3.ConfigError, match=r"no field 'method\.weight'"):
         CONFIG.replace(method={"weight": 1})
     with pytest.raises(
-        s3.ConfigError, match=r"model\.deform=free has no effect on the method smoo"
+        s3.ConfigError, match=r"model\.deform=free has no effect on the method total"
     ):
         CONFIG.replace(model={"deform": "free"})
     with pytest.raises(TypeError, match="not a str"):
-        register_method("smooth")  # pyright: ignore[reportArgumentType]
+        register_method("total-variation")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="transforms no image"):
         s3.fit(KEY, np.zeros((16, 16, 3), np.float32), CONFIG, transforms=np.zeros((4, 2, 3)))
     with pytest.raises(ValueError, match="uses none"):
@@ -80,8 +82,8 @@ def test_mistakes_are_named() -> None:
 
 
 def test_the_registry() -> None:
-    assert list_methods()[0] == "s3net" and "smooth" in list_methods()
-    assert get_method("smooth") is smooth.METHOD
+    assert list_methods()[0] == "s3net" and "total-variation" in list_methods()
+    assert get_method("total-variation") is smooth.METHOD
     assert register_method(smooth.METHOD) is smooth.METHOD  # a module may be imported twice
 
 
