@@ -39,7 +39,7 @@ ExtraLoss = Callable[..., Array]
 pseudo label and the prepared image of one fit. A function with a parameter ``context`` is passed a
 :class:`Context` under that name."""
 
-Record = Callable[["Context"], dict[str, Array]]
+Record = Callable[["Context"], dict[str, Any]]
 """``(context) -> {name: array}``: quantities to keep of every step."""
 
 Optimizer = optax.GradientTransformation | Callable[[Hyper], optax.GradientTransformation]

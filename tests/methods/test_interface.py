@@ -92,6 +92,6 @@ def test_methods_with_steps_of_their_own_refuse_what_they_would_ignore(name: str
     config = s3.preset(name).replace(input={"size": 24})
     image = np.zeros((24, 24, 3), np.float32)
     with pytest.raises(ValueError, match="extra_loss is given, but the method"):
-        s3.fit(KEY, image, config, extra_loss=lambda logits, labels, image: 0.0)
+        s3.fit(KEY, image, config, extra_loss=lambda logits, labels, image: logits.sum())
     with pytest.raises(ValueError, match="record is given, but the method"):
         s3.fit(KEY, image, config, record=lambda context: {})

@@ -62,7 +62,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         raise _make_error(path, str(error)) from None
     fits: list[dict[str, Any]] = []
     for fit in found["fits"]:
-        given = {n: fit[n] for n in (*_ALWAYS, *_TERMS) if n in fit} | fit.get("terms", {})
+        fields = cast(Mapping[str, Any], fit)
+        given = {n: fields[n] for n in (*_ALWAYS, *_TERMS) if n in fields} | fit.get("terms", {})
         series = {name: np.array(values, float) for name, values in given.items()}
         if any(len(values) != fit["steps"] for values in series.values()):
             raise _make_error(path, "the numbers do not match the steps")
