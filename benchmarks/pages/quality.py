@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from s3net_jax.criteria import get_criteria
+from s3net_jax.experiments.summary import Table
 from s3net_jax.experiments.tables import format_interval, format_markdown, make_cells
 
 __all__ = ["PAGE", "build_quality_page", "build_short_quality", "make_short_cells"]
@@ -37,7 +39,9 @@ def build_quality_page() -> str:
         parts[-1] += f"seed {summary['seed']} ([summary](quality/{path.name})). "
         parts[-1] += f"Difference: *{summary['reference']}* minus the row, blind, paired.\n"
         for name, rows in summary["data"].items():
-            parts.append(f"**{name}**\n\n{format_markdown(*make_cells(rows))}")
+            protocols = next(row["protocols"] for row in rows if "protocols" in row)
+            table = Table(name, get_criteria(protocols), rows, {})
+            parts.append(f"**{name}**\n\n{format_markdown(*make_cells(table))}")
     return "\n".join(parts)
 
 

@@ -101,4 +101,4 @@ def test_candidates_that_fail_leave_a_trace(suite, measured, monkeypatch, tmp_pa
     validate(content)
     assert content["left_out"] == {"paper": {COMPILED: "strides"}}
     table = {fit: build_fit_table, step: build_step_table}[suite](content)
-    assert "Left out of `paper`: torch.compile: strides" in table
+    assert "Excluded from `paper`: torch.compile: strides" in table
