@@ -43,8 +43,9 @@ def other_value(value: Any, hint: Any) -> Any:
 
 def fields(section: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """List every field of a configuration with another value."""
-    for name, hint in get_type_hints(type(section)).items():
-        value = getattr(section, name)
+    hints = get_type_hints(type(section))
+    for name in (field.name for field in dataclasses.fields(section)):
+        value, hint = getattr(section, name), hints[name]
         if dataclasses.is_dataclass(value):
             yield from fields(value, (*path, name))
         else:
