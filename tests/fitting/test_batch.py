@@ -115,7 +115,7 @@ def test_sizes_shrink_to_one():
     ("given", "message"),
     [
         ({"keys": jax.random.split(jax.random.key(0), 2)}, "2 keys and 5 images"),
-        ({"images": np.ones((5, 16, 16))}, r"takes an image of shape \(H, W, C\)"),
+        ({"images": np.ones((5, 16, 16))}, "at least 8×8 pixels, got 5×16"),
         ({"chunk": 0}, "chunk must be at least 1, got 0"),
         (
             {"hyper": s3.Hyper(1, 1, 1, jnp.ones(4), 0.9)},
