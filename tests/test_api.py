@@ -239,7 +239,7 @@ def test_prepare_makes_what_fit_takes(tmp_path: Path) -> None:
         (lambda: batch(Path("a.png")), TypeError, "put it into a list"),
         (lambda: batch(picture()), TypeError, r"shape \(60, 90\): put a single image"),
         (lambda: batch(iter([])), TypeError, "put it into a list"),
-        (lambda: batch([picture()], seeds=3), TypeError, "a list of seeds is expected"),
+        (lambda: batch([picture()], seeds=3), TypeError, "seeds must be a list"),
         (lambda: s3.prepare(picture(), "fast"), TypeError, "a Config is expected"),  # pyright: ignore
     ],
 )
