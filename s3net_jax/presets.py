@@ -123,7 +123,7 @@ def _make_response_preset(name: str) -> Config:
 
 
 def iic_image() -> Config:
-    """IIC trained on the image itself, an adaptation of ours: random crops take the place of a data
+    """IIC trained on the image itself (our adaptation): random crops take the place of a data
     set, and the trunk has a quarter of the published channels."""
     # Chosen on three images of PH² at 96 pixels, seed 0, by the best union of clusters: mean DSC
     # .57 with eight crops of half the side, .63 with four of ¾. Affine transforms, tried on two of
@@ -164,7 +164,7 @@ def iic() -> Config:
 
 
 def deepcluster_image() -> Config:
-    """DeepCluster trained on the pixels of the image itself, an adaptation of ours."""
+    """DeepCluster trained on the pixels of the image itself (our adaptation)."""
     return Config().replace(
         preset="deepcluster-image",
         method={"name": "deepcluster"},
@@ -222,7 +222,7 @@ def preset(name: str) -> Config:
 
 
 def register_preset(name: str, make: Callable[[], Config]) -> None:
-    """Make a configuration known as a preset of this process, such as one of a method of your own.
+    """Make a configuration known as a preset of this process, such as one of a custom method.
 
     Args:
       name: name of the preset; one that was registered before is replaced.

@@ -22,7 +22,7 @@ __all__ = [
 class MethodConfig:
     """Settings of a method itself; those of S3-Net are in the sections ``model`` and ``loss``.
 
-    A method of your own has a frozen subclass with a default for every field, registered by
+    A custom method has a frozen subclass with a default for every field, registered by
     :func:`register_method_config`. Its loss weights can be listed in ``weights``.
     """
 

@@ -186,7 +186,7 @@ def measure_annotators(annotations: Sequence[np.ndarray]) -> dict[str, dict[str,
 
 
 def split_components(labels: np.ndarray) -> np.ndarray:
-    """Give every connected part of every segment a label of its own.
+    """Give every connected part of every segment its own label.
 
     Pixels are connected if they share a side. Diagonal neighbours would join the two squares of a
     checkerboard that crosses them as well.

@@ -163,7 +163,7 @@ def read_transforms(
     steps = config.fit.steps
     if config.method.name != "s3net":
         raise ValueError(
-            f"transforms are given, but the method {config.method.name} transforms no image."
+            f"The method {config.method.name} does not use transforms. Drop transforms."
         )
     try:
         matrices = read_numbers(transforms)

@@ -108,15 +108,15 @@ def make_hooks(optimizer: Optimizer | None, record: Record | None) -> Hooks:
 
 
 def check_hooks(method: Method, hooks: Hooks, extra: Partial | None) -> None:
-    """Raise ValueError for functions that a method with its own kind of step would ignore."""
+    """Raise ValueError for functions that a method with a custom step does not use."""
     if method.step is None:
         return
     given = {"optimizer": hooks.optimizer, "extra_loss": extra, "record": hooks.record}
     for name, value in given.items():
         if value is not None:
             raise ValueError(
-                f"{name} is given, but the method {method.name} has steps of its own kind, which "
-                "do not use it: leave it out."
+                f"The method {method.name} does not support {name}, because it defines its own "
+                f"training step. Drop {name}."
             )
 
 

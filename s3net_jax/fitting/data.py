@@ -40,7 +40,7 @@ def read_data(data: Any, images: Array, config: Config) -> Any:
     method = get_method(config.method.name)
     if method.prepare is None:
         if data is not None:
-            raise ValueError(f"data is given, but the method {method.name} uses none.")
+            raise ValueError(f"The method {method.name} does not use data. Drop data.")
         return None
     if data is None:
         if is_traced(images):

@@ -95,7 +95,7 @@ def fit(
         auxiliary logits, parameters and step. Each new function compiles again; arrays bound to its
         first arguments by ``jax.tree_util.Partial`` can change without compiling, and can be
         vmapped and differentiated.
-      optimizer: any ``optax.GradientTransformation``, with schedules and clipping as it likes, in
+      optimizer: any ``optax.GradientTransformation``, including schedules and clipping, in
         place of the method's; or a function that makes one from a :class:`Hyper`, whose learning
         rate then stays dynamic. Compiles again for each new object.
       record: function ``(context) -> dict`` of arrays to keep of every step; see :class:`Context`.

@@ -1,4 +1,4 @@
-"""The option --load: a method of one's own in the command."""
+"""The option --load: a custom method in the command."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ s3.register_preset("total-variation", make)
 
 EXPERIMENT = """
 kind = "comparison"
-title = "A method beside others"
+title = "A custom method and a baseline"
 [[methods]]
 preset = "total-variation"
 [[methods]]

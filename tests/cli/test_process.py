@@ -30,7 +30,7 @@ def test_termination_ends_with_143(capsys, tmp_path: Path, monkeypatch) -> None:
         over.wait(HANG)
 
     ended: list[int] = []
-    monkeypatch.setattr(os, "_exit", ended.append)  # the fit goes on
+    monkeypatch.setattr(os, "_exit", ended.append)  # the fit continues
     save_lesion(tmp_path / "a.png")
     install_fit(monkeypatch, terminate)
     s3net(capsys, "segment", "a.png", *SMALL)

@@ -55,7 +55,7 @@ def fields(section: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 FIELDS = [
     (path, value)
     for path, value in fields(Config())
-    # float64 needs another setting of JAX; methods have tests of their own.
+    # float64 needs another setting of JAX; methods have separate tests.
     if path[-1] != "dtype" and path[0] != "method"
 ]
 DYNAMIC = {"weight_ce", "weight_affine", "weight_spatial", "learning_rate", "momentum"}

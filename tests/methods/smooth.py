@@ -1,4 +1,4 @@
-"""A method of one's own, as a researcher would write it: a linear map, cross entropy, total
+"""A custom method, as a researcher would write it: a linear map, cross entropy, total
 variation."""
 
 from __future__ import annotations

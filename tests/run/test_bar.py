@@ -149,7 +149,7 @@ def test_steps_add_up_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bar_adds_no_program_and_changes_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bar hears about the chunks of steps that a fit has without it, too."""
+    """The bar reports the same chunks of steps that a fit runs without it."""
     terminal = open_terminal(monkeypatch)
     compiled: list[str] = []
 

@@ -3,7 +3,7 @@
 Caron, Bojanowski, Joulin and Douze, "Deep Clustering for Unsupervised Learning of Visual Features",
 ECCV 2018, cluster images of a data set. Clustering pixels instead follows the baseline of Cho,
 Mall, Bala and Hariharan, "PiCIE", CVPR 2021. Training on a single image, with a network of few
-layers and few clusters, is an adaptation of ours.
+layers and few clusters is our adaptation.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class DeepClusterNet(nnx.Module):
     """Compute features of every pixel by blocks of conv 3×3 → ReLU → BN, and logits by a 1×1 head.
 
     Several images are normalised separately, so that the logits of an image are those that it has
-    in a batch of its own.
+    in a separate batch.
 
     Args:
       inputs: number of channels of the images, C.

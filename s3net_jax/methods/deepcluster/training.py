@@ -25,7 +25,7 @@ def make_optimizer(
 ) -> optax.GradientTransformation:
     """Make SGD with momentum and weight decay; the head is trained without momentum.
 
-    The published method gives the top layer an optimiser of its own, without momentum. Nothing
+    The published method gives the top layer a separate optimiser without momentum. Nothing
     then has to be reset when the layer is drawn again.
 
     Args:

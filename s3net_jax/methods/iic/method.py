@@ -2,7 +2,7 @@
 
 Ji, Vedaldi and Henriques, "Invariant Information Clustering for Unsupervised Image Classification
 and Segmentation", ICCV 2019. They train on a data set, as :func:`s3net_jax.fitting.fit_dataset`
-does. Training on random crops of a single image is an adaptation of ours. In both cases, batch
+does. Training on random crops of a single image is our adaptation. In both cases, batch
 normalisation uses the statistics of its input, in training and in prediction.
 """
 
@@ -47,7 +47,7 @@ def build_network(config: Config, shape: Shape, rngs: nnx.Rngs) -> IICNet:
 def compute_head_loss(model: IICNet, inputs: StepInputs, config: Config, head: Head) -> Array:
     """Compute the loss () of a head on random pairs of views, drawn with ``inputs.key``.
 
-    Each head has draws of its own, as in separate passes over a data set. Both views of a pair pass
+    Each head uses separate draws, as in separate passes over a data set. Both views of a pair pass
     through the network separately, each normalised by its own statistics.
     """
     assert inputs.key is not None

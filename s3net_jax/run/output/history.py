@@ -17,7 +17,7 @@ __all__ = ["encode_history", "read_history"]
 
 _ALWAYS = ("loss", "labels")
 _TERMS = ("ce", "affine", "spatial")
-"""Terms that have fields of their own; those of other methods are in ``terms``."""
+"""Terms with their own fields; those of other methods are in ``terms``."""
 
 
 def encode_history(fits: Mapping[tuple[int, int], Fitted]) -> bytes:
