@@ -96,8 +96,10 @@ def train_step(
     def compute_loss(params: nnx.State):
         model = nnx.merge(graph, params)
         result = objective(model, inputs, config)
-        own = _record(result, model, inputs, config, hooks)
-        return result.loss, (own, result.labels)
+        record = _record(result, config)
+        if hooks.record is not None:
+            record |= compute_record(hooks.record, result, model, inputs)
+        return result.loss, (record, result.labels)
 
     with set_product_precision(config.model):
         if method.step is None:
@@ -106,21 +108,15 @@ def train_step(
             change, momentum = optimizer.update(gradient, momentum, params)
             params = optax.apply_updates(params, change)  # pyright: ignore[reportAssignmentType]
         else:
-            model = nnx.merge(graph, params)
             params, momentum, result = method.step(graph, params, momentum, inputs, config)
-            record, labels = _record(result, model, inputs, config, hooks), result.labels
+            record, labels = _record(result, config), result.labels
     return params, momentum, record, labels
 
 
-def _record(
-    result: Forward, model: nnx.Module, inputs: StepInputs, config: Config, hooks: Hooks
-) -> dict[str, Array]:
-    """Collect what the history keeps of a forward pass."""
+def _record(result: Forward, config: Config) -> dict[str, Array]:
+    """Collect what the history of every fit keeps of a forward pass."""
     count = _count_labels(result.labels, config.model.channels)
-    record = {"loss": result.loss, **result.terms, "labels": count}
-    if hooks.record is not None:
-        record |= compute_record(hooks.record, result, model, inputs)
-    return record
+    return {"loss": result.loss, **result.terms, "labels": count}
 
 
 @jax.tree_util.register_dataclass

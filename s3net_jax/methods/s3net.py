@@ -20,6 +20,7 @@ from s3net_jax.methods.base import Method, Shape
 from s3net_jax.methods.inputs import Forward, StepInputs
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.layers import exclude_pallas
+from s3net_jax.nn.options import get_implementation
 from s3net_jax.ops import draw_affine, warp, warp_labels, warp_valid
 from s3net_kernels import softmax_losses
 
@@ -125,8 +126,7 @@ def _compute_affine(
 
 
 def _choose_implementation(model: S3Net, for_losses: bool = False) -> str | None:
-    name = model.config.implementation
-    chosen = None if name == "auto" else name
+    chosen = get_implementation(model.config)
     return exclude_pallas(chosen) if for_losses else chosen
 
 

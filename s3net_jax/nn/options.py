@@ -7,10 +7,11 @@ from typing import Any
 from flax import nnx
 
 from s3net_jax.checks import check_choice
+from s3net_jax.config import ModelConfig
 from s3net_jax.nn.draws import is_draws
 from s3net_kernels import IMPLEMENTATIONS
 
-__all__ = ["check_common", "check_rngs"]
+__all__ = ["check_common", "check_rngs", "get_implementation"]
 
 _DTYPES = ("float32", "bfloat16", "float64")
 
@@ -34,3 +35,8 @@ def check_rngs(rngs: Any) -> None:
         raise TypeError(
             f"rngs is {rngs!r}, where random streams of Flax are expected: pass flax.{advice}."
         )
+
+
+def get_implementation(config: ModelConfig) -> str | None:
+    """Return the implementation to pass to operators; None selects the best available one."""
+    return None if config.implementation == "auto" else config.implementation

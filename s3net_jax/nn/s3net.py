@@ -11,7 +11,7 @@ from s3net_jax.nn.attention import AttentionBlock
 from s3net_jax.nn.color import ColorBranch
 from s3net_jax.nn.deform import DeformConv
 from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise, apply_and_normalise
-from s3net_jax.nn.options import check_rngs
+from s3net_jax.nn.options import check_rngs, get_implementation
 
 __all__ = ["S3Net"]
 
@@ -45,8 +45,7 @@ class S3Net(nnx.Module):
         check_rngs(rngs)
         in_channels = check_size("in_channels", in_channels)
         c, k = config, config.channels
-        implementation = None if c.implementation == "auto" else c.implementation
-        common = {"dtype": c.dtype, "implementation": implementation}
+        common = {"dtype": c.dtype, "implementation": get_implementation(c)}
         self.config = c
 
         def block() -> nnx.Module:

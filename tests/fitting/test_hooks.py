@@ -29,6 +29,7 @@ def test_the_methods_optimiser_can_be_given() -> None:
     assert_same(default.params, given.params, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_any_optimiser_with_schedule_and_clipping() -> None:
     schedule = optax.cosine_decay_schedule(0.1, 6)
     chain = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
@@ -88,7 +89,11 @@ def test_a_term_may_see_the_whole_forward_pass() -> None:
     assert extra[1] > 0 and not extra[[0, 2, 3, 4, 5]].any()
 
 
-@pytest.mark.parametrize("optimizer", [None, optax.adam(1e-2)], ids=["sgd", "adam"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [pytest.param(None, marks=pytest.mark.slow), optax.adam(1e-2)],
+    ids=["sgd", "adam"],
+)
 def test_three_steps_and_three_more_are_six(optimizer: Any) -> None:
     whole = s3.fit(KEY, IMAGE, CONFIG, optimizer=optimizer)
     state = init(KEY, IMAGE, CONFIG, optimizer=optimizer)
@@ -103,6 +108,7 @@ def test_three_steps_and_three_more_are_six(optimizer: Any) -> None:
     np.testing.assert_allclose(compute_state_logits(state, CONFIG), whole.logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_images_with_any_number_of_channels() -> None:
     for channels in (1, 5):
         image = np.random.default_rng(1).random((12, 12, channels)).astype(np.float32)
@@ -110,6 +116,7 @@ def test_images_with_any_number_of_channels() -> None:
         assert np.isfinite(result.logits).all()
 
 
+@pytest.mark.slow
 def test_batches_take_parameters_and_transforms() -> None:
     start = s3.fitting.initial_params(jax.random.key(5), CONFIG, IMAGE.shape)
     moves = np.tile(np.eye(2, 3, dtype=np.float32), (6, 1, 1))

@@ -30,7 +30,7 @@ class TestNetwork:
 
     def test_initial_parameters_are_within_their_bounds(self):
         model = build(100)
-        bounds = [(model.convs[0], 27), (model.convs[1], 900), (model.head, 100)]
+        bounds = [(model.convolutions[0], 27), (model.convolutions[1], 900), (model.head, 100)]
         for layer, fan_in in bounds:
             for values in (layer.kernel[...], layer.bias[...]):
                 assert jnp.max(jnp.abs(values)) <= fan_in**-0.5
@@ -177,6 +177,6 @@ class TestTraining:
         np.testing.assert_allclose(jnp.std(head["kernel"]), 0.01, rtol=0.02)
         np.testing.assert_allclose(jnp.mean(head["kernel"]), 0, atol=4e-4)
         assert not np.any(head["bias"])
-        for name in ("convs", "norms"):
+        for name in ("convolutions", "norms"):
             jax.tree.map(np.testing.assert_array_equal, new[name], old[name])
         assert np.any(old["head"]["bias"])  # the given parameters are not modified

@@ -25,6 +25,7 @@ from s3net_jax.methods.deepcluster.network import DeepClusterNet
 from s3net_jax.methods.deepcluster.training import descend, make_optimizer, renew_head
 from s3net_jax.methods.inputs import Forward, Hyper, StepInputs
 from s3net_jax.nn.layers import exclude_pallas
+from s3net_jax.nn.options import get_implementation
 
 __all__ = [
     "build_network",
@@ -45,7 +46,7 @@ def build_network(config: Config, shape: Shape, rngs: nnx.Rngs) -> DeepClusterNe
         model.blocks,
         get_settings(config).clusters,
         dtype=model.dtype,
-        implementation=None if model.implementation == "auto" else model.implementation,
+        implementation=get_implementation(model),
         rngs=rngs,
     )
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import jax
 from flax import nnx
 from jax import Array
 
-from s3net_jax.nn.layers import BatchNorm, Conv, Pointwise
+from s3net_jax.methods.trunk import ConvTrunk
+from s3net_jax.nn import Pointwise
 
 __all__ = ["DeepClusterNet"]
 
 
-class DeepClusterNet(nnx.Module):
+class DeepClusterNet(ConvTrunk):
     """Compute features of every pixel by blocks of conv 3×3 → ReLU → BN, and logits by a 1×1 head.
 
     Several images are normalised separately, so that the logits of an image are those that it has
@@ -41,9 +40,7 @@ class DeepClusterNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         common = {"dtype": dtype, "implementation": implementation}
-        sizes = [inputs, *[channels] * blocks]
-        self.convs = nnx.List(Conv(a, b, 3, **common, rngs=rngs) for a, b in pairwise(sizes))
-        self.norms = nnx.List(BatchNorm(channels, **common) for _ in range(blocks))
+        super().__init__(inputs, channels, blocks, **common, rngs=rngs)
         self.head = Pointwise(channels, clusters, **common, rngs=rngs)
 
     def __call__(self, images: Array) -> Array:
@@ -53,10 +50,5 @@ class DeepClusterNet(nnx.Module):
     def encode(self, images: Array) -> Array:
         """Compute features (N, H, W, D) of images (N, H, W, C) in [0, 1]."""
         if images.shape[0] == 1:
-            return self._encode(images)
-        return jax.vmap(lambda image: self._encode(image[None])[0])(images)
-
-    def _encode(self, images: Array) -> Array:
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            images = norm(jax.nn.relu(conv(images)))
-        return images
+            return super().encode(images)
+        return jax.vmap(lambda image: super(DeepClusterNet, self).encode(image[None])[0])(images)

@@ -23,6 +23,7 @@ from s3net_jax.methods.iic.network import MIN_SIDE, Head, IICNet
 from s3net_jax.methods.iic.views import align, compute_crop_shape, draw_views
 from s3net_jax.methods.inputs import Forward, Hyper, StepInputs
 from s3net_jax.nn.layers import exclude_pallas
+from s3net_jax.nn.options import get_implementation
 
 __all__ = ["METHOD"]
 
@@ -39,7 +40,7 @@ def build_network(config: Config, shape: Shape, rngs: nnx.Rngs) -> IICNet:
         settings.overclusters,
         model.channels,
         dtype=model.dtype,
-        implementation=_get_implementation(config),
+        implementation=get_implementation(config.model),
         rngs=rngs,
     )
 
@@ -51,7 +52,7 @@ def compute_head_loss(model: IICNet, inputs: StepInputs, config: Config, head: H
     through the network separately, each normalised by its own statistics.
     """
     assert inputs.key is not None
-    settings, implementation = _get_settings(config), _get_implementation(config)
+    settings, implementation = _get_settings(config), get_implementation(config.model)
     key = jax.random.fold_in(inputs.key, _HEADS.index(head))
     views = draw_views(key, inputs.images, settings, implementation)
     second, valid = align(model(views.second, head), views, implementation)
@@ -144,11 +145,6 @@ def _make_forward(logits: Array, losses: dict[Head, Array]) -> Forward:
 
 def _get_settings(config: Config) -> IICConfig:
     return cast(IICConfig, config.method)
-
-
-def _get_implementation(config: Config) -> str | None:
-    name = config.model.implementation
-    return None if name == "auto" else name
 
 
 METHOD = Method(

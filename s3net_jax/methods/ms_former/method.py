@@ -11,6 +11,7 @@ from s3net_jax.methods.inputs import Forward, StepInputs
 from s3net_jax.methods.ms_former.losses import compute_inter_scale_loss, compute_intra_scale_loss
 from s3net_jax.methods.ms_former.network import MSFormer
 from s3net_jax.nn.layers import exclude_pallas
+from s3net_jax.nn.options import get_implementation
 from s3net_kernels import softmax_losses
 
 __all__ = ["METHOD"]
@@ -23,7 +24,7 @@ def build_network(config: Config, shape: Shape, rngs: nnx.Rngs) -> MSFormer:
         inputs=shape[2],
         blocks=config.model.blocks,
         dtype=config.model.dtype,
-        implementation=_get_implementation(config),
+        implementation=get_implementation(config.model),
         rngs=rngs,
     )
 
@@ -40,7 +41,7 @@ def compute_objective(model: MSFormer, inputs: StepInputs, config: Config) -> Fo
       config: static configuration.
     """
     logits, small, large = model(inputs.images)
-    implementation = exclude_pallas(_get_implementation(config))
+    implementation = exclude_pallas(get_implementation(config.model))
     result = softmax_losses(logits, implementation=implementation)
     ce = result.cross_entropy / result.labels.size
     inter = compute_inter_scale_loss(small, large)
@@ -71,11 +72,6 @@ def check_shape(shape: Shape, config: Config) -> None:
             f"{MSFormerConfig.patch}·n + 1 pixels, got {shape[0]}×{shape[1]}: resize the image to "
             f"{height}×{width}."
         )
-
-
-def _get_implementation(config: Config) -> str | None:
-    name = config.model.implementation
-    return None if name == "auto" else name
 
 
 METHOD = Method(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import jax
 from flax import nnx
 from jax import Array
 
-from s3net_jax.checks import check_size
 from s3net_jax.config import Config
-from s3net_jax.nn import BatchNorm, Conv, Pointwise
-from s3net_jax.nn.options import check_common, check_rngs
+from s3net_jax.methods.trunk import ConvTrunk
+from s3net_jax.nn import BatchNorm, Pointwise
+from s3net_jax.nn.options import get_implementation
 
 __all__ = ["ResponseNet", "build_network", "compute_responses"]
 
 
-class ResponseNet(nnx.Module):
+class ResponseNet(ConvTrunk):
     """Map an image to responses r: (conv 3×3 → ReLU → BN) × M → conv 1×1 → BN.
 
     The network of Kanezaki (Unsupervised Image Segmentation by Backpropagation, ICASSP 2018), which
@@ -45,23 +44,14 @@ class ResponseNet(nnx.Module):
         implementation: str | None = None,
         rngs: nnx.Rngs,
     ):
-        check_common(dtype, implementation)
-        check_rngs(rngs)
-        channels, inputs = check_size("channels", channels), check_size("inputs", inputs)
-        blocks = check_size("blocks", blocks)
         common = {"dtype": dtype, "implementation": implementation}
-        self.convolutions = nnx.List(
-            Conv(channels if n else inputs, channels, 3, **common, rngs=rngs) for n in range(blocks)
-        )
-        self.norms = nnx.List(BatchNorm(channels, **common) for _ in range(blocks))
+        super().__init__(inputs, channels, blocks, **common, rngs=rngs)
         self.head = Pointwise(channels, channels, **common, rngs=rngs)
         self.head_norm = BatchNorm(channels, **common)
 
     def __call__(self, x: Array) -> Array:
         """Compute the responses (N, H, W, K) of images (N, H, W, C) in [0, 1]."""
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = norm(jax.nn.relu(convolution(x)))
-        return self.head.normalised(self.head_norm, x)
+        return self.head.normalised(self.head_norm, self.encode(x))
 
 
 def build_network(config: Config, shape: tuple[int, int, int], rngs: nnx.Rngs) -> ResponseNet:
@@ -72,7 +62,7 @@ def build_network(config: Config, shape: tuple[int, int, int], rngs: nnx.Rngs) -
         model.blocks,
         shape[2],
         dtype=model.dtype,
-        implementation=None if model.implementation == "auto" else model.implementation,
+        implementation=get_implementation(model),
         rngs=rngs,
     )
 

@@ -9,6 +9,7 @@ from s3net_jax.methods.inputs import Forward, StepInputs
 from s3net_jax.methods.responses.losses import compute_continuity
 from s3net_jax.methods.responses.network import ResponseNet
 from s3net_jax.nn.layers import exclude_pallas
+from s3net_jax.nn.options import get_implementation
 from s3net_kernels import softmax_losses
 
 __all__ = ["compute_continuity_objective", "compute_label_loss"]
@@ -41,7 +42,6 @@ def compute_label_loss(
     Returns:
       The () loss and the (N, H, W) int32 labels.
     """
-    name = config.model.implementation
-    implementation = None if name == "auto" else exclude_pallas(name)
+    implementation = exclude_pallas(get_implementation(config.model))
     result = softmax_losses(responses, labels, implementation=implementation)
     return result.cross_entropy / result.labels.size, result.labels
