@@ -58,12 +58,27 @@ def test_settings() -> None:
     assert len(list_settings(read_tuning(Path(write(text))))) == 7, "its own numbers are added"
 
 
+def test_other_methods_are_tuned_with_their_own_weights() -> None:
+    save_data("skin")
+    text = """
+kind = "tuning"
+title = "search"
+preset = "sgscn"
+set = { input.size = 32, model.channels = 4, fit.steps = 3, method.weight_continuity = 2 }
+[grid]
+fit.learning_rate = [0.05, 0.1]
+[data.skin]
+images = "skin/images"
+masks = "skin/masks"
+"""
+    assert run(text=text) == 0
+    assert "learning_rate=0.05" in Path("out/scores.jsonl").read_text()
+
+
 @pytest.mark.parametrize("name", [n for n in PRESETS if preset(n).method.name == "s3net"])
 def test_what_a_user_types(name: str) -> None:
-    config = preset(name)
-    if config.method.name == "s3net":
-        config = config.replace(model={"kernel_sizes": (3, 5), "dilations": (1, 4)})
-    config = config.replace(
+    config = preset(name).replace(
+        model={"kernel_sizes": (3, 5), "dilations": (1, 4)},
         input={"size": 64},
         fit={"learning_rate": 0.125, "steps": 7},
         segment={"fill_holes": False},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -76,17 +77,18 @@ def _fit_settings(
     with use_default_settings(), translate_errors(config):
         keys = jax.numpy.stack([make_key(seed)] * len(settings))
         images = jax.numpy.asarray(pixels)
-        fits = fitting.fit_batch(keys, images, config, hyper=_stack_settings(settings))
+        fits = fitting.fit_batch(keys, images, config, hyper=_stack_settings(settings, config))
     return [_read_maps(fits, n) for n in range(len(settings))]
 
 
-def _stack_settings(settings: Sequence[Setting]) -> Hyper:
-    """Stack the varied numbers of a batch into arrays (B,)."""
+def _stack_settings(settings: Sequence[Setting], config: Config) -> Hyper:
+    """Stack the varied numbers of a batch into arrays (B,); the method's own weights are fixed."""
     import jax.numpy as jnp
 
-    from s3net_jax.fitting import Hyper
+    from s3net_jax.fitting import hyperparameters
 
-    return Hyper(**{name: jnp.asarray([s[name] for s in settings], float) for name in FIELDS})
+    columns = {name: jnp.asarray([s[name] for s in settings], float) for name in FIELDS}
+    return dataclasses.replace(hyperparameters(config), **columns)
 
 
 def _read_maps(fits: FitResult, n: int) -> Maps:
