@@ -67,7 +67,8 @@ class GridRow(TypedDict, total=False):
 
     ``paper`` maps metrics to published values; ``report`` is the folder of the evaluation, or
     null. The fields after it are present once the row has been computed; ``difference`` is null
-    for the reference.
+    for the reference. With several evaluations of each method, ``report`` is the folder of the
+    first, and ``by_seed`` maps first seeds to the blind DSC or the covering of that evaluation.
     """
 
     method: Required[str]
@@ -77,6 +78,7 @@ class GridRow(TypedDict, total=False):
     seconds: Seconds
     protocols: dict[str, dict[str, MeanRecord]]
     difference: ComparisonRecord | None
+    by_seed: dict[str, Number]
 
 
 class _DoneRecord(TypedDict):
@@ -101,6 +103,7 @@ class GridSummary(TypedDict):
     protocols: dict[str, str]
     data: dict[str, list[GridRow]]
     methods: dict[str, _FitSettings]
+    repeats: NotRequired[Count]
     versions: dict[str, str]
     commit: NotRequired[str | None]
 

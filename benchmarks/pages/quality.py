@@ -14,7 +14,7 @@ __all__ = ["PAGE", "build_quality_page", "build_short_quality", "make_short_cell
 
 _ROOT = Path(__file__).parents[2]
 PAGE, SUMMARIES = _ROOT / "docs/quality.md", _ROOT / "docs/quality"
-_SHORT = ("compare", "untuned")
+_SHORT = ("s3net", "untuned")
 """Experiments whose blind scores the short tables show."""
 _ROWS = {
     "s3net best": "`best`",
@@ -36,7 +36,8 @@ def build_quality_page() -> str:
     for path in sorted(SUMMARIES.glob("*.json")):
         summary = json.loads(path.read_text())
         parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
-        parts[-1] += f"seed {summary['seed']} ([summary](quality/{path.name})). "
+        seeds = f"{summary['repeats']} seeds" if "repeats" in summary else f"seed {summary['seed']}"
+        parts[-1] += f"{seeds} ([summary](quality/{path.name})). "
         parts[-1] += f"Difference: *{summary['reference']}* minus the row, blind, paired.\n"
         for name, rows in summary["data"].items():
             protocols = next(row["protocols"] for row in rows if "protocols" in row)

@@ -25,7 +25,8 @@ def run_grid_file(args: argparse.Namespace) -> int:
 
     from s3net_jax.experiments import read_grid, relocate, run_grid
 
-    grid = read_grid(Path(args.file), _KINDS[args.command], **options)
+    repeats = None if args.repeats is None else parse_count(args.repeats, "--repeats")
+    grid = read_grid(Path(args.file), _KINDS[args.command], repeats=repeats, **options)
     grid = replace(grid, data=relocate(grid.data, args.data, _read_limit(args)))
     found = run_grid(
         grid,

@@ -83,6 +83,12 @@ def add_experiment(parser: argparse.ArgumentParser, is_search: bool) -> argparse
         help="number of fits of each image; their "
         + ("scores are averaged" if is_search else "consensus is evaluated"),
     )
+    if not is_search:
+        group.add_argument(
+            "--repeats",
+            metavar="N",
+            help="number of evaluations of each method, with other seeds; figures are their means",
+        )
     add_load(group)
     add_sets(group, "change a field of every configuration")
     add_limits(parser)

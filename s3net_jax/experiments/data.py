@@ -25,6 +25,7 @@ class DataSet:
       images: folder of the images; for a distributed data set, the folder it was unpacked into.
       masks: folder of the masks; only for the layout ``folder``.
       limit: maximum number of pairs, in order of name; 0 for all.
+      skip: number of pairs to leave out before these, such as those that settings were chosen on.
     """
 
     name: str
@@ -32,6 +33,7 @@ class DataSet:
     images: Path
     masks: Path | None
     limit: int = 0
+    skip: int = 0
 
 
 def read_data(fields: Fields) -> tuple[DataSet, ...]:
@@ -54,8 +56,9 @@ def _read_one(name: str, tables: Fields) -> DataSet:
     images = Path(fields.get_text("images"))
     masks = Path(fields.get_text("masks")) if dataset == "folder" else None
     limit = fields.get_count("limit", 0, low=0)
+    skip = fields.get_count("skip", 0, low=0)
     fields.finish()
-    return DataSet(name, dataset, images, masks, limit)
+    return DataSet(name, dataset, images, masks, limit, skip)
 
 
 def relocate(
@@ -98,6 +101,13 @@ def relocate(
 def open_data(data: DataSet) -> list[Pair]:
     """Find the pairs; raise :class:`ConfigError` that explains how to set the folder."""
     try:
-        return find_pairs(data.dataset, data.images, data.masks, data.limit or None)
+        last = data.skip + data.limit if data.limit else None
+        pairs = find_pairs(data.dataset, data.images, data.masks, last)
     except (ConfigError, InputError) as error:
         raise ConfigError(f"{error} Set its folder with --data {data.name}=FOLDER.") from None
+    if data.skip >= len(pairs):
+        raise ConfigError(
+            f"data.{data.name}.skip={data.skip} leaves none of the {len(pairs)} images of "
+            f"{data.images}: lower it."
+        )
+    return pairs[data.skip :]

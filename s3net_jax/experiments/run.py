@@ -22,7 +22,7 @@ from s3net_jax.evaluate import (
 from s3net_jax.experiments.data import open_data
 from s3net_jax.experiments.folder import begin_folder
 from s3net_jax.experiments.spec import Grid, Method
-from s3net_jax.experiments.summary import Table, make_summary, make_table
+from s3net_jax.experiments.summary import Table, get_report_folder, make_summary, make_table
 from s3net_jax.experiments.tables import format_interval, format_tables, write_tables
 from s3net_jax.io import make_subfolder, parse_window
 from s3net_jax.run import Engine, Listener
@@ -84,25 +84,34 @@ def run_grid(
         Path(out),
         grid.title,
         {method.name: _identify(method) for method in grid.methods},
-        {"kind": grid.kind, "seed": grid.seed},
+        # Only what is not the default, so that folders of earlier versions can be resumed.
+        {"kind": grid.kind, "seed": grid.seed}
+        | ({"repeats": grid.repeats} if grid.repeats > 1 else {}),
         overwrite,
     )
     tables: dict[str, Table] = {}
     fits = [method for method in grid.methods if method.config is not None]
-    total, number, failed = len(data) * len(fits), 0, 0
+    total, number, failed = len(data) * len(fits) * grid.repeats, 0, 0
     for name, pairs in data.items():
         say(f"baselines on {name}, {len(pairs)} images")
         trivial, scores = _score_baselines(grid, pairs)
-        tables[name] = make_table(grid, name, scores)
+        runs: dict[str, dict[int, list[Score]]] = {}
+        tables[name] = make_table(grid, name, scores, runs)
         for method in fits:
-            number += 1
-            say(f"{method.name} on {name} ({number} of {total})")
-            found = _evaluate(grid, method, name, pairs, folder, trivial, attend, overwrite)
-            scores += [score for score in found.scores if score.method == method.name]
-            failed += found.run.failed
-            tables[name] = make_table(grid, name, scores)
-            write_tables(folder, make_summary(grid, tables, failed), tables)
-            say(_describe_run(found))
+            own = runs.setdefault(method.name, {})
+            for seed in grid.list_seeds(method):
+                number += 1
+                repeat = f", seed {seed}" if grid.repeats > 1 else ""
+                say(f"{method.name} on {name}{repeat} ({number} of {total})")
+                place = make_subfolder(folder, *get_report_folder(grid, method, name, seed))
+                found = _evaluate(
+                    grid, method, name, pairs, place, trivial, attend, overwrite, seed
+                )
+                own[seed] = [score for score in found.scores if score.method == method.name]
+                failed += found.run.failed
+                tables[name] = make_table(grid, name, scores, runs)
+                write_tables(folder, make_summary(grid, tables, failed), tables)
+                say(_describe_run(found))
     summary = make_summary(grid, tables, failed)
     write_tables(folder, summary, tables)
     return Found(folder, summary, format_tables(tables), failed)
@@ -140,22 +149,24 @@ def _evaluate(
     baselines: list[Score],
     attend: Attend,
     overwrite: bool,
+    seed: int,
 ) -> Evaluation:
     assert method.config is not None
-    with attend(method.config, grid.seed, method.seeds) as (engine, listener):
+    with attend(method.config, seed, method.seeds) as (engine, listener):
         found = evaluate(
             pairs,
-            make_subfolder(folder, data, method.folder),
+            folder,
             method.config,
             engine=engine,
             listener=listener,
-            seed=grid.seed,
+            seed=seed,
             seeds=method.seeds,
             overwrite=overwrite,
             method=method.name,
             baselines=baselines,
         )
-    write_report(found, pairs, f"{method.name} on {data}")
+    repeat = f", seed {seed}" if grid.repeats > 1 else ""
+    write_report(found, pairs, f"{method.name} on {data}{repeat}")
     return found
 
 

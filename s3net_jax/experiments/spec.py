@@ -68,6 +68,8 @@ class Grid:
       data: data sets to evaluate on.
       reference: name of the method that all others are compared with, paired by image.
       seed: first seed of every image.
+      repeats: number of evaluations of each method, with different seeds. The figures of an image
+        are the means over its evaluations.
     """
 
     kind: str
@@ -76,6 +78,11 @@ class Grid:
     data: tuple[DataSet, ...]
     reference: str
     seed: int = 0
+    repeats: int = 1
+
+    def list_seeds(self, method: Method) -> list[int]:
+        """Return the first seed of each evaluation of a method; no two share a seed."""
+        return [self.seed + number * method.seeds for number in range(self.repeats)]
 
 
 def check_kind(fields: Fields, wanted: str) -> None:
@@ -94,6 +101,7 @@ def read_grid(
     overrides: Mapping[str, object] | None = None,
     seed: int | None = None,
     seeds: int | None = None,
+    repeats: int | None = None,
 ) -> Grid:
     """Read an experiment file.
 
@@ -104,6 +112,7 @@ def read_grid(
         :meth:`Config.replace`.
       seed, seeds: first seed and number of seeds; None uses those of the file. A method with its
         own number of seeds keeps it.
+      repeats: number of evaluations of each method; None uses that of the file.
 
     Raises:
       ConfigError: if the file is invalid; the message says what is wrong and where.
@@ -114,6 +123,8 @@ def read_grid(
     own_seed, own_seeds = fields.get_count("seed", 0, low=0), fields.get_count("seeds", 1)
     seed = own_seed if seed is None else seed
     seeds = own_seeds if seeds is None else seeds
+    own_repeats = fields.get_count("repeats", 1)
+    repeats = own_repeats if repeats is None else repeats
     data = read_data(fields)
     base = read_preset(fields, fields.get_text("preset")) if kind == "ablation" else None
     base = None if base is None else fields.apply("set", base)
@@ -126,7 +137,7 @@ def read_grid(
         if method.config is not None and overrides:
             method = replace(method, config=check_targets(method.config.replace(**overrides)))
         methods.append(method)
-    check_seeds(fields, seed, max(method.seeds for method in methods))
+    check_seeds(fields, seed, repeats * max(method.seeds for method in methods))
     check_unique([method.name for method in methods], fields, key)
     check_unique([method.folder.casefold() for method in methods], fields, f"folders of {key}")
     for method in methods:
@@ -141,7 +152,7 @@ def read_grid(
             f"the reference {reference!r} is not a method.{suggest_nearest(reference, computed)}"
         )
     fields.finish()
-    return Grid(kind, title, tuple(methods), data, reference, seed)
+    return Grid(kind, title, tuple(methods), data, reference, seed, repeats)
 
 
 def read_preset(fields: Fields, name: str) -> Config:

@@ -18,6 +18,7 @@ __all__ = [
     "format_difference",
     "format_interval",
     "format_markdown",
+    "format_seeds",
     "format_tables",
     "make_cells",
     "write_tables",
@@ -37,8 +38,9 @@ def write_tables(folder: Path, summary: GridSummary, tables: dict[str, Table]) -
 def _make_csv(tables: Collection[Table]) -> tuple[list[str], list[list[str]]]:
     """Make the header, and a row for each data set, method and protocol.
 
-    The paper's values and the difference from the reference are only in the rows of the most
-    important protocol. Cells of metrics that a data set does not have are empty.
+    The paper's values, the difference from the reference, and the lowest and highest figure among
+    the evaluations of a method are only in the rows of the most important protocol. Cells of
+    metrics that a data set does not have are empty.
     """
     kinds = list(dict.fromkeys(table.criteria for table in tables))
     metrics = [metric for criteria in kinds for metric in criteria.metrics]
@@ -48,6 +50,7 @@ def _make_csv(tables: Collection[Table]) -> tuple[list[str], list[list[str]]]:
         *(f"{metric}{part}" for metric in metrics for part in ("", "_low", "_high")),
         *(f"paper_{metric}" for metric in paper),
         *("difference", "difference_low", "difference_high", "p_value"),
+        *("lowest_seed", "highest_seed"),
     ]
     return head, [
         _make_csv_row(table, row, protocol, metrics, paper)
@@ -74,7 +77,9 @@ def _make_csv_row(
     apart = [_format_figure(other.get(part)) for part in ("mean", "low", "high")]
     p = "" if "p_value" not in other else f"{other['p_value']:.3g}"
     counts = [str(row.get("images")), f"{row.get('seconds', 0):.3f}"] if protocol else ["", ""]
-    return [table.data, row["method"], protocol, *counts, *figures, *values, *apart, p]
+    seeds = row.get("by_seed", {}).values() if is_first else ()
+    ends = [_format_figure(end(seeds)) if seeds else "" for end in (min, max)]
+    return [table.data, row["method"], protocol, *counts, *figures, *values, *apart, p, *ends]
 
 
 def _format_figure(value: float | None, digits: int = 3) -> str:
@@ -133,13 +138,15 @@ def make_cells(table: Table) -> tuple[list[str], list[list[str]]]:
     shown = [m for m in criteria.paper if any(m in row["paper"] for row in table.rows)]
     head = ["method", *(column.heading for column in columns)]
     head += [f"paper {criteria.metrics[metric].name}" for metric in shown]
+    repeated = any("by_seed" in row for row in table.rows)
+    head += ["each seed"] if repeated else []
     head += ["difference", "p", "seconds", "images"]
     rows = []
     for row in table.rows:
         paper = [_format_paper(row["paper"].get(metric), criteria, metric) for metric in shown]
         protocols = row.get("protocols")
         if protocols is None:
-            rows.append([row["method"], *[""] * len(columns), *paper, *[""] * 4])
+            rows.append([row["method"], *[""] * len(columns), *paper, *[""] * (4 + repeated)])
             continue
         means = [
             format_interval(
@@ -150,7 +157,8 @@ def make_cells(table: Table) -> tuple[list[str], list[list[str]]]:
         other = row.get("difference")
         apart = ["", ""] if other is None else [format_difference(other), f"{other['p_value']:.2g}"]
         more = [f"{row.get('seconds', 0):.2f}", str(row.get("images"))]
-        rows.append([row["method"], *means, *paper, *apart, *more])
+        seeds = [format_seeds(row)] if repeated else []
+        rows.append([row["method"], *means, *paper, *seeds, *apart, *more])
     return head, rows
 
 
@@ -158,6 +166,11 @@ def format_interval(found: MeanRecord, digits: int = 1) -> str:
     """Format as ``mean (low–high)``."""
     mean, low, high = (f"{found[part]:.{digits}f}" for part in ("mean", "low", "high"))
     return f"{mean} ({low}–{high})"
+
+
+def format_seeds(row: GridRow) -> str:
+    """Format the most important figure of each evaluation of a method."""
+    return ", ".join(f"{figure:.1f}" for figure in row.get("by_seed", {}).values())
 
 
 def format_difference(found: MeanRecord) -> str:

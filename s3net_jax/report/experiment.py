@@ -43,7 +43,8 @@ def build_experiment_page(
       criteria: data set → what is measured on it.
     """
     state = summary["evaluations"]
-    status = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}"
+    repeats = f", {summary['repeats']} evaluations of each method" if "repeats" in summary else ""
+    status = f"{state['done']} of {state['of']} evaluations, seed {summary['seed']}{repeats}"
     failed = summary["failed"]
     status += f"; {failed} input{'s' if failed > 1 else ''} failed." if failed else "."
     parts: list[str] = [
@@ -78,10 +79,12 @@ def _build_data_set(
     shown = [m for m in criteria.paper if any(m in row["paper"] for row in rows)]
     heads = [criteria.heading, *(column.heading for column in criteria.ranked_columns)]
     heads += [f"paper {criteria.metrics[metric].name}" for metric in shown]
+    repeated = any("by_seed" in row for row in rows)
+    heads += ["each seed"] if repeated else []
     heads += ["difference", "p", "seconds", "images"]
     table = build_table(
         heads,
-        [_build_row(row, criteria, shown) for row in rows],
+        [_build_row(row, criteria, shown, repeated) for row in rows],
         ours=marked,
         caption=f"Mean {'DSC' if criteria is TARGET else 'scores'} on {name}",
     )
@@ -118,7 +121,9 @@ def _build_metric_tables(
     return parts
 
 
-def _build_row(row: Mapping[str, Any], criteria: Criteria, shown: Sequence[str]) -> list[str]:
+def _build_row(
+    row: Mapping[str, Any], criteria: Criteria, shown: Sequence[str], repeated: bool
+) -> list[str]:
     name: str = row["method"]
     columns = criteria.ranked_columns
     paper = [
@@ -126,7 +131,7 @@ def _build_row(row: Mapping[str, Any], criteria: Criteria, shown: Sequence[str])
         for m in shown
     ]
     if "images" not in row:
-        return [name, *[""] * len(columns), *paper, *[""] * 4]
+        return [name, *[""] * len(columns), *paper, *[""] * (4 + repeated)]
     if row["report"]:
         name = element("a", name, href=f"{row['report']}/report.html")
     other = row["difference"]
@@ -141,7 +146,9 @@ def _build_row(row: Mapping[str, Any], criteria: Criteria, shown: Sequence[str])
         )
         for column in columns
     ]
-    return [name, *means, *paper, *apart, f"{row['seconds']:.2f}", str(row["images"])]
+    seeds = [", ".join(f"{figure:.1f}" for figure in row.get("by_seed", {}).values())]
+    ends = [*(seeds if repeated else []), *apart, f"{row['seconds']:.2f}", str(row["images"])]
+    return [name, *means, *paper, *ends]
 
 
 def _build_configurations(methods: Mapping[str, Any]) -> Markup:

@@ -81,6 +81,39 @@ def test_wrong_paths_are_found_before_anything_is_written(capsys, command: str, 
     assert "gone" in capsys.readouterr().err and not Path("out").exists()
 
 
+def test_repeats_are_averaged(capsys) -> None:
+    assert run("ablate", ABLATION, "--repeats", "2", "--seeds", "3") == 0
+    assert "both on skin, seed 3 (4 of 4)" in capsys.readouterr().out
+    found = summary()
+    assert found["evaluations"] == {"done": 4, "of": 4} and found["repeats"] == 2
+    row = found["data"]["skin"][1]
+    assert row["report"] == "skin/both/seed-0" and list(row["by_seed"]) == ["0", "3"]
+    runs = [
+        json.loads(Path(f"out/skin/both/seed-{seed}/summary.json").read_text()) for seed in (0, 3)
+    ]
+    means = [run["methods"]["both"]["protocols"]["blind"]["dsc"]["mean"] for run in runs]
+    assert list(row["by_seed"].values()) == pytest.approx(means, abs=1e-3)
+    assert row["protocols"]["blind"]["dsc"]["mean"] == pytest.approx(sum(means) / 2, abs=1e-3)
+    line = next(line for line in rows() if line["method"] == "both")
+    assert float(line["lowest_seed"]) == pytest.approx(min(means), abs=1e-3)
+    assert "each seed" in Path("out/table.md").read_text()
+    assert "2 evaluations of each method" in Path("out/report.html").read_text()
+
+    assert run("ablate", ABLATION, "--repeats", "2", "--seeds", "3") == 0, "it resumes"
+    assert "both: 0 done, 2 kept" in capsys.readouterr().out
+    assert summary()["data"]["skin"][1]["by_seed"] == row["by_seed"]
+    assert run("ablate", ABLATION, "--seeds", "3") == 2
+    assert "this experiment with other settings" in capsys.readouterr().err
+
+
+def test_first_images_are_skipped(capsys) -> None:
+    text = ABLATION.replace("[data.skin]", "[data.skin]\nskip = 1")
+    assert run("ablate", text) == 0
+    assert summary()["data"]["skin"][0]["images"] == 1
+    assert run("ablate", text.replace("skip = 1", "skip = 2"), out="none") == 2
+    assert "data.skin.skip=2 leaves none of the 2 images" in capsys.readouterr().err
+
+
 def test_a_comparison(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     save_data("elsewhere", "xyz")
     calls: list[int] = []
