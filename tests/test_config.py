@@ -23,7 +23,8 @@ def test_the_digest_is_the_same_on_every_machine_and_day():
 
 
 def test_equal_configurations_are_one_static_argument():
-    one, other = preset("paper"), Config().replace(model={"residual": "before_projection"})
+    changes = {"inception": "local", "residual": "before_projection"}
+    one, other = preset("paper"), Config().replace(model=changes)
     assert one is not other and one == other and hash(one) == hash(other)
     assert len({one, other, one.replace(fit={"steps": 3})}) == 2
 
@@ -52,6 +53,7 @@ def test_differences_lead_from_one_configuration_to_the_other():
         "input.size": 128,
         "model.channels": 24,
         "model.blocks": 1,
+        "model.inception": "dilated",
         "fit.steps": 25,
     }
 
@@ -61,6 +63,11 @@ def test_the_papers_settings():
     assert hyperparameters(config).weight_ce == 1.2
     assert (config.loss.weight_affine, config.loss.weight_spatial) == (0.3, 0.3)
     assert (config.fit.learning_rate, config.fit.momentum, config.fit.steps) == (0.36, 0.9, 50)
+    for name in ("paper", "paper-lung"):
+        model = preset(name).model
+        assert (model.inception, model.local_kernels) == ("local", (1, 3, 5))
+    for name in ("released", "best", "fast"):
+        assert preset(name).model.inception == "dilated"
     lung = preset("paper-lung").loss
     assert (lung.weight_ce, lung.weight_affine, lung.weight_spatial) == (1, 0.5, 0.6)
 

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-import s3net_jax as s3
 from benchmarks.harness.machine import (
     allow_tf32,
     get_torch_device,
@@ -20,6 +19,7 @@ from benchmarks.harness.machine import (
     is_on_gpu,
     synchronise,
 )
+from benchmarks.harness.presets import load_preset
 from benchmarks.harness.stock_flax import StockS3Net
 from s3net_jax.config import Config
 from s3net_jax.fitting import (
@@ -86,7 +86,7 @@ class Candidate:
       suite: ``step``, ``fit``, or ``loop`` (steps of a fit called one at a time).
       name: name of the implementation; see :func:`list_step_candidates` and
         :func:`list_fit_candidates`.
-      preset, size, channels, dtype: configuration.
+      preset, size, channels, dtype: configuration, in the released order of the inception.
       steps: number of steps of a fit or loop.
       images: number of images that a fit processes at once.
     """
@@ -118,7 +118,7 @@ class Candidate:
 def list_step_candidates(preset: str, size: int, channels: int, dtype: str) -> dict[str, Candidate]:
     """List the candidates for one step by name: ours, stock Flax (in float32) and PyTorch."""
     # Stock Flax ignores the dtype and computes in float32: not comparable with bfloat16.
-    has_stock = dtype == "float32" and s3.preset(preset).method.name == "s3net"
+    has_stock = dtype == "float32" and load_preset(preset).method.name == "s3net"
     stock = [STOCK] if has_stock else []
     names = [*_list_ours(dtype), *stock, *_list_torch()]
     if not is_on_gpu():
@@ -251,7 +251,7 @@ def build(candidate: Candidate) -> tuple[Run, float]:
     c = candidate
     name = c.name.removesuffix(KEPT)
     image = draw_picture(c.size)
-    config = s3.preset(c.preset).replace(
+    config = load_preset(c.preset).replace(
         input={"size": c.size},
         model={"channels": c.channels, "dtype": c.dtype, **_MODELS.get(name, {})},
         fit={"steps": c.steps, "stop_labels": 0},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.machine import read_cpu_model
+from benchmarks.harness.presets import ORDER
 from s3net_jax.provenance import collect_versions, describe_devices
 
 __all__ = ["RESULTS", "collect_metadata", "format_json", "write_result"]
@@ -20,7 +21,7 @@ RESULTS = Path(os.environ.get("S3NET_BENCHMARKS_RESULTS") or Path(__file__).pare
 
 
 def collect_metadata(command: str) -> dict[str, Any]:
-    """Collect versions, machine, threads, commit, seed and command."""
+    """Collect versions, machine, threads, commit, seed, order of the inception, and command."""
     found = collect_versions()
     try:
         import torch
@@ -32,6 +33,7 @@ def collect_metadata(command: str) -> dict[str, Any]:
     return {
         "command": command.strip(),
         "seed": 0,
+        "inception": ORDER,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _find_commit(),
         "versions": found,

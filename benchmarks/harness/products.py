@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-import s3net_jax as s3
 from benchmarks.harness.machine import allow_tf32, get_torch_device, has_torch, synchronise
+from benchmarks.harness.presets import load_preset
 from s3net_jax.config import Config
 from s3net_kernels.testing import make_timer, take_turns
 
@@ -47,7 +47,7 @@ def time_products(
       ``median_s``: sum of the times in seconds; ``gflop``: total work; ``shapes``: a row for each
       shape.
     """
-    config = s3.preset(preset).replace(model={"channels": channels})
+    config = load_preset(preset).replace(model={"channels": channels})
     counts = count_product_shapes(config, size)
     calls: dict[str, Any] = {}
     for shape in counts:

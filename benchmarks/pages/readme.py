@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.harness.candidates import COMPILED, OURS, TORCH
-from benchmarks.pages.quality import make_short_cells
+from benchmarks.pages.quality import explain_mark, make_short_cells
 from benchmarks.pages.tables import Content, format_short_table, name_machine
 from benchmarks.suites.fit import FULL_STEPS
 
@@ -28,7 +28,8 @@ _FITS = (
 
 def build_readme_quality() -> str:
     """Return the table of blind scores of five methods."""
-    return format_short_table(*make_short_cells(_METHODS))
+    head, rows = make_short_cells(_METHODS)
+    return format_short_table(head, rows) + explain_mark(rows)
 
 
 def build_readme_figures(results: dict[str, Content]) -> str:

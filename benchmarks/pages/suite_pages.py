@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.options import modernise_command
+from benchmarks.harness.presets import ORDER, has_other_order
 from benchmarks.pages import operator_tables, summaries, tables
 from benchmarks.pages.summary import build_summary
 
@@ -46,6 +48,19 @@ def read_results() -> dict[str, Content]:
     return dict(sorted(results.items(), key=lambda item: order.index(item[1]["suite"])))
 
 
+def _note_order(contents: Iterable[Content]) -> list[str]:
+    """Return the lines that name the presets measured in another order than their own."""
+    names: list[str] = []
+    for content in contents:
+        names += [*content.get("presets", ()), *content.get("trajectories", ())]
+        names += [content["preset"]] if "preset" in content else []
+    found = [f"`{name}`" for name in dict.fromkeys(names) if has_other_order(name)]
+    if not found:
+        return []
+    order = f"the released order of the inception (`model.inception={ORDER}`)"
+    return [f"{' and '.join(found)}: measured in {order}.", ""]
+
+
 def _build_index_tables(results: dict[str, Content]) -> str:
     """Return the tables of steps and fits at 256×256 with 64 channels, over all machines."""
     steps, fits = (
@@ -80,7 +95,8 @@ def _build_index(results: dict[str, Content]) -> str:
         found = [c for c in results.values() if c["suite"] == suite]
         machines = list(dict.fromkeys(map(tables.name_machine, found)))
         lines.append(f"| [{title}](benchmarks/{suite}.md) | `{suite}` | {'; '.join(machines)} |")
-    lines += ["", "## Steps and fits on all machines", "", _build_index_tables(results)]
+    lines += ["", "## Steps and fits on all machines", "", *_note_order(results.values())]
+    lines.append(_build_index_tables(results))
     return "\n".join(lines)
 
 
@@ -92,6 +108,7 @@ def _build_page(title: str, summarise: Any, detail: Any, contents: dict[str, Con
         "",
         "## Summary",
         "",
+        *_note_order(contents.values()),
         summarise(list(contents.values())),
     ]
     for name, content in contents.items():

@@ -40,6 +40,7 @@ from benchmarks.harness.machine import (
 )
 from benchmarks.harness.metadata import collect_metadata, format_json, write_result
 from benchmarks.harness.options import Parser, parse_positive
+from benchmarks.harness.presets import load_preset
 from s3net_jax.cli.arguments import UsageError
 from s3net_jax.config import Config
 from s3net_jax.errors import InputError
@@ -70,8 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="tiny fits, one repeat, no processes")
     args = parser.parse_args(arguments)
     hold_little_memory()
-    config = s3.preset(args.preset)
-    sweep = s3.preset("fast").replace(fit={"steps": 10})
+    config = load_preset(args.preset)
+    sweep = load_preset("fast").replace(fit={"steps": 10})
     if args.quick:
         args.count, args.repeats, args.batch = 2, 1, 2
         tiny = {"input": {"size": 24}, "model": {"channels": 8, "blocks": 1}, "fit": {"steps": 2}}

@@ -27,7 +27,6 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
-import s3net_jax as s3
 from benchmarks.harness.machine import (
     build_result_name,
     has_torch,
@@ -37,6 +36,7 @@ from benchmarks.harness.machine import (
 )
 from benchmarks.harness.metadata import collect_metadata, format_json, write_result
 from benchmarks.harness.options import DTYPES, Parser, is_usual, parse_positive
+from benchmarks.harness.presets import load_preset
 from benchmarks.harness.trajectory import compare_trajectories
 from s3net_kernels import IMPLEMENTATIONS, OPERATORS, UnsupportedError, config, implementations
 from s3net_kernels.testing import (
@@ -202,7 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
             content["operators"] += rows
             save_and_print([*map(_format_operator_line, rows)])
     for preset in _choose_presets(args.only, args.quick):
-        settings = s3.preset(preset).replace(
+        settings = load_preset(preset).replace(
             model={"channels": args.channels, "implementation": args.implementation},
             fit={"steps": 3 if args.quick else args.steps},
         )

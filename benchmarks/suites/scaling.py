@@ -2,10 +2,10 @@
 
     python -m benchmarks scaling
 
-varies one quantity at a time around the preset ``paper``: image sizes from 128 to 1024, 1 to 64
-images at once, 16 to 128 channels. Each point is a short fit in a separate process, and so is each
-candidate, so that running out of memory only affects that candidate. It prints a table and writes
-``benchmarks/results/scaling-<place>.json``.
+varies one quantity at a time around the preset ``paper``, in the released order of the inception:
+image sizes from 128 to 1024, 1 to 64 images at once, 16 to 128 channels. Each point is a short fit
+in a separate process, and so is each candidate, so that running out of memory only affects that
+candidate. It prints a table and writes ``benchmarks/results/scaling-<place>.json``.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.harness.presets import load_preset
 from benchmarks.torch_reference import PLAIN, Options, Trainer, alternatives
 from benchmarks.torch_reference.deform import deform_conv2d
 from benchmarks.torch_reference.depthwise import DepthwiseConv2d
-from s3net_jax.presets import preset
 from s3net_kernels.testing import interleave, summarise
 
 Calls = dict[str, Callable[[], object]]
@@ -76,7 +76,7 @@ def depthwise(size: int, channels: int) -> Calls:
 
 def step(size: int, channels: int, name: str, compiled: bool) -> Calls:
     """Build a whole optimisation step of the preset ``name`` for each set of options."""
-    config = preset(name).replace(model={"channels": channels}, input={"size": size})
+    config = load_preset(name).replace(model={"channels": channels}, input={"size": size})
     image = np.random.default_rng(0).random((size, size, 3), dtype=np.float32)
     options = {**STEPS, "torch.compile": Options(compile=True)} if compiled else STEPS
     return {n: Trainer(image, config, options=o).step for n, o in options.items()}

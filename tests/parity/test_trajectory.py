@@ -64,15 +64,17 @@ def _fit_both(config: Config):
     return theirs, ours
 
 
-def _config(name: str, dtype: str, **fit) -> Config:
-    return preset(name).replace(
-        model={"channels": 8, "dtype": dtype}, fit={"steps": STEPS, "stop_labels": 0, **fit}
-    )
+def _config(name: str, dtype: str, inception: str = "dilated", **fit) -> Config:
+    model = {"channels": 8, "dtype": dtype, "inception": inception}
+    return preset(name).replace(model=model, fit={"steps": STEPS, "stop_labels": 0, **fit})
 
 
-@pytest.mark.parametrize("name", ["paper", "released"])
-def test_float64(name):
-    theirs, ours = _fit_both(_config(name, "float64"))
+ORDERS = [("paper", "dilated"), ("paper", "local"), ("released", "dilated")]
+
+
+@pytest.mark.parametrize(("name", "inception"), ORDERS)
+def test_float64(name, inception):
+    theirs, ours = _fit_both(_config(name, "float64", inception))
     np.testing.assert_array_equal(ours.history["labels"], theirs.history["labels"])
     np.testing.assert_array_equal(ours.labels, theirs.labels)
     for term in TERMS:
@@ -84,12 +86,13 @@ def test_float64(name):
     assert max(errors.values()) < 1e-9, errors
 
 
-@pytest.mark.parametrize("name", ["paper", "released"])
-def test_float32(name):
+@pytest.mark.parametrize(("name", "inception"), ORDERS)
+def test_float32(name, inception):
     # At the presets' rates one pixel whose label rounding changes soon changes many others; a
     # hundredth of them leaves the comparison to the dtype.
     rate = preset(name).fit.learning_rate / 100
-    config = _config(name, "float32", learning_rate=rate).replace(model={"blocks": 1})
+    config = _config(name, "float32", inception, learning_rate=rate)
+    config = config.replace(model={"blocks": 1})
     theirs, ours = _fit_both(config)
     for term in TERMS:
         np.testing.assert_allclose(ours.history[term], theirs.history[term], rtol=1e-5)
