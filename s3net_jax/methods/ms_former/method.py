@@ -75,9 +75,9 @@ def check_shape(shape: Shape, config: Config) -> None:
 
 
 # Feature maps (H, W, K) that a fit of one image holds at its peak in a worker process. Two images
-# fitted one after the other at 257×257 reach 7627 MiB (benchmarks/results/memory-avx512-6-207.json),
-# of which 450 MiB are Python and JAX: 285 maps. The rest is a margin, because freed memory that a
-# process keeps depends on how fast its calls follow each other.
+# fitted one after the other at 257×257 reach 7627 MiB, of which 450 MiB are Python and JAX: 285
+# maps (benchmarks/results/memory-avx512-6-207.json). The rest is a margin, because the freed memory
+# that a process keeps depends on how fast its calls follow each other.
 _PEAK_MAPS = 350
 
 
