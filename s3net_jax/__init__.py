@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from s3net_jax.fitting import FitResult, Hyper, fit, fit_batch, grid, hyperparameters
     from s3net_jax.masks import Consensus, consensus
     from s3net_jax.presets import PRESETS, preset, register_preset
+    from s3net_jax.run import make_key
     from s3net_jax.version import get_package_version
 
     __version__ = get_package_version()
@@ -60,6 +61,7 @@ _HOMES = {
     "fit_batch": "fitting",
     "grid": "fitting",
     "hyperparameters": "fitting",
+    "make_key": "run",
     "prepare": "api",
     "preset": "presets",
     "register_preset": "presets",
@@ -97,6 +99,7 @@ __all__ = [
     "hyperparameters",
     "interop",
     "losses",
+    "make_key",
     "methods",
     "nn",
     "ops",

@@ -6,13 +6,14 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Never, SupportsIndex
+from typing import TYPE_CHECKING, Any, Never, SupportsIndex, get_args
 
 from s3net_jax.config import Config, check_config
 from s3net_jax.errors import ConfigError, suggest_nearest
 from s3net_jax.presets import DEFAULT_PRESET
 from s3net_jax.presets import preset as named_preset
 from s3net_jax.run import (
+    Kept,
     Segmentation,
     VolumeSegmentation,
     open_volume,
@@ -52,6 +53,7 @@ def segment(
     tile: int | None = None,
     window: Window | None = None,
     seed: int = 0,
+    keep: Sequence[Kept] = (),
     progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> Segmentation:
@@ -75,6 +77,9 @@ def segment(
         ``soft`` or ``bone`` for a CT in Hounsfield units; or two numbers ``(low, high)``.
       seed: random seed of initial parameters and transforms, 0 to 2³² − 1. The same seed on the
         same device gives the same result.
+      keep: large parts of the fit to return, any of ``"logits"`` and ``"params"``. They equal those
+        of :func:`s3net_jax.fit` with the key that :func:`s3net_jax.make_key` makes from the seed,
+        up to rounding; bit for bit if both calls are given a function as ``progress``.
       progress: None shows a bar while fits run if stderr is a terminal, or a line of text in a
         notebook, except in threads, in child processes, and with the environment variable
         ``S3NET_QUIET``. True shows it there, too; False shows nothing. A bar neither compiles a
@@ -98,13 +103,14 @@ def segment(
       RuntimeError: the fit failed for another reason, such as lack of memory.
       TypeError: an argument has an unknown name or a wrong type, an array is traced, or both
         ``preset`` and ``config`` are given.
-      ValueError: ``seed`` is not a whole number from 0 to 2³² − 1.
+      ValueError: ``seed`` is not a whole number from 0 to 2³² − 1, or ``keep`` has an unknown name.
     """
     _refuse_unknown("segment", unknown, segment)
     _check_seeds((seed,))
+    _check_keep(keep)
     _check_progress(progress)
     chosen = _choose_config(preset, config, target, size, tile, window)
-    return segment_images([_open(image, chosen)], chosen, (seed,), progress)[0][0]
+    return segment_images([_open(image, chosen)], chosen, (seed,), progress, keep)[0][0]
 
 
 def segment_batch(
@@ -117,6 +123,7 @@ def segment_batch(
     tile: int | None = None,
     window: Window | None = None,
     seeds: Sequence[int] = (0,),
+    keep: Sequence[Kept] = (),
     progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> list[list[Segmentation]]:
@@ -136,6 +143,7 @@ def segment_batch(
       tile: side of the tiles that larger images are cut into, in pixels.
       window: values shown as black and white, as for :func:`segment`.
       seeds: random seeds; every image is segmented once with each seed.
+      keep: large parts of every fit to return, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`.
 
     Returns:
@@ -152,10 +160,11 @@ def segment_batch(
       TypeError: ``images`` or ``seeds`` is not a sequence, or an argument has an unknown name or a
         wrong type.
       ValueError: ``seeds`` is empty or contains something else than whole numbers from 0 to
-        2³² − 1.
+        2³² − 1, or ``keep`` has an unknown name.
     """
     _refuse_unknown("segment_batch", unknown, segment_batch)
     _check_images(images)
+    _check_keep(keep)
     _check_progress(progress)
     if not hasattr(seeds, "__len__"):
         raise TypeError(f"seeds must be a list, such as [0, 1]; got {seeds!r}.")
@@ -163,7 +172,8 @@ def segment_batch(
         raise ValueError("segment_batch needs at least one seed.")
     _check_seeds(seeds)
     chosen = _choose_config(preset, config, target, size, tile, window)
-    return segment_images([_open(image, chosen) for image in images], chosen, seeds, progress)
+    opened = [_open(image, chosen) for image in images]
+    return segment_images(opened, chosen, seeds, progress, keep)
 
 
 def segment_volume(
@@ -317,6 +327,16 @@ def _open(image: Any, config: Config) -> Image:
     from s3net_jax.io import parse_window, to_image
 
     return to_image(image, parse_window(config.input.window))
+
+
+def _check_keep(keep: Any) -> None:
+    """Raise unless ``keep`` lists parts of a fit that can be returned."""
+    names = get_args(Kept)
+    if isinstance(keep, str) or not hasattr(keep, "__iter__"):
+        raise TypeError(f"keep is {keep!r}; give a list of names, such as {list(names)}.")
+    for name in keep:
+        if name not in names:
+            raise ValueError(f"keep can't be {name!r}: use {' or '.join(map(repr, names))}.")
 
 
 def _check_progress(progress: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-__all__ = ["find_differences", "format_fields", "list_fields"]
+__all__ = ["find_differences", "format_fields", "format_value", "list_fields"]
 
 
 def list_fields(section: Any, path: str = "") -> dict[str, Any]:
@@ -38,6 +38,13 @@ def find_differences(section: Any, other: Any) -> dict[str, Any]:
     }
 
 
+def format_value(value: Any) -> str:
+    """Write the value of a field as ``--set`` takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def format_fields(section: Any) -> str:
     """Write an inner dataclass a line, with values as ``--set`` takes them.
 
@@ -46,7 +53,6 @@ def format_fields(section: Any) -> str:
     lines: dict[str, list[str]] = {}
     for name, value in list_fields(section).items():
         place, _, own = name.rpartition(".")
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        text = text.lower() if isinstance(value, bool) else text
-        lines.setdefault(place or type(section).__name__, []).append(f"{own}={text}")
+        text = f"{own}={format_value(value)}"
+        lines.setdefault(place or type(section).__name__, []).append(text)
     return "\n".join(f"{place}: {' '.join(fields)}" for place, fields in lines.items())

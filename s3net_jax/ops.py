@@ -1,7 +1,9 @@
-"""Differentiable image operations: Sobel filters; affine transforms of images and label maps.
+"""Differentiable image operations: Sobel filters; transforms of images and label maps.
 
-A matrix maps an output pixel to the input pixel whose value it shows. Coordinates are (y, x)
-in pixels, with the origin at the image's centre ((H − 1)/2, (W − 1)/2).
+A transform maps an output pixel to the input pixel whose value it shows. It is either a matrix
+(2, 3), which acts on (y, x) in pixels with the origin at the image's centre ((H − 1)/2,
+(W − 1)/2), or an array (H, W, 2) with the source (y, x) of every output pixel, in pixels from the
+centre of the first one. :func:`compute_coordinates` makes such an array from a matrix.
 """
 
 from __future__ import annotations
@@ -11,9 +13,17 @@ import jax.numpy as jnp
 from jax import Array
 
 from s3net_jax.config import AffineConfig
-from s3net_kernels import affine_warp, sobel
+from s3net_kernels import affine_warp, bilinear_sample, sobel
 
-__all__ = ["affine_matrix", "draw_affine", "sobel", "warp", "warp_labels", "warp_valid"]
+__all__ = [
+    "affine_matrix",
+    "compute_coordinates",
+    "draw_affine",
+    "sobel",
+    "warp",
+    "warp_labels",
+    "warp_valid",
+]
 
 # Tolerance in pixels for sources just outside the image: far above the float32 rounding of a
 # rotation's coordinates, far below what could be seen.
@@ -63,43 +73,99 @@ def draw_affine(
     )
 
 
-def warp(image: Array, matrix: Array, implementation: str | None = None) -> Array:
+def compute_coordinates(matrix: Array, shape: tuple[int, int]) -> Array:
+    """Compute the source coordinates of every pixel under an affine map or a homography.
+
+    For an elastic deformation, add a displacement field to the coordinates of the identity,
+    ``compute_coordinates(jnp.eye(2, 3), shape)``.
+
+    Args:
+      matrix: floating point matrix that maps (y, x, 1) of an output pixel, from the image's centre,
+        to the input's. (2, 3) is affine, see :func:`affine_matrix`. (3, 3) is a homography: the
+        results (y', x', w) are divided by w, which must not be 0 in the image.
+      shape: shape of the image (H, W).
+
+    Returns:
+      Coordinates (H, W, 2) in the dtype of ``matrix``: (y, x) in pixels from the centre of the
+      first pixel, as :func:`warp` takes them.
+
+    Raises:
+      ValueError: the matrix has another shape.
+
+    >>> import jax.numpy as jnp
+    >>> compute_coordinates(jnp.eye(2, 3), (2, 2)).tolist()
+    [[[0.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 1.0]]]
+    """
+    matrix = jnp.asarray(matrix)
+    if matrix.shape not in ((2, 3), (3, 3)):
+        raise ValueError(f"matrix has the shape {matrix.shape}; give (2, 3) or (3, 3).")
+    return jnp.stack(_map_pixels(matrix, shape), -1)
+
+
+def warp(image: Array, transform: Array, implementation: str | None = None) -> Array:
     """Transform an image by bilinear sampling with coordinates clamped to the edge.
 
     Args:
       image: floating point image (N, H, W, C).
-      matrix: matrix (2, 3); see :func:`affine_matrix`.
-      implementation: implementation of ``s3net_kernels.affine_warp``; None selects the best
-        available one.
+      transform: matrix (2, 3), see :func:`affine_matrix`; or coordinates (Ho, Wo, 2), see
+        :func:`compute_coordinates`.
+      implementation: implementation of ``s3net_kernels.affine_warp`` or ``bilinear_sample``; None
+        selects the best available one.
 
     Returns:
-      Transformed image (N, H, W, C) in the dtype of ``image``; differentiable in both arguments.
+      Transformed image (N, H, W, C), or (N, Ho, Wo, C), in the dtype of ``image``; differentiable
+      in both arguments. At integer coordinates the derivative by coordinates is the one towards
+      larger coordinates; where they are clamped it is 0.
     """
-    return affine_warp(image, matrix, boundary="edge", implementation=implementation)
+    if transform.ndim == 2:
+        return affine_warp(image, transform, boundary="edge", implementation=implementation)
+    coords = jnp.broadcast_to(transform, (image.shape[0], *transform.shape))
+    return bilinear_sample(image, coords, boundary="edge", implementation=implementation)
 
 
-def warp_labels(labels: Array, matrix: Array) -> Array:
-    """Transform an integer label map (N, H, W) by nearest neighbour, clamped to the edge."""
+def warp_labels(labels: Array, transform: Array) -> Array:
+    """Transform an integer label map (N, H, W) by nearest neighbour, clamped to the edge.
+
+    Args:
+      labels: label map (N, H, W).
+      transform: matrix or coordinates, as for :func:`warp`.
+    """
     height, width = labels.shape[-2:]
-    y, x = _compute_source(matrix, height, width)
+    y, x = _find_source(transform, (height, width))
     row = jnp.clip(jnp.round(y), 0, height - 1).astype(jnp.int32)
     column = jnp.clip(jnp.round(x), 0, width - 1).astype(jnp.int32)
     return labels[..., row, column]
 
 
-def warp_valid(matrix: Array, shape: tuple[int, int]) -> Array:
-    """Return (H, W) bool: whether each transformed pixel comes from inside the image."""
+def warp_valid(transform: Array, shape: tuple[int, int]) -> Array:
+    """Return bool (H, W), or (Ho, Wo): whether each output pixel comes from inside the image.
+
+    Args:
+      transform: matrix or coordinates, as for :func:`warp`.
+      shape: shape of the image (H, W).
+    """
     height, width = shape
-    y, x = _compute_source(matrix, height, width)
+    y, x = _find_source(transform, shape)
     inside_y = (y >= -_INSIDE) & (y <= height - 1 + _INSIDE)
     inside_x = (x >= -_INSIDE) & (x <= width - 1 + _INSIDE)
     return inside_y & inside_x
 
 
-def _compute_source(matrix: Array, height: int, width: int) -> tuple[Array, Array]:
-    """Compute source coordinates y and x, (H, W) each, counted from the image's first pixel."""
+def _find_source(transform: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Return the source coordinates y and x of every output pixel."""
+    if transform.ndim == 2:
+        return _map_pixels(transform, shape)
+    return transform[..., 0], transform[..., 1]
+
+
+def _map_pixels(matrix: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Map the pixels of an image by a matrix (2, 3) or (3, 3): y and x, (H, W) each."""
+    height, width = shape
     cy, cx = (height - 1) / 2, (width - 1) / 2
     y = (jnp.arange(height, dtype=matrix.dtype) - cy)[:, None]
     x = (jnp.arange(width, dtype=matrix.dtype) - cx)[None, :]
-    m = matrix
-    return m[0, 0] * y + m[0, 1] * x + m[0, 2] + cy, m[1, 0] * y + m[1, 1] * x + m[1, 2] + cx
+    # Elementwise, because a matrix product may round its factors.
+    row, column, *last = (m[0] * y + m[1] * x + m[2] for m in matrix)
+    if last:
+        row, column = row / last[0], column / last[0]
+    return row + cy, column + cx

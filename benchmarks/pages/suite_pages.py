@@ -42,8 +42,9 @@ _SECTIONS = {
 
 
 def read_results() -> dict[str, Content]:
-    """Return the committed results by file name, without suffix, in the order of the suites."""
+    """Return the committed results that have a page, by file name, in the order of the suites."""
     results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    results = {name: found for name, found in results.items() if found["suite"] in _SECTIONS}
     order = list(_SECTIONS)
     return dict(sorted(results.items(), key=lambda item: order.index(item[1]["suite"])))
 

@@ -15,6 +15,7 @@ SUITES = {
     "many": "batches, sweeps and processes: images per minute against single fits",
     "numerics": "rounding errors of operators and of whole fits, against float64",
     "scaling": "time of a step over image sizes, numbers of images, and channels",
+    "memory": "peak memory of a worker process of each method, beside the estimate",
     "trace": "time of a fit on the device, kernel by kernel (printed only)",
 }
 

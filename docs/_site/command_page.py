@@ -1,10 +1,8 @@
-"""The command reference, written from the argument parser, and the table of presets."""
+"""The command reference, written from the argument parser, and the tables of presets."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 __all__ = ["command_page", "presets_table"]
@@ -69,32 +67,43 @@ def _cell(text: str) -> str:
 
 
 def presets_table() -> str:
-    """Return a Markdown table of the fields in which presets differ."""
+    """Return Markdown tables: fields in which S3-Net's presets differ, and those of other methods.
+
+    The table of another method has its own settings, its loss weights, and every other field that
+    differs from S3-Net's preset ``paper`` or between its presets.
+    """
     from s3net_jax.presets import PRESETS
 
-    presets = {}
+    methods: dict[str, dict[str, dict[str, Any]]] = {}
     for name, make in PRESETS.items():
         config = make()
-        # Stored configurations leave out the section of S3-Net's method, which has only a name.
-        presets[name] = dict(_fields({**config.to_dict(), "method": asdict(config.method)}))
-    # The settings of a method are its own: the other methods have no value there.
-    fields = dict.fromkeys(field for values in presets.values() for field in values)
+        methods.setdefault(config.method.name, {})[name] = config.list_fields()
+    plain = methods["s3net"]["paper"]
+    parts = [_presets_of_method(methods.pop("s3net"), None)]
+    for method, presets in methods.items():
+        parts += [f"Fields of the method `{method}`:", _presets_of_method(presets, plain)]
+    return "\n\n".join(parts)
+
+
+def _presets_of_method(presets: dict[str, dict[str, Any]], plain: dict[str, Any] | None) -> str:
+    """Return a table of presets of one method, which all have the same fields.
+
+    Args:
+      presets: preset → field → value.
+      plain: values of S3-Net; None lists only the fields in which the presets differ.
+    """
     lines = [f"| field | {' | '.join(f'`{name}`' for name in presets)} |"]
     lines.append("| --- " * (len(presets) + 1) + "|")
-    for field in fields:
-        values = [_text(values.get(field, "")) for values in presets.values()]
-        if field != "preset" and len(set(values)) > 1:
+    for field in next(iter(presets.values())):
+        values = [_text(values[field]) for values in presets.values()]
+        differs = len(set(values)) > 1
+        if plain is not None and field != "method.name":
+            own = field not in plain or field.startswith("loss.")
+            differs |= own or values[0] != _text(plain[field])
+        if differs:
             lines.append(f"| `{field}` | {' | '.join(values)} |")
     return "\n".join(lines)
 
 
-def _fields(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _fields(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", value
-
-
 def _text(value: Any) -> str:
-    return ", ".join(f"{v:g}" for v in value) if isinstance(value, list) else str(value)
+    return ", ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)

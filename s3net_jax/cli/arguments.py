@@ -11,6 +11,7 @@ from s3net_jax.cli.options import (
     add_experiment,
     add_image_options,
     add_limits,
+    add_load,
     add_many,
     add_out,
     make_output,
@@ -210,8 +211,11 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     check.add_argument("--quiet", action="store_true", help="print only missing and damaged files")
     check.add_argument("--json", action="store_true", help="print one JSON object per line")
-    info = add("info", "print versions, devices, implementations and presets")
-    info.add_argument("--preset", metavar="NAME", help="print every field of this preset instead")
+    info = add("info", "print versions, devices, implementations, methods and presets")
+    info.add_argument(
+        "--preset", metavar="NAME", help="print every field that this preset's method reads instead"
+    )
+    add_load(info)
     info.add_argument("--json", action="store_true", help="print JSON")
     bench = add("bench", "run a benchmark suite, in a checkout of the repository")
     bench.add_argument(

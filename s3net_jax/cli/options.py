@@ -10,6 +10,7 @@ __all__ = [
     "add_experiment",
     "add_image_options",
     "add_limits",
+    "add_load",
     "add_many",
     "add_out",
     "make_output",
@@ -112,7 +113,7 @@ def add_many(parser: argparse.ArgumentParser) -> None:
     add_engine(group)
 
 
-def add_load(group: argparse._ArgumentGroup) -> None:
+def add_load(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--load",
         metavar="MODULE",

@@ -24,7 +24,7 @@ from s3net_jax.config.sections import (
     ModelConfig,
     SegmentConfig,
 )
-from s3net_jax.dotted import find_differences, format_fields
+from s3net_jax.dotted import find_differences, format_fields, list_fields
 from s3net_jax.errors import ConfigError
 
 __all__ = ["Config", "check_config"]
@@ -75,6 +75,23 @@ class Config:
     def differences(self, other: Config) -> dict[str, Any]:
         """Return dotted name → own value of the fields that differ from those of ``other``."""
         return find_differences(self, other)
+
+    def list_fields(self) -> dict[str, Any]:
+        """Return dotted name → value of the fields that the method reads, without ``preset``.
+
+        Fields of ``model`` and ``loss`` that the method ignores are missing, and so is the section
+        ``method`` of S3-Net, which has no settings there.
+        """
+        found = {}
+        for name, value in list_fields(self).items():
+            section = name.partition(".")[0]
+            if self.method.name == "s3net":
+                is_read = section != "method"
+            else:
+                is_read = section not in ("model", "loss") or name in self.method.reads
+            if is_read and name != "preset":
+                found[name] = value
+        return found
 
     def __str__(self) -> str:
         """Write one section a line, with values as the command's ``--set`` takes them."""

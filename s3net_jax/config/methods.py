@@ -37,21 +37,29 @@ class MethodConfig:
     """Names of the fields that are loss weights: dynamic numbers, which :func:`s3net_jax.grid` can
     vary without compiling again. Every other field is static."""
 
+    reads: ClassVar[tuple[str, ...]] = (
+        "model.channels",
+        "model.blocks",
+        "model.dtype",
+        "model.precision",
+        "model.implementation",
+        "loss.weight_ce",
+    )
+    """Names of the fields of the sections ``model`` and ``loss`` that the method reads; others must
+    have their defaults. S3-Net reads all of them."""
+
     def validate(self, config: Any) -> None:
         """Raise :class:`ConfigError` for fields of a ``Config`` that this method can't use."""
         if self.name != "s3net":
             refuse_foreign_fields(config)
 
 
-_SHARED = ("channels", "blocks", "dtype", "precision", "implementation", "weight_ce")
-
-
 def refuse_foreign_fields(config: Any) -> None:
-    """Raise :class:`ConfigError` if a field that only S3-Net reads is not at its default."""
+    """Raise :class:`ConfigError` if a field that the method does not read has another value."""
     sections = {"model": (config.model, ModelConfig()), "loss": (config.loss, LossConfig())}
     for section, (given, default) in sections.items():
         for name, value in find_differences(given, default).items():
-            if name not in _SHARED:
+            if f"{section}.{name}" not in config.method.reads:
                 raise ConfigError(
                     f"{section}.{name}={value} has no effect on the method {config.method.name}: "
                     "leave it out, or use a preset of S3-Net."

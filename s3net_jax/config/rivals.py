@@ -10,7 +10,7 @@ from s3net_jax.config.methods import (
     refuse_foreign_fields,
     register_method_config,
 )
-from s3net_jax.config.sections import LARGEST_SIZE, LossConfig, ModelConfig
+from s3net_jax.config.sections import LARGEST_SIZE
 from s3net_jax.errors import ConfigError
 
 __all__ = [
@@ -176,16 +176,13 @@ class IICConfig(MethodConfig):
     [0, 0.9]."""
 
     weights: ClassVar[tuple[str, ...]] = ("lambda_a", "lambda_b")
+    reads: ClassVar[tuple[str, ...]] = tuple(
+        name for name in MethodConfig.reads if name not in ("model.blocks", "loss.weight_ce")
+    )
 
     def validate(self, config: Any) -> None:
         """Raise :class:`ConfigError` for values out of range, or fields that IIC doesn't use."""
         refuse_foreign_fields(config)
-        for section, name in (("model", "blocks"), ("loss", "weight_ce")):
-            given = getattr(getattr(config, section), name)
-            if given != getattr({"model": ModelConfig(), "loss": LossConfig()}[section], name):
-                raise ConfigError(
-                    f"{section}.{name}={given} has no effect on the method iic: leave it out."
-                )
         limits = {
             "width": (1, 1024),
             "overclusters": (2, 1024),

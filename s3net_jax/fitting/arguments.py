@@ -17,13 +17,13 @@ from s3net_jax.fitting.checks import (
     read_hyper,
     read_keys,
     read_pixels,
-    read_transforms,
 )
 from s3net_jax.fitting.custom import NO_HOOKS, ExtraLoss, Hooks, read_extra
 from s3net_jax.fitting.data import add_axis, read_data
 from s3net_jax.fitting.hyper import hyperparameters
 from s3net_jax.fitting.initial import read_params
 from s3net_jax.fitting.step import FitState, begin
+from s3net_jax.fitting.transforms import Transforms, read_transforms
 from s3net_jax.methods import Hyper, StepInputs
 from s3net_jax.nn.layers import get_param_dtype
 
@@ -41,7 +41,7 @@ class FitArrays:
       key: PRNG key.
       hyper: dynamic numbers.
       params: starting parameters, or None for random ones.
-      transforms: (steps, 2, 3) matrices that replace random ones, or None.
+      transforms: what replaces random transforms, from :func:`.transforms.read_transforms`.
       extra: custom term of the loss with its bound arrays, or None.
       data: arrays that the method prepared from the image, or None.
     """
@@ -49,7 +49,7 @@ class FitArrays:
     key: Array
     hyper: Hyper
     params: Any = None
-    transforms: Array | None = None
+    transforms: Array | Partial | None = None
     extra: Partial | None = None
     data: Any = None
 
@@ -60,7 +60,7 @@ def read_arguments(
     config: Config,
     hyper: Hyper | None,
     params: Any,
-    transforms: ArrayLike | None,
+    transforms: Transforms | None,
     extra_loss: ExtraLoss | None,
     data: Any,
 ) -> tuple[FitArrays, Array]:
@@ -87,7 +87,7 @@ def read_arguments(
         key=key,
         hyper=read_hyper(hyperparameters(config) if hyper is None else hyper, wide),
         params=read_params(params, config, (image.shape[0], image.shape[1], image.shape[2])),
-        transforms=read_transforms(transforms, config, wide),
+        transforms=read_transforms(transforms, config, wide, (image.shape[0], image.shape[1])),
         extra=read_extra(extra_loss, wide),
         data=read_data(data, image, config),
     )

@@ -30,13 +30,13 @@ from s3net_jax.fitting.checks import (
     read_hyper,
     read_keys,
     read_pixels,
-    read_transforms,
 )
 from s3net_jax.fitting.custom import (
     ExtraLoss,
     Hooks,
     Optimizer,
     Record,
+    check_bound,
     make_hooks,
     read_extra,
 )
@@ -52,6 +52,7 @@ from s3net_jax.fitting.sharding import (
     make_mesh,
 )
 from s3net_jax.fitting.step import FitState, Records
+from s3net_jax.fitting.transforms import Transforms, read_transforms
 from s3net_jax.jax_setup import use_default_settings
 from s3net_jax.methods import Hyper
 from s3net_jax.nn.layers import get_param_dtype
@@ -76,7 +77,7 @@ def fit_batch(
     *,
     hyper: Hyper | None = None,
     params: Any = None,
-    transforms: ArrayLike | None = None,
+    transforms: Transforms | None = None,
     extra_loss: ExtraLoss | None = None,
     optimizer: Optimizer | None = None,
     record: Record | None = None,
@@ -133,22 +134,18 @@ def fit_batch(
             f"fit_batch got {count} keys and {images.shape[0]} images: give one key for each image."
         )
     every = read_hyper(hyperparameters(config) if hyper is None else hyper, wide, count)
-    extra = read_extra(extra_loss, wide)
-    for leaf in jax.tree.leaves(extra):
-        if jnp.shape(leaf)[:1] != (count,):
-            raise ValueError(
-                f"extra_loss binds an array of the shape {jnp.shape(leaf)}; its first axis must "
-                f"have one entry for each of the {count} fits."
-            )
+    extra = check_bound("extra_loss", read_extra(extra_loss, wide), count)
     static, hooks = static_config(config), make_hooks(optimizer, record)
     shared = images.ndim == 3
     arrays = FitArrays(
         key=keys,
         hyper=every,
         params=read_params(params, config, shape, count),
-        transforms=read_transforms(transforms, config, wide, count),
+        transforms=read_transforms(transforms, config, wide, shape[:2], count),
         extra=extra,
-        data=_repeat(read_data(data, images, config), count if shared and data is None else None),
+        data=_repeat(
+            read_data(data, images, config, count), count if shared and data is None else None
+        ),
     )
     pieces = [static.fit.steps]
     if static.fit.stop_labels > 0:

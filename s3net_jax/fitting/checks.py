@@ -32,7 +32,6 @@ __all__ = [
     "read_keys",
     "read_numbers",
     "read_pixels",
-    "read_transforms",
 ]
 
 _HELP = "s3net_jax.prepare(image, config) converts any image to the network's input"
@@ -144,43 +143,6 @@ def read_hyper(hyper: Any, dtype: jnp.dtype, count: int | None = None) -> Hyper:
     names = [field.name for field in dataclasses.fields(Hyper) if field.name != "own"]
     own = {name: read(f"own[{name!r}]", value) for name, value in hyper.own.items()}
     return Hyper(**{name: read(name, getattr(hyper, name)) for name in names}, own=own)
-
-
-def read_transforms(
-    transforms: Any, config: Config, dtype: jnp.dtype, count: int | None = None
-) -> Array | None:
-    """Convert ``transforms`` to a (steps, 2, 3) array of ``dtype``; None stays None.
-
-    With a number of fits ``count``, the result is (count, steps, 2, 3), and the first axis may be
-    given or missing.
-
-    Raises:
-      TypeError: ``transforms`` does not hold numbers.
-      ValueError: ``transforms`` has another shape, or the method transforms nothing.
-    """
-    if transforms is None:
-        return None
-    steps = config.fit.steps
-    if config.method.name != "s3net":
-        raise ValueError(
-            f"The method {config.method.name} does not use transforms. Drop transforms."
-        )
-    try:
-        matrices = read_numbers(transforms)
-    except NotNumbersError as error:
-        raise TypeError(
-            f"transforms is {error}; give an array of numbers of shape ({steps}, 2, 3), made of "
-            "matrices from s3net_jax.ops.affine_matrix."
-        ) from None
-    every = (steps, 2, 3) if count is None else (count, steps, 2, 3)
-    if matrices.shape not in ((steps, 2, 3), every):
-        more = "" if count is None else f" or {every}"
-        raise ValueError(
-            f"transforms has the shape {tuple(matrices.shape)}; for {steps} steps it "
-            f"must be ({steps}, 2, 3){more}."
-        )
-    array = convert_array(matrices, dtype)
-    return array if array.shape == every else jnp.broadcast_to(array, every)
 
 
 def check_listener(progress: Any) -> None:

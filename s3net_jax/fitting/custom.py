@@ -28,10 +28,12 @@ __all__ = [
     "Optimizer",
     "Record",
     "add_extra",
+    "check_bound",
     "check_hooks",
     "compute_record",
     "make_hooks",
     "read_extra",
+    "read_partial",
 ]
 
 ExtraLoss = Callable[..., Array]
@@ -211,12 +213,43 @@ def read_extra(term: ExtraLoss | None, dtype: jnp.dtype) -> Partial | None:
         raise TypeError(
             f"extra_loss is a {type(term).__name__}; give a function of logits, labels and image."
         )
-    if not isinstance(term, Partial):
-        return Partial(term)
-    return jax.tree.map(lambda leaf: _read_bound(leaf, dtype), term)
+    return read_partial("extra_loss", term, dtype)
 
 
-def _read_bound(leaf: Any, dtype: jnp.dtype) -> Array:
+def read_partial(name: str, function: Callable[..., Any], dtype: jnp.dtype) -> Partial:
+    """Convert a function to a ``Partial``, and its bound numbers to arrays.
+
+    Args:
+      name: name of the argument, for errors.
+      function: function, or ``Partial`` with bound arrays.
+      dtype: dtype for bound Python floats, which have none.
+
+    Raises:
+      TypeError: the function binds something other than arrays and numbers.
+    """
+    if not isinstance(function, Partial):
+        return Partial(function)
+    return jax.tree.map(lambda leaf: _read_bound(name, leaf, dtype), function)
+
+
+def check_bound(name: str, function: Partial | None, count: int | None) -> Partial | None:
+    """Return ``function``; raise ValueError unless its arrays have a leading axis of ``count``.
+
+    Args:
+      name: name of the argument, for errors.
+      function: function with bound arrays, or None.
+      count: number of fits; None for a single fit, whose arrays have any shape.
+    """
+    for leaf in [] if count is None else jax.tree.leaves(function):
+        if jnp.shape(leaf)[:1] != (count,):
+            raise ValueError(
+                f"{name} binds an array of the shape {jnp.shape(leaf)}; its first axis must "
+                f"have one entry for each of the {count} fits."
+            )
+    return function
+
+
+def _read_bound(name: str, leaf: Any, dtype: jnp.dtype) -> Array:
     given = getattr(leaf, "dtype", None)
     if given is not None and jnp.issubdtype(given, jax.dtypes.prng_key):
         return leaf
@@ -226,7 +259,7 @@ def _read_bound(leaf: Any, dtype: jnp.dtype) -> Array:
         numbers = read_numbers(leaf)
     except NotNumbersError as error:
         raise TypeError(
-            f"extra_loss binds {error}, but jax.tree_util.Partial takes only arrays and numbers: "
+            f"{name} binds {error}, but jax.tree_util.Partial takes only arrays and numbers: "
             "bind anything else with functools.partial."
         ) from None
     scalar = isinstance(leaf, float | np.floating) or getattr(numbers, "weak_type", False)

@@ -30,14 +30,24 @@ def prepare_data(image: Any, config: Config) -> Any:
     return None if prepare is None else prepare(np.asarray(image), config)
 
 
-def read_data(data: Any, images: Array, config: Config) -> Any:
+def read_data(data: Any, images: Array, config: Config, count: int | None = None) -> Any:
     """Convert given data to arrays, or prepare them from (H, W, C) or (B, H, W, C) images.
 
+    Args:
+      data: argument of the caller, or None.
+      images: images of the fits, or one image for all.
+      config: configuration of the fits.
+      count: number of fits of a batch, or None for a single fit.
+
     Raises:
-      TypeError: data are needed but neither given nor computable, because the image is traced.
-      ValueError: data are given to a method that uses none.
+      TypeError: data are needed but neither given nor computable, because the image is traced; or
+        they have the wrong type.
+      ValueError: data are given to a method that uses none, or are not what the method takes.
     """
     method = get_method(config.method.name)
+    if data is not None and method.read_data is not None:
+        shape = images.shape[-3], images.shape[-2]
+        return method.read_data(data, shape if count is None else (count, *shape), config)
     if method.prepare is None:
         if data is not None:
             raise ValueError(f"The method {method.name} does not use data. Drop data.")

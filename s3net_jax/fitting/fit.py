@@ -18,6 +18,7 @@ from s3net_jax.fitting.custom import ExtraLoss, Hooks, Optimizer, Record, make_h
 from s3net_jax.fitting.hyper import static_config
 from s3net_jax.fitting.progress import Progress, run_with_listener
 from s3net_jax.fitting.step import advance, compute_logits
+from s3net_jax.fitting.transforms import Transforms
 from s3net_jax.jax_setup import use_default_settings
 from s3net_jax.methods import Hyper
 
@@ -59,7 +60,7 @@ def fit(
     *,
     hyper: Hyper | None = None,
     params: Any = None,
-    transforms: ArrayLike | None = None,
+    transforms: Transforms | None = None,
     extra_loss: ExtraLoss | None = None,
     optimizer: Optimizer | None = None,
     record: Record | None = None,
@@ -87,8 +88,11 @@ def fit(
       hyper: dynamic loss weights, learning rate and momentum that replace the configuration's.
       params: starting parameters that replace the random ones: a state of the network, or a dict
         as :func:`s3net_jax.interop.from_torch` returns it.
-      transforms: (steps, 2, 3) matrices that replace the random transforms; see
-        :func:`s3net_jax.ops.affine_matrix`.
+      transforms: transforms of the affine consistency in place of random ones: (steps, 2, 3)
+        matrices, see :func:`s3net_jax.ops.affine_matrix`; (steps, H, W, 2) source coordinates, see
+        :func:`s3net_jax.ops.warp`; or a function ``(key, (H, W)) -> matrix or coordinates`` that
+        draws the transform of a step. Functions compile and bind arrays as those of
+        ``extra_loss``.
       extra_loss: custom term to add to the loss, ``(logits (H, W, K), labels (H, W) int32,
         image (H, W, C)) -> ()``, a function of the main head's logits, the pseudo label and the
         image. If it has a parameter ``context``, it is passed a :class:`Context` with features,
@@ -101,7 +105,8 @@ def fit(
       record: function ``(context) -> dict`` of arrays to keep of every step; see :class:`Context`.
         They join ``history``. Compiles again for each new function.
       data: arrays that the method prepares from the image, as :func:`prepare_data` returns them;
-        None computes them here, unless the image is traced.
+        None computes them here, unless the image is traced. Or what only the caller has, such as
+        the scribbles of DFC, ``{"scribbles": (H, W) integers}``.
       progress: function called on the host as ``progress(step, {"loss": ..., "labels": ...})``
         after every step. ``fit`` returns after the last call and re-raises its errors. Inside
         ``jit`` and other transformations, the function is kept until the process ends.

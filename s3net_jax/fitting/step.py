@@ -15,11 +15,13 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import Array
+from jax.tree_util import Partial
 
 from s3net_jax.config import Config
 from s3net_jax.fitting.custom import NO_HOOKS, Hooks, add_extra, check_hooks, compute_record
 from s3net_jax.fitting.initial import initial_params
 from s3net_jax.fitting.progress import report
+from s3net_jax.fitting.transforms import set_transform
 from s3net_jax.methods import Forward, Hyper, Shape, StepInputs, get_method
 from s3net_jax.nn.layers import get_param_dtype
 from s3net_jax.nn.precision import set_product_precision
@@ -132,7 +134,8 @@ class FitState:
       done: () bool, whether the fit has stopped early.
       labels: (H, W) int16 pseudo labels of the last step.
       key: PRNG key for the random inputs of the steps.
-      transforms: (steps, 2, 3) matrices that replace random ones, or None.
+      transforms: (steps, 2, 3) matrices or (steps, H, W, 2) coordinates that replace random
+        transforms, or a function that draws those of a step; or None.
     """
 
     inputs: StepInputs
@@ -142,7 +145,7 @@ class FitState:
     done: Array
     labels: Array
     key: Array
-    transforms: Array | None
+    transforms: Array | Partial | None
 
 
 @jax.tree_util.register_dataclass
@@ -166,7 +169,7 @@ def begin(
     inputs: StepInputs,
     config: Config,
     params: Any = None,
-    transforms: Array | None = None,
+    transforms: Array | Partial | None = None,
     hooks: Hooks = NO_HOOKS,
 ) -> FitState:
     """Make the state before the first step.
@@ -176,7 +179,7 @@ def begin(
       inputs: (1, H, W, C) images, dynamic numbers, custom term and prepared data.
       config: static configuration.
       params: starting parameters that replace random ones, from :func:`.initial.read_params`.
-      transforms: matrices that replace random ones, from :func:`.checks.read_transforms`.
+      transforms: what replaces random ones, from :func:`.transforms.read_transforms`.
       hooks: optimiser and records of the caller; :func:`advance` must be given the same.
     """
     wide = get_param_dtype(config.model.dtype)
@@ -221,13 +224,14 @@ def advance(
     method, images = get_method(config.method.name), state.inputs.images
     graph = make_graph(config, _get_shape(images))
     stopping = config.fit.stop_labels > 0
+    least: Array | int = config.fit.stop_labels
+    if method.count_stop_labels is not None:
+        least = method.count_stop_labels(state.inputs, config)
 
     def update(params, momentum, index):
         key = jax.random.fold_in(state.key, index)
         inputs = dataclasses.replace(state.inputs, key=key, step=index)
-        if state.transforms is not None:
-            matrix = state.transforms[index].astype(images.dtype)
-            inputs = dataclasses.replace(inputs, matrix=matrix)
+        inputs = set_transform(inputs, state.transforms)
         if method.draw is not None:
             inputs = method.draw(inputs, config)
         params, momentum, record, labels = train_step(
@@ -250,7 +254,9 @@ def advance(
         def rest(_):
             if hooks.record is None:
                 extra = [] if state.inputs.extra is None else ["extra"]
-                nan, names = jnp.full((), jnp.nan, images.dtype), ["loss", *method.terms, *extra]
+                given = () if state.inputs.data is None else method.data_terms
+                nan = jnp.full((), jnp.nan, images.dtype)
+                names = ["loss", *method.terms, *given, *extra]
                 record = {**dict.fromkeys(names, nan), "labels": jnp.int32(0)}
             else:  # traces the step once more to know the shapes
                 record = jax.tree.map(_make_blank, jax.eval_shape(run, None)[2])
@@ -262,7 +268,7 @@ def advance(
         params, momentum, record, labels = result
         ran = ~done
         if stopping:
-            few = record["labels"] <= config.fit.stop_labels
+            few = record["labels"] <= least
             done = done | (few & (index + 1 >= config.fit.stop_after))
         maps = labels if config.fit.record_labels else None
         return (params, momentum, done, labels), Records(record, ran, maps)

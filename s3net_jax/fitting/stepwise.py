@@ -15,6 +15,7 @@ from s3net_jax.fitting.arguments import FitArrays, begin_fit, read_arguments
 from s3net_jax.fitting.custom import ExtraLoss, Hooks, Optimizer, Record, make_hooks
 from s3net_jax.fitting.hyper import static_config
 from s3net_jax.fitting.step import FitState, Records, advance, compute_logits
+from s3net_jax.fitting.transforms import Transforms
 from s3net_jax.jax_setup import use_default_settings
 from s3net_jax.methods import Hyper
 
@@ -29,7 +30,7 @@ def init(
     *,
     hyper: Hyper | None = None,
     params: Any = None,
-    transforms: ArrayLike | None = None,
+    transforms: Transforms | None = None,
     extra_loss: ExtraLoss | None = None,
     optimizer: Optimizer | None = None,
     data: Any = None,

@@ -34,8 +34,9 @@ class Method:
     :func:`s3net_jax.fit` runs it in one compiled program: ``fit.steps`` times it computes the
     objective and its gradient and updates the parameters; the final label map is the argmax of
     ``compute_logits``. Batches, target choice, masks, evaluation, engines and reports work with
-    every method. All functions but ``prepare`` and ``check_shape`` are traced by JAX: they must be
-    pure. Initial parameters must be drawn with :mod:`s3net_jax.nn.draws` or from ``rngs.params()``.
+    every method. All functions but ``prepare``, ``read_data``, ``check_shape`` and ``count_values``
+    are traced by JAX: they must be pure. Initial parameters must be drawn with
+    :mod:`s3net_jax.nn.draws` or from ``rngs.params()``.
 
     Attributes:
       config: class of the method's settings, whose default ``name`` is the method's name.
@@ -46,6 +47,15 @@ class Method:
       optimizer: function ``(hyper, config) -> optax.GradientTransformation``.
       prepare: function that computes further arrays from a prepared image on the host,
         ``(image (H, W, C), config) -> pytree``; objectives read it as ``inputs.data``.
+      read_data: function that checks and converts data which only a caller can have, the argument
+        ``data`` of a fit, ``(data, (H, W), config) -> pytree``. A batch passes (B, H, W), and
+        every leaf must have the leading axis. Without data, ``inputs.data`` is None.
+      data_terms: names of terms that the objective computes only with such data.
+      count_values: function ``(config, (H, W)) -> int`` that estimates how many numbers in the
+        model's dtype a fit holds at its peak on a CPU, from which the number of worker processes is
+        planned. None estimates 180 feature maps, which is enough for S3-Net.
+      count_stop_labels: function ``(inputs, config) -> () int32`` that replaces the number
+        ``fit.stop_labels`` of an early stop.
       check_shape: function ``((H, W, C), config)`` that raises ValueError for an image that the
         network can't take.
       start: function ``(key, inputs, config) -> StepInputs`` that sets the inputs that are the same
@@ -65,6 +75,10 @@ class Method:
     terms: tuple[str, ...]
     optimizer: Callable[[Hyper, Config], optax.GradientTransformation] = make_sgd
     prepare: Callable[[np.ndarray, Config], Any] | None = None
+    read_data: Callable[[Any, tuple[int, ...], Config], Any] | None = None
+    data_terms: tuple[str, ...] = ()
+    count_values: Callable[[Config, tuple[int, int]], int] | None = None
+    count_stop_labels: Callable[[StepInputs, Config], Array | int] | None = None
     check_shape: Callable[[Shape, Config], None] | None = None
     start: Callable[[Array, StepInputs, Config], StepInputs] | None = None
     draw: Callable[[StepInputs, Config], StepInputs] | None = None

@@ -54,6 +54,8 @@ class StepInputs:
       step: () int32 index of this step.
       data: arrays that the method prepared from the images, such as superpixels, with a leading
         axis of N; or None.
+      coordinates: (H, W, 2) source (y, x) of every pixel in this step, see
+        :func:`s3net_jax.ops.warp`, in place of ``matrix``; or None.
     """
 
     images: Array
@@ -64,6 +66,7 @@ class StepInputs:
     key: Array | None = None
     step: Array | None = None
     data: Any = None
+    coordinates: Array | None = None
 
 
 @jax.tree_util.register_dataclass

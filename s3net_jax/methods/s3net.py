@@ -101,27 +101,29 @@ def _compute_affine(
       labels: (N, H, W) pseudo label of the main path.
       config: where the transform is applied, and its ranges.
     """
-    images, matrix = inputs.images, inputs.matrix
+    images = inputs.images
+    transform = inputs.matrix if inputs.coordinates is None else inputs.coordinates
     shape = (images.shape[1], images.shape[2])
     implementation, for_losses = _choose_implementation(model), _choose_implementation(model, True)
-    if matrix is None:
+    if transform is None:
         if second is None or not has_fixed_turns(config, shape):
             raise ValueError(
-                "matrix is None, but this configuration transforms images: give a (2, 3) matrix."
+                "matrix is None, but this configuration transforms images: give a (2, 3) matrix, "
+                "or coordinates."
             )
         # The quarter turn would permute logits and labels alike, which leaves the mean over the
         # pixels unchanged; skipping it saves two resamplings.
         return cross_entropy(second, labels, for_losses), second
     if second is not None:
-        second = warp(second, matrix, implementation)
+        second = warp(second, transform, implementation)
     elif config.apply_at == "features":
-        moved = warp(entering, matrix, implementation)
+        moved = warp(entering, transform, implementation)
         second = model.auxiliary_logits(model.last_block(moved))
     else:
-        moved = warp(images, matrix, implementation)
+        moved = warp(images, transform, implementation)
         second = model.auxiliary_logits(model.encode(moved)[0])
-    valid = warp_valid(matrix, shape)
-    moved_labels = warp_labels(labels, matrix)
+    valid = warp_valid(transform, shape)
+    moved_labels = warp_labels(labels, transform)
     return affine_consistency(second, moved_labels, valid, for_losses), second
 
 
@@ -162,7 +164,8 @@ def draw_inputs(inputs: StepInputs, config: Config) -> StepInputs:
     """Draw the transform of a step, unless one is given or it would change nothing."""
     images, affine = inputs.images, config.loss.affine
     shape = images.shape[1], images.shape[2]
-    if inputs.matrix is not None or has_fixed_turns(affine, shape):
+    is_given = inputs.matrix is not None or inputs.coordinates is not None
+    if is_given or has_fixed_turns(affine, shape):
         return inputs
     assert inputs.key is not None
     matrix = draw_affine(inputs.key, affine, shape, images.dtype)

@@ -11,6 +11,7 @@ from s3net_jax.run.engines import Engine, LocalEngine
 from s3net_jax.run.fitter import make_key, translate_errors
 from s3net_jax.run.inputs import SUFFIXES, Kind, Source, check_usable, discover
 from s3net_jax.run.memory import BatchSizes
+from s3net_jax.run.outcome import Kept
 from s3net_jax.run.output.damage import Damage, find_damage
 from s3net_jax.run.output.files import plan_files
 from s3net_jax.run.output.history import read_history
@@ -30,6 +31,7 @@ __all__ = [
     "Damage",
     "DivergedError",
     "Engine",
+    "Kept",
     "Kind",
     "Listener",
     "LocalEngine",

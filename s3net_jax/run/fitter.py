@@ -7,7 +7,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from s3net_jax.run.memory import BatchSizes
 from s3net_jax.run.outcome import (
     Failed,
     Fitted,
+    Kept,
     Outcome,
     Piece,
     describe_divergence,
@@ -68,6 +69,7 @@ class Fitter:
         cannot cache a program with reports on disk, so the default, False, fits it as a batch of
         one, which reports about every fourth step. Batches run the same programs with and without
         a listener.
+      keep: large parts of every fit's result to return.
     """
 
     config: Config
@@ -75,6 +77,7 @@ class Fitter:
     devices: Sequence[Any] | None = None
     say: Callable[[str], None] = lambda text: None
     single_program: bool = False
+    keep: Collection[Kept] = ()
 
     def __post_init__(self) -> None:
         needed = record_needed_steps(self.config)
@@ -143,7 +146,9 @@ class Fitter:
         # Make label maps in several threads: one core needs longer for a map at full size than a
         # GPU for the fit.
         found = map_in_threads(
-            lambda n: _read_fit(fits[n], pieces[n]), range(len(pieces)), _count_pixels(pieces)
+            lambda n: _read_fit(fits[n], pieces[n], self.keep),
+            range(len(pieces)),
+            _count_pixels(pieces),
         )
         seconds = (time.perf_counter() - start) / len(pieces)
         return [
@@ -171,7 +176,7 @@ class Fitter:
         rate = before * GENTLER
         gentle = self.config.replace(fit={"learning_rate": rate})
         (fit,) = self._run_fits([piece], gentle, listener)
-        fitted = _read_fit(fit, piece)
+        fitted = _read_fit(fit, piece, self.keep)
         if fitted is None:
             return Failed(f"{reason.rstrip('.')}; a rate of {rate:g} diverged, too.", True)
         note = (
@@ -237,9 +242,15 @@ def _ignore(step: int, record: dict[str, Any]) -> None:
 
 
 def make_key(seed: int, member: int = 0) -> Array:
-    """Make the PRNG key of a fit.
+    """Make the PRNG key with which :func:`s3net_jax.segment` fits an image.
 
-    Member 0 gets the key of the seed itself, so it equals a fit without members.
+    Args:
+      seed: random seed, 0 to 2³² − 1. The key does not depend on JAX's default generator.
+      member: number of the fit among the ``fit.members`` fits of the seed. Member 0 gets the key of
+        the seed itself, so it equals a fit without members.
+
+    Returns:
+      The key, a typed () PRNG key.
     """
     import jax
 
@@ -263,15 +274,33 @@ def _count_pixels(pieces: Sequence[Piece]) -> int:
     return max(math.prod(piece.image.shape) for piece in pieces)
 
 
-def _read_fit(fit: FitResult, piece: Piece) -> Fitted | None:
-    """Compute the label map of a fit at the image's original size; None if the fit diverged."""
+def _read_fit(fit: FitResult, piece: Piece, keep: Collection[Kept]) -> Fitted | None:
+    """Compute the label map of a fit at the image's original size; None if the fit diverged.
+
+    Args:
+      fit: result of the fit.
+      piece: image, seed and member of the fit.
+      keep: large parts of the result to return.
+    """
+    import jax
+
     logits = np.asarray(fit.logits)
     if not np.isfinite(logits).all():
         return None
     steps = int(fit.steps)
     maps = None if fit.label_maps is None else _own(fit.label_maps)[:steps]
     labels = compact_labels(compute_labels(logits, piece.image.shape))
-    return Fitted(labels, _read_history(fit), steps, maps, 0.0)
+    # Copies, since an entry of a batch is a view that would keep the whole batch in memory.
+    return Fitted(
+        labels,
+        _read_history(fit),
+        steps,
+        maps,
+        0.0,
+        member=piece.member,
+        logits=np.array(logits) if "logits" in keep else None,
+        params=jax.tree.map(np.array, fit.params) if "params" in keep else None,
+    )
 
 
 def _read_history(fit: FitResult) -> dict[str, np.ndarray]:

@@ -42,8 +42,8 @@ def has_members(config: Config) -> bool:
 def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> Outcome:
     """Join the members of one image into one result; ignore failed members unless all failed.
 
-    ``history``, ``steps`` and ``label_maps`` come from the member that provides the target, or
-    from the first successful one.
+    ``history``, ``steps``, ``label_maps``, ``member``, ``logits`` and ``params`` come from the
+    member that provides the target, or from the first successful one.
 
     Args:
       outcomes: outcome of each member, in order; with the label maps of every step if

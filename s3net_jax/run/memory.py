@@ -32,7 +32,8 @@ Result = TypeVar("Result")
 # the records of several steps, and the final logits.
 _SHARE = {"cpu": 0.5}
 _SHARE_OTHERS = 0.8
-# Estimate for one worker process: bytes for Python, JAX and programs, and feature maps of one fit.
+# Estimate for one worker process: bytes for Python, JAX and programs, and feature maps of one fit
+# of S3-Net; other methods have their own `count_values`.
 # Workers keep the memory they free, and JAX frees a call's memory late, so how much they keep
 # depends on how fast calls follow each other. The estimate is therefore above every CPU peak in
 # benchmarks/results: at 256×256 and 64 channels it gives 3330 MiB. Fits step by step that keep
@@ -174,7 +175,7 @@ def count_processes(config: Config, shape: tuple[int, int], each: int) -> int:
 
 
 def estimate_process_bytes(config: Config, shape: tuple[int, int], each: int) -> int:
-    """Estimate the peak memory of a worker process in bytes.
+    """Estimate the peak memory of a worker process in bytes, according to the method.
 
     Args:
       config: configuration of the fits.
@@ -183,9 +184,15 @@ def estimate_process_bytes(config: Config, shape: tuple[int, int], each: int) ->
     """
     import jax
 
+    from s3net_jax.methods import get_method
+
     height, width = compute_prepared_shape(shape, config.input)
-    values = height * width * config.model.channels
-    return _PROCESS + each * _MAPS * values * jax.numpy.dtype(config.model.dtype).itemsize
+    count = get_method(config.method.name).count_values
+    if count is None:
+        values = _MAPS * height * width * config.model.channels
+    else:
+        values = count(config, (height, width))
+    return _PROCESS + each * values * jax.numpy.dtype(config.model.dtype).itemsize
 
 
 def free_bytes(device: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from s3net_jax.jax_setup import is_out_of_memory
 __all__ = [
     "Failed",
     "Fitted",
+    "Kept",
     "Outcome",
     "Piece",
     "check_fitted",
@@ -22,6 +24,10 @@ __all__ = [
     "describe_failure",
     "has_infinite_start",
 ]
+
+
+Kept = Literal["logits", "params"]
+"""Part of a fit's result that is returned only on request, because of its size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,9 @@ class Fitted:
       seconds: time of the batch divided by its number of fits.
       notes: sentences for the user.
       target: target labels if the fit has chosen them, or None.
+      member: number of the fit among the members of its seed.
+      logits: (h, w, K) logits of the trained network at the network's size, or None.
+      params: trained parameters, a state of the network with NumPy arrays, or None.
     """
 
     labels: np.ndarray
@@ -60,6 +69,9 @@ class Fitted:
     seconds: float
     notes: tuple[str, ...] = ()
     target: tuple[int, ...] | None = None
+    member: int = 0
+    logits: np.ndarray | None = None
+    params: Any = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from s3net_jax.masks import check_point
 from s3net_jax.run.bar import open_listener
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.fitter import Fitter, Progress
-from s3net_jax.run.outcome import Outcome, Piece, check_fitted
+from s3net_jax.run.outcome import Kept, Outcome, Piece, check_fitted
 from s3net_jax.run.segmentation import Segmentation
 
 __all__ = ["segment_images"]
@@ -35,6 +35,7 @@ def segment_images(
     config: Config,
     seeds: Sequence[int],
     progress: Progress | bool | None = False,
+    keep: Collection[Kept] = (),
 ) -> list[list[Segmentation]]:
     """Segment each image with each seed; see :func:`s3net_jax.segment_batch`."""
     cases = [image_case(image, config) for image in images]
@@ -44,7 +45,7 @@ def segment_images(
     outcomes: dict[_Place, Outcome] = {}
     groups = _group_pieces(cases, config, seeds)
     fits = sum(map(len, groups)) * config.fit.members
-    fitter = Fitter(config, single_program=callable(progress))
+    fitter = Fitter(config, single_program=callable(progress), keep=keep)
     with open_listener(progress, fits, config.fit.steps) as listener:
         for group in groups:
             outcomes |= zip(group, fitter.fit([*group.values()], listener), strict=True)
@@ -120,4 +121,7 @@ def _join_outcomes(
         image=shown,
         path=image.path,
         resolution=case.resolution,
+        member=middle.member,
+        logits=middle.logits,
+        params=middle.params,
     )

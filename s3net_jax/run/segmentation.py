@@ -34,8 +34,10 @@ __all__ = ["Segmentation"]
 class Segmentation:
     """Result of segmenting one image. A notebook displays it as its overlay.
 
-    For an image that is cut into tiles (``config.input.tile``), ``history``, ``steps`` and
-    ``label_maps`` belong to the tile in the middle.
+    For an image that is cut into tiles (``config.input.tile``), ``history``, ``steps``,
+    ``label_maps``, ``member``, ``logits`` and ``params`` belong to the tile in the middle. With
+    several members (``config.fit.members``), as in the preset ``best``, they belong to the member
+    that provides the target, or to the first successful one if ``labels`` is a consensus.
 
     Attributes:
       labels: (H, W) int32 label map at the size of the image, 0 to L−1 by decreasing area.
@@ -50,6 +52,12 @@ class Segmentation:
       image: (H, W, 3) uint8 image as displayed. An 8-bit RGB array is not copied.
       path: file of the image, or None.
       resolution: pixel size recorded in the file, or None.
+      member: number of that member, from 0.
+      logits: (h, w, K) float32 logits of its trained network at the network's size (float64 if the
+        model is float64), or None unless requested. Their argmax is the final label map of this
+        network, before cleaning, resizing and the choice between proposals.
+      params: its trained parameters, or None unless requested: a state of the network, a pytree
+        with NumPy arrays, which :func:`s3net_jax.fit` takes as ``params``.
     """
 
     labels: np.ndarray
@@ -63,6 +71,9 @@ class Segmentation:
     image: np.ndarray = field(kw_only=True)
     path: Path | None = field(default=None, kw_only=True)
     resolution: Resolution | None = field(default=None, kw_only=True)
+    member: int = field(default=0, kw_only=True)
+    logits: np.ndarray | None = field(default=None, kw_only=True)
+    params: Any = field(default=None, kw_only=True)
 
     @property
     def segments(self) -> Segments:

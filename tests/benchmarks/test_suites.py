@@ -29,6 +29,7 @@ SMALL = {
     "many": ["--quick"],
     "numerics": ["--quick", "--check", "--operator", "linear", "affine_warp"],
     "scaling": ["--quick", "--axis", "images", "--steps", "1"],
+    "memory": ["--quick", "--preset", "dfc", "--overwrite"],
 }
 
 

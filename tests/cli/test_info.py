@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 
 import pytest
 
 from s3net_jax import jax_setup
+from s3net_jax.config import Config, parse_overrides
+from s3net_jax.presets import PRESETS, preset
 from tests.cli.calling import s3net
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -19,9 +22,34 @@ def test_info(capsys) -> None:
     for words in ("jax", "reference  all", "paper-lung", "backend"):
         assert words in out
     content = json.loads(s3net(capsys, "info", "--json")[1])
-    names = ["versions", "devices", "cpu_kernels", "implementations", "presets", "hint"]
+    names = ["versions", "devices", "cpu_kernels", "implementations", "methods", "presets", "hint"]
     assert list(content) == names and "deform_conv2d" in content["implementations"]
+    assert content["methods"]["dfc"] == ["loss.weight_ce", "method.weight_continuity"]
     assert "fit.learning_rate        0.2\n" in s3net(capsys, "info", "--preset", "released")[1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_lists_what_its_method_reads(capsys, name: str) -> None:
+    config = preset(name)
+    code, out, _ = s3net(capsys, "info", "--preset", name)
+    title, *rows = out.splitlines()
+    assert code == 0
+    assert title == f"Preset {name}, method {config.method.name}, digest {config.digest}"
+    values = dict(row.split(maxsplit=1) for row in rows)
+    fields = {key for key in values if key.startswith(("method.", "loss.", "model."))}
+    if config.method.name == "s3net":
+        assert fields >= {"loss.weight_spatial", "loss.affine.scale", "model.deform"}
+        assert not any(key.startswith("method.") for key in fields)
+    else:
+        own = {f"method.{field.name}" for field in dataclasses.fields(config.method)}
+        assert fields == own | set(config.method.reads)
+    # What is printed can be set, and gives the preset.
+    sets = [f"{key}={value}" for key, value in values.items() if key != "method.name"]
+    base = config.replace(fit={"steps": 1}, segment={"target": "dark"})
+    assert base.replace(**parse_overrides(sets)) == config
+    content = json.loads(s3net(capsys, "info", "--preset", name, "--json")[1])
+    assert content.pop("digest") == config.digest
+    assert Config().replace(**content) == config
 
 
 def test_info_says_what_is_broken(capsys, monkeypatch) -> None:

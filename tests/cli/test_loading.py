@@ -71,6 +71,17 @@ def test_a_module_registers_a_method_and_its_preset(folder: Path) -> None:
     assert main(run) == 0  # resumes: nothing to do
 
 
+def test_info_lists_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--load", "my_smooth"]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line]
+    assert ["total-variation", "loss.weight_ce, method.weight_variation"] in lines
+    assert ["total-variation", "Configuration of the method total-variation."] in lines
+    assert main(["info", "--load", "my_smooth", "--preset", "total-variation"]) == 0
+    out = capsys.readouterr().out
+    assert "method.weight_variation" in out and "model.deform" not in out
+    assert main(["info", "--load", "nowhere"]) == 2
+
+
 def test_experiments_compare_it_with_others(folder: Path) -> None:
     save_data("skin")
     run = ["compare", write(EXPERIMENT), "-o", "out", "--load", "my_smooth", "--quiet"]

@@ -22,7 +22,7 @@ from s3net_jax.experiments.tuning import fits as fits_module
 from s3net_jax.experiments.tuning.fits import SettingFitter
 from s3net_jax.experiments.tuning.scores import Scorer
 from s3net_jax.experiments.tuning.settings import configure, format_options, list_settings
-from s3net_jax.experiments.tuning.spec import FIELDS
+from s3net_jax.experiments.tuning.spec import find_varied_fields
 from s3net_jax.experiments.tuning.summary import summarise_tuning
 from s3net_jax.fitting import fit
 from s3net_jax.io import InputError
@@ -58,23 +58,6 @@ def test_settings() -> None:
     assert len(list_settings(read_tuning(Path(write(text))))) == 7, "its own numbers are added"
 
 
-def test_other_methods_are_tuned_with_their_own_weights() -> None:
-    save_data("skin")
-    text = """
-kind = "tuning"
-title = "search"
-preset = "sgscn"
-set = { input.size = 32, model.channels = 4, fit.steps = 3, method.weight_continuity = 2 }
-[grid]
-fit.learning_rate = [0.05, 0.1]
-[data.skin]
-images = "skin/images"
-masks = "skin/masks"
-"""
-    assert run(text=text) == 0
-    assert "learning_rate=0.05" in Path("out/scores.jsonl").read_text()
-
-
 @pytest.mark.parametrize("name", [n for n in PRESETS if preset(n).method.name == "s3net"])
 def test_what_a_user_types(name: str) -> None:
     config = preset(name).replace(
@@ -98,7 +81,8 @@ def test_labels_after_every_step_are_those_of_fits_with_so_many_steps(
         loss={"affine": {"apply_at": "logits"}},
         fit={"steps": 5, "stop_labels": stop, "stop_after": 2},
     )
-    setting = dict(zip(FIELDS, (1.2, 0.3, 0.3, 0.1, 0.9), strict=True))
+    fields = find_varied_fields(config)
+    setting = dict(zip(fields, (1.2, 0.3, 0.3, 0.1, 0.9), strict=True))
     config = configure(config, setting, 5)
     (maps,) = SettingFitter(config).fit(picture, [setting], seed=3)
     assert len(maps) == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.experiments.tuning.settings import Setting
-from s3net_jax.experiments.tuning.spec import FIELDS
+from s3net_jax.experiments.tuning.settings import Setting, stack_settings
 from s3net_jax.jax_setup import use_default_settings
 from s3net_jax.run import BatchSizes, make_key, translate_errors
 
 if TYPE_CHECKING:
-    from s3net_jax.fitting import FitResult, Hyper
+    from s3net_jax.fitting import FitResult
 
 __all__ = ["Call", "Maps", "SettingFitter"]
 
@@ -77,18 +75,8 @@ def _fit_settings(
     with use_default_settings(), translate_errors(config):
         keys = jax.numpy.stack([make_key(seed)] * len(settings))
         images = jax.numpy.asarray(pixels)
-        fits = fitting.fit_batch(keys, images, config, hyper=_stack_settings(settings, config))
+        fits = fitting.fit_batch(keys, images, config, hyper=stack_settings(settings, config))
     return [_read_maps(fits, n) for n in range(len(settings))]
-
-
-def _stack_settings(settings: Sequence[Setting], config: Config) -> Hyper:
-    """Stack the varied numbers of a batch into arrays (B,); the method's own weights are fixed."""
-    import jax.numpy as jnp
-
-    from s3net_jax.fitting import hyperparameters
-
-    columns = {name: jnp.asarray([s[name] for s in settings], float) for name in FIELDS}
-    return dataclasses.replace(hyperparameters(config), **columns)
 
 
 def _read_maps(fits: FitResult, n: int) -> Maps:

@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from s3net_jax.config import Config
-from s3net_jax.experiments.tuning.spec import FIELDS, Tuning
+from s3net_jax.experiments.tuning.spec import Tuning, find_varied_fields
 from s3net_jax.presets import preset
 
-__all__ = ["Setting", "configure", "format_options", "list_settings", "name_setting"]
+if TYPE_CHECKING:
+    from s3net_jax.fitting import Hyper
+
+__all__ = [
+    "Setting",
+    "configure",
+    "format_options",
+    "list_settings",
+    "name_setting",
+    "stack_settings",
+]
 
 Setting = Mapping[str, float]
-"""Value of each name in :data:`FIELDS`."""
+"""Value of each of :func:`find_varied_fields`."""
 
 
 def list_settings(tuning: Tuning) -> list[Setting]:
     """List every setting once, starting with that of the configuration."""
     from s3net_jax.fitting import grid, hyperparameters
 
-    own = hyperparameters(tuning.config)
-    base = {name: _round_number(getattr(own, name)) for name in FIELDS}
+    names = find_varied_fields(tuning.config)
+    plain = hyperparameters(tuning.config)
+    base = {name: _round_number(_get_number(plain, name)) for name in names}
     hyper = grid(tuning.config, **tuning.values)
-    columns = {name: [_round_number(v) for v in getattr(hyper, name)] for name in FIELDS}
+    columns = {name: [_round_number(v) for v in _get_number(hyper, name)] for name in names}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return [base, *(row for row in rows if row != base)]
+
+
+def stack_settings(settings: Sequence[Setting], config: Config) -> Hyper:
+    """Stack the numbers of several settings into a :class:`Hyper` of (B,) arrays."""
+    import jax.numpy as jnp
+
+    from s3net_jax.fitting import hyperparameters
+
+    columns = {
+        name: jnp.asarray([setting[name] for setting in settings], float)
+        for name in find_varied_fields(config)
+    }
+    own = {name: columns.pop(name) for name in config.method.weights}
+    return dataclasses.replace(hyperparameters(config), **columns, own=own)
+
+
+def _get_number(hyper: Hyper, name: str) -> Any:
+    """Return a number of ``hyper``, one of the method's own among them."""
+    return hyper.own[name] if name in hyper.own else getattr(hyper, name)
 
 
 def _round_number(value: float) -> float:
@@ -33,14 +65,14 @@ def _round_number(value: float) -> float:
 
 def name_setting(setting: Setting) -> str:
     """Format a setting as text, which identifies it in ``scores.jsonl``."""
-    return " ".join(f"{name}={setting[name]:g}" for name in FIELDS)
+    return " ".join(f"{name}={value:g}" for name, value in setting.items())
 
 
 def configure(config: Config, setting: Setting, steps: int) -> Config:
     """Return ``config`` with the values of ``setting`` and ``steps`` steps."""
-    sections: dict[str, dict[str, float]] = {"loss": {}, "fit": {"steps": steps}}
-    for name, section in FIELDS.items():
-        sections[section][name] = setting[name]
+    sections: dict[str, dict[str, float]] = {"fit": {"steps": steps}}
+    for name, section in find_varied_fields(config).items():
+        sections.setdefault(section, {})[name] = setting[name]
     return config.replace(**sections)
 
 

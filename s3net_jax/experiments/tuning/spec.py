@@ -13,16 +13,15 @@ from s3net_jax.experiments.data import DataSet, read_data
 from s3net_jax.experiments.fields import Fields, check_seeds, check_targets, load_fields
 from s3net_jax.experiments.spec import check_kind, read_preset
 
-__all__ = ["FIELDS", "Tuning", "read_tuning"]
+__all__ = ["Tuning", "find_varied_fields", "read_tuning"]
 
-FIELDS = {
+_FIELDS = {
     "weight_ce": "loss",
     "weight_affine": "loss",
     "weight_spatial": "loss",
     "learning_rate": "fit",
     "momentum": "fit",
 }
-"""Field that can vary without recompilation → its section of the configuration."""
 
 _PLAIN = {"input.tile": 0, "fit.members": 1, "segment.choice": "clusters"}
 """Field → value it must have in a search. Other values combine several fits, or more than the last
@@ -36,7 +35,7 @@ class Tuning:
     Attributes:
       title: title of one line.
       config: base configuration; ``fit.steps`` is the largest number of steps.
-      values: name in :data:`FIELDS` → values to try.
+      values: name among :func:`find_varied_fields` → values to try.
       steps: numbers of steps to score, in ascending order.
       data: data sets to search on.
       seed: first seed of every image.
@@ -50,6 +49,17 @@ class Tuning:
     data: tuple[DataSet, ...]
     seed: int = 0
     seeds: int = 1
+
+
+def find_varied_fields(config: Config) -> dict[str, str]:
+    """Return the fields that can vary without recompilation, each with its section.
+
+    These are the numbers of a :class:`s3net_jax.Hyper` that the method reads, in the order in which
+    tables list them.
+    """
+    read = config.list_fields()
+    found = {name: home for name, home in _FIELDS.items() if f"{home}.{name}" in read}
+    return {**found, **dict.fromkeys(config.method.weights, "method")}
 
 
 def read_tuning(
@@ -92,19 +102,22 @@ def read_tuning(
 
 def _read_values(grid: Fields, config: Config) -> dict[str, tuple[float, ...]]:
     values = {}
-    for section in ("loss", "fit"):
+    fields = find_varied_fields(config)
+    for section in dict.fromkeys([*_FIELDS.values(), "method"]):
         table = grid.get_table(section)
-        for name in (n for n, home in FIELDS.items() if home == section and table.has(n)):
+        known = [name for name, home in fields.items() if home == section]
+        for name in (n for n in known if table.has(n)):
             values[name] = table.get_numbers(name)
             for value in values[name]:
                 try:
                     config.replace(**{section: {name: value}})
                 except ConfigError as error:
                     table.fail(str(error))
-        known = [name for name, home in FIELDS.items() if home == section]
         for name in table.get_names():
             if name not in known:
-                table.fail(f"{name!r} can't be varied here: choose from {', '.join(known)}.")
+                none = f"{config.method.name} has no loss weights there. Drop grid.{section}"
+                choice = f"choose from {', '.join(known)}" if known else none
+                table.fail(f"{name!r} can't be varied here: {choice}.")
     grid.finish()
     if not values:
         grid.fail("there is nothing to vary: add values, such as loss.weight_ce = [1, 2, 3].")

@@ -14,7 +14,7 @@ from s3net_jax.experiments.tables import (
     format_markdown,
 )
 from s3net_jax.experiments.tuning.settings import Setting
-from s3net_jax.experiments.tuning.spec import FIELDS, Tuning
+from s3net_jax.experiments.tuning.spec import Tuning
 from s3net_jax.io import write_bytes, write_text
 from s3net_jax.report import build_tuning_page
 from s3net_jax.schema import TuningSummary, write_json
@@ -32,14 +32,12 @@ def write_tables(
     folder: Path, tuning: Tuning, settings: Sequence[Setting], summary: TuningSummary
 ) -> None:
     """Write ``table.csv``, ``table.md``, ``summary.json`` and ``report.html``, each atomically."""
-    write_bytes(folder / "table.csv", format_csv(_HEAD, _make_csv_rows(tuning, settings, summary)))
+    head = (*settings[0], "steps", *BLIND_FIRST)
+    write_bytes(folder / "table.csv", format_csv(head, _make_csv_rows(tuning, settings, summary)))
     write_text(folder / "table.md", _make_page(summary))
     shown = {key: value for key, value in summary.items() if key != "means"}
     write_json(folder / "summary.json", shown)
     write_text(folder / "report.html", build_tuning_page(summary, _WARNING))
-
-
-_HEAD = (*FIELDS, "steps", *BLIND_FIRST)
 
 
 def _make_csv_rows(
@@ -50,7 +48,7 @@ def _make_csv_rows(
     for n, setting in enumerate(settings):
         for k, step in enumerate(tuning.steps):
             figures = [f"{means[name][n][k]:.3f}" for name in BLIND_FIRST]
-            yield [*(f"{setting[name]:g}" for name in FIELDS), str(step), *figures]
+            yield [*(f"{value:g}" for value in setting.values()), str(step), *figures]
 
 
 def format_tuning(summary: TuningSummary) -> str:

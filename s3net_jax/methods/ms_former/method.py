@@ -74,6 +74,18 @@ def check_shape(shape: Shape, config: Config) -> None:
         )
 
 
+# Feature maps (H, W, K) that a fit of one image holds at its peak in a worker process. Two images
+# fitted one after the other at 257×257 reach 7627 MiB, of which 450 MiB are Python and JAX: 285
+# maps (benchmarks/results/memory-avx512-6-207.json). The rest is a margin, because the freed memory
+# that a process keeps depends on how fast its calls follow each other.
+_PEAK_MAPS = 350
+
+
+def count_values(config: Config, shape: tuple[int, int]) -> int:
+    """Estimate how many numbers a fit of an image (H, W) holds at its peak on a CPU."""
+    return _PEAK_MAPS * shape[0] * shape[1] * config.model.channels
+
+
 METHOD = Method(
     config=MSFormerConfig,
     build=build_network,
@@ -81,4 +93,5 @@ METHOD = Method(
     compute_logits=compute_logits,
     terms=("ce", "inter", "intra"),
     check_shape=check_shape,
+    count_values=count_values,
 )

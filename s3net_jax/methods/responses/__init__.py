@@ -1,10 +1,11 @@
-"""What SGSCN, DFC and SLIC backpropagation share: a network, terms of the loss, superpixels."""
+"""What SGSCN, DFC and SLIC backpropagation share: a network, terms of the loss, data."""
 
 from __future__ import annotations
 
 from s3net_jax.methods.responses.losses import compute_center_term, compute_continuity
 from s3net_jax.methods.responses.network import ResponseNet, build_network, compute_responses
 from s3net_jax.methods.responses.objective import compute_continuity_objective, compute_label_loss
+from s3net_jax.methods.responses.scribbles import count_scribble_classes, read_scribbles
 from s3net_jax.methods.responses.superpixels import assign_majority, find_superpixels
 
 __all__ = [
@@ -16,5 +17,7 @@ __all__ = [
     "compute_continuity_objective",
     "compute_label_loss",
     "compute_responses",
+    "count_scribble_classes",
     "find_superpixels",
+    "read_scribbles",
 ]

@@ -147,6 +147,22 @@ def test_no_measured_fit_needs_more_memory_than_the_estimate() -> None:
     assert found > 20
 
 
+def test_no_measured_worker_needs_more_memory_than_the_estimate_of_its_method() -> None:
+    """Peaks of workers of each method, which the suite ``memory`` measures."""
+    found = set()
+    for path in RESULTS.glob("memory-*.json"):
+        for name, measured in json.loads(path.read_text())["presets"].items():
+            config, side = preset(name), measured["size"]
+            assert (config.input.size, config.model.channels) == (side, measured["channels"])
+            needed = memory.estimate_process_bytes(config, (side, side), 1)
+            assert measured["peak_mib"] <= needed / 2**20, (path.name, name)
+            found.add(name)
+    assert "ms-former" in found
+    # Each of several fits at once needs its own maps.
+    one, two = (memory.estimate_process_bytes(preset("ms-former"), (90, 80), n) for n in (1, 2))
+    assert 1.8 * one < two < 2 * one
+
+
 def test_not_where_jax_computes_on_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "get_platform", lambda: "gpu")
     with pytest.raises(ConfigError, match="requires the CPU backend, but JAX is using gpu"):
