@@ -15,13 +15,16 @@ from s3net_jax.presets import preset as named_preset
 from s3net_jax.run import (
     Segmentation,
     VolumeSegmentation,
+    load_network,
     open_volume,
+    read_model_config,
     segment_images,
     segment_volume_case,
 )
 
 if TYPE_CHECKING:
     import numpy as np
+    from flax import nnx
     from jax import Array
     from nibabel.spatialimages import SpatialImage
     from PIL import Image as PilImage
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, dict[str, Any]], None]
     Window = str | tuple[float, float]
+    Model = str | os.PathLike[str] | Mapping[Any, Any] | nnx.State
     ImageLike = str | os.PathLike[str] | np.ndarray | Array | PilImage.Image
 
 __all__ = [
@@ -51,6 +55,7 @@ def segment(
     size: int | None = None,
     tile: int | None = None,
     window: Window | None = None,
+    model: Model | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
     **unknown: Never,
@@ -58,7 +63,9 @@ def segment(
     """Segment one image without labels.
 
     Trains S3-Net on the image and cleans up the clusters that it finds. Up to rounding, the result
-    equals that of :func:`segment_batch` and of the command.
+    equals that of :func:`segment_batch` and of the command. The presets ``iic`` and
+    ``deepcluster``, which are meant for many images (:func:`segment_batch`), train on this one
+    image, and a note says that.
 
     Args:
       image: path of a picture; PIL image; or array (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255
@@ -73,6 +80,9 @@ def segment(
         separately. 0 never cuts.
       window: values shown as black and white in images of more than 8 bits: ``auto``; ``lung``,
         ``soft`` or ``bone`` for a CT in Hounsfield units; or two numbers ``(low, high)``.
+      model: trained network to apply without training: a file such as the command's ``model.npz``,
+        whose configuration is used unless ``preset`` or ``config`` is given; or parameters, with
+        the ``config`` of their training.
       seed: random seed of initial parameters and transforms, 0 to 2³² − 1. The same seed on the
         same device gives the same result.
       progress: None shows a bar while fits run if stderr is a terminal, or a line of text in a
@@ -92,8 +102,9 @@ def segment(
       pages, a window that was not applied, a repeated fit, an empty mask), and more.
 
     Raises:
-      InputError: the image can't be read or contains nothing to segment.
-      ConfigError: the preset, target or window is unknown.
+      InputError: the image or ``model`` can't be read, or there is nothing to segment.
+      ConfigError: the preset, target or window is unknown, or ``model`` belongs to another
+        configuration.
       DivergedError: the optimisation diverged, also with a quarter of the learning rate.
       RuntimeError: the fit failed for another reason, such as lack of memory.
       TypeError: an argument has an unknown name or a wrong type, an array is traced, or both
@@ -103,8 +114,11 @@ def segment(
     _refuse_unknown("segment", unknown, segment)
     _check_seeds((seed,))
     _check_progress(progress)
+    if model is not None and preset is None and config is None:
+        config = read_model_config(model)
     chosen = _choose_config(preset, config, target, size, tile, window)
-    return segment_images([_open(image, chosen)], chosen, (seed,), progress)[0][0]
+    network = load_network(model, chosen)
+    return segment_images([_open(image, chosen)], chosen, (seed,), progress, network)[0][0]
 
 
 def segment_batch(
@@ -116,6 +130,7 @@ def segment_batch(
     size: int | None = None,
     tile: int | None = None,
     window: Window | None = None,
+    model: Model | None = None,
     seeds: Sequence[int] = (0,),
     progress: Progress | bool | None = None,
     **unknown: Never,
@@ -127,6 +142,9 @@ def segment_batch(
     early stop. The batch size is the largest that fits in memory and still improves throughput. A
     fit that diverges is repeated with a quarter of the learning rate, and ``notes`` reports that.
 
+    The presets ``iic`` and ``deepcluster`` train one network on all images for each seed, and then
+    apply it to every image.
+
     Args:
       images: images as :func:`segment` takes them; an array (N, H, W, 3) holds N images.
       preset: name of a preset, as for :func:`segment`.
@@ -135,24 +153,26 @@ def segment_batch(
       size: side of the network's input in pixels.
       tile: side of the tiles that larger images are cut into, in pixels.
       window: values shown as black and white, as for :func:`segment`.
+      model: trained network to apply without training, as for :func:`segment`.
       seeds: random seeds; every image is segmented once with each seed.
       progress: bar or function, as for :func:`segment`.
 
     Returns:
       A list for every image with a :class:`Segmentation` for each of ``seeds``, which equals the
-      result of :func:`segment` up to rounding. ``seconds`` is an equal share of the time that a
-      batch took.
+      result of :func:`segment` up to rounding, unless one network is trained on all images.
+      ``seconds`` is an equal share of the time that a batch took, and of the training.
 
     Raises:
-      InputError: an image can't be read or contains nothing to segment.
-      ConfigError: the preset, target or window is unknown.
+      InputError: an image or ``model`` can't be read, or an image contains nothing to segment.
+      ConfigError: the preset, target or window is unknown, or ``model`` belongs to another
+        configuration.
       DivergedError: the optimisation of an image diverged, also with a quarter of the learning
         rate.
       RuntimeError: the fit of an image failed for another reason.
       TypeError: ``images`` or ``seeds`` is not a sequence, or an argument has an unknown name or a
         wrong type.
       ValueError: ``seeds`` is empty or contains something else than whole numbers from 0 to
-        2³² − 1.
+        2³² − 1, or has several seeds for a ``model``.
     """
     _refuse_unknown("segment_batch", unknown, segment_batch)
     _check_images(images)
@@ -162,8 +182,17 @@ def segment_batch(
     if len(seeds) == 0:
         raise ValueError("segment_batch needs at least one seed.")
     _check_seeds(seeds)
+    if model is not None and len(seeds) > 1:
+        raise ValueError(
+            f"A trained network gives the same result for every seed, but seeds is {seeds!r}: give "
+            "one seed."
+        )
+    if model is not None and preset is None and config is None:
+        config = read_model_config(model)
     chosen = _choose_config(preset, config, target, size, tile, window)
-    return segment_images([_open(image, chosen) for image in images], chosen, seeds, progress)
+    network = load_network(model, chosen)
+    opened = [_open(image, chosen) for image in images]
+    return segment_images(opened, chosen, seeds, progress, network)
 
 
 def segment_volume(
@@ -176,13 +205,15 @@ def segment_volume(
     size: int | None = None,
     window: Window | None = None,
     axis: str | None = None,
+    model: Model | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> VolumeSegmentation:
     """Segment a volume slice by slice, with labels matched between slices.
 
-    Up to rounding, the result equals that of the command for the same file.
+    Up to rounding, the result equals that of the command for the same file. The presets ``iic`` and
+    ``deepcluster`` train one network on all slices.
 
     Args:
       volume: path of a NIfTI file, a TIFF stack, a DICOM file, or a folder with one DICOM series;
@@ -200,6 +231,7 @@ def segment_volume(
       window: values shown as black and white, as for :func:`segment`.
       axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
         or ``sagittal``.
+      model: trained network to apply to every slice, as for :func:`segment`.
       seed: random seed, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`; a function is called about every fourth
         step, with means over the slices that are fitted together.
@@ -209,9 +241,10 @@ def segment_volume(
       ``target``, ``affine`` and ``notes``.
 
     Raises:
-      InputError: the volume can't be read or contains nothing to segment, or the folder contains
-        several inputs.
-      ConfigError: the preset, target, window or axis is unknown.
+      InputError: the volume or ``model`` can't be read, the volume contains nothing to segment, or
+        the folder contains several inputs.
+      ConfigError: the preset, target, window or axis is unknown, or ``model`` belongs to another
+        configuration.
       DivergedError: the optimisation of a slice diverged, also with a quarter of the learning rate.
       RuntimeError: the fit of a slice failed for another reason.
       TypeError: an argument has an unknown name or a wrong type, or ``spacing`` is given for a file
@@ -222,8 +255,12 @@ def segment_volume(
     _refuse_unknown("segment_volume", unknown, segment_volume)
     _check_seeds((seed,))
     _check_progress(progress)
+    if model is not None and preset is None and config is None:
+        config = read_model_config(model)
     chosen = _choose_config(preset, config, target, size=size, window=window, axis=axis)
-    return segment_volume_case(open_volume(volume, spacing, chosen), chosen, seed, progress)
+    network = load_network(model, chosen)
+    case = open_volume(volume, spacing, chosen)
+    return segment_volume_case(case, chosen, seed, progress, network)
 
 
 def prepare(image: ImageLike, config: Config) -> np.ndarray:
