@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calling import s3net
+from tests.fakes import install_training
 from tests.pictures import save_lesion
 
 TINY = ["--preset", "deepcluster", "--size", "24", "--set", "model.channels=6"]
@@ -52,7 +53,8 @@ def test_json_has_lines_of_the_training(capsys) -> None:
     assert [(event["step"], event["steps"]) for event in found] == [(1, 2), (2, 2)]
 
 
-def test_settings_without_effect_are_noted(capsys) -> None:
+def test_settings_without_effect_are_noted(capsys, monkeypatch) -> None:
+    install_training(monkeypatch)
     code, _, err = s3net(capsys, "segment", "in", "-o", "out", *TINY, "--set", "fit.members=3")
     assert code == 0 and "fit.members has no effect with the preset deepcluster, which" in err
 
