@@ -16,13 +16,16 @@ from s3net_jax.run import (
     Kept,
     Segmentation,
     VolumeSegmentation,
+    load_network,
     open_volume,
+    read_model_config,
     segment_images,
     segment_volume_case,
 )
 
 if TYPE_CHECKING:
     import numpy as np
+    from flax import nnx
     from jax import Array
     from nibabel.spatialimages import SpatialImage
     from PIL import Image as PilImage
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, dict[str, Any]], None]
     Window = str | tuple[float, float]
+    Model = str | os.PathLike[str] | Mapping[Any, Any] | nnx.State
     ImageLike = str | os.PathLike[str] | np.ndarray | Array | PilImage.Image
 
 __all__ = [
@@ -52,6 +56,7 @@ def segment(
     size: int | None = None,
     tile: int | None = None,
     window: Window | None = None,
+    model: Model | None = None,
     seed: int = 0,
     keep: Sequence[Kept] = (),
     progress: Progress | bool | None = None,
@@ -60,7 +65,9 @@ def segment(
     """Segment one image without labels.
 
     Trains S3-Net on the image and cleans up the clusters that it finds. Up to rounding, the result
-    equals that of :func:`segment_batch` and of the command.
+    equals that of :func:`segment_batch` and of the command. The presets ``iic`` and
+    ``deepcluster``, which are meant for many images (:func:`segment_batch`), train on this one
+    image, and a note says that.
 
     Args:
       image: path of a picture; PIL image; or array (H, W), (H, W, 1) or (H, W, 3), uint8 in 0..255
@@ -75,6 +82,9 @@ def segment(
         separately. 0 never cuts.
       window: values shown as black and white in images of more than 8 bits: ``auto``; ``lung``,
         ``soft`` or ``bone`` for a CT in Hounsfield units; or two numbers ``(low, high)``.
+      model: trained network to apply without training: a file such as the command's ``model.npz``,
+        whose configuration is used unless ``preset`` or ``config`` is given; or parameters, with
+        the ``config`` of their training.
       seed: random seed of initial parameters and transforms, 0 to 2³² − 1. The same seed on the
         same device gives the same result.
       keep: large parts of the fit to return, any of ``"logits"`` and ``"params"``. They equal those
@@ -97,8 +107,9 @@ def segment(
       pages, a window that was not applied, a repeated fit, an empty mask), and more.
 
     Raises:
-      InputError: the image can't be read or contains nothing to segment.
-      ConfigError: the preset, target or window is unknown.
+      InputError: the image or ``model`` can't be read, or there is nothing to segment.
+      ConfigError: the preset, target or window is unknown, or ``model`` belongs to another
+        configuration.
       DivergedError: the optimisation diverged, also with a quarter of the learning rate.
       RuntimeError: the fit failed for another reason, such as lack of memory.
       TypeError: an argument has an unknown name or a wrong type, an array is traced, or both
@@ -109,8 +120,10 @@ def segment(
     _check_seeds((seed,))
     _check_keep(keep)
     _check_progress(progress)
-    chosen = _choose_config(preset, config, target, size, tile, window)
-    return segment_images([_open(image, chosen)], chosen, (seed,), progress, keep)[0][0]
+    chosen = _choose_config(preset, config, target, size, tile, window, model=model)
+    network = load_network(model, chosen)
+    opened = [_open(image, chosen)]
+    return segment_images(opened, chosen, (seed,), progress, keep, network)[0][0]
 
 
 def segment_batch(
@@ -122,6 +135,7 @@ def segment_batch(
     size: int | None = None,
     tile: int | None = None,
     window: Window | None = None,
+    model: Model | None = None,
     seeds: Sequence[int] = (0,),
     keep: Sequence[Kept] = (),
     progress: Progress | bool | None = None,
@@ -134,6 +148,9 @@ def segment_batch(
     early stop. The batch size is the largest that fits in memory and still improves throughput. A
     fit that diverges is repeated with a quarter of the learning rate, and ``notes`` reports that.
 
+    The presets ``iic`` and ``deepcluster`` train one network on all images for each seed, and then
+    apply it to every image.
+
     Args:
       images: images as :func:`segment` takes them; an array (N, H, W, 3) holds N images.
       preset: name of a preset, as for :func:`segment`.
@@ -142,25 +159,27 @@ def segment_batch(
       size: side of the network's input in pixels.
       tile: side of the tiles that larger images are cut into, in pixels.
       window: values shown as black and white, as for :func:`segment`.
+      model: trained network to apply without training, as for :func:`segment`.
       seeds: random seeds; every image is segmented once with each seed.
       keep: large parts of every fit to return, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`.
 
     Returns:
       A list for every image with a :class:`Segmentation` for each of ``seeds``, which equals the
-      result of :func:`segment` up to rounding. ``seconds`` is an equal share of the time that a
-      batch took.
+      result of :func:`segment` up to rounding, unless one network is trained on all images.
+      ``seconds`` is an equal share of the time that a batch took, and of the training.
 
     Raises:
-      InputError: an image can't be read or contains nothing to segment.
-      ConfigError: the preset, target or window is unknown.
+      InputError: an image or ``model`` can't be read, or an image contains nothing to segment.
+      ConfigError: the preset, target or window is unknown, or ``model`` belongs to another
+        configuration.
       DivergedError: the optimisation of an image diverged, also with a quarter of the learning
         rate.
       RuntimeError: the fit of an image failed for another reason.
       TypeError: ``images`` or ``seeds`` is not a sequence, or an argument has an unknown name or a
         wrong type.
       ValueError: ``seeds`` is empty or contains something else than whole numbers from 0 to
-        2³² − 1, or ``keep`` has an unknown name.
+        2³² − 1, several seeds are given for a ``model``, or ``keep`` has an unknown name.
     """
     _refuse_unknown("segment_batch", unknown, segment_batch)
     _check_images(images)
@@ -171,9 +190,15 @@ def segment_batch(
     if len(seeds) == 0:
         raise ValueError("segment_batch needs at least one seed.")
     _check_seeds(seeds)
-    chosen = _choose_config(preset, config, target, size, tile, window)
+    if model is not None and len(seeds) > 1:
+        raise ValueError(
+            f"A trained network gives the same result for every seed, but seeds is {seeds!r}: give "
+            "one seed."
+        )
+    chosen = _choose_config(preset, config, target, size, tile, window, model=model)
+    network = load_network(model, chosen)
     opened = [_open(image, chosen) for image in images]
-    return segment_images(opened, chosen, seeds, progress, keep)
+    return segment_images(opened, chosen, seeds, progress, keep, network)
 
 
 def segment_volume(
@@ -186,13 +211,15 @@ def segment_volume(
     size: int | None = None,
     window: Window | None = None,
     axis: str | None = None,
+    model: Model | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> VolumeSegmentation:
     """Segment a volume slice by slice, with labels matched between slices.
 
-    Up to rounding, the result equals that of the command for the same file.
+    Up to rounding, the result equals that of the command for the same file. The presets ``iic`` and
+    ``deepcluster`` train one network on all slices.
 
     Args:
       volume: path of a NIfTI file, a TIFF stack, a DICOM file, or a folder with one DICOM series;
@@ -210,6 +237,7 @@ def segment_volume(
       window: values shown as black and white, as for :func:`segment`.
       axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
         or ``sagittal``.
+      model: trained network to apply to every slice, as for :func:`segment`.
       seed: random seed, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`; a function is called about every fourth
         step, with means over the slices that are fitted together.
@@ -219,9 +247,10 @@ def segment_volume(
       ``target``, ``affine`` and ``notes``.
 
     Raises:
-      InputError: the volume can't be read or contains nothing to segment, or the folder contains
-        several inputs.
-      ConfigError: the preset, target, window or axis is unknown.
+      InputError: the volume or ``model`` can't be read, the volume contains nothing to segment, or
+        the folder contains several inputs.
+      ConfigError: the preset, target, window or axis is unknown, or ``model`` belongs to another
+        configuration.
       DivergedError: the optimisation of a slice diverged, also with a quarter of the learning rate.
       RuntimeError: the fit of a slice failed for another reason.
       TypeError: an argument has an unknown name or a wrong type, or ``spacing`` is given for a file
@@ -232,8 +261,12 @@ def segment_volume(
     _refuse_unknown("segment_volume", unknown, segment_volume)
     _check_seeds((seed,))
     _check_progress(progress)
-    chosen = _choose_config(preset, config, target, size=size, window=window, axis=axis)
-    return segment_volume_case(open_volume(volume, spacing, chosen), chosen, seed, progress)
+    chosen = _choose_config(
+        preset, config, target, size=size, window=window, axis=axis, model=model
+    )
+    network = load_network(model, chosen)
+    case = open_volume(volume, spacing, chosen)
+    return segment_volume_case(case, chosen, seed, progress, network)
 
 
 def prepare(image: ImageLike, config: Config) -> np.ndarray:
@@ -265,8 +298,11 @@ def _choose_config(
     tile: int | None = None,
     window: Window | None = None,
     axis: str | None = None,
+    model: Model | None = None,
 ) -> Config:
     """Return the preset or configuration, with the values that the other arguments override."""
+    if config is None and preset is None and model is not None:
+        config = read_model_config(model)
     if config is None:
         config = named_preset(DEFAULT_PRESET if preset is None else preset)
     elif preset is not None:

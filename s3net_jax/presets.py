@@ -156,8 +156,7 @@ def iic_image() -> Config:
 
 
 def iic() -> Config:
-    """IIC trained on a folder, with the published settings for COCO-Stuff-3; see
-    :func:`s3net_jax.fitting.fit_dataset`."""
+    """IIC: one network trained on all images, with the published settings for COCO-Stuff-3."""
     return Config().replace(
         preset="iic",
         input={"size": 128},
@@ -180,8 +179,7 @@ def deepcluster_image() -> Config:
 
 
 def deepcluster() -> Config:
-    """DeepCluster trained on the pixels of a folder of images; see
-    :func:`s3net_jax.fitting.fit_dataset`."""
+    """DeepCluster: one network trained on the pixels of all images."""
     # One SGD step after each clustering of a mini-batch: many rounds pass over the folder.
     return deepcluster_image().replace(
         preset="deepcluster",

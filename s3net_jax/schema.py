@@ -54,11 +54,13 @@ __all__ = [
     "HistoryRecord",
     "MeanRecord",
     "MethodRecord",
+    "NetworkRecord",
     "RecordError",
     "ResultName",
     "ResultRecord",
     "RunRecord",
     "ScoreRecord",
+    "TrainingRecord",
     "TuningRow",
     "TuningSummary",
     "check_result",
@@ -134,6 +136,7 @@ class ResultRecord(TypedDict, total=False):
     area_fraction: Number
     loss: Number | None
     seconds: Seconds
+    networks: str
     agreement: Number
     notes: list[str]
     outputs: dict[str, ResultName]
@@ -146,7 +149,9 @@ class FinishedRecord(TypedDict):
 
     Over pieces and seeds, ``steps`` is the median, ``loss`` the mean and ``seconds`` the sum.
     ``pieces`` is present if there are several, ``depth`` for volumes, and ``agreement`` (mean
-    fraction of seeds that agree with the consensus) for several seeds.
+    fraction of seeds that agree with the consensus) for several seeds. Predictions of trained
+    networks have 0 ``steps``, no ``loss``, and ``networks``, a hash of the networks; if the run
+    trained them, ``seconds`` includes an equal share of the training.
     """
 
     stem: str
@@ -167,6 +172,7 @@ class FinishedRecord(TypedDict):
     loss: float | None
     seconds: float
     notes: list[str]
+    networks: NotRequired[str]
     agreement: NotRequired[float]
     outputs: dict[str, str]
     files: dict[str, FileRecord]
@@ -213,6 +219,31 @@ class EngineRecord(TypedDict, total=False):
     worker_device: str
 
 
+class TrainingRecord(TypedDict):
+    """How a run trained a network on its inputs; also kept in the network's file.
+
+    ``images`` is the number of images, tiles and slices, and ``seconds`` the time of the training.
+    ``inputs`` are the sorted SHA-256 of the inputs that it saw, ``unread`` those of the inputs that
+    could not be read.
+    """
+
+    seed: Count
+    images: Count
+    seconds: Seconds
+    inputs: list[_Digest]
+    unread: list[_Digest]
+
+
+class NetworkRecord(TypedDict, total=False):
+    """A trained network that a run applied: file and SHA-256; the rest if the run trained it."""
+
+    file: str
+    sha256: _Digest
+    seed: Count
+    images: Count
+    seconds: Seconds
+
+
 class RunRecord(EngineRecord, total=False):
     """``run.json``; ``commit`` is the commit of the package's checkout, or null."""
 
@@ -231,6 +262,7 @@ class RunRecord(EngineRecord, total=False):
     seeds: Count
     process: Count
     processes: Count
+    networks: list[NetworkRecord]
     config_digest: Required[str]
     config: dict[str, Any]
     versions: dict[str, str]

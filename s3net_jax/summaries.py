@@ -45,7 +45,8 @@ class EvaluationSummary(TypedDict):
     """``summary.json`` of an evaluation.
 
     ``comparisons`` maps each method to the figure of ``reference`` minus that of the method: the
-    blind DSC for masks, the covering for regions.
+    blind DSC for masks, the covering for regions. ``training_seconds`` is the time of a training on
+    all images, of which the seconds of each image include an equal share.
     """
 
     methods: dict[str, MethodRecord]
@@ -58,6 +59,7 @@ class EvaluationSummary(TypedDict):
     seeds: Count
     failed: Count
     failures: NotRequired[list[str]]
+    training_seconds: NotRequired[Seconds]
     versions: dict[str, str]
     commit: NotRequired[str | None]
 

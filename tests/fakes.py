@@ -13,15 +13,20 @@ import pytest
 from s3net_jax.config import Config
 from s3net_jax.fitting import FitResult
 
-__all__ = ["fit_brightness", "install_fit", "make_fit_batch", "resample_less"]
+__all__ = [
+    "fit_brightness",
+    "install_fit",
+    "install_training",
+    "make_fit_batch",
+    "resample_less",
+]
 
 
 def fit_brightness(
     key: Any, image: Any, config: Config, *, progress: Any = None, **_: Any
 ) -> FitResult:
     """Like ``fit``, but its clusters are three ranges of brightness."""
-    grey = jnp.mean(image, -1)
-    logits = -jnp.abs(grey[..., None] - jnp.array([0.1, 0.5, 0.9])) * 30
+    logits = _compare_brightness(image)
     steps = config.fit.steps
     falling = jnp.linspace(1, 0.5, steps)
     if progress is not None:
@@ -38,6 +43,12 @@ def fit_brightness(
         else None,
         params=None,
     )
+
+
+def _compare_brightness(image: Any) -> Any:
+    """Logits of three ranges of brightness."""
+    grey = jnp.mean(image, -1)
+    return -jnp.abs(grey[..., None] - jnp.array([0.1, 0.5, 0.9])) * 30
 
 
 def make_fit_batch(fit: Any) -> Any:
@@ -62,6 +73,23 @@ def install_fit(monkeypatch: pytest.MonkeyPatch, fit: Any = fit_brightness) -> N
     monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(fitting, "fit_batch", make_fit_batch(fit))
     monkeypatch.setattr(fitting, "batch_bytes", lambda *_: 1)
+
+
+def install_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a training without steps in the place of the real one, until the test ends. Its networks
+    depend on the images and the key, and predict three ranges of brightness."""
+    import s3net_jax.fitting  # noqa: F401 (only then is it in sys.modules)
+
+    def fit_dataset(key: Any, images: Any, config: Config, *, progress: Any = None) -> Any:
+        for step in range(config.fit.steps):
+            progress(step + 1, {"loss": 1 / (step + 1)})
+        return {"mean": jnp.mean(jnp.asarray(images)), "draw": jax.random.uniform(key)}
+
+    fitting = sys.modules["s3net_jax.fitting"]
+    monkeypatch.setattr(fitting, "fit_dataset", fit_dataset)
+    monkeypatch.setattr(
+        fitting, "predict", lambda params, image, config: _compare_brightness(image)
+    )
 
 
 def resample_less(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from s3net_jax.cli.options import (
     add_limits,
     add_load,
     add_many,
+    add_model,
     add_out,
     make_output,
     make_settings,
@@ -29,6 +30,7 @@ examples:
   s3net segment chest.nii.gz series/ --out ct --window lung     volumes, slice by slice
   s3net segment skin/ --out agreed --seeds 5     consensus and agreement of five fits
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
+  s3net segment photos/ --preset deepcluster --out x        one network for all images, x/model.npz
   s3net evaluate --images x/images --masks x/masks --out scores      scores and a report
   s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
   s3net check results                            verify that every result is intact
@@ -156,6 +158,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         action="store_true",
         help="replace existing results (to resume an interrupted run, omit this option)",
     )
+    add_model(segment)
     add_image_options(segment)
     add_limits(segment)
     add_many(segment)
@@ -186,6 +189,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         help="folder of an earlier evaluation to compare with, image by image",
     )
     evaluate.add_argument("--overwrite", action="store_true", help="replace existing results")
+    add_model(evaluate)
     add_image_options(evaluate)
     add_limits(evaluate)
     add_many(evaluate)

@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager, nullcontext
 from s3net_jax import jax_setup
 from s3net_jax.cli.arguments import parse
 from s3net_jax.cli.loading import load_modules
-from s3net_jax.cli.session import WORKER
 from s3net_jax.cli.streams import guard_streams
 from s3net_jax.errors import (
     ConfigError,
@@ -29,6 +28,7 @@ from s3net_jax.errors import (
     get_reason,
 )
 from s3net_jax.interruptions import get_exit_code, heed_signals
+from s3net_jax.parallel import WORKER
 from s3net_jax.text import escape_unseen
 
 __all__ = ["main"]

@@ -14,7 +14,7 @@ from s3net_jax.cli.segment import segment_paths
 from s3net_jax.cli.session import parse_seed, read_config
 from s3net_jax.errors import OutputError, UsageError
 from s3net_jax.io import make_folder, read_regular, write_picture
-from s3net_jax.presets import preset
+from s3net_jax.presets import DEFAULT_PRESET, preset
 from s3net_jax.run import ResultLog, Source, plan_files
 from s3net_jax.text import escape_unseen
 
@@ -37,7 +37,7 @@ def run_demo(args: argparse.Namespace) -> int:
     """Run ``s3net demo``: write the picture, segment it and print the path of the overlay."""
     if not args.out:
         raise UsageError("No output folder is given: add --out DIR.")
-    is_local = preset(args.preset).segment.boundary == "local"
+    is_local = preset(args.preset or DEFAULT_PRESET).segment.boundary == "local"
     # Later settings win, so the user's come last.
     args.sets = [*_SETTINGS, *(_LOCAL_SETTINGS if is_local else ()), *args.sets]
     config, seed = read_config(args), parse_seed(args.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -52,6 +53,9 @@ class QuietDisplay:
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
         pass
 
+    def show_training(self, step: int, steps: int, loss: float) -> None:
+        pass
+
     def say(self, text: str) -> None:
         pass
 
@@ -89,9 +93,10 @@ class PlainDisplay(QuietDisplay):
         agreed = ""
         if "agreement" in record:
             agreed = f"seeds agree on {100 * record['agreement']:.0f} %, "
+        work = f"{record['steps']} steps" if record["steps"] else "predicted"
         self._say(
             index,
-            f"{record['input']}: {clusters}, {target} of {size}, {agreed}{record['steps']} steps, "
+            f"{record['input']}: {clusters}, {target} of {size}, {agreed}{work}, "
             f"{format_duration(record['seconds'])}",
         )
         for note in record["notes"]:
@@ -108,6 +113,10 @@ class PlainDisplay(QuietDisplay):
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
         if done == 0 and total is not None:
             _print(f"{name}: {total} image{'' if total == 1 else 's'}")
+
+    def show_training(self, step: int, steps: int, loss: float) -> None:
+        if _completes_tenth(step, steps):
+            _print(f"training: step {step}/{steps}, loss {loss:.3f}")
 
     def say(self, text: str) -> None:
         _print(f"note: {text}", error=True)
@@ -208,6 +217,9 @@ class LiveDisplay(PlainDisplay):
             state = "" if total is None else f"{done}/{total}"
             self._progress.update(self._phase[1], completed=done, state=state)
 
+    def show_training(self, step: int, steps: int, loss: float) -> None:
+        self.show_phase("training", step, steps)
+
     def _remove_phase(self) -> None:
         if self._phase is not None:
             self._progress.remove_task(self._phase[1])
@@ -239,6 +251,11 @@ class JsonDisplay(QuietDisplay):
     def report_skipped(self, index: int, record: ResultRecord) -> None:
         self._emit("skipped", record)
 
+    def show_training(self, step: int, steps: int, loss: float) -> None:
+        if _completes_tenth(step, steps):
+            shown = round(loss, 6) if math.isfinite(loss) else None
+            self._emit("training", {"step": step, "steps": steps, "loss": shown})
+
     def say(self, text: str) -> None:
         self._emit("note", {"text": text})
 
@@ -248,6 +265,11 @@ class JsonDisplay(QuietDisplay):
 
     def _emit(self, event: str, content: Mapping[str, object]) -> None:
         print(format_json_line({"event": event, **content}), flush=True)
+
+
+def _completes_tenth(step: int, steps: int) -> bool:
+    """Return whether another tenth of all steps is done with ``step``: ten lines are enough."""
+    return 10 * step // steps > 10 * (step - 1) // steps
 
 
 def _print(text: str, error: bool = False) -> None:

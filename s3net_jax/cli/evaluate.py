@@ -36,6 +36,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             seeds=seeds,
             overwrite=args.overwrite,
             against=None if args.against is None else Path(args.against),
+            model=args.model,
         )
         path = None
         if found.records:

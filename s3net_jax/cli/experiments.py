@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from s3net_jax.cli.session import open_session, parse_count, parse_seed, run_in_thread
+from s3net_jax.cli.session import open_session, parse_count, parse_seed
 from s3net_jax.config import parse_overrides
 from s3net_jax.errors import UsageError
 from s3net_jax.jax_setup import load_jax
+from s3net_jax.parallel import run_in_thread
 from s3net_jax.text import escape_unseen, format_json_line
 
 __all__ = ["run_grid_file", "run_tuning_file"]

@@ -50,6 +50,10 @@ def _find_reason(config: Config, name: str) -> str | None:
         return "model.deform=none"
     if name == "model.deform_init" and model.deform in ("conv", "none"):
         return f"model.deform={model.deform}"
+    if config.method.trained_on == "folder" and name in (
+        *("fit.members", "fit.record_labels", "fit.stop_labels", "fit.stop_after"),
+    ):
+        return f"the preset {config.preset}, which trains one network on all images"
     if name == "fit.stop_after" and fit.stop_labels == 0:
         return "fit.stop_labels=0"
     if name == "segment.choice" and segment.target != "auto":

@@ -12,6 +12,7 @@ __all__ = [
     "add_limits",
     "add_load",
     "add_many",
+    "add_model",
     "add_out",
     "make_output",
     "make_settings",
@@ -113,6 +114,16 @@ def add_many(parser: argparse.ArgumentParser) -> None:
     add_engine(group)
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the option that applies a trained network."""
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="network to apply without training, such as the model.npz of an earlier run; its "
+        "configuration is used unless --preset is given",
+    )
+
+
 def add_load(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--load",
@@ -169,7 +180,6 @@ def make_settings() -> argparse.ArgumentParser:
     group.add_argument(
         "--preset",
         metavar="NAME",
-        default=DEFAULT_PRESET,
         help=f"base configuration: {', '.join(PRESETS)} (default: {DEFAULT_PRESET})",
     )
     add_load(group)

@@ -62,6 +62,7 @@ def segment_paths(
             overwrite=overwrite,
             rank=rank,
             recursive=getattr(args, "recursive", False),
+            model=getattr(args, "model", None),
         )
     display.finish(summary)
     return 1 if summary.failed else 0

@@ -1,4 +1,4 @@
-"""Set up a run of the command: configuration, display, engine and an interruptible thread.
+"""Set up a run of the command: configuration, display and engine.
 
 Heavy packages are imported only when they are needed.
 """
@@ -7,43 +7,43 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from s3net_jax.cli.arguments import ENGINES
 from s3net_jax.cli.idle import find_idle_settings
 from s3net_jax.config import Config, parse_overrides
 from s3net_jax.errors import UsageError, suggest_nearest
 from s3net_jax.jax_setup import load_jax
-from s3net_jax.presets import preset
+from s3net_jax.parallel import run_in_thread
+from s3net_jax.presets import DEFAULT_PRESET, preset
 
 if TYPE_CHECKING:
     from s3net_jax.cli.display import QuietDisplay
     from s3net_jax.run import Engine
 
-__all__ = [
-    "WORKER",
-    "open_session",
-    "parse_count",
-    "parse_seed",
-    "read_config",
-    "run_in_thread",
-]
-
-T = TypeVar("T")
-WORKER = "s3net-worker"
-"""Name of the thread that runs the fits."""
+__all__ = ["open_session", "parse_count", "parse_seed", "read_config"]
 
 
 def read_config(args: argparse.Namespace) -> Config:
     """Build the configuration from the preset and the options in ``args``.
 
+    With ``--model`` and without ``--preset``, it starts from the configuration in the model's file.
+
     Raises:
       ConfigError: a preset or field does not exist, or a value is invalid.
+      InputError: the model's file can't be read.
     """
-    config = preset(args.preset).replace(**parse_overrides(args.sets))
+    model = getattr(args, "model", None)
+    if model is not None and args.preset is None:
+        load_jax("s3net_jax.run", "s3net_jax.fitting")
+        from s3net_jax.run import read_model_config
+
+        config = read_model_config(model)
+    else:
+        config = preset(args.preset or DEFAULT_PRESET)
+    config = config.replace(**parse_overrides(args.sets))
     if args.size is not None:
         config = config.replace(input={"size": args.size})
     if args.target is not None:
@@ -127,47 +127,3 @@ def _make_display(args: argparse.Namespace, config: Config, seed: int, seeds: in
     if sys.stderr.isatty() and not args.plain:
         return displays.LiveDisplay(config, seed, seeds)
     return displays.PlainDisplay(config, seed, seeds)
-
-
-def run_in_thread(compute: Callable[[], T]) -> T:
-    """Run ``compute`` in another thread, so that Ctrl-C takes effect while compiled code runs."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-    finished = threading.Event()
-
-    def work() -> None:
-        try:
-            results.append(compute())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            finished.set()
-
-    thread = _start_thread(work)
-    while not finished.wait(0.1):  # interrupting Thread.join would mark the thread as stopped
-        pass
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
-
-
-def _start_thread(work: Callable[[], None]) -> threading.Thread:
-    """Start a thread with a large stack, because compilers recurse deeply.
-
-    If memory is short, the stack has the default size instead.
-
-    Raises:
-      MemoryError: no thread can be started.
-    """
-    for size in (64 << 20, 0):
-        before = threading.stack_size(size)
-        thread = threading.Thread(target=work, name=WORKER, daemon=True)
-        try:
-            thread.start()
-            return thread
-        except RuntimeError:  # can't start new thread
-            continue
-        finally:
-            threading.stack_size(before)
-    raise MemoryError("no thread can be started")

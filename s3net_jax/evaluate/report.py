@@ -126,7 +126,7 @@ def _make_closeup(found: Evaluation, pair: Pair, scores: dict[str, float]) -> Cl
         lambda: read_pixels().labels,
         read_agreement if "agreement" in names else None,
         (lambda: read_film(folder / names["steps"])) if "steps" in names else None,
-        read_histories if "history" in names else None,
+        read_histories if "history" in names and record.get("steps", 1) else None,
     )
 
 

@@ -71,18 +71,21 @@ def evaluate(
     against: Path | None = None,
     method: str | None = None,
     baselines: list[Score] | None = None,
+    model: str | Path | None = None,
 ) -> Evaluation:
     """Segment and score a data set.
 
     All ground truths are checked before the first fit (:func:`check_truths`) and are used only for
     scoring. The function writes ``predictions/`` with :func:`segment_inputs`, so a repeated call
     resumes; ``metrics.csv``, with a row for each method, image and protocol; and ``summary.json``.
+    A method that trains on a folder trains on the images, without their ground truths; the seconds
+    of each image include an equal share of the training.
 
     Args:
       pairs: images and ground truths; see :func:`find_pairs`.
       out: output folder.
       config: configuration of the fits.
-      engine, listener, seed, seeds, overwrite: see :func:`segment_inputs`.
+      engine, listener, seed, seeds, overwrite, model: see :func:`segment_inputs`.
       against: ``metrics.csv`` of an earlier evaluation, or its folder. The method evaluated there
         is added to the table and compared image by image. None adds no method.
       method: name of this configuration in the tables; None derives it from the preset.
@@ -111,6 +114,7 @@ def evaluate(
         seed=seed,
         seeds=seeds,
         overwrite=overwrite,
+        model=model,
     )
     log = ResultLog(predictions / "results.jsonl")
     records = _find_records(log, pairs, predictions)
@@ -144,6 +148,9 @@ def evaluate(
         "versions": collect_versions(),
         "commit": find_commit(),
     }
+    training = sum(network.get("seconds", 0.0) for network in run.networks)
+    if training:
+        summary["training_seconds"] = training
     write_scores(folder / "metrics.csv", scores)
     write_json(folder / "summary.json", summary)
     return Evaluation(run, method, scores, summary, folder, records)

@@ -56,7 +56,7 @@ class Score:
       image: name of the image's results.
       protocol: name of a protocol of the data set's criteria.
       metrics: metric → value, in percent (``hd95`` in pixels, ``vi`` in bits).
-      seconds: time the segmentation took.
+      seconds: time the segmentation took, and an equal share of a training on all images.
     """
 
     method: str

@@ -42,6 +42,12 @@ def format_table(summary: EvaluationSummary) -> str:
             f"{shown[name]:<{width}} {' '.join(f'{c:>18}' for c in cells)} {row['seconds']:10.2f} "
             f"{row['images']:6d}"
         )
+    if "training_seconds" in summary:
+        name = escape_unseen(summary["reference"])
+        lines.append(
+            f"The seconds of {name} include an equal share of its training, which took "
+            f"{summary['training_seconds']:.1f} s."
+        )
     if summary["comparisons"]:
         reference = escape_unseen(summary["reference"])
         lines += [

@@ -66,6 +66,9 @@ def run_grid(
     evaluation, so a killed run leaves the tables of the finished part. Repeating the call resumes
     it. The trivial baselines are computed once for each data set and appear in every table.
 
+    A method that trains on a folder trains one network on the images of each data set, without
+    their ground truths.
+
     Args:
       grid: experiment to run.
       out: output folder.
@@ -114,7 +117,7 @@ def run_grid(
                 say(_describe_run(found))
     summary = make_summary(grid, tables, failed)
     write_tables(folder, summary, tables)
-    return Found(folder, summary, format_tables(tables), failed)
+    return Found(folder, summary, format_tables(tables, summary), failed)
 
 
 def _identify(method: Method) -> dict[str, object]:

@@ -9,7 +9,7 @@ from s3net_jax.criteria import TARGET, Criteria
 from s3net_jax.csv_text import format_csv
 from s3net_jax.experiments.summary import Table
 from s3net_jax.io import write_bytes, write_text
-from s3net_jax.report import build_experiment_page
+from s3net_jax.report import build_experiment_page, describe_training
 from s3net_jax.schema import GridRow, GridSummary, MeanRecord, write_json
 from s3net_jax.text import escape_unseen
 
@@ -100,6 +100,8 @@ def _make_page(summary: GridSummary, tables: dict[str, Table]) -> str:
     about = {criteria: _describe(criteria, reference) for criteria in _list_criteria(tables)}
     if len(about) == 1:
         parts += about.values()
+    training = describe_training(summary["methods"])
+    parts += [f"{escape_unseen(training)}\n"] if training else []
     for name, table in tables.items():
         parts.append(f"## {escape_unseen(name)}\n")
         if len(about) > 1:
@@ -185,10 +187,12 @@ def format_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in shown)
 
 
-def format_tables(tables: dict[str, Table]) -> str:
+def format_tables(tables: dict[str, Table], summary: GridSummary) -> str:
     """Format the tables of :func:`write_tables` for a terminal."""
     found = ((escape_unseen(name), make_cells(table)) for name, table in tables.items())
-    return "\n\n".join(f"{name}\n{align_columns(*shown)}" for name, shown in found)
+    parts = [f"{name}\n{align_columns(*shown)}" for name, shown in found]
+    training = describe_training(summary["methods"])
+    return "\n\n".join([*parts, *([escape_unseen(training)] if training else [])])
 
 
 def align_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

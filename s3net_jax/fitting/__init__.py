@@ -8,7 +8,13 @@ from s3net_jax.fitting.dataset import fit_dataset, predict
 from s3net_jax.fitting.fit import FitResult, fit
 from s3net_jax.fitting.hyper import grid, hyperparameters, static_config
 from s3net_jax.fitting.initial import initial_params
-from s3net_jax.fitting.saving import load_params, save_params
+from s3net_jax.fitting.saving import (
+    SavedNetwork,
+    describe_differences,
+    load_params,
+    read_network,
+    save_params,
+)
 from s3net_jax.fitting.sharding import batch_bytes
 from s3net_jax.fitting.step import (
     FitState,
@@ -29,10 +35,12 @@ __all__ = [
     "Hooks",
     "Hyper",
     "Records",
+    "SavedNetwork",
     "StepInputs",
     "batch_bytes",
     "check_listener",
     "compute_state_logits",
+    "describe_differences",
     "fit",
     "fit_batch",
     "fit_dataset",
@@ -46,6 +54,7 @@ __all__ = [
     "objective",
     "predict",
     "prepare_data",
+    "read_network",
     "run_steps",
     "save_params",
     "static_config",

@@ -76,8 +76,8 @@ def check_trained_on_image(config: Config) -> None:
     if method.trained_on == "folder":
         raise ConfigError(
             f"The preset {config.preset} trains one network on many images: use "
-            f"s3net_jax.fitting.fit_dataset and predict, or the preset {method.name}-image for "
-            "single images."
+            "s3net_jax.segment_batch, or s3net_jax.fitting.fit_dataset and predict, or the preset "
+            f"{method.name}-image for single images."
         )
 
 

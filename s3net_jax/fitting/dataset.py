@@ -93,7 +93,8 @@ def fit_dataset(
     check_listener(progress)
     own = get_method(config.method.name).fit_images
     if own is not None:
-        return own(key, images, config, batch=size, progress=progress)
+        tell = None if progress is None else _count_from_one(progress)
+        return own(key, images, config, batch=size, progress=tell)
     hyper, data = read_hyper(hyperparameters(config), wide), read_data(None, images, config)
     static = static_config(config)
     if progress is None:
@@ -103,6 +104,15 @@ def fit_dataset(
         return _train(key, images, hyper, data, static, size, number)
 
     return run_with_listener(progress, run).params
+
+
+def _count_from_one(progress: Progress) -> Progress:
+    """Make a listener for a method that counts steps from 0 and reports arrays."""
+
+    def tell(step: int, record: dict[str, Any]) -> None:
+        progress(step + 1, {name: value.item() for name, value in record.items()})
+
+    return tell
 
 
 @jax.tree_util.register_dataclass

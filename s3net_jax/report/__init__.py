@@ -13,7 +13,7 @@ from s3net_jax.report.document import (
     build_tiles,
     link_files,
 )
-from s3net_jax.report.experiment import build_experiment_page
+from s3net_jax.report.experiment import build_experiment_page, describe_training
 from s3net_jax.report.film import build_film_strips
 from s3net_jax.report.gallery import Picture, build_gallery, build_switches, draw_outlines
 from s3net_jax.report.markup import Markup, element, join
@@ -41,6 +41,7 @@ __all__ = [
     "build_table",
     "build_tiles",
     "build_tuning_page",
+    "describe_training",
     "draw_chart",
     "draw_distributions",
     "draw_history_charts",

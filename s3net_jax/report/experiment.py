@@ -16,7 +16,7 @@ from s3net_jax.report.tables import (
     format_interval,
 )
 
-__all__ = ["build_experiment_page"]
+__all__ = ["build_experiment_page", "describe_training"]
 
 _APART = "margin-top:28px"
 _TRUST: dict[Criteria, str] = {
@@ -53,6 +53,8 @@ def build_experiment_page(
         *(element("p", _TRUST[one]) for one in dict.fromkeys(criteria.values())),
         element("ul", *_list_protocols(summary["protocols"]), class_="faint"),
     ]
+    training = describe_training(summary["methods"])
+    parts += [element("p", training, class_="faint")] if training else []
     for name, rows in summary["data"].items():
         parts.append(_build_data_set(name, rows, main[name], criteria[name], summary))
     parts += [
@@ -61,6 +63,23 @@ def build_experiment_page(
         link_files(TABLE_FILES),
     ]
     return build_document(summary["title"], parts)
+
+
+def describe_training(methods: Mapping[str, Any]) -> str:
+    """Explain the seconds of methods that train one network on all images; "" without such methods.
+
+    Args:
+      methods: ``methods`` of ``summary.json``.
+    """
+    names = [
+        name
+        for name, found in methods.items()
+        if found["config"].get("method", {}).get("trained_on") == "folder"
+    ]
+    if not names:
+        return ""
+    shown = ", ".join(names)
+    return f"The seconds of {shown} include an equal share of the training on all images."
 
 
 def _list_protocols(protocols: Mapping[str, str]) -> list[Markup]:

@@ -146,7 +146,12 @@ def _build_introduction(summary: EvaluationSummary) -> list[Markup]:
                     f"95 % interval {found['low']:.1f}–{found['high']:.1f}",
                 ),
                 "images": (str(ours["images"]), failed),
-                "seconds an image": (f"{ours['seconds']:.2f}", "median"),
+                "seconds an image": (
+                    f"{ours['seconds']:.2f}",
+                    "median, with a share of the training"
+                    if "training_seconds" in summary
+                    else "median",
+                ),
             }
         ),
         *([element("ul", *failures, class_="faint")] if failures else []),

@@ -11,6 +11,7 @@ from s3net_jax.run.engines import Engine, LocalEngine
 from s3net_jax.run.fitter import make_key, translate_errors
 from s3net_jax.run.inputs import SUFFIXES, Kind, Source, check_usable, discover
 from s3net_jax.run.memory import BatchSizes
+from s3net_jax.run.network import load_network, read_model_config
 from s3net_jax.run.outcome import Kept
 from s3net_jax.run.output.damage import Damage, find_damage
 from s3net_jax.run.output.files import plan_files
@@ -47,6 +48,7 @@ __all__ = [
     "discover",
     "find_damage",
     "find_rank",
+    "load_network",
     "make_key",
     "open_case",
     "open_volume",
@@ -55,6 +57,7 @@ __all__ = [
     "read_content",
     "read_history",
     "read_log",
+    "read_model_config",
     "read_result",
     "restore_names",
     "segment_images",

@@ -97,7 +97,9 @@ class _Counter:
             self._show(done, "masks")
             return
         which = f"fit {min(self._finished + self._batch, self._fits)} of {self._fits}, "
-        state = f"step {step}/{self._steps}, {record['labels']} labels, loss {record['loss']:.3f}"
+        # The training of a method on many images may count no labels.
+        labels = f"{record['labels']} labels, " if "labels" in record else ""
+        state = f"step {step}/{self._steps}, {labels}loss {record['loss']:.3f}"
         self._show(done, state if self._fits == 1 else which + state)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from s3net_jax.config import Config
 from s3net_jax.io import Image, compute_prepared_shape
+from s3net_jax.run.network import Network
 from s3net_jax.run.outcome import Piece
 
 __all__ = ["Chunk", "Job", "make_chunks"]
@@ -19,24 +20,26 @@ wait, for small batches."""
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One piece of one input, to fit with one seed.
+    """One piece of one input, to fit with one seed or to apply a trained network to.
 
     Attributes:
       task: number of the input in the run.
       index: number of the piece in its input.
       seed: seed of the fit.
       image: pixels of the piece.
+      network: network to apply; None for a fit.
     """
 
     task: int
     index: int
     seed: int
     image: Image
+    network: Network | None = None
 
     @property
     def piece(self) -> Piece:
-        """The image and seed to fit."""
-        return Piece(self.image, self.seed)
+        """The image and seed to fit, or the network to apply."""
+        return Piece(self.image, self.seed, network=self.network)
 
 
 @dataclass(frozen=True, eq=False)

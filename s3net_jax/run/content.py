@@ -13,7 +13,7 @@ from s3net_jax.errors import InputError, get_reason
 from s3net_jax.io import check_file, open_regular
 from s3net_jax.run.inputs import Source
 
-__all__ = ["Content", "digest_input", "read_content"]
+__all__ = ["Content", "digest_input", "join_digests", "read_content"]
 
 # Nanoseconds. FAT stores times with a resolution of 2 s, so two changes within 2 s can leave the
 # same time. If a file changed less than that before its digest, compare its content, not its times.
@@ -94,7 +94,7 @@ def read_content(source: Source) -> Content:
         check_file(paths[0])
         assert problem is not None
         raise InputError(f"{source.path} can't be opened: {get_reason(problem)}.")
-    return Content(_join_digests([file.digest for file in found]), str(source.path), tuple(found))
+    return Content(join_digests([file.digest for file in found]), str(source.path), tuple(found))
 
 
 def digest_input(source: Source) -> str | None:
@@ -105,7 +105,8 @@ def digest_input(source: Source) -> str | None:
         return None
 
 
-def _join_digests(digests: Sequence[str]) -> str:
+def join_digests(digests: Sequence[str]) -> str:
+    """Return the only digest, or the SHA-256 of several in ascending order."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()

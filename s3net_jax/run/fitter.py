@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError
+from s3net_jax.errors import ConfigError, InputError
 from s3net_jax.io import compute_prepared_shape, prepare
 from s3net_jax.jax_setup import DRAWS, get_platform, is_out_of_memory, use_default_settings
 from s3net_jax.masks import compact_labels, compute_labels
 from s3net_jax.parallel import map_in_threads
-from s3net_jax.run.members import has_members, join_members, record_needed_steps
+from s3net_jax.run.members import (
+    has_members,
+    join_members,
+    record_needed_steps,
+    uses_proposals,
+)
 from s3net_jax.run.memory import BatchSizes
+from s3net_jax.run.network import Network
 from s3net_jax.run.outcome import (
     Failed,
     Fitted,
@@ -60,6 +66,9 @@ class Fitter:
     any other error, the pieces of the batch are fitted one by one, so that only the pieces at fault
     fail. A fit that diverges is repeated once with a quarter of the learning rate.
 
+    A piece with a trained network is not fitted: the network is applied to it, one piece after
+    another, and ``fit.members`` and ``fit.record_labels`` have no effect.
+
     Attributes:
       config: configuration of all fits.
       limit: number of fits at once; None chooses a size that is useful and fits in memory.
@@ -82,6 +91,7 @@ class Fitter:
     def __post_init__(self) -> None:
         needed = record_needed_steps(self.config)
         self._sizes = BatchSizes(needed, self.limit, self.devices, self.say)
+        self._loaded: dict[Network, Any] = {}
 
     def fit(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
         """Fit all pieces and return an outcome for each.
@@ -97,6 +107,8 @@ class Fitter:
         get_platform()
         listener = None if progress is None else _Listener(progress)
         with use_default_settings():
+            if pieces[0].network is not None:
+                return [self._apply_network(piece, piece.network) for piece in pieces]
             if not has_members(self.config):
                 return self._fit_pieces(pieces, listener)
             numbers = range(self.config.fit.members)
@@ -113,6 +125,53 @@ class Fitter:
             return outcome
 
         return map_in_threads(join, range(len(pieces)), _count_pixels(pieces))
+
+    def _apply_network(self, piece: Piece, network: Network | None) -> Outcome:
+        """Apply a trained network to a piece."""
+        assert network is not None
+        try:
+            return self._predict(piece, network)
+        except ConfigError:
+            raise
+        except InputError as error:  # the network's file can't be read
+            return Failed(str(error))
+        except Exception as error:
+            if os.environ.get("S3NET_DEBUG"):
+                traceback.print_exc()
+            return Failed(describe_failure(error))
+
+    def _predict(self, piece: Piece, network: Network) -> Outcome:
+        import jax
+
+        from s3net_jax import fitting
+
+        start = time.perf_counter()
+        if network not in self._loaded:
+            # On the device, where every prediction needs them.
+            self._loaded[network] = jax.tree.map(jax.numpy.asarray, network.load(self.config))
+        pixels = prepare(piece.image, self.config.input)
+        try:
+            with translate_errors(self.config):
+                logits = np.asarray(fitting.predict(self._loaded[network], pixels, self.config))
+        except ValueError as error:
+            raise ConfigError(f"The trained network can't be applied: {error}") from None
+        if not np.isfinite(logits).all():
+            return Failed("The trained network gives values that are not finite: train it again.")
+        labels = compact_labels(compute_labels(logits, piece.image.shape))
+        history = {"loss": np.zeros(0, np.float32), "labels": np.zeros(0, np.int32)}
+        found: Outcome = Fitted(labels, history, 0, None, 0.0)
+        if uses_proposals(self.config):  # clusters of the only label map are the proposals
+            maps = np.argmax(logits, -1).astype(np.int16)[None]
+            single = self.config.replace(fit={"members": 1, "record_labels": False})
+            found = join_members([replace(found, label_maps=maps)], piece.image, single)
+            assert isinstance(found, Fitted)
+        if "logits" in self.keep:
+            found = replace(found, logits=logits)
+        if "params" in self.keep:
+            found = replace(found, params=jax.tree.map(np.asarray, self._loaded[network]))
+        seconds = time.perf_counter() - start + network.share
+        notes = (*found.notes, network.note) if network.note else found.notes
+        return replace(found, seconds=seconds, notes=notes)
 
     def _fit_pieces(self, pieces: Sequence[Piece], listener: _Listener | None) -> list[Outcome]:
         """Fit pieces in batches that fit in memory."""

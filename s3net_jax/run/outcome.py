@@ -12,6 +12,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import DivergedError, describe_unexpected
 from s3net_jax.io import Image
 from s3net_jax.jax_setup import is_out_of_memory
+from s3net_jax.run.network import Network
 
 __all__ = [
     "Failed",
@@ -32,29 +33,34 @@ Kept = Literal["logits", "params"]
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One image to fit with one seed.
+    """One image to fit with one seed, or to apply a trained network to.
 
     Attributes:
       image: image to fit.
       seed: seed of the fit.
       member: number of the fit among the ``fit.members`` fits of this seed, from 0.
+      network: network to apply; None for a fit.
     """
 
     image: Image
     seed: int
     member: int = 0
+    network: Network | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fit that succeeded.
+    """A fit that succeeded, or the prediction of a trained network.
+
+    A prediction has no steps: its history is empty.
 
     Attributes:
       labels: (H, W) int32 at the image's original size, 0..L−1 by decreasing area.
       history: (steps,) arrays ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``.
       steps: number of steps before an early stop, or all steps.
       label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.
-      seconds: time of the batch divided by its number of fits.
+      seconds: time of the batch divided by its number of fits; for a prediction including
+        :attr:`NetworkFile.share`.
       notes: sentences for the user.
       target: target labels if the fit has chosen them, or None.
       member: number of the fit among the members of its seed.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
-import os
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,24 +14,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError, InputError, OutputError, describe_unexpected
+from s3net_jax.errors import ConfigError, OutputError
 from s3net_jax.io import make_folder, parse_window, remove_leftovers
-from s3net_jax.jax_setup import is_out_of_memory
 from s3net_jax.masks import check_target
 from s3net_jax.parallel import PIXELS_HELD, count_usable_cores
 from s3net_jax.run.batches import Job, make_chunks
-from s3net_jax.run.cases import open_case
-from s3net_jax.run.content import read_content
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
 from s3net_jax.run.engines import Engine
 from s3net_jax.run.inputs import discover
+from s3net_jax.run.models import Models, find_models, open_model, train_models
+from s3net_jax.run.network import is_trained_on_folder
+from s3net_jax.run.opening import explain, open_input
 from s3net_jax.run.outcome import Failed, Outcome
 from s3net_jax.run.output.lock import hold_folder
 from s3net_jax.run.output.log import ResultLog
 from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.output.plan import Task, make_plan
 from s3net_jax.run.output.record import describe_failure
-from s3net_jax.run.output.steps import choose_fits, reduce_maps
+from s3net_jax.run.output.steps import reduce_maps
 from s3net_jax.run.output.writer import OpenInput, ResultWriter
 from s3net_jax.run.settings import Identity, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
@@ -56,6 +55,7 @@ def segment_inputs(
     overwrite: bool = False,
     rank: Rank = SINGLE_PROCESS,
     recursive: bool = False,
+    model: str | Path | None = None,
 ) -> Summary:
     """Segment every input and write the results into a folder; bad inputs are reported and skipped.
 
@@ -64,6 +64,10 @@ def segment_inputs(
     in ``results.jsonl``; for the run it writes ``run.json``. Existing results of the same content,
     configuration and seeds are kept under their names; results whose files are missing or damaged
     are computed again.
+
+    A method that trains on a folder trains one network on all inputs first, at the size of the
+    network, and writes it as ``model.npz`` (``model-SEED.npz`` for several seeds). The network is
+    then applied to every input. A repeated call uses the file if settings and inputs are the same.
 
     Args:
       inputs: files, folders and patterns; see :func:`discover`.
@@ -78,29 +82,45 @@ def segment_inputs(
         resume a run that was killed, pass False.
       rank: share of the inputs that this process segments.
       recursive: whether to search sub-folders; see :func:`discover`.
+      model: file of a trained network that is applied to every input; None fits or trains.
 
     Raises:
-      ConfigError: the configuration is invalid.
+      ConfigError: the configuration is invalid, or does not belong to ``model``.
+      InputError: ``model`` can't be read.
       OutputError: the folder can't be written, another run is using it, or it holds other
-        results; see :func:`make_plan`.
+        results or a network that was trained otherwise; see :func:`make_plan`.
     """
     from s3net_jax.nn.layers import get_param_dtype
 
     check_target(config.segment.target)
     parse_window(config.input.window)
     get_param_dtype(config.model.dtype)
+    models = Models() if model is None else open_model(Path(model), config, seed, seeds)
+    trains = model is None and is_trained_on_folder(config)
+    if trains or model is not None:  # a prediction has no steps to record
+        config = config.replace(fit={"record_labels": False})
     skipped: list[str] = []
     sources = discover(inputs, skipped.append, recursive)
-    identity = Identity(config.digest, seed, seeds)
+    identity = Identity(config.digest, seed, seeds, models.digest)
     settings = RunSettings(make_folder(out), config, identity, overwrite, rank)
-    purpose = [identity.config, identity.seed, identity.seeds, rank.count]
+    purpose = [identity.config, identity.seed, identity.seeds, rank.count, identity.networks]
     with hold_folder(settings.folder, rank.index, purpose):
         remove_leftovers(settings.folder)
         log = ResultLog(settings.folder / "results.jsonl", rank.index)
-        plan = make_plan(restore_names(sources, log), settings, log)
-        run = _Run(settings, rank.select(plan), log, engine, listener)
+        sources = restore_names(sources, log)
+        if trains:
+            models = find_models(settings, sources, log)
+            settings = _use_models(settings, models)
+        plan = make_plan(sources, settings, log)
+        run = _Run(settings, rank.select(plan), log, engine, listener, models)
         run.summary.notes += skipped
         return run.segment_all()
+
+
+def _use_models(settings: RunSettings, models: Models) -> RunSettings:
+    """Make the networks part of what all results in the folder share."""
+    identity = dataclasses.replace(settings.identity, networks=models.digest)
+    return dataclasses.replace(settings, identity=identity)
 
 
 class _Pending(NamedTuple):
@@ -121,10 +141,12 @@ class _Run:
         log: ResultLog,
         engine: Engine,
         listener: Listener,
+        models: Models,
     ) -> None:
+        self.models = models
         self.settings, self.plan, self.log = settings, plan, log
         self.engine, self.listener = engine, listener
-        self.summary = Summary(settings.folder)
+        self.summary = Summary(settings.folder, networks=[*models.records.values()])
         self.clock = time.perf_counter()
         self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
@@ -142,9 +164,13 @@ class _Run:
             self.listener.say(text)
         for note in self.summary.notes:
             self.listener.say(note)
+        for one in self.models.records.values():
+            self.listener.say(f"Applying the network in {one.get('file')}.")
         self._save_run()
         progress = self.listener.step
         try:
+            if self.models.missing:
+                self._train()
             chunks = make_chunks(self._make_jobs(), self.settings.config, self.engine.size())
             for chunk, outcomes in self.engine.run(chunks, progress):
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
@@ -164,6 +190,13 @@ class _Run:
             self._save_run()
         return self.summary
 
+    def _train(self) -> None:
+        """Train the networks of this run, which all its results then share."""
+        train_models(self.models, self.plan, self.settings, self.listener)
+        self.settings = _use_models(self.settings, self.models)
+        self.writer = ResultWriter(self.settings, self.log)
+        self.summary.networks = [*self.models.records.values()]
+
     def _save_run(self) -> None:
         self.summary.seconds = round(time.perf_counter() - self.clock, 3)
         write_run(self.summary, self.settings, self.engine)
@@ -179,11 +212,11 @@ class _Run:
                 continue
             self.listener.start(number, task.source)
             try:
-                opened = _open_input(task, self.settings)
+                opened = open_input(task, self.settings)
             except (ConfigError, OutputError):
                 raise
             except Exception as error:  # the other inputs can still be processed
-                self._fail(number, _explain(error, str(task.source.path)))
+                self._fail(number, explain(error, str(task.source.path)))
                 continue
             self.opened[number] = opened
             for index in range(len(opened.case)):
@@ -193,7 +226,7 @@ class _Run:
                 for seed in seeds:
                     if number not in self.opened:  # another piece of this input has failed
                         break
-                    yield Job(number, index, seed, image)
+                    yield Job(number, index, seed, image, self.models.networks.get(seed))
 
     def _take(self, job: Job, outcome: Outcome) -> None:
         """Store one outcome; write the result of an input after its last outcome."""
@@ -239,7 +272,7 @@ class _Run:
                 self._fail(number, str(error))
                 continue
             except Exception as error:
-                self._fail(number, _explain(error, str(self.plan[number].source.path)))
+                self._fail(number, explain(error, str(self.plan[number].source.path)))
                 continue
             self.unwritten = 0
             self.listener.report_done(number, record)
@@ -265,29 +298,6 @@ class _Run:
         self.listener.report_failed(number, record)
 
 
-def _open_input(task: Task, settings: RunSettings) -> OpenInput:
-    """Open an input and check that its files did not change while they were read."""
-    if task.source.problem:
-        raise InputError(task.source.problem)
-    content = read_content(task.source)
-    case = open_case(task.source, settings.config)
-    content.check()
-    seeds = settings.identity.all_seeds
-    pieces = [index for index in range(len(case)) if case.piece(index) is not None]
-    filmed = choose_fits(pieces, seeds)
-    return OpenInput(task, case, content, len(pieces) * len(seeds), filmed)
-
-
 def _join_reason(name: str, reason: str) -> str:
     """Join a name and a reason, which is a clause or a sentence, into one sentence."""
     return f"{name} {reason}" if reason[:1].islower() else f"{name}: {reason}"
-
-
-def _explain(error: Exception, name: str) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    if os.environ.get("S3NET_DEBUG"):
-        traceback.print_exception(error)
-    if is_out_of_memory(error):
-        return f"{name} ran out of memory: shrink or crop it first."
-    return f"{name} {describe_unexpected(error)}"

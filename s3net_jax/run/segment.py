@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,10 @@ from s3net_jax.masks import check_point
 from s3net_jax.run.bar import open_listener
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.fitter import Fitter, Progress
+from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.outcome import Kept, Outcome, Piece, check_fitted
 from s3net_jax.run.segmentation import Segmentation
+from s3net_jax.run.training import train_on_pieces
 
 __all__ = ["segment_images"]
 
@@ -36,15 +38,30 @@ def segment_images(
     seeds: Sequence[int],
     progress: Progress | bool | None = False,
     keep: Collection[Kept] = (),
+    network: Network | None = None,
 ) -> list[list[Segmentation]]:
-    """Segment each image with each seed; see :func:`s3net_jax.segment_batch`."""
+    """Segment each image with each seed; see :func:`s3net_jax.segment_batch`.
+
+    Args:
+      images: images to segment.
+      config: configuration.
+      seeds: seeds of the fits, or of the trainings of a method that trains on a folder.
+      progress: listener, or whether to show a bar.
+      network: trained network to apply to every image; None fits or trains.
+    """
     cases = [image_case(image, config) for image in images]
     for case, image in zip(cases, images, strict=True):
         check_point(config.segment.target, case.pixels, image.name)
         case.resolution = None if image.path is None else read_resolution(image.path)
     outcomes: dict[_Place, Outcome] = {}
-    groups = _group_pieces(cases, config, seeds)
-    fits = sum(map(len, groups)) * config.fit.members
+    networks: Mapping[int, Network] = {}
+    if network is not None:
+        networks = dict.fromkeys(seeds, network)
+    elif is_trained_on_folder(config) and cases:
+        pieces = (case.piece(index) for case in cases for index in range(len(case)))
+        networks = train_on_pieces(pieces, config, seeds, progress)
+    groups = _group_pieces(cases, config, seeds, networks)
+    fits = 0 if networks else sum(map(len, groups)) * config.fit.members
     fitter = Fitter(config, single_program=callable(progress), keep=keep)
     with open_listener(progress, fits, config.fit.steps) as listener:
         for group in groups:
@@ -65,7 +82,10 @@ def segment_images(
 
 
 def _group_pieces(
-    cases: Sequence[ImageCase], config: Config, seeds: Sequence[int]
+    cases: Sequence[ImageCase],
+    config: Config,
+    seeds: Sequence[int],
+    networks: Mapping[int, Network],
 ) -> list[dict[_Place, Piece]]:
     """Group pieces by the shape of the network's input; those of one colour can't be fitted."""
     groups: dict[tuple[int, int], dict[_Place, Piece]] = defaultdict(dict)
@@ -76,7 +96,8 @@ def _group_pieces(
                 continue
             group = groups[compute_prepared_shape(image.shape, config.input)]
             for which, seed in enumerate(seeds):
-                group[_Place(number, which, index)] = Piece(image, seed)
+                network = networks.get(seed)
+                group[_Place(number, which, index)] = Piece(image, seed, network=network)
     return [*groups.values()]
 
 

@@ -37,7 +37,8 @@ class Segmentation:
     For an image that is cut into tiles (``config.input.tile``), ``history``, ``steps``,
     ``label_maps``, ``member``, ``logits`` and ``params`` belong to the tile in the middle. With
     several members (``config.fit.members``), as in the preset ``best``, they belong to the member
-    that provides the target, or to the first successful one if ``labels`` is a consensus.
+    that provides the target, or to the first successful one if ``labels`` is a consensus. A
+    prediction of a trained network has 0 steps and an empty history.
 
     Attributes:
       labels: (H, W) int32 label map at the size of the image, 0 to L−1 by decreasing area.
@@ -46,7 +47,8 @@ class Segmentation:
       history: ``loss``, ``ce``, ``affine``, ``spatial`` and ``labels``, each a (steps,) array.
       steps: number of optimisation steps.
       label_maps: (steps, h, w) pseudo labels of each step at the size of the network, or None.
-      seconds: time taken, including compilation; in a batch, an equal share of the batch's time.
+      seconds: time taken, including compilation; in a batch, an equal share of the batch's time,
+        and of the training of a method that trains on all images.
       notes: messages for the user, about parts of the image that were omitted or changed, repeated
         fits and empty masks.
       image: (H, W, 3) uint8 image as displayed. An 8-bit RGB array is not copied.
@@ -185,7 +187,8 @@ class Segmentation:
 
     def _describe(self) -> str:
         height, width = self.mask.shape
-        clusters, steps = _count(self.segments.count, "cluster"), _count(self.steps, "step")
+        clusters = _count(self.segments.count, "cluster")
+        steps = _count(self.steps, "step") if self.steps else "predicted"
         target = f"target {_format_share(self.segments)}" if self.mask.any() else "empty mask"
         return f"{width}×{height} pixels, {clusters}, {target}, {steps}, {self.seconds:.1f} s"
 

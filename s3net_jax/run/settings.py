@@ -20,11 +20,14 @@ class Identity:
       config: hash of the configuration.
       seed: first seed.
       seeds: number of seeds.
+      networks: hash of the trained networks that are applied; "" for fits, and while networks are
+        still to be trained.
     """
 
     config: str
     seed: int
     seeds: int = 1
+    networks: str = ""
 
     @property
     def all_seeds(self) -> range:
@@ -33,6 +36,10 @@ class Identity:
 
     def matches(self, record: Mapping[str, object]) -> bool:
         """Return whether a record of ``results.jsonl`` has this identity."""
+        return self.has_same_settings(record) and record.get("networks", "") == self.networks
+
+    def has_same_settings(self, record: Mapping[str, object]) -> bool:
+        """Return whether a record has this configuration and these seeds, whatever its networks."""
         found = record.get("config"), record.get("seed"), record.get("seeds", 1)
         return found == (self.config, self.seed, self.seeds)
 

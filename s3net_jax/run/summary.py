@@ -19,7 +19,14 @@ from s3net_jax.provenance import (
 from s3net_jax.run.engines import Engine
 from s3net_jax.run.inputs import Source
 from s3net_jax.run.settings import RunSettings
-from s3net_jax.schema import FailedRecord, FinishedRecord, ResultRecord, RunRecord, write_json
+from s3net_jax.schema import (
+    FailedRecord,
+    FinishedRecord,
+    NetworkRecord,
+    ResultRecord,
+    RunRecord,
+    write_json,
+)
 
 __all__ = ["Listener", "Summary", "write_run"]
 
@@ -36,6 +43,7 @@ class Summary:
       times: seconds that the fits of each input took; the first includes compilation.
       failures: a sentence for each input that failed.
       notes: sentences about the run as a whole, such as files that were skipped.
+      networks: the trained networks that were applied in place of fits.
       started: time at which the run started, UTC.
     """
 
@@ -48,6 +56,7 @@ class Summary:
     times: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    networks: list[NetworkRecord] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -77,6 +86,12 @@ class Listener(Protocol):
         """Show that ``done`` of ``total`` parts of the phase ``name``, such as scoring, are done.
 
         May be called from several threads at once.
+        """
+
+    def show_training(self, step: int, steps: int, loss: float) -> None:
+        """Handle step ``step`` of the ``steps`` of a training on all inputs.
+
+        May be called from another thread, and not for every step.
         """
 
     def say(self, text: str) -> None:
@@ -115,5 +130,7 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
             for operator, reasons in list_implementations().items()
         },
     }
+    if summary.networks:
+        content["networks"] = summary.networks
     name = "run.json" if rank.index == 0 else f"run-{rank.index}.json"
     write_json(summary.out / name, content)

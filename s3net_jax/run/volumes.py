@@ -21,7 +21,9 @@ from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.engines import LocalEngine
 from s3net_jax.run.fitter import Progress
 from s3net_jax.run.inputs import discover
+from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.outcome import Fitted, check_fitted
+from s3net_jax.run.training import train_on_pieces
 
 __all__ = ["VolumeSegmentation", "open_volume", "segment_volume_case"]
 
@@ -88,9 +90,15 @@ def open_volume(volume: Any, spacing: Sequence[float] | None, config: Config) ->
 
 
 def segment_volume_case(
-    case: VolumeCase, config: Config, seed: int, progress: Progress | bool | None
+    case: VolumeCase,
+    config: Config,
+    seed: int,
+    progress: Progress | bool | None,
+    network: Network | None = None,
 ) -> VolumeSegmentation:
     """Segment an opened volume, in the batches that a run of the command makes.
+
+    A method that trains on a folder trains on the slices first, unless a ``network`` is given.
 
     Raises:
       DivergedError: the fit of a slice diverged, and did so again with a lower learning rate.
@@ -98,10 +106,14 @@ def segment_volume_case(
     """
     assert case.volume is not None
     start = time.perf_counter()
+    if network is None and is_trained_on_folder(config):
+        slices = (case.piece(index) for index in range(len(case)))
+        network = train_on_pieces(slices, config, (seed,), progress)[seed]
     images = ((index, case.piece(index)) for index in range(len(case)))
-    jobs = (Job(0, index, seed, image) for index, image in images if image is not None)
+    jobs = (Job(0, index, seed, image, network) for index, image in images if image is not None)
     engine, fits = LocalEngine(config), dict[int, Fitted]()
-    count = len(case) * config.fit.members  # at most: slices of one colour are not fitted
+    # At most: slices of one colour are not fitted.
+    count = 0 if network is not None else len(case) * config.fit.members
     with open_listener(progress, count, config.fit.steps) as listener:
         for chunk, outcomes in engine.run(make_chunks(jobs, config, engine.size()), listener):
             for job, outcome in zip(chunk.jobs, outcomes, strict=True):

@@ -18,8 +18,8 @@ import pytest
 
 from s3net_jax import cli, interruptions, jax_setup
 from s3net_jax.cli import info
-from s3net_jax.cli.session import WORKER
 from s3net_jax.config import ConfigError
+from s3net_jax.parallel import WORKER
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
 from tests.processes import HANG

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from s3net_jax import cli, jax_setup
-from s3net_jax.cli.session import WORKER
+from s3net_jax.parallel import WORKER
 from tests.cli.calling import SMALL, s3net
 from tests.fakes import install_fit
 from tests.pictures import save_lesion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import sys
 from typing import Any
 
@@ -97,16 +98,21 @@ def test_a_prediction_is_the_result_of_a_fit():
 def test_single_images_are_refused_by_settings_for_folders():
     with pytest.raises(s3.ConfigError, match=r"preset iic trains .* or the preset iic-image"):
         s3.fit(KEY, IMAGES[0], CONFIG)
-    with pytest.raises(s3.ConfigError, match=r"fit_dataset and predict"):
-        s3.segment(IMAGES[0], preset="deepcluster")
+    with pytest.raises(s3.ConfigError, match=r"segment_batch, or .*fit_dataset and predict"):
+        s3.fit_batch(KEY[None], IMAGES[:1], CONFIG)
 
 
 def test_deepcluster_shares_its_clusters_among_images():
     config = s3.preset("deepcluster").replace(
         input={"size": 16}, model={"channels": 6, "blocks": 1}, fit={"steps": 2}
     )
-    params = fit_dataset(KEY, IMAGES, config, batch=2)
+    seen: list[tuple[int, dict[str, Any]]] = []
+    params = fit_dataset(
+        KEY, IMAGES, config, batch=2, progress=lambda step, r: seen.append((step, r))
+    )
     assert predict(params, IMAGES[0], config).shape[:2] == (14, 12)
+    assert [step for step, _ in seen] == [1, 2]
+    assert all(isinstance(record["loss"], float) for _, record in seen)
 
 
 @pytest.mark.slow
@@ -143,6 +149,16 @@ def test_parameters_of_another_configuration_are_refused(tmp_path):
     with pytest.raises(s3.ConfigError, match=r"with method\.name=iic instead of s3net: use"):
         load_params(path, s3.preset("paper").replace(model={"channels": 3}, input={"size": 24}))
     load_params(path, CONFIG.replace(model={"implementation": "xla"}))
+
+
+def test_a_file_keeps_how_its_network_was_trained(tmp_path):
+    path, params = tmp_path / "a.npz", s3.fitting.initial_params(KEY, CONFIG, (14, 12, 3))
+    save_params(path, params, CONFIG, training={"images": 5})
+    found = s3.fitting.read_network(path)
+    assert found.config == CONFIG and found.training == {"images": 5}
+    assert found.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    save_params(path, params, CONFIG)
+    assert s3.fitting.read_network(path).training == {}
 
 
 def test_other_files_are_refused(tmp_path):

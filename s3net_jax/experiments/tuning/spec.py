@@ -94,6 +94,11 @@ def read_tuning(
                 f"{name} is {found!r}: set it to {plain!r}, because a search scores the labels of "
                 "one fit of the whole image after each step."
             )
+    if config.method.trained_on == "folder":
+        fields.fail(
+            f"the preset {config.preset} trains one network on all images, but a search fits every "
+            "image: compare settings with s3net compare."
+        )
     seed = own_seed if seed is None else seed
     seeds = own_seeds if seeds is None else seeds
     check_seeds(fields, seed, seeds)

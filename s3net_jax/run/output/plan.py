@@ -45,10 +45,10 @@ class Task:
 def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) -> list[Task]:
     """Decide what to do with each source; without ``overwrite``, no existing file is replaced.
 
-    A source is done if ``log`` has a result of the same content, configuration and seeds, and all
-    its files are undamaged. With ``fit.record_labels`` that includes the film of the steps. Inputs
-    and files are read to compare their digests. With ``overwrite`` no source is done, and all
-    results are replaced, except those of inputs that can't be read.
+    A source is done if ``log`` has a result of the same content, configuration, seeds and trained
+    networks, and all its files are undamaged. With ``fit.record_labels`` that includes the film of
+    the steps. Inputs and files are read to compare their digests. With ``overwrite`` no source is
+    done, and all results are replaced, except those of inputs that can't be read.
 
     Args:
       sources: inputs of the run.
@@ -75,9 +75,11 @@ def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) 
     _refuse_foreign_run(folder / "run.json", log)
     for record in log.list_finished():
         if not settings.identity.matches(record):
+            is_same = settings.identity.has_same_settings(record)
+            what = "another trained network" if is_same else "another configuration or seed"
             raise OutputError(
-                f"{folder} holds results of another configuration or seed: choose another output "
-                "folder, or replace them with --overwrite."
+                f"{folder} holds results of {what}: choose another output folder, or replace them "
+                "with --overwrite."
             )
     return [_plan_resumption(source, files, log) for source, files in planned]
 

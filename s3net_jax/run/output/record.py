@@ -51,7 +51,7 @@ def describe_result(
     """
     whole = result.whole
     height, width = case.pixels
-    losses = [float(fit.history["loss"][-1]) for fit in fits]
+    losses = [float(fit.history["loss"][-1]) for fit in fits if fit.steps]
     loss = sum(losses) / len(losses) if losses else math.nan
     record: FinishedRecord = {
         "stem": source.stem,
@@ -73,6 +73,8 @@ def describe_result(
         "outputs": dict[str, str](),
         "files": dict[str, FileRecord](),
     }
+    if identity.networks:
+        record["networks"] = identity.networks
     if case.volume is not None:
         record["depth"] = len(case)
     if len(case) > 1:

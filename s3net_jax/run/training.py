@@ -1,0 +1,181 @@
+"""Train one network on many images, in a thread that does not delay interruptions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from s3net_jax.config import Config
+from s3net_jax.errors import ConfigError, DivergedError
+from s3net_jax.io import Image, prepare
+from s3net_jax.jax_setup import get_platform, is_out_of_memory, use_default_settings
+from s3net_jax.parallel import run_in_thread
+from s3net_jax.run.bar import open_listener
+from s3net_jax.run.fitter import Progress, make_key, translate_errors
+from s3net_jax.run.network import NetworkParams
+
+__all__ = ["Trained", "TrainingSet", "describe_small_set", "train_on_pieces"]
+
+
+class Trained(NamedTuple):
+    """A trained network.
+
+    Attributes:
+      params: nested dict of NumPy arrays.
+      seconds: time that the training took, compilation included.
+    """
+
+    params: Any
+    seconds: float
+
+
+class TrainingSet:
+    """Images to train on, kept only at the size of the network's input."""
+
+    def __init__(self, config: Config, images: Iterable[Image] = ()) -> None:
+        self._config = config
+        self._images: list[np.ndarray] = []
+        for image in images:
+            self.add(image)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def add(self, image: Image) -> None:
+        """Add an image.
+
+        Raises:
+          ConfigError: its network input has another shape than those before, or is too small for
+            the method.
+        """
+        from s3net_jax.methods import get_method
+
+        pixels = prepare(image, self._config.input)
+        height, width, channels = pixels.shape
+        if self._images and self._images[0].shape != pixels.shape:
+            before = self._images[0].shape
+            raise ConfigError(
+                f"One network needs inputs of one shape, but input.aspect="
+                f"{self._config.input.aspect} gives {before[0]}×{before[1]} and {height}×{width} "
+                "pixels: use input.aspect=square."
+            )
+        check_shape = get_method(self._config.method.name).check_shape
+        if check_shape is not None:
+            try:
+                check_shape((height, width, channels), self._config)
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+        self._images.append(pixels)
+
+    def train(self, seed: int, progress: Progress | None = None) -> Trained:
+        """Train a network on all images.
+
+        Args:
+          seed: seed of the training.
+          progress: listener, called from another thread; or None.
+
+        Raises:
+          ConfigError: the configuration can't be used on this machine.
+          DivergedError: the trained parameters are not finite.
+          MemoryError: memory ran out.
+          Exception: the error that ``progress`` raised.
+        """
+        import jax
+
+        start = time.perf_counter()
+        get_platform()
+        stopped = threading.Event()
+        # Settings in a `with` block of JAX hold for one thread only.
+        device, wide = jax.config.jax_default_device, jax.config.jax_enable_x64  # pyright: ignore
+
+        def tell(step: int, record: dict[str, Any]) -> None:
+            if stopped.is_set():
+                raise _StoppedError
+            if progress is not None:
+                progress(step, {"running": 1, **record, "fits": 1})
+
+        def train() -> Any:
+            with jax.default_device(device), jax.enable_x64(wide):
+                return self._train(seed, tell)
+
+        try:
+            params = run_in_thread(train)
+        except BaseException as error:
+            # After an interruption the thread still runs: let it end with its next step.
+            logging.getLogger("jax._src.debugging").addFilter(_is_no_stop)
+            stopped.set()
+            if is_out_of_memory(error):
+                height, width = self._images[0].shape[:2]
+                raise MemoryError(
+                    f"training on {len(self)} images of {height}×{width} pixels: lower input.size, "
+                    "or train on fewer images"
+                ) from None
+            raise
+        return Trained(params, time.perf_counter() - start)
+
+    def _train(self, seed: int, progress: Progress) -> Any:
+        import jax
+        from flax import nnx
+
+        from s3net_jax import fitting
+
+        with use_default_settings(), translate_errors(self._config):
+            images = np.stack(self._images)
+            found = fitting.fit_dataset(make_key(seed), images, self._config, progress=progress)
+            tree = nnx.to_pure_dict(found) if isinstance(found, nnx.State) else found
+            params = jax.tree.map(np.asarray, tree)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+            rate = self._config.fit.learning_rate
+            raise DivergedError(f"The training diverged: lower fit.learning_rate (now {rate:g}).")
+        return params
+
+
+class _StoppedError(Exception):
+    """Ends a training whose result nobody waits for."""
+
+
+def _is_no_stop(record: logging.LogRecord) -> bool:
+    """Return False for the message with which JAX logs :class:`_StoppedError`."""
+    return not (record.exc_info and isinstance(record.exc_info[1], _StoppedError))
+
+
+def train_on_pieces(
+    pieces: Iterable[Image | None],
+    config: Config,
+    seeds: Sequence[int],
+    progress: Progress | bool | None,
+) -> dict[int, NetworkParams]:
+    """Train a network for each seed; for errors see :meth:`TrainingSet.train`.
+
+    Args:
+      pieces: images, tiles or slices; None for one of a single colour, which is left out.
+      config: configuration.
+      seeds: seeds of the trainings.
+      progress: listener, or whether to show a bar.
+
+    Returns:
+      Network of each seed. Its share is the time of its training divided by the number of images.
+    """
+    images = TrainingSet(config, (piece for piece in pieces if piece is not None))
+    note = describe_small_set(len(images), config)
+    networks: dict[int, NetworkParams] = {}
+    with open_listener(progress, len(seeds), config.fit.steps) as listener:
+        for seed in seeds:
+            params, seconds = images.train(seed, listener)
+            networks[seed] = NetworkParams(params, seconds / len(images), note)
+    return networks
+
+
+def describe_small_set(count: int, config: Config) -> str:
+    """Make the note on a network that was trained on a single image; "" for several images."""
+    if count > 1:
+        return ""
+    return (
+        f"The network was trained on one image, although the preset {config.preset} is meant for "
+        "many: give more images, or use a preset for single images."
+    )
