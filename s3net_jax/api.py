@@ -120,10 +120,9 @@ def segment(
     _check_seeds((seed,))
     _check_keep(keep)
     _check_progress(progress)
-    chosen = _choose_config(preset, config, target, size, tile, window, model=model)
+    chosen = _choose_config(preset, config, model, target, size, tile, window)
     network = load_network(model, chosen)
-    opened = [_open(image, chosen)]
-    return segment_images(opened, chosen, (seed,), progress, keep, network)[0][0]
+    return segment_images([_open(image, chosen)], chosen, (seed,), progress, keep, network)[0][0]
 
 
 def segment_batch(
@@ -195,7 +194,7 @@ def segment_batch(
             f"A trained network gives the same result for every seed, but seeds is {seeds!r}: give "
             "one seed."
         )
-    chosen = _choose_config(preset, config, target, size, tile, window, model=model)
+    chosen = _choose_config(preset, config, model, target, size, tile, window)
     network = load_network(model, chosen)
     opened = [_open(image, chosen) for image in images]
     return segment_images(opened, chosen, seeds, progress, keep, network)
@@ -261,12 +260,11 @@ def segment_volume(
     _refuse_unknown("segment_volume", unknown, segment_volume)
     _check_seeds((seed,))
     _check_progress(progress)
-    chosen = _choose_config(
-        preset, config, target, size=size, window=window, axis=axis, model=model
-    )
+    chosen = _choose_config(preset, config, model, target, size, None, window, axis)
     network = load_network(model, chosen)
-    case = open_volume(volume, spacing, chosen)
-    return segment_volume_case(case, chosen, seed, progress, network)
+    return segment_volume_case(
+        open_volume(volume, spacing, chosen), chosen, seed, progress, network
+    )
 
 
 def prepare(image: ImageLike, config: Config) -> np.ndarray:
@@ -293,12 +291,12 @@ def prepare(image: ImageLike, config: Config) -> np.ndarray:
 def _choose_config(
     preset: str | None,
     config: Config | None,
+    model: Model | None = None,
     target: str | None = None,
     size: int | None = None,
     tile: int | None = None,
     window: Window | None = None,
     axis: str | None = None,
-    model: Model | None = None,
 ) -> Config:
     """Return the preset or configuration, with the values that the other arguments override."""
     if config is None and preset is None and model is not None:
