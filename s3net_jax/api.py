@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never, SupportsIndex, get_args
 
 from s3net_jax.config import Config, check_config
-from s3net_jax.errors import ConfigError, suggest_nearest
+from s3net_jax.errors import suggest_nearest
 from s3net_jax.presets import DEFAULT_PRESET
 from s3net_jax.presets import preset as named_preset
 from s3net_jax.run import (
@@ -308,32 +308,20 @@ def _choose_config(
             f"Both preset={preset!r} and config are given: give one of them, or "
             "config=s3net_jax.preset(NAME).replace(...)."
         )
+    from s3net_jax.io import format_window, parse_window
+    from s3net_jax.masks import check_target
+
     if window is not None and not isinstance(window, str):
-        window = _format_window(window)
+        window = format_window(window)
     given = {"size": size, "tile": tile, "window": window, "axis": axis}
     changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     chosen = check_config(config).replace(input=changes)
     if target is not None:
         chosen = chosen.replace(segment={"target": target})
-    from s3net_jax.io import parse_window
-    from s3net_jax.masks import check_target
-
     # As in the command, before any image is read.
     check_target(chosen.segment.target)
     parse_window(chosen.input.window)
     return chosen
-
-
-def _format_window(window: Any) -> str:
-    """Format two numbers as a value of ``config.input.window``."""
-    try:
-        numbers = [float(value) for value in window]
-        low, high = (int(value) if value.is_integer() else value for value in numbers)
-    except (TypeError, ValueError):
-        raise ConfigError(
-            f"window can't be {window!r}: give a name, such as 'lung', or two numbers (LOW, HIGH)."
-        ) from None
-    return f"{low},{high}"
 
 
 def _refuse_unknown(name: str, unknown: Mapping[str, Any], function: Callable[..., Any]) -> None:

@@ -31,7 +31,7 @@ from s3net_jax.io.source import to_image
 from s3net_jax.io.stack import is_stack, read_stack, write_stack
 from s3net_jax.io.tiff.reading import is_tiff
 from s3net_jax.io.volume import SliceView, Volume, check_scaling
-from s3net_jax.io.window import parse_window
+from s3net_jax.io.window import format_window, parse_window
 from s3net_jax.io.write import (
     Receipt,
     collect_receipts,
@@ -74,6 +74,7 @@ __all__ = [
     "check_scaling",
     "collect_receipts",
     "compute_prepared_shape",
+    "format_window",
     "from_array",
     "from_pil",
     "get_limits",
