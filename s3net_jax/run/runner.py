@@ -19,6 +19,7 @@ from s3net_jax.errors import ConfigError, InputError, OutputError, describe_unex
 from s3net_jax.io import make_folder, parse_window, remove_leftovers
 from s3net_jax.jax_setup import is_out_of_memory
 from s3net_jax.masks import check_target
+from s3net_jax.measure import check_exports
 from s3net_jax.parallel import PIXELS_HELD, count_usable_cores
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.cases import open_case
@@ -33,8 +34,9 @@ from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.output.plan import Task, make_plan
 from s3net_jax.run.output.record import describe_failure
 from s3net_jax.run.output.steps import choose_fits, reduce_maps
+from s3net_jax.run.output.tables import remove_tables, write_tables
 from s3net_jax.run.output.writer import OpenInput, ResultWriter
-from s3net_jax.run.settings import Identity, RunSettings
+from s3net_jax.run.settings import Identity, OutputOptions, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
 from s3net_jax.schema import FinishedRecord, ResultRecord
 
@@ -56,14 +58,16 @@ def segment_inputs(
     overwrite: bool = False,
     rank: Rank = SINGLE_PROCESS,
     recursive: bool = False,
+    output: OutputOptions | None = None,
 ) -> Summary:
     """Segment every input and write the results into a folder; bad inputs are reported and skipped.
 
     For each input this writes a label map, a mask, an overlay, the history of its fits, with
     ``fit.record_labels`` a film of the clusters over the steps (see :func:`plan_files`), and a line
-    in ``results.jsonl``; for the run it writes ``run.json``. Existing results of the same content,
-    configuration and seeds are kept under their names; results whose files are missing or damaged
-    are computed again.
+    in ``results.jsonl``; for the run it writes ``run.json``, and with ``output`` the tables of
+    :func:`write_tables`. Existing results of the same content, configuration, seeds and output
+    options are kept under their names; results whose files are missing or damaged are computed
+    again.
 
     Args:
       inputs: files, folders and patterns; see :func:`discover`.
@@ -78,9 +82,10 @@ def segment_inputs(
         resume a run that was killed, pass False.
       rank: share of the inputs that this process segments.
       recursive: whether to search sub-folders; see :func:`discover`.
+      output: measures and further files to write; None writes none.
 
     Raises:
-      ConfigError: the configuration is invalid.
+      ConfigError: the configuration is invalid, or a package that an export needs is missing.
       OutputError: the folder can't be written, another run is using it, or it holds other
         results; see :func:`make_plan`.
     """
@@ -89,11 +94,12 @@ def segment_inputs(
     check_target(config.segment.target)
     parse_window(config.input.window)
     get_param_dtype(config.model.dtype)
+    check_exports(() if output is None else output.export)
     skipped: list[str] = []
     sources = discover(inputs, skipped.append, recursive)
-    identity = Identity(config.digest, seed, seeds)
-    settings = RunSettings(make_folder(out), config, identity, overwrite, rank)
-    purpose = [identity.config, identity.seed, identity.seeds, rank.count]
+    identity = Identity(config.digest, seed, seeds, "" if output is None else output.key)
+    settings = RunSettings(make_folder(out), config, identity, overwrite, rank, output)
+    purpose = [identity.config, identity.seed, identity.seeds, identity.options, rank.count]
     with hold_folder(settings.folder, rank.index, purpose):
         remove_leftovers(settings.folder)
         log = ResultLog(settings.folder / "results.jsonl", rank.index)
@@ -136,6 +142,8 @@ class _Run:
 
     def segment_all(self) -> Summary:
         """Execute the plan; ``run.json`` is written even after an error."""
+        if self.settings.output is not None and self.settings.overwrite:
+            remove_tables(self.settings.folder)
         self.writer.invalidate(task for task in self.plan if task.is_replacing)
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
@@ -153,6 +161,7 @@ class _Run:
             if self.pending:
                 self.listener.show_phase("results")
             self._collect(0)
+            self._write_tables()
             self.summary.status = "finished"
         except BaseException:
             self.summary.status = "interrupted"
@@ -250,6 +259,17 @@ class _Run:
         self.pending = deque(one for one in self.pending if not one.future.cancelled())
         with contextlib.suppress(OutputError):
             self._collect(0)
+            self._write_tables(is_finished=False)
+
+    def _write_tables(self, is_finished: bool = True) -> None:
+        """Write the tables of the folder, and show which results they lack."""
+        if self.settings.output is None:
+            return
+        if is_finished and "coco" in self.settings.output.export:
+            self.listener.show_phase("annotations")
+        for note in write_tables(self.settings.folder, self.settings.output, is_finished):
+            self.summary.notes.append(note)
+            self.listener.say(note)
 
     def _fail(self, number: int, reason: str) -> None:
         self.opened.pop(number, None)
