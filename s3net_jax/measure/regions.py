@@ -158,7 +158,7 @@ def measure_regions(
     is_mask = labels.dtype == bool
     # regionprops leaves out label 0.
     shift = 0 if is_mask or has_background else 1
-    numbered = labels.view(np.uint8) if is_mask else labels.astype(np.int64) + shift
+    numbered = labels.view(np.uint8) if is_mask else labels.astype(np.int32) + np.int32(shift)
     measure = _measure_flat if labels.ndim == 2 else _measure_solid
     rows: list[Row] = []
     for region in regionprops(numbered):

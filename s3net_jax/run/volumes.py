@@ -77,7 +77,7 @@ class VolumeSegmentation:
           For the target, a dict of the measures that :func:`s3net_jax.measure.measure_mask`
           describes; for clusters and instances, a list with a dict for each (see
           :meth:`Segmentation.measure`). x, y and slice count along the slices as they were
-          segmented: upright, from the left, the top, and the feet, back or right. The values of a
+          segmented: upright, from the left, the top, and the feet, back or left. The values of a
           CT in DICOM are ``mean_hu`` and ``sd_hu``. A volume of one slice is measured as an image.
 
         Raises:
