@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s3net_jax import fitting, interop, losses, methods, nn, ops
+    from s3net_jax import fitting, interop, losses, measure, methods, nn, ops
     from s3net_jax.api import (
         Segmentation,
         VolumeSegmentation,
@@ -69,7 +69,7 @@ _HOMES = {
     "segment_batch": "api",
     "segment_volume": "api",
 }
-_MODULES = ("fitting", "interop", "losses", "methods", "nn", "ops")
+_MODULES = ("fitting", "interop", "losses", "measure", "methods", "nn", "ops")
 
 __all__ = [
     "PRESETS",
@@ -100,6 +100,7 @@ __all__ = [
     "interop",
     "losses",
     "make_key",
+    "measure",
     "methods",
     "nn",
     "ops",

@@ -53,8 +53,11 @@ __all__ = [
     "GridSummary",
     "HistoryRecord",
     "MeanRecord",
+    "Measures",
+    "MeasuresRecord",
     "MethodRecord",
     "NetworkRecord",
+    "OutputRecord",
     "RecordError",
     "ResultName",
     "ResultRecord",
@@ -73,10 +76,15 @@ __all__ = [
     "write_json",
 ]
 
-RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "seg", "history", "steps")
+RESULT_KINDS = (
+    *("labels", "mask", "overlay", "agreement", "seg", "history", "steps"),
+    *("instances", "measures", "outlines", "rois"),
+)
 """Kinds of results; a result is a file ``STEM.KIND.SUFFIX``."""
 
-_RESULT = re.compile(rf"(.+)\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json)", re.DOTALL)
+_RESULT = re.compile(
+    rf"(.+)\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json|geojson|zip)", re.DOTALL
+)
 _LONGEST = 255  # largest number of bytes in a file name, the limit of common file systems
 
 
@@ -105,6 +113,14 @@ _Stem = Annotated[str, Rule("a file name without folders", _is_plain)]
 ResultName = Annotated[str, Rule("the file name of a result, without folders", is_result_name)]
 
 
+def _is_measure(value: Any) -> bool:
+    return value is None or isinstance(value, (int, float, str))
+
+
+Measures = dict[str, Annotated[Any, Rule("a number, text or null", _is_measure)]]
+"""Measures of a region by name (:func:`s3net_jax.measure.measure_mask`); null: unknown."""
+
+
 class FileRecord(TypedDict):
     """Size in bytes and digest of one file of a result."""
 
@@ -116,7 +132,9 @@ class ResultRecord(TypedDict, total=False):
     """One line of ``results.jsonl`` as read: a result, or a failure if it has ``error``.
 
     ``sha256`` is the digest of the input's bytes; earlier versions wrote null for inputs that had
-    disappeared. ``files`` (file name → size and digest) is missing in results of earlier versions.
+    disappeared. ``files`` (file name → size and digest) and ``measures`` (of the target) are
+    missing in results of earlier versions. ``options`` names the output options that differ from
+    the default.
     """
 
     stem: Required[_Stem]
@@ -141,6 +159,8 @@ class ResultRecord(TypedDict, total=False):
     notes: list[str]
     outputs: dict[str, ResultName]
     files: dict[ResultName, FileRecord]
+    options: str
+    measures: Measures
     error: str
 
 
@@ -176,6 +196,24 @@ class FinishedRecord(TypedDict):
     agreement: NotRequired[float]
     outputs: dict[str, str]
     files: dict[str, FileRecord]
+    options: NotRequired[str]
+    measures: NotRequired[Measures]
+
+
+class MeasuresRecord(TypedDict, total=False):
+    """``STEM.measures.json``: one row for each cluster, and for each instance of the target."""
+
+    clusters: list[Measures]
+    instances: list[Measures]
+
+
+class OutputRecord(TypedDict, total=False):
+    """Output options of a run: ``output`` in ``run.json``; ``pixel_size`` is (x, y[, z]) in mm."""
+
+    pixel_size: list[Number] | None
+    measure_clusters: bool
+    instances: bool
+    export: list[str]
 
 
 class FailedRecord(TypedDict):
@@ -265,6 +303,7 @@ class RunRecord(EngineRecord, total=False):
     networks: list[NetworkRecord]
     config_digest: Required[str]
     config: dict[str, Any]
+    output: OutputRecord
     versions: dict[str, str]
     commit: str | None
     devices: DeviceRecord

@@ -13,6 +13,7 @@ from s3net_jax.cli.options import (
     add_limits,
     add_load,
     add_many,
+    add_measures,
     add_model,
     add_out,
     make_output,
@@ -29,6 +30,7 @@ examples:
   s3net segment 'ct/*.png' --out lungs --preset paper-lung --target dark
   s3net segment chest.nii.gz series/ --out ct --window lung     volumes, slice by slice
   s3net segment skin/ --out agreed --seeds 5     consensus and agreement of five fits
+  s3net segment slides/*.tif --out cells --instances --export geojson     a row for each part
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
   s3net segment photos/ --preset deepcluster --out x        one network for all images, x/model.npz
   s3net evaluate --images x/images --masks x/masks --out scores      scores and a report
@@ -160,6 +162,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     add_model(segment)
     add_image_options(segment)
+    add_measures(segment)
     add_limits(segment)
     add_many(segment)
     evaluate = add(

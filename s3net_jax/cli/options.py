@@ -12,6 +12,7 @@ __all__ = [
     "add_limits",
     "add_load",
     "add_many",
+    "add_measures",
     "add_model",
     "add_out",
     "make_output",
@@ -40,6 +41,39 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--tile", metavar="N", help="cut larger images into overlapping tiles of N×N pixels"
+    )
+
+
+def add_measures(parser: argparse.ArgumentParser) -> None:
+    """Add the options that control what is measured, and how outlines are exported."""
+    group = parser.add_argument_group("measurements and exports (docs/measure.md)")
+    group.add_argument(
+        "--pixel-size",
+        metavar="MM",
+        help="size of a pixel in millimetres, for measures in mm: MM, X,Y or X,Y,Z "
+        "(default: as recorded in DICOM, NIfTI and TIFF files)",
+    )
+    group.add_argument(
+        "--measure-clusters",
+        action="store_true",
+        help="also measure every cluster, in measures_clusters.csv",
+    )
+    group.add_argument(
+        "--instances",
+        action="store_true",
+        help="number the connected parts of the target in a label map, and measure each in "
+        "measures_instances.csv",
+    )
+    group.add_argument(
+        "--clusters",
+        metavar="K",
+        help="merge the most similar clusters until K are left (default: keep all)",
+    )
+    group.add_argument(
+        "--export",
+        metavar="FORMAT",
+        help="also write outlines of the target as geojson (QuPath), coco (one file for the run) "
+        "or imagej (ROI Manager); several are separated by commas",
     )
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from s3net_jax.cli.session import open_session, parse_count, parse_seed, read_config
 from s3net_jax.config import Config
 from s3net_jax.errors import UsageError
+
+if TYPE_CHECKING:
+    from s3net_jax.run import OutputOptions
 
 __all__ = ["run_segment", "segment_paths"]
 
@@ -21,6 +25,7 @@ def run_segment(args: argparse.Namespace) -> int:
     if not args.out:
         raise UsageError("No output folder is given: add --out DIR.")
     config = read_config(args)
+    _read_output(args)
     from s3net_jax.run import check_usable
 
     check_usable(args.inputs, args.recursive)
@@ -63,6 +68,27 @@ def segment_paths(
             rank=rank,
             recursive=getattr(args, "recursive", False),
             model=getattr(args, "model", None),
+            output=_read_output(args),
         )
     display.finish(summary)
     return 1 if summary.failed else 0
+
+
+def _read_output(args: argparse.Namespace) -> OutputOptions:
+    """Build the output options; those that the command does not have keep their defaults.
+
+    Raises:
+      ConfigError: a value is invalid, or a package that an export needs is not installed.
+    """
+    from s3net_jax.measure import check_exports, parse_exports, parse_pixel_size
+    from s3net_jax.run import OutputOptions
+
+    size, export = getattr(args, "pixel_size", None), getattr(args, "export", None)
+    formats = () if export is None else parse_exports(export)
+    check_exports(formats)
+    return OutputOptions(
+        pixel_size=None if size is None else parse_pixel_size(size),
+        measure_clusters=getattr(args, "measure_clusters", False),
+        instances=getattr(args, "instances", False),
+        export=formats,
+    )

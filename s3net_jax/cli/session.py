@@ -51,6 +51,8 @@ def read_config(args: argparse.Namespace) -> Config:
     for option in ("window", "axis", "tile"):
         if getattr(args, option, None) is not None:
             config = config.replace(input={option: getattr(args, option)})
+    if getattr(args, "clusters", None) is not None:
+        config = config.replace(segment={"clusters": args.clusters})
     load_jax("s3net_jax.run", "s3net_jax.fitting")
     from s3net_jax.io import parse_window
     from s3net_jax.masks import check_target

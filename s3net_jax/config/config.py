@@ -30,7 +30,7 @@ from s3net_jax.errors import ConfigError
 __all__ = ["Config", "check_config"]
 
 
-_LATER = ("model.inception", "model.local_kernels")
+_LATER = ("model.inception", "model.local_kernels", "segment.clusters")
 """Fields added after results with digests were published. A digest leaves them out at their
 default, so that a configuration keeps the digest that earlier results carry. Never change such a
 default: two configurations would have the same digest."""
@@ -195,6 +195,11 @@ def _validate(c: Config) -> None:
         min(c.segment.boundary_colors) >= 0 < sum(c.segment.boundary_colors),
         "segment.boundary_colors must not be negative, nor all zero, got "
         f"{c.segment.boundary_colors}.",
+    )
+    need(
+        c.segment.clusters == 0 or c.segment.clusters >= 2,
+        "segment.clusters must be at least 2, or 0 to keep all clusters, got "
+        f"{c.segment.clusters}.",
     )
     need(
         0 <= c.segment.min_island < 1,

@@ -152,6 +152,9 @@ class SegmentConfig:
     """Fill holes enclosed by the mask."""
     min_island: float = 0.001
     """Remove connected regions smaller than this fraction of the image, in [0, 1); 0 keeps all."""
+    clusters: int = 0
+    """Number of clusters of the label map, at least 2: the most similar ones are merged until so
+    many are left. 0 keeps all that were found. The mask does not depend on it."""
     choice: Literal["clusters", "proposals"] = "clusters"
     """Candidates for an ``auto`` target: ``clusters`` are those of the final label map;
     ``proposals`` are those of every step of every member."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from s3net_jax.csv_text import parse_csv
 from s3net_jax.errors import ConfigError, InputError, OutputError, RecordError, get_reason
 from s3net_jax.evaluate.scores import read_scores
+from s3net_jax.io import read_regular
 from s3net_jax.run import Damage, find_damage, read_array, read_history, read_log
 from s3net_jax.schema import (
     EvaluationSummary,
@@ -113,7 +115,7 @@ def _check_results(folder: Path, found: Checked) -> None:
 
 
 def _check_count(folder: Path, results: int, found: Checked) -> None:
-    """Compare the log with the count in ``run.json``, since lines may have been lost."""
+    """Compare log and measures with ``run.json``, since lines may have been lost."""
     try:
         run: RunRecord = read_json(folder / "run.json", RunRecord)
     except RecordError:
@@ -123,11 +125,26 @@ def _check_count(folder: Path, results: int, found: Checked) -> None:
         found.files[folder / "results.jsonl"] = (
             f"has lost lines (it contains {results} results, but run.json counts {counted})"
         )
+    if "output" in run and run.get("status") == "finished":
+        _check_measures(folder / "measures.csv", results, found)
+
+
+def _check_measures(path: Path, results: int, found: Checked) -> None:
+    try:
+        rows = parse_csv(read_regular(path))
+    except FileNotFoundError:
+        found.files[path] = "is missing"
+    except (OSError, ValueError):
+        found.files[path] = _BROKEN
+    else:
+        if len(rows) != results:
+            found.files[path] = "does not have a row for each result"
 
 
 def _find_unreadable(folder: Path, record: ResultRecord) -> Iterator[Damage]:
     """Find unreadable files; all that can be checked without digests."""
-    readers: dict[str, Callable[[Path], object]] = {"history": read_history, "seg": os.stat}
+    readers: dict[str, Callable[[Path], object]] = {"history": read_history}
+    readers |= dict.fromkeys(("seg", "measures", "outlines", "rois"), os.stat)
     for kind, name in record.get("outputs", {}).items():
         try:
             readers.get(kind, read_array)(folder / name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ class Resolution:
       spacing: distance between the slices of a stack, in ``name_z``, or None.
       name_z: unit of ``spacing``.
       is_time: whether the planes of an ImageJ stack are time points.
+      is_print: whether it is from a PNG, JPEG or BMP file, which record the resolution of a print
+        or a screen rather than the size of the object.
     """
 
     x: Fraction
@@ -72,6 +74,7 @@ class Resolution:
     spacing: float | None = None
     name_z: str = ""
     is_time: bool = False
+    is_print: bool = field(default=False, compare=False)
 
     def per_metre(self) -> tuple[float, float] | None:
         """Return pixels per metre along x and y, or None if the unit is unknown."""
@@ -83,6 +86,18 @@ class Resolution:
         if lengths[0] is None or lengths[1] is None:
             return None
         return float(self.x) / lengths[0], float(self.y) / lengths[1]
+
+    def measure_pixel(self) -> tuple[float, float] | None:
+        """Return millimetres between rows and between columns, or None if the unit is unknown."""
+        scales = self.per_metre()
+        return None if scales is None else (1000 / scales[1], 1000 / scales[0])
+
+    def measure_slice(self) -> float | None:
+        """Return millimetres between slices, or None if they are not recorded."""
+        metres = _METRES.get(self.name_z.lower())
+        if self.spacing is None or metres is None or self.is_time or not self.spacing > 0:
+            return None
+        return self.spacing * metres * 1000
 
 
 def read_resolution(path: Path) -> Resolution | None:
@@ -238,4 +253,4 @@ def _read_other(path: Path) -> Resolution | None:
     if found is None:
         return None
     x, y, unit = Fraction(found[0]), Fraction(found[1]), int(found[2])
-    return Resolution(y, x, unit) if is_turned else Resolution(x, y, unit)
+    return Resolution(*((y, x) if is_turned else (x, y)), unit, is_print=True)

@@ -68,6 +68,8 @@ class Volume:
       notes: sentences to show to the user.
       white_is_zero: whether the smallest value means white; slices are then shown as negatives.
       planes: source frame of each slice, for DICOM volumes.
+      unknown: distances in ``affine`` that are guesses because the file does not give them:
+        ``pixels``, ``slices``.
     """
 
     voxels: np.ndarray
@@ -80,6 +82,7 @@ class Volume:
     notes: tuple[str, ...] = ()
     white_is_zero: bool = False
     planes: tuple[Plane, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -128,6 +131,16 @@ class SliceView:
         """Return a view of an array on the volume's grid as (slices, H, W, ...)."""
         rest = tuple(range(3, voxels.ndim))
         return np.transpose(voxels, (*self._order, *rest))[self._flips]
+
+    def measure_axes(self) -> np.ndarray:
+        """Return the vectors in millimetres from one slice, row and column to the next.
+
+        Returns:
+          (3, 3) float64, one vector in each row. The volume must have an affine matrix.
+        """
+        assert self.volume.affine is not None
+        signs = [[flip.step or 1] for flip in self._flips]
+        return self.volume.affine[:3, :3].T[list(self._order)] * signs
 
     def restore(self, slices: np.ndarray) -> np.ndarray:
         """Return slices (slices, H, W) as a contiguous array (X, Y, Z) in the volume's order."""

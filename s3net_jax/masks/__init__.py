@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.consensus import Consensus, consensus
+from s3net_jax.masks.instances import label_instances
 from s3net_jax.masks.joining import LabelPool, find_majority_labels
 from s3net_jax.masks.labels import compact_labels, compute_labels
 from s3net_jax.masks.match import align_labels
+from s3net_jax.masks.merging import merge_clusters
 from s3net_jax.masks.segments import (
     Segments,
     add_mask_as_label,
@@ -52,7 +54,9 @@ __all__ = [
     "find_proposed_segments",
     "find_segments",
     "find_vignette",
+    "label_instances",
     "make_disc",
+    "merge_clusters",
     "refine_outline",
     "rescale_target",
     "segment_logits",

@@ -34,11 +34,13 @@ class Segments:
         volume.
       mask: bool mask of the target, of the same shape.
       target: labels that make up the target; empty if only one cluster is left.
+      missing: number of clusters that ``segment.clusters`` asks for beyond those that were found.
     """
 
     labels: np.ndarray
     mask: np.ndarray
     target: tuple[int, ...]
+    missing: int = 0
 
     @property
     def count(self) -> int:
@@ -52,9 +54,19 @@ class Segments:
 
     def notes(self, name: str) -> list[str]:
         """Return the notes to print for this result; ``name`` is the name of the image."""
-        if self.target:
-            return []
-        return [f"{name} collapsed into one cluster, so its mask is empty. Try another seed."]
+        notes = []
+        if not self.target:
+            notes.append(
+                f"{name} collapsed into one cluster, so its mask is empty. Try another seed."
+            )
+        if self.missing:
+            found, wanted = self.count, self.count + self.missing
+            noun = "cluster" if found == 1 else "clusters"
+            notes.append(
+                f"{name} has only {found} {noun}, fewer than the {wanted} that segment.clusters "
+                "asks for."
+            )
+        return notes
 
 
 def segment_logits(logits: np.ndarray, image: Image, config: SegmentConfig) -> Segments:

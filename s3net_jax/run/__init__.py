@@ -21,6 +21,7 @@ from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.segment import segment_images
 from s3net_jax.run.segmentation import Segmentation
+from s3net_jax.run.settings import OutputOptions
 from s3net_jax.run.summary import Listener, Summary
 from s3net_jax.run.volumes import VolumeSegmentation, open_volume, segment_volume_case
 
@@ -36,6 +37,7 @@ __all__ = [
     "Kind",
     "Listener",
     "LocalEngine",
+    "OutputOptions",
     "Rank",
     "RecordLog",
     "ResultLog",

@@ -37,6 +37,7 @@ from s3net_jax.masks import (
     compact_labels,
     find_majority_labels,
     find_segments,
+    merge_clusters,
     refine_outline,
 )
 from s3net_jax.run.inputs import Source
@@ -113,6 +114,14 @@ class Case(Protocol):
         """Return the pictures of the overlay."""
         ...
 
+    def get_values(self) -> np.ndarray:
+        """Return what is measured inside a mask.
+
+        These are (H, W, 3) uint8 colours for a picture; for a volume the numbers of its file,
+        (slices, H, W), or (slices, H, W, 3) uint8 colours.
+        """
+        ...
+
 
 def open_case(source: Source, config: Config) -> Case:
     """Read an input and make its case.
@@ -173,8 +182,11 @@ class ImageCase:
         labels, target = label_maps[0], targets[0]
         assert labels is not None
         if target is not None:
-            return Segments(labels, np.isin(labels, target), target)
-        return find_segments(labels, self._image, self._config.segment)
+            return self._merge(Segments(labels, np.isin(labels, target), target))
+        return self._merge(find_segments(labels, self._image, self._config.segment))
+
+    def _merge(self, whole: Segments) -> Segments:
+        return merge_clusters(whole, self._image.pixels, self._config.segment.clusters)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         assert shares[0] is not None
@@ -186,6 +198,9 @@ class ImageCase:
     def panels(self, whole: Segments) -> list[Panel]:
         name = Path(self._image.name).name
         return [Panel(self._image.rgb8(), whole.labels, whole.mask, name)]
+
+    def get_values(self) -> np.ndarray:
+        return self._image.rgb8()
 
 
 class TiledCase(ImageCase):
@@ -213,8 +228,8 @@ class TiledCase(ImageCase):
                 else np.isin(part, target or ()).astype(np.float32)
                 for n, (part, target) in enumerate(zip(label_maps, targets, strict=True))
             ]
-            return add_mask_as_label(labels, self._tiling.blend(masks) > 0.5)
-        return find_segments(labels, self._image, self._config.segment)
+            return self._merge(add_mask_as_label(labels, self._tiling.blend(masks) > 0.5))
+        return self._merge(find_segments(labels, self._image, self._config.segment))
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         return self._tiling.blend(shares)
@@ -295,7 +310,8 @@ class VolumeCase:
                 masks[n] = self._clean_slice(n, common[n], target_labels, targets[n] is not None)
         common[common < 0] = 0 if pool.count == 0 else _find_most_frequent(common)
         labels = compact_labels(common)
-        return Segments(labels, masks, _rename_labels(common, labels, target_labels))
+        whole = Segments(labels, masks, _rename_labels(common, labels, target_labels))
+        return merge_clusters(whole, self._slices, self._config.segment.clusters)
 
     def _clean_slice(self, n: int, labels: np.ndarray, target: Labels, drawn: bool) -> np.ndarray:
         """Clean the target's mask in slice ``n``.
@@ -338,6 +354,10 @@ class VolumeCase:
                 name = f"{Path(self.volume.name).name} {n + 1}/{len(self)}"
                 result.append(Panel(image.rgb8(), whole.labels[n], whole.mask[n], name))
         return result
+
+    def get_values(self) -> np.ndarray:
+        assert self.volume is not None
+        return self.view.get_slices(self.volume.voxels)
 
 
 def _make_piece(pixels: np.ndarray, name: str) -> Image | None:

@@ -22,9 +22,9 @@ from s3net_jax.io import (
     survey,
 )
 from s3net_jax.run.names import make_names
-from s3net_jax.schema import RESULT_KINDS
+from s3net_jax.schema import is_result_name
 
-__all__ = ["RESULT_KINDS", "SUFFIXES", "Kind", "Source", "check_usable", "discover"]
+__all__ = ["SUFFIXES", "Kind", "Source", "check_usable", "discover"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz")
 """Suffixes taken from a folder, besides DICOM; a file that is named may have any suffix."""
@@ -238,7 +238,7 @@ def _has_suffix(path: Path) -> bool:
 
 
 def _is_result(path: Path) -> bool:
-    return bool(re.search(rf"\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json)$", path.name))
+    return is_result_name(path.name)
 
 
 def _group_items(found: list[_Item]) -> tuple[list[Source], dict[Path, str]]:

@@ -17,6 +17,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import ConfigError, OutputError
 from s3net_jax.io import make_folder, parse_window, remove_leftovers
 from s3net_jax.masks import check_target
+from s3net_jax.measure import check_exports
 from s3net_jax.parallel import PIXELS_HELD, count_usable_cores
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
@@ -32,8 +33,9 @@ from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.output.plan import Task, make_plan
 from s3net_jax.run.output.record import describe_failure
 from s3net_jax.run.output.steps import reduce_maps
+from s3net_jax.run.output.tables import remove_tables, write_tables
 from s3net_jax.run.output.writer import OpenInput, ResultWriter
-from s3net_jax.run.settings import Identity, RunSettings
+from s3net_jax.run.settings import Identity, OutputOptions, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
 from s3net_jax.schema import FinishedRecord, ResultRecord
 
@@ -56,14 +58,16 @@ def segment_inputs(
     rank: Rank = SINGLE_PROCESS,
     recursive: bool = False,
     model: str | Path | None = None,
+    output: OutputOptions | None = None,
 ) -> Summary:
     """Segment every input and write the results into a folder; bad inputs are reported and skipped.
 
     For each input this writes a label map, a mask, an overlay, the history of its fits, with
     ``fit.record_labels`` a film of the clusters over the steps (see :func:`plan_files`), and a line
-    in ``results.jsonl``; for the run it writes ``run.json``. Existing results of the same content,
-    configuration and seeds are kept under their names; results whose files are missing or damaged
-    are computed again.
+    in ``results.jsonl``; for the run it writes ``run.json``, and with ``output`` the tables of
+    :func:`write_tables`. Existing results of the same content, configuration, seeds and output
+    options are kept under their names; results whose files are missing or damaged are computed
+    again.
 
     A method that trains on a folder trains one network on all inputs first, at the size of the
     network, and writes it as ``model.npz`` (``model-SEED.npz`` for several seeds). The network is
@@ -83,9 +87,11 @@ def segment_inputs(
       rank: share of the inputs that this process segments.
       recursive: whether to search sub-folders; see :func:`discover`.
       model: file of a trained network that is applied to every input; None fits or trains.
+      output: measures and further files to write; None writes none.
 
     Raises:
-      ConfigError: the configuration is invalid, or does not belong to ``model``.
+      ConfigError: the configuration is invalid, or not that of ``model``, or a package that an
+        export needs is missing.
       InputError: ``model`` can't be read.
       OutputError: the folder can't be written, another run is using it, or it holds other
         results or a network that was trained otherwise; see :func:`make_plan`.
@@ -95,15 +101,17 @@ def segment_inputs(
     check_target(config.segment.target)
     parse_window(config.input.window)
     get_param_dtype(config.model.dtype)
+    check_exports(() if output is None else output.export)
     models = Models() if model is None else open_model(Path(model), config, seed, seeds)
     trains = model is None and is_trained_on_folder(config)
     if trains or model is not None:  # a prediction has no steps to record
         config = config.replace(fit={"record_labels": False})
     skipped: list[str] = []
     sources = discover(inputs, skipped.append, recursive)
-    identity = Identity(config.digest, seed, seeds, models.digest)
-    settings = RunSettings(make_folder(out), config, identity, overwrite, rank)
-    purpose = [identity.config, identity.seed, identity.seeds, rank.count, identity.networks]
+    options = "" if output is None else output.key
+    identity = Identity(config.digest, seed, seeds, models.digest, options)
+    settings = RunSettings(make_folder(out), config, identity, overwrite, rank, output)
+    purpose = [*dataclasses.astuple(identity), rank.count]
     with hold_folder(settings.folder, rank.index, purpose):
         remove_leftovers(settings.folder)
         log = ResultLog(settings.folder / "results.jsonl", rank.index)
@@ -158,6 +166,8 @@ class _Run:
 
     def segment_all(self) -> Summary:
         """Execute the plan; ``run.json`` is written even after an error."""
+        if self.settings.output is not None and self.settings.overwrite:
+            remove_tables(self.settings.folder)
         self.writer.invalidate(task for task in self.plan if task.is_replacing)
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
@@ -179,6 +189,7 @@ class _Run:
             if self.pending:
                 self.listener.show_phase("results")
             self._collect(0)
+            self._write_tables()
             self.summary.status = "finished"
         except BaseException:
             self.summary.status = "interrupted"
@@ -283,6 +294,17 @@ class _Run:
         self.pending = deque(one for one in self.pending if not one.future.cancelled())
         with contextlib.suppress(OutputError):
             self._collect(0)
+            self._write_tables(is_finished=False)
+
+    def _write_tables(self, is_finished: bool = True) -> None:
+        """Write the tables of the folder, and show which results they lack."""
+        if self.settings.output is None:
+            return
+        if is_finished and "coco" in self.settings.output.export:
+            self.listener.show_phase("annotations")
+        for note in write_tables(self.settings.folder, self.settings.output, is_finished):
+            self.summary.notes.append(note)
+            self.listener.say(note)
 
     def _fail(self, number: int, reason: str) -> None:
         self.opened.pop(number, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from s3net_jax.io import (
     write_mask,
     write_picture,
 )
-from s3net_jax.masks import Segments
+from s3net_jax.masks import Segments, label_instances
+from s3net_jax.measure import Row, check_pixel_size
 from s3net_jax.report import Markup, draw_overlay, element
+from s3net_jax.run.measuring import make_subject
 from s3net_jax.run.names import make_names
 
 __all__ = ["Segmentation"]
@@ -81,6 +84,37 @@ class Segmentation:
     def segments(self) -> Segments:
         """Labels, mask and target without the other fields."""
         return Segments(self.labels, self.mask, self.target)
+
+    def instances(self) -> np.ndarray:
+        """Number the connected parts of the target by decreasing area.
+
+        Returns:
+          (H, W) int32 label map: 0 outside the target, 1 for the largest part.
+        """
+        return label_instances(self.mask)
+
+    def measure(
+        self, of: str = "target", *, pixel_size: float | Sequence[float] | None = None
+    ) -> Row | list[Row]:
+        """Measure the target, the clusters or the instances, as the command does.
+
+        Args:
+          of: ``target``, ``clusters`` or ``instances`` (connected parts of the target).
+          pixel_size: size of a pixel in millimetres, one number or (x, y); None takes the size that
+            a TIFF file records (:attr:`resolution`), if any.
+
+        Returns:
+          For the target, a dict of the measures that :func:`s3net_jax.measure.measure_mask`
+          describes; the ending of a name is its unit. Colours are 0 to 255, as shown. For clusters
+          and instances, a list with a dict for each, whose first entries are ``cluster`` and
+          ``is_target`` (0 or 1), or ``instance``.
+
+        Raises:
+          ValueError: ``of`` or ``pixel_size`` is invalid.
+        """
+        size = check_pixel_size(pixel_size)
+        subject = make_subject(self.image, self.resolution, size)
+        return subject.measure_parts(of, self.segments)
 
     def overlay(self) -> PilImage.Image:
         """Draw the input, its clusters and the outline of the target side by side.

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from s3net_jax.config import Config
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
+from s3net_jax.schema import OutputRecord
 
-__all__ = ["Identity", "RunSettings"]
+__all__ = ["Identity", "OutputOptions", "RunSettings"]
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What a run measures, and writes beside label maps, masks and overlays.
+
+    Attributes:
+      pixel_size: distances between pixels in millimetres, (x, y) or (x, y, z), which take
+        precedence over those of the files; None uses those of the files.
+      measure_clusters: whether to measure every cluster, too.
+      instances: whether to write and measure the connected parts of the target.
+      export: formats of outlines to write (:data:`s3net_jax.measure.EXPORTS`).
+    """
+
+    pixel_size: tuple[float, ...] | None = None
+    measure_clusters: bool = False
+    instances: bool = False
+    export: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Text that is equal for equal options; empty for the defaults."""
+        default = OutputOptions().describe()
+        changed = {k: v for k, v in self.describe().items() if v != default[k]}
+        return json.dumps(changed, sort_keys=True) if changed else ""
+
+    def describe(self) -> OutputRecord:
+        """Describe the options for ``run.json``."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True)
@@ -22,12 +53,14 @@ class Identity:
       seeds: number of seeds.
       networks: hash of the trained networks that are applied; "" for fits, and while networks are
         still to be trained.
+      options: :attr:`OutputOptions.key`.
     """
 
     config: str
     seed: int
     seeds: int = 1
     networks: str = ""
+    options: str = ""
 
     @property
     def all_seeds(self) -> range:
@@ -41,7 +74,8 @@ class Identity:
     def has_same_settings(self, record: Mapping[str, object]) -> bool:
         """Return whether a record has this configuration and these seeds, whatever its networks."""
         found = record.get("config"), record.get("seed"), record.get("seeds", 1)
-        return found == (self.config, self.seed, self.seeds)
+        options = record.get("options", "")
+        return (*found, options) == (self.config, self.seed, self.seeds, self.options)
 
 
 @dataclass(frozen=True)
@@ -54,6 +88,7 @@ class RunSettings:
       identity: configuration and seeds that all results in the folder share.
       overwrite: whether to replace existing results.
       rank: rank of this process, which selects its inputs.
+      output: measures and further files to write; None writes none.
     """
 
     folder: Path
@@ -61,3 +96,4 @@ class RunSettings:
     identity: Identity
     overwrite: bool = False
     rank: Rank = SINGLE_PROCESS
+    output: OutputOptions | None = None

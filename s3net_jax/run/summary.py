@@ -122,6 +122,7 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
         "processes": rank.count,
         "config_digest": settings.config.digest,
         "config": settings.config.to_dict(),
+        **({} if settings.output is None else {"output": settings.output.describe()}),
         "versions": collect_versions(),
         "commit": find_commit(),
         "devices": describe_devices(),

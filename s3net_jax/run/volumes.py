@@ -6,21 +6,30 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.errors import InputError
-from s3net_jax.io import Volume, import_extra, parse_window, place_nifti
-from s3net_jax.masks import check_point
+from s3net_jax.io import (
+    Resolution,
+    SliceView,
+    Volume,
+    import_extra,
+    parse_window,
+    place_nifti,
+)
+from s3net_jax.masks import Segments, check_point
+from s3net_jax.measure import Row, check_pixel_size
 from s3net_jax.run.bar import open_listener
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.engines import LocalEngine
 from s3net_jax.run.fitter import Progress
 from s3net_jax.run.inputs import discover
+from s3net_jax.run.measuring import make_subject
 from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.outcome import Fitted, check_fitted
 from s3net_jax.run.training import train_on_pieces
@@ -43,6 +52,8 @@ class VolumeSegmentation:
         front and head (RAS+); None for pages without a place in space.
       seconds: time taken, compilation included.
       notes: sentences a user should know, as of :class:`Segmentation`.
+      view: the volume as slices, or None; its voxels stay in memory for :meth:`measure`.
+      resolution: pixel size that a TIFF stack records, or None.
     """
 
     labels: np.ndarray
@@ -51,6 +62,37 @@ class VolumeSegmentation:
     affine: np.ndarray | None
     seconds: float
     notes: tuple[str, ...] = ()
+    view: SliceView | None = field(default=None, kw_only=True)
+    resolution: Resolution | None = field(default=None, kw_only=True)
+
+    def measure(
+        self, of: str = "target", *, pixel_size: float | Sequence[float] | None = None
+    ) -> Row | list[Row]:
+        """Measure the target, the clusters or the instances, as the command does.
+
+        Args:
+          of: ``target``, ``clusters`` or ``instances`` (connected parts of the target).
+          pixel_size: size of a voxel in millimetres, one number for the pixels of a slice, (x, y),
+            or (x, y, z) with the distance between slices; None takes the size that the volume has.
+
+        Returns:
+          For the target, a dict of the measures that :func:`s3net_jax.measure.measure_mask`
+          describes; for clusters and instances, a list with a dict for each (see
+          :meth:`Segmentation.measure`). x, y and slice count along the slices as they were
+          segmented: upright, from the left, the top, and the feet, back or left. The values of a
+          CT in DICOM are ``mean_hu`` and ``sd_hu``. A volume of one slice is measured as an image.
+
+        Raises:
+          ValueError: ``of`` or ``pixel_size`` is invalid.
+          RuntimeError: the result has no ``view``.
+        """
+        if self.view is None:
+            raise RuntimeError("This result was made without its volume, so it can't be measured.")
+        view = self.view
+        values = view.get_slices(view.volume.voxels)
+        subject = make_subject(values, self.resolution, check_pixel_size(pixel_size), view)
+        whole = Segments(view.get_slices(self.labels), view.get_slices(self.mask), self.target)
+        return subject.measure_parts(of, whole)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.mask.shape))
@@ -131,6 +173,8 @@ def segment_volume_case(
         affine=case.volume.affine,
         seconds=time.perf_counter() - start,
         notes=(*case.notes, *notes, *whole.notes(case.volume.name)),
+        view=case.view,
+        resolution=case.resolution,
     )
 
 

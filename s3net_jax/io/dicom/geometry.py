@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,6 +91,22 @@ def read_frames(data: Any, pixels: np.ndarray) -> list[Frame]:
     return frames
 
 
+class Placed(NamedTuple):
+    """Frames in their place in the patient.
+
+    Attributes:
+      frames: frames, sorted by position.
+      affine: map from (column, row, slice) to RAS+ millimetres, (4, 4) float64.
+      notes: sentences about missing or irregular geometry.
+      unknown: distances that no file gives, for which 1 mm is assumed: ``pixels``, ``slices``.
+    """
+
+    frames: list[Frame]
+    affine: np.ndarray
+    notes: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
 def describe_planes(frames: list[Frame]) -> tuple[Plane, ...]:
     """Describe source and geometry of each of ``frames``, without pixels."""
     return tuple(
@@ -113,16 +129,14 @@ def find_functional(data: Any, n: int, sequence: str, tag: str) -> Any:
     return None
 
 
-def place_frames(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarray, tuple[str, ...]]:
+def place_frames(frames: list[Frame], name: str) -> Placed:
     """Sort frames by position and compute their affine.
 
     Args:
       frames: frames of one volume.
       name: name of the volume in notes.
 
-    Returns:
-      The sorted frames; the affine from (column, row, slice) to RAS+ millimetres, (4, 4); and
-      notes about missing or irregular geometry.
+    Missing geometry is guessed, and noted.
     """
     notes: list[str] = []
     first = frames[0]
@@ -168,7 +182,8 @@ def place_frames(frames: list[Frame], name: str) -> tuple[list[Frame], np.ndarra
     affine[:3, 1] = first.axes[1] * rows
     affine[:3, 2] = step
     affine[:3, 3] = origin
-    return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, tuple(notes)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return Placed(frames, affine, tuple(notes), tuple(missing))
 
 
 def _get_first(sequence: Any) -> Any:

@@ -82,7 +82,7 @@ def read_dicom(
         notes += more
     height, width = frames[0].pixels.shape[:2]
     check_size(name, (width, height, len(frames)))
-    frames, affine, more = place_frames(frames, name)
+    frames, affine, more, unknown = place_frames(frames, name)
     pixels = np.stack([frame.pixels for frame in frames])
     negative = [str(f.data.PhotometricInterpretation).strip() == "MONOCHROME1" for f in frames]
     if pixels.ndim == 3:
@@ -96,7 +96,17 @@ def read_dicom(
     notes += [*more, *describe_shear(name, affine, voxels.shape)]
     planes = describe_planes(frames)
     return Volume(
-        voxels, affine, name, files[0], "dicom", 2, origin, tuple(notes), all(negative), planes
+        voxels,
+        affine,
+        name,
+        files[0],
+        "dicom",
+        2,
+        origin,
+        tuple(notes),
+        all(negative),
+        planes,
+        unknown,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,12 @@ from s3net_jax.io import (
     write_stack,
 )
 from s3net_jax.masks import Segments
+from s3net_jax.measure import encode_geojson, encode_rois, round_row, trace_polygons
 from s3net_jax.report import draw_overlay
 from s3net_jax.run.cases import Case, VolumeCase
 from s3net_jax.run.inputs import Source
+from s3net_jax.run.measuring import Measured
+from s3net_jax.run.settings import OutputOptions
 from s3net_jax.schema import is_result_name
 
 __all__ = ["Result", "ResultFiles", "plan_files", "remove_outdated", "write_files"]
@@ -43,6 +47,7 @@ class Result:
       history: content of ``STEM.history.json``.
       film: clusters at several steps, or None if they were not recorded.
       notes: sentences for the user.
+      measured: measures of the target and its parts, or None if nothing is measured.
     """
 
     whole: Segments
@@ -50,6 +55,7 @@ class Result:
     history: bytes
     film: Film | None
     notes: list[str]
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,13 @@ class ResultFiles:
         return {kind: name for kind, name in self.names.items() if kind in written}
 
 
-def plan_files(folder: Path, source: Source, seeds: int = 1, film: bool = False) -> ResultFiles:
+def plan_files(
+    folder: Path,
+    source: Source,
+    seeds: int = 1,
+    film: bool = False,
+    output: OutputOptions | None = None,
+) -> ResultFiles:
     """Plan the files that the result of ``source`` can have.
 
     The results of pictures are PNG, those of TIFF stacks TIFF, those of NIfTI and DICOM NIfTI. A
@@ -93,6 +105,9 @@ def plan_files(folder: Path, source: Source, seeds: int = 1, film: bool = False)
       source: input.
       seeds: number of seeds; several seeds add ``agreement``.
       film: whether label maps of the steps are recorded, which adds ``steps``.
+      output: measures and further files to write. ``instances`` is a label map, ``measures`` has
+        the measures of clusters and instances, and ``outlines`` (GeoJSON) and ``rois`` (ImageJ)
+        are only written for pictures and TIFF stacks.
     """
     suffix = _SUFFIXES[source.kind]
     kinds = {"labels": suffix, "mask": suffix}
@@ -101,6 +116,14 @@ def plan_files(folder: Path, source: Source, seeds: int = 1, film: bool = False)
     kinds |= {"overlay": ".png", "history": ".json"}
     if film:
         kinds["steps"] = ".png"
+    if output is not None:
+        if output.instances:
+            kinds["instances"] = suffix
+        if output.instances or output.measure_clusters:
+            kinds["measures"] = ".json"
+        if source.kind in ("image", "stack"):
+            formats = {"geojson": ("outlines", ".geojson"), "imagej": ("rois", ".zip")}
+            kinds |= dict(formats[name] for name in output.export if name in formats)
     if source.kind == "dicom":
         kinds["seg"] = ".dcm"
     return ResultFiles(folder, {kind: f"{source.stem}.{kind}{end}" for kind, end in kinds.items()})
@@ -166,6 +189,8 @@ def write_files(files: ResultFiles, case: Case, result: Result) -> tuple[dict[st
     sheets = [draw_overlay(p.image, p.labels, p.mask, p.name) for p in case.panels(result.whole)]
     write_picture(files.locate("overlay"), _stack_sheets(sheets), effort=4)
     write_bytes(files.locate("history"), result.history)
+    if result.measured is not None:
+        _write_measured(files, case, result.whole.mask, result.measured)
     if result.film is None:
         written.discard("steps")
     else:
@@ -198,6 +223,41 @@ def _write_volume(files: ResultFiles, case: VolumeCase, result: Result) -> None:
     if agreement is not None:
         shares = case.view.restore(agreement.astype(np.float32))
         write_nifti(files.locate("agreement"), shares, volume)
+
+
+def _write_measured(files: ResultFiles, case: Case, mask: np.ndarray, measured: Measured) -> None:
+    """Write the instances, the measures of parts, and the outlines that are planned."""
+    instances = measured.instance_map
+    if instances is not None:
+        _write_instances(files.locate("instances"), case, instances)
+    if "measures" in files.names:
+        tables = {"clusters": measured.clusters, "instances": measured.instances}
+        rows = {k: list(map(round_row, found)) for k, found in tables.items() if found is not None}
+        write_bytes(files.locate("measures"), json.dumps(rows, allow_nan=False).encode() + b"\n")
+    if not {"outlines", "rois"} & files.names.keys():
+        return
+    if instances is None:
+        objects = [mask] if mask.any() else []
+    else:
+        objects = [instances == number for number in range(1, int(instances.max()) + 1)]
+    pages = [one if one.ndim == 3 else one[None] for one in objects]
+    traced = [[trace_polygons(page) for page in one] for one in pages]
+    if "outlines" in files.names:
+        write_bytes(files.locate("outlines"), encode_geojson(traced))
+    if "rois" in files.names:
+        write_bytes(files.locate("rois"), encode_rois(traced))
+
+
+def _write_instances(path: Path, case: Case, instances: np.ndarray) -> None:
+    if not isinstance(case, VolumeCase):
+        write_labels(path, instances, case.resolution)
+        return
+    small = instances.astype(np.uint8 if instances.max() < 256 else np.uint16)
+    if path.name.endswith(_SUFFIXES["stack"]):
+        write_stack(path, small, case.resolution)
+    else:
+        assert case.volume is not None
+        write_nifti(path, case.view.restore(small), case.volume)
 
 
 def _write_seg(files: ResultFiles, case: VolumeCase, whole: Segments) -> list[str]:

@@ -14,6 +14,7 @@ from s3net_jax.run.inputs import Source
 from s3net_jax.run.output.damage import find_damage
 from s3net_jax.run.output.files import ResultFiles, plan_files
 from s3net_jax.run.output.log import ResultLog
+from s3net_jax.run.output.tables import check_tables
 from s3net_jax.run.settings import RunSettings
 from s3net_jax.schema import RunRecord, conform, parse_json
 
@@ -57,11 +58,12 @@ def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) 
 
     Raises:
       OutputError: a result would replace an input; or, without ``overwrite``, the folder holds
-        results of another configuration, seed or picture, or files of unknown origin.
+        results of another configuration, seed, output option or picture, or files of unknown
+        origin.
     """
     folder, film = settings.folder, settings.config.fit.record_labels
-    seeds = settings.identity.seeds
-    planned = [(source, plan_files(folder, source, seeds, film)) for source in sources]
+    seeds, output = settings.identity.seeds, settings.output
+    planned = [(source, plan_files(folder, source, seeds, film, output)) for source in sources]
     inputs = {os.path.realpath(p) for source in sources for p in (source.path, *source.files)}
     for _, files in planned:
         for path in map(files.locate, files.names):
@@ -73,10 +75,13 @@ def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) 
     if settings.overwrite:
         return [_plan_replacement(source, files, log) for source, files in planned]
     _refuse_foreign_run(folder / "run.json", log)
+    if output is not None:
+        check_tables(folder, output)
     for record in log.list_finished():
         if not settings.identity.matches(record):
             is_same = settings.identity.has_same_settings(record)
-            what = "another trained network" if is_same else "another configuration or seed"
+            what = "another configuration, seed or output option"
+            what = "another trained network" if is_same else what
             raise OutputError(
                 f"{folder} holds results of {what}: choose another output folder, or replace them "
                 "with --overwrite."

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from s3net_jax.measure import round_row
 from s3net_jax.run.cases import Case
 from s3net_jax.run.inputs import Source
 from s3net_jax.run.outcome import Fitted
@@ -79,6 +80,10 @@ def describe_result(
         record["depth"] = len(case)
     if len(case) > 1:
         record["pieces"] = len(case)
+    if identity.options:
+        record["options"] = identity.options
+    if result.measured is not None:
+        record["measures"] = round_row(result.measured.target)
     if result.agreement is not None:
         record["agreement"] = round(float(result.agreement.mean()), 4)
     return record

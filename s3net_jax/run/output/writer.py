@@ -10,6 +10,7 @@ import numpy as np
 from s3net_jax.io import collect_receipts, sync_folder
 from s3net_jax.run.cases import Case
 from s3net_jax.run.content import Content
+from s3net_jax.run.measuring import measure_result
 from s3net_jax.run.members import combine_seeds
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Result, remove_outdated, write_files
@@ -53,6 +54,7 @@ class ResultWriter:
 
     def __init__(self, settings: RunSettings, log: ResultLog) -> None:
         self._folder, self._identity, self._log = settings.folder, settings.identity, log
+        self._output = settings.output
 
     def write(self, opened: OpenInput) -> FinishedRecord:
         """Write the result of one input, add its record to the log, and return the record.
@@ -61,7 +63,8 @@ class ResultWriter:
         true even after a power cut.
 
         Raises:
-          InputError: the input's files have changed since they were read.
+          InputError: the input's files have changed since they were read, or the target has too
+            many instances.
           OutputError: a file or the record can't be written.
         """
         task, case = opened.task, opened.case
@@ -135,4 +138,8 @@ class ResultWriter:
         agreement = None if self._identity.seeds == 1 else case.join_shares(shares)
         film = make_film({key: fits[key] for key in sorted(opened.filmed)}, case, whole)
         notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
-        return Result(whole, agreement, encode_history(fits), film, notes)
+        measured = None
+        if self._output is not None:
+            measured = measure_result(case, whole, self._output, str(opened.task.source.path))
+            notes += measured.notes
+        return Result(whole, agreement, encode_history(fits), film, notes, measured)

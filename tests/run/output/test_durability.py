@@ -13,7 +13,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.io import OutputError, write
-from s3net_jax.run import LocalEngine, Summary, runner, segment_inputs, summary
+from s3net_jax.run import LocalEngine, OutputOptions, Summary, runner, segment_inputs, summary
 from s3net_jax.run.output import files
 from s3net_jax.run.output.damage import find_damage
 from s3net_jax.run.output.log import read_log
@@ -34,6 +34,7 @@ def run(tmp_path: Path, listener: QuietDisplay | None = None) -> Summary:
         CONFIG,
         engine=LocalEngine(CONFIG, batch=1),
         listener=listener or QuietDisplay(),
+        output=OutputOptions(),
     )
 
 
@@ -112,7 +113,7 @@ def clear(folder: Path) -> None:
 def fault_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Disk, dict[str, bytes]]:
     disk = watch(monkeypatch, tmp_path)
     expected = read_files(tmp_path / "out")
-    assert len(expected) == 8
+    assert len(expected) == 9
     return disk, expected
 
 

@@ -35,7 +35,7 @@ def finish(folder: Path, *arguments: str, cache: Path) -> dict[str, bytes]:
     return {
         path.name: path.read_bytes()
         for path in (folder / "out").iterdir()
-        if path.name.endswith((".png", ".history.json"))
+        if path.name.endswith((".png", ".history.json", "measures.csv"))
     }
 
 
@@ -82,7 +82,7 @@ def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
         check_whole(folder, f"after kill {n + 1}")
     assert progress == KILLS
     found = finish(folder, "--batch", batch, cache=cache)
-    assert found.keys() == expected.keys() and len(found) == 4 * IMAGES
+    assert found.keys() == expected.keys() and len(found) == 4 * IMAGES + 1
     for name, content in expected.items():
         assert found[name] == content, name
     left = {p.name for p in (folder / "out").iterdir()} - set(found)
