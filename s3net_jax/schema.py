@@ -135,6 +135,9 @@ class ResultRecord(TypedDict, total=False):
     loss: Number | None
     seconds: Seconds
     agreement: Number
+    expected_dsc: Number
+    check: bool
+    evidence: dict[str, Number]
     notes: list[str]
     outputs: dict[str, ResultName]
     files: dict[ResultName, FileRecord]
@@ -146,7 +149,10 @@ class FinishedRecord(TypedDict):
 
     Over pieces and seeds, ``steps`` is the median, ``loss`` the mean and ``seconds`` the sum.
     ``pieces`` is present if there are several, ``depth`` for volumes, and ``agreement`` (mean
-    fraction of seeds that agree with the consensus) for several seeds.
+    fraction of seeds that agree with the consensus) for several seeds. ``expected_dsc`` (in
+    [0, 1]), ``check`` (whether a person should check the mask) and ``evidence`` (the measures
+    behind both) are present if the confidence can be estimated; see
+    :class:`s3net_jax.masks.Confidence`.
     """
 
     stem: str
@@ -168,6 +174,9 @@ class FinishedRecord(TypedDict):
     seconds: float
     notes: list[str]
     agreement: NotRequired[float]
+    expected_dsc: NotRequired[float]
+    check: NotRequired[bool]
+    evidence: NotRequired[dict[str, float]]
     outputs: dict[str, str]
     files: dict[str, FileRecord]
 
@@ -222,6 +231,7 @@ class RunRecord(EngineRecord, total=False):
     done: Count
     skipped: Count
     failed: Count
+    to_check: Count
     failures: list[str]
     notes: list[str]
     images_per_minute: Number | None

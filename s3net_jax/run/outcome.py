@@ -11,6 +11,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import DivergedError, describe_unexpected
 from s3net_jax.io import Image
 from s3net_jax.jax_setup import is_out_of_memory
+from s3net_jax.masks import Confidence
 
 __all__ = [
     "Failed",
@@ -51,6 +52,7 @@ class Fitted:
       seconds: time of the batch divided by its number of fits.
       notes: sentences for the user.
       target: target labels if the fit has chosen them, or None.
+      confidence: estimate of how good the target is, or None if it cannot be estimated.
     """
 
     labels: np.ndarray
@@ -60,6 +62,7 @@ class Fitted:
     seconds: float
     notes: tuple[str, ...] = ()
     target: tuple[int, ...] | None = None
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from s3net_jax.io import Image, compute_prepared_shape, read_resolution
 from s3net_jax.masks import check_point
 from s3net_jax.run.bar import open_listener
 from s3net_jax.run.cases import ImageCase, image_case
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.fitter import Fitter, Progress
 from s3net_jax.run.outcome import Outcome, Piece, check_fitted
 from s3net_jax.run.segmentation import Segmentation
@@ -57,7 +58,7 @@ def segment_images(
         for which, seed in enumerate(seeds):
             own = [outcomes.get(_Place(number, which, piece)) for piece in range(len(case))]
             where = f"images[{number}] with seed {seed}" if several else None
-            results.append(_join_outcomes(case, image, shown, own, where))
+            results.append(_join_outcomes(case, image, shown, own, config, where))
         return results
 
     return [segment(number) for number in range(len(images))]
@@ -84,6 +85,7 @@ def _join_outcomes(
     image: Image,
     shown: np.ndarray,
     outcomes: list[Outcome | None],
+    config: Config,
     where: str | None,
 ) -> Segmentation:
     """Join the outcomes of an image's pieces.
@@ -93,6 +95,7 @@ def _join_outcomes(
       image: the image.
       shown: (H, W, 3) uint8, the image to show.
       outcomes: outcome of each piece; None for a piece of one single colour.
+      config: configuration of the fits.
       where: which of several images this is, for errors.
 
     Raises:
@@ -120,4 +123,5 @@ def _join_outcomes(
         image=shown,
         path=image.path,
         resolution=case.resolution,
+        confidence=assess_result(case, whole, done, config),
     )

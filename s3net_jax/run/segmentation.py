@@ -23,7 +23,7 @@ from s3net_jax.io import (
     write_mask,
     write_picture,
 )
-from s3net_jax.masks import Segments
+from s3net_jax.masks import Confidence, Segments
 from s3net_jax.report import Markup, draw_overlay, element
 from s3net_jax.run.names import make_names
 
@@ -50,6 +50,9 @@ class Segmentation:
       image: (H, W, 3) uint8 image as displayed. An 8-bit RGB array is not copied.
       path: file of the image, or None.
       resolution: pixel size recorded in the file, or None.
+      confidence: estimate of how good the mask is, made without ground truth: ``expected_dsc`` in
+        [0, 1], and ``check``, whether a person should check the mask; None if it cannot be
+        estimated (see the page Confidence of the documentation).
     """
 
     labels: np.ndarray
@@ -63,6 +66,7 @@ class Segmentation:
     image: np.ndarray = field(kw_only=True)
     path: Path | None = field(default=None, kw_only=True)
     resolution: Resolution | None = field(default=None, kw_only=True)
+    confidence: Confidence | None = field(default=None, kw_only=True)
 
     @property
     def segments(self) -> Segments:
@@ -76,7 +80,8 @@ class Segmentation:
           An RGB picture, the one that the command writes as ``STEM.overlay.png``.
         """
         name = "" if self.path is None else self.path.name
-        return draw_overlay(self.image, self.labels, self.mask, name)
+        check = self.confidence is not None and self.confidence.check
+        return draw_overlay(self.image, self.labels, self.mask, name, check)
 
     def save(
         self, folder: str | os.PathLike[str], *, name: str | None = None, overwrite: bool = False
@@ -176,7 +181,10 @@ class Segmentation:
         height, width = self.mask.shape
         clusters, steps = _count(self.segments.count, "cluster"), _count(self.steps, "step")
         target = f"target {_format_share(self.segments)}" if self.mask.any() else "empty mask"
-        return f"{width}×{height} pixels, {clusters}, {target}, {steps}, {self.seconds:.1f} s"
+        trust = "" if self.confidence is None else f"{self.confidence}, "
+        return (
+            f"{width}×{height} pixels, {clusters}, {target}, {trust}{steps}, {self.seconds:.1f} s"
+        )
 
 
 def _count(number: int, noun: str) -> str:

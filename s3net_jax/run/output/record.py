@@ -79,4 +79,6 @@ def describe_result(
         record["pieces"] = len(case)
     if result.agreement is not None:
         record["agreement"] = round(float(result.agreement.mean()), 4)
+    if result.confidence is not None:
+        record |= result.confidence.to_record()
     return record

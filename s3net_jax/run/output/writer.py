@@ -9,6 +9,7 @@ import numpy as np
 
 from s3net_jax.io import collect_receipts, sync_folder
 from s3net_jax.run.cases import Case
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.content import Content
 from s3net_jax.run.members import combine_seeds
 from s3net_jax.run.outcome import Fitted
@@ -53,6 +54,7 @@ class ResultWriter:
 
     def __init__(self, settings: RunSettings, log: ResultLog) -> None:
         self._folder, self._identity, self._log = settings.folder, settings.identity, log
+        self._config = settings.config
 
     def write(self, opened: OpenInput) -> FinishedRecord:
         """Write the result of one input, add its record to the log, and return the record.
@@ -135,4 +137,5 @@ class ResultWriter:
         agreement = None if self._identity.seeds == 1 else case.join_shares(shares)
         film = make_film({key: fits[key] for key in sorted(opened.filmed)}, case, whole)
         notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
-        return Result(whole, agreement, encode_history(fits), film, notes)
+        confidence = assess_result(case, whole, list(fits.values()), self._config)
+        return Result(whole, agreement, encode_history(fits), film, notes, confidence)
