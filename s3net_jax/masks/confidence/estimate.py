@@ -43,9 +43,9 @@ WEIGHTS = {
     "contrast": 2.08,
     "opinions": 1.29,
 }
-"""Weights of the measures in the logit of the expected DSC, which ``python -m benchmarks.confidence``
-fits on half of the development images; a test compares them with ``docs/quality/confidence.json``.
-All are positive, because every measure is larger for better masks."""
+"""Weights of the measures in the logit of the expected DSC. ``python -m benchmarks.confidence``
+fits them on half of the development images; a test compares them with the result file,
+``docs/quality/confidence.json``. All are at least 0: every measure is larger for better masks."""
 
 EVIDENCE = tuple(name for name in WEIGHTS if name != "constant")
 """Names of the measures."""

@@ -80,5 +80,8 @@ def describe_result(
     if result.agreement is not None:
         record["agreement"] = round(float(result.agreement.mean()), 4)
     if result.confidence is not None:
-        record |= result.confidence.to_record()
+        fields = result.confidence.to_record()
+        record["expected_dsc"] = fields["expected_dsc"]
+        record["check"] = fields["check"]
+        record["evidence"] = fields["evidence"]
     return record
