@@ -156,6 +156,9 @@ class ResultRecord(TypedDict, total=False):
     seconds: Seconds
     networks: str
     agreement: Number
+    expected_dsc: Number
+    check: bool
+    evidence: dict[str, Number]
     notes: list[str]
     outputs: dict[str, ResultName]
     files: dict[ResultName, FileRecord]
@@ -171,7 +174,10 @@ class FinishedRecord(TypedDict):
     ``pieces`` is present if there are several, ``depth`` for volumes, and ``agreement`` (mean
     fraction of seeds that agree with the consensus) for several seeds. Predictions of trained
     networks have 0 ``steps``, no ``loss``, and ``networks``, a hash of the networks; if the run
-    trained them, ``seconds`` includes an equal share of the training.
+    trained them, ``seconds`` includes an equal share of the training. ``expected_dsc`` (in
+    [0, 1]), ``check`` (whether a person should check the mask) and ``evidence`` (the measures
+    behind both) are present if the confidence can be estimated; see
+    :class:`s3net_jax.masks.Confidence`.
     """
 
     stem: str
@@ -194,6 +200,9 @@ class FinishedRecord(TypedDict):
     notes: list[str]
     networks: NotRequired[str]
     agreement: NotRequired[float]
+    expected_dsc: NotRequired[float]
+    check: NotRequired[bool]
+    evidence: NotRequired[dict[str, float]]
     outputs: dict[str, str]
     files: dict[str, FileRecord]
     options: NotRequired[str]
@@ -291,6 +300,7 @@ class RunRecord(EngineRecord, total=False):
     done: Count
     skipped: Count
     failed: Count
+    to_check: Count
     failures: list[str]
     notes: list[str]
     images_per_minute: Number | None

@@ -12,7 +12,7 @@ from s3net_jax.experiments import read_grid
 from s3net_jax.presets import PRESETS, preset
 
 ROOT = Path(__file__).parents[1]
-SUMMARIES = sorted((ROOT / "docs/quality").glob("*.json"))
+SUMMARIES = sorted(p for p in (ROOT / "docs/quality").glob("*.json") if p.stem != "confidence")
 
 # Results carry these. A preset that changes gets another digest, and its figures are measured
 # again.

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.pages.confidence import build_confidence
 from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.quality import PAGE as QUALITY
 from benchmarks.pages.quality import build_quality_page, build_short_quality
@@ -26,6 +27,7 @@ def build_documents() -> dict[Path, str]:
     results = read_results()
     readme = replace_marked(README.read_text(), "figures", build_readme_figures(results))
     quality = replace_marked(QUALITY.read_text(), "short", build_short_quality())
+    quality = replace_marked(quality, "confidence", build_confidence())
     return {
         README: replace_marked(readme, "quality", build_readme_quality()),
         QUALITY: replace_marked(quality, "figures", build_quality_page()),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.confidence.report import RESULT as CONFIDENCE
 from s3net_jax.config import Config
 from s3net_jax.criteria import get_criteria
 from s3net_jax.experiments.summary import Table
@@ -38,7 +39,7 @@ _ROWS = {
 def build_quality_page() -> str:
     """Return the tables of ``docs/quality.md``, from ``docs/quality/*.json``."""
     parts = []
-    for path in sorted(SUMMARIES.glob("*.json")):
+    for path in sorted(set(SUMMARIES.glob("*.json")) - {CONFIDENCE}):
         summary = json.loads(path.read_text())
         parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
         seeds = f"{summary['repeats']} seeds" if "repeats" in summary else f"seed {summary['seed']}"

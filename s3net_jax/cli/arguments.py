@@ -143,6 +143,10 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     demo = add("demo", "segment a sample picture, without a download", parents=[make_settings()])
     add_out(demo, "out")
     segment = add("segment", "segment images and volumes", parents=[make_settings()])
+    segment.description = (
+        "Segment images and volumes. Masks of pictures with a low expected DSC are marked to be "
+        "checked by a person (preset best)."
+    )
     segment.add_argument(
         "inputs",
         nargs="*",

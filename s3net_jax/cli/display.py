@@ -94,6 +94,9 @@ class PlainDisplay(QuietDisplay):
         if "agreement" in record:
             agreed = f"seeds agree on {100 * record['agreement']:.0f} %, "
         work = f"{record['steps']} steps" if record["steps"] else "predicted"
+        if "expected_dsc" in record:
+            advice = ": check this mask" if record.get("check") else ""
+            agreed += f"expected DSC {record['expected_dsc']:.2f}{advice}, "
         self._say(
             index,
             f"{record['input']}: {clusters}, {target} of {size}, {agreed}{work}, "
@@ -261,6 +264,7 @@ class JsonDisplay(QuietDisplay):
 
     def finish(self, summary: Summary) -> None:
         counts = {"done": summary.done, "skipped": summary.skipped, "failed": summary.failed}
+        counts |= {"to_check": summary.to_check} if summary.assessed else {}
         self._emit("finished", {"out": str(summary.out), **counts, "seconds": summary.seconds})
 
     def _emit(self, event: str, content: Mapping[str, object]) -> None:
@@ -277,10 +281,11 @@ def _print(text: str, error: bool = False) -> None:
 
 
 def format_summary(summary: Summary) -> str:
-    """Format the counts of a run, such as ``3 done, 1 failed in 41.2 s; results in out``."""
+    """Format the counts of a run, such as ``3 done, 1 of 3 to check in 41.2 s; results in out``."""
     counts = [f"{summary.done} done"]
     counts += [f"{summary.skipped} kept"] if summary.skipped else []
     counts += [f"{summary.failed} failed"] if summary.failed else []
+    counts += [f"{summary.to_check} of {summary.assessed} to check"] if summary.assessed else []
     return f"{', '.join(counts)} in {format_duration(summary.seconds)}; results in {summary.out}"
 
 

@@ -9,15 +9,26 @@ slice" is a single lung CT slice whose mask gains or loses 32 points, 1.6 in the
 from __future__ import annotations
 
 from s3net_jax.masks.cleanup import clean, fill_holes
+from s3net_jax.masks.confidence import (
+    CHECK_BELOW,
+    EVIDENCE,
+    WEIGHTS,
+    Confidence,
+    assess_proposals,
+    average_confidence,
+    expect_dsc,
+)
 from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.instances import label_instances
 from s3net_jax.masks.joining import LabelPool, find_majority_labels
 from s3net_jax.masks.labels import compact_labels, compute_labels
 from s3net_jax.masks.match import align_labels
 from s3net_jax.masks.merging import merge_clusters
+from s3net_jax.masks.proposals import Ranking, rank_proposals
 from s3net_jax.masks.segments import (
     Segments,
     add_mask_as_label,
+    draw_best_proposal,
     find_proposed_segments,
     find_segments,
     refine_outline,
@@ -35,13 +46,20 @@ from s3net_jax.masks.target import (
 from s3net_jax.masks.vignette import find_vignette
 
 __all__ = [
+    "CHECK_BELOW",
+    "EVIDENCE",
     "RULES",
+    "WEIGHTS",
+    "Confidence",
     "Consensus",
     "LabelPool",
+    "Ranking",
     "Segments",
     "Target",
     "add_mask_as_label",
     "align_labels",
+    "assess_proposals",
+    "average_confidence",
     "check_point",
     "check_target",
     "choose_target",
@@ -49,6 +67,8 @@ __all__ = [
     "compact_labels",
     "compute_labels",
     "consensus",
+    "draw_best_proposal",
+    "expect_dsc",
     "fill_holes",
     "find_majority_labels",
     "find_proposed_segments",
@@ -57,6 +77,7 @@ __all__ = [
     "label_instances",
     "make_disc",
     "merge_clusters",
+    "rank_proposals",
     "refine_outline",
     "rescale_target",
     "segment_logits",

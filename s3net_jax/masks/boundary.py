@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ from s3net_jax.masks.cleanup import fill_holes, label_regions
 from s3net_jax.masks.shapes import find_central_parts, make_disc
 from s3net_jax.masks.vignette import find_vignette
 
-__all__ = ["redraw"]
+__all__ = ["redraw", "redraw_at_levels"]
 
 # "Development split" below is the PH² split on which settings were tried; docs/quality.md lists the
 # trials with their figures.
@@ -94,8 +95,31 @@ def redraw(
     Returns:
       (H, W) bool mask; all False if ``mask`` is.
     """
+    return redraw_at_levels(image, mask, ignored, config, central, (config.boundary_level,))[0]
+
+
+def redraw_at_levels(
+    image: np.ndarray,
+    mask: np.ndarray,
+    ignored: np.ndarray,
+    config: SegmentConfig,
+    central: bool,
+    levels: Sequence[float],
+) -> list[np.ndarray]:
+    """Redraw the boundary as :func:`redraw` does, but make the last decision at several levels.
+
+    The local means are those of ``config.boundary_level`` for all levels, so each further level
+    costs little.
+
+    Args:
+      image, mask, ignored, config, central: as for :func:`redraw`.
+      levels: positions of the outline between the inner mean (0) and the outer mean (1).
+
+    Returns:
+      (H, W) bool mask of each level; all False if ``mask`` is.
+    """
     if not mask.any():
-        return np.zeros(image.shape[:2], bool)
+        return [np.zeros(image.shape[:2], bool) for _ in levels]
     square, colors = (_SIDE, _SIDE), np.array(config.boundary_colors, np.float32)
     outside = find_vignette(image)
     small = _resize_image(image, square).astype(np.float32) / 255
@@ -117,17 +141,19 @@ def redraw(
     sigmas = [sigma * max(shape) for sigma in _SMOOTH]
     scales = [ndimage.gaussian_filter(fine, (sigma, sigma, 0)) for sigma in sigmas]
     means = [(_enlarge(u1, shape), _enlarge(u0, shape)) for u1, u0 in means]
-    wanted = (_compute_quotient(scales, means, colors) < config.boundary_level) & ~_resize_mask(
-        outside, shape
-    )
+    quotient = _compute_quotient(scales, means, colors)
+    free, before = ~_resize_mask(outside, shape), _resize_mask(inside, shape)
+    apart = _resize_mask(apart, shape)
     radius = max(1, round(_OPENED * max(shape)))
-    result = _keep_target(
-        wanted, _resize_mask(inside, shape), _resize_mask(apart, shape), radius, config, central
-    )
-    if not result.any():  # no pixel is close enough to the mean of the target
-        return _resize_mask(mask, (height, width))
-    result = _close_parts(result, max(1, round(_CLOSED * max(shape))), config.fill_holes)
-    return result if shape == (height, width) else _resize_mask(result, (height, width))
+
+    def decide(level: float) -> np.ndarray:
+        result = _keep_target((quotient < level) & free, before, apart, radius, config, central)
+        if not result.any():  # no pixel is close enough to the mean of the target
+            return _resize_mask(mask, (height, width))
+        result = _close_parts(result, max(1, round(_CLOSED * max(shape))), config.fill_holes)
+        return result if shape == (height, width) else _resize_mask(result, (height, width))
+
+    return [decide(level) for level in levels]
 
 
 def _keep_target(

@@ -12,12 +12,13 @@ from s3net_jax.config import SegmentConfig
 from s3net_jax.io import Image
 from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.labels import compact_labels, compute_labels
-from s3net_jax.masks.proposals import find_best_proposal
+from s3net_jax.masks.proposals import Ranking, rank_proposals
 from s3net_jax.masks.target import choose_target
 
 __all__ = [
     "Segments",
     "add_mask_as_label",
+    "draw_best_proposal",
     "find_proposed_segments",
     "find_segments",
     "refine_outline",
@@ -114,7 +115,7 @@ def find_proposed_segments(
 ) -> tuple[Segments, int]:
     """Find the best target among the clusters of several label maps.
 
-    See :func:`find_best_proposal`.
+    See :func:`s3net_jax.masks.proposals.rank_proposals` and :func:`draw_best_proposal`.
 
     Args:
       label_maps: (h, w) integer label maps of one shape.
@@ -126,12 +127,29 @@ def find_proposed_segments(
       The segments, in which the target is a separate cluster, and the index of the label map that
       the target comes from.
     """
-    pixels = image.rgb8()
-    found = find_best_proposal(label_maps, pixels, config)
-    if found is None:
+    ranking = rank_proposals(label_maps, image.rgb8(), config)
+    return draw_best_proposal(ranking, labels, image, config)
+
+
+def draw_best_proposal(
+    ranking: Ranking | None, labels: Sequence[np.ndarray], image: Image, config: SegmentConfig
+) -> tuple[Segments, int]:
+    """Draw the outline of the best proposal at the size of the image.
+
+    Args:
+      ranking: ranking of all proposals; None if there are none, which gives an empty mask.
+      labels: compact label map (H, W) for each label map of the ranking.
+      image: image of size (H, W).
+      config: segmentation settings; the boundary fields are read.
+
+    Returns:
+      The segments and an index, as of :func:`find_proposed_segments`.
+    """
+    if ranking is None:
         return Segments(labels[0], np.zeros(image.shape, bool), ()), 0
+    found = ranking.best
     if config.boundary == "local":
-        mask = redraw(pixels, found.mask, found.ignored, config, central=True)
+        mask = redraw(image.rgb8(), found.mask, found.ignored, config, central=True)
     else:
         small = PilImage.fromarray(found.mask.astype(np.uint8) * np.uint8(255))
         size = (image.shape[1], image.shape[0])

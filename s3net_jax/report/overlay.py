@@ -15,11 +15,12 @@ _PANEL = 440  # long side of a panel in pixels
 _FINE = 2  # supersampling factor: panels are drawn larger, then reduced, for smooth lines
 _MARGIN, _TITLE, _CAPTION = 14, 30, 26  # heights and gaps in pixels
 _PAPER, _INK, _FAINT = (255, 255, 255), (28, 30, 34), (105, 110, 118)
+_WARNING = (214, 137, 16)
 _CHIPS = 7  # maximum number of clusters in the caption
 
 
 def draw_overlay(
-    image: np.ndarray, labels: np.ndarray, mask: np.ndarray, name: str = ""
+    image: np.ndarray, labels: np.ndarray, mask: np.ndarray, name: str = "", check: bool = False
 ) -> PilImage.Image:
     """Draw three panels: the input, its clusters in colour, and the outlined target.
 
@@ -28,6 +29,7 @@ def draw_overlay(
       labels: (H, W) integer labels 0..L−1.
       mask: (H, W) bool mask of the target.
       name: title above the input; empty for "input".
+      check: whether to mark the target as one that a person should check.
 
     Returns:
       An RGB picture, about 1400 pixels wide for a square image of any size.
@@ -67,6 +69,8 @@ def draw_overlay(
         sheet.paste(picture, (left, _TITLE))
         _draw_text(draw, (left, _TITLE // 2), title, 15, _INK, column)
         _draw_text(draw, (left, _TITLE + size[1] + _CAPTION // 2), caption, 13, _FAINT, column)
+    if check:
+        _draw_mark(draw, _MARGIN + 3 * column + 2 * _MARGIN, _TITLE // 2)
     _draw_legend(draw, shares, _MARGIN * 2 + column, _TITLE + size[1] + _CAPTION // 2, column)
     return sheet
 
@@ -125,6 +129,14 @@ def _dilate(mask: np.ndarray, radius: float) -> np.ndarray:
                 top, left = reach + i, reach + j
                 result |= padded[top : top + height, left : left + width]
     return result
+
+
+def _draw_mark(draw: ImageDraw.ImageDraw, right: int, y: int) -> None:
+    """Draw "check this mask" and a dot in the colour of warnings, up to the column ``right``."""
+    text = "check this mask"
+    left = right - int(np.ceil(draw.textlength(text, _load_font(13))))
+    draw.ellipse((left - 16, y - 5, left - 6, y + 5), fill=_WARNING)
+    _draw_text(draw, (left, y), text, 13, _FAINT, right - left + 1)
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, shares: np.ndarray, x: int, y: int, width: int) -> None:

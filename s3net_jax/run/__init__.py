@@ -5,6 +5,7 @@ from __future__ import annotations
 from s3net_jax.errors import DivergedError
 from s3net_jax.run.arrays import read_array, read_result
 from s3net_jax.run.cases import VolumeCase, open_case
+from s3net_jax.run.confidence import assess_members
 from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank, find_rank
 from s3net_jax.run.engines import Engine, LocalEngine
@@ -46,6 +47,7 @@ __all__ = [
     "Summary",
     "VolumeCase",
     "VolumeSegmentation",
+    "assess_members",
     "check_usable",
     "discover",
     "find_damage",

@@ -9,7 +9,8 @@ import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.io import Image
-from s3net_jax.masks import add_mask_as_label, consensus, find_proposed_segments
+from s3net_jax.masks import add_mask_as_label, consensus, draw_best_proposal, rank_proposals
+from s3net_jax.run.confidence import assess_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome
 
 __all__ = [
@@ -105,6 +106,13 @@ def _choose_proposal(fits: list[Fitted], image: Image, config: Config) -> tuple[
         maps += list(fit.label_maps)
         labels += [fit.labels] * len(fit.label_maps)
         members += [number] * len(fit.label_maps)
-    segments, place = find_proposed_segments(maps, labels, image, config.segment)
+    ranking = rank_proposals(maps, image.rgb8(), config.segment)
+    segments, place = draw_best_proposal(ranking, labels, image, config.segment)
     chosen = members[place]
-    return replace(fits[chosen], labels=segments.labels, target=segments.target), chosen
+    found = replace(
+        fits[chosen],
+        labels=segments.labels,
+        target=segments.target,
+        confidence=assess_members(ranking, segments.mask, members, config),
+    )
+    return found, chosen

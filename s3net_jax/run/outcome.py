@@ -12,6 +12,7 @@ from s3net_jax.config import Config
 from s3net_jax.errors import DivergedError, describe_unexpected
 from s3net_jax.io import Image
 from s3net_jax.jax_setup import is_out_of_memory
+from s3net_jax.masks import Confidence
 from s3net_jax.run.network import Network
 
 __all__ = [
@@ -66,6 +67,7 @@ class Fitted:
       member: number of the fit among the members of its seed.
       logits: (h, w, K) logits of the trained network at the network's size, or None.
       params: trained parameters, a state of the network with NumPy arrays, or None.
+      confidence: estimate of how good the target is, or None if it cannot be estimated.
     """
 
     labels: np.ndarray
@@ -78,6 +80,7 @@ class Fitted:
     member: int = 0
     logits: np.ndarray | None = None
     params: Any = None
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True)

@@ -218,8 +218,10 @@ class _Run:
         for number, task in enumerate(self.plan):
             if task.is_done:
                 self.summary.skipped += 1
-                known: ResultRecord | None = self.log.get(task.source.stem)
-                self.listener.report_skipped(number, known or {"stem": task.source.stem})
+                known: ResultRecord = self.log.get(task.source.stem) or {"stem": task.source.stem}
+                with self.counting:
+                    self.summary.count_confidence(known)
+                self.listener.report_skipped(number, known)
                 continue
             self.listener.start(number, task.source)
             try:
@@ -264,6 +266,7 @@ class _Run:
         with self.counting:
             self.summary.done += 1
             self.summary.times.append(record["seconds"])
+            self.summary.count_confidence(record)
         return record
 
     def _collect(self, left: int) -> None:

@@ -14,6 +14,7 @@ from s3net_jax.io import Image, compute_prepared_shape, read_resolution
 from s3net_jax.masks import check_point
 from s3net_jax.run.bar import open_listener
 from s3net_jax.run.cases import ImageCase, image_case
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.fitter import Fitter, Progress
 from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.outcome import Kept, Outcome, Piece, check_fitted
@@ -75,7 +76,7 @@ def segment_images(
         for which, seed in enumerate(seeds):
             own = [outcomes.get(_Place(number, which, piece)) for piece in range(len(case))]
             where = f"images[{number}] with seed {seed}" if several else None
-            results.append(_join_outcomes(case, image, shown, own, where))
+            results.append(_join_outcomes(case, image, shown, own, config, where))
         return results
 
     return [segment(number) for number in range(len(images))]
@@ -106,6 +107,7 @@ def _join_outcomes(
     image: Image,
     shown: np.ndarray,
     outcomes: list[Outcome | None],
+    config: Config,
     where: str | None,
 ) -> Segmentation:
     """Join the outcomes of an image's pieces.
@@ -115,6 +117,7 @@ def _join_outcomes(
       image: the image.
       shown: (H, W, 3) uint8, the image to show.
       outcomes: outcome of each piece; None for a piece of one single colour.
+      config: configuration of the fits.
       where: which of several images this is, for errors.
 
     Raises:
@@ -145,4 +148,5 @@ def _join_outcomes(
         member=middle.member,
         logits=middle.logits,
         params=middle.params,
+        confidence=assess_result(case, whole, done, config),
     )

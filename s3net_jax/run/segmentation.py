@@ -24,7 +24,7 @@ from s3net_jax.io import (
     write_mask,
     write_picture,
 )
-from s3net_jax.masks import Segments, label_instances
+from s3net_jax.masks import Confidence, Segments, label_instances
 from s3net_jax.measure import Row, check_pixel_size
 from s3net_jax.report import Markup, draw_overlay, element
 from s3net_jax.run.measuring import make_subject
@@ -63,6 +63,9 @@ class Segmentation:
         network, before cleaning, resizing and the choice between proposals.
       params: its trained parameters, or None unless requested: a state of the network, a pytree
         with NumPy arrays, which :func:`s3net_jax.fit` takes as ``params``.
+      confidence: estimate of how good the mask is, made without ground truth: ``expected_dsc`` in
+        [0, 1], and ``check``, whether a person should check the mask; None if it cannot be
+        estimated (see the page Confidence of the documentation).
     """
 
     labels: np.ndarray
@@ -79,6 +82,7 @@ class Segmentation:
     member: int = field(default=0, kw_only=True)
     logits: np.ndarray | None = field(default=None, kw_only=True)
     params: Any = field(default=None, kw_only=True)
+    confidence: Confidence | None = field(default=None, kw_only=True)
 
     @property
     def segments(self) -> Segments:
@@ -123,7 +127,8 @@ class Segmentation:
           An RGB picture, the one that the command writes as ``STEM.overlay.png``.
         """
         name = "" if self.path is None else self.path.name
-        return draw_overlay(self.image, self.labels, self.mask, name)
+        check = self.confidence is not None and self.confidence.check
+        return draw_overlay(self.image, self.labels, self.mask, name, check)
 
     def save(
         self, folder: str | os.PathLike[str], *, name: str | None = None, overwrite: bool = False
@@ -224,7 +229,10 @@ class Segmentation:
         clusters = _count(self.segments.count, "cluster")
         steps = _count(self.steps, "step") if self.steps else "predicted"
         target = f"target {_format_share(self.segments)}" if self.mask.any() else "empty mask"
-        return f"{width}×{height} pixels, {clusters}, {target}, {steps}, {self.seconds:.1f} s"
+        trust = "" if self.confidence is None else f"{self.confidence}, "
+        return (
+            f"{width}×{height} pixels, {clusters}, {target}, {trust}{steps}, {self.seconds:.1f} s"
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -38,6 +38,8 @@ class Summary:
     Attributes:
       out: the output folder.
       done, skipped, failed: numbers of inputs.
+      assessed: number of results, new or kept, whose confidence could be estimated.
+      to_check: number of these that a person should check.
       seconds: wall clock of the whole run.
       status: ``running``, ``finished`` or ``interrupted``.
       times: seconds that the fits of each input took; the first includes compilation.
@@ -51,6 +53,8 @@ class Summary:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    assessed: int = field(default=0, kw_only=True)
+    to_check: int = field(default=0, kw_only=True)
     seconds: float = 0.0
     status: str = "running"
     times: list[float] = field(default_factory=list)
@@ -58,6 +62,12 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     networks: list[NetworkRecord] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def count_confidence(self, record: FinishedRecord | ResultRecord) -> None:
+        """Count a result among those to check, if it has a confidence."""
+        if "check" in record:
+            self.assessed += 1
+            self.to_check += record["check"]
 
 
 class Listener(Protocol):
@@ -108,6 +118,7 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
         "done": summary.done,
         "skipped": summary.skipped,
         "failed": summary.failed,
+        "to_check": summary.to_check,
         "failures": summary.failures,
         "notes": summary.notes,
         "images_per_minute": round(60 * summary.done / summary.seconds, 2)

@@ -23,7 +23,7 @@ from s3net_jax.io import (
     write_seg,
     write_stack,
 )
-from s3net_jax.masks import Segments
+from s3net_jax.masks import Confidence, Segments
 from s3net_jax.measure import encode_geojson, encode_rois, round_row, trace_polygons
 from s3net_jax.report import draw_overlay
 from s3net_jax.run.cases import Case, VolumeCase
@@ -48,6 +48,7 @@ class Result:
       film: clusters at several steps, or None if they were not recorded.
       notes: sentences for the user.
       measured: measures of the target and its parts, or None if nothing is measured.
+      confidence: estimate of how good the mask is, or None if it cannot be estimated.
     """
 
     whole: Segments
@@ -56,6 +57,7 @@ class Result:
     film: Film | None
     notes: list[str]
     measured: Measured | None = None
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,9 @@ def write_files(files: ResultFiles, case: Case, result: Result) -> tuple[dict[st
                 notes.append(str(error))
     else:
         _write_pictures(files, case, result)
-    sheets = [draw_overlay(p.image, p.labels, p.mask, p.name) for p in case.panels(result.whole)]
+    check = result.confidence is not None and result.confidence.check
+    panels = case.panels(result.whole)
+    sheets = [draw_overlay(p.image, p.labels, p.mask, p.name, check) for p in panels]
     write_picture(files.locate("overlay"), _stack_sheets(sheets), effort=4)
     write_bytes(files.locate("history"), result.history)
     if result.measured is not None:

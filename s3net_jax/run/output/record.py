@@ -86,4 +86,9 @@ def describe_result(
         record["measures"] = round_row(result.measured.target)
     if result.agreement is not None:
         record["agreement"] = round(float(result.agreement.mean()), 4)
+    if result.confidence is not None:
+        fields = result.confidence.to_record()
+        record["expected_dsc"] = fields["expected_dsc"]
+        record["check"] = fields["check"]
+        record["evidence"] = fields["evidence"]
     return record

@@ -9,6 +9,7 @@ import numpy as np
 
 from s3net_jax.io import collect_receipts, sync_folder
 from s3net_jax.run.cases import Case
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.content import Content
 from s3net_jax.run.measuring import measure_result
 from s3net_jax.run.members import combine_seeds
@@ -55,6 +56,7 @@ class ResultWriter:
     def __init__(self, settings: RunSettings, log: ResultLog) -> None:
         self._folder, self._identity, self._log = settings.folder, settings.identity, log
         self._output = settings.output
+        self._config = settings.config
 
     def write(self, opened: OpenInput) -> FinishedRecord:
         """Write the result of one input, add its record to the log, and return the record.
@@ -142,4 +144,5 @@ class ResultWriter:
         if self._output is not None:
             measured = measure_result(case, whole, self._output, str(opened.task.source.path))
             notes += measured.notes
-        return Result(whole, agreement, encode_history(fits), film, notes, measured)
+        confidence = assess_result(case, whole, list(fits.values()), self._config)
+        return Result(whole, agreement, encode_history(fits), film, notes, measured, confidence)

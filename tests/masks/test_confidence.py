@@ -1,0 +1,140 @@
+"""The expected DSC of a mask, and the advice to check it, on drawn pictures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.cluster.vq import kmeans2
+
+from s3net_jax.baselines import BASELINES
+from s3net_jax.io import from_array
+from s3net_jax.masks import (
+    CHECK_BELOW,
+    EVIDENCE,
+    WEIGHTS,
+    Confidence,
+    average_confidence,
+    draw_best_proposal,
+    expect_dsc,
+    rank_proposals,
+)
+from s3net_jax.presets import preset
+from s3net_jax.run import assess_members
+
+SIDE = 96
+CONFIG = preset("best")
+
+
+def make_disc(contrast: float, noise: float = 6, seed: int = 0) -> np.ndarray:
+    """A dark disc near the middle: (SIDE, SIDE, 3) uint8."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    disc = np.hypot(y - 46, x - 50) < 22
+    random = np.random.default_rng(seed)
+    grey = 180 - contrast * disc + noise * random.standard_normal((SIDE, SIDE))
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, -1)
+
+
+def cluster(image: np.ndarray) -> list[np.ndarray]:
+    """Label maps in place of those of fits: k-means with several numbers of clusters."""
+    pixels = image.reshape(-1, 3).astype(float)
+    return [
+        kmeans2(pixels, count, minit="++", rng=np.random.default_rng(seed))[1].reshape(SIDE, SIDE)
+        for seed in range(2)
+        for count in (2, 3, 5, 8)
+    ]
+
+
+def assess(image: np.ndarray, maps: list[np.ndarray]) -> Confidence:
+    ranking = rank_proposals(maps, image, CONFIG.segment)
+    labels = [np.zeros((SIDE, SIDE), np.int32)] * len(maps)
+    segments, _ = draw_best_proposal(ranking, labels, from_array(image), CONFIG.segment)
+    found = assess_members(ranking, segments.mask, [0] * 4 + [1] * 4, CONFIG)
+    assert found is not None
+    return found
+
+
+def test_a_clear_object_needs_no_check() -> None:
+    image = make_disc(120)
+    found = assess(image, cluster(image))
+    assert found.expected_dsc > 0.9 and not found.check
+    assert tuple(found.evidence) == EVIDENCE
+    assert all(0 <= value <= 1 for value in found.evidence.values())
+    assert str(found) == f"expected DSC {found.expected_dsc:.2f}"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_has_to_be_checked(seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
+    found = assess(image, cluster(image))
+    assert found.check and found.expected_dsc < 0.5
+    assert str(found).endswith(": check this mask")
+
+
+def test_a_single_colour_has_to_be_checked() -> None:
+    image = np.full((SIDE, SIDE, 3), 120, np.uint8)
+    maps = [np.random.default_rng(n).integers(0, 3, (SIDE, SIDE)) for n in range(8)]
+    assert assess(image, maps).check
+    assert assess(image, [np.zeros((SIDE, SIDE), int)] * 8) == Confidence(0.0, True, {})
+
+
+def test_confidence_falls_with_the_contrast() -> None:
+    images = [make_disc(contrast, noise=20) for contrast in (100, 30, 5)]
+    expected = [assess(image, cluster(image)).expected_dsc for image in images]
+    assert expected[0] > expected[1] > expected[2]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_mirrored_image_has_the_same_confidence(axis: int) -> None:
+    image = make_disc(60, noise=12)
+    maps = cluster(image)
+    found = assess(image, maps)
+    mirrored = assess(np.flip(image, axis).copy(), [np.flip(m, axis).copy() for m in maps])
+    for name, value in found.evidence.items():
+        assert mirrored.evidence[name] == pytest.approx(value, abs=0.02), name
+    assert mirrored.expected_dsc == pytest.approx(found.expected_dsc, abs=0.02)
+
+
+def test_the_numbering_of_labels_does_not_matter() -> None:
+    image = make_disc(60, noise=12)
+    maps = cluster(image)
+    assert assess(image, [7 - labels for labels in maps]) == assess(image, maps)
+
+
+def test_there_is_none_for_other_outlines() -> None:
+    image = make_disc(120)
+    ranking = rank_proposals(cluster(image), image, CONFIG.segment)
+    other = CONFIG.replace(segment={"boundary": "clusters"})
+    assert assess_members(ranking, np.ones((SIDE, SIDE), bool), [0] * 8, other) is None
+
+
+def test_the_logistic_map() -> None:
+    evidence = {name: 0.1 * n for n, name in enumerate(EVIDENCE)}
+    total = WEIGHTS["constant"]
+    for name, value in evidence.items():
+        total += WEIGHTS[name] * value
+    assert expect_dsc(evidence) == pytest.approx(1 / (1 + math.exp(-total)))
+    # All measures are larger for better masks.
+    assert all(WEIGHTS[name] > 0 for name in EVIDENCE)
+    assert expect_dsc(dict.fromkeys(EVIDENCE, 0.0)) < CHECK_BELOW
+    assert CHECK_BELOW < expect_dsc(dict.fromkeys(EVIDENCE, 1.0)) < 1
+
+
+def test_the_mean_over_seeds() -> None:
+    one, other = Confidence(0.9, False, {"a": 0.5, "b": 1}), Confidence(0.5, True, {"a": 0.1})
+    assert average_confidence([one]) is one
+    found = average_confidence([one, other])
+    assert found.expected_dsc == pytest.approx(0.7) and found.check
+    assert found.evidence == {"a": pytest.approx(0.3)}
+
+
+def test_the_record_is_rounded() -> None:
+    found = Confidence(0.912345, False, {"a": 0.123456}).to_record()
+    assert found == {"expected_dsc": 0.9123, "check": False, "evidence": {"a": 0.1235}}
+
+
+def test_opinions_exist() -> None:
+    from s3net_jax.run.confidence import OPINIONS
+
+    assert set(OPINIONS) <= set(BASELINES)
