@@ -9,8 +9,6 @@ files from later versions can be read; fields that earlier versions did not writ
 # No "from __future__ import annotations": it hides Required from TypedDict in Python 3.11.
 
 import json
-import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, Required, TypedDict
@@ -27,6 +25,14 @@ from s3net_jax.conform import (
 )
 from s3net_jax.errors import RecordError, get_reason
 from s3net_jax.io import read_regular, write_text
+from s3net_jax.result_names import (
+    RESULT_KINDS,
+    Digest,
+    ResultName,
+    Stem,
+    is_result_name,
+    split_result_name,
+)
 from s3net_jax.summaries import (
     ComparisonRecord,
     EvaluationSummary,
@@ -76,42 +82,6 @@ __all__ = [
     "write_json",
 ]
 
-RESULT_KINDS = (
-    *("labels", "mask", "overlay", "agreement", "seg", "history", "steps"),
-    *("instances", "measures", "outlines", "rois"),
-)
-"""Kinds of results; a result is a file ``STEM.KIND.SUFFIX``."""
-
-_RESULT = re.compile(
-    rf"(.+)\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json|geojson|zip)", re.DOTALL
-)
-_LONGEST = 255  # largest number of bytes in a file name, the limit of common file systems
-
-
-def _is_plain(name: str) -> bool:
-    """Return whether ``name`` is a file name that cannot lead out of the folder it is joined to."""
-    separators = {"/", os.sep, os.altsep or "/", "\0"}
-    if not name or name in (".", "..") or any(sign in name for sign in separators):
-        return False
-    if os.name == "nt" and ":" in name:
-        return False
-    try:
-        return len(os.fsencode(name)) <= _LONGEST
-    except UnicodeEncodeError:  # half of a surrogate pair, which no file name contains
-        return False
-
-
-def is_result_name(name: str) -> bool:
-    """Return whether ``name`` is the file name of a result, ``STEM.KIND.SUFFIX``."""
-    return bool(_RESULT.fullmatch(name)) and _is_plain(name)
-
-
-_Digest = Annotated[
-    str, Rule("a SHA-256 (64 hexadecimal digits)", re.compile("[0-9a-f]{64}").fullmatch)
-]
-_Stem = Annotated[str, Rule("a file name without folders", _is_plain)]
-ResultName = Annotated[str, Rule("the file name of a result, without folders", is_result_name)]
-
 
 def _is_measure(value: Any) -> bool:
     return value is None or isinstance(value, (int, float, str))
@@ -125,7 +95,7 @@ class FileRecord(TypedDict):
     """Size in bytes and digest of one file of a result."""
 
     size: Count
-    sha256: _Digest
+    sha256: Digest
 
 
 class ResultRecord(TypedDict, total=False):
@@ -137,12 +107,12 @@ class ResultRecord(TypedDict, total=False):
     the default.
     """
 
-    stem: Required[_Stem]
+    stem: Required[Stem]
     input: str
     config: str
     seed: Count
     seeds: Count
-    sha256: _Digest | None
+    sha256: Digest | None
     width: Count
     height: Count
     depth: Count
@@ -243,7 +213,7 @@ class ScoreRecord(TypedDict):
     """
 
     stem: str
-    sha256: _Digest
+    sha256: Digest
     dsc: dict[str, list[Number]]
 
 
@@ -277,15 +247,15 @@ class TrainingRecord(TypedDict):
     seed: Count
     images: Count
     seconds: Seconds
-    inputs: list[_Digest]
-    unread: list[_Digest]
+    inputs: list[Digest]
+    unread: list[Digest]
 
 
 class NetworkRecord(TypedDict, total=False):
     """A trained network that a run applied: file and SHA-256; the rest if the run trained it."""
 
     file: str
-    sha256: _Digest
+    sha256: Digest
     seed: Count
     images: Count
     seconds: Seconds
@@ -363,8 +333,7 @@ def check_result(record: Any) -> ResultRecord:
     conform(record, ResultRecord, "")
     stem, outputs = record["stem"], record.get("outputs", {})
     for kind, name in outputs.items():
-        found = _RESULT.fullmatch(name)
-        if found is None or (found[1], found[2]) != (stem, kind):
+        if split_result_name(name) != (stem, kind):
             raise RecordError(
                 f"outputs.{show_name(kind)} must be a file {show_name(f'{stem}.{kind}')}.*, got "
                 f"{shorten(name)}"

@@ -24,7 +24,7 @@ FLOORS = [
     {"run"},
     {"baselines", "fitting", "measure", "provenance", "report"},
     {"masks", "schema"},
-    {"io", "methods", "summaries"},
+    {"io", "methods", "result_names", "summaries"},
     {"nn", "ops", "presets"},
     {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
     {"criteria", "dotted", "errors", "interruptions", "parallel", "text", "version"},
