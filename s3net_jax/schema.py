@@ -57,6 +57,7 @@ __all__ = [
     "RecordError",
     "ResultName",
     "ResultRecord",
+    "RetargetRecord",
     "RunRecord",
     "ScoreRecord",
     "TuningRow",
@@ -71,7 +72,7 @@ __all__ = [
     "write_json",
 ]
 
-RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "seg", "history", "steps")
+RESULT_KINDS = ("labels", "mask", "overlay", "agreement", "clusters", "seg", "history", "steps")
 """Kinds of results; a result is a file ``STEM.KIND.SUFFIX``."""
 
 _RESULT = re.compile(rf"(.+)\.({'|'.join(RESULT_KINDS)})\.(png|nii\.gz|tif|dcm|json)", re.DOTALL)
@@ -110,8 +111,27 @@ class FileRecord(TypedDict):
     sha256: _Digest
 
 
+class RetargetRecord(TypedDict):
+    """How a target was chosen after the fit: ``retargeted`` in ``results.jsonl``.
+
+    ``target`` is the rule, such as ``label:2,3``, or ``marks``; ``previous`` holds the labels of
+    the target before; ``date`` is the time in UTC. For marks, ``inside`` and ``outside`` are the
+    numbers of marked pixels, and ``base`` is the version whose mask was corrected.
+    """
+
+    target: str
+    previous: list[Count]
+    date: str
+    inside: NotRequired[Count]
+    outside: NotRequired[Count]
+    base: NotRequired[Count]
+
+
 class ResultRecord(TypedDict, total=False):
     """One line of ``results.jsonl`` as read: a result, or a failure if it has ``error``.
+
+    ``version`` counts the results of an input, from 1; a result that was retargeted has
+    ``retargeted``, and ``verdict`` is a remark of the person who reviewed it.
 
     ``sha256`` is the digest of the input's bytes; earlier versions wrote null for inputs that had
     disappeared. ``files`` (file name → size and digest) is missing in results of earlier versions.
@@ -138,6 +158,9 @@ class ResultRecord(TypedDict, total=False):
     notes: list[str]
     outputs: dict[str, ResultName]
     files: dict[ResultName, FileRecord]
+    version: Count
+    retargeted: RetargetRecord
+    verdict: str
     error: str
 
 

@@ -12,7 +12,9 @@ from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.joining import LabelPool, find_majority_labels
 from s3net_jax.masks.labels import compact_labels, compute_labels
+from s3net_jax.masks.marks import Marks, draw_marks, solve_marks
 from s3net_jax.masks.match import align_labels
+from s3net_jax.masks.picks import PICK_RULES, Pick, Picked, apply_pick, parse_choice
 from s3net_jax.masks.segments import (
     Segments,
     add_mask_as_label,
@@ -20,6 +22,7 @@ from s3net_jax.masks.segments import (
     find_segments,
     refine_outline,
     segment_logits,
+    select_segments,
 )
 from s3net_jax.masks.shapes import make_disc, weigh_parts
 from s3net_jax.masks.target import (
@@ -33,13 +36,18 @@ from s3net_jax.masks.target import (
 from s3net_jax.masks.vignette import find_vignette
 
 __all__ = [
+    "PICK_RULES",
     "RULES",
     "Consensus",
     "LabelPool",
+    "Marks",
+    "Pick",
+    "Picked",
     "Segments",
     "Target",
     "add_mask_as_label",
     "align_labels",
+    "apply_pick",
     "check_point",
     "check_target",
     "choose_target",
@@ -47,14 +55,18 @@ __all__ = [
     "compact_labels",
     "compute_labels",
     "consensus",
+    "draw_marks",
     "fill_holes",
     "find_majority_labels",
     "find_proposed_segments",
     "find_segments",
     "find_vignette",
     "make_disc",
+    "parse_choice",
     "refine_outline",
     "rescale_target",
     "segment_logits",
+    "select_segments",
+    "solve_marks",
     "weigh_parts",
 ]

@@ -51,6 +51,8 @@ class Fitted:
       seconds: time of the batch divided by its number of fits.
       notes: sentences for the user.
       target: target labels if the fit has chosen them, or None.
+      clusters: (H, W) int32 label map without the target, if ``labels`` contains the target as a
+        separate cluster; otherwise None.
     """
 
     labels: np.ndarray
@@ -60,6 +62,7 @@ class Fitted:
     seconds: float
     notes: tuple[str, ...] = ()
     target: tuple[int, ...] | None = None
+    clusters: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from s3net_jax.run.output.naming import restore_names
 from s3net_jax.run.output.plan import Task, make_plan
 from s3net_jax.run.output.record import describe_failure
 from s3net_jax.run.output.steps import choose_fits, reduce_maps
+from s3net_jax.run.output.versions import Versions
 from s3net_jax.run.output.writer import OpenInput, ResultWriter
 from s3net_jax.run.settings import Identity, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
@@ -97,6 +98,7 @@ def segment_inputs(
     with hold_folder(settings.folder, rank.index, purpose):
         remove_leftovers(settings.folder)
         log = ResultLog(settings.folder / "results.jsonl", rank.index)
+        Versions(settings.folder, log).repair()
         plan = make_plan(restore_names(sources, log), settings, log)
         run = _Run(settings, rank.select(plan), log, engine, listener)
         run.summary.notes += skipped

@@ -15,6 +15,7 @@ from s3net_jax.masks import check_point
 from s3net_jax.run.bar import open_listener
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.fitter import Fitter, Progress
+from s3net_jax.run.members import combine_clusters
 from s3net_jax.run.outcome import Outcome, Piece, check_fitted
 from s3net_jax.run.segmentation import Segmentation
 
@@ -57,7 +58,7 @@ def segment_images(
         for which, seed in enumerate(seeds):
             own = [outcomes.get(_Place(number, which, piece)) for piece in range(len(case))]
             where = f"images[{number}] with seed {seed}" if several else None
-            results.append(_join_outcomes(case, image, shown, own, where))
+            results.append(_join_outcomes(case, image, config, shown, own, where))
         return results
 
     return [segment(number) for number in range(len(images))]
@@ -82,6 +83,7 @@ def _group_pieces(
 def _join_outcomes(
     case: ImageCase,
     image: Image,
+    config: Config,
     shown: np.ndarray,
     outcomes: list[Outcome | None],
     where: str | None,
@@ -91,6 +93,7 @@ def _join_outcomes(
     Args:
       case: pieces of the image.
       image: the image.
+      config: configuration of the fits.
       shown: (H, W, 3) uint8, the image to show.
       outcomes: outcome of each piece; None for a piece of one single colour.
       where: which of several images this is, for errors.
@@ -106,6 +109,7 @@ def _join_outcomes(
         [None if fit is None else fit.target for fit in fits],
     )
     done = [fit for fit in fits if fit is not None]
+    clusters = case.join_labels([combine_clusters([] if f is None else [f]) for f in fits])
     middle = done[len(done) // 2]
     notes = dict.fromkeys(note for fit in done for note in fit.notes)
     return Segmentation(
@@ -120,4 +124,6 @@ def _join_outcomes(
         image=shown,
         path=image.path,
         resolution=case.resolution,
+        clusters=None if np.array_equal(clusters, whole.labels) else clusters,
+        config=config.segment,
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.config import Config, SegmentConfig
 from s3net_jax.errors import OutputError
 from s3net_jax.io import (
     OUTLINE,
+    Image,
     Resolution,
     make_cluster_colors,
     make_folder,
@@ -23,8 +25,10 @@ from s3net_jax.io import (
     write_mask,
     write_picture,
 )
-from s3net_jax.masks import Segments
+from s3net_jax.masks import Marks, Pick, Segments, draw_marks, parse_choice
 from s3net_jax.report import Markup, draw_overlay, element
+from s3net_jax.run.cases import ImageCase
+from s3net_jax.run.choosing import Chosen, choose_again, correct_with_marks, make_choice_config
 from s3net_jax.run.names import make_names
 
 __all__ = ["Segmentation"]
@@ -50,6 +54,9 @@ class Segmentation:
       image: (H, W, 3) uint8 image as displayed. An 8-bit RGB array is not copied.
       path: file of the image, or None.
       resolution: pixel size recorded in the file, or None.
+      clusters: (H, W) int32 label map without the target, from which :meth:`retarget` chooses;
+        None if it is ``labels``.
+      config: settings of the target, its clean-up and its outline.
     """
 
     labels: np.ndarray
@@ -63,11 +70,72 @@ class Segmentation:
     image: np.ndarray = field(kw_only=True)
     path: Path | None = field(default=None, kw_only=True)
     resolution: Resolution | None = field(default=None, kw_only=True)
+    clusters: np.ndarray | None = field(default=None, kw_only=True)
+    config: SegmentConfig = field(default_factory=SegmentConfig, kw_only=True)
 
     @property
     def segments(self) -> Segments:
         """Labels, mask and target without the other fields."""
         return Segments(self.labels, self.mask, self.target)
+
+    def retarget(self, target: str) -> Segmentation:
+        """Choose another target among the clusters, without a new fit.
+
+        Args:
+          target: rule as for :func:`s3net_jax.segment`; or ``label:2,3`` for clusters 2 and 3 of
+            ``clusters`` (or of ``labels``, if that is None), ``label:2+3`` to merge them, and
+            ``label:+4,-5`` to add cluster 4 to the present target and to remove cluster 5.
+
+        Returns:
+          A new result; this one does not change.
+
+        Raises:
+          ConfigError: the target is not a rule or a list of labels.
+          InputError: a label does not exist, or a point is outside the image.
+        """
+        choice = parse_choice(target)
+        case = self._open_case(choice)
+        return self._replace_target(choose_again(case, self._clusters, self.segments, choice))
+
+    def correct(self, inside: Marks = (), outside: Marks = ()) -> Segmentation:
+        """Correct the mask with marks inside and outside the object, without a new fit.
+
+        Marks that were used before are not remembered: pass them again together with new ones.
+
+        Args:
+          inside: pixels of the object: points (x, y), counted from the left and from the top, or
+            a mask of strokes, (H, W) bool.
+          outside: pixels that do not belong to the object, in the same form.
+
+        Returns:
+          A new result, whose mask is a separate cluster; this one does not change.
+
+        Raises:
+          InputError: there are no marks, a mark is outside the image, or a pixel has both marks.
+          TypeError: marks are neither points nor a mask.
+        """
+        case = self._open_case("all")
+        drawn = [draw_marks(marks, self.mask.shape, case.name) for marks in (inside, outside)]
+        return self._replace_target(correct_with_marks(case, self._clusters, self.mask, *drawn))
+
+    @property
+    def _clusters(self) -> np.ndarray:
+        return self.labels if self.clusters is None else self.clusters
+
+    def _open_case(self, choice: str | Pick) -> ImageCase:
+        name = "The image" if self.path is None else str(self.path)
+        config = make_choice_config(replace(Config(), segment=self.config), choice)
+        return ImageCase(Image(self.image, name, self.path), config)
+
+    def _replace_target(self, chosen: Chosen) -> Segmentation:
+        whole = chosen.whole
+        return replace(
+            self,
+            labels=whole.labels,
+            mask=whole.mask,
+            target=whole.target,
+            clusters=chosen.clusters,
+        )
 
     def overlay(self) -> PilImage.Image:
         """Draw the input, its clusters and the outline of the target side by side.
