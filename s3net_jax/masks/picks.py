@@ -17,8 +17,8 @@ PICK_RULES = ("label:2,3", "label:2+3", "label:+4,-5")
 """Examples of the three forms that :func:`parse_choice` accepts in addition to the target rules."""
 
 _LISTED = 20  # maximum number of labels that an error lists
-_LIST = re.compile(r"\d{1,9}(\+\d{1,9})*(,\d{1,9}(\+\d{1,9})*)*")
-_CHANGES = re.compile(r"[+-]\d{1,9}(,[+-]\d{1,9})*")
+_LIST = re.compile(r"[0-9]{1,9}(\+[0-9]{1,9})*(,[0-9]{1,9}(\+[0-9]{1,9})*)*")
+_CHANGES = re.compile(r"[+-][0-9]{1,9}(,[+-][0-9]{1,9})*")
 
 
 @dataclass(frozen=True)

@@ -220,13 +220,15 @@ class Versions:
     def _delete(self, stem: str, first: int) -> None:
         """Delete the folders of versions from ``first`` on, and empty folders above them."""
         base = self._folder / VERSIONS
-        for number in self._list_numbers(stem):
-            if number >= first:
-                place = base / stem / str(number)
-                for path in list(place.iterdir()):
-                    _remove(path)
-                with suppress(OSError):  # somebody has put a folder there
-                    place.rmdir()
+        numbers = [number for number in self._list_numbers(stem) if number >= first]
+        if not numbers:
+            return
+        for number in numbers:
+            place = base / stem / str(number)
+            for path in list(place.iterdir()):
+                _remove(path)
+            with suppress(OSError):  # somebody has put a folder there
+                place.rmdir()
         for place in (base / stem, base):
             with suppress(OSError):  # not empty, or not there
                 place.rmdir()
@@ -245,7 +247,7 @@ def _compute_record(path: Path) -> FileRecord | None:
 def _copy(source: Path, target: Path) -> None:
     """Copy a file by a hard link where possible: results are replaced, never changed in place."""
     try:
-        with suppress(OSError):
+        with suppress(OSError, NotImplementedError):  # depends on file system and platform
             os.link(source, target, follow_symlinks=False)
             return
         shutil.copyfile(source, target, follow_symlinks=False)

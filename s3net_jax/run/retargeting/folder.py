@@ -127,7 +127,7 @@ class Results:
     def get_source(self, record: ResultRecord) -> Source:
         """Return the input of a result; raise :class:`InputError` if it was not found."""
         source = self._sources.get(record["stem"])
-        if source is None:
+        if source is None or not source.path.exists():
             raise InputError(
                 f"{record.get('input', record['stem'])} can't be read or is no longer there: name "
                 "its present place with --images."

@@ -50,9 +50,11 @@ class Names:
         self._folder = folder
         self._stems: dict[str, set[str]] = defaultdict(set)
         self._all: list[str] = []
+        self._shown: dict[str, None] = {}  # names to suggest, in order
         for record in records:
             stem, path = record["stem"], Path(record.get("input", record["stem"]))
             self._all.append(stem)
+            self._shown |= {path.name: None, stem: None}
             for name in {os.path.abspath(path), str(path), path.name, path.stem}:
                 self._stems[name].add(stem)
         for stem in self._all:
@@ -73,7 +75,7 @@ class Names:
                 f"{name!r} may be any of the results {', '.join(sorted(found))}: use one of these "
                 "names."
             )
-        hint = suggest_nearest(name, [*self._stems])
+        hint = suggest_nearest(name, [*self._shown])
         if hint.startswith(" Known:"):
             more = f" and {len(self._all) - _LISTED} more" if len(self._all) > _LISTED else ""
             hint = f" Known: {', '.join(self._all[:_LISTED])}{more}."
