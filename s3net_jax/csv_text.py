@@ -6,10 +6,11 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from s3net_jax.text import encode, escape, unescape
 
-__all__ = ["format_csv", "parse_csv"]
+__all__ = ["Row", "format_csv", "parse_csv", "parse_sheet"]
 
 # Spreadsheets evaluate a cell that starts with one of these characters or their full-width forms;
 # some skip leading blanks. Tab and return are escaped on writing, and accepted when read.
@@ -52,6 +53,88 @@ def parse_csv(content: bytes) -> list[dict[str, str]]:
     if any(len(row) != len(head) for row in rows):
         raise ValueError(f"a row does not have {len(head)} cells like the header")
     return [dict(zip(head, map(_parse_cell, row), strict=True)) for row in rows]
+
+
+class Row(NamedTuple):
+    """A row of a table that a person wrote.
+
+    Attributes:
+      line: number of its first line in the file, from 1.
+      cells: column name in lower case → text without surrounding blanks.
+    """
+
+    line: int
+    cells: dict[str, str]
+
+
+def parse_sheet(content: bytes, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+    """Parse a CSV file that a person wrote or a spreadsheet exported.
+
+    A byte-order mark, and semicolons or tabs instead of commas, are accepted. Column names may be
+    in any order and case; other columns are ignored, and so are rows without any text.
+
+    Args:
+      content: content of the file.
+      required: names of the columns that must exist.
+      optional: names of columns that may be missing; their cells are then empty.
+
+    Raises:
+      ValueError: the file is not UTF-8 or not valid CSV, or a column is missing; the message is a
+        clause that names the line.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text: save it as CSV UTF-8") from None
+    first = text.split("\n", 1)[0]
+    # The header has no commas within names, so the most frequent separator separates its cells.
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    head: list[str] = []
+    rows: list[Row] = []
+    line = 1
+    try:
+        for cells in reader:
+            cells = [_parse_typed(cell) for cell in cells]
+            if not head:
+                head = [cell.lower() for cell in cells]
+                _check_head(head, required)
+            elif any(cells):
+                named = _name_cells(head, cells, line, delimiter)
+                names = (*required, *optional)
+                rows.append(Row(line, {name: named.get(name, "") for name in names}))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"line {line}: {error}") from None
+    if not head:
+        raise ValueError("it is empty")
+    return rows
+
+
+def _check_head(head: list[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in head]
+    if missing:
+        found = ", ".join(name or '""' for name in head)
+        raise ValueError(f"line 1: the column {missing[0]} is missing; found: {found}")
+    twice = [name for name in head if name and head.count(name) > 1]
+    if twice:
+        raise ValueError(f"line 1: there are two columns {twice[0]}")
+
+
+def _name_cells(head: list[str], cells: list[str], line: int, delimiter: str) -> dict[str, str]:
+    if any(cells[len(head) :]):
+        sign = {",": "commas", ";": "semicolons", "\t": "tabs"}[delimiter]
+        raise ValueError(
+            f"line {line}: it has {len(cells)} cells, but the header has {len(head)}; put text "
+            f'with {sign} in double quotes, such as "label:2,3"'
+        )
+    return dict(zip(head, cells, strict=False))
+
+
+def _parse_typed(cell: str) -> str:
+    """Strip a cell; remove the apostrophe that :func:`format_csv` puts before a formula."""
+    cell = cell.strip()
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _format_cell(cell: str) -> str:

@@ -11,7 +11,7 @@ from s3net_jax.conform import Rule
 __all__ = ["RESULT_KINDS", "Digest", "ResultName", "Stem", "is_result_name", "split_result_name"]
 
 RESULT_KINDS = (
-    *("labels", "mask", "overlay", "agreement", "seg", "history", "steps"),
+    *("labels", "mask", "overlay", "agreement", "clusters", "seg", "history", "steps"),
     *("instances", "measures", "outlines", "rois"),
 )
 """Kinds of results; a result is a file ``STEM.KIND.SUFFIX``."""

@@ -33,6 +33,14 @@ from s3net_jax.result_names import (
     is_result_name,
     split_result_name,
 )
+from s3net_jax.run_records import (
+    DeviceRecord,
+    EngineRecord,
+    NetworkRecord,
+    OutputRecord,
+    RunRecord,
+    TrainingRecord,
+)
 from s3net_jax.summaries import (
     ComparisonRecord,
     EvaluationSummary,
@@ -67,6 +75,7 @@ __all__ = [
     "RecordError",
     "ResultName",
     "ResultRecord",
+    "RetargetRecord",
     "RunRecord",
     "ScoreRecord",
     "TrainingRecord",
@@ -98,8 +107,27 @@ class FileRecord(TypedDict):
     sha256: Digest
 
 
+class RetargetRecord(TypedDict):
+    """How a target was chosen after the fit: ``retargeted`` in ``results.jsonl``.
+
+    ``target`` is the rule, such as ``label:2,3``, or ``marks``; ``previous`` holds the labels of
+    the target before; ``date`` is the time in UTC. For marks, ``inside`` and ``outside`` are the
+    numbers of marked pixels, and ``base`` is the version whose mask was corrected.
+    """
+
+    target: str
+    previous: list[Count]
+    date: str
+    inside: NotRequired[Count]
+    outside: NotRequired[Count]
+    base: NotRequired[Count]
+
+
 class ResultRecord(TypedDict, total=False):
     """One line of ``results.jsonl`` as read: a result, or a failure if it has ``error``.
+
+    ``version`` counts the results of an input, from 1; a result that was retargeted has
+    ``retargeted``, and ``verdict`` is a remark of the person who reviewed it.
 
     ``sha256`` is the digest of the input's bytes; earlier versions wrote null for inputs that had
     disappeared. ``files`` (file name → size and digest) and ``measures`` (of the target) are
@@ -134,6 +162,9 @@ class ResultRecord(TypedDict, total=False):
     files: dict[ResultName, FileRecord]
     options: str
     measures: Measures
+    version: Count
+    retargeted: RetargetRecord
+    verdict: str
     error: str
 
 
@@ -186,15 +217,6 @@ class MeasuresRecord(TypedDict, total=False):
     instances: list[Measures]
 
 
-class OutputRecord(TypedDict, total=False):
-    """Output options of a run: ``output`` in ``run.json``; ``pixel_size`` is (x, y[, z]) in mm."""
-
-    pixel_size: list[Number] | None
-    measure_clusters: bool
-    instances: bool
-    export: list[str]
-
-
 class FailedRecord(TypedDict):
     """One line of ``results.jsonl`` as written for a failure."""
 
@@ -215,79 +237,6 @@ class ScoreRecord(TypedDict):
     stem: str
     sha256: Digest
     dsc: dict[str, list[Number]]
-
-
-class DeviceRecord(TypedDict, total=False):
-    """The machine of a run: ``devices`` in ``run.json``."""
-
-    system: str
-    processor: str
-    threads: int
-    backend: str
-    devices: list[str]
-
-
-class EngineRecord(TypedDict, total=False):
-    """The engine of a run, in ``run.json``; ``workers`` and ``worker_device`` if it has workers."""
-
-    engine: str
-    batch: int | str
-    workers: Count
-    worker_device: str
-
-
-class TrainingRecord(TypedDict):
-    """How a run trained a network on its inputs; also kept in the network's file.
-
-    ``images`` is the number of images, tiles and slices, and ``seconds`` the time of the training.
-    ``inputs`` are the sorted SHA-256 of the inputs that it saw, ``unread`` those of the inputs that
-    could not be read.
-    """
-
-    seed: Count
-    images: Count
-    seconds: Seconds
-    inputs: list[Digest]
-    unread: list[Digest]
-
-
-class NetworkRecord(TypedDict, total=False):
-    """A trained network that a run applied: file and SHA-256; the rest if the run trained it."""
-
-    file: str
-    sha256: Digest
-    seed: Count
-    images: Count
-    seconds: Seconds
-
-
-class RunRecord(EngineRecord, total=False):
-    """``run.json``; ``commit`` is the commit of the package's checkout, or null."""
-
-    status: str
-    started: str
-    seconds: Seconds
-    done: Count
-    skipped: Count
-    failed: Count
-    to_check: Count
-    failures: list[str]
-    notes: list[str]
-    images_per_minute: Number | None
-    seconds_first_image: Number | None
-    seconds_median_later: Number | None
-    seed: Count
-    seeds: Count
-    process: Count
-    processes: Count
-    networks: list[NetworkRecord]
-    config_digest: Required[str]
-    config: dict[str, Any]
-    output: OutputRecord
-    versions: dict[str, str]
-    commit: str | None
-    devices: DeviceRecord
-    implementations: dict[str, list[str]]
 
 
 class ExperimentRecord(TypedDict):

@@ -24,7 +24,7 @@ FLOORS = [
     {"run"},
     {"baselines", "fitting", "measure", "provenance", "report"},
     {"masks", "schema"},
-    {"io", "methods", "result_names", "summaries"},
+    {"io", "methods", "result_names", "run_records", "summaries"},
     {"nn", "ops", "presets"},
     {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
     {"criteria", "dotted", "errors", "interruptions", "parallel", "text", "version"},

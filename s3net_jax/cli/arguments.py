@@ -16,6 +16,7 @@ from s3net_jax.cli.options import (
     add_measures,
     add_model,
     add_out,
+    add_retarget,
     make_output,
     make_settings,
 )
@@ -35,6 +36,7 @@ examples:
   s3net segment photos/ --preset deepcluster --out x        one network for all images, x/model.npz
   s3net evaluate --images x/images --masks x/masks --out scores      scores and a report
   s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
+  s3net retarget results --target bright         another target, without a new fit
   s3net check results                            verify that every result is intact
   s3net info --preset paper                      every field that --set can change
 """
@@ -169,6 +171,13 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     add_measures(segment)
     add_limits(segment)
     add_many(segment)
+    retarget = add(
+        "retarget",
+        "choose or correct the targets of finished results, without new fits",
+        epilog="exit codes: 0 all results were changed or needed no change, 1 some could not be "
+        "changed or a file of targets or marks is wrong, 2 DIR or an option is wrong",
+    )
+    add_retarget(retarget)
     evaluate = add(
         "evaluate",
         "segment images with ground truth and score the results",
@@ -247,6 +256,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     return parser, {
         "demo": demo,
         "segment": segment,
+        "retarget": retarget,
         "evaluate": evaluate,
         **experiments,
         "check": check,

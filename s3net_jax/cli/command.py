@@ -138,6 +138,7 @@ _COMPUTING = ("demo", "segment", "evaluate", "ablate", "compare", "tune", "info"
 _COMMANDS = {
     "demo": "demo:run_demo",
     "segment": "segment:run_segment",
+    "retarget": "retarget:run_retarget",
     "evaluate": "evaluate:run_evaluate",
     "ablate": "experiments:run_grid_file",
     "compare": "experiments:run_grid_file",

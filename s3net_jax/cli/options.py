@@ -15,6 +15,7 @@ __all__ = [
     "add_measures",
     "add_model",
     "add_out",
+    "add_retarget",
     "make_output",
     "make_settings",
 ]
@@ -205,6 +206,61 @@ def add_engine(group: argparse._ArgumentGroup) -> None:
         metavar="ADDRESS",
         help="head node for --engine ray (default: $RAY_ADDRESS, or a new local cluster)",
     )
+
+
+def add_retarget(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``retarget`` to its parser."""
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="output folder of a run")
+    group = parser.add_argument_group("what to do (exactly one)")
+    group.add_argument(
+        "--target",
+        metavar="RULE",
+        help=f"choose another target: {TARGETS}; or label:2,3 for clusters 2 and 3, label:2+3 to "
+        "merge them, label:+4,-5 to add cluster 4 and remove cluster 5",
+    )
+    group.add_argument(
+        "--targets",
+        metavar="FILE",
+        help="choose the target of each image from a CSV file with the columns image, target and, "
+        "optionally, verdict",
+    )
+    group.add_argument(
+        "--marks",
+        metavar="PATH",
+        help="correct masks with marks inside and outside the object: folder of pictures, GeoJSON "
+        "or CSV files named like the images, or one CSV file (docs/correct.md)",
+    )
+    group.add_argument(
+        "--undo",
+        metavar="IMAGE",
+        nargs="*",
+        help="restore the results before their last change (default: of all images)",
+    )
+    group.add_argument(
+        "--list",
+        metavar="FOLDER",
+        nargs="?",
+        const="",
+        help="list the labels of the clusters; with FOLDER, also draw them with numbers there",
+    )
+    group = parser.add_argument_group("images")
+    group.add_argument(
+        "--only",
+        metavar="IMAGE",
+        nargs="+",
+        help="images to change, by file name or name of the result (default: all)",
+    )
+    group.add_argument(
+        "--images",
+        metavar="PATH",
+        nargs="+",
+        help="files and folders of the inputs, if they were moved since the run",
+    )
+    add_load(group)
+    add_limits(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument("--quiet", action="store_true", help="print only failures")
+    group.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def make_settings() -> argparse.ArgumentParser:

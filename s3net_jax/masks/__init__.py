@@ -22,8 +22,10 @@ from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.instances import label_instances
 from s3net_jax.masks.joining import LabelPool, find_majority_labels
 from s3net_jax.masks.labels import compact_labels, compute_labels
+from s3net_jax.masks.marks import Marks, draw_marks, solve_marks
 from s3net_jax.masks.match import align_labels
 from s3net_jax.masks.merging import merge_clusters
+from s3net_jax.masks.picks import PICK_RULES, Pick, Picked, apply_pick, parse_choice
 from s3net_jax.masks.proposals import Ranking, rank_proposals
 from s3net_jax.masks.segments import (
     Segments,
@@ -33,6 +35,7 @@ from s3net_jax.masks.segments import (
     find_segments,
     refine_outline,
     segment_logits,
+    select_segments,
 )
 from s3net_jax.masks.shapes import make_disc, weigh_parts
 from s3net_jax.masks.target import (
@@ -48,16 +51,21 @@ from s3net_jax.masks.vignette import find_vignette
 __all__ = [
     "CHECK_BELOW",
     "EVIDENCE",
+    "PICK_RULES",
     "RULES",
     "WEIGHTS",
     "Confidence",
     "Consensus",
     "LabelPool",
+    "Marks",
+    "Pick",
+    "Picked",
     "Ranking",
     "Segments",
     "Target",
     "add_mask_as_label",
     "align_labels",
+    "apply_pick",
     "assess_proposals",
     "average_confidence",
     "check_point",
@@ -68,6 +76,7 @@ __all__ = [
     "compute_labels",
     "consensus",
     "draw_best_proposal",
+    "draw_marks",
     "expect_dsc",
     "fill_holes",
     "find_majority_labels",
@@ -77,9 +86,12 @@ __all__ = [
     "label_instances",
     "make_disc",
     "merge_clusters",
+    "parse_choice",
     "rank_proposals",
     "refine_outline",
     "rescale_target",
     "segment_logits",
+    "select_segments",
+    "solve_marks",
     "weigh_parts",
 ]

@@ -11,6 +11,7 @@ from PIL import Image as PilImage
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io import Image
 from s3net_jax.masks.boundary import redraw
+from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.labels import compact_labels, compute_labels
 from s3net_jax.masks.proposals import Ranking, rank_proposals
 from s3net_jax.masks.target import choose_target
@@ -23,6 +24,7 @@ __all__ = [
     "find_segments",
     "refine_outline",
     "segment_logits",
+    "select_segments",
 ]
 
 
@@ -98,6 +100,28 @@ def find_segments(labels: np.ndarray, image: Image, config: SegmentConfig) -> Se
         return Segments(labels, target.mask, target.labels)
     raw = np.isin(labels, target.labels)
     return add_mask_as_label(labels, refine_outline(target.mask, raw, image, config))
+
+
+def select_segments(
+    labels: np.ndarray,
+    raw: np.ndarray,
+    target: tuple[int, ...],
+    image: Image,
+    config: SegmentConfig,
+) -> Segments:
+    """Make given pixels the target, as :func:`find_segments` does with chosen clusters.
+
+    Args:
+      labels: (H, W) compact labels of ``image``.
+      raw: (H, W) bool, pixels to select.
+      target: labels that ``raw`` consists of.
+      image: image of size (H, W).
+      config: segmentation settings; the clean-up and boundary fields are read.
+    """
+    mask = clean(raw, config)
+    if config.boundary == "clusters":
+        return Segments(labels, mask, target)
+    return add_mask_as_label(labels, refine_outline(mask, raw, image, config))
 
 
 def refine_outline(

@@ -242,8 +242,8 @@ class _Ellipse(NamedTuple):
 
 
 def _read_ellipse(region: Any) -> _Ellipse:
-    lengths = region.axis_major_length, region.axis_minor_length
-    return _Ellipse(*map(float, lengths), float(region.eccentricity))
+    major, minor = float(region.axis_major_length), float(region.axis_minor_length)
+    return _Ellipse(major, minor, float(region.eccentricity))
 
 
 def _measure_lengths(

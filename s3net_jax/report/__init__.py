@@ -17,6 +17,7 @@ from s3net_jax.report.experiment import build_experiment_page, describe_training
 from s3net_jax.report.film import build_film_strips
 from s3net_jax.report.gallery import Picture, build_gallery, build_switches, draw_outlines
 from s3net_jax.report.markup import Markup, element, join
+from s3net_jax.report.numbers import draw_numbers
 from s3net_jax.report.overlay import draw_overlay
 from s3net_jax.report.page import build_page
 from s3net_jax.report.tables import build_pairs, build_table, format_interval
@@ -45,6 +46,7 @@ __all__ = [
     "draw_chart",
     "draw_distributions",
     "draw_history_charts",
+    "draw_numbers",
     "draw_outlines",
     "draw_overlay",
     "element",

@@ -19,6 +19,17 @@ from s3net_jax.run.output.files import plan_files
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
 from s3net_jax.run.output.naming import restore_names
+from s3net_jax.run.retargeting.change import (
+    ChangeListener,
+    Changes,
+    apply_marks,
+    apply_requests,
+    undo_changes,
+)
+from s3net_jax.run.retargeting.drawn import find_marks
+from s3net_jax.run.retargeting.folder import Results, open_results
+from s3net_jax.run.retargeting.listing import Listing, list_clusters
+from s3net_jax.run.retargeting.requests import read_targets, request_target
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.segment import segment_images
 from s3net_jax.run.segmentation import Segmentation
@@ -30,6 +41,8 @@ __all__ = [
     "SINGLE_PROCESS",
     "SUFFIXES",
     "BatchSizes",
+    "ChangeListener",
+    "Changes",
     "Content",
     "Damage",
     "DivergedError",
@@ -37,24 +50,31 @@ __all__ = [
     "Kept",
     "Kind",
     "Listener",
+    "Listing",
     "LocalEngine",
     "OutputOptions",
     "Rank",
     "RecordLog",
     "ResultLog",
+    "Results",
     "Segmentation",
     "Source",
     "Summary",
     "VolumeCase",
     "VolumeSegmentation",
+    "apply_marks",
+    "apply_requests",
     "assess_members",
     "check_usable",
     "discover",
     "find_damage",
+    "find_marks",
     "find_rank",
+    "list_clusters",
     "load_network",
     "make_key",
     "open_case",
+    "open_results",
     "open_volume",
     "plan_files",
     "read_array",
@@ -63,9 +83,12 @@ __all__ = [
     "read_log",
     "read_model_config",
     "read_result",
+    "read_targets",
+    "request_target",
     "restore_names",
     "segment_images",
     "segment_inputs",
     "segment_volume_case",
     "translate_errors",
+    "undo_changes",
 ]

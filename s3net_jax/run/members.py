@@ -14,8 +14,10 @@ from s3net_jax.run.confidence import assess_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome
 
 __all__ = [
+    "combine_clusters",
     "combine_seeds",
     "has_members",
+    "has_separate_target",
     "join_members",
     "record_needed_steps",
     "uses_proposals",
@@ -28,6 +30,11 @@ def uses_proposals(config: Config) -> bool:
     Only the automatic target does that: other rules choose a cluster of the final label map.
     """
     return config.segment.choice == "proposals" and config.segment.target == "auto"
+
+
+def has_separate_target(config: Config) -> bool:
+    """Return whether label maps can contain the target as a separate cluster."""
+    return config.segment.boundary == "local" or uses_proposals(config)
 
 
 def record_needed_steps(config: Config) -> Config:
@@ -61,10 +68,12 @@ def join_members(outcomes: Sequence[Outcome], image: Image, config: Config) -> O
         notes.append(
             f"{len(failed)} of {len(outcomes)} fits failed ({failed[0].reason.rstrip('.')})."
         )
+    labels = fits[0].labels if len(fits) == 1 else consensus([fit.labels for fit in fits]).labels
     if uses_proposals(config):
         found, chosen = _choose_proposal(fits, image, config)
+        # Other target rules choose among these clusters, here and when a result is retargeted.
+        found = replace(found, clusters=labels)
     else:
-        labels = consensus([fit.labels for fit in fits]).labels
         found, chosen = replace(fits[0], labels=labels), 0
     maps = fits[chosen].label_maps if config.fit.record_labels else None
     seconds = sum(outcome.seconds for outcome in fits)
@@ -89,6 +98,17 @@ def combine_seeds(
         return found.labels, None, found.agreement
     whole = add_mask_as_label(found.labels, np.mean(masks, 0) > 0.5)
     return whole.labels, whole.target, found.agreement
+
+
+def combine_clusters(fits: Sequence[Fitted]) -> np.ndarray | None:
+    """Combine the clusters of several seeds, without any target; (H, W) int32 labels.
+
+    The result is None if there are no fits.
+    """
+    if not fits:
+        return None
+    maps = [fit.labels if fit.clusters is None else fit.clusters for fit in fits]
+    return maps[0] if len(maps) == 1 else consensus(maps).labels
 
 
 def _choose_proposal(fits: list[Fitted], image: Image, config: Config) -> tuple[Fitted, int]:

@@ -68,6 +68,8 @@ class Fitted:
       logits: (h, w, K) logits of the trained network at the network's size, or None.
       params: trained parameters, a state of the network with NumPy arrays, or None.
       confidence: estimate of how good the target is, or None if it cannot be estimated.
+      clusters: (H, W) int32 label map without the target, if ``labels`` contains the target as a
+        separate cluster; otherwise None.
     """
 
     labels: np.ndarray
@@ -81,6 +83,7 @@ class Fitted:
     logits: np.ndarray | None = None
     params: Any = None
     confidence: Confidence | None = None
+    clusters: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

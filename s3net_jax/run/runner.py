@@ -34,6 +34,7 @@ from s3net_jax.run.output.plan import Task, make_plan
 from s3net_jax.run.output.record import describe_failure
 from s3net_jax.run.output.steps import reduce_maps
 from s3net_jax.run.output.tables import remove_tables, write_tables
+from s3net_jax.run.output.versions import Versions
 from s3net_jax.run.output.writer import OpenInput, ResultWriter
 from s3net_jax.run.settings import Identity, OutputOptions, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
@@ -115,6 +116,7 @@ def segment_inputs(
     with hold_folder(settings.folder, rank.index, purpose):
         remove_leftovers(settings.folder)
         log = ResultLog(settings.folder / "results.jsonl", rank.index)
+        Versions(settings.folder, log).repair()
         sources = restore_names(sources, log)
         if trains:
             models = find_models(settings, sources, log)

@@ -16,6 +16,7 @@ from s3net_jax.run.bar import open_listener
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.fitter import Fitter, Progress
+from s3net_jax.run.members import combine_clusters
 from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.outcome import Kept, Outcome, Piece, check_fitted
 from s3net_jax.run.segmentation import Segmentation
@@ -76,7 +77,7 @@ def segment_images(
         for which, seed in enumerate(seeds):
             own = [outcomes.get(_Place(number, which, piece)) for piece in range(len(case))]
             where = f"images[{number}] with seed {seed}" if several else None
-            results.append(_join_outcomes(case, image, shown, own, config, where))
+            results.append(_join_outcomes(case, image, config, shown, own, where))
         return results
 
     return [segment(number) for number in range(len(images))]
@@ -105,9 +106,9 @@ def _group_pieces(
 def _join_outcomes(
     case: ImageCase,
     image: Image,
+    config: Config,
     shown: np.ndarray,
     outcomes: list[Outcome | None],
-    config: Config,
     where: str | None,
 ) -> Segmentation:
     """Join the outcomes of an image's pieces.
@@ -115,9 +116,9 @@ def _join_outcomes(
     Args:
       case: pieces of the image.
       image: the image.
+      config: configuration of the fits.
       shown: (H, W, 3) uint8, the image to show.
       outcomes: outcome of each piece; None for a piece of one single colour.
-      config: configuration of the fits.
       where: which of several images this is, for errors.
 
     Raises:
@@ -131,6 +132,7 @@ def _join_outcomes(
         [None if fit is None else fit.target for fit in fits],
     )
     done = [fit for fit in fits if fit is not None]
+    clusters = case.join_labels([combine_clusters([] if f is None else [f]) for f in fits])
     middle = done[len(done) // 2]
     notes = dict.fromkeys(note for fit in done for note in fit.notes)
     return Segmentation(
@@ -149,4 +151,6 @@ def _join_outcomes(
         logits=middle.logits,
         params=middle.params,
         confidence=assess_result(case, whole, done, config),
+        clusters=None if np.array_equal(clusters, whole.labels) else clusters,
+        config=config.segment,
     )

@@ -6,16 +6,18 @@ import base64
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image as PilImage
 
+from s3net_jax.config import Config, SegmentConfig
 from s3net_jax.errors import OutputError
 from s3net_jax.io import (
     OUTLINE,
+    Image,
     Resolution,
     make_cluster_colors,
     make_folder,
@@ -24,9 +26,19 @@ from s3net_jax.io import (
     write_mask,
     write_picture,
 )
-from s3net_jax.masks import Confidence, Segments, label_instances
+from s3net_jax.masks import (
+    Confidence,
+    Marks,
+    Pick,
+    Segments,
+    draw_marks,
+    label_instances,
+    parse_choice,
+)
 from s3net_jax.measure import Row, check_pixel_size
 from s3net_jax.report import Markup, draw_overlay, element
+from s3net_jax.run.cases import ImageCase
+from s3net_jax.run.choosing import Chosen, choose_again, correct_with_marks, make_choice_config
 from s3net_jax.run.measuring import make_subject
 from s3net_jax.run.names import make_names
 
@@ -66,6 +78,9 @@ class Segmentation:
       confidence: estimate of how good the mask is, made without ground truth: ``expected_dsc`` in
         [0, 1], and ``check``, whether a person should check the mask; None if it cannot be
         estimated (see the page Confidence of the documentation).
+      clusters: (H, W) int32 label map without the target, from which :meth:`retarget` chooses;
+        None if it is ``labels``.
+      config: settings of the target, its clean-up and its outline.
     """
 
     labels: np.ndarray
@@ -83,6 +98,8 @@ class Segmentation:
     logits: np.ndarray | None = field(default=None, kw_only=True)
     params: Any = field(default=None, kw_only=True)
     confidence: Confidence | None = field(default=None, kw_only=True)
+    clusters: np.ndarray | None = field(default=None, kw_only=True)
+    config: SegmentConfig = field(default_factory=SegmentConfig, kw_only=True)
 
     @property
     def segments(self) -> Segments:
@@ -119,6 +136,66 @@ class Segmentation:
         size = check_pixel_size(pixel_size)
         subject = make_subject(self.image, self.resolution, size)
         return subject.measure_parts(of, self.segments)
+
+    def retarget(self, target: str) -> Segmentation:
+        """Choose another target among the clusters, without a new fit.
+
+        Args:
+          target: rule as for :func:`s3net_jax.segment`; or ``label:2,3`` for clusters 2 and 3 of
+            ``clusters`` (or of ``labels``, if that is None), ``label:2+3`` to merge them, and
+            ``label:+4,-5`` to add cluster 4 to the present target and to remove cluster 5.
+
+        Returns:
+          A new result; this one does not change.
+
+        Raises:
+          ConfigError: the target is not a rule or a list of labels.
+          InputError: a label does not exist, or a point is outside the image.
+        """
+        choice = parse_choice(target)
+        case = self._open_case(choice)
+        return self._replace_target(choose_again(case, self._clusters, self.segments, choice))
+
+    def correct(self, inside: Marks = (), outside: Marks = ()) -> Segmentation:
+        """Correct the mask with marks inside and outside the object, without a new fit.
+
+        Marks that were used before are not remembered: pass them again together with new ones.
+
+        Args:
+          inside: pixels of the object: points (x, y), counted from the left and from the top, or
+            a mask of strokes, (H, W) bool.
+          outside: pixels that do not belong to the object, in the same form.
+
+        Returns:
+          A new result, whose mask is a separate cluster; this one does not change.
+
+        Raises:
+          InputError: there are no marks, a mark is outside the image, or a pixel has both marks.
+          TypeError: marks are neither points nor a mask.
+        """
+        case = self._open_case("all")
+        drawn = [draw_marks(marks, self.mask.shape, case.name) for marks in (inside, outside)]
+        return self._replace_target(correct_with_marks(case, self._clusters, self.mask, *drawn))
+
+    @property
+    def _clusters(self) -> np.ndarray:
+        return self.labels if self.clusters is None else self.clusters
+
+    def _open_case(self, choice: str | Pick) -> ImageCase:
+        name = "The image" if self.path is None else str(self.path)
+        config = make_choice_config(replace(Config(), segment=self.config), choice)
+        return ImageCase(Image(self.image, name, self.path), config)
+
+    def _replace_target(self, chosen: Chosen) -> Segmentation:
+        whole = chosen.whole
+        return replace(
+            self,
+            labels=whole.labels,
+            mask=whole.mask,
+            target=whole.target,
+            clusters=chosen.clusters,
+            confidence=None,  # it estimated the automatic choice
+        )
 
     def overlay(self) -> PilImage.Image:
         """Draw the input, its clusters and the outline of the target side by side.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, cast
 
 from s3net_jax.config import Config
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
@@ -37,6 +38,15 @@ class OutputOptions:
         default = OutputOptions().describe()
         changed = {k: v for k, v in self.describe().items() if v != default[k]}
         return json.dumps(changed, sort_keys=True) if changed else ""
+
+    @classmethod
+    def restore(cls, record: OutputRecord) -> OutputOptions:
+        """Make options from what :meth:`describe` returned."""
+        known = {one.name for one in fields(cls)}
+        values = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known
+        }
+        return cls(**cast("dict[str, Any]", values))
 
     def describe(self) -> OutputRecord:
         """Describe the options for ``run.json``."""

@@ -133,7 +133,6 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
         "processes": rank.count,
         "config_digest": settings.config.digest,
         "config": settings.config.to_dict(),
-        **({} if settings.output is None else {"output": settings.output.describe()}),
         "versions": collect_versions(),
         "commit": find_commit(),
         "devices": describe_devices(),
@@ -142,6 +141,8 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
             for operator, reasons in list_implementations().items()
         },
     }
+    if settings.output is not None:
+        content["output"] = settings.output.describe()
     if summary.networks:
         content["networks"] = summary.networks
     name = "run.json" if rank.index == 0 else f"run-{rank.index}.json"

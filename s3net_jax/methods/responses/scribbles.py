@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from s3net_jax.config import Config
 from s3net_jax.nn.layers import get_param_dtype
@@ -59,7 +59,7 @@ def read_scribbles(data: Any, shape: tuple[int, ...], config: Config) -> dict[st
 
 
 def _read_classes(given: Any, shape: tuple[int, ...], channels: int) -> Array:
-    is_traced = isinstance(given, jax.core.Tracer)
+    is_traced = isinstance(given, Tracer)
     marks = given if is_traced else np.asarray(given)
     if not jnp.issubdtype(marks.dtype, jnp.integer):
         raise TypeError(f"data['scribbles'] is {marks.dtype}; give integer classes.")

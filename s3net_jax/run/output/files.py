@@ -44,20 +44,23 @@ class Result:
     Attributes:
       whole: labels, mask and target of the whole input.
       agreement: fraction of seeds that agree at each pixel, in [0, 1]; None for one seed.
-      history: content of ``STEM.history.json``.
+      history: content of ``STEM.history.json``, or None if that file stays as it is.
       film: clusters at several steps, or None if they were not recorded.
       notes: sentences for the user.
       measured: measures of the target and its parts, or None if nothing is measured.
       confidence: estimate of how good the mask is, or None if it cannot be estimated.
+      clusters: label map without the target, if ``whole.labels`` contains the target as a separate
+        cluster; otherwise None.
     """
 
     whole: Segments
     agreement: np.ndarray | None
-    history: bytes
+    history: bytes | None
     film: Film | None
     notes: list[str]
     measured: Measured | None = None
     confidence: Confidence | None = None
+    clusters: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,10 @@ class ResultFiles:
         """Names of the files that a complete result must have.
 
         DICOM SEG is optional: it needs highdicom and a series with all attributes that the standard
-        requires, which is known only on writing.
+        requires, which is known only on writing. ``clusters`` is missing if it equals ``labels``,
+        and in results of earlier versions.
         """
-        return [name for kind, name in self.names.items() if kind != "seg"]
+        return [name for kind, name in self.names.items() if kind not in ("seg", "clusters")]
 
     def locate(self, kind: str) -> Path:
         """Return the path of the file of one kind."""
@@ -96,6 +100,7 @@ def plan_files(
     seeds: int = 1,
     film: bool = False,
     output: OutputOptions | None = None,
+    clusters: bool = False,
 ) -> ResultFiles:
     """Plan the files that the result of ``source`` can have.
 
@@ -110,11 +115,15 @@ def plan_files(
       output: measures and further files to write. ``instances`` is a label map, ``measures`` has
         the measures of clusters and instances, and ``outlines`` (GeoJSON) and ``rois`` (ImageJ)
         are only written for pictures and TIFF stacks.
+      clusters: whether label maps can contain the target as a separate cluster, which adds
+        ``clusters``, the label map without it.
     """
     suffix = _SUFFIXES[source.kind]
     kinds = {"labels": suffix, "mask": suffix}
     if seeds > 1:
         kinds["agreement"] = suffix
+    if clusters:
+        kinds["clusters"] = suffix
     kinds |= {"overlay": ".png", "history": ".json"}
     if film:
         kinds["steps"] = ".png"
@@ -192,19 +201,28 @@ def write_files(files: ResultFiles, case: Case, result: Result) -> tuple[dict[st
     panels = case.panels(result.whole)
     sheets = [draw_overlay(p.image, p.labels, p.mask, p.name, check) for p in panels]
     write_picture(files.locate("overlay"), _stack_sheets(sheets), effort=4)
-    write_bytes(files.locate("history"), result.history)
+    if result.history is None:
+        written.discard("history")
+    else:
+        write_bytes(files.locate("history"), result.history)
     if result.measured is not None:
         _write_measured(files, case, result.whole.mask, result.measured)
     if result.film is None:
         written.discard("steps")
     else:
         write_film(files.locate("steps"), result.film)
+    if result.clusters is None:
+        written.discard("clusters")
+    if result.agreement is None:
+        written.discard("agreement")
     return files.select(written), notes
 
 
 def _write_pictures(files: ResultFiles, case: Case, result: Result) -> None:
     write_labels(files.locate("labels"), result.whole.labels, case.resolution)
     write_mask(files.locate("mask"), result.whole.mask, case.resolution)
+    if result.clusters is not None:
+        write_labels(files.locate("clusters"), result.clusters, case.resolution)
     if result.agreement is not None:
         write_gray(files.locate("agreement"), result.agreement, case.resolution)
 
@@ -212,17 +230,21 @@ def _write_pictures(files: ResultFiles, case: Case, result: Result) -> None:
 def _write_volume(files: ResultFiles, case: VolumeCase, result: Result) -> None:
     volume, whole, agreement = case.volume, result.whole, result.agreement
     assert volume is not None
-    small = np.uint8 if whole.count <= 256 else np.uint16
-    labels, mask = whole.labels.astype(small), whole.mask.astype(np.uint8)
+    maps = {"labels": _shrink_labels(whole.labels)}
+    if result.clusters is not None:
+        maps["clusters"] = _shrink_labels(result.clusters)
+    mask = whole.mask.astype(np.uint8)
     if files.names["labels"].endswith(_SUFFIXES["stack"]):
         sizes = case.resolution
-        write_stack(files.locate("labels"), labels, sizes)
+        for kind, labels in maps.items():
+            write_stack(files.locate(kind), labels, sizes)
         write_stack(files.locate("mask"), mask * np.uint8(255), sizes)
         if agreement is not None:
             shares = np.round(agreement * 255).astype(np.uint8)
             write_stack(files.locate("agreement"), shares, sizes)
         return
-    write_nifti(files.locate("labels"), case.view.restore(labels), volume)
+    for kind, labels in maps.items():
+        write_nifti(files.locate(kind), case.view.restore(labels), volume)
     write_nifti(files.locate("mask"), case.view.restore(mask), volume)
     if agreement is not None:
         shares = case.view.restore(agreement.astype(np.float32))
@@ -262,6 +284,11 @@ def _write_instances(path: Path, case: Case, instances: np.ndarray) -> None:
     else:
         assert case.volume is not None
         write_nifti(path, case.view.restore(small), case.volume)
+
+
+def _shrink_labels(labels: np.ndarray) -> np.ndarray:
+    """Store labels in as few bytes as they need."""
+    return labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
 
 
 def _write_seg(files: ResultFiles, case: VolumeCase, whole: Segments) -> list[str]:

@@ -11,6 +11,7 @@ from s3net_jax.errors import OutputError, RecordError, get_reason
 from s3net_jax.io import read_regular
 from s3net_jax.run.content import digest_input
 from s3net_jax.run.inputs import Source
+from s3net_jax.run.members import has_separate_target
 from s3net_jax.run.output.damage import find_damage
 from s3net_jax.run.output.files import ResultFiles, plan_files
 from s3net_jax.run.output.log import ResultLog
@@ -63,7 +64,10 @@ def make_plan(sources: Sequence[Source], settings: RunSettings, log: ResultLog) 
     """
     folder, film = settings.folder, settings.config.fit.record_labels
     seeds, output = settings.identity.seeds, settings.output
-    planned = [(source, plan_files(folder, source, seeds, film, output)) for source in sources]
+    clusters = has_separate_target(settings.config)
+    planned = [
+        (source, plan_files(folder, source, seeds, film, output, clusters)) for source in sources
+    ]
     inputs = {os.path.realpath(p) for source in sources for p in (source.path, *source.files)}
     for _, files in planned:
         for path in map(files.locate, files.names):

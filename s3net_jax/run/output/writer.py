@@ -12,7 +12,7 @@ from s3net_jax.run.cases import Case
 from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.content import Content
 from s3net_jax.run.measuring import measure_result
-from s3net_jax.run.members import combine_seeds
+from s3net_jax.run.members import combine_clusters, combine_seeds
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Result, remove_outdated, write_files
 from s3net_jax.run.output.history import encode_history
@@ -20,6 +20,7 @@ from s3net_jax.run.output.log import ResultLog
 from s3net_jax.run.output.plan import Task
 from s3net_jax.run.output.record import describe_failure, describe_result
 from s3net_jax.run.output.steps import make_film
+from s3net_jax.run.output.versions import Versions
 from s3net_jax.run.settings import RunSettings
 from s3net_jax.schema import FailedRecord, FinishedRecord
 
@@ -76,9 +77,11 @@ class ResultWriter:
         with self._log.announce(names):
             if self._log.find_result(source.stem) is not None:
                 self.invalidate([task])  # the old record must not describe the new files
-            remove_outdated(self._folder, self._log.find_files(source.stem), names)
+            earlier = self._log.find_files(source.stem)
+            remove_outdated(self._folder, earlier, names)
             with collect_receipts() as files:
                 outputs, notes = write_files(task.files, case, result)
+            remove_outdated(self._folder, earlier, outputs.values())  # files that are optional
             sync_folder(self._folder)
             result.notes.extend(notes)
             fits = list(opened.fits.values())
@@ -90,6 +93,7 @@ class ResultWriter:
                 for name in outputs.values()
             }
             self._log.put(record)
+        Versions(self._folder, self._log).forget(source.stem)
         return record
 
     def invalidate(self, tasks: Iterable[Task]) -> None:
@@ -127,6 +131,8 @@ class ResultWriter:
         """Combine the seeds of each piece, then join the pieces."""
         case, fits = opened.case, opened.fits
         maps: list[np.ndarray | None] = []
+        plain: list[np.ndarray | None] = []  # label maps without the target
+        has_clusters = any(fit.clusters is not None for fit in fits.values())
         targets: list[tuple[int, ...] | None] = []
         shares: list[np.ndarray | None] = []
         for index in range(len(case)):
@@ -134,9 +140,14 @@ class ResultWriter:
             found = [fits[key] for key in keys if key in fits]
             labels, target, share = combine_seeds(found) if found else (None, None, None)
             maps.append(labels)
+            plain.append(combine_clusters(found) if has_clusters else labels)
             targets.append(target)
             shares.append(share)
         whole = case.join(maps, targets)
+        clusters = None
+        if "clusters" in opened.task.files.names:
+            clusters = case.join_labels(plain)
+            clusters = None if np.array_equal(clusters, whole.labels) else clusters
         agreement = None if self._identity.seeds == 1 else case.join_shares(shares)
         film = make_film({key: fits[key] for key in sorted(opened.filmed)}, case, whole)
         notes = list(dict.fromkeys(note for fit in fits.values() for note in fit.notes))
@@ -145,4 +156,5 @@ class ResultWriter:
             measured = measure_result(case, whole, self._output, str(opened.task.source.path))
             notes += measured.notes
         confidence = assess_result(case, whole, list(fits.values()), self._config)
-        return Result(whole, agreement, encode_history(fits), film, notes, measured, confidence)
+        history = encode_history(fits)
+        return Result(whole, agreement, history, film, notes, measured, confidence, clusters)

@@ -1,0 +1,1 @@
+"""Measure how marks inside and outside the object improve masks; see ``__main__``."""

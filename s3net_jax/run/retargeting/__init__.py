@@ -1,0 +1,1 @@
+"""Choose or correct the targets of finished results, without new fits."""
