@@ -223,10 +223,11 @@ def test_the_default_preset_is_best(
     chosen: list[str] = []
 
     def stop(args: argparse.Namespace) -> None:
-        chosen.append(args.preset)
+        chosen.append(read_config(args).preset)
         raise UsageError("enough")
 
     module = importlib.import_module(f"s3net_jax.cli.{words[0]}")
+    read_config = module.read_config
     monkeypatch.setattr(module, "read_config", stop)
     assert s3net(capsys, *words, "--out", "o")[0] == 2
     assert chosen == ["best"]

@@ -14,7 +14,7 @@ import pytest
 
 from s3net_jax.io import OutputError
 from s3net_jax.io.regular import open_regular, read_regular
-from s3net_jax.run import runner
+from s3net_jax.run import opening
 from s3net_jax.run.content import Content, read_content
 from s3net_jax.run.inputs import discover
 from s3net_jax.run.names import make_names
@@ -275,15 +275,15 @@ def test_an_input_that_is_replaced_during_the_run_is_not_done(
 def test_an_input_that_is_replaced_while_it_is_read_is_not_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, opened = tmp_path / "a.png", runner.open_case
+    path, opened = tmp_path / "a.png", opening.open_case
 
     def open_late(*arguments: Any) -> Any:
         save_lesion(path, seed=9)
         return opened(*arguments)
 
-    monkeypatch.setattr(runner, "open_case", open_late)
+    monkeypatch.setattr(opening, "open_case", open_late)
     assert run(tmp_path, path).failed == 1 and "error" in lines(tmp_path)[0]
-    monkeypatch.setattr(runner, "open_case", opened)
+    monkeypatch.setattr(opening, "open_case", opened)
     assert run(tmp_path, path).done == 1 and lines(tmp_path)[0]["sha256"] == sha256(path)
 
 
