@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from s3net_jax.text import encode, escape, unescape
 
-__all__ = ["format_csv", "parse_csv"]
+__all__ = ["format_cell", "format_csv", "parse_csv"]
 
 # Spreadsheets evaluate a cell that starts with one of these characters or their full-width forms;
 # some skip leading blanks. Tab and return are escaped on writing, and accepted when read.
@@ -30,7 +30,7 @@ def format_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_format_cell(cell) for cell in row] for row in (head, *rows))
+    writer.writerows([format_cell(cell) for cell in row] for row in (head, *rows))
     return encode(text.getvalue())
 
 
@@ -54,7 +54,8 @@ def parse_csv(content: bytes) -> list[dict[str, str]]:
     return [dict(zip(head, map(_parse_cell, row), strict=True)) for row in rows]
 
 
-def _format_cell(cell: str) -> str:
+def format_cell(cell: str) -> str:
+    """Escape one cell as :func:`format_csv` does, without the quotation marks of CSV."""
     cell = escape(cell)
     if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"

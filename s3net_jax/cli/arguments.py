@@ -13,6 +13,7 @@ from s3net_jax.cli.options import (
     add_limits,
     add_many,
     add_out,
+    add_report,
     make_output,
     make_settings,
 )
@@ -30,6 +31,7 @@ examples:
   s3net segment a.png --out try --set fit.steps=20 --set loss.weight_spatial=1
   s3net evaluate --images x/images --masks x/masks --out scores      scores and a report
   s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
+  s3net review results --open                    look at all results, pick other clusters
   s3net check results                            verify that every result is intact
   s3net info --preset paper                      every field that --set can change
 """
@@ -137,6 +139,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
 
     demo = add("demo", "segment a sample picture, without a download", parents=[make_settings()])
     add_out(demo, "out")
+    add_report(demo)
     segment = add("segment", "segment images and volumes", parents=[make_settings()])
     segment.add_argument(
         "inputs",
@@ -155,6 +158,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         action="store_true",
         help="replace existing results (to resume an interrupted run, omit this option)",
     )
+    add_report(segment)
     add_image_options(segment)
     add_limits(segment)
     add_many(segment)
@@ -198,6 +202,14 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
             ("tune", "search loss weights, learning rate and number of steps on a few images"),
         )
     }
+    review = add(
+        "review",
+        "rebuild report.html, the page on which to review results and pick other clusters",
+    )
+    review.add_argument("folder", nargs="?", metavar="DIR", help="output folder of s3net segment")
+    review.add_argument("--open", action="store_true", help="open the page in a browser")
+    review.add_argument("--quiet", action="store_true", help="print only failures")
+    review.add_argument("--json", action="store_true", help="print one JSON object")
     check = add(
         "check",
         "check that every result in an output folder is intact",
@@ -234,6 +246,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "segment": segment,
         "evaluate": evaluate,
         **experiments,
+        "review": review,
         "check": check,
         "info": info,
         "bench": bench,

@@ -12,6 +12,7 @@ __all__ = [
     "add_limits",
     "add_many",
     "add_out",
+    "add_report",
     "make_output",
     "make_settings",
 ]
@@ -23,6 +24,14 @@ def add_out(parser: argparse.ArgumentParser, default: str | None = None) -> None
     text = "output folder, created if needed"
     text += f" (default: {default})" if default else ""
     parser.add_argument("-o", "--out", metavar="DIR", default=default, help=text)
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-report",
+        action="store_true",
+        help="do not write report.html, the page on which to review the results",
+    )
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,7 @@ from s3net_jax.run.output.plan import Task, make_plan
 from s3net_jax.run.output.record import describe_failure
 from s3net_jax.run.output.steps import choose_fits, reduce_maps
 from s3net_jax.run.output.writer import OpenInput, ResultWriter
+from s3net_jax.run.review import ReportUpdates, check_report
 from s3net_jax.run.settings import Identity, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
 from s3net_jax.schema import FinishedRecord, ResultRecord
@@ -56,14 +57,16 @@ def segment_inputs(
     overwrite: bool = False,
     rank: Rank = SINGLE_PROCESS,
     recursive: bool = False,
+    report: bool = False,
+    command: str = "",
 ) -> Summary:
     """Segment every input and write the results into a folder; bad inputs are reported and skipped.
 
     For each input this writes a label map, a mask, an overlay, the history of its fits, with
     ``fit.record_labels`` a film of the clusters over the steps (see :func:`plan_files`), and a line
-    in ``results.jsonl``; for the run it writes ``run.json``. Existing results of the same content,
-    configuration and seeds are kept under their names; results whose files are missing or damaged
-    are computed again.
+    in ``results.jsonl``; for the run it writes ``run.json`` and, with ``report``, ``report.html``.
+    Existing results of the same content, configuration and seeds are kept under their names;
+    results whose files are missing or damaged are computed again.
 
     Args:
       inputs: files, folders and patterns; see :func:`discover`.
@@ -78,6 +81,8 @@ def segment_inputs(
         resume a run that was killed, pass False.
       rank: share of the inputs that this process segments.
       recursive: whether to search sub-folders; see :func:`discover`.
+      report: whether to write ``report.html``, a page of all results in the folder, during the run.
+      command: command line to record in ``run.json``, or "".
 
     Raises:
       ConfigError: the configuration is invalid.
@@ -92,13 +97,16 @@ def segment_inputs(
     skipped: list[str] = []
     sources = discover(inputs, skipped.append, recursive)
     identity = Identity(config.digest, seed, seeds)
-    settings = RunSettings(make_folder(out), config, identity, overwrite, rank)
+    settings = RunSettings(make_folder(out), config, identity, overwrite, rank, command)
     purpose = [identity.config, identity.seed, identity.seeds, rank.count]
     with hold_folder(settings.folder, rank.index, purpose):
         remove_leftovers(settings.folder)
+        if report and not overwrite:
+            check_report(settings.folder)
         log = ResultLog(settings.folder / "results.jsonl", rank.index)
         plan = make_plan(restore_names(sources, log), settings, log)
-        run = _Run(settings, rank.select(plan), log, engine, listener)
+        updates = ReportUpdates(settings.folder, rank.index == 0) if report else None
+        run = _Run(settings, rank.select(plan), log, engine, listener, updates)
         run.summary.notes += skipped
         return run.segment_all()
 
@@ -121,10 +129,11 @@ class _Run:
         log: ResultLog,
         engine: Engine,
         listener: Listener,
+        updates: ReportUpdates | None,
     ) -> None:
         self.settings, self.plan, self.log = settings, plan, log
-        self.engine, self.listener = engine, listener
-        self.summary = Summary(settings.folder)
+        self.engine, self.listener, self.updates = engine, listener, updates
+        self.summary = Summary(settings.folder, inputs=len(plan))
         self.clock = time.perf_counter()
         self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
@@ -143,6 +152,7 @@ class _Run:
         for note in self.summary.notes:
             self.listener.say(note)
         self._save_run()
+        self._update_report()
         progress = self.listener.step
         try:
             chunks = make_chunks(self._make_jobs(), self.settings.config, self.engine.size())
@@ -150,6 +160,7 @@ class _Run:
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
                 self._collect(PIXELS_HELD)
+                self._update_report()
             if self.pending:
                 self.listener.show_phase("results")
             self._collect(0)
@@ -162,7 +173,23 @@ class _Run:
             self.threads.shutdown(wait=False)
             self.log.settle()
             self._save_run()
+            self._finish_report()
         return self.summary
+
+    def _update_report(self) -> None:
+        if self.updates is not None and self.updates.is_due():
+            self._save_run()  # the page reads the counts from run.json
+            self.updates.begin()
+
+    def _finish_report(self) -> None:
+        if self.updates is None:
+            return
+        is_finished = self.summary.status == "finished"
+        if is_finished:
+            self.listener.show_phase("report")
+        self.summary.report, problem = self.updates.finish(draw_all=is_finished)
+        if problem:
+            self.listener.say(problem)
 
     def _save_run(self) -> None:
         self.summary.seconds = round(time.perf_counter() - self.clock, 3)

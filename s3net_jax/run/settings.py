@@ -47,6 +47,7 @@ class RunSettings:
       identity: configuration and seeds that all results in the folder share.
       overwrite: whether to replace existing results.
       rank: rank of this process, which selects its inputs.
+      command: command line of the run, or "" if it was not started by a command.
     """
 
     folder: Path
@@ -54,3 +55,4 @@ class RunSettings:
     identity: Identity
     overwrite: bool = False
     rank: Rank = SINGLE_PROCESS
+    command: str = ""

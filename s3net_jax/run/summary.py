@@ -37,6 +37,8 @@ class Summary:
       failures: a sentence for each input that failed.
       notes: sentences about the run as a whole, such as files that were skipped.
       started: time at which the run started, UTC.
+      inputs: number of all inputs.
+      report: page on which a person reviews the results, or None if it was not written.
     """
 
     out: Path
@@ -49,6 +51,8 @@ class Summary:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    inputs: int = 0
+    report: Path | None = None
 
 
 class Listener(Protocol):
@@ -90,6 +94,7 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
         "status": summary.status,
         "started": summary.started.isoformat(timespec="seconds"),
         "seconds": summary.seconds,
+        "inputs": summary.inputs,
         "done": summary.done,
         "skipped": summary.skipped,
         "failed": summary.failed,
@@ -115,5 +120,7 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
             for operator, reasons in list_implementations().items()
         },
     }
+    if settings.command:
+        content["command"] = settings.command
     name = "run.json" if rank.index == 0 else f"run-{rank.index}.json"
     write_json(summary.out / name, content)
