@@ -29,6 +29,7 @@ _KEYS = {
     "k, ←": "previous result",
     "Enter": "enlarge the result",
     "0–9": "add cluster 0–9 to the target, or remove it",
+    "c": "begin with no cluster",
     "r": "return to the tool's target",
     "g": "mark the result as good",
     "b": "mark the result as bad",
@@ -241,7 +242,7 @@ def _build_viewer() -> Markup:
     lines = element("svg", class_="lines", aria_hidden="true", preserveAspectRatio="none")
     head = element(
         "header",
-        element("h2", id="viewer-title"),
+        element("h2", id="viewer-title", tabindex=-1),
         element("span", id="viewer-place", class_="faint"),
         element("a", "overlay", id="viewer-overlay", href="#results"),
         element("button", "Close", type="button", id="viewer-close"),
@@ -263,6 +264,7 @@ def _build_viewer() -> Markup:
             button("Next ›", "next", "j"),
             button("Good", "good", "g"),
             button("Bad", "bad", "b"),
+            button("No cluster", "clear", "c"),
             button("The tool's target", "reset", "r"),
             class_="controls actions",
         ),

@@ -85,7 +85,14 @@ def test_clusters_are_picked_with_keys(browser: Browser) -> None:
         "return [10, 30, 50, 70].map(x => d[4 * x + 3] > 50); })()"
     )
     assert browser.run(alpha) == [True, True, True, False]
+    browser.press("c")
+    assert rows(browser) == [{"image": "c", "target": "", "verdict": "good"}]
+    assert browser.run(alpha) == [False] * 4
+    assert "no cluster, instead" in browser.run("byId('viewer-target').textContent")
+    browser.press("0")
+    assert rows(browser)[0]["target"] == "label:0"
     browser.press("r")
+    assert browser.run("$('.dim', byId('whole')).length") == 1, "the tool's mask is bright"
     assert rows(browser) == [{"image": "c", "target": "", "verdict": "good"}]
     browser.press("ArrowRight")
     browser.wait(

@@ -63,7 +63,12 @@ const results = grid && {
     const picks = target.includes(label) ? target.filter(n => n !== label) : [...target, label];
     const own = this.getOwnTarget(card);
     const isOwn = picks.length === own.length && own.every(n => picks.includes(n));
-    this.change(card, {picks: isOwn || !picks.length && !own.length ? null : picks});
+    this.change(card, {picks: isOwn ? null : picks});
+  },
+
+  // Begin with an empty target; without a pick, the tool's target stays in targets.csv.
+  clear(card) {
+    if (card.dataset.labels) this.change(card, {picks: []});
   },
 
   setVerdict(card, verdict) {
@@ -219,6 +224,7 @@ if (results) {
   byId('show-keys').addEventListener('click', () => byId('keys').showModal());
   byId('previous').addEventListener('click', () => results.move(viewer.card, -1));
   byId('next').addEventListener('click', () => results.move(viewer.card, 1));
+  byId('clear').addEventListener('click', () => results.clear(viewer.card));
   byId('reset').addEventListener('click', () => results.change(viewer.card, {picks: null}));
   for (const name of ['good', 'bad']) {
     byId(name).addEventListener('click', () => results.setVerdict(viewer.card, name));
@@ -254,6 +260,7 @@ document.addEventListener('keydown', event => {
   else if (!card) return;
   else if (key === 'g') results.setVerdict(card, 'good');
   else if (key === 'b') results.setVerdict(card, 'bad');
+  else if (key === 'c') results.clear(card);
   else if (key === 'r') results.change(card, {picks: null});
   else if (/^[0-9]$/.test(key)) results.toggle(card, +key);
   else return;

@@ -75,6 +75,7 @@ class Viewer {
     }
     byId('chips').replaceChildren();
     if (!this.box.open) this.box.showModal();
+    byId('viewer-title').focus();
     this.box.scrollTop = 0;
     const map = await this.results.readMap(card);
     if (this.card !== card) return;  // another result has been opened meanwhile
@@ -128,17 +129,26 @@ class Viewer {
         ? 'This browser cannot unpack the clusters.' : 'No clusters can be shown for this result.';
       return;
     }
+    this.drawMask(target, isChanged);
+    this.drawNumbers(target);
+  }
+
+  // Darken what is outside the mask: the tool's mask by its outline, picked clusters by cells.
+  drawMask(target, isChanged) {
     const chosen = new Set(target);
-    paint($('canvas', byId('whole'))[0], map, label => [0, 0, 0, chosen.has(label) || !chosen.size ? 0 : 115]);
+    const isDark = label => isChanged && chosen.size && !chosen.has(label);
+    paint($('canvas', byId('whole'))[0], this.map, label => [0, 0, 0, isDark(label) ? 115 : 0]);
     const lines = $('svg', byId('whole'))[0];
     if (isChanged) {
-      drawOutline(lines, map, target);
-    } else {
-      const own = $('svg', card)[0];
-      lines.setAttribute('viewBox', own.getAttribute('viewBox'));
-      lines.replaceChildren(...$('g', own).map(group => group.cloneNode(true)));
+      drawOutline(lines, this.map, target);
+      return;
     }
-    this.drawNumbers(target);
+    const own = $('svg', this.card)[0];
+    const [, , width, height] = own.getAttribute('viewBox').split(' ');
+    const d = $('path', own)[0].getAttribute('d');
+    lines.setAttribute('viewBox', own.getAttribute('viewBox'));
+    lines.replaceChildren(...$('g', own).map(group => group.cloneNode(true)));
+    if (d) lines.prepend(drawSvg('path', {class: 'dim', d: `M0 0H${width}V${height}H0z${d}`}));
   }
 
   describe(target, isChanged) {
