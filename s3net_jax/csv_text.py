@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from s3net_jax.text import encode, escape, unescape
 
-__all__ = ["Row", "format_csv", "parse_csv", "parse_sheet"]
+__all__ = ["Row", "format_cell", "format_csv", "parse_csv", "parse_sheet"]
 
 # Spreadsheets evaluate a cell that starts with one of these characters or their full-width forms;
 # some skip leading blanks. Tab and return are escaped on writing, and accepted when read.
@@ -31,7 +31,7 @@ def format_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_format_cell(cell) for cell in row] for row in (head, *rows))
+    writer.writerows([format_cell(cell) for cell in row] for row in (head, *rows))
     return encode(text.getvalue())
 
 
@@ -137,7 +137,8 @@ def _parse_typed(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def _format_cell(cell: str) -> str:
+def format_cell(cell: str) -> str:
+    """Escape one cell as :func:`format_csv` does, without the quotation marks of CSV."""
     cell = escape(cell)
     if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"

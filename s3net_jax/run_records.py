@@ -76,6 +76,8 @@ class RunRecord(EngineRecord, total=False):
     status: str
     started: str
     seconds: Seconds
+    command: str
+    inputs: Count
     done: Count
     skipped: Count
     failed: Count

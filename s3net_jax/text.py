@@ -15,6 +15,7 @@ __all__ = [
     "encode",
     "escape",
     "escape_unseen",
+    "format_duration",
     "format_json_line",
     "replace_undrawable",
     "unescape",
@@ -67,6 +68,16 @@ def encode(text: str) -> bytes:
 def format_json_line(content: object) -> str:
     """Return ``content`` as one line of ASCII JSON, independent of the encoding of a stream."""
     return json.dumps(content)
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration as ``4.2 s``, ``2 min 05 s`` or ``1 h 02 min``."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def replace_undrawable(text: str) -> str:

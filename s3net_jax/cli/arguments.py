@@ -16,6 +16,7 @@ from s3net_jax.cli.options import (
     add_measures,
     add_model,
     add_out,
+    add_report,
     add_retarget,
     make_output,
     make_settings,
@@ -37,6 +38,7 @@ examples:
   s3net evaluate --images x/images --masks x/masks --out scores      scores and a report
   s3net ablate experiments/table2.toml --out ablation --data ph2=skin/       Table 2 of the paper
   s3net retarget results --target bright         another target, without a new fit
+  s3net review results --open                    look at all results, pick other clusters
   s3net check results                            verify that every result is intact
   s3net info --preset paper                      every field that --set can change
 """
@@ -144,6 +146,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
 
     demo = add("demo", "segment a sample picture, without a download", parents=[make_settings()])
     add_out(demo, "out")
+    add_report(demo)
     segment = add("segment", "segment images and volumes", parents=[make_settings()])
     segment.description = (
         "Segment images and volumes. Masks of pictures with a low expected DSC are marked to be "
@@ -167,6 +170,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         help="replace existing results (to resume an interrupted run, omit this option)",
     )
     add_model(segment)
+    add_report(segment)
     add_image_options(segment)
     add_measures(segment)
     add_limits(segment)
@@ -219,6 +223,14 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
             ("tune", "search loss weights, learning rate and number of steps on a few images"),
         )
     }
+    review = add(
+        "review",
+        "rebuild report.html, the page on which to review results and pick other clusters",
+    )
+    review.add_argument("folder", nargs="?", metavar="DIR", help="output folder of s3net segment")
+    review.add_argument("--open", action="store_true", help="open the page in a browser")
+    review.add_argument("--quiet", action="store_true", help="print only failures")
+    review.add_argument("--json", action="store_true", help="print one JSON object")
     check = add(
         "check",
         "check that every result in an output folder is intact",
@@ -259,6 +271,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "retarget": retarget,
         "evaluate": evaluate,
         **experiments,
+        "review": review,
         "check": check,
         "info": info,
         "bench": bench,

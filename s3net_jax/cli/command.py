@@ -53,7 +53,7 @@ def _run_words(words: list[str], own_process: bool) -> int:
     args = None
     try:
         args = parse(words)
-        args.own_process = own_process
+        args.own_process, args.words = own_process, words
         if args.command in _COMPUTING:
             jax_setup.check_limits()
             _set_up_jax(args)
@@ -143,6 +143,7 @@ _COMMANDS = {
     "ablate": "experiments:run_grid_file",
     "compare": "experiments:run_grid_file",
     "tune": "experiments:run_tuning_file",
+    "review": "review:run_review",
     "check": "check:run_check",
     "info": "info:run_info",
     "bench": "bench:run_bench",

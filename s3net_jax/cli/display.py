@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from s3net_jax.config import Config
 from s3net_jax.run import Source, Summary
 from s3net_jax.schema import FailedRecord, FinishedRecord, ResultRecord
-from s3net_jax.text import escape_unseen, format_json_line
+from s3net_jax.text import escape_unseen, format_duration, format_json_line
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -22,7 +22,6 @@ __all__ = [
     "LiveDisplay",
     "PlainDisplay",
     "QuietDisplay",
-    "format_duration",
     "format_summary",
 ]
 
@@ -265,7 +264,10 @@ class JsonDisplay(QuietDisplay):
     def finish(self, summary: Summary) -> None:
         counts = {"done": summary.done, "skipped": summary.skipped, "failed": summary.failed}
         counts |= {"to_check": summary.to_check} if summary.assessed else {}
-        self._emit("finished", {"out": str(summary.out), **counts, "seconds": summary.seconds})
+        content = {"out": str(summary.out), **counts, "seconds": summary.seconds}
+        if summary.report is not None:
+            content["report"] = str(summary.report)
+        self._emit("finished", content)
 
     def _emit(self, event: str, content: Mapping[str, object]) -> None:
         print(format_json_line({"event": event, **content}), flush=True)
@@ -287,13 +289,3 @@ def format_summary(summary: Summary) -> str:
     counts += [f"{summary.failed} failed"] if summary.failed else []
     counts += [f"{summary.to_check} of {summary.assessed} to check"] if summary.assessed else []
     return f"{', '.join(counts)} in {format_duration(summary.seconds)}; results in {summary.out}"
-
-
-def format_duration(seconds: float) -> str:
-    """Format a duration as ``4.2 s``, ``2 min 05 s`` or ``1 h 02 min``."""
-    if round(seconds, 1) < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

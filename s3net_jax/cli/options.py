@@ -15,6 +15,7 @@ __all__ = [
     "add_measures",
     "add_model",
     "add_out",
+    "add_report",
     "add_retarget",
     "make_output",
     "make_settings",
@@ -27,6 +28,14 @@ def add_out(parser: argparse.ArgumentParser, default: str | None = None) -> None
     text = "output folder, created if needed"
     text += f" (default: {default})" if default else ""
     parser.add_argument("-o", "--out", metavar="DIR", default=default, help=text)
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-report",
+        action="store_true",
+        help="do not write report.html, the page on which to review the results",
+    )
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:

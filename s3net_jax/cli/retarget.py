@@ -30,14 +30,17 @@ def run_retarget(args: argparse.Namespace) -> int:
         problem = f"--{given[0]} and --{given[1]} exclude each other" if given else "Nothing to do"
         raise UsageError(f"{problem}: give exactly one of {options}.")
     _check_options(args, given[0])
-    from s3net_jax.run import open_results
+    from s3net_jax.run import open_results, refresh_report
 
     if args.target is not None:
         from s3net_jax.masks import parse_choice
 
         parse_choice(args.target)  # before the folder is opened
     with open_results(Path(args.folder)) as results:
-        return _RUNNERS[given[0]](args, results)
+        code = _RUNNERS[given[0]](args, results)
+        if given[0] != "list":
+            refresh_report(Path(args.folder))
+        return code
 
 
 def _check_options(args: argparse.Namespace, way: str) -> None:

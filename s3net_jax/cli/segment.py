@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from s3net_jax.cli.session import open_session, parse_count, parse_seed, read_config
 from s3net_jax.config import Config
 from s3net_jax.errors import UsageError
+from s3net_jax.text import escape_unseen
 
 if TYPE_CHECKING:
     from s3net_jax.run import OutputOptions
@@ -69,8 +71,12 @@ def segment_paths(
             recursive=getattr(args, "recursive", False),
             model=getattr(args, "model", None),
             output=_read_output(args),
+            report=not args.no_report,
+            command=shlex.join(["s3net", *args.words]),
         )
     display.finish(summary)
+    if summary.report is not None and not (args.quiet or args.json):
+        print(f"The report is {escape_unseen(str(summary.report))}.")
     return 1 if summary.failed else 0
 
 

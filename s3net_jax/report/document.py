@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from s3net_jax.report.assets import STYLE
 from s3net_jax.report.markup import Markup, element, join
@@ -16,6 +18,7 @@ __all__ = [
     "build_section",
     "build_tiles",
     "link_files",
+    "quote_link",
 ]
 
 TABLE_FILES = {
@@ -26,22 +29,32 @@ TABLE_FILES = {
 """Files that an experiment writes beside its page, with their descriptions."""
 
 
-def build_document(title: str, parts: Iterable[str], *, script: str = "") -> str:
+def build_document(
+    title: str,
+    parts: Iterable[str],
+    *,
+    script: str = "",
+    style: str = STYLE,
+    generator: str = "s3net-jax",
+) -> str:
     """Build a complete HTML page.
 
     Args:
       title: title of the window.
       parts: elements of the body, including the page's heading; see :func:`build_section`.
       script: JavaScript that runs after the page has loaded; the page must work without it.
+      style: style sheet.
+      generator: name of what wrote the page, by which a later run recognises it.
     """
     head = join(
         [
             Markup('<meta charset="utf-8">'),
             element("meta", http_equiv="Content-Security-Policy", content=_build_policy(script)),
+            element("meta", name="generator", content=generator),
             element("title", title),
             Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
             Markup('<meta name="color-scheme" content="light dark">'),
-            Markup(f"<style>{STYLE}</style>"),
+            Markup(f"<style>{style}</style>"),
         ]
     )
     body = [element("main", join(parts))]
@@ -96,10 +109,15 @@ def link_files(files: Mapping[str, str]) -> Markup:
       files: file name → description of its content, as a phrase.
     """
     items = [
-        element("li", element("a", name, href=name), f": {content}.")
+        element("li", element("a", name, href=quote_link(name)), f": {content}.")
         for name, content in files.items()
     ]
     return build_section("Files", element("ul", *items))
+
+
+def quote_link(name: str) -> str:
+    """Quote the name of a file beside the page for ``href``; names may contain any bytes."""
+    return quote(os.fsencode(name), safe="")
 
 
 def build_tiles(figures: dict[str, tuple[str, str]]) -> Markup:

@@ -9,7 +9,7 @@ from PIL import ImageDraw, ImageFont
 from s3net_jax.io import LUMA, OUTLINE, make_cluster_colors
 from s3net_jax.text import replace_undrawable
 
-__all__ = ["draw_overlay", "paint_clusters"]
+__all__ = ["crop_input", "draw_overlay", "paint_clusters"]
 
 _PANEL = 440  # long side of a panel in pixels
 _FINE = 2  # supersampling factor: panels are drawn larger, then reduced, for smooth lines
@@ -35,8 +35,7 @@ def draw_overlay(
       An RGB picture, about 1400 pixels wide for a square image of any size.
     """
     height, width = labels.shape
-    scale = _PANEL / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size, whole = _measure_sheet((height, width))
     fine = size[0] * _FINE, size[1] * _FINE
     base = _resize(image, fine)
     small_labels = np.asarray(
@@ -56,12 +55,8 @@ def draw_overlay(
     share = f"{100 * area:.1f} % of the image" if area else "none"
     captions = [f"{width} x {height} pixels", "", share]
 
-    column = max(size[0], 200)
-    sheet = PilImage.new(
-        "RGB",
-        (3 * column + 4 * _MARGIN, size[1] + _TITLE + _CAPTION + _MARGIN),
-        _PAPER,
-    )
+    sheet = PilImage.new("RGB", whole, _PAPER)
+    column = _measure_column(size)
     draw = ImageDraw.Draw(sheet)
     for i, (panel, title, caption) in enumerate(zip(panels, titles, captions, strict=True)):
         left = _MARGIN + i * (column + _MARGIN)
@@ -73,6 +68,37 @@ def draw_overlay(
         _draw_mark(draw, _MARGIN + 3 * column + 2 * _MARGIN, _TITLE // 2)
     _draw_legend(draw, shares, _MARGIN * 2 + column, _TITLE + size[1] + _CAPTION // 2, column)
     return sheet
+
+
+def crop_input(sheets: PilImage.Image, shape: tuple[int, int]) -> list[PilImage.Image]:
+    """Cut the input out of one or several stacked pictures of :func:`draw_overlay`.
+
+    Args:
+      sheets: pictures, one below the other.
+      shape: (H, W) of the image that they show.
+
+    Returns:
+      The image of each picture, with a long side of 440 pixels; empty if the pictures were not
+      drawn of an image of this shape.
+    """
+    size, whole = _measure_sheet(shape)
+    count, rest = divmod(sheets.height, whole[1])
+    if sheets.width != whole[0] or rest:
+        return []
+    tops = [_TITLE + n * whole[1] for n in range(count)]
+    return [sheets.crop((_MARGIN, y, _MARGIN + size[0], y + size[1])) for y in tops]
+
+
+def _measure_sheet(shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Compute the size of a panel and of the whole picture, both (width, height)."""
+    scale = _PANEL / max(shape)
+    size = max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
+    whole = 3 * _measure_column(size) + 4 * _MARGIN, size[1] + _TITLE + _CAPTION + _MARGIN
+    return size, whole
+
+
+def _measure_column(size: tuple[int, int]) -> int:
+    return max(size[0], 200)  # room for the title of a narrow panel
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -65,28 +65,33 @@ def embed_picture(
     )
 
 
-def encode_data_uri(picture: PilImage.Image, kind: Literal["JPEG", "PNG"] = "JPEG") -> str:
+def encode_data_uri(
+    picture: PilImage.Image,
+    kind: Literal["JPEG", "PNG"] = "JPEG",
+    quality: int = 85,
+) -> str:
     """Encode the picture as a ``data:`` URI: JPEG for photographs, PNG for few colours."""
     file = io.BytesIO()
     if kind == "JPEG":
-        picture.convert("RGB").save(file, format="JPEG", quality=85, optimize=True)
+        picture.convert("RGB").save(file, format="JPEG", quality=quality, optimize=True)
     else:
         picture.save(file, format="PNG", optimize=True)
     code = base64.b64encode(file.getvalue()).decode()
     return f"data:image/{kind.lower()};base64,{code}"
 
 
-def trace_outline(mask: np.ndarray) -> tuple[str, int, int]:
+def trace_outline(mask: np.ndarray, grid: int = _GRID) -> tuple[str, int, int]:
     """Trace the outlines of a mask, including its holes, as the ``d`` attribute of an SVG path.
 
     Args:
       mask: (H, W) bool mask.
+      grid: longest side in cells of the grid on which outlines are traced.
 
     Returns:
       The path (empty for an empty mask), and the width and height of its ``viewBox`` in tenths of a
       cell of the tracing grid.
     """
-    size = compute_fit_size(mask.shape, min(_GRID, max(mask.shape)))
+    size = compute_fit_size(mask.shape, min(grid, max(mask.shape)))
     soft = PilImage.fromarray(mask.astype(np.float32)).resize(size, PilImage.Resampling.BOX)
     framed = np.pad(np.asarray(soft), 1)
     parts = []

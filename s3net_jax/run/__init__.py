@@ -30,6 +30,7 @@ from s3net_jax.run.retargeting.drawn import find_marks
 from s3net_jax.run.retargeting.folder import Results, open_results
 from s3net_jax.run.retargeting.listing import Listing, list_clusters
 from s3net_jax.run.retargeting.requests import read_targets, request_target
+from s3net_jax.run.review import refresh_report, review_folder
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.segment import segment_images
 from s3net_jax.run.segmentation import Segmentation
@@ -84,8 +85,10 @@ __all__ = [
     "read_model_config",
     "read_result",
     "read_targets",
+    "refresh_report",
     "request_target",
     "restore_names",
+    "review_folder",
     "segment_images",
     "segment_inputs",
     "segment_volume_case",

@@ -36,6 +36,7 @@ from s3net_jax.run.output.steps import reduce_maps
 from s3net_jax.run.output.tables import remove_tables, write_tables
 from s3net_jax.run.output.versions import Versions
 from s3net_jax.run.output.writer import OpenInput, ResultWriter
+from s3net_jax.run.review import ReportUpdates, check_report
 from s3net_jax.run.settings import Identity, OutputOptions, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
 from s3net_jax.schema import FinishedRecord, ResultRecord
@@ -60,15 +61,17 @@ def segment_inputs(
     recursive: bool = False,
     model: str | Path | None = None,
     output: OutputOptions | None = None,
+    report: bool = False,
+    command: str = "",
 ) -> Summary:
     """Segment every input and write the results into a folder; bad inputs are reported and skipped.
 
     For each input this writes a label map, a mask, an overlay, the history of its fits, with
     ``fit.record_labels`` a film of the clusters over the steps (see :func:`plan_files`), and a line
-    in ``results.jsonl``; for the run it writes ``run.json``, and with ``output`` the tables of
-    :func:`write_tables`. Existing results of the same content, configuration, seeds and output
-    options are kept under their names; results whose files are missing or damaged are computed
-    again.
+    in ``results.jsonl``; for the run it writes ``run.json``, with ``output`` the tables of
+    :func:`write_tables`, and with ``report`` the page ``report.html``. Existing results of the same
+    content, configuration, seeds and output options are kept under their names; results whose
+    files are missing or damaged are computed again.
 
     A method that trains on a folder trains one network on all inputs first, at the size of the
     network, and writes it as ``model.npz`` (``model-SEED.npz`` for several seeds). The network is
@@ -89,6 +92,8 @@ def segment_inputs(
       recursive: whether to search sub-folders; see :func:`discover`.
       model: file of a trained network that is applied to every input; None fits or trains.
       output: measures and further files to write; None writes none.
+      report: whether to write ``report.html``, a page of all results in the folder, during the run.
+      command: command line to record in ``run.json``, or "".
 
     Raises:
       ConfigError: the configuration is invalid, or not that of ``model``, or a package that an
@@ -111,10 +116,12 @@ def segment_inputs(
     sources = discover(inputs, skipped.append, recursive)
     options = "" if output is None else output.key
     identity = Identity(config.digest, seed, seeds, models.digest, options)
-    settings = RunSettings(make_folder(out), config, identity, overwrite, rank, output)
+    settings = RunSettings(make_folder(out), config, identity, overwrite, rank, output, command)
     purpose = [*dataclasses.astuple(identity), rank.count]
     with hold_folder(settings.folder, rank.index, purpose):
         remove_leftovers(settings.folder)
+        if report and not overwrite:
+            check_report(settings.folder)
         log = ResultLog(settings.folder / "results.jsonl", rank.index)
         Versions(settings.folder, log).repair()
         sources = restore_names(sources, log)
@@ -122,7 +129,8 @@ def segment_inputs(
             models = find_models(settings, sources, log)
             settings = _use_models(settings, models)
         plan = make_plan(sources, settings, log)
-        run = _Run(settings, rank.select(plan), log, engine, listener, models)
+        updates = ReportUpdates(settings.folder, rank.index == 0) if report else None
+        run = _Run(settings, rank.select(plan), log, engine, listener, models, updates)
         run.summary.notes += skipped
         return run.segment_all()
 
@@ -152,11 +160,13 @@ class _Run:
         engine: Engine,
         listener: Listener,
         models: Models,
+        updates: ReportUpdates | None,
     ) -> None:
         self.models = models
         self.settings, self.plan, self.log = settings, plan, log
-        self.engine, self.listener = engine, listener
-        self.summary = Summary(settings.folder, networks=[*models.records.values()])
+        self.engine, self.listener, self.updates = engine, listener, updates
+        networks = [*models.records.values()]
+        self.summary = Summary(settings.folder, networks=networks, inputs=len(plan))
         self.clock = time.perf_counter()
         self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
@@ -179,6 +189,7 @@ class _Run:
         for one in self.models.records.values():
             self.listener.say(f"Applying the network in {one.get('file')}.")
         self._save_run()
+        self._update_report()
         progress = self.listener.step
         try:
             if self.models.missing:
@@ -188,6 +199,7 @@ class _Run:
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
                 self._collect(PIXELS_HELD)
+                self._update_report()
             if self.pending:
                 self.listener.show_phase("results")
             self._collect(0)
@@ -201,6 +213,7 @@ class _Run:
             self.threads.shutdown(wait=False)
             self.log.settle()
             self._save_run()
+            self._finish_report()
         return self.summary
 
     def _train(self) -> None:
@@ -209,6 +222,21 @@ class _Run:
         self.settings = _use_models(self.settings, self.models)
         self.writer = ResultWriter(self.settings, self.log)
         self.summary.networks = [*self.models.records.values()]
+
+    def _update_report(self) -> None:
+        if self.updates is not None and self.updates.is_due():
+            self._save_run()  # the page reads the counts from run.json
+            self.updates.begin()
+
+    def _finish_report(self) -> None:
+        if self.updates is None:
+            return
+        is_finished = self.summary.status == "finished"
+        if is_finished:
+            self.listener.show_phase("report")
+        self.summary.report, problem = self.updates.finish(draw_all=is_finished)
+        if problem:
+            self.listener.say(problem)
 
     def _save_run(self) -> None:
         self.summary.seconds = round(time.perf_counter() - self.clock, 3)

@@ -99,6 +99,7 @@ class RunSettings:
       overwrite: whether to replace existing results.
       rank: rank of this process, which selects its inputs.
       output: measures and further files to write; None writes none.
+      command: command line of the run, or "" if it was not started by a command.
     """
 
     folder: Path
@@ -107,3 +108,4 @@ class RunSettings:
     overwrite: bool = False
     rank: Rank = SINGLE_PROCESS
     output: OutputOptions | None = None
+    command: str = ""

@@ -30,6 +30,7 @@ from s3net_jax.masks import (
     refine_outline,
 )
 from s3net_jax.run.pieces import Labels, Panel, make_piece
+from s3net_jax.run.shown import choose_shown_slices
 
 __all__ = ["VolumeCase"]
 
@@ -164,19 +165,11 @@ class VolumeCase:
         return whole.labels[index]
 
     def panels(self, whole: Segments) -> list[Panel]:
-        """Return up to three slices, at 20, 50 and 80 % of those that contain the target.
-
-        If no slice contains it, they are chosen among all slices.
-        """
+        """Return up to three slices (:func:`choose_shown_slices`), without those of one value."""
         assert self.volume is not None
-        found = np.flatnonzero(whole.mask.any((1, 2)))
-        found = found if found.size else np.arange(len(self))
-        places = np.unique(
-            found[(np.array([0.2, 0.5, 0.8]) * (found.size - 1)).round().astype(int)]
-        )
         result = []
-        for n in places:
-            image = self.piece(int(n))
+        for n in choose_shown_slices(whole.mask):
+            image = self.piece(n)
             if image is not None:
                 name = f"{Path(self.volume.name).name} {n + 1}/{len(self)}"
                 result.append(Panel(image.rgb8(), whole.labels[n], whole.mask[n], name))

@@ -47,6 +47,8 @@ class Summary:
       notes: sentences about the run as a whole, such as files that were skipped.
       networks: the trained networks that were applied in place of fits.
       started: time at which the run started, UTC.
+      inputs: number of all inputs.
+      report: page on which a person reviews the results, or None if it was not written.
     """
 
     out: Path
@@ -62,6 +64,8 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     networks: list[NetworkRecord] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    inputs: int = 0
+    report: Path | None = None
 
     def count_confidence(self, record: FinishedRecord | ResultRecord) -> None:
         """Count a result among those to check, if it has a confidence."""
@@ -115,6 +119,7 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
         "status": summary.status,
         "started": summary.started.isoformat(timespec="seconds"),
         "seconds": summary.seconds,
+        "inputs": summary.inputs,
         "done": summary.done,
         "skipped": summary.skipped,
         "failed": summary.failed,
@@ -145,5 +150,7 @@ def write_run(summary: Summary, settings: RunSettings, engine: Engine) -> None:
         content["output"] = settings.output.describe()
     if summary.networks:
         content["networks"] = summary.networks
+    if settings.command:
+        content["command"] = settings.command
     name = "run.json" if rank.index == 0 else f"run-{rank.index}.json"
     write_json(summary.out / name, content)

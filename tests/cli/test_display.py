@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from s3net_jax.cli.display import LiveDisplay, PlainDisplay, format_duration, format_summary
+from s3net_jax.cli.display import LiveDisplay, PlainDisplay, format_summary
 from s3net_jax.presets import preset
 from s3net_jax.run import LocalEngine, Summary, segment_inputs
+from s3net_jax.text import format_duration
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
 

@@ -1,7 +1,4 @@
-// Optional interaction. The page is complete without it.
-
-document.documentElement.classList.add('scripted');
-const $ = (selector, root = document) => [...root.querySelectorAll(selector)];
+// Interaction of evaluation reports. The page is complete without it.
 
 // Sort the gallery by any score.
 const sort = document.getElementById('sort');

@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["hold_folder", "hold_lock", "lock_file"]
+__all__ = ["hold_folder", "hold_lock", "is_folder_held", "lock_file", "release_file"]
 
 _PATIENCE = 0.5  # seconds; processes of one run that start together briefly lock each other's files
 _LOCK = re.compile(r"\.running-[0-9]{1,9}")
@@ -121,11 +121,40 @@ def hold_folder(folder: Path, process: int, purpose: Sequence[Any]) -> Iterator[
                 _refuse_folder(folder)
         yield
     finally:
-        # Delete the file while it is locked: a process that has opened it notices, after it gets
-        # the lock, that the file is gone, and creates a new one.
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        os.close(handle)
+        release_file(path, handle)
+
+
+def release_file(path: Path, handle: int) -> None:
+    """Delete a file that :func:`lock_file` has locked, and release the lock.
+
+    The file is deleted while it is locked: a process that has opened it notices, after it gets the
+    lock, that the file is gone, and creates a new one.
+    """
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    os.close(handle)
+
+
+def is_folder_held(folder: Path) -> bool | None:
+    """Return whether a living process is writing results into ``folder``.
+
+    None if locks are not supported.
+    """
+    if fcntl is None:
+        return None
+    for path in folder.glob(".running-*"):
+        if not _LOCK.fullmatch(path.name):
+            continue
+        try:
+            handle = lock_file(path)
+        except OutputError:  # not a regular file
+            continue
+        if handle is None:
+            return None
+        if handle < 0:
+            return True
+        release_file(path, handle)  # left by a run that was killed
+    return False
 
 
 def _write_purpose(handle: int, content: bytes, path: Path) -> None:
@@ -141,9 +170,7 @@ def _is_held_for_other(path: Path, content: bytes) -> bool:
     handle = lock_file(path)
     if handle is None or handle >= 0:
         if handle is not None:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)  # left by a run that was killed
-            os.close(handle)
+            release_file(path, handle)  # left by a run that was killed
         return False
     with suppress(OSError):
         return read_regular(path) not in (b"", content)

@@ -24,7 +24,10 @@ from s3net_jax.run.output.versions import Versions
 from s3net_jax.run.settings import RunSettings
 from s3net_jax.schema import FailedRecord, FinishedRecord
 
-__all__ = ["Key", "OpenInput", "ResultWriter"]
+__all__ = ["PENDING", "Key", "OpenInput", "ResultWriter"]
+
+PENDING = "is to be segmented again, but has not been yet."
+"""End of the record of an input whose result is invalid and will be replaced."""
 
 Key = tuple[int, int]
 """(piece, seed)."""
@@ -101,9 +104,8 @@ class ResultWriter:
 
         If the run is killed, resuming it then segments those it has not finished.
         """
-        reason = "{} is to be segmented again, but has not been yet."
         records = [
-            describe_failure(task.source, self._identity, reason.format(task.source.path))
+            describe_failure(task.source, self._identity, f"{task.source.path} {PENDING}")
             for task in tasks
         ]
         if records:

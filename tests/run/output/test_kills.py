@@ -19,6 +19,7 @@ from PIL import Image as PilImage
 from s3net_jax.run.output.history import read_history
 from tests.ending import ending_command
 from tests.processes import HANG
+from tests.report.reading import read_page
 from tests.run.commands import TINY, environment, save_pictures, start
 
 KILLS = int(os.environ.get("S3NET_TEST_KILLS", "1"))
@@ -86,7 +87,9 @@ def test_kills_at_random_moments(tmp_path: Path, batch: str) -> None:
     for name, content in expected.items():
         assert found[name] == content, name
     left = {p.name for p in (folder / "out").iterdir()} - set(found)
-    assert left == {"results.jsonl", "run.json"}, "nothing half-written stays"
+    assert left == {"results.jsonl", "run.json", "report.html"}, "nothing half-written stays"
+    page = read_page((folder / "out/report.html").read_text("utf-8"))
+    assert sum(tag.get("class") == "card" for tag in page.all("figure")) == IMAGES
 
 
 def check_whole(folder: Path, when: str) -> None:
@@ -96,6 +99,8 @@ def check_whole(folder: Path, when: str) -> None:
             assert np.asarray(picture).size, f"{path.name} {when}"
     for path in (folder / "out").glob("[!.]*.history.json"):
         assert read_history(path), f"{path.name} {when}"
+    if (folder / "out/report.html").exists():
+        read_page((folder / "out/report.html").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
