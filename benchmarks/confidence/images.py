@@ -18,6 +18,7 @@ from s3net_jax.run import make_key
 
 __all__ = [
     "SETS",
+    "SKIN",
     "Sample",
     "fit_maps",
     "list_samples",
@@ -29,6 +30,9 @@ __all__ = [
 
 SETS = ("ph2", "lung_ct", "isic2017", "isic2017_train", "ham10000", "busi", "kvasir_sessile")
 """Folders of the development images, each with ``images`` and ``masks``."""
+
+SKIN = ("ph2", "isic2017", "isic2017_train", "ham10000")
+"""Data sets of dermoscopy."""
 
 
 @dataclass(frozen=True)

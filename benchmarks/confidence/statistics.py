@@ -14,7 +14,8 @@ __all__ = ["compute_auroc", "fit_weights", "summarize"]
 
 _SHRINK = 0.003
 """Weight of the sum of squared coefficients, per image. It keeps coefficients of measures that say
-the same from growing against each other."""
+the same from growing against each other. Of 0.03, 0.01, 0.003, 0.001 and less, 0.003 and 0.01 had
+the lowest leave-one-out cross entropy on the half of the choice; 0.003 had the smaller error."""
 _BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
 """Edges of the bins of expected DSC."""
 

@@ -60,8 +60,4 @@ def _percent(value: float | None) -> str:
 
 def _format_area(area: float | None, bad: int) -> str:
     """Format an area with the number of bad masks, without which it says little."""
-    return (
-        f"– ({bad} bad)"
-        if area is None
-        else f".{round(100 * area):02d} ({bad} bad)".replace(".100", "1.00")
-    )
+    return f"{'–' if area is None else f'{area:.2f}'} ({bad} bad)"

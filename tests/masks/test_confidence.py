@@ -74,6 +74,7 @@ def test_noise_has_to_be_checked(seed: int) -> None:
 
 def test_a_single_colour_has_to_be_checked() -> None:
     image = np.full((SIDE, SIDE, 3), 120, np.uint8)
+    image[0, 0] = 121  # an image of one colour is refused when it is read
     maps = [np.random.default_rng(n).integers(0, 3, (SIDE, SIDE)) for n in range(8)]
     assert assess(image, maps).check
     assert assess(image, [np.zeros((SIDE, SIDE), int)] * 8) == Confidence(0.0, True, {})
