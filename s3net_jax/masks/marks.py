@@ -39,6 +39,10 @@ _LIKE, _NEAR, _OTHER = 8.0, 0.2, 0.5
 56/79/83) and of the distance as a fraction of the long side (not varied), and factor for pixels of
 other clusters."""
 
+_SHARE = 1.0
+"""Factor on the distance between a mark and the outline of the present mask, which limits how far
+the mark reaches: a mark near the outline corrects the outline."""
+
 _PRESENT = 0.2
 """Weight of the present mask against that of a mark on the same pixel, 1. 0.05: 56/80/82; 0.5:
 51/79/86."""
@@ -140,7 +144,8 @@ def solve_marks(
     present = PilImage.fromarray(mask.astype(np.float32)).resize(size, PilImage.Resampling.BOX)
     seeds = _place_seeds(inside, outside, small.shape)
     prior = _compute_prior(lab, small, np.asarray(present) > 0.5, seeds)
-    chance = _walk(lab, small, prior, _grow_seeds(seeds))
+    fixed = _grow_seeds(seeds, _measure_depth(np.asarray(present) > 0.5))
+    chance = _walk(lab, small, prior, fixed)
     picture = PilImage.fromarray(chance.astype(np.float32))
     large = picture.resize(shape[::-1], PilImage.Resampling.BILINEAR)
     return ((np.asarray(large) > 0.5) | inside) & ~outside
@@ -169,15 +174,25 @@ def _compute_prior(
     """Compute the prior p of :func:`solve_marks` on the grid, (h, w) in [0, 1]."""
     smooth = ndimage.gaussian_filter(lab, (_BLUR, _BLUR, 0))
     long_side = max(seeds.shape)
+    depth = _measure_depth(present)
     row, column = np.ogrid[: seeds.shape[0], : seeds.shape[1]]
     reach = np.zeros((2, *seeds.shape))
     for y, x in _thin_out(seeds):
         apart = ((smooth - smooth[y, x]) ** 2).sum(-1) / _LIKE**2
-        away = ((row - y) ** 2 + (column - x) ** 2) / (_NEAR * long_side) ** 2
+        spread = min(_NEAR * long_side, _SHARE * depth[y, x])
+        away = ((row - y) ** 2 + (column - x) ** 2) / spread**2
         alike = np.exp(-(apart + away) / 2) * np.where(clusters == clusters[y, x], 1, _OTHER)
         side = seeds[y, x]
         reach[side] = np.maximum(reach[side], alike)
     return (_PRESENT * present + reach[1]) / (_PRESENT + reach.sum(0))
+
+
+def _measure_depth(present: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel to the outline of the mask, at least half a pixel."""
+    if present.all() or not present.any():
+        return np.full(present.shape, np.inf)
+    inner, outer = (ndimage.distance_transform_edt(side) for side in (present, ~present))
+    return np.maximum(inner, outer) - 0.5
 
 
 _MOST = 200  # marks that are compared with all pixels: 0.5 ms each on the grid
@@ -189,18 +204,18 @@ def _thin_out(seeds: np.ndarray) -> np.ndarray:
     return places[:: -(-len(places) // _MOST)]
 
 
-def _grow_seeds(seeds: np.ndarray) -> np.ndarray:
-    """Grow seeds to discs; a disc ends halfway to the nearest seed of the other side."""
-    distances = [
-        np.asarray(ndimage.distance_transform_edt(seeds != side))
-        if (seeds == side).any()
-        else np.full(seeds.shape, np.inf)
-        for side in (0, 1)
-    ]
-    radius = _RADIUS * max(seeds.shape)
-    near = np.minimum(*distances) <= radius
-    grown = np.where(near, distances[1] < distances[0], -1).astype(np.int8)
-    return np.where(seeds >= 0, seeds, grown)
+def _grow_seeds(seeds: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Grow seeds to discs.
+
+    A disc ends at the outline of the present mask, and halfway to the nearest other seed.
+
+    Args:
+      seeds: (h, w) int8, 1 inside, 0 outside, −1 unmarked.
+      depth: (h, w) distance to the outline of the present mask.
+    """
+    distance, (rows, columns) = ndimage.distance_transform_edt(seeds < 0, return_indices=True)
+    radius = np.minimum(_RADIUS * max(seeds.shape), depth[rows, columns])
+    return np.where(distance <= radius, seeds[rows, columns], np.int8(-1))
 
 
 def _walk(
