@@ -39,9 +39,10 @@ def get_expected(record: ResultRecord) -> tuple[float | None, str]:
     """Return the expected DSC in [0, 1] and why to check the result; None and "" without them."""
     fields = cast(Mapping[str, Any], record)
     expected, check = fields.get("expected_dsc"), fields.get("check")
-    is_number = isinstance(expected, (int, float)) and not isinstance(expected, bool)
-    reason = check if isinstance(check, str) else "to be checked" if check else ""
-    return (float(expected) if is_number else None), reason
+    number = None
+    if isinstance(expected, (int, float)) and not isinstance(expected, bool):
+        number = float(expected)
+    return number, check if isinstance(check, str) else "to be checked" if check else ""
 
 
 def make_key(record: ResultRecord, sizes: Sizes) -> str:
