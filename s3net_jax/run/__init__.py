@@ -16,7 +16,7 @@ from s3net_jax.run.output.files import plan_files
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
 from s3net_jax.run.output.naming import restore_names
-from s3net_jax.run.review import review_folder
+from s3net_jax.run.review import check_report, review_folder
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.segment import segment_images
 from s3net_jax.run.segmentation import Segmentation
@@ -42,6 +42,7 @@ __all__ = [
     "Summary",
     "VolumeCase",
     "VolumeSegmentation",
+    "check_report",
     "check_usable",
     "discover",
     "find_damage",
