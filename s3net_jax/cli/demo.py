@@ -15,7 +15,7 @@ from s3net_jax.cli.session import parse_seed, read_config
 from s3net_jax.errors import OutputError, UsageError
 from s3net_jax.io import make_folder, read_regular, write_picture
 from s3net_jax.presets import DEFAULT_PRESET, preset
-from s3net_jax.run import ResultLog, Source, plan_files
+from s3net_jax.run import ResultLog, Source, check_report, plan_files
 from s3net_jax.text import escape_unseen
 
 __all__ = ["run_demo", "write_demo_picture"]
@@ -41,6 +41,8 @@ def run_demo(args: argparse.Namespace) -> int:
     # Later settings win, so the user's come last.
     args.sets = [*_SETTINGS, *(_LOCAL_SETTINGS if is_local else ()), *args.sets]
     config, seed = read_config(args), parse_seed(args.seed)
+    if not args.no_report:
+        check_report(Path(args.out))  # the run replaces its own files, and must not replace others
     path = write_demo_picture(args.out)
     is_verbose = not (args.quiet or args.json)
     if is_verbose:

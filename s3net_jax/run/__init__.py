@@ -30,7 +30,7 @@ from s3net_jax.run.retargeting.drawn import find_marks
 from s3net_jax.run.retargeting.folder import Results, open_results
 from s3net_jax.run.retargeting.listing import Listing, list_clusters
 from s3net_jax.run.retargeting.requests import read_targets, request_target
-from s3net_jax.run.review import refresh_report, review_folder
+from s3net_jax.run.review import check_report, refresh_report, review_folder
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.segment import segment_images
 from s3net_jax.run.segmentation import Segmentation
@@ -66,6 +66,7 @@ __all__ = [
     "apply_marks",
     "apply_requests",
     "assess_members",
+    "check_report",
     "check_usable",
     "discover",
     "find_damage",

@@ -89,7 +89,7 @@ def test_closed_streams_do_not_stop_the_work(tmp_path: Path) -> None:
     assert run(through=["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']).returncode == 0
     assert json.loads(Path("out/run.json").read_text())["done"] == 1
     for path in Path("out").iterdir():
-        assert b"preset fast" not in path.read_bytes(), "what is printed is in no file"
+        assert b"preset fast:" not in path.read_bytes(), "what is printed is in no file"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,15 @@ def test_segment_writes_the_page_unless_told_otherwise(capsys) -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_demo_does_not_replace_a_page_of_others(capsys) -> None:
+    Path("out").mkdir()
+    Path("out/report.html").write_text("mine")
+    code, out, err = s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")
+    assert (code, out) == (2, "") and "was not written by s3net segment" in err
+    assert [path.name for path in Path("out").iterdir()] == ["report.html"]
+
+
+@pytest.mark.usefixtures("place")
 def test_review_rebuilds_the_page(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or len(opened) == 1)

@@ -45,7 +45,7 @@ def check_report(folder: Path) -> None:
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             head = file.read(4096)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         problem = f"can't be read ({get_reason(error)})"
