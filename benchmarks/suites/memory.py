@@ -43,14 +43,17 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if is_on_gpu():
         sys.exit("This suite measures a CPU: set JAX_PLATFORMS=cpu.")
+    name = build_result_name("memory-quick" if args.quick else "memory")
+    is_part = not args.quick and (args.size is not None or not is_usual(args.preset, USUAL))
+    parser.claim(name, arguments, narrowed=is_part, overwrite=args.overwrite)
     size, steps = (33, 1) if args.quick else (args.size, args.steps)
     rows: dict[str, Any] = {}
-    for name in args.preset:
-        row = _measure(name, size, steps)
+    for one in args.preset:
+        row = _measure(one, size, steps)
         estimate = row.pop("estimate_mib")
-        rows[name] = row
+        rows[one] = row
         print(
-            f"{name:18s} {row['size']:4d} pixels {row['peak_mib']:6.0f} MiB, "
+            f"{one:18s} {row['size']:4d} pixels {row['peak_mib']:6.0f} MiB, "
             f"estimated {estimate:6.0f} MiB",
             file=sys.stderr if args.json else sys.stdout,
             flush=True,
@@ -63,11 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     }
     if args.json:
         print(format_json(content))
-    is_part = args.quick or args.size or not is_usual(args.preset, USUAL)
-    if is_part and not args.overwrite:
-        print("Not written: a part of the suite needs --overwrite.", file=sys.stderr)
-        return
-    print(write_result(build_result_name("memory"), content), file=sys.stderr)
+    path = write_result(name, content)
+    print(f"Written: {path}", file=sys.stderr)
 
 
 def _measure(name: str, size: int | None, steps: int) -> dict[str, Any]:

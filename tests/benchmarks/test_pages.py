@@ -9,13 +9,13 @@ import pytest
 from benchmarks.pages.__main__ import README, build_documents, main
 from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.operator_tables import build_numerics_table
-from benchmarks.pages.suite_pages import FOLDER, RESULTS
+from benchmarks.pages.suite_pages import FOLDER, read_results
 
 
 def test_the_pages_show_the_committed_figures():
     for path, text in build_documents().items():
         assert path.read_text() == text, f"{path}: run python -m benchmarks.pages"
-    assert {p.stem for p in FOLDER.glob("*.svg")} == {p.stem for p in RESULTS.glob("*.json")}
+    assert {p.stem for p in FOLDER.glob("*.svg")} == {*read_results()}
     assert main(["--check"]) == 0
     assert "classical recipe" in README.read_text()
 
@@ -35,13 +35,13 @@ def test_a_page_without_the_marked_part_is_refused():
         replace_marked(text, "y", "new\n")
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
-def test_every_result_can_be_drawn(path, tmp_path):
+@pytest.mark.parametrize("name", sorted(read_results()))
+def test_every_result_with_a_page_can_be_drawn(name, tmp_path):
     pytest.importorskip("matplotlib", reason="plots need the extra bench")
     from benchmarks.pages.plots import save_plot
 
     target = tmp_path / "plot.svg"
-    save_plot(json.loads(path.read_text()), target)
+    save_plot(read_results()[name], target)
     assert "<svg" in target.read_text()
 
 

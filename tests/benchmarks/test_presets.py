@@ -46,7 +46,7 @@ def test_scores_in_the_released_order_are_marked():
     """A row is marked where its summary has the released order, and only there."""
     _, rows = make_short_cells({"s3net paper": "paper", "s3net released": "released"})
     orders = {}
-    for stem in ("compare", "untuned"):
+    for stem in ("s3net", "untuned"):
         summary = json.loads((SUMMARIES / f"{stem}.json").read_text())
         model = summary["methods"]["s3net paper"]["config"]["model"]
         orders |= dict.fromkeys(summary["data"], model.get("inception", "dilated"))
