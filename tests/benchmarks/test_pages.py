@@ -9,7 +9,7 @@ import pytest
 from benchmarks.pages.__main__ import README, build_documents, main
 from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.operator_tables import build_numerics_table
-from benchmarks.pages.suite_pages import FOLDER, read_results
+from benchmarks.pages.suite_pages import FOLDER, RESULTS, read_results
 
 
 def test_the_pages_show_the_committed_figures():
