@@ -1,16 +1,12 @@
-"""Clicks are simulated by the stated rule, and the page shows the committed figures."""
+"""Clicks are simulated by the stated rule."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
 
-from benchmarks.marks.__main__ import RESULT
 from benchmarks.marks.candidates import CANDIDATES
-from benchmarks.marks.clicks import CLICKS, RULE, Sample, place_click, score_clicks
-from benchmarks.pages.marks import PAGE, build_click_table, build_solver_table
+from benchmarks.marks.clicks import CLICKS, Sample, place_click, score_clicks
 
 
 def test_a_click_is_in_the_middle_of_the_largest_error() -> None:
@@ -50,16 +46,3 @@ def test_scores_follow_the_clicks() -> None:
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_every_candidate_finds_a_square(name: str) -> None:
     assert score_clicks(make_sample(), CANDIDATES[name])[CLICKS] > 80
-
-
-def test_the_page_shows_the_committed_figures() -> None:
-    content = json.loads(RESULT.read_text())
-    assert content["rule"] == RULE and content["clicks"] == list(range(CLICKS + 1))
-    assert {name: len(images) for name, images in content["sets"].items()} == {
-        "kvasir_sessile": 10,
-        "isic2017": 5,
-        "ph2": 5,
-    }
-    assert list(content["development"]["dsc"]) == list(CANDIDATES)
-    page = PAGE.read_text()
-    assert build_click_table() in page and build_solver_table() in page
