@@ -12,8 +12,6 @@ from pathlib import Path
 
 from benchmarks.pages.confidence import build_confidence
 from benchmarks.pages.marked import replace_marked
-from benchmarks.pages.marks import PAGE as MARKS
-from benchmarks.pages.marks import build_click_table, build_solver_table
 from benchmarks.pages.quality import PAGE as QUALITY
 from benchmarks.pages.quality import build_quality_page, build_short_quality
 from benchmarks.pages.readme import build_readme_figures, build_readme_quality
@@ -30,9 +28,7 @@ def build_documents() -> dict[Path, str]:
     readme = replace_marked(README.read_text(), "figures", build_readme_figures(results))
     quality = replace_marked(QUALITY.read_text(), "short", build_short_quality())
     quality = replace_marked(quality, "confidence", build_confidence())
-    marks = replace_marked(MARKS.read_text(), "marks", build_click_table())
     return {
-        MARKS: replace_marked(marks, "solvers", build_solver_table()),
         README: replace_marked(readme, "quality", build_readme_quality()),
         QUALITY: replace_marked(quality, "figures", build_quality_page()),
         **build_suite_pages(results),

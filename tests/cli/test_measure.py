@@ -42,7 +42,7 @@ def test_measures_are_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert s3net(capsys, "segment", "a.png", *SMALL)[0] == 0
     names = {path.name for path in Path("out").iterdir()}
     kinds = {f"a.{kind}" for kind in ("labels.png", "mask.png", "overlay.png", "history.json")}
-    assert names == {*kinds, "measures.csv", "results.jsonl", "run.json"}
+    assert names == {*kinds, "measures.csv", "report.html", "results.jsonl", "run.json"}
 
 
 @pytest.mark.parametrize(

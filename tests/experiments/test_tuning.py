@@ -61,7 +61,7 @@ def test_settings() -> None:
 @pytest.mark.parametrize("name", [n for n in PRESETS if preset(n).method.name == "s3net"])
 def test_what_a_user_types(name: str) -> None:
     config = preset(name).replace(
-        model={"kernel_sizes": (3, 5), "dilations": (1, 4)},
+        model={"local_kernels": (1, 3), "kernel_sizes": (3, 5), "dilations": (1, 4)},
         input={"size": 64},
         fit={"learning_rate": 0.125, "steps": 7},
         segment={"fill_holes": False},
