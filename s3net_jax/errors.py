@@ -18,6 +18,7 @@ __all__ = [
     "NotNumbersError",
     "OutputError",
     "RecordError",
+    "TrainingStoppedError",
     "UsageError",
     "describe_unexpected",
     "get_reason",
@@ -28,6 +29,10 @@ __all__ = [
 
 class ConfigError(ValueError):
     """An unknown configuration field or preset, or an invalid value."""
+
+
+class TrainingStoppedError(Exception):
+    """Ends a training whose result nobody waits for; no user sees it."""
 
 
 class UsageError(ValueError):

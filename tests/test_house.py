@@ -24,8 +24,8 @@ FLOORS = [
     {"run"},
     {"baselines", "fitting", "measure", "provenance", "report"},
     {"masks", "schema"},
-    {"io", "methods", "result_names", "run_records", "summaries"},
-    {"nn", "ops", "presets"},
+    {"io", "methods", "run_records", "summaries"},
+    {"nn", "ops", "presets", "result_names"},
     {"checks", "config", "conform", "csv_text", "interop", "jax_setup", "losses"},
     {"criteria", "dotted", "errors", "interruptions", "parallel", "text", "version"},
 ]

@@ -59,11 +59,11 @@ class Picked:
 def parse_choice(text: str) -> str | Pick:
     """Parse a target: one of the rules of :func:`check_target`, or ``label:`` and labels.
 
-    The grammar of labels is::
+    The forms of labels are
 
-        label:GROUP,GROUP,…    the target is these clusters
-        GROUP = N or N+N+…     clusters joined by + become one cluster
-        label:+N,-N,…          the present target with (+) or without (−) these clusters
+    - ``label:GROUP,GROUP,...``: the target is these clusters. A group is a label, or several
+      labels joined by ``+``, which become one cluster.
+    - ``label:+N,-N,...``: the present target with (``+``) or without (``-``) these clusters.
 
     Returns:
       The rule, or the pick.

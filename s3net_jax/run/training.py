@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from s3net_jax.config import Config
-from s3net_jax.errors import ConfigError, DivergedError
+from s3net_jax.errors import ConfigError, DivergedError, TrainingStoppedError
 from s3net_jax.io import Image, prepare
 from s3net_jax.jax_setup import get_platform, is_out_of_memory, use_default_settings
 from s3net_jax.parallel import run_in_thread
@@ -95,7 +95,7 @@ class TrainingSet:
 
         def tell(step: int, record: dict[str, Any]) -> None:
             if stopped.is_set():
-                raise _StoppedError
+                raise TrainingStoppedError
             if progress is not None:
                 progress(step, {"running": 1, **record, "fits": 1})
 
@@ -135,13 +135,9 @@ class TrainingSet:
         return params
 
 
-class _StoppedError(Exception):
-    """Ends a training whose result nobody waits for."""
-
-
 def _is_no_stop(record: logging.LogRecord) -> bool:
-    """Return False for the message with which JAX logs :class:`_StoppedError`."""
-    return not (record.exc_info and isinstance(record.exc_info[1], _StoppedError))
+    """Return False for the message with which JAX logs :class:`TrainingStoppedError`."""
+    return not (record.exc_info and isinstance(record.exc_info[1], TrainingStoppedError))
 
 
 def train_on_pieces(

@@ -14,7 +14,7 @@ from tests.run.small import picture
 
 __all__ = ["SMALL", "area", "read_files", "records", "retarget", "segment"]
 
-SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--quiet"]
+SMALL = ["--preset", "fast", "--size", "32", "--set", "fit.steps=3", "--quiet", "--no-report"]
 
 
 def segment(*inputs: str, more: tuple[str, ...] = ()) -> None:
