@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -110,7 +110,7 @@ class Versions:
             return None
         record = self._read(stem, max(earlier))
         self._log.put(record)
-        self._settle(record)
+        self._settle(record, set(present.get("outputs", {}).values()))
         return record
 
     def locate(self, stem: str, number: int, name: str) -> Path:
@@ -140,8 +140,13 @@ class Versions:
         """Delete all earlier versions of a result, because a new fit has replaced it."""
         self._delete(stem, 0)
 
-    def _settle(self, record: ResultRecord) -> None:
-        """Move the files of the recorded version to the output folder; delete later versions."""
+    def _settle(self, record: ResultRecord, replaced: Set[str] = frozenset()) -> None:
+        """Move the files of the recorded version to the output folder; delete later versions.
+
+        Args:
+          record: record of the valid version.
+          replaced: file names of the version that it replaces, which may have further files.
+        """
         stem, number = record["stem"], get_version(record)
         damaged = {damage.name for damage in find_damage(self._folder, record)}
         for name in damaged:
@@ -149,7 +154,8 @@ class Versions:
             written = record.get("files", {}).get(name)
             if written is not None and _compute_record(ready) == written:
                 _move(ready, self._folder / name)
-        for name in self._list_known_files(stem) - set(record.get("outputs", {}).values()):
+        known = self._list_known_files(stem) | replaced
+        for name in known - set(record.get("outputs", {}).values()):
             _remove(self._folder / name)
         sync_folder(self._folder)
         self._delete(stem, number)

@@ -162,7 +162,7 @@ def test_wrong_shapes_are_refused(geometry: object, sentence: str, capsys) -> No
 
 
 def test_wrong_pictures_are_refused(capsys) -> None:
-    PilImage.new("RGB", (64, 48), (10, 200, 10)).save("marks/a.png")
+    PilImage.new("RGB", (64, 48), (90, 120, 90)).save("marks/a.png")
     assert retarget("--marks", "marks") == 1
     assert "draw green (0, 255, 0) inside" in capsys.readouterr().err
     PilImage.new("RGB", (32, 24), (0, 255, 0)).save("marks/a.png")

@@ -45,7 +45,9 @@ def test_a_rule_gives_what_a_new_run_would(rule: str, outline: str) -> None:
     found = read_files()
     assert {name: found[name] for name in expected} == expected
     record = records()["a"]
-    assert record["retargeted"]["target"] == rule and record["version"] == 2
+    # With local outlines, different rules can give the same mask, which is then not replaced.
+    assert record.get("retargeted", {"target": rule})["target"] == rule
+    assert ("retargeted" in record) == (record.get("version", 1) == 2)
     assert record["area"] == area("a")
 
 
@@ -125,7 +127,7 @@ def test_a_table_chooses_for_each_image(form: str) -> None:
         ("image,target\na,dark\na.png,all\n", ["line 3", "already in line 2"]),
         ("image,target\na,label:1,2\n", ["line 2: it has 3 cells", "in double quotes"]),
         ("image,target\n,dark\n", ["line 2: The column image is empty."]),
-        ("image,target\na,label:1,\nzzz,dark\n", ["line 2"]),
+        ("image,target\na,label:1,\nzzz,dark\n", ["line 3: out has no result of 'zzz'"]),
         ("image,target\na,label:x\nzzz,dark\n", ["2 rows are wrong", "line 2", "line 3"]),
         ("", ["it is empty"]),
         ("image,target\na,\n", ["has no row with a target or a verdict"]),
