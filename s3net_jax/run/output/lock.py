@@ -130,9 +130,11 @@ def release_file(path: Path, handle: int) -> None:
     The file is deleted while it is locked: a process that has opened it notices, after it gets the
     lock, that the file is gone, and creates a new one.
     """
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-    os.close(handle)
+    try:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
 
 
 def is_folder_held(folder: Path) -> bool | None:

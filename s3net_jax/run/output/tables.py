@@ -10,7 +10,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from s3net_jax.measure import (
 )
 from s3net_jax.parallel import map_in_threads
 from s3net_jax.run.arrays import read_array
-from s3net_jax.run.output.lock import lock_file
+from s3net_jax.run.output.lock import lock_file, release_file
 from s3net_jax.run.output.log import read_log
 from s3net_jax.run.settings import OutputOptions
 from s3net_jax.schema import MeasuresRecord, ResultRecord, read_json
@@ -138,9 +138,7 @@ def _hold_tables(folder: Path) -> Iterator[None]:
         yield
     finally:
         if handle is not None:  # None: locks are not supported
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            os.close(handle)
+            release_file(path, handle)
 
 
 def _read_finished(path: Path) -> list[ResultRecord]:
