@@ -100,8 +100,8 @@ def summarize(rows: Sequence[dict[str, Any]], below: float) -> dict[str, Any]:
         "below_70": int((score < 0.7).sum()),
         "below_80": int((score < 0.8).sum()),
         "below_80_flagged": int((flagged & (score < 0.8)).sum()),
-        "auroc_70": None if areas[0.7] is None else round(areas[0.7], 4),
-        "auroc_80": None if areas[0.8] is None else round(areas[0.8], 4),
+        "auroc_70": _round_area(areas[0.7]),
+        "auroc_80": _round_area(areas[0.8]),
         "worst_tenth": len(worst),
         "worst_tenth_flagged": int(flagged[worst].sum()),
         "bins": bins,
@@ -110,3 +110,7 @@ def summarize(rows: Sequence[dict[str, Any]], below: float) -> dict[str, Any]:
 
 def _round(values: np.ndarray) -> float | None:
     return round(float(values.mean()), 4) if values.size else None
+
+
+def _round_area(area: float | None) -> float | None:
+    return None if area is None else round(area, 4)

@@ -47,7 +47,7 @@ class _Grid:
 
     def _reduce(self, values: np.ndarray) -> np.ndarray:
         picture = PilImage.fromarray(values)
-        return np.asarray(picture.resize(self.shape[::-1], PilImage.Resampling.BOX))
+        return np.asarray(picture.resize((self.shape[1], self.shape[0]), PilImage.Resampling.BOX))
 
     def _place(self, marks: np.ndarray) -> np.ndarray:
         placed = np.zeros(self.shape, bool)
@@ -78,7 +78,7 @@ def _solve_walker(sample: Sample, inside: np.ndarray, outside: np.ndarray) -> np
     far = grid.near > _REACH
     core = ndimage.binary_erosion(grid.present, iterations=_CORE)
     rest = ndimage.binary_erosion(~grid.present, iterations=_CORE, border_value=1)
-    seeds = np.where(far & core, 1, np.where(far & rest, 2, 0))
+    seeds = np.where(np.logical_and(far, core), 1, np.where(np.logical_and(far, rest), 2, 0))
     seeds = np.where(grid.seeds == 1, 1, np.where(grid.seeds == 0, 2, seeds))
     if len(np.unique(seeds[seeds > 0])) < 2:  # nothing to separate
         return grid.enlarge(seeds == 1)
@@ -92,7 +92,7 @@ def _solve_cut(sample: Sample, inside: np.ndarray, outside: np.ndarray) -> np.nd
 
     grid = _Grid(sample, inside, outside)
     picture = PilImage.fromarray(sample.clusters.astype(np.int32))
-    labels = np.asarray(picture.resize(grid.shape[::-1], PilImage.Resampling.NEAREST))
+    labels = np.asarray(picture.resize((grid.shape[1], grid.shape[0]), PilImage.Resampling.NEAREST))
     marks = _place_seeds(inside, outside, grid.shape)
     chance = np.clip(_compute_prior(grid.lab, labels, grid.present, marks), 0.02, 0.98)
     odds = np.log(chance / (1 - chance))

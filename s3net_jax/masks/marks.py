@@ -193,7 +193,7 @@ def _measure_depth(present: np.ndarray) -> np.ndarray:
     """Return the distance of each pixel to the outline of the mask, at least half a pixel."""
     if present.all() or not present.any():
         return np.full(present.shape, np.inf)
-    inner, outer = (ndimage.distance_transform_edt(side) for side in (present, ~present))
+    inner, outer = (np.asarray(ndimage.distance_transform_edt(m)) for m in (present, ~present))
     return np.maximum(inner, outer) - 0.5
 
 
@@ -215,7 +215,9 @@ def _grow_seeds(seeds: np.ndarray, depth: np.ndarray) -> np.ndarray:
       seeds: (h, w) int8, 1 inside, 0 outside, −1 unmarked.
       depth: (h, w) distance to the outline of the present mask.
     """
-    distance, (rows, columns) = ndimage.distance_transform_edt(seeds < 0, return_indices=True)
+    found = ndimage.distance_transform_edt(seeds < 0, return_indices=True)
+    assert isinstance(found, tuple)
+    distance, (rows, columns) = found
     radius = np.minimum(_RADIUS * max(seeds.shape), depth[rows, columns])
     return np.where(distance <= radius, seeds[rows, columns], np.int8(-1))
 
