@@ -22,7 +22,7 @@ from s3net_jax.report.tables import build_pairs
 __all__ = ["GENERATOR", "Review", "build_review_page"]
 
 GENERATOR = "s3net-jax segment"
-"""Name in the page's head, by which it is told from other files called report.html."""
+"""Name in the page's head, which distinguishes it from other files called report.html."""
 
 _KEYS = {
     "j, →": "next result",
