@@ -1,5 +1,6 @@
 """Test that outlines enclose exactly the pixels of a mask."""
 
+# pyright: reportIndexIssue=false
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,6 @@
 """Test measures of shapes whose sizes are known, with square and oblong pixels."""
 
+# pyright: reportOperatorIssue=false
 from __future__ import annotations
 
 import math

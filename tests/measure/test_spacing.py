@@ -1,5 +1,6 @@
 """Test where pixel sizes come from: options, and the files of every format."""
 
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 from pathlib import Path

@@ -112,9 +112,9 @@ def test_other_results_are_not_touched_unasked(tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
     run(tmp_path, tmp_path / "a.png")
     other = CONFIG.replace(fit={"steps": 4})
-    with pytest.raises(OutputError, match="another configuration or seed"):
+    with pytest.raises(OutputError, match="another configuration, seed or output option"):
         run(tmp_path, tmp_path / "a.png", config=other)
-    with pytest.raises(OutputError, match="another configuration or seed"):
+    with pytest.raises(OutputError, match="another configuration, seed or output option"):
         run(tmp_path, tmp_path / "a.png", seed=1)
     assert run(tmp_path, tmp_path / "a.png", config=other, overwrite=True).done == 1
     assert len(lines(tmp_path)) == 1 and lines(tmp_path)[0]["steps"] == 4
