@@ -21,7 +21,7 @@ HOMOGRAPHY = np.array([[0.9, 0.15, 0.4], [-0.2, 1.1, -0.3], [0.012, -0.02, 1.05]
 
 def make_elastic() -> np.ndarray:
     """Source coordinates displaced by up to some pixels, some of them outside the image."""
-    grid = np.stack(np.mgrid[: SHAPE[0], : SHAPE[1]], -1)
+    grid = np.stack([*np.mgrid[: SHAPE[0], : SHAPE[1]]], -1)
     return grid + np.random.default_rng(1).normal(0, 1.3, (*SHAPE, 2))
 
 
