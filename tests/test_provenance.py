@@ -58,5 +58,5 @@ def test_no_commit_of_somebody_elses_repository(checkout: Path, tmp_path: Path) 
     assert find_commit() is None
     make_commit(checkout)
     assert find_commit() is not None
-    (checkout / "pyproject.toml").write_text('name = "mine"\n')
+    (checkout / "pyproject.toml").write_text('name = "foreign"\n')
     assert find_commit() is None

@@ -26,7 +26,7 @@ def test_segment_writes_the_page_unless_told_otherwise(capsys) -> None:
     code, out, _ = s3net(capsys, "segment", "a b.png", *SMALL[:-1], "third", "--json")
     assert json.loads(out.splitlines()[-1])["report"] == "third/report.html"
     Path("foreign").mkdir()
-    Path("foreign/report.html").write_text("mine")
+    Path("foreign/report.html").write_text("foreign")
     code, out, err = s3net(capsys, "segment", "a b.png", *SMALL[:-1], "foreign")
     assert code == 2 and "was not written by s3net segment" in err and "--no-report" in err
 
@@ -34,7 +34,7 @@ def test_segment_writes_the_page_unless_told_otherwise(capsys) -> None:
 @pytest.mark.usefixtures("place")
 def test_demo_does_not_replace_a_page_of_others(capsys) -> None:
     Path("out").mkdir()
-    Path("out/report.html").write_text("mine")
+    Path("out/report.html").write_text("foreign")
     code, out, err = s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")
     assert (code, out) == (2, "") and "was not written by s3net segment" in err
     assert [path.name for path in Path("out").iterdir()] == ["report.html"]

@@ -57,10 +57,10 @@ def test_files_are_those_of_the_command(
 
 def test_files_are_replaced_only_on_request(tmp_path: Path, result: s3.Segmentation) -> None:
     kept = tmp_path / "lesion.mask.png"
-    kept.write_text("mine")
+    kept.write_text("foreign")
     with pytest.raises(s3.OutputError, match=r"mask\.png exists: choose another name"):
         result.save(tmp_path)
-    assert kept.read_text() == "mine" and not (tmp_path / "lesion.labels.png").exists()
+    assert kept.read_text() == "foreign" and not (tmp_path / "lesion.labels.png").exists()
     assert result.save(tmp_path, name="b.1")["mask"].name == "b.1.mask.png"
     result.save(tmp_path, overwrite=True)
     assert kept.read_bytes() == (tmp_path / "b.1.mask.png").read_bytes()

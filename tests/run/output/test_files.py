@@ -47,7 +47,7 @@ def test_no_file_of_unknown_origin_is_replaced(tmp_path: Path, name: str) -> Non
     """This includes DICOM SEG, although it is known only later whether it can be written."""
     source = Source(tmp_path / "in/a", "a", kind="dicom", files=(tmp_path / "in/a/1.dcm",))
     settings = RunSettings(tmp_path, CONFIG, Identity(CONFIG.digest, 0))
-    (tmp_path / name).write_bytes(b"mine")
+    (tmp_path / name).write_bytes(b"foreign")
     log = ResultLog(tmp_path / "results.jsonl")
     with pytest.raises(OutputError, match=f"{name} exists but is not from a finished run"):
         make_plan([source], settings, log)

@@ -126,10 +126,10 @@ def test_other_results_are_not_touched_unasked(tmp_path: Path) -> None:
 def test_foreign_files_are_not_touched_unasked(tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/a.mask.png").write_text("mine")
+    (tmp_path / "out/a.mask.png").write_text("foreign")
     with pytest.raises(OutputError, match="not from a finished run"):
         run(tmp_path, tmp_path / "a.png")
-    assert (tmp_path / "out/a.mask.png").read_text() == "mine"
+    assert (tmp_path / "out/a.mask.png").read_text() == "foreign"
     assert run(tmp_path, tmp_path / "a.png", overwrite=True).done == 1
 
 

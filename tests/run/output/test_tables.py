@@ -124,15 +124,15 @@ def test_a_killed_replacement_leaves_no_outdated_tables(
 def test_files_of_others_are_kept(tmp_path: Path, inputs: list[Path], name: str) -> None:
     (tmp_path / "out").mkdir()
     own = tmp_path / "out" / name
-    own.write_text("mine")
+    own.write_text("foreign")
     with pytest.raises(OutputError, match=rf"{name} was not written by s3net segment"):
         run(tmp_path, *inputs, output=ALL)
-    assert own.read_text() == "mine"
+    assert own.read_text() == "foreign"
     if name != "measures.csv":
         run(tmp_path, *inputs, output=OutputOptions())
-        assert own.read_text() == "mine"
+        assert own.read_text() == "foreign"
     run(tmp_path, *inputs, output=ALL, overwrite=True)
-    assert own.read_text() != "mine"
+    assert own.read_text() != "foreign"
 
 
 def test_results_of_earlier_versions_are_kept_and_named(tmp_path: Path, inputs: list[Path]) -> None:

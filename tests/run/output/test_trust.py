@@ -171,10 +171,10 @@ def test_a_folder_with_content_in_place_of_a_result_is_kept(tmp_path: Path) -> N
     path = tmp_path / "out/a.mask.png"
     path.unlink()
     path.mkdir()
-    (path / "mine").touch()
+    (path / "foreign").touch()
     summary = run(tmp_path, tmp_path / "a.png")
     assert summary.failed == 1 and "a.mask.png can't be written" in summary.failures[0]
-    (path / "mine").unlink()
+    (path / "foreign").unlink()
     assert run(tmp_path, tmp_path / "a.png").done == 1
 
 
