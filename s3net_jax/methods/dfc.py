@@ -17,6 +17,7 @@ from s3net_jax.methods.responses import (
     count_scribble_classes,
     read_scribbles,
 )
+from s3net_jax.methods.trunk import count_values
 
 __all__ = ["METHOD"]
 
@@ -58,4 +59,5 @@ METHOD = Method(
     data_terms=("scribble",),
     read_data=read_scribbles,
     count_stop_labels=count_stop_labels,
+    count_values=count_values,
 )

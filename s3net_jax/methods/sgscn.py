@@ -14,6 +14,7 @@ from s3net_jax.methods.responses import (
     compute_continuity_objective,
     compute_responses,
 )
+from s3net_jax.methods.trunk import count_values
 
 __all__ = ["METHOD"]
 
@@ -41,4 +42,5 @@ METHOD = Method(
     objective=compute_objective,
     compute_logits=compute_responses,
     terms=("ce", "continuity", "center"),
+    count_values=count_values,
 )

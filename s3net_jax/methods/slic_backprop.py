@@ -16,6 +16,7 @@ from s3net_jax.methods.responses import (
     compute_responses,
     find_superpixels,
 )
+from s3net_jax.methods.trunk import count_values
 
 __all__ = ["METHOD"]
 
@@ -54,4 +55,5 @@ METHOD = Method(
     compute_logits=compute_responses,
     terms=("ce",),
     prepare=prepare,
+    count_values=count_values,
 )

@@ -7,10 +7,24 @@ from flax import nnx
 from jax import Array
 
 from s3net_jax.checks import check_size
+from s3net_jax.config import Config
 from s3net_jax.nn import BatchNorm, Conv
 from s3net_jax.nn.options import check_common, check_rngs
 
-__all__ = ["ConvTrunk"]
+__all__ = ["ConvTrunk", "count_values"]
+
+# Feature maps (H, W, D) of each layer, the head's included, that a fit of one image holds at its
+# peak in a worker process. Two images fitted one after the other at 256×256 with 3 layers reach
+# 658 MiB (deepcluster-image), 676 (sgscn), 832 (slic-backprop) and 971 (dfc), of which 450 MiB are
+# Python and JAX: at most 7 maps of each layer (benchmarks/results/memory-avx512-6-207.json). The
+# rest is a margin, because the freed memory that a process keeps depends on how fast its calls
+# follow each other.
+_PEAK_MAPS = 14
+
+
+def count_values(config: Config, shape: tuple[int, int]) -> int:
+    """Estimate how many numbers a fit of an image (H, W) holds at its peak on a CPU."""
+    return _PEAK_MAPS * (config.model.blocks + 1) * shape[0] * shape[1] * config.model.channels
 
 
 class ConvTrunk(nnx.Module):

@@ -11,6 +11,7 @@ from s3net_jax.methods.deepcluster.method import (
     run_round,
 )
 from s3net_jax.methods.deepcluster.network import DeepClusterNet
+from s3net_jax.methods.trunk import count_values
 
 __all__ = ["METHOD", "DeepClusterNet"]
 
@@ -23,4 +24,5 @@ METHOD = Method(
     optimizer=make_sgd,
     step=run_round,
     fit_images=fit_images,
+    count_values=count_values,
 )

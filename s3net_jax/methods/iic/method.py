@@ -147,6 +147,21 @@ def _get_settings(config: Config) -> IICConfig:
     return cast(IICConfig, config.method)
 
 
+# Feature maps (h, w, width) of each view that a fit of one image holds at its peak in a worker
+# process. Two images fitted one after the other with the preset iic-image reach 763 MiB, of which
+# 450 MiB are Python and JAX: 70 maps (benchmarks/results/memory-avx512-6-207.json). The rest is a
+# margin, because the freed memory that a process keeps depends on how fast its calls follow each
+# other.
+_PEAK_MAPS = 100
+
+
+def count_values(config: Config, shape: tuple[int, int]) -> int:
+    """Estimate how many numbers a fit of an image (H, W) holds at its peak on a CPU."""
+    settings = _get_settings(config)
+    height, width = compute_crop_shape(shape, settings)
+    return _PEAK_MAPS * 2 * settings.crops * height * width * settings.width
+
+
 METHOD = Method(
     config=IICConfig,
     build=build_network,
@@ -156,4 +171,5 @@ METHOD = Method(
     optimizer=make_adam,
     check_shape=check_shape,
     step=run_step,
+    count_values=count_values,
 )
