@@ -254,7 +254,8 @@ document.addEventListener('keydown', event => {
   if (!results || byId('keys').open) return;
   const card = viewer.card || active.closest('.card');
   const isFree = viewer.card || card || active === document.body;  // not in a box that scrolls
-  if (key === 'j' || (isFree && key === 'ArrowRight')) results.move(card, 1);
+  if (key === 'Escape' && viewer.card) viewer.close();
+  else if (key === 'j' || (isFree && key === 'ArrowRight')) results.move(card, 1);
   else if (key === 'k' || (isFree && key === 'ArrowLeft')) results.move(card, -1);
   else if (key === 's') results.save();
   else if (!card) return;

@@ -34,15 +34,11 @@ class Viewer {
     this.results = results;
     this.box = byId('viewer');
     this.card = null;
-    byId('viewer-close').addEventListener('click', () => this.box.close());
+    byId('viewer-close').addEventListener('click', () => this.close());
     this.box.addEventListener('click', event => {
-      if (event.target === this.box) this.box.close();
+      if (event.target === this.box) this.close();
     });
-    this.box.addEventListener('close', () => {
-      const card = this.card;
-      this.card = null;
-      if (card) $('.shot', card)[0].focus();
-    });
+    this.box.addEventListener('close', () => this.close());  // a phone's back gesture
     $('canvas', byId('clusters'))[0].addEventListener('click', event => {
       if (!this.map) return;
       const {left, top, width, height} = event.target.getBoundingClientRect();
@@ -50,6 +46,14 @@ class Viewer {
       const y = Math.min(Math.floor((event.clientY - top) / height * this.map.height), this.map.height - 1);
       this.results.toggle(this.card, this.map.labels[Math.max(y, 0) * this.map.width + Math.max(x, 0)]);
     });
+  }
+
+  // The event `close` comes after the next key at times: that key is for the card already.
+  close() {
+    const card = this.card;
+    this.card = null;
+    this.box.close();
+    if (card) $('.shot', card)[0].focus();
   }
 
   async open(card, place) {
