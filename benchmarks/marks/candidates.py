@@ -88,13 +88,14 @@ def _solve_walker(sample: Sample, inside: np.ndarray, outside: np.ndarray) -> np
 
 def _solve_cut(sample: Sample, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """Cut the graph of the grid, with the prior of the product as the cost of each pixel."""
-    from s3net_jax.masks.marks import _compute_prior, _place_seeds
+    from s3net_jax.masks.marks import _compute_prior, _measure_depth, _place_seeds
 
     grid = _Grid(sample, inside, outside)
     picture = PilImage.fromarray(sample.clusters.astype(np.int32))
     labels = np.asarray(picture.resize((grid.shape[1], grid.shape[0]), PilImage.Resampling.NEAREST))
     marks = _place_seeds(inside, outside, grid.shape)
-    chance = np.clip(_compute_prior(grid.lab, labels, grid.present, marks), 0.02, 0.98)
+    prior = _compute_prior(grid.lab, labels, grid.present, marks, _measure_depth(grid.present))
+    chance = np.clip(prior, 0.02, 0.98)
     odds = np.log(chance / (1 - chance))
     odds = np.where(grid.seeds < 0, odds, np.where(grid.seeds == 1, 1e3, -1e3)).ravel()
     count = odds.size

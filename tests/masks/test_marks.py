@@ -21,7 +21,7 @@ def make_scene() -> tuple[np.ndarray, np.ndarray]:
     return image + random.integers(0, 9, image.shape).astype(np.uint8), left
 
 
-def solve_densely(lab, clusters, prior, seeds) -> np.ndarray:
+def solve_densely(lab, clusters, prior, trust, seeds) -> np.ndarray:
     """The equation of `solve_marks`, pixel by pixel."""
     height, width = seeds.shape
     places = [(y, x) for y in range(height) for x in range(width)]
@@ -31,7 +31,7 @@ def solve_densely(lab, clusters, prior, seeds) -> np.ndarray:
         if seeds[y, x] >= 0:
             matrix[n, n], wanted[n] = 1, seeds[y, x]
             continue
-        matrix[n, n], wanted[n] = marks._PRIOR, marks._PRIOR * prior[y, x]
+        matrix[n, n], wanted[n] = trust[y, x], trust[y, x] * prior[y, x]
         for other in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
             if other in number:
                 apart = ((lab[y, x] - lab[other]) ** 2).sum()
@@ -47,10 +47,11 @@ def test_the_walker_solves_its_equation() -> None:
     lab = random.normal(0, 5, (9, 7, 3))
     clusters = random.integers(0, 3, (9, 7))
     prior = random.random((9, 7))
+    trust = marks._PRIOR * (1 + random.random((9, 7)))
     seeds = np.full((9, 7), -1, np.int8)
     seeds[2, 3], seeds[7, 1], seeds[7, 2] = 1, 0, 0
-    found = marks._walk(lab, clusters, prior, seeds)
-    np.testing.assert_allclose(found, solve_densely(lab, clusters, prior, seeds), atol=1e-9)
+    found = marks._walk(lab, clusters, prior, trust, seeds)
+    np.testing.assert_allclose(found, solve_densely(lab, clusters, prior, trust, seeds), atol=1e-9)
     assert found.min() >= 0 and found.max() <= 1
 
 
@@ -62,6 +63,20 @@ def test_a_click_moves_the_mask_to_the_object() -> None:
     wrong[20:40, 48:68] = True
     found = solve_marks(image, np.zeros(SHAPE, int), wrong, inside, outside)
     assert 2 * (found & left).sum() / (found.sum() + left.sum()) > 0.9
+
+
+@pytest.mark.parametrize("side", ["inside", "outside"])
+def test_a_click_near_the_outline_changes_the_outline_there_only(side: str) -> None:
+    """On an even picture, whose edges can't hold the mask."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    mask = (y - 30) ** 2 + (x - 40) ** 2 < 15**2
+    image = np.full((*SHAPE, 3), 128, np.uint8)
+    given = {"inside": np.zeros(SHAPE, bool), "outside": np.zeros(SHAPE, bool)}
+    column = 40 + (18 if side == "inside" else 12)  # 3 pixels from the outline
+    given[side][30, column] = True
+    found = solve_marks(image, np.zeros(SHAPE, np.int32), mask, given["inside"], given["outside"])
+    changed = found != mask
+    assert changed[30, column] and np.hypot(y - 30, x - column)[changed].max() < 10
 
 
 def test_far_from_marks_the_mask_stays() -> None:
