@@ -29,12 +29,19 @@ settings.load_profile("s3net")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder in which commands that tests start keep their compiled programs (see
-    `tests.run.commands.environment`): not the user's own. All workers of xdist inherit it."""
-    if not hasattr(config, "workerinput"):
+    """Keep compiled programs in a folder that is not the user's own.
+
+    All workers of xdist and the commands that tests start (see `tests.run.commands.environment`)
+    share it: many tests compile the same programs. ``S3NET_TEST_CACHE`` names a folder that several
+    runs of pytest share.
+    """
+    if not os.environ.get("S3NET_TEST_CACHE"):
         folder = tempfile.mkdtemp(prefix="s3net-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ["S3NET_TEST_CACHE"] = folder
+    programs = os.path.join(os.environ["S3NET_TEST_CACHE"], "tests")
+    jax.config.update("jax_compilation_cache_dir", programs)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def pytest_collection_finish() -> None:
