@@ -12,6 +12,8 @@ from pathlib import Path
 
 from benchmarks.pages.confidence import build_confidence
 from benchmarks.pages.marked import replace_marked
+from benchmarks.pages.marks import PAGE as CORRECT
+from benchmarks.pages.marks import build_marks
 from benchmarks.pages.quality import PAGE as QUALITY
 from benchmarks.pages.quality import build_quality_page, build_short_quality
 from benchmarks.pages.readme import build_readme_figures, build_readme_quality
@@ -31,6 +33,7 @@ def build_documents() -> dict[Path, str]:
     return {
         README: replace_marked(readme, "quality", build_readme_quality()),
         QUALITY: replace_marked(quality, "figures", build_quality_page()),
+        CORRECT: replace_marked(CORRECT.read_text(), "marks", build_marks()),
         **build_suite_pages(results),
     }
 
