@@ -53,9 +53,8 @@ def test_a_result_without_metadata_is_none():
         validate(content)
 
 
-@pytest.mark.parametrize(
-    "suite", [pytest.param(s, marks=[pytest.mark.slow] * (s != "ops")) for s in SMALL]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", SMALL)
 def test_runs_small(suite, tmp_path):
     # torch.compile takes a minute and belongs to real runs.
     only = ["--only", "s3net-jax", "torch eager"] if suite == "step" else []

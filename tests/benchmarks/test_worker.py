@@ -121,6 +121,7 @@ def test_on_a_gpu_plain_xla_does_not_run_many_images(monkeypatch):
     assert not {f"{OURS}{XLA}, {n} at once" for n in (32, 64)} & set(fits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [EAGER, PLAIN])
 def test_pytorch_plain_and_tuned_do_a_step(name):
     pytest.importorskip("torch", reason="the comparison needs PyTorch")

@@ -24,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_lesion(tmp_path / "new/a.png", seed=7, shape=(40, 48))
 
 
+@pytest.mark.slow
 def test_a_folder_is_trained_on_and_new_images_are_predicted(capsys) -> None:
     code, out, err = s3net(capsys, "segment", "in", "--out", "out", *TINY)
     assert code == 0, err

@@ -45,6 +45,7 @@ def read_pages(site: Path) -> dict[str, str]:
     return {str(p.relative_to(site)): p.read_text() for p in site.rglob("*.html")}
 
 
+@pytest.mark.slow
 def test_pages_load_nothing_from_other_hosts(site):
     loaded = re.compile(r'(?:<(?:script|img|iframe)[^>]*\ssrc|<link[^>]*\shref)="(https?:)?//')
     assert [page for page, text in read_pages(site).items() if loaded.search(text)] == []
@@ -73,6 +74,7 @@ def test_docstrings_show_no_roles(site):
     assert [p for p, t in read_pages(site).items() if p.startswith("api/") and role.search(t)] == []
 
 
+@pytest.mark.slow
 def test_links_to_sources_follow_the_variable(site, tmp_path):
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "REPO_URL": "https://example.org/x"}
     code = "import sys; from mkdocs.__main__ import cli; cli()"

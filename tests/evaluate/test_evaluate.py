@@ -43,6 +43,7 @@ def evaluate(*more: str, out: str = "out") -> int:
     return cli.main(["evaluate", *arguments, *SMALL, *more])
 
 
+@pytest.mark.slow
 def test_tables_and_report(capsys) -> None:
     assert evaluate() == 0
     text = capsys.readouterr().out
@@ -87,6 +88,7 @@ def test_a_missing_reader_is_found_before_anything_is_written(capsys, monkeypatc
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_two_evaluations_compared(capsys) -> None:
     assert evaluate() == 0
     assert evaluate("--against", "out", "--set", "segment.target=bright", out="other") == 0

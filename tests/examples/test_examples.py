@@ -45,6 +45,7 @@ print(len(notebook.cells), "cells,", len(errors), "errors")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path):
     for package in ("ipykernel", "matplotlib", "nbclient"):
@@ -73,6 +74,7 @@ def test_many_devices_gives_the_result_of_one():
     assert "2 fits on" in printed and "image 1: loss" in printed
 
 
+@pytest.mark.slow
 def test_benchmark_compares_with_pytorch():
     pytest.importorskip("torch")
     printed = run_python("benchmark_operator.py", "--size", "24", "--channels", "8")

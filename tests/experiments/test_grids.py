@@ -81,6 +81,7 @@ def test_wrong_paths_are_found_before_anything_is_written(capsys, command: str, 
     assert "gone" in capsys.readouterr().err and not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_repeats_are_averaged(capsys) -> None:
     assert run("ablate", ABLATION, "--repeats", "2", "--seeds", "3") == 0
     assert "both on skin, seed 3 (4 of 4)" in capsys.readouterr().out
@@ -114,6 +115,7 @@ def test_first_images_are_skipped(capsys) -> None:
     assert "data.skin.skip=2 leaves none of the 2 images" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_comparison(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     save_data("elsewhere", "xyz")
     calls: list[int] = []
@@ -142,6 +144,7 @@ def test_a_comparison(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     assert summary()["data"]["other"][0]["images"] == 2
 
 
+@pytest.mark.slow
 def test_a_stopped_experiment_resumes(capsys, monkeypatch) -> None:
     fits = 0
 
@@ -196,6 +199,7 @@ def test_folders_of_others_are_refused(capsys) -> None:
     assert "was not written by an experiment of this tool" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_printed(capsys) -> None:
     assert run("ablate", ABLATION, "--quiet") == 0
     assert capsys.readouterr() == ("", "")

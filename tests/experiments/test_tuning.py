@@ -142,6 +142,7 @@ def test_unusable_ground_truths_are_reported_before_the_first_fit(capsys) -> Non
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_search_resumes(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     save_data("skin")
     whole, computed, stop = fits_module._fit_settings, 0, 3

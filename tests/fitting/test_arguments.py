@@ -121,7 +121,8 @@ def test_values_that_are_no_numbers_are_named(
         call(lambda momentum: dataclasses.replace(HYPER, momentum=momentum))
 
 
-@pytest.mark.parametrize("preset", ["released", pytest.param("fast", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["released", "fast"])
 def test_given_transforms_are_used_whatever_the_configuration_draws(preset: str) -> None:
     config = s3.preset(preset).replace(
         model={"channels": 4, "blocks": 1}, fit={"steps": 2, "stop_labels": 0}

@@ -48,7 +48,8 @@ def assert_same(batch, singles):
         )
 
 
-@pytest.mark.parametrize("preset", [pytest.param("paper", marks=pytest.mark.slow), "released"])
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["paper", "released"])
 def test_images_of_their_own(images, preset):
     chosen = config(preset, stop_labels=0, record_labels=True)
     batch = fit_batch(keys(5), images, chosen)
@@ -56,6 +57,7 @@ def test_images_of_their_own(images, preset):
     assert_same(batch, singles)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inception", ["local", "dilated"])
 def test_both_orders_of_the_inception(images, inception):
     chosen = config(stop_labels=0, steps=2).replace(model={"inception": inception, "channels": 4})
@@ -74,12 +76,14 @@ def test_early_stops_at_different_steps(images, chunk):
     assert_same(batch, singles)
 
 
+@pytest.mark.slow
 def test_seeds_of_one_image(images):
     chosen = config(stop_labels=0)
     batch = fit_batch(keys(3), images[0], chosen)
     assert_same(batch, [fit(k, jnp.asarray(images[0]), chosen) for k in keys(3)])
 
 
+@pytest.mark.slow
 def test_a_grid_of_settings_is_one_program(images):
     chosen = config(stop_labels=0, steps=3)
     hyper = grid(chosen, weight_ce=(1, 2), learning_rate=(0.1, 0.2, 0.3))

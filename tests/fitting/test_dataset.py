@@ -71,6 +71,7 @@ def test_every_epoch_shows_every_image_once():
     assert all(record["same"] == 0 for record in records)  # prepared data go with their images
 
 
+@pytest.mark.slow
 def test_training_is_reproducible_and_compiles_once():
     compiled: Any = sys.modules["s3net_jax.fitting.dataset"]._train
     compiled.clear_cache()
@@ -82,6 +83,7 @@ def test_training_is_reproducible_and_compiles_once():
     assert not np.array_equal(params["head_b"]["kernel"][...], other["head_b"]["kernel"][...])
 
 
+@pytest.mark.slow
 def test_a_prediction_is_the_result_of_a_fit():
     config = CONFIG.replace(fit={"steps": 1}, method={"trained_on": "image"})
     result = s3.fit(KEY, IMAGES[0], config)

@@ -70,6 +70,7 @@ def test_recorded_labels_are_those_counted(image):
     np.testing.assert_array_equal(result.history["labels"], counts)
 
 
+@pytest.mark.slow
 def test_early_stop_is_the_result_of_as_many_steps(image):
     stopping = make_small_config(fit={"steps": 9, "stop_labels": 8, "stop_after": 4})
     stopped = fit(KEY, image, stopping)
@@ -90,6 +91,7 @@ def test_no_stop_before_its_time_and_none_without_being_asked(image):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_vmapped_fits_are_single_fits(image):
     """One program runs fits with other images, seeds and settings, which stop at other steps."""
@@ -149,6 +151,7 @@ def test_the_whole_fit_can_be_differentiated(image, mode):
     np.testing.assert_allclose(derivative, expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_progress_reports_every_step_with_the_numbers_of_the_history(image):
     seen = []
     result = fit(
@@ -170,6 +173,7 @@ def test_bfloat16_activations_stay_near_float32(image):
     np.testing.assert_allclose(half.history["ce"], single.history["ce"], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_given_parameters_and_transforms_are_used(image):
     config = make_small_config(fit={"steps": 2})
     params = initial_params(jax.random.key(9), config, (12, 12, 3))

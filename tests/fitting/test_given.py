@@ -134,6 +134,7 @@ def masked(mask: Any, key: Any, logits: Any, labels: Any, image: Any) -> Any:
     return jnp.mean(jnp.where(mask, noise, 0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [np.asarray, jnp.asarray, lambda mask: bool(mask[0, 0])])
 def test_masks_and_keys_may_be_bound(make: Callable[[np.ndarray], Any]) -> None:
     mask, key = IMAGE[..., 0] < 0.5, jax.random.key(9)

@@ -23,6 +23,7 @@ def assert_same(a: Any, b: Any, rtol: float = 1e-7, atol: float = 0) -> None:
         np.testing.assert_allclose(one, other, rtol, atol)
 
 
+@pytest.mark.slow
 def test_the_methods_optimiser_can_be_given() -> None:
     default = s3.fit(KEY, IMAGE, CONFIG)
     given = s3.fit(KEY, IMAGE, CONFIG, optimizer=optax.sgd(0.36, 0.9))
@@ -39,6 +40,7 @@ def test_any_optimiser_with_schedule_and_clipping() -> None:
     np.testing.assert_allclose(batch.logits[1], result.logits, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_function_of_hyper_keeps_the_rate_dynamic() -> None:
     def make(hyper: Hyper) -> optax.GradientTransformation:
         return optax.adam(hyper.learning_rate)  # pyright: ignore[reportArgumentType]
@@ -51,6 +53,7 @@ def test_a_function_of_hyper_keeps_the_rate_dynamic() -> None:
     assert np.ptp(still) < np.ptp(moved)
 
 
+@pytest.mark.slow
 def test_records_join_the_history() -> None:
     def record(context: Context) -> dict[str, Any]:
         assert context.features is not None and context.auxiliary is not None
@@ -89,9 +92,10 @@ def test_a_term_may_see_the_whole_forward_pass() -> None:
     assert extra[1] > 0 and not extra[[0, 2, 3, 4, 5]].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer",
-    [pytest.param(None, marks=pytest.mark.slow), optax.adam(1e-2)],
+    [None, optax.adam(1e-2)],
     ids=["sgd", "adam"],
 )
 def test_three_steps_and_three_more_are_six(optimizer: Any) -> None:

@@ -33,6 +33,7 @@ def draw_image() -> jax.Array:
     return jax.random.uniform(jax.random.key(0), SHAPE)
 
 
+@pytest.mark.slow
 def test_a_fit_has_the_same_bits_again_and_others_in_the_other_order():
     found = {}
     for order in ORDERS:
@@ -43,6 +44,7 @@ def test_a_fit_has_the_same_bits_again_and_others_in_the_other_order():
     assert not np.allclose(found["local"].logits, found["dilated"].logits)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_gradient_of_the_loss_is_its_slope(order):

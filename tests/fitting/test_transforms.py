@@ -51,9 +51,8 @@ def place_config(place: str) -> s3.Config:
     return CONFIG.replace(loss={"affine": {"apply_at": place}})
 
 
-@pytest.mark.parametrize(
-    "place", ["features", *(pytest.param(p, marks=pytest.mark.slow) for p in ("input", "logits"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["features", "input", "logits"])
 def test_a_function_may_draw_what_is_drawn_anyway(place: str) -> None:
     config = place_config(place)
     default = fit(KEY, IMAGE, config)
@@ -66,6 +65,7 @@ def test_a_function_may_draw_what_is_drawn_anyway(place: str) -> None:
     assert_near(grid.logits, default.logits, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_given_coordinates_are_those_of_given_matrices() -> None:
     keys = jax.random.split(jax.random.key(4), STEPS)
     matrices = jnp.stack([draw_configured(key, SHAPE) for key in keys])
@@ -81,6 +81,7 @@ def test_given_coordinates_are_those_of_given_matrices() -> None:
     np.testing.assert_allclose(loss, other.history["loss"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_objective_takes_coordinates(x64: None) -> None:
     """In float64, the whole objective and its gradient agree with those of the matrix."""
     config = CONFIG.replace(model={"dtype": "float64"})
@@ -105,6 +106,7 @@ def test_an_objective_takes_coordinates(x64: None) -> None:
         compute(params)
 
 
+@pytest.mark.slow
 def test_bound_arrays_are_dynamic_and_batched() -> None:
     compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
     compiled.clear_cache()
@@ -141,6 +143,7 @@ def test_batches_take_coordinates() -> None:
     assert_near(drawn.logits, batch(keys, IMAGE, CONFIG).logits, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_fit_differentiates_by_coordinates() -> None:
     config = CONFIG.replace(fit={"steps": 1})
 

@@ -142,6 +142,7 @@ OBJECTIVES: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_fit_is_gradient_descent_with_momentum_on_the_sum_of_three_terms(name: str) -> None:
     shape, loss = OBJECTIVES[name]
@@ -173,6 +174,7 @@ RANGES: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RANGES)
 def test_transforms_that_need_not_be_computed_are_those_that_change_nothing(name: str) -> None:
     shape, changes = RANGES[name]
@@ -183,6 +185,7 @@ def test_transforms_that_need_not_be_computed_are_those_that_change_nothing(name
     np.testing.assert_allclose(result.history["affine"], history["affine"], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [32, 33, 70])
 def test_labels_are_counted_whatever_their_number(channels: int) -> None:
     config = small(steps=2).replace(
@@ -200,6 +203,7 @@ def test_labels_are_counted_whatever_their_number(channels: int) -> None:
     assert result.steps.dtype == np.int32
 
 
+@pytest.mark.slow
 def test_extra_losses_count_once_beside_the_weighted_terms() -> None:
     config, image = small(steps=1), make_image((9, 12))
 

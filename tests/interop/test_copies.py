@@ -64,6 +64,7 @@ def test_parameters_to_torch_are_copies(kind: Callable[..., Any]) -> None:
     jax.tree.map(np.testing.assert_array_equal, before, params)
 
 
+@pytest.mark.slow
 def test_what_a_fit_was_given_may_change_at_once() -> None:
     config = CONFIG.replace(fit={"steps": 3})
     image, matrices = make_aligned((16, 16, 3)), make_aligned((3, 2, 3))
@@ -81,6 +82,7 @@ def test_what_a_fit_was_given_may_change_at_once() -> None:
     jax.tree.map(np.testing.assert_array_equal, expected, result)
 
 
+@pytest.mark.slow
 def test_a_batch_neither_writes_to_nor_shares_what_it_is_given() -> None:
     images = make_aligned((2, 16, 16, 3))
     before = images.copy()

@@ -21,6 +21,7 @@ def value_and_gradients(implementation, mask, x, offset, w, b):
     return jax.jit(jax.value_and_grad(run, argnums=(0, 1, 2, 3)))(x, offset, w, b)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
 @pytest.mark.parametrize("implementation", ["reference", "xla", "native", "pallas"])
 def test_without_a_mask(implementation):

@@ -62,6 +62,7 @@ def test_a_residual_wider_than_x_is_added_as_it_is(implementation):
     np.testing.assert_allclose(y.astype(np.float32), 0.7, rtol=2**-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ALL)
 def test_slopes_at_the_last_pixel_of_a_continued_edge(implementation):
     """Beyond the last pixel is the last once more: level there, not falling to zero."""

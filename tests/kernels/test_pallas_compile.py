@@ -137,6 +137,7 @@ def use_device(capability, monkeypatch):
     monkeypatch.setattr(device, "capability", lambda: capability / 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize(("operator", "number", "dtype"), LARGE)
 def test_compiles_without_spilling(operator, number, dtype, capability, monkeypatch, tmp_path):
@@ -249,6 +250,7 @@ MEASURED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", MEASURED, ids=lambda problem: problem.key)
 def test_table_compiles(problem, monkeypatch, tmp_path):
     """Blocks measured on an H100, on one."""

@@ -143,6 +143,7 @@ def test_labels_merge_over_fifty_steps(picture):
     assert counts[5.0][-1] < 12
 
 
+@pytest.mark.slow
 def test_early_stop_counts_labels_before_the_step(picture):
     """The fit ends after the first step whose forward pass has few labels, update included."""
     config = make_config("sgscn", fit={"steps": 4, "stop_labels": 8})
@@ -178,6 +179,7 @@ def test_batches_are_single_fits(name, x64, picture):
         np.testing.assert_allclose(one.logits, many.logits[n], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_one_program_for_all_images_and_weights(picture):
     compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
     compiled.clear_cache()
@@ -190,6 +192,7 @@ def test_one_program_for_all_images_and_weights(picture):
     assert compiled._cache_size() == 2
 
 
+@pytest.mark.slow
 def test_segment(picture):
     for name in NAMES:
         config = make_config(name, fit={"steps": 3})
@@ -207,6 +210,7 @@ def test_bfloat16_stays_near_float32(picture):
         np.testing.assert_allclose(half.history["loss"], single.history["loss"], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_grey_images_are_fitted(picture):
     result = s3.fit(KEY, picture[..., :1], make_config("dfc", fit={"steps": 2}))
     assert result.labels.shape == picture.shape[:2]

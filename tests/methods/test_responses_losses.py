@@ -113,6 +113,7 @@ def test_released_center_term_is_large_for_normalised_responses():
     assert 0 < compute_center_term(r, softmax=True) <= 2 * 16
 
 
+@pytest.mark.slow
 def test_sums_of_bfloat16_are_float32():
     r = jnp.asarray(draw_responses((1, 9, 8, 4)), jnp.bfloat16)
     wide = r.astype(jnp.float32)

@@ -68,6 +68,7 @@ def test_the_loss_is_that_of_the_released_code(kind: str, picture: np.ndarray, x
     np.testing.assert_array_equal(result.labels, np.argmax(result.logits, -1))
 
 
+@pytest.mark.slow
 def test_marked_pixels_get_their_class(picture: np.ndarray) -> None:
     marks = make_marks()
     config = CONFIG.replace(fit={"steps": 20})
@@ -89,6 +90,7 @@ def test_files_of_the_released_code_are_read_as_they_are(picture: np.ndarray) ->
     np.testing.assert_array_equal(one.logits, other.logits)
 
 
+@pytest.mark.slow
 def test_without_marks_the_fit_is_the_plain_one(picture: np.ndarray) -> None:
     config = CONFIG.replace(fit={"stop_labels": 3})
     empty = fit(KEY, picture, config, data={"scribbles": np.full(SHAPE, -1)})
@@ -111,6 +113,7 @@ def test_the_fit_stops_at_the_number_of_scribbled_classes(picture: np.ndarray) -
     assert int(count_scribble_classes(jnp.full(SHAPE, -1), 8)) == 0
 
 
+@pytest.mark.slow
 def test_scribbles_are_dynamic_batched_and_mapped(picture: np.ndarray) -> None:
     compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
     compiled.clear_cache()
@@ -137,6 +140,7 @@ def test_scribbles_are_dynamic_batched_and_mapped(picture: np.ndarray) -> None:
     np.testing.assert_allclose(shared.logits[0], each[0].logits, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_loss_differentiates_by_the_weight(picture: np.ndarray) -> None:
     config = CONFIG.replace(fit={"steps": 1})
 

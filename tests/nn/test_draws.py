@@ -18,6 +18,7 @@ from s3net_jax.nn.draws import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "dtype"), [("paper", "float32"), ("released", "float64")])
 def test_a_network_starts_as_it_would_without_a_pool(x64, preset, dtype):
     config = s3.preset(preset).replace(model={"channels": 12, "blocks": 1, "dtype": dtype}).model
@@ -46,6 +47,7 @@ def test_sizes_of_every_kind():
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_normal_draws_are_those_of_jax():
     shapes = [(3, 5), (300,)]
 
@@ -70,6 +72,7 @@ def test_normal_draws_have_the_variance_that_they_are_given():
     assert draw_kaiming_normal(rngs, (2,), 50, jnp.bfloat16).dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_over_many_keys():
     keys = jax.random.split(jax.random.key(2), 3)
 

@@ -99,6 +99,7 @@ def test_options_of_every_module(module: Callable[..., Any]) -> None:
         module(rngs=None)
 
 
+@pytest.mark.slow
 def test_integers_of_any_kind_are_sizes() -> None:
     n = np.int64
     ours = Inception(
@@ -116,6 +117,7 @@ def test_integers_of_any_kind_are_sizes() -> None:
         assert Pointwise(4, 2, dtype=dtype, rngs=R)(x).dtype == jnp.dtype(dtype)
 
 
+@pytest.mark.slow
 def test_the_network_reads_its_shape_only_where_it_needs_it() -> None:
     config = ModelConfig(channels=2, blocks=1)
     assert nn.S3Net(config, (8, 8), rngs=R)(jnp.zeros((1, 9, 8, 3)))[0].shape == (1, 9, 8, 2)

@@ -102,6 +102,7 @@ def test_losses(name, dtype):
     np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=0, atol=tolerance * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", METHODS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_one_step(case, dtype):

@@ -43,11 +43,13 @@ ORDERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "inception"), ORDERS)
 def test_presets(name, inception):
     _assert_agree(_config(name, "float64", {"model": {"inception": inception}}), 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "inception"), ORDERS[2:])
 def test_presets_in_float32(name, inception):
     # Rounding errors of sums over all pixels and channels, through some ten layers and back.
@@ -68,6 +70,7 @@ ONE_BLOCK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ONE_BLOCK.values(), ids=ONE_BLOCK)
 def test_networks(model):
     changes = {"model": {"blocks": 1, **model}}
@@ -87,10 +90,12 @@ def test_objectives(loss):
     _assert_agree(_config("paper", "float64", changes), 1e-10)
 
 
+@pytest.mark.slow
 def test_three_blocks_with_the_last_one_repeated():
     _assert_agree(_config("paper", "float64", {"model": {"blocks": 3}}), 1e-10, (12, 10))
 
 
+@pytest.mark.slow
 def test_pure_xla_operators():
     changes = {"model": {"blocks": 1, "implementation": "xla"}}
     _assert_agree(_config("paper", "float64", changes), 1e-10)

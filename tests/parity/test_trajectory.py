@@ -72,6 +72,7 @@ def _config(name: str, dtype: str, inception: str = "dilated", **fit) -> Config:
 ORDERS = [("paper", "dilated"), ("paper", "local"), ("released", "dilated")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "inception"), ORDERS)
 def test_float64(name, inception):
     theirs, ours = _fit_both(_config(name, "float64", inception))
@@ -86,6 +87,7 @@ def test_float64(name, inception):
     assert max(errors.values()) < 1e-9, errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "inception"), ORDERS)
 def test_float32(name, inception):
     # At the presets' rates one pixel whose label rounding changes soon changes many others; a

@@ -60,6 +60,7 @@ def test_without_pixels_or_clusters_there_is_nothing_to_pick() -> None:
     assert "<img" in single and "data-labels" not in single
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 200, 1000, 2000])
 def test_the_worst_cards_fit_on_a_page(count: int) -> None:
     """Noise in picture, mask and labels: 200 such results have less than 15 MB."""

@@ -133,6 +133,7 @@ def test_the_gallery_is_sorted_and_says_what_it_is_sorted_by() -> None:
     assert "no picture" in build_gallery([])
 
 
+@pytest.mark.slow
 def test_thumbnails_shrink_where_there_are_many() -> None:
     few, many = (build_gallery([picture(str(n), n) for n in range(count)]) for count in (3, 800))
     widths = [int(re.findall(r'width="(\d+)"', text)[0]) for text in (few, many)]

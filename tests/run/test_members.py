@@ -46,6 +46,7 @@ def run(out: Path, inputs: list[Path], config: Config, **more) -> list[dict]:
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_first_member_is_the_ordinary_fit(tmp_path) -> None:
     image = from_array(pixels(tmp_path)[0])
     single = Fitter(CONFIG).fit([Piece(image, 5)])[0]
@@ -77,6 +78,7 @@ def test_best_finds_a_disc(tmp_path) -> None:
         assert all(dice(found.mask, expected) > 0.9 for found in row)
 
 
+@pytest.mark.slow
 def test_progress_covers_every_member(tmp_path) -> None:
     seen: list[int] = []
     s3.segment(pixels(tmp_path)[0], config=BEST, progress=lambda step, _: seen.append(step))

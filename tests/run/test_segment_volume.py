@@ -42,6 +42,7 @@ def run_command(path: Path, config: s3.Config, suffix: str) -> tuple[np.ndarray,
     return read[0], read[1] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [CONFIG, BEST], ids=["clusters", "proposals"])
 @pytest.mark.parametrize("axis", ["auto", "sagittal"])
 def test_nifti_as_the_command_has_it(tmp_path: Path, config: s3.Config, axis: str) -> None:

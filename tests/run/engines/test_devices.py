@@ -251,6 +251,7 @@ def test_an_address_where_nobody_listens_gets_a_sentence_at_once() -> None:
             RayEngine(preset("fast"), address=address)
 
 
+@pytest.mark.slow
 def test_without_ray_a_sentence_says_what_to_install(tmp_path: Path) -> None:
     save_pictures(tmp_path / "in", 1)
     (tmp_path / "hide").mkdir()

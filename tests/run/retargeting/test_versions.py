@@ -43,6 +43,7 @@ def segment_locally() -> None:
     segment(more=("--set", "segment.boundary=local"))
 
 
+@pytest.mark.slow
 def test_undo_restores_every_byte(capsys) -> None:
     segment_locally()
     states = [read_files()]
