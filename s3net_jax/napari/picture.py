@@ -27,9 +27,12 @@ class PictureSession(Session[Segmentation]):
     ) -> Segmentation:
         return result.correct(inside, outside)
 
-    def _write(self, folder: Path, name: str, overwrite: bool) -> list[Path]:
+    def _list_files(self, name: str) -> list[str]:
+        return [f"{name}.{kind}.png" for kind in ("labels", "mask", "overlay")]
+
+    def _write(self, folder: Path, name: str) -> None:
         sized = replace(self.result, resolution=make_resolution(self.cut.pixel_size))
-        return [*sized.save(folder, name=name, overwrite=overwrite).values()]
+        sized.save(folder, name=name, overwrite=True)
 
     def _describe_trust(self) -> list[str]:
         trust = self.result.confidence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,14 +13,18 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from s3net_jax.errors import InputError, OutputError
-from s3net_jax.io import Resolution
+from s3net_jax.io import Resolution, make_folder
 from s3net_jax.napari.source import Cut
 from s3net_jax.run import Segmentation, VolumeSegmentation
 
-__all__ = ["INSIDE", "OUTSIDE", "Session", "make_resolution"]
+__all__ = ["INSIDE", "OUTSIDE", "Session", "make_file_name", "make_resolution"]
 
 INSIDE, OUTSIDE = 1, 2
 """Values of marks inside and outside the object, as in the pictures that ``--marks`` reads."""
+
+_LONGEST = 100
+"""Longest beginning of a file name, in characters. File systems allow 255 bytes, of which a character
+may take up to four, but layers with names of more than a hundred characters are rare."""
 
 R = TypeVar("R", Segmentation, VolumeSegmentation)
 
@@ -173,7 +178,16 @@ class Session(abc.ABC, Generic[R]):
         """
         if not name.strip(". ") or name != os.path.basename(name) or "\\" in name:
             raise OutputError(f"{name!r} can't begin a file name: give a name without folders.")
-        return self._write(Path(folder), name, overwrite)
+        place = make_folder(folder)
+        planned = [place / one for one in self._list_files(name)]
+        for path in planned:
+            if not overwrite and os.path.lexists(path):
+                raise OutputError(
+                    f"{path} exists: choose another folder, rename the layer, or replace existing "
+                    "files."
+                )
+        self._write(place, name)
+        return planned
 
     def describe(self) -> str:
         """Describe the result in one line: clusters, size of the target, confidence."""
@@ -206,7 +220,18 @@ class Session(abc.ABC, Generic[R]):
     def _solve(self, result: R, inside: np.ndarray, outside: np.ndarray) -> R: ...
 
     @abc.abstractmethod
-    def _write(self, folder: Path, name: str, overwrite: bool) -> list[Path]: ...
+    def _list_files(self, name: str) -> list[str]:
+        """List the names of the files that :meth:`_write` writes."""
+
+    @abc.abstractmethod
+    def _write(self, folder: Path, name: str) -> None:
+        """Write all files, and replace existing ones."""
+
+
+def make_file_name(name: str) -> str:
+    """Make the beginning of a file name from the name of a layer."""
+    safe = re.sub(r'[\\/:*?"<>|\x00-\x1f]+', "_", name).strip(". ")
+    return safe[:_LONGEST] or "image"
 
 
 def make_resolution(pixel_size: tuple[float, ...] | None) -> Resolution | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -30,7 +31,8 @@ class LayerImage:
       is_color: whether the last axis of ``values`` is colours.
       step: index that the viewer shows along each axis, without that of the colours.
       window: values to show as black and white, or None for those of the command.
-      pixel_size: millimetres between pixels along each axis, or None if unknown.
+      pixel_size: millimetres between pixels along each axis, NaN along axes that are no lengths; or
+        None.
     """
 
     name: str
@@ -161,4 +163,6 @@ def _make_colors(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _get_last(size: tuple[float, ...] | None, count: int) -> tuple[float, ...] | None:
-    return None if size is None else size[-count:]
+    """Return the lengths along the last axes, or None if one is unknown."""
+    last = () if size is None else size[-count:]
+    return last if last and all(map(math.isfinite, last)) else None

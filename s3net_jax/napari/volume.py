@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.errors import InputError, OutputError
-from s3net_jax.io import make_folder, sync_folder
+from s3net_jax.errors import InputError
+from s3net_jax.io import sync_folder
 from s3net_jax.masks import Segments, apply_pick, parse_choice, solve_marks
 from s3net_jax.napari.session import Session, make_resolution
 from s3net_jax.napari.source import Cut
@@ -63,16 +62,13 @@ class VolumeSession(Session[VolumeSegmentation]):
             )
         return replace(result, mask=mask)
 
-    def _write(self, folder: Path, name: str, overwrite: bool) -> list[Path]:
-        place = make_folder(folder)
-        files = plan_files(place, Source(Path(name), name, "stack"))
-        planned = [files.locate(kind) for kind in ("labels", "mask", "overlay")]
-        for path in planned:
-            if not overwrite and os.path.lexists(path):
-                raise OutputError(f"{path} exists: choose another name, or replace existing files.")
+    def _list_files(self, name: str) -> list[str]:
+        return [f"{name}.labels.tif", f"{name}.mask.tif", f"{name}.overlay.png"]
+
+    def _write(self, folder: Path, name: str) -> None:
         now = self.result
         self._case.resolution = make_resolution(self.cut.pixel_size)
+        files = plan_files(folder, Source(Path(name), name, "stack"))
         whole = Segments(now.labels, now.mask, now.target)
         write_files(files, self._case, Result(whole, None, None, None, []))
-        sync_folder(place)
-        return planned
+        sync_folder(folder)
