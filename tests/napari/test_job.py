@@ -70,7 +70,7 @@ def test_a_cancelled_job_ends_with_its_next_step(monkeypatch: pytest.MonkeyPatch
 def test_errors_become_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(Cut("flat", np.full((40, 40), 7, np.uint8), "image"), FAST)
     assert job.run() is None
-    assert job.error == "flat has the same value in every pixel: there is nothing to segment."
+    assert job.error == "flat has only one colour: there is nothing to segment."
     job = Job(PICTURE, Settings("bset"))
     assert job.run() is None
     assert "Did you mean best" in job.error
