@@ -121,8 +121,8 @@ class SettingsForm(QWidget):
     def _explain_fields(self) -> None:
         self.use.setToolTip("Part of the layer that is segmented.")
         self.limits.setToolTip(
-            "Show the contrast limits of the layer as black and white to the network; otherwise the "
-            "darkest and brightest 0.5 % of the values. Pictures of 8 bits are not scaled."
+            "Show the contrast limits of the layer as black and white to the network; otherwise "
+            "the darkest and brightest 0.5 % of the values. Pictures of 8 bits are not scaled."
         )
         self.preset.setToolTip("Named settings: see the page Presets and targets.")
         self.steps.setToolTip("Optimisation steps of each fit; 0 takes those of the preset.")

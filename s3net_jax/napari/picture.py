@@ -22,9 +22,7 @@ class PictureSession(Session[Segmentation]):
     def _retarget(self, target: str) -> Segmentation:
         return self.result.retarget(target)
 
-    def _solve(
-        self, result: Segmentation, inside: np.ndarray, outside: np.ndarray
-    ) -> Segmentation:
+    def _solve(self, result: Segmentation, inside: np.ndarray, outside: np.ndarray) -> Segmentation:
         return result.correct(inside, outside)
 
     def _list_files(self, name: str) -> list[str]:

@@ -23,8 +23,8 @@ INSIDE, OUTSIDE = 1, 2
 """Values of marks inside and outside the object, as in the pictures that ``--marks`` reads."""
 
 _LONGEST = 100
-"""Longest beginning of a file name, in characters. File systems allow 255 bytes, of which a character
-may take up to four, but layers with names of more than a hundred characters are rare."""
+"""Longest beginning of a file name, in characters. File systems allow 255 bytes, of which a
+character may take up to four, but names of more than a hundred characters are rare."""
 
 R = TypeVar("R", Segmentation, VolumeSegmentation)
 
@@ -93,14 +93,14 @@ class Session(abc.ABC, Generic[R]):
         is_inside = bool(before[place])
         if is_inside and not (before & (self.clusters != label)).any():
             raise InputError(
-                f"Cluster {label} is the whole target: pick another cluster before you remove it, or "
-                "click that one with Shift to replace the target."
+                f"Cluster {label} is the whole target: pick another cluster before you remove it, "
+                "or click that one with Shift to replace the target."
             )
         changed = self._retarget(f"label:{'-' if is_inside else '+'}{label}")
         if np.array_equal(before, changed.mask):
             return (
-                f"Cluster {label} stays {'in' if is_inside else 'outside'} the target: the clean-up "
-                "fills holes and drops small islands. Correct it with marks."
+                f"Cluster {label} stays {'in' if is_inside else 'outside'} the target: the "
+                "clean-up fills holes and drops small islands. Correct it with marks."
             )
         self._steps.append(_Step(changed, False))
         return f"Cluster {label} was {'removed from' if is_inside else 'added to'} the target."
@@ -162,7 +162,9 @@ class Session(abc.ABC, Generic[R]):
         self._steps.pop()
         return "The last change was undone."
 
-    def save(self, folder: str | os.PathLike[str], name: str, overwrite: bool = False) -> list[Path]:
+    def save(
+        self, folder: str | os.PathLike[str], name: str, overwrite: bool = False
+    ) -> list[Path]:
         """Write label map, mask and overlay, as the command does.
 
         Args:

@@ -15,8 +15,8 @@ from s3net_jax.io import scale_to_unit
 __all__ = ["Cut", "LayerImage", "Use", "cut_layer", "list_uses"]
 
 Use = Literal["image", "slice", "channels", "volume"]
-"""What to segment: the layer as one picture; the slice that is shown; the layer as one picture whose
-first axis is its colours; or all slices along the last three axes."""
+"""What to segment: the layer as one picture; the slice that is shown; the layer as one picture
+whose first axis is its colours; or all slices along the last three axes."""
 
 _COLORS = 3  # channels that the network sees
 
@@ -120,7 +120,9 @@ def cut_layer(layer: LayerImage, use: Use) -> Cut:
     if use not in get_args(Use) or use not in uses:
         axes = "×".join(map(str, shape))
         advice = f"choose {' or '.join(uses)}" if uses else "it needs rows and columns"
-        raise InputError(f"{layer.name} has {axes} pixels and can't be segmented as {use}: {advice}.")
+        raise InputError(
+            f"{layer.name} has {axes} pixels and can't be segmented as {use}: {advice}."
+        )
     if use == "channels":
         colors = _join_channels(layer)
         return Cut(layer.name, colors, use, pixel_size=_get_last(layer.pixel_size, 2))

@@ -68,7 +68,7 @@ class VolumeSession(Session[VolumeSegmentation]):
     def _write(self, folder: Path, name: str) -> None:
         now = self.result
         self._case.resolution = make_resolution(self.cut.pixel_size)
-        files = plan_files(folder, Source(Path(name), name, "stack"))
+        files = plan_files(folder, Source(Path(name), name, kind="stack"))
         whole = Segments(now.labels, now.mask, now.target)
         write_files(files, self._case, Result(whole, None, None, None, []))
         sync_folder(folder)

@@ -171,8 +171,8 @@ class SegmentWidget(QWidget):
             place = found.layers.find_place(position)
             if place is None:
                 raise InputError(
-                    "There are no clusters here: show the slice that was segmented, or segment again "
-                    "if its layer was deleted."
+                    "There are no clusters here: show the slice that was segmented, or segment "
+                    "again if its layer was deleted."
                 )
             return found.session.replace(place) if replace else found.session.toggle(place)
 
@@ -187,8 +187,8 @@ class SegmentWidget(QWidget):
         self.pick_button.setCheckable(True)
         self.pick_button.toggled.connect(self._switch_picking)
         self.pick_button.setToolTip(
-            "Click a cluster outside the mask to add it to the target, or inside to remove it. With "
-            "Shift, the cluster replaces the target."
+            "Click a cluster outside the mask to add it to the target, or inside to remove it. "
+            "With Shift, the cluster replaces the target."
         )
         self.undo_button = self._make_button("Undo", self.undo)
         self.inside_button = self._make_button("Paint inside", lambda: self.paint(INSIDE))

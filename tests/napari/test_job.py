@@ -90,7 +90,9 @@ def test_every_error_is_explained() -> None:
     try:
         raise KeyError("x")
     except KeyError as error:
-        assert explain(error, "photo").startswith("Segmenting photo failed with an unexpected error")
+        assert explain(error, "photo").startswith(
+            "Segmenting photo failed with an unexpected error"
+        )
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ FOLDER = ROOT / "s3net_jax/napari"
 
 def test_the_entry_point_names_the_manifest() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["napari.manifest"] == {"s3net-jax": "s3net_jax.napari:napari.yaml"}
+    entry_points = project["entry-points"]["napari.manifest"]
+    assert entry_points == {"s3net-jax": "s3net_jax.napari:napari.yaml"}
     assert (FOLDER / "napari.yaml").read_text().splitlines()[1] == f"name: {project['name']}"
 
 
@@ -49,4 +49,4 @@ def test_npe2_accepts_the_manifest() -> None:
 def test_samples_are_pictures(make: Any) -> None:
     ((values, options, kind),) = make()
     assert values.dtype == np.uint8 and values.shape[-1] == 3 and kind == "image"
-    assert options["rgb"] and importlib.util.find_spec("s3net_jax.napari") is not None
+    assert options["rgb"]

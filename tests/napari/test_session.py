@@ -93,7 +93,7 @@ def test_marks_of_a_picture_are_those_of_the_command(monkeypatch: pytest.MonkeyP
     expected = s3.segment(PICTURE.values, config=config, target="dark", progress=False)
     assert np.array_equal(session.mask, expected.mask)
     session.correct(draw(session, GREY, DARK))
-    corrected = expected.correct(inside=[GREY[::-1]], outside=[DARK[::-1]])
+    corrected = expected.correct(inside=np.array([GREY[::-1]]), outside=np.array([DARK[::-1]]))
     assert np.array_equal(session.mask, corrected.mask)
     session.choose("bright")
     assert np.array_equal(session.mask, corrected.retarget("bright").mask)
@@ -171,7 +171,13 @@ def test_the_result_is_described_in_one_line(session: Session) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("photo", "photo"), ("a/b: c", "a_b_ c"), ("..", "image"), ("", "image"), ("é" * 200, "é" * 100)],
+    [
+        ("photo", "photo"),
+        ("a/b: c", "a_b_ c"),
+        ("..", "image"),
+        ("", "image"),
+        ("é" * 200, "é" * 100),
+    ],
 )
 def test_names_of_layers_become_names_of_files(name: str, expected: str) -> None:
     assert make_file_name(name) == expected

@@ -29,7 +29,9 @@ def describe(values: np.ndarray, is_color: bool = False, **more: object) -> Laye
         ((4, 40, 12, 16), False, ["volume", "slice"]),
     ],
 )
-def test_uses_follow_from_the_shape(shape: tuple[int, ...], is_color: bool, uses: list[Use]) -> None:
+def test_uses_follow_from_the_shape(
+    shape: tuple[int, ...], is_color: bool, uses: list[Use]
+) -> None:
     assert list_uses(shape, is_color) == uses
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,18 @@ pytest.importorskip("pytestqt", reason="tests of the viewer need pytest-qt")
 if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
     pytest.skip("the viewer needs a display, such as xvfb-run", allow_module_level=True)
 
-from napari.utils.interactions import (  # noqa: E402  # pyright: ignore[reportMissingImports]
+from napari.utils.interactions import (  # pyright: ignore[reportMissingImports]
     mouse_move_callbacks,
     mouse_press_callbacks,
     mouse_release_callbacks,
 )
-from napari.utils.notifications import (  # noqa: E402  # pyright: ignore[reportMissingImports]
+from napari.utils.notifications import (  # pyright: ignore[reportMissingImports]
     notification_manager,
 )
 
-from s3net_jax.napari.widget import SegmentWidget  # noqa: E402
-from tests.fakes import fit_brightness, install_fit  # noqa: E402
-from tests.napari.scenes import DARK, GREY, make_picture, make_volume  # noqa: E402
+from s3net_jax.napari.widget import SegmentWidget
+from tests.fakes import fit_brightness, install_fit
+from tests.napari.scenes import DARK, GREY, make_picture, make_volume
 
 # Warnings of napari and its many dependencies are not ours.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -80,9 +81,9 @@ def click(viewer: Any, layer: Any, place: tuple[int, ...], drag: bool = False, *
         *([("mouse_move", mouse_move_callbacks)] if drag else []),
         ("mouse_release", mouse_release_callbacks),
     ):
-        event = type("Event", (), {})()
-        event.type, event.position, event.button, event.modifiers = kind, position, 1, keys
-        event.is_dragging = kind == "mouse_move"
+        event = types.SimpleNamespace(
+            type=kind, position=position, button=1, modifiers=keys, is_dragging=kind == "mouse_move"
+        )
         call(viewer, event)
 
 
@@ -227,9 +228,7 @@ def test_a_segmentation_can_be_cancelled(
 def test_errors_are_notifications(open_panel: Open, qtbot: Any) -> None:
     viewer, panel = open_panel(np.full((40, 40), 7, np.uint8))
     segment(qtbot, panel)
-    assert list_messages() == [
-        "photo has only one colour: there is nothing to segment."
-    ]
+    assert list_messages() == ["photo has only one colour: there is nothing to segment."]
     assert len(viewer.layers) == 1
     viewer.add_image(np.zeros(50), name="line")
     panel.form.image.setCurrentText("line")
