@@ -1,7 +1,7 @@
 """Plugin for the viewer napari: segment a layer, pick the target, correct it, save it.
 
-The manifest is ``napari.yaml``. Only ``widget``, ``form`` and ``layers`` need napari and Qt; the
-names below work without.
+The manifest is ``napari.yaml``. Only ``widget``, ``form`` and ``result_layers`` need napari and
+Qt; the names below work without.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (  # pyright: ignore[reportMissingImports]
 )
 
 from s3net_jax.napari.job import Settings
-from s3net_jax.napari.layers import list_images
+from s3net_jax.napari.result_layers import list_images
 from s3net_jax.napari.source import Use, list_uses
 from s3net_jax.presets import DEFAULT_PRESET, PRESETS, preset
 

@@ -6,8 +6,9 @@ import contextlib
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from s3net_jax.config import Config
 from s3net_jax.errors import (
@@ -115,14 +116,14 @@ class Job:
         return PictureSession(cut, segment_images([image], config, (seed,), view)[0][0])
 
     @contextlib.contextmanager
-    def _open(self, total: int) -> Iterator[Callable[[int, str], None]]:
-        self.total = total
-        yield self._show
+    def _open(self, total: int) -> Iterator[Any]:
+        def show(done: int, state: str) -> None:
+            self.done, self.state = done, state
+            if self.is_cancelled:
+                raise CancelledError
 
-    def _show(self, done: int, state: str) -> None:
-        self.done, self.state = done, state
-        if self.is_cancelled:
-            raise CancelledError
+        self.total = total
+        yield show
 
 
 def explain(error: BaseException, name: str) -> str:

@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (  # pyright: ignore[reportMissingImports]
 from s3net_jax.errors import InputError
 from s3net_jax.napari.form import SettingsForm
 from s3net_jax.napari.job import Job, explain
-from s3net_jax.napari.layers import ResultLayers, read_layer
+from s3net_jax.napari.result_layers import ResultLayers, read_layer
 from s3net_jax.napari.session import INSIDE, OUTSIDE, Session, make_file_name
 from s3net_jax.napari.source import cut_layer
 
@@ -36,6 +36,9 @@ __all__ = ["SegmentWidget"]
 
 _INTERVAL = 100
 """Milliseconds between two updates of the progress bar; ten a second look continuous."""
+
+_SHAKE = 4
+"""Pixels of the screen by which the mouse may move during a click. Not varied."""
 
 
 @dataclass
@@ -302,11 +305,14 @@ class SegmentWidget(QWidget):
         """Pick a cluster by a click; a drag moves the view."""
         if event.button not in (None, 1):
             return
-        position, is_shift = tuple(event.position), "Shift" in getattr(event, "modifiers", ())
+        position, is_shift = tuple(event.position), "Shift" in event.modifiers
+        begin, moved = tuple(event.pos), 0.0
         yield
-        if event.type == "mouse_move":
-            return
-        self.pick(position, is_shift)
+        while event.type == "mouse_move":
+            moved = max(moved, *(abs(a - b) for a, b in zip(event.pos, begin, strict=True)))
+            yield
+        if moved <= _SHAKE:
+            self.pick(position, is_shift)
 
     def _show_progress(self) -> None:
         job = self._job

@@ -73,17 +73,32 @@ def list_messages() -> list[str]:
     return [str(one.message) for one in notification_manager.records]
 
 
-def click(viewer: Any, layer: Any, place: tuple[int, ...], drag: bool = False, *keys: str) -> None:
-    """Press and release the mouse at a pixel of a layer, as napari's canvas does."""
+class Event:
+    """A mouse event, whose content napari replaces by the next one during a drag."""
+
+    def __init__(self, **content: Any) -> None:
+        self.__wrapped__: Any = types.SimpleNamespace(**content)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+
+def click(viewer: Any, layer: Any, place: tuple[int, ...], drag: int = 0, *keys: str) -> None:
+    """Press and release the mouse at a pixel of a layer, as napari's canvas does.
+
+    Args:
+      drag: pixels of the screen that the mouse moves in between.
+      keys: modifiers.
+    """
     position = tuple(layer.data_to_world(place))
     for kind, call in (
         ("mouse_press", mouse_press_callbacks),
         *([("mouse_move", mouse_move_callbacks)] if drag else []),
         ("mouse_release", mouse_release_callbacks),
     ):
-        event = types.SimpleNamespace(
-            type=kind, position=position, button=1, modifiers=keys, is_dragging=kind == "mouse_move"
-        )
+        pos = (100, 100) if kind == "mouse_press" else (100 + drag, 100)
+        event = Event(type=kind, position=position, pos=pos, button=1, modifiers=keys)
+        event.is_dragging = kind == "mouse_move"
         call(viewer, event)
 
 
@@ -106,13 +121,13 @@ def test_a_picture_from_the_layer_to_the_file(open_panel: Open, qtbot: Any, tmp_
     click(viewer, clusters, GREY)  # nothing: the tool is off
     assert mask.data[GREY] == 0
     panel.pick_button.click()
-    click(viewer, clusters, GREY, True)  # a drag moves the view
+    click(viewer, clusters, GREY, 30)  # a drag moves the view
     assert mask.data[GREY] == 0
     click(viewer, clusters, GREY)
     assert mask.data[GREY] == 1 and "added to the target" in panel.status.text()
-    click(viewer, clusters, DARK)
+    click(viewer, clusters, DARK, 2)  # hands shake
     assert mask.data[DARK] == 0 and "removed from the target" in panel.status.text()
-    click(viewer, clusters, DARK, False, "Shift")
+    click(viewer, clusters, DARK, 0, "Shift")
     assert mask.data[DARK] == 1 and mask.data[GREY] == 0
     panel.undo_button.click()
     assert mask.data[DARK] == 0 and mask.data[GREY] == 1
@@ -197,7 +212,7 @@ def test_every_image_keeps_its_result(open_panel: Open, qtbot: Any) -> None:
     viewer.layers.remove("photo mask")
     panel.form.target.setCurrentText("bright")
     panel.form.target.textActivated.emit("bright")  # a rule is applied at once
-    assert viewer.layers["photo mask"].data[DARK] == 0
+    assert viewer.layers["photo mask"].data[40, 50] == 1, "the layer is there again"
 
 
 def test_a_segmentation_can_be_cancelled(
@@ -230,11 +245,12 @@ def test_errors_are_notifications(open_panel: Open, qtbot: Any) -> None:
     segment(qtbot, panel)
     assert list_messages() == ["photo has only one colour: there is nothing to segment."]
     assert len(viewer.layers) == 1
-    viewer.add_image(np.zeros(50), name="line")
-    panel.form.image.setCurrentText("line")
+    viewer.add_image(np.zeros((5, 40, 40)), name="five")
+    panel.form.image.setCurrentText("five")
+    panel.form.use.setCurrentText("picture with channels")
     panel.segment_button.click()
-    assert "line has 50 pixels and can't be segmented" in list_messages()[-1]
-    viewer.layers.remove("line")
+    assert "five has 5 channels, and a picture has at most 3" in list_messages()[-1]
+    viewer.layers.remove("five")
     viewer.layers["photo"].data = make_picture()[..., 0]
     segment(qtbot, panel)
     panel.correct_button.click()

@@ -44,7 +44,8 @@ def read_layer(layer: Any, viewer: Any, limits: bool = False) -> LayerImage:
     # The position along axes that are not shown; along the others it does not matter.
     place = np.round(np.atleast_1d(layer.world_to_data(viewer.dims.point)))[-layer.ndim :]
     step = tuple(int(index) for index in np.clip(place, 0, last))
-    window = tuple(float(value) for value in layer.contrast_limits) if limits else None
+    low, high = (float(value) for value in layer.contrast_limits) if limits else (0.0, 0.0)
+    window = (low, high) if limits else None
     return LayerImage(layer.name, values, bool(layer.rgb), step, window, _measure_pixel(layer))
 
 
