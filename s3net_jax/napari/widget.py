@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +63,7 @@ class SegmentWidget(QWidget):
         self._viewer = napari_viewer
         self._results: dict[Any, _Found] = {}
         self._job: Job | None = None
+        self._is_open = True
         self.form = SettingsForm(napari_viewer)
         self._make_controls()
         self._timer = QTimer(self)
@@ -98,7 +98,7 @@ class SegmentWidget(QWidget):
             return
         self._job = job
         worker = create_worker(job.run, _start_thread=False)
-        worker.returned.connect(lambda session: self._finish(job, layer, session))
+        worker.returned.connect(lambda found: self._is_open and self._finish(job, layer, found))
         # A viewer that is closed does not wait for the end of the fits.
         self.destroyed.connect(job.cancel)
         self._timer.start()
@@ -226,20 +226,22 @@ class SegmentWidget(QWidget):
 
     def _follow_layers(self) -> None:
         """Update the panel when layers come, go or get another name."""
-        events = self._viewer.layers.events
-        update = weakref.WeakMethod(self._update_layers)
+        events, callbacks = self._viewer.layers.events, self._viewer.mouse_drag_callbacks
+        emitters = (events.inserted, events.removed, events.reordered, events.renamed)
+        for emitter in emitters:
+            emitter.connect(self._update_layers)
 
-        def follow(event: Any = None) -> None:
-            method = update()
-            if method is not None:
-                method()
+        def detach() -> None:
+            """Stop what would use the panel after Qt has deleted it, which may be before napari."""
+            self._is_open = False
+            for emitter in emitters:
+                emitter.disconnect(self._update_layers)
+            if self._on_drag in callbacks:
+                callbacks.remove(self._on_drag)
 
-        for emitter in (events.inserted, events.removed, events.reordered, events.renamed):
-            emitter.connect(follow)
-        # The panel may be closed before the viewer.
-        self.destroyed.connect(lambda: events.disconnect(follow))
+        self.destroyed.connect(detach)
 
-    def _update_layers(self) -> None:
+    def _update_layers(self, event: Any = None) -> None:
         for layer in [one for one in self._results if one not in self._viewer.layers]:
             del self._results[layer]
         self.form.refresh()

@@ -283,3 +283,31 @@ def test_an_image_may_be_deleted_meanwhile(
     wait(qtbot, panel)
     assert list_messages() == ["photo was deleted while it was segmented."]
     assert not panel.segment_button.isEnabled()
+
+
+def test_a_panel_may_be_closed_meanwhile(
+    open_panel: Open, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, panel = open_panel(make_picture(), rgb=True)
+    segment(qtbot, panel)
+    panel.pick_button.click()
+    stopped, ended = threading.Event(), threading.Event()
+
+    def fit(*args: Any, progress: Any, **more: Any) -> Any:
+        assert stopped.wait(60)
+        try:
+            return fit_brightness(*args, progress=progress, **more)
+        finally:
+            ended.set()
+
+    install_fit(monkeypatch, fit)
+    panel.segment_button.click()
+    callbacks = len(viewer.mouse_drag_callbacks)
+    with qtbot.waitSignal(panel.destroyed):
+        panel.deleteLater()
+    assert len(viewer.mouse_drag_callbacks) == callbacks - 1
+    stopped.set()
+    qtbot.waitUntil(ended.is_set, timeout=60_000)
+    qtbot.wait(100)  # whatever the thread still sends arrives
+    viewer.layers["photo"].name = "new"
+    assert len(viewer.layers) == 4 and list_messages() == []
