@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 __all__ = [
+    "CancelledError",
     "ConfigError",
     "DivergedError",
     "InputError",
@@ -25,6 +26,10 @@ __all__ = [
     "make_broken_error",
     "suggest_nearest",
 ]
+
+
+class CancelledError(Exception):
+    """Ends a segmentation that the user cancelled; no user sees it."""
 
 
 class ConfigError(ValueError):

@@ -17,7 +17,7 @@ MAX_LINES = 400
 # its own floor. ``__init__`` is the public face, which only users and the command import.
 FLOORS = [
     {"__main__"},
-    {"cli"},
+    {"cli", "napari"},
     {"__init__"},
     {"api", "experiments"},
     {"evaluate"},
@@ -43,6 +43,7 @@ DOORS = {
         "masks",
         "measure",
         "methods",
+        "napari",
         "report",
         "run",
     ),

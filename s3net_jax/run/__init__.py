@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s3net_jax.errors import DivergedError
 from s3net_jax.run.arrays import read_array, read_result
+from s3net_jax.run.bar import ProgressView
 from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.confidence import assess_members
 from s3net_jax.run.content import Content, read_content
@@ -15,7 +16,7 @@ from s3net_jax.run.memory import BatchSizes
 from s3net_jax.run.network import load_network, read_model_config
 from s3net_jax.run.outcome import Kept
 from s3net_jax.run.output.damage import Damage, find_damage
-from s3net_jax.run.output.files import plan_files
+from s3net_jax.run.output.files import Result, plan_files, write_files
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
 from s3net_jax.run.output.naming import restore_names
@@ -54,8 +55,10 @@ __all__ = [
     "Listing",
     "LocalEngine",
     "OutputOptions",
+    "ProgressView",
     "Rank",
     "RecordLog",
+    "Result",
     "ResultLog",
     "Results",
     "Segmentation",
@@ -95,4 +98,5 @@ __all__ = [
     "segment_volume_case",
     "translate_errors",
     "undo_changes",
+    "write_files",
 ]

@@ -1,4 +1,5 @@
-"""Show the progress of fits started from Python: a bar in a terminal, a line in a notebook."""
+"""Show the progress of fits started from Python: a bar in a terminal, a line in a notebook, or the
+view of another program."""
 
 from __future__ import annotations
 
@@ -9,34 +10,62 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from s3net_jax.run.fitter import Progress
 
-__all__ = ["open_listener"]
+__all__ = ["ProgressView", "open_listener"]
 
 _INTERVAL = 0.25
 """Seconds between two updates of a notebook's line. Each is a message to the browser; four a second
 look continuous. Chosen by eye."""
 
 
+class _Show(Protocol):
+    def __call__(self, done: int, state: str) -> None: ...
+
+
+_View = Callable[[int], contextlib.AbstractContextManager[_Show]]
+
+
+@dataclass(frozen=True)
+class ProgressView:
+    """A view of another program, such as the bar of a window.
+
+    Unlike a listener, it counts the steps of all fits, and the fits run the programs that JAX keeps
+    on disk.
+
+    Attributes:
+      open: function of the number of steps of all fits; returns a context manager, which gives the
+        function to call as ``show(done, state)`` with the number of finished steps and a phrase. An
+        exception that this function raises ends the fit.
+    """
+
+    open: _View
+
+
 @contextlib.contextmanager
 def open_listener(
-    progress: Progress | bool | None, fits: int, steps: int
+    progress: Progress | ProgressView | bool | None, fits: int, steps: int
 ) -> Iterator[Progress | None]:
     """Yield the listener that ``progress`` asks for, and remove what it shows at the end.
 
     Args:
-      progress: the caller's listener, which is yielded as it is; True for a bar wherever one can be
-        drawn; None for a bar only in the main thread of the main process, unless ``S3NET_QUIET`` is
-        set; False for none.
+      progress: the caller's listener, which is yielded as it is; a view, which is opened; True for
+        a bar wherever one can be drawn; None for a bar only in the main thread of the main process,
+        unless ``S3NET_QUIET`` is set; False for none.
       fits: number of fits, at least 0.
       steps: number of steps of each fit.
     """
     if callable(progress):
         yield progress
         return
-    view = _choose_view() if fits and (progress or (progress is None and _is_wanted())) else None
+    if isinstance(progress, ProgressView):
+        view = progress.open if fits else None
+    else:
+        is_shown = progress or (progress is None and _is_wanted())
+        view = _choose_view() if fits and is_shown else None
     if view is None:
         yield None
         return
@@ -52,13 +81,6 @@ def _is_wanted() -> bool:
         and threading.current_thread() is threading.main_thread()
         and multiprocessing.parent_process() is None
     )
-
-
-class _Show(Protocol):
-    def __call__(self, done: int, state: str) -> None: ...
-
-
-_View = Callable[[int], contextlib.AbstractContextManager[_Show]]
 
 
 def _choose_view() -> _View | None:

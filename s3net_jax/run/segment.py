@@ -12,7 +12,7 @@ import numpy as np
 from s3net_jax.config import Config
 from s3net_jax.io import Image, compute_prepared_shape, read_resolution
 from s3net_jax.masks import check_point
-from s3net_jax.run.bar import open_listener
+from s3net_jax.run.bar import ProgressView, open_listener
 from s3net_jax.run.cases import ImageCase, image_case
 from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.fitter import Fitter, Progress
@@ -38,7 +38,7 @@ def segment_images(
     images: Sequence[Image],
     config: Config,
     seeds: Sequence[int],
-    progress: Progress | bool | None = False,
+    progress: Progress | ProgressView | bool | None = False,
     keep: Collection[Kept] = (),
     network: Network | None = None,
 ) -> list[list[Segmentation]]:
@@ -48,7 +48,7 @@ def segment_images(
       images: images to segment.
       config: configuration.
       seeds: seeds of the fits, or of the trainings of a method that trains on a folder.
-      progress: listener, or whether to show a bar.
+      progress: listener, view, or whether to show a bar.
       network: trained network to apply to every image; None fits or trains.
     """
     cases = [image_case(image, config) for image in images]

@@ -15,7 +15,7 @@ from s3net_jax.errors import ConfigError, DivergedError, TrainingStoppedError
 from s3net_jax.io import Image, prepare
 from s3net_jax.jax_setup import get_platform, is_out_of_memory, use_default_settings
 from s3net_jax.parallel import run_in_thread
-from s3net_jax.run.bar import open_listener
+from s3net_jax.run.bar import ProgressView, open_listener
 from s3net_jax.run.fitter import Progress, make_key, translate_errors
 from s3net_jax.run.network import NetworkParams
 
@@ -144,7 +144,7 @@ def train_on_pieces(
     pieces: Iterable[Image | None],
     config: Config,
     seeds: Sequence[int],
-    progress: Progress | bool | None,
+    progress: Progress | ProgressView | bool | None,
 ) -> dict[int, NetworkParams]:
     """Train a network for each seed; for errors see :meth:`TrainingSet.train`.
 
@@ -152,7 +152,7 @@ def train_on_pieces(
       pieces: images, tiles or slices; None for one of a single colour, which is left out.
       config: configuration.
       seeds: seeds of the trainings.
-      progress: listener, or whether to show a bar.
+      progress: listener, view, or whether to show a bar.
 
     Returns:
       Network of each seed. Its share is the time of its training divided by the number of images.

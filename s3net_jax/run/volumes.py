@@ -23,7 +23,7 @@ from s3net_jax.io import (
 )
 from s3net_jax.masks import Segments, check_point
 from s3net_jax.measure import Row, check_pixel_size
-from s3net_jax.run.bar import open_listener
+from s3net_jax.run.bar import ProgressView, open_listener
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.engines import LocalEngine
@@ -135,7 +135,7 @@ def segment_volume_case(
     case: VolumeCase,
     config: Config,
     seed: int,
-    progress: Progress | bool | None,
+    progress: Progress | ProgressView | bool | None,
     network: Network | None = None,
 ) -> VolumeSegmentation:
     """Segment an opened volume, in the batches that a run of the command makes.
