@@ -13,9 +13,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Most of the tests' time is compilation. LLVM's optimiser and XLA's newer way to write loops make
-# code faster, not other: tests on tiny arrays do without, in the processes they start too.
+# code faster, not other, and splitting a program over threads does not pay beside a second worker:
+# tests on tiny arrays do without, in the processes they start too. (63 tests of methods and fits:
+# 110 s of CPU with the first flag and the last, 91 s with all.)
 _FLAGS = {"--xla_backend_optimization_level": "0"}
 if jax.__version_info__ < (0, 11):  # XLA ends the process at a flag that it no longer has
+    _FLAGS["--xla_llvm_disable_expensive_passes"] = "true"
+    _FLAGS["--xla_cpu_parallel_codegen_split_count"] = "1"
     _FLAGS["--xla_cpu_use_fusion_emitters"] = "false"
 for _name, _value in _FLAGS.items():
     if _name not in (_given := os.environ.get("XLA_FLAGS", "")):
