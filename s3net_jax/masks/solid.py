@@ -1,0 +1,140 @@
+"""Clean a mask of a volume in 3D, and measure how much it changes from slice to slice."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from scipy import ndimage
+
+from s3net_jax.config import SegmentConfig
+from s3net_jax.masks.cleanup import fill_holes, label_regions
+
+__all__ = ["clean_volume", "find_central_bodies", "find_jumps", "label_bodies"]
+
+_MARGIN = 0.02  # width of the border as a fraction of the sides, as for pictures
+_INNER = 0.005
+"""Smallest inner body, as a fraction of the volume, for which bodies at the border are removed: the
+fraction of the image that is used for pictures."""
+
+_POCKET = 0.005
+"""Largest hole of a slice that is filled, as a fraction of the slice, if it is no hole of the
+volume: vessels in a lung are, but not the heart, in the slices where both lungs surround it. The
+fraction is that of :mod:`.boundary`."""
+
+_JUMP = 0.5
+_SUBSTANTIAL = 0.1
+"""Slices disagree if the larger of two neighbouring areas loses more than ``_JUMP`` of itself, and
+is at least ``_SUBSTANTIAL`` of the largest area in the volume: the ends of any organ change
+faster."""
+
+
+def label_bodies(mask: np.ndarray) -> np.ndarray:
+    """Number the bodies of ``mask``, its 6-connected parts.
+
+    Args:
+      mask: (slices, H, W) bool.
+
+    Returns:
+      (slices, H, W) int32: 0 outside ``mask``, 1, 2, ... inside.
+    """
+    bodies, _ = cast(tuple[np.ndarray, int], ndimage.label(mask))
+    return bodies
+
+
+def clean_volume(mask: np.ndarray, config: SegmentConfig) -> np.ndarray:
+    """Apply the clean-up steps that ``config`` enables, in 3D: border, holes, islands.
+
+    The border is that of the slices: an organ may continue beyond the first and the last slice. Of
+    the holes that are closed only within a slice, small ones are filled.
+
+    Args:
+      mask: (slices, H, W) bool mask.
+      config: segmentation settings; ``drop_border``, ``fill_holes`` and ``min_island`` are read,
+        the last as a fraction of the volume.
+
+    Returns:
+      (slices, H, W) bool, a new array.
+    """
+    mask = _drop_border(mask) if config.drop_border else mask.copy()
+    if config.fill_holes:
+        mask = _fill(mask)
+    return _drop_islands(mask, config.min_island) if config.min_island > 0 else mask
+
+
+def _drop_border(mask: np.ndarray) -> np.ndarray:
+    """Remove the bodies at the border of the slices if a large enough inner body remains."""
+    bodies = label_bodies(mask)
+    touching = np.zeros(int(bodies.max()) + 1, bool)
+    rows, columns = (max(1, round(_MARGIN * side)) for side in mask.shape[1:])
+    upper, lower = bodies[:, :rows], bodies[:, -rows:]
+    for strip in (upper, lower, bodies[..., :columns], bodies[..., -columns:]):
+        touching[np.unique(strip)] = True
+    touching[0] = True
+    inner = ~touching[bodies]
+    volumes = np.bincount(bodies.ravel())
+    volumes[touching] = 0
+    is_large = volumes.max(initial=0) >= _INNER * mask.size
+    return inner if is_large else mask.copy()
+
+
+def _fill(mask: np.ndarray) -> np.ndarray:
+    filled = np.asarray(ndimage.binary_fill_holes(mask), bool)
+    holes = label_regions(fill_holes(filled) & ~filled)
+    if holes.any():
+        areas = np.bincount(holes.ravel())
+        filled |= (holes > 0) & (areas <= _POCKET * mask[0].size)[holes]
+    return filled
+
+
+def _drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:
+    bodies = label_bodies(mask)
+    volumes = np.bincount(bodies.ravel())
+    volumes[0] = 0
+    keep = volumes >= smallest * mask.size
+    keep[volumes.argmax()] = True
+    keep[0] = False
+    return keep[bodies]
+
+
+def find_central_bodies(mask: np.ndarray, share: float) -> np.ndarray:
+    """Return the bodies whose weight is at least ``share`` of the largest weight.
+
+    The weight is √volume · exp(−2 d²), as :func:`.shapes.weigh_parts` for pictures, where d is the
+    distance between the centres of the body and of the slices.
+
+    Args:
+      mask: (slices, H, W) bool mask.
+      share: fraction in [0, 1].
+
+    Returns:
+      (slices, H, W) bool.
+    """
+    bodies = label_bodies(mask)
+    count = int(bodies.max())
+    if count < 2:
+        return mask
+    half = (np.array(mask.shape[1:]) - 1) / 2
+    centres = np.array(ndimage.center_of_mass(mask, bodies, np.arange(1, count + 1)))[:, 1:]
+    away = (((centres - half) / np.maximum(half, 0.5)) ** 2).sum(1)
+    weights = np.sqrt(np.bincount(bodies.ravel(), minlength=count + 1)[1:]) * np.exp(-2 * away)
+    keep = np.concatenate([[False], weights >= share * weights.max()])
+    return keep[bodies]
+
+
+def find_jumps(mask: np.ndarray) -> list[int]:
+    """Find the slices whose mask differs much in area from that of the slice before.
+
+    The larger of the two areas must be at least a tenth of the largest area in the volume, and the
+    smaller one less than half of it.
+
+    Args:
+      mask: (slices, H, W) bool mask.
+
+    Returns:
+      Numbers of the slices, from 0, in ascending order.
+    """
+    areas = mask.sum((1, 2))
+    small, large = np.minimum(areas[1:], areas[:-1]), np.maximum(areas[1:], areas[:-1])
+    jumps = (small < (1 - _JUMP) * large) & (large >= _SUBSTANTIAL * areas.max(initial=0))
+    return (1 + np.flatnonzero(jumps)).tolist()
