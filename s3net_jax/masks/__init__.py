@@ -38,7 +38,7 @@ from s3net_jax.masks.segments import (
     select_segments,
 )
 from s3net_jax.masks.shapes import make_disc, weigh_parts
-from s3net_jax.masks.solid import clean_volume, find_jumps
+from s3net_jax.masks.solid import clean_volume, find_outliers
 from s3net_jax.masks.target import (
     RULES,
     Target,
@@ -92,8 +92,8 @@ __all__ = [
     "expect_dsc",
     "fill_holes",
     "find_best_split",
-    "find_jumps",
     "find_majority_labels",
+    "find_outliers",
     "find_proposed_segments",
     "find_segments",
     "find_vignette",

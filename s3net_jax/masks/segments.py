@@ -14,7 +14,7 @@ from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.labels import compact_labels, compute_labels
 from s3net_jax.masks.proposals import Ranking, rank_proposals
-from s3net_jax.masks.solid import find_jumps
+from s3net_jax.masks.solid import find_outliers
 from s3net_jax.masks.target import choose_target
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-_LISTED = 5  # pairs of slices that a note names at most
+_LISTED = 5  # slices that a note names at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +73,14 @@ class Segments:
                 f"{name} has only {found} {noun}, fewer than the {wanted} that segment.clusters "
                 "asks for."
             )
-        jumps = find_jumps(self.mask) if self.mask.ndim == 3 else []
-        if jumps:
-            listed = ", ".join(f"{n}/{n + 1}" for n in jumps[:_LISTED])
-            more = f" and {len(jumps) - _LISTED} more" if len(jumps) > _LISTED else ""
+        outliers = find_outliers(self.mask) if self.mask.ndim == 3 else []
+        if outliers:
+            listed = ", ".join(str(n + 1) for n in outliers[:_LISTED])
+            more = f" and {len(outliers) - _LISTED} more" if len(outliers) > _LISTED else ""
+            noun = "slice" if len(outliers) == 1 else "slices"
             notes.append(
-                f"The mask of {name} changes by more than half of its area between neighbouring "
-                f"slices ({listed}{more}): check it there."
+                f"The mask of {name} is much smaller or larger in {noun} {listed}{more} than in "
+                "the slices around: check it there."
             )
         return notes
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from s3net_jax.config import SegmentConfig
 from s3net_jax.masks.cleanup import fill_holes, label_regions
 
-__all__ = ["clean_volume", "find_central_bodies", "find_jumps", "label_bodies"]
+__all__ = ["clean_volume", "find_central_bodies", "find_outliers", "label_bodies"]
 
 _MARGIN = 0.02  # width of the border as a fraction of the sides, as for pictures
 _INNER = 0.005
@@ -22,11 +22,9 @@ _POCKET = 0.005
 volume: vessels in a lung are, but not the heart, in the slices where both lungs surround it. The
 fraction is that of :mod:`.boundary`."""
 
-_JUMP = 0.5
-_SUBSTANTIAL = 0.1
-"""Slices disagree if the larger of two neighbouring areas loses more than ``_JUMP`` of itself, and
-is at least ``_SUBSTANTIAL`` of the largest area in the volume: the ends of any organ change
-faster."""
+_LOSS, _SUBSTANTIAL = 0.5, 0.1
+"""A slice disagrees with others if it has less than ``_LOSS`` of the area that it should have, and
+that area is at least ``_SUBSTANTIAL`` of the largest one in the volume: small areas change fast."""
 
 
 def label_bodies(mask: np.ndarray) -> np.ndarray:
@@ -122,11 +120,12 @@ def find_central_bodies(mask: np.ndarray, share: float) -> np.ndarray:
     return keep[bodies]
 
 
-def find_jumps(mask: np.ndarray) -> list[int]:
-    """Find the slices whose mask differs much in area from that of the slice before.
+def find_outliers(mask: np.ndarray) -> list[int]:
+    """Find slices whose mask disagrees with that of the slices around them.
 
-    The larger of the two areas must be at least a tenth of the largest area in the volume, and the
-    smaller one less than half of it.
+    A slice disagrees if its mask has less than half the area that slices on both sides of it reach,
+    or more than twice the area of both its neighbours. The ends of an object, where the areas only
+    grow or shrink, do not disagree, however few slices they have.
 
     Args:
       mask: (slices, H, W) bool mask.
@@ -135,6 +134,11 @@ def find_jumps(mask: np.ndarray) -> list[int]:
       Numbers of the slices, from 0, in ascending order.
     """
     areas = mask.sum((1, 2))
-    small, large = np.minimum(areas[1:], areas[:-1]), np.maximum(areas[1:], areas[:-1])
-    jumps = (small < (1 - _JUMP) * large) & (large >= _SUBSTANTIAL * areas.max(initial=0))
-    return (1 + np.flatnonzero(jumps)).tolist()
+    smallest = _SUBSTANTIAL * areas.max(initial=0)
+    left, right = np.maximum.accumulate(areas), np.maximum.accumulate(areas[::-1])[::-1]
+    reached = np.minimum(left, right)
+    is_dip = (areas < _LOSS * reached) & (reached >= smallest)
+    beside = np.full(len(areas), np.inf)  # the first and last slice have one neighbour only
+    beside[1:-1] = np.maximum(areas[:-2], areas[2:])
+    is_spike = (beside < _LOSS * areas) & (areas >= smallest)
+    return np.flatnonzero(is_dip | is_spike).tolist()

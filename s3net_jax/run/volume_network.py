@@ -21,7 +21,7 @@ from s3net_jax.run.pieces import Case
 from s3net_jax.run.training import TrainingSet
 from s3net_jax.schema import SharedRecord
 
-__all__ = ["Shared", "find_networks", "spread"]
+__all__ = ["Shared", "choose_volume_mode", "find_networks", "spread"]
 
 _VALUES = 1 << 24
 """Largest number of values in a feature map of a mini-batch. A step keeps about 50 such maps (the
@@ -87,6 +87,19 @@ def find_networks(
         found[seed] = network
         records.append(record)
     return Shared(found, records)
+
+
+def choose_volume_mode(config: Config, one_network: bool | None) -> Config:
+    """Set ``fit.volume`` as the argument ``one_network`` of a caller asks; None keeps it.
+
+    Raises:
+      TypeError: ``one_network`` is something else.
+    """
+    if one_network is None:
+        return config
+    if not isinstance(one_network, bool):
+        raise TypeError(f"one_network is {one_network!r}: give True, False or None.")
+    return config.replace(fit={"volume": "shared" if one_network else "slices"})
 
 
 def spread(numbers: Sequence[int], count: int) -> list[int]:
