@@ -16,6 +16,8 @@ from benchmarks.pages.quality import PAGE as QUALITY
 from benchmarks.pages.quality import build_quality_page, build_short_quality
 from benchmarks.pages.readme import build_readme_figures, build_readme_quality
 from benchmarks.pages.suite_pages import FOLDER, build_suite_pages, read_results
+from benchmarks.pages.volumes import PAGE as VOLUMES
+from benchmarks.pages.volumes import build_volumes
 
 __all__ = ["README", "build_documents", "main"]
 
@@ -31,6 +33,7 @@ def build_documents() -> dict[Path, str]:
     return {
         README: replace_marked(readme, "quality", build_readme_quality()),
         QUALITY: replace_marked(quality, "figures", build_quality_page()),
+        VOLUMES: replace_marked(VOLUMES.read_text(), "volumes", build_volumes()),
         **build_suite_pages(results),
     }
 
