@@ -149,7 +149,7 @@ def test_a_diverging_training_is_repeated_gently(trainings: list[dict[str, Any]]
     result = segment(values, config=BEST.replace(fit={"learning_rate": 2}))
     assert [one["rate"] for one in trainings] == [2, 0.5] * 2
     assert "diverged with fit.learning_rate=2; this is the result with 0.5" in result.notes[0]
-    with pytest.raises(DivergedError, match="The training diverged: lower fit.learning_rate"):
+    with pytest.raises(DivergedError, match=r"The training diverged: lower fit\.learning_rate"):
         segment(values, config=BEST.replace(fit={"learning_rate": 9}))
 
 
