@@ -77,7 +77,7 @@ def install_fit(monkeypatch: pytest.MonkeyPatch, fit: Any = fit_brightness) -> N
 
 def install_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a training without steps in the place of the real one, until the test ends. Its networks
-    depend on the images and the key, and predict three ranges of brightness. A learning rate above 1
+    depend on the images and the key, and predict three ranges of brightness. A rate above 1
     diverges."""
     import s3net_jax.fitting  # noqa: F401 (only then is it in sys.modules)
 

@@ -24,9 +24,9 @@ def build_volumes() -> str:
     cores = sorted({row["cores"] for row in rows.values()})
     return (
         f"Preset `{content['preset']}`, seed {content['seed']}, on {cores[-1]} cores "
-        "([result file](quality/volumes.json)); DSC in percent. *Mask* is the mean DSC of the masks "
-        "of neighbouring slices, *labels* Cohen's kappa of their label maps, times 100. Seconds "
-        "include compilation.\n\n"
+        "([result file](quality/volumes.json)); DSC in percent. *Mask* is the mean DSC of the "
+        "masks of neighbouring slices, *labels* Cohen's kappa of their label maps, times 100. "
+        "Seconds include compilation.\n\n"
         f"{format_table(head, body)}"
     )
 
