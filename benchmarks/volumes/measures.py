@@ -18,7 +18,7 @@ def compute_kappa(first: np.ndarray, second: np.ndarray) -> float:
     agreed = float((first == second).mean())
     values = np.union1d(first, second)
     shares = [[float((one == value).mean()) for value in values] for one in (first, second)]
-    chance = float(np.dot(*shares))
+    chance = sum(a * b for a, b in zip(*shares, strict=True))
     return 1.0 if chance == 1 else (agreed - chance) / (1 - chance)
 
 

@@ -232,21 +232,6 @@ def test_options_of_the_configuration() -> None:
         default.replace(fit={"slices": 0})
 
 
-def test_parameters_of_every_step() -> None:
-    config = s3.preset("fast").replace(input={"size": 16}, model={"channels": 4}, fit={"steps": 3})
-    images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
-    key = s3.make_key(0)
-    steps = fitting.fit_dataset(key, images, config, batch=2, keep_steps=True)
-    last = fitting.fit_dataset(key, images, config, batch=2)
-    import jax
-
-    jax.tree.map(lambda all_steps, one: np.testing.assert_allclose(all_steps[-1], one), steps, last)
-    assert {leaf.shape[0] for leaf in jax.tree.leaves(steps)} == {3}
-    own = s3.preset("deepcluster").replace(input={"size": 16}, fit={"steps": 1})
-    with pytest.raises(ValueError, match="deepcluster trains in its own way: drop keep_steps"):
-        fitting.fit_dataset(key, images, own, keep_steps=True)
-
-
 @pytest.mark.slow
 def test_worker_processes_apply_the_network(tmp_path: Path) -> None:
     path, _ = save_ball(tmp_path)
