@@ -72,7 +72,7 @@ def test_every_epoch_shows_every_image_once():
 
 
 def test_parameters_of_every_step():
-    """The gradient of the loss is 1, so that momentum 0 lowers the bias by the rate in each step."""
+    """The gradient is 1: without momentum, each step lowers the bias by the learning rate."""
     fit = {"steps": 3, "learning_rate": 0.25, "momentum": 0}
     config = s3.Config().replace(method={"name": "watch"}, model={"channels": 2}, fit=fit)
     images = np.zeros((3, 8, 8, 3), np.float32)
