@@ -171,7 +171,7 @@ def test_a_volume_that_fails_does_not_stop_the_run(
     assert any("scan.nii.gz" in text and "diverged" in text for text in summary.failures)
 
 
-@pytest.mark.parametrize("target", ["dark", "center", "all", "point:10,12"])
+@pytest.mark.parametrize("target", ["dark", "all", "point:10,12"])
 def test_rules_choose_among_the_same_labels(trainings: list[dict[str, Any]], target: str) -> None:
     values, truth = make_ball()
     found = segment(values, config=BEST, target=target)
