@@ -232,8 +232,11 @@ def _stack_common(label_maps: Sequence[np.ndarray | None], pixels: tuple[int, in
 
 def _fill_blank(common: np.ndarray) -> np.ndarray:
     """Replace −1, the mark of slices of a single value, by the most frequent label."""
-    known = common[common >= 0]
-    frequent = np.bincount(known).argmax() if known.size else 0
+    # Slice by slice: bincount copies its argument to 8 bytes an entry.
+    counts = np.zeros(int(common.max()) + 2, np.int64)
+    for part in common:
+        counts += np.bincount(part.ravel() + 1, minlength=counts.size)
+    frequent = counts[1:].argmax() if counts[1:].any() else 0
     return np.where(common < 0, common.dtype.type(frequent), common)
 
 
