@@ -121,6 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _measure(row: Row, data: Path | None) -> dict[str, Any]:
     """Segment a volume and measure the result; run in a process of its own."""
+    commit = find_commit()  # before the run, which may last until the next commit
     volume = row.read(data)
     before, start = _read_cpu_seconds(), time.perf_counter()
     found = s3.segment_volume(
@@ -140,7 +141,7 @@ def _measure(row: Row, data: Path | None) -> dict[str, Any]:
         "cpu_seconds": round(cpu, 1),
         "peak_mib": peak // 1024,
         "notes": list(found.notes),
-        "commit": find_commit(),
+        "commit": commit,
         "cores": count_usable_cores(),
         "cpu": read_cpu_model(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
