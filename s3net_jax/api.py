@@ -16,6 +16,7 @@ from s3net_jax.run import (
     Kept,
     Segmentation,
     VolumeSegmentation,
+    choose_volume_mode,
     load_network,
     open_volume,
     read_model_config,
@@ -210,12 +211,13 @@ def segment_volume(
     size: int | None = None,
     window: Window | None = None,
     axis: str | None = None,
+    one_network: bool | None = None,
     model: Model | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> VolumeSegmentation:
-    """Segment a volume slice by slice, with labels matched between slices.
+    """Segment a volume slice by slice, or with one network for all slices.
 
     Up to rounding, the result equals that of the command for the same file. The presets ``iic`` and
     ``deepcluster`` train one network on all slices.
@@ -236,6 +238,10 @@ def segment_volume(
       window: values shown as black and white, as for :func:`segment`.
       axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
         or ``sagittal``.
+      one_network: whether to train one network on a few slices and to label all slices with it
+        (``config.fit.volume="shared"``), which is faster. The target is then chosen once, in 3D.
+        Otherwise, each slice is fitted, and labels are matched between slices. None keeps the
+        value of the preset or ``config``.
       model: trained network to apply to every slice, as for :func:`segment`.
       seed: random seed, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`; a function is called about every fourth
@@ -261,6 +267,7 @@ def segment_volume(
     _check_seeds((seed,))
     _check_progress(progress)
     chosen = _choose_config(preset, config, model, target, size, None, window, axis)
+    chosen = choose_volume_mode(chosen, one_network)
     network = load_network(model, chosen)
     return segment_volume_case(
         open_volume(volume, spacing, chosen), chosen, seed, progress, network

@@ -13,6 +13,7 @@ __all__ = [
     "NetworkRecord",
     "OutputRecord",
     "RunRecord",
+    "SharedRecord",
     "TrainingRecord",
 ]
 
@@ -58,6 +59,21 @@ class TrainingRecord(TypedDict):
     seconds: Seconds
     inputs: list[Digest]
     unread: list[Digest]
+
+
+class SharedRecord(TypedDict):
+    """How the network of a volume was trained: one of ``shared`` in ``results.jsonl``.
+
+    ``slices`` are the slices of the training, from 1; ``member`` is the number of the network among
+    the ``fit.members`` of the seed, from 0, and ``steps`` the step after which it was taken.
+    """
+
+    seed: Count
+    slices: list[Count]
+    member: Count
+    steps: Count
+    seconds: Seconds
+    sha256: Digest
 
 
 class NetworkRecord(TypedDict, total=False):

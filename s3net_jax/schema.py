@@ -39,6 +39,7 @@ from s3net_jax.run_records import (
     NetworkRecord,
     OutputRecord,
     RunRecord,
+    SharedRecord,
     TrainingRecord,
 )
 from s3net_jax.summaries import (
@@ -78,6 +79,7 @@ __all__ = [
     "RetargetRecord",
     "RunRecord",
     "ScoreRecord",
+    "SharedRecord",
     "TrainingRecord",
     "TuningRow",
     "TuningSummary",
@@ -162,6 +164,7 @@ class ResultRecord(TypedDict, total=False):
     files: dict[ResultName, FileRecord]
     options: str
     measures: Measures
+    shared: list[SharedRecord]
     version: Count
     retargeted: RetargetRecord
     verdict: str
@@ -178,7 +181,8 @@ class FinishedRecord(TypedDict):
     trained them, ``seconds`` includes an equal share of the training. ``expected_dsc`` (in
     [0, 1]), ``check`` (whether a person should check the mask) and ``evidence`` (the measures
     behind both) are present if the confidence can be estimated; see
-    :class:`s3net_jax.masks.Confidence`.
+    :class:`s3net_jax.masks.Confidence`. ``shared`` describes the networks of a volume that were
+    trained for all of its slices (``fit.volume=shared``), one for each seed.
     """
 
     stem: str
@@ -208,6 +212,7 @@ class FinishedRecord(TypedDict):
     files: dict[str, FileRecord]
     options: NotRequired[str]
     measures: NotRequired[Measures]
+    shared: NotRequired[list[SharedRecord]]
 
 
 class MeasuresRecord(TypedDict, total=False):

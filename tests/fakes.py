@@ -77,13 +77,26 @@ def install_fit(monkeypatch: pytest.MonkeyPatch, fit: Any = fit_brightness) -> N
 
 def install_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a training without steps in the place of the real one, until the test ends. Its networks
-    depend on the images and the key, and predict three ranges of brightness."""
+    depend on the images and the key, and predict three ranges of brightness. A rate above 1
+    diverges."""
     import s3net_jax.fitting  # noqa: F401 (only then is it in sys.modules)
 
-    def fit_dataset(key: Any, images: Any, config: Config, *, progress: Any = None) -> Any:
+    def fit_dataset(
+        key: Any,
+        images: Any,
+        config: Config,
+        *,
+        batch: int | None = None,
+        keep_steps: bool = False,
+        progress: Any = None,
+    ) -> Any:
         for step in range(config.fit.steps):
-            progress(step + 1, {"loss": 1 / (step + 1)})
-        return {"mean": jnp.mean(jnp.asarray(images)), "draw": jax.random.uniform(key)}
+            if progress is not None:
+                progress(step + 1, {"loss": 1 / (step + 1)})
+        mean = jnp.mean(jnp.asarray(images)) * (jnp.nan if config.fit.learning_rate > 1 else 1)
+        params = {"mean": mean, "draw": jax.random.uniform(key)}
+        steps = jnp.arange(config.fit.steps)
+        return jax.tree.map(lambda leaf: leaf + 0 * steps, params) if keep_steps else params
 
     fitting = sys.modules["s3net_jax.fitting"]
     monkeypatch.setattr(fitting, "fit_dataset", fit_dataset)

@@ -24,6 +24,7 @@ LIMITS: list[tuple[str, list[Any], list[Any]]] = [
     ("model.dilations", [(1, 1, 1), (4, 1, 9)], [(1, 1, 0), (-1, 1, 1), (1, 2), (1, 1, 1, 1)]),
     ("fit.steps", [1, 2], [0, -1]),
     ("fit.members", [1, 256], [0, 257]),
+    ("fit.slices", [1, 256], [0, 257]),
     ("fit.momentum", [0, 0.999], [1, 1.5, -0.001]),
     ("fit.learning_rate", [1e-9, 2], [0, -0.1]),
     ("fit.stop_after", [2**31 - 1, -(2**31) + 1], [2**31, -(2**31), 10**20]),

@@ -12,7 +12,8 @@ from s3net_jax.experiments import read_grid
 from s3net_jax.presets import PRESETS, preset
 
 ROOT = Path(__file__).parents[1]
-SUMMARIES = sorted(p for p in (ROOT / "docs/quality").glob("*.json") if p.stem != "confidence")
+_OTHERS = ("confidence", "volumes")  # results of no experiment file
+SUMMARIES = sorted(p for p in (ROOT / "docs/quality").glob("*.json") if p.stem not in _OTHERS)
 
 # Results carry these. A preset that changes gets another digest, and its figures are measured
 # again.
@@ -35,6 +36,12 @@ DIGESTS = {
 
 def test_presets_are_those_of_the_published_results():
     assert {name: preset(name).digest for name in PRESETS} == DIGESTS
+
+
+def test_volumes_were_computed_with_the_preset_of_today():
+    content = json.loads((ROOT / "docs/quality/volumes.json").read_text())
+    shared = preset(content["preset"]).replace(fit={"volume": "shared"})
+    assert content["config_digest"] == shared.digest
 
 
 @pytest.mark.parametrize("path", SUMMARIES, ids=lambda path: path.stem)

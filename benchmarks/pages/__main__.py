@@ -18,6 +18,8 @@ from benchmarks.pages.quality import PAGE as QUALITY
 from benchmarks.pages.quality import build_quality_page, build_short_quality
 from benchmarks.pages.readme import build_readme_figures, build_readme_quality
 from benchmarks.pages.suite_pages import FOLDER, build_suite_pages, read_results
+from benchmarks.pages.volumes import PAGE as VOLUMES
+from benchmarks.pages.volumes import build_volumes
 
 __all__ = ["README", "build_documents", "main"]
 
@@ -34,6 +36,7 @@ def build_documents() -> dict[Path, str]:
         README: replace_marked(readme, "quality", build_readme_quality()),
         QUALITY: replace_marked(quality, "figures", build_quality_page()),
         CORRECT: replace_marked(CORRECT.read_text(), "marks", build_marks()),
+        VOLUMES: replace_marked(VOLUMES.read_text(), "volumes", build_volumes()),
         **build_suite_pages(results),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.confidence.report import RESULT as CONFIDENCE
+from benchmarks.volumes.__main__ import RESULT as VOLUMES
 from s3net_jax.config import Config
 from s3net_jax.criteria import get_criteria
 from s3net_jax.experiments.summary import Table
@@ -39,7 +40,7 @@ _ROWS = {
 def build_quality_page() -> str:
     """Return the tables of ``docs/quality.md``, from ``docs/quality/*.json``."""
     parts = []
-    for path in sorted(set(SUMMARIES.glob("*.json")) - {CONFIDENCE}):
+    for path in sorted(set(SUMMARIES.glob("*.json")) - {CONFIDENCE, VOLUMES}):
         summary = json.loads(path.read_text())
         parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
         seeds = f"{summary['repeats']} seeds" if "repeats" in summary else f"seed {summary['seed']}"

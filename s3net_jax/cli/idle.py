@@ -54,6 +54,8 @@ def _find_reason(config: Config, name: str) -> str | None:
         *("fit.members", "fit.record_labels", "fit.stop_labels", "fit.stop_after"),
     ):
         return f"the preset {config.preset}, which trains one network on all images"
+    if name == "fit.slices" and fit.volume == "slices":
+        return "fit.volume=slices"
     if name == "fit.stop_after" and fit.stop_labels == 0:
         return "fit.stop_labels=0"
     if name == "segment.choice" and segment.target != "auto":

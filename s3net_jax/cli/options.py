@@ -50,6 +50,12 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
         "--axis", metavar="NAME", help="orientation of slices: auto, axial, coronal or sagittal"
     )
     group.add_argument(
+        "--one-network",
+        action="store_true",
+        help="train one network for all slices of a volume instead of one for each: much faster, "
+        "and a label means the same in every slice",
+    )
+    group.add_argument(
         "--tile", metavar="N", help="cut larger images into overlapping tiles of N×N pixels"
     )
 

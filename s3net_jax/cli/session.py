@@ -53,6 +53,8 @@ def read_config(args: argparse.Namespace) -> Config:
             config = config.replace(input={option: getattr(args, option)})
     if getattr(args, "clusters", None) is not None:
         config = config.replace(segment={"clusters": args.clusters})
+    if getattr(args, "one_network", False):
+        config = config.replace(fit={"volume": "shared"})
     load_jax("s3net_jax.run", "s3net_jax.fitting")
     from s3net_jax.io import parse_window
     from s3net_jax.masks import check_target

@@ -30,7 +30,10 @@ from s3net_jax.errors import ConfigError
 __all__ = ["Config", "check_config"]
 
 
-_LATER = ("model.inception", "model.local_kernels", "segment.clusters")
+_LATER = (
+    *("model.inception", "model.local_kernels", "segment.clusters"),
+    *("fit.volume", "fit.slices"),
+)
 """Fields added after results with digests were published. A digest leaves them out at their
 default, so that a configuration keeps the digest that earlier results carry. Never change such a
 default: two configurations would have the same digest."""
@@ -175,6 +178,7 @@ def _validate(c: Config) -> None:
     )
     need(f.steps >= 1, f"fit.steps must be at least 1, got {f.steps}.")
     need(1 <= f.members <= 256, f"fit.members must be in 1..256, got {f.members}.")
+    need(1 <= f.slices <= 256, f"fit.slices must be in 1..256, got {f.slices}.")
     need(0 <= f.momentum < 1, f"fit.momentum must be in [0, 1), got {f.momentum}.")
     need(f.learning_rate > 0, f"fit.learning_rate must be positive, got {f.learning_rate}.")
     for name in ("rotation", "translation", "scale", "shear"):

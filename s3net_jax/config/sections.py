@@ -138,6 +138,12 @@ class FitConfig:
     best of their clusters."""
     record_labels: bool = False
     """Keep the label map of every step; a run writes a selection as ``STEM.steps.png``."""
+    volume: Literal["slices", "shared"] = "slices"
+    """Networks of a volume: ``slices`` fits one to every slice, and matches labels between slices;
+    ``shared`` trains one on ``slices`` slices that are spread over the volume, and applies it to
+    all, so that a label means the same everywhere and the target is chosen once, in 3D."""
+    slices: int = 8
+    """Number of slices on which the network of ``volume=shared`` is trained, in 1..256."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def fit_dataset(
     config: Config,
     *,
     batch: int | None = None,
+    keep_steps: bool = False,
     progress: Progress | None = None,
 ) -> Any:
     """Train the network of a method on many images of the same size.
@@ -64,15 +65,17 @@ def fit_dataset(
       images: (N, H, W, C) floating point in [0, 1], each as :func:`s3net_jax.prepare` returns it.
       config: static configuration of any method.
       batch: number of images in a mini-batch, at most N; None takes 8, or N if that is fewer.
+      keep_steps: whether to return the parameters after every step.
       progress: function called on the host as ``progress(step, {"loss": ..., ...})`` after every
         step.
 
     Returns:
       Trained parameters, a state of the method's network, for :func:`predict` and
-      :func:`save_params`.
+      :func:`save_params`. With ``keep_steps``, every array has a leading axis of ``fit.steps``.
 
     Raises:
-      ValueError: an argument has the wrong shape, or ``batch`` is not in 1..N.
+      ValueError: an argument has the wrong shape, ``batch`` is not in 1..N, or ``keep_steps`` is
+        set for a method that does not train by steps on mini-batches.
       TypeError: an argument has the wrong type, such as images of integers.
     """
     check_config(config)
@@ -93,15 +96,19 @@ def fit_dataset(
     check_listener(progress)
     own = get_method(config.method.name).fit_images
     if own is not None:
+        if keep_steps:
+            raise ValueError(
+                f"The method {config.method.name} trains in its own way: drop keep_steps."
+            )
         tell = None if progress is None else _count_from_one(progress)
         return own(key, images, config, batch=size, progress=tell)
     hyper, data = read_hyper(hyperparameters(config), wide), read_data(None, images, config)
     static = static_config(config)
     if progress is None:
-        return _train(key, images, hyper, data, static, size, None).params
+        return _train(key, images, hyper, data, static, size, None, keep_steps).params
 
     def run(number: Any) -> _Trained:
-        return _train(key, images, hyper, data, static, size, number)
+        return _train(key, images, hyper, data, static, size, number, keep_steps)
 
     return run_with_listener(progress, run).params
 
@@ -122,7 +129,7 @@ class _Trained:
     steps: Array
 
 
-@partial(jax.jit, static_argnames=("config", "batch"))
+@partial(jax.jit, static_argnames=("config", "batch", "keep_steps"))
 def _train(
     key: Array,
     images: Array,
@@ -131,6 +138,7 @@ def _train(
     config: Config,
     batch: int,
     listener: Array | None,
+    keep_steps: bool,
 ) -> _Trained:
     """Run all steps; ``data`` has a leading axis of images, or is None."""
     method, count = get_method(config.method.name), images.shape[0]
@@ -157,11 +165,11 @@ def _train(
         params, momentum, record, _ = train_step(graph, params, momentum, inputs, config)
         if listener is not None:
             jax.debug.callback(report, listener, index, record, ordered=False)
-        return (params, momentum), None
+        return (params, momentum), params if keep_steps else None
 
     indices = jnp.arange(config.fit.steps, dtype=jnp.int32)
-    (params, _), _ = jax.lax.scan(step, (state.params, state.momentum), indices)
-    return _Trained(params, jnp.int32(config.fit.steps))
+    (params, _), every_step = jax.lax.scan(step, (state.params, state.momentum), indices)
+    return _Trained(every_step if keep_steps else params, jnp.int32(config.fit.steps))
 
 
 @use_default_settings()

@@ -47,6 +47,8 @@ def static_config(config: Config) -> Config:
         learning_rate=default.fit.learning_rate,
         momentum=default.fit.momentum,
         members=default.fit.members,
+        volume=default.fit.volume,
+        slices=default.fit.slices,
     )
     defaults = type(config.method)()
     weights = {name: getattr(defaults, name) for name in config.method.weights}

@@ -38,6 +38,7 @@ from s3net_jax.masks.segments import (
     select_segments,
 )
 from s3net_jax.masks.shapes import make_disc, weigh_parts
+from s3net_jax.masks.solid import clean_volume, find_outliers
 from s3net_jax.masks.target import (
     RULES,
     Target,
@@ -47,6 +48,13 @@ from s3net_jax.masks.target import (
     rescale_target,
 )
 from s3net_jax.masks.vignette import find_vignette
+from s3net_jax.masks.volume import (
+    ThinVolume,
+    choose_volume_target,
+    draw_volume_mask,
+    find_best_split,
+    thin_volume,
+)
 
 __all__ = [
     "CHECK_BELOW",
@@ -63,6 +71,7 @@ __all__ = [
     "Ranking",
     "Segments",
     "Target",
+    "ThinVolume",
     "add_mask_as_label",
     "align_labels",
     "apply_pick",
@@ -71,15 +80,20 @@ __all__ = [
     "check_point",
     "check_target",
     "choose_target",
+    "choose_volume_target",
     "clean",
+    "clean_volume",
     "compact_labels",
     "compute_labels",
     "consensus",
     "draw_best_proposal",
     "draw_marks",
+    "draw_volume_mask",
     "expect_dsc",
     "fill_holes",
+    "find_best_split",
     "find_majority_labels",
+    "find_outliers",
     "find_proposed_segments",
     "find_segments",
     "find_vignette",
@@ -93,5 +107,6 @@ __all__ = [
     "segment_logits",
     "select_segments",
     "solve_marks",
+    "thin_volume",
     "weigh_parts",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -51,20 +52,24 @@ def find_best_clusters(
 
 
 class Splits:
-    """Score splits of one image into an object and its surroundings.
+    """Score splits of one image, or of all slices of a volume, into an object and its surroundings.
 
     Args:
-      pixels: (H, W, 3) floating-point image in [0, 1].
+      pixels: (..., H, W, 3) floating-point image or slices in [0, 1]. Distances from the centre
+        are those within a slice: the range of a scan follows the anatomy, so an object need not be
+        in its middle slices.
     """
 
     def __init__(self, pixels: np.ndarray):
         # Float64, because the variance is a difference of two sums over all pixels.
-        weight = compute_center_weight(pixels.shape[:2], _CENTER_SIGMA).ravel().astype(np.float64)
+        size, count = pixels.shape[-3:-1], math.prod(pixels.shape[:-3])
+        weight = compute_center_weight(size, _CENTER_SIGMA).ravel().astype(np.float64)
+        weight = np.tile(weight, count)
         colors = pixels.reshape(-1, 3).astype(np.float64)
         moments = (np.ones(len(colors)), *colors.T, (colors**2).sum(1))
         self._weighted = np.stack([weight * moment for moment in moments])
-        y, x = _compute_offsets(pixels.shape[:2])
-        self._away = (y**2 + x**2).ravel()
+        y, x = _compute_offsets(size)
+        self._away = np.tile((y**2 + x**2).ravel(), count)
 
     def score(self, masks: np.ndarray, ignored: np.ndarray) -> np.ndarray:
         """Score how well each mask splits the image into an object and its surroundings.
@@ -76,8 +81,8 @@ class Splits:
         object. Targets that are too small, too large or too faint explain little variance.
 
         Args:
-          masks: (N, H, W) bool, the cleaned candidates.
-          ignored: (N, H, W) bool, pixels removed by the clean-up. They count as neither object
+          masks: (N, ..., H, W) bool, the cleaned candidates.
+          ignored: (N, ..., H, W) bool, pixels removed by the clean-up. They count as neither object
             nor surroundings, so the air around a body does not lower the score of the lungs.
 
         Returns:
@@ -133,9 +138,9 @@ def list_groups(
     These are every single cluster, and the unions of the 2, 3, ... darkest and brightest ones.
 
     Args:
-      labels: (H, W) integer label map.
-      luminance: (H, W) floating-point luminance.
-      outside: (H, W) bool mask of pixels to ignore; None ignores none.
+      labels: (..., H, W) integer label map.
+      luminance: (..., H, W) floating-point luminance.
+      outside: (..., H, W) bool mask of pixels to ignore; None ignores none.
 
     Yields:
       Labels of a group, in ascending order; never all labels at once.

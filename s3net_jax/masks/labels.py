@@ -17,15 +17,20 @@ def compact_labels(labels: np.ndarray) -> np.ndarray:
     depends only on the partition, not on its numbering.
 
     Args:
-      labels: (H, W) integer label map; memory grows with the range of its values.
+      labels: (H, W) integer label map, or (slices, H, W); memory grows with the range of its
+        values.
 
     Returns:
-      (H, W) int32 label map of the same partition.
+      int32 label map of the same shape and partition.
     """
     low = int(labels.min())
     # Counting instead of sorting: labels are small, and images may have 100 million pixels.
     indices = labels - low
-    areas = np.bincount(indices.ravel())
+    # Slice by slice: bincount copies its argument to 8 bytes an entry.
+    count = int(labels.max()) - low + 1
+    areas = np.zeros(count, np.int64)
+    for part in indices if labels.ndim > 2 else [indices]:
+        areas += np.bincount(part.ravel(), minlength=count)
     values = np.flatnonzero(areas)
     counts = areas[values]
     tied = [np.count_nonzero(counts == count) > 1 for count in counts]

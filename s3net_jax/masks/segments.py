@@ -14,6 +14,7 @@ from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.labels import compact_labels, compute_labels
 from s3net_jax.masks.proposals import Ranking, rank_proposals
+from s3net_jax.masks.solid import find_outliers
 from s3net_jax.masks.target import choose_target
 
 __all__ = [
@@ -26,6 +27,9 @@ __all__ = [
     "segment_logits",
     "select_segments",
 ]
+
+
+_LISTED = 5  # slices that a note names at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,15 @@ class Segments:
             notes.append(
                 f"{name} has only {found} {noun}, fewer than the {wanted} that segment.clusters "
                 "asks for."
+            )
+        outliers = find_outliers(self.mask) if self.mask.ndim == 3 else []
+        if outliers:
+            listed = ", ".join(str(n + 1) for n in outliers[:_LISTED])
+            more = f" and {len(outliers) - _LISTED} more" if len(outliers) > _LISTED else ""
+            noun = "slice" if len(outliers) == 1 else "slices"
+            notes.append(
+                f"The mask of {name} is much smaller or larger in {noun} {listed}{more} than in "
+                "the slices around: check it there."
             )
         return notes
 

@@ -19,8 +19,8 @@ __all__ = ["RULES", "Target", "check_point", "check_target", "choose_target", "r
 RULES = ("auto", "dark", "bright", "center", "point:X,Y", "all")
 
 # Not tuned: a user chooses the rules `dark`, `bright` and `center`, and no evaluation covers them.
-_SUBSTANTIAL = 0.005  # smallest cluster, as a fraction of the image, for ``dark`` and ``bright``
-_CENTER_SIGMA = 0.1  # standard deviation of the Gaussian of ``center``, as a fraction of the sides
+SUBSTANTIAL = 0.005  # smallest cluster, as a fraction of the image, for ``dark`` and ``bright``
+CENTER_SIGMA = 0.1  # standard deviation of the Gaussian of ``center``, as a fraction of the sides
 _LONG_SIDE = 256  # longest side in pixels for choosing the target; the mask has full resolution
 
 
@@ -116,7 +116,7 @@ def choose_target(
     elif rule in ("dark", "bright"):
         chosen = (_find_extreme(small_labels, small_image, config, rule == "bright"),)
     elif rule == "center":
-        weight = compute_center_weight(small_labels.shape, _CENTER_SIGMA)
+        weight = compute_center_weight(small_labels.shape, CENTER_SIGMA)
         covered = [np.sum(weight[small_labels == value]) for value in values]
         chosen = (int(values[np.argmax(covered)]),)
     else:
@@ -164,7 +164,7 @@ def _find_extreme(
     for value in np.unique(labels):
         cluster = labels == value
         mask = clean(cluster, config)
-        unfit = cluster.mean() < _SUBSTANTIAL or (
+        unfit = cluster.mean() < SUBSTANTIAL or (
             config.drop_border and not np.any(mask & ~find_border_regions(mask))
         )
         level = float(luminance[cluster & mask].mean())  # never empty after the clean-up

@@ -37,6 +37,7 @@ from s3net_jax.run.segment import segment_images
 from s3net_jax.run.segmentation import Segmentation
 from s3net_jax.run.settings import OutputOptions
 from s3net_jax.run.summary import Listener, Summary
+from s3net_jax.run.volume_network import choose_volume_mode
 from s3net_jax.run.volumes import VolumeSegmentation, open_volume, segment_volume_case
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "assess_members",
     "check_report",
     "check_usable",
+    "choose_volume_mode",
     "discover",
     "find_damage",
     "find_marks",

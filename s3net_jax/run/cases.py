@@ -78,6 +78,7 @@ class ImageCase:
 
     volume: Volume | None = None
     resolution: Resolution | None = None
+    has_common_labels = False
 
     def __init__(self, image: Image, config: Config) -> None:
         self._image, self._config = image, config

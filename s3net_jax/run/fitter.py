@@ -51,6 +51,9 @@ GENTLER = 0.25
 Not tuned, and no reason is recorded. Every retry costs another fit, so there is only one, at a
 clearly lower rate."""
 
+_LOADED = 4
+"""Number of networks that are kept on the device: those of a few seeds, not of all volumes."""
+
 Progress = Callable[[int, dict[str, Any]], None]
 """Called as ``progress(step, {"loss": ..., "labels": ..., "running": ..., "fits": ...})``.
 
@@ -147,6 +150,8 @@ class Fitter:
 
         start = time.perf_counter()
         if network not in self._loaded:
+            if len(self._loaded) >= _LOADED:
+                del self._loaded[next(iter(self._loaded))]
             # On the device, where every prediction needs them.
             self._loaded[network] = jax.tree.map(jax.numpy.asarray, network.load(self.config))
         pixels = prepare(piece.image, self.config.input)
@@ -157,10 +162,14 @@ class Fitter:
             raise ConfigError(f"The trained network can't be applied: {error}") from None
         if not np.isfinite(logits).all():
             return Failed("The trained network gives values that are not finite: train it again.")
-        labels = compact_labels(compute_labels(logits, piece.image.shape))
+        labels = compute_labels(logits, piece.image.shape)
+        # At most 1024 clusters; a volume keeps the labels of all slices until they are joined.
+        labels = labels.astype(np.int16) if network.is_common else compact_labels(labels)
         history = {"loss": np.zeros(0, np.float32), "labels": np.zeros(0, np.int32)}
         found: Outcome = Fitted(labels, history, 0, None, 0.0)
-        if uses_proposals(self.config):  # clusters of the only label map are the proposals
+        if (
+            uses_proposals(self.config) and not network.is_common
+        ):  # clusters of the only label map are the proposals
             maps = np.argmax(logits, -1).astype(np.int16)[None]
             single = self.config.replace(fit={"members": 1, "record_labels": False})
             found = join_members([replace(found, label_maps=maps)], piece.image, single)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from s3net_jax.run.outcome import Failed, Fitted, Outcome
 __all__ = [
     "combine_clusters",
     "combine_seeds",
+    "combine_stacks",
     "has_members",
     "has_separate_target",
     "join_members",
@@ -109,6 +110,33 @@ def combine_clusters(fits: Sequence[Fitted]) -> np.ndarray | None:
         return None
     maps = [fit.labels if fit.clusters is None else fit.clusters for fit in fits]
     return maps[0] if len(maps) == 1 else consensus(maps).labels
+
+
+def combine_stacks(
+    fits: Mapping[tuple[int, int], Fitted], count: int, seeds: Sequence[int]
+) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+    """Combine the seeds of a volume whose slices have common labels, so that they stay common.
+
+    Args:
+      fits: (slice, seed) → labels of one slice, none of a slice that has a single value.
+      count: number of slices.
+      seeds: seeds, at least two.
+
+    Returns:
+      ``(maps, shares)``: for each slice the consensus labels and the share of seeds that agree,
+      both (H, W), or None.
+    """
+    filled = [n for n in range(count) if (n, seeds[0]) in fits]
+    # All slices one below the other, as one tall image: a label is aligned once for the volume.
+    tall = [np.concatenate([fits[n, seed].labels for n in filled]) for seed in seeds]
+    found = consensus(tall)
+    maps: list[np.ndarray | None] = [None] * count
+    shares: list[np.ndarray | None] = [None] * count
+    labels = np.split(found.labels, len(filled))
+    agreement = np.split(found.agreement, len(filled))
+    for place, n in enumerate(filled):
+        maps[n], shares[n] = labels[place], agreement[place]
+    return maps, shares
 
 
 def _choose_proposal(fits: list[Fitted], image: Image, config: Config) -> tuple[Fitted, int]:

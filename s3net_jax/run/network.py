@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ __all__ = [
     "Network",
     "NetworkFile",
     "NetworkParams",
+    "SharedNetwork",
     "is_trained_on_folder",
     "load_network",
     "read_model_config",
@@ -28,12 +29,15 @@ class NetworkFile:
       digest: SHA-256 of the file, which tells apart a file and its replacement.
       share: seconds of training to add to the time of each piece.
       note: sentence for the user about every result, or "".
+      is_common: whether the numbers of its clusters become the labels as they are, so that a label
+        means the same in all slices of a volume.
     """
 
     path: Path
     digest: str
     share: float = 0.0
     note: str = ""
+    is_common: bool = False
 
     def load(self, config: Config) -> Any:
         """Return the parameters; for errors see :func:`s3net_jax.fitting.load_params`."""
@@ -48,12 +52,13 @@ class NetworkParams:
 
     Attributes:
       params: parameters, a state of the network or a nested dict of arrays.
-      share, note: see :class:`NetworkFile`.
+      share, note, is_common: see :class:`NetworkFile`.
     """
 
     params: Any
     share: float = 0.0
     note: str = ""
+    is_common: bool = False
 
     def load(self, config: Config) -> Any:
         """Return the parameters."""
@@ -61,7 +66,32 @@ class NetworkParams:
         return self.params
 
 
-Network = NetworkFile | NetworkParams
+@dataclass(frozen=True)
+class SharedNetwork:
+    """A network that was trained on slices of one volume, for all of its slices.
+
+    It is compared by its digest, so that a worker in another process, which receives a copy with
+    every slice, keeps only one.
+
+    Attributes:
+      digest: SHA-256 of the parameters.
+      params: nested dict of NumPy arrays.
+      share, note, is_common: see :class:`NetworkFile`.
+    """
+
+    digest: str
+    params: Any = field(compare=False, repr=False)
+    share: float = field(default=0.0, compare=False)
+    note: str = field(default="", compare=False)
+    is_common: bool = True
+
+    def load(self, config: Config) -> Any:
+        """Return the parameters."""
+        del config
+        return self.params
+
+
+Network = NetworkFile | NetworkParams | SharedNetwork
 
 
 def is_trained_on_folder(config: Config) -> bool:

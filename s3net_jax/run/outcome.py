@@ -56,7 +56,8 @@ class Fitted:
     A prediction has no steps: its history is empty.
 
     Attributes:
-      labels: (H, W) int32 at the image's original size, 0..L−1 by decreasing area.
+      labels: (H, W) int32 at the image's original size, 0..L−1 by decreasing area; int16 numbers of
+        the network's clusters if they are common to the slices of a volume.
       history: (steps,) arrays ``loss``, ``ce``, ``affine``, ``spatial``, ``labels``.
       steps: number of steps before an early stop, or all steps.
       label_maps: (steps, h, w) pseudo labels of each step at the network's size, or None.

@@ -42,6 +42,8 @@ class Case(Protocol):
       pixels: size of its images, (H, W).
       volume: the volume, or None for a picture.
       resolution: resolution of a picture or TIFF stack, or None if its file has none.
+      has_common_labels: whether a label means the same in all slices of a volume already, because
+        one network labels them.
     """
 
     name: str
@@ -49,6 +51,9 @@ class Case(Protocol):
     pixels: tuple[int, int]
     volume: Volume | None
     resolution: Resolution | None
+
+    @property
+    def has_common_labels(self) -> bool: ...
 
     def __len__(self) -> int:
         """Return the number of pieces."""

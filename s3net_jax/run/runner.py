@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
 from s3net_jax.run.engines import Engine
 from s3net_jax.run.inputs import discover
 from s3net_jax.run.models import Models, find_models, open_model, train_models
-from s3net_jax.run.network import is_trained_on_folder
+from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.opening import explain, open_input
 from s3net_jax.run.outcome import Failed, Outcome
 from s3net_jax.run.output.lock import hold_folder
@@ -39,6 +39,7 @@ from s3net_jax.run.output.writer import OpenInput, ResultWriter
 from s3net_jax.run.review import ReportUpdates, check_report
 from s3net_jax.run.settings import Identity, OutputOptions, RunSettings
 from s3net_jax.run.summary import Listener, Summary, write_run
+from s3net_jax.run.volume_network import find_networks
 from s3net_jax.schema import FinishedRecord, ResultRecord
 
 __all__ = ["segment_inputs"]
@@ -256,6 +257,7 @@ class _Run:
             self.listener.start(number, task.source)
             try:
                 opened = open_input(task, self.settings)
+                networks = self._find_networks(opened)
             except (ConfigError, OutputError):
                 raise
             except Exception as error:  # the other inputs can still be processed
@@ -269,7 +271,19 @@ class _Run:
                 for seed in seeds:
                     if number not in self.opened:  # another piece of this input has failed
                         break
-                    yield Job(number, index, seed, image, self.models.networks.get(seed))
+                    yield Job(number, index, seed, image, networks.get(seed))
+
+    def _find_networks(self, opened: OpenInput) -> Mapping[int, Network]:
+        """Find the networks to apply to an input; train those of a volume, if it has its own."""
+        found = find_networks(
+            opened.case,
+            self.settings.config,
+            self.settings.identity.all_seeds,
+            self.models.networks,
+            lambda done, total: self.listener.show_phase("training", done, total),
+        )
+        opened.shared.extend(found.records)
+        return found.networks
 
     def _take(self, job: Job, outcome: Outcome) -> None:
         """Store one outcome; write the result of an input after its last outcome."""

@@ -23,11 +23,14 @@ from s3net_jax.masks import (
     Segments,
     check_target,
     choose_target,
+    choose_volume_target,
     clean,
     compact_labels,
+    draw_volume_mask,
     find_majority_labels,
     merge_clusters,
     refine_outline,
+    thin_volume,
 )
 from s3net_jax.run.pieces import Labels, Panel, make_piece
 from s3net_jax.run.shown import choose_shown_slices
@@ -68,6 +71,15 @@ class VolumeCase:
                 f"{blank} of the {len(self)} slices have only one value; they get label 0."
             )
 
+    @property
+    def has_common_labels(self) -> bool:
+        """Whether one network labels all slices, so that a label means the same everywhere."""
+        return self._config.fit.volume == "shared"
+
+    def list_filled(self) -> list[int]:
+        """List the slices that have more than one value."""
+        return [n for n in range(len(self)) if self.piece(n) is not None]
+
     def __len__(self) -> int:
         return len(self.view)
 
@@ -78,6 +90,8 @@ class VolumeCase:
     def join(
         self, label_maps: Sequence[np.ndarray | None], targets: Sequence[Labels | None]
     ) -> Segments:
+        if self.has_common_labels:
+            return self._choose_once(_stack_common(label_maps, self.pixels))
         drawn = [
             None if labels is None or target is None else np.isin(labels, target)
             for labels, target in zip(label_maps, targets, strict=True)
@@ -85,16 +99,46 @@ class VolumeCase:
         return self._choose(self._pool_labels(label_maps), drawn)
 
     def join_labels(self, label_maps: Sequence[np.ndarray | None]) -> np.ndarray:
-        return compact_labels(_fill_blank(self._pool_labels(label_maps)))
+        if self.has_common_labels:
+            common = _stack_common(label_maps, self.pixels)
+        else:
+            common = self._pool_labels(label_maps)
+        return compact_labels(_fill_blank(common))
 
     def choose(self, labels: np.ndarray) -> Segments:
         common = labels.copy()
         common[[self.piece(n) is None for n in range(len(self))]] = -1
+        if self.has_common_labels:
+            return self._choose_once(common)
         return self._choose(common, [None] * len(self))
 
     def select(self, labels: np.ndarray, raw: np.ndarray, target: Labels) -> Segments:
+        if self.has_common_labels:
+            mask = draw_volume_mask(raw, self.piece, self._config.segment)
+            return Segments(labels, mask, target)
         masks = [self._clean_slice(n, part) for n, part in enumerate(raw)]
         return Segments(labels, np.stack(masks), target)
+
+    def _choose_once(self, common: np.ndarray) -> Segments:
+        """Choose the target in 3D, in labels that mean the same in every slice.
+
+        Args:
+          common: (slices, H, W) common labels; −1 in slices of a single value.
+        """
+        config, filled = self._config.segment, self.list_filled()
+
+        def show(n: int) -> np.ndarray:
+            image = self.piece(n)
+            assert image is not None
+            return image.rgb8()
+
+        name = "The volume" if self.volume is None else self.volume.name
+        chosen = choose_volume_target(common, thin_volume(filled, show), config, name)
+        mask = draw_volume_mask(np.isin(common, chosen), self.piece, config)
+        common = _fill_blank(common)
+        labels = compact_labels(common)
+        whole = Segments(labels, mask, _rename_labels(common, labels, chosen))
+        return merge_clusters(whole, self._slices, config.clusters)
 
     def _pool_labels(self, label_maps: Sequence[np.ndarray | None]) -> np.ndarray:
         """Give all slices common labels; those of a single value get −1."""
@@ -180,11 +224,20 @@ class VolumeCase:
         return self.view.get_slices(self.volume.voxels)
 
 
+def _stack_common(label_maps: Sequence[np.ndarray | None], pixels: tuple[int, int]) -> np.ndarray:
+    """Stack label maps whose labels are common already; slices without one get −1."""
+    blank = np.full(pixels, -1, np.int16)
+    return np.stack([blank if labels is None else labels for labels in label_maps])
+
+
 def _fill_blank(common: np.ndarray) -> np.ndarray:
     """Replace −1, the mark of slices of a single value, by the most frequent label."""
-    known = common[common >= 0]
-    frequent = np.bincount(known).argmax() if known.size else 0
-    return np.where(common < 0, np.int32(frequent), common)
+    # Slice by slice: bincount copies its argument to 8 bytes an entry.
+    counts = np.zeros(int(common.max()) + 2, np.int64)
+    for part in common:
+        counts += np.bincount(part.ravel() + 1, minlength=counts.size)
+    frequent = counts[1:].argmax() if counts[1:].any() else 0
+    return np.where(common < 0, common.dtype.type(frequent), common)
 
 
 def _rename_labels(old: np.ndarray, new: np.ndarray, labels: tuple[int, ...]) -> tuple[int, ...]:

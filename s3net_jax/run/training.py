@@ -46,6 +46,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def images(self) -> np.ndarray:
+        """All images, (N, h, w, C) float32 in [0, 1]."""
+        return np.stack(self._images)
+
     def add(self, image: Image) -> None:
         """Add an image.
 
@@ -72,12 +77,26 @@ class TrainingSet:
                 raise ConfigError(str(error)) from None
         self._images.append(pixels)
 
-    def train(self, seed: int, progress: Progress | None = None) -> Trained:
+    def train(
+        self,
+        seed: int,
+        progress: Progress | None = None,
+        *,
+        member: int = 0,
+        keep_steps: bool = False,
+        batch: int | None = None,
+        is_silent: bool = False,
+    ) -> Trained:
         """Train a network on all images.
 
         Args:
           seed: seed of the training.
           progress: listener, called from another thread; or None.
+          member: number of the network among those of the seed.
+          keep_steps: whether to return the parameters after every step, with a leading axis.
+          batch: number of images in a mini-batch; see :func:`s3net_jax.fitting.fit_dataset`.
+          is_silent: whether to compile a program without reports, which JAX can keep in its cache;
+            such a training can be interrupted only at its end.
 
         Raises:
           ConfigError: the configuration can't be used on this machine.
@@ -101,7 +120,8 @@ class TrainingSet:
 
         def train() -> Any:
             with jax.default_device(device), jax.enable_x64(wide):
-                return self._train(seed, tell)
+                listener = None if is_silent else tell
+                return self._train(make_key(seed, member), listener, keep_steps, batch)
 
         try:
             params = run_in_thread(train)
@@ -118,15 +138,23 @@ class TrainingSet:
             raise
         return Trained(params, time.perf_counter() - start)
 
-    def _train(self, seed: int, progress: Progress) -> Any:
+    def _train(
+        self, key: Any, progress: Progress | None, keep_steps: bool, batch: int | None
+    ) -> Any:
         import jax
         from flax import nnx
 
         from s3net_jax import fitting
 
         with use_default_settings(), translate_errors(self._config):
-            images = np.stack(self._images)
-            found = fitting.fit_dataset(make_key(seed), images, self._config, progress=progress)
+            found = fitting.fit_dataset(
+                key,
+                self.images,
+                self._config,
+                batch=batch,
+                keep_steps=keep_steps,
+                progress=progress,
+            )
             tree = nnx.to_pure_dict(found) if isinstance(found, nnx.State) else found
             params = jax.tree.map(np.asarray, tree)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):

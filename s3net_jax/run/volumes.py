@@ -33,6 +33,7 @@ from s3net_jax.run.measuring import make_subject
 from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.outcome import Fitted, check_fitted
 from s3net_jax.run.training import train_on_pieces
+from s3net_jax.run.volume_network import find_networks
 
 __all__ = ["VolumeSegmentation", "open_volume", "segment_volume_case"]
 
@@ -140,7 +141,8 @@ def segment_volume_case(
 ) -> VolumeSegmentation:
     """Segment an opened volume, in the batches that a run of the command makes.
 
-    A method that trains on a folder trains on the slices first, unless a ``network`` is given.
+    A method that trains on a folder trains on the slices first, and so does every method with
+    ``fit.volume="shared"``, unless a ``network`` is given.
 
     Raises:
       DivergedError: the fit of a slice diverged, and did so again with a lower learning rate.
@@ -151,6 +153,10 @@ def segment_volume_case(
     if network is None and is_trained_on_folder(config):
         slices = (case.piece(index) for index in range(len(case)))
         network = train_on_pieces(slices, config, (seed,), progress)[seed]
+    networks = {} if network is None else {seed: network}
+    network = find_networks(case, config, (seed,), networks, lambda done, total: None).networks.get(
+        seed
+    )
     images = ((index, case.piece(index)) for index in range(len(case)))
     jobs = (Job(0, index, seed, image, network) for index, image in images if image is not None)
     engine, fits = LocalEngine(config), dict[int, Fitted]()

@@ -71,6 +71,20 @@ def test_every_epoch_shows_every_image_once():
     assert all(record["same"] == 0 for record in records)  # prepared data go with their images
 
 
+def test_parameters_of_every_step():
+    """The gradient is 1: without momentum, each step lowers the bias by the learning rate."""
+    fit = {"steps": 3, "learning_rate": 0.25, "momentum": 0}
+    config = s3.Config().replace(method={"name": "watch"}, model={"channels": 2}, fit=fit)
+    images = np.zeros((3, 8, 8, 3), np.float32)
+    steps = fit_dataset(KEY, images, config, batch=2, keep_steps=True)
+    np.testing.assert_allclose(steps["bias"][...], [[-0.25] * 2, [-0.5] * 2, [-0.75] * 2])
+    last = fit_dataset(KEY, images, config, batch=2)
+    np.testing.assert_array_equal(last["bias"][...], steps["bias"][...][-1])
+    own = s3.preset("deepcluster").replace(input={"size": 16}, fit={"steps": 1})
+    with pytest.raises(ValueError, match="deepcluster trains in its own way: drop keep_steps"):
+        fit_dataset(KEY, images, own, keep_steps=True)
+
+
 @pytest.mark.slow
 def test_training_is_reproducible_and_compiles_once():
     compiled: Any = sys.modules["s3net_jax.fitting.dataset"]._train

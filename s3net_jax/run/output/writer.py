@@ -12,7 +12,7 @@ from s3net_jax.run.cases import Case
 from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.content import Content
 from s3net_jax.run.measuring import measure_result
-from s3net_jax.run.members import combine_clusters, combine_seeds
+from s3net_jax.run.members import combine_clusters, combine_seeds, combine_stacks
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Result, remove_outdated, write_files
 from s3net_jax.run.output.history import encode_history
@@ -22,7 +22,7 @@ from s3net_jax.run.output.record import describe_failure, describe_result
 from s3net_jax.run.output.steps import make_film
 from s3net_jax.run.output.versions import Versions
 from s3net_jax.run.settings import RunSettings
-from s3net_jax.schema import FailedRecord, FinishedRecord
+from s3net_jax.schema import FailedRecord, FinishedRecord, SharedRecord
 
 __all__ = ["PENDING", "Key", "OpenInput", "ResultWriter"]
 
@@ -44,6 +44,7 @@ class OpenInput:
       wanted: number of fits that the result needs.
       filmed: fits that the film shows.
       fits: finished fits; filled during the run.
+      shared: how the networks of a volume were trained; filled when the input is opened.
     """
 
     task: Task
@@ -52,6 +53,7 @@ class OpenInput:
     wanted: int
     filmed: set[Key]
     fits: dict[Key, Fitted] = field(default_factory=dict)
+    shared: list[SharedRecord] = field(default_factory=list)
 
 
 class ResultWriter:
@@ -90,6 +92,8 @@ class ResultWriter:
             fits = list(opened.fits.values())
             digest = opened.content.digest
             record = describe_result(source, self._identity, digest, case, result, fits)
+            if opened.shared:
+                record["shared"] = opened.shared
             record["outputs"] = outputs
             record["files"] = {
                 name: {"size": files[name].size, "sha256": files[name].sha256}
@@ -131,20 +135,25 @@ class ResultWriter:
 
     def _join_fits(self, opened: OpenInput) -> Result:
         """Combine the seeds of each piece, then join the pieces."""
-        case, fits = opened.case, opened.fits
+        case, fits, seeds = opened.case, opened.fits, self._identity.all_seeds
         maps: list[np.ndarray | None] = []
         plain: list[np.ndarray | None] = []  # label maps without the target
         has_clusters = any(fit.clusters is not None for fit in fits.values())
         targets: list[tuple[int, ...] | None] = []
         shares: list[np.ndarray | None] = []
+        is_stacked = case.has_common_labels and len(seeds) > 1
         for index in range(len(case)):
-            keys = [(index, seed) for seed in self._identity.all_seeds]
-            found = [fits[key] for key in keys if key in fits]
+            if is_stacked:
+                break
+            found = [fits[index, seed] for seed in seeds if (index, seed) in fits]
             labels, target, share = combine_seeds(found) if found else (None, None, None)
             maps.append(labels)
             plain.append(combine_clusters(found) if has_clusters else labels)
             targets.append(target)
             shares.append(share)
+        if is_stacked:
+            maps, shares = combine_stacks(fits, len(case), seeds)
+            plain, targets = maps, [None] * len(case)
         whole = case.join(maps, targets)
         clusters = None
         if "clusters" in opened.task.files.names:

@@ -1,0 +1,79 @@
+"""Draw a CT-like volume with known lungs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Phantom", "draw_phantom"]
+
+
+class Phantom(NamedTuple):
+    """A volume and its lungs.
+
+    Attributes:
+      values: (slices, side, side) int16 Hounsfield units.
+      lungs: bool of the same shape.
+    """
+
+    values: np.ndarray
+    lungs: np.ndarray
+
+
+def draw_phantom(slices: int = 300, side: int = 512, seed: int = 0) -> Phantom:
+    """Draw a trunk: abdomen below (slice 0), chest above.
+
+    A body of fat (−100 HU) with a core of soft tissue (40), a spine (400), a liver (100), two lungs
+    (−820) with vessels (40), gas in the bowel (−900), a table (−50), and air (−1000) around, with
+    noise (standard deviation 30).
+
+    Args:
+      slices: number of slices, at least 8.
+      side: side of a slice in pixels, at least 32.
+      seed: seed of the noise and the vessels.
+    """
+    random = np.random.default_rng(seed)
+    values = np.empty((slices, side, side), np.int16)
+    lungs = np.zeros(values.shape, bool)
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)
+    vessels = [(*random.uniform((-0.7, -0.7), (0.7, 0.7)), random.uniform(0.03, 0.08), lung)
+               for lung in (-1, 1) for _ in range(8)]  # fmt: skip
+    for n in range(slices):
+        z = 2 * n / (slices - 1) - 1  # −1 at the bottom, 1 at the top
+        width = 0.8 + 0.06 * z
+        body = _ellipse(x, y, 0, 0.05, width, 0.6)
+        picture = np.where(body, -100, -1000).astype(np.float32)
+        picture[_ellipse(x, y, 0, 0.05, width - 0.07, 0.53)] = 40
+        picture[_ellipse(x, y, -0.35, 0, 0.35, 0.35 * _round(z, -0.35, 0.4))] = 100
+        gas = _round(z, -0.6, 0.25)
+        picture[_ellipse(x, y, 0.3, -0.2, 0.12 * gas, 0.1 * gas)] = -900
+        for side_of in (-1, 1):
+            size = _round(z, 0.4, 0.55)
+            middle = 0.4 * side_of
+            lung = _ellipse(x, y, middle, 0.02, 0.26 * size, 0.4 * size)
+            picture[lung] = -820
+            lungs[n] |= lung
+            for across, down, radius, one in vessels:
+                if one == side_of and size:
+                    place = middle + 0.26 * size * across, 0.02 + 0.4 * size * down
+                    picture[lung & _ellipse(x, y, *place, radius * size, radius * size)] = 40
+        picture[_ellipse(x, y, 0, 0.45, 0.1, 0.1)] = 400
+        picture[(np.abs(x) < 0.7) & (np.abs(y - 0.75) < 0.03)] = -50
+        noise = random.normal(0, 30, picture.shape)
+        values[n] = np.clip(picture + noise, -1024, 3000).round()
+    return Phantom(values, lungs)
+
+
+def _ellipse(
+    x: np.ndarray, y: np.ndarray, left: float, top: float, width: float, height: float
+) -> np.ndarray:
+    """Return the pixels of an ellipse with the given centre and half axes; none if one is 0."""
+    if min(width, height) <= 0:
+        return np.zeros(x.shape, bool)
+    return ((x - left) / width) ** 2 + ((y - top) / height) ** 2 < 1
+
+
+def _round(z: float, middle: float, half: float) -> float:
+    """Return the radius, in [0, 1], of a ball of radius ``half`` around ``middle`` at height z."""
+    return float(np.sqrt(max(0.0, 1 - ((z - middle) / half) ** 2)))
