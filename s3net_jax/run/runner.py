@@ -198,6 +198,8 @@ class _Run:
             for chunk, outcomes in self.engine.run(chunks, progress):
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
+                for number in {job.task for job in chunk.jobs}:
+                    self._show_pieces(number)
                 self._collect(PIXELS_HELD)
                 self._update_report()
             if self.pending:
@@ -262,6 +264,7 @@ class _Run:
                 self._fail(number, explain(error, str(task.source.path)))
                 continue
             self.opened[number] = opened
+            self._show_pieces(number)
             for index in range(len(opened.case)):
                 image = opened.case.piece(index)
                 if image is None:
@@ -285,10 +288,18 @@ class _Run:
         key = job.index, job.seed
         opened.fits[key] = reduce_maps(outcome, key in opened.filmed)
         if len(opened.fits) == opened.wanted:
+            self._show_pieces(job.task)
             future = self.threads.submit(self._write, opened)
             slices = 1 if case.volume is None else len(case)
             self.pending.append(_Pending(job.task, slices * math.prod(case.pixels), future))
             del self.opened[job.task]
+
+    def _show_pieces(self, number: int) -> None:
+        opened, seeds = self.opened.get(number), self.settings.identity.seeds
+        if opened is not None and opened.wanted > seeds:
+            noun = "tile" if opened.case.volume is None else "slice"
+            done, total = len(opened.fits) // seeds, opened.wanted // seeds
+            self.listener.show_pieces(number, noun, done, total)
 
     def _write(self, opened: OpenInput) -> FinishedRecord:
         """Write and count a result, in a thread, so that no signal interrupts between the two."""
