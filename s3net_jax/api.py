@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never, SupportsIndex, get_args
 
-from s3net_jax.config import Config, check_config
+from s3net_jax.config import Config, check_config, format_slices
 from s3net_jax.errors import suggest_nearest
 from s3net_jax.presets import DEFAULT_PRESET
 from s3net_jax.presets import preset as named_preset
@@ -210,6 +210,7 @@ def segment_volume(
     size: int | None = None,
     window: Window | None = None,
     axis: str | None = None,
+    slices: str | tuple[int | None, int | None] | None = None,
     model: Model | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
@@ -236,6 +237,9 @@ def segment_volume(
       window: values shown as black and white, as for :func:`segment`.
       axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
         or ``sagittal``.
+      slices: first and last slice to segment, numbered from 1 along the direction of the slices;
+        None for an open end. Text as the command takes it, such as ``10:40``, is possible, too. The
+        other slices get label 0 and an empty mask.
       model: trained network to apply to every slice, as for :func:`segment`.
       seed: random seed, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`; a function is called about every fourth
@@ -246,10 +250,10 @@ def segment_volume(
       ``target``, ``affine`` and ``notes``.
 
     Raises:
-      InputError: the volume or ``model`` can't be read, the volume contains nothing to segment, or
-        the folder contains several inputs.
-      ConfigError: the preset, target, window or axis is unknown, or ``model`` belongs to another
-        configuration.
+      InputError: the volume or ``model`` can't be read, the volume contains nothing to segment or
+        has fewer slices than ``slices`` names, or the folder contains several inputs.
+      ConfigError: the preset, target, window or axis is unknown, ``slices`` is not a range of
+        slices, or ``model`` belongs to another configuration.
       DivergedError: the optimisation of a slice diverged, also with a quarter of the learning rate.
       RuntimeError: the fit of a slice failed for another reason.
       TypeError: an argument has an unknown name or a wrong type, or ``spacing`` is given for a file
@@ -261,6 +265,9 @@ def segment_volume(
     _check_seeds((seed,))
     _check_progress(progress)
     chosen = _choose_config(preset, config, model, target, size, None, window, axis)
+    if slices is not None:
+        text = slices if isinstance(slices, str) else format_slices(slices)
+        chosen = chosen.replace(input={"slices": text})
     network = load_network(model, chosen)
     return segment_volume_case(
         open_volume(volume, spacing, chosen), chosen, seed, progress, network

@@ -17,6 +17,7 @@ __all__ = [
     "add_out",
     "add_report",
     "add_retarget",
+    "add_slices",
     "make_output",
     "make_settings",
 ]
@@ -51,6 +52,15 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--tile", metavar="N", help="cut larger images into overlapping tiles of N×N pixels"
+    )
+
+
+def add_slices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--slices",
+        metavar="A:B",
+        help="slices of volumes to segment, numbered from 1, both included; A: or :B for an open "
+        "end (default: all)",
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.config import Config
+from s3net_jax.config import Config, find_slices
 from s3net_jax.errors import InputError
 from s3net_jax.io import (
     Image,
@@ -46,6 +47,7 @@ class VolumeCase:
         self.volume: Volume | None = volume
         self.view = SliceView(volume, config.input.axis)
         self.name = volume.name
+        self.chosen = find_slices(config.input.slices, len(self.view), self.name)
         self.notes = list(volume.notes)
         self.pixels = self.view.shape[1], self.view.shape[2]
         self._config = config
@@ -58,14 +60,14 @@ class VolumeCase:
         elif window is not None:
             self.notes.append(f"{volume.name} has 8 bits: the window is not applied to it.")
         self._slices = invert(values) if volume.white_is_zero else values
-        blank = sum(self.piece(n) is None for n in range(len(self)))
-        if blank == len(self):
+        blank = sum(self.piece(n) is None for n in self.chosen)
+        if blank == len(self.chosen):
             raise InputError(
                 f"{volume.name} has only one value in every slice: there is nothing to segment."
             )
         if blank:
             self.notes.append(
-                f"{blank} of the {len(self)} slices have only one value; they get label 0."
+                f"{blank} of the {len(self.chosen)} slices have only one value; they get label 0."
             )
 
     def __len__(self) -> int:
@@ -73,6 +75,8 @@ class VolumeCase:
 
     def piece(self, index: int) -> Image | None:
         assert self.volume is not None
+        if index not in self.chosen:
+            return None
         return make_piece(self._slices[index], f"slice {index + 1} of {self.volume.name}")
 
     def join(
@@ -93,6 +97,7 @@ class VolumeCase:
         return self._choose(common, [None] * len(self))
 
     def select(self, labels: np.ndarray, raw: np.ndarray, target: Labels) -> Segments:
+        raw = raw & np.isin(np.arange(len(self)), self.chosen)[:, None, None]
         masks = [self._clean_slice(n, part) for n, part in enumerate(raw)]
         return Segments(labels, np.stack(masks), target)
 
@@ -141,7 +146,16 @@ class VolumeCase:
         common = _fill_blank(common)
         labels = compact_labels(common)
         whole = Segments(labels, masks, _rename_labels(common, labels, target_labels))
-        return merge_clusters(whole, self._slices, self._config.segment.clusters)
+        return self._merge(whole)
+
+    def _merge(self, whole: Segments) -> Segments:
+        """Merge clusters by their colours in the slices that are segmented."""
+        part = slice(self.chosen.start, self.chosen.stop)
+        small = replace(whole, labels=whole.labels[part], mask=whole.mask[part])
+        merged = merge_clusters(small, self._slices[part], self._config.segment.clusters)
+        labels = np.zeros_like(whole.labels)
+        labels[part] = merged.labels
+        return replace(merged, labels=labels, mask=whole.mask)
 
     def _clean_slice(self, n: int, raw: np.ndarray, drawn: bool = False) -> np.ndarray:
         """Clean the target's mask in slice ``n``.
@@ -168,7 +182,7 @@ class VolumeCase:
         """Return up to three slices (:func:`choose_shown_slices`), without those of one value."""
         assert self.volume is not None
         result = []
-        for n in choose_shown_slices(whole.mask):
+        for n in choose_shown_slices(whole.mask, self.chosen):
             image = self.piece(n)
             if image is not None:
                 name = f"{Path(self.volume.name).name} {n + 1}/{len(self)}"
