@@ -23,6 +23,7 @@ from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
 from s3net_jax.run.engines import Engine
 from s3net_jax.run.inputs import discover
+from s3net_jax.run.keeping import FitKeeper
 from s3net_jax.run.models import Models, find_models, open_model, train_models
 from s3net_jax.run.network import is_trained_on_folder
 from s3net_jax.run.opening import explain, open_input
@@ -170,6 +171,7 @@ class _Run:
         self.clock = time.perf_counter()
         self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
+        self.keeper = FitKeeper(settings, listener.say)
         self.writer = ResultWriter(settings, log)
         # Results are made and written while the next fits run.
         self.threads = ThreadPoolExecutor(min(count_usable_cores(), _WRITERS), "s3net-results")
@@ -181,6 +183,7 @@ class _Run:
         if self.settings.output is not None and self.settings.overwrite:
             remove_tables(self.settings.folder)
         self.writer.invalidate(task for task in self.plan if task.is_replacing)
+        self.keeper.clean(self.plan)
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
             self.listener.say(text)
@@ -264,14 +267,19 @@ class _Run:
                 self._fail(number, explain(error, str(task.source.path)))
                 continue
             self.opened[number] = opened
+            self.keeper.announce(opened)
             self._show_pieces(number)
+            if opened.is_complete:  # an earlier run was killed before it wrote the result
+                self._submit(number, opened)
             for index in range(len(opened.case)):
                 image = opened.case.piece(index)
                 if image is None:
                     continue
                 for seed in seeds:
-                    if number not in self.opened:  # another piece of this input has failed
+                    if number not in self.opened:  # complete, or another piece of it has failed
                         break
+                    if (index, seed) in opened.fits:
+                        continue
                     yield Job(number, index, seed, image, self.models.networks.get(seed))
 
     def _take(self, job: Job, outcome: Outcome) -> None:
@@ -287,12 +295,17 @@ class _Run:
             return
         key = job.index, job.seed
         opened.fits[key] = reduce_maps(outcome, key in opened.filmed)
-        if len(opened.fits) == opened.wanted:
+        self.keeper.keep(opened, key)
+        if opened.is_complete:
             self._show_pieces(job.task)
-            future = self.threads.submit(self._write, opened)
-            slices = 1 if case.volume is None else len(case)
-            self.pending.append(_Pending(job.task, slices * math.prod(case.pixels), future))
-            del self.opened[job.task]
+            self._submit(job.task, opened)
+
+    def _submit(self, number: int, opened: OpenInput) -> None:
+        """Write the result of an input in a thread."""
+        case, future = opened.case, self.threads.submit(self._write, opened)
+        slices = 1 if case.volume is None else len(case)
+        self.pending.append(_Pending(number, slices * math.prod(case.pixels), future))
+        del self.opened[number]
 
     def _show_pieces(self, number: int) -> None:
         opened, seeds = self.opened.get(number), self.settings.identity.seeds

@@ -16,6 +16,7 @@ from s3net_jax.run.members import combine_clusters, combine_seeds
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Result, remove_outdated, write_files
 from s3net_jax.run.output.history import encode_history
+from s3net_jax.run.output.kept import KeptFits, delete_fits
 from s3net_jax.run.output.log import ResultLog
 from s3net_jax.run.output.plan import Task
 from s3net_jax.run.output.record import describe_failure, describe_result
@@ -44,6 +45,7 @@ class OpenInput:
       wanted: number of fits that the result needs.
       filmed: fits that the film shows.
       fits: finished fits; filled during the run.
+      kept: where fits are kept until the result is written, or None for an input of one piece.
     """
 
     task: Task
@@ -52,6 +54,12 @@ class OpenInput:
     wanted: int
     filmed: set[Key]
     fits: dict[Key, Fitted] = field(default_factory=dict)
+    kept: KeptFits | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all fits are finished."""
+        return len(self.fits) == self.wanted
 
 
 class ResultWriter:
@@ -87,7 +95,7 @@ class ResultWriter:
             remove_outdated(self._folder, earlier, outputs.values())  # files that are optional
             sync_folder(self._folder)
             result.notes.extend(notes)
-            fits = list(opened.fits.values())
+            fits = [fit for _, fit in sorted(opened.fits.items())]
             digest = opened.content.digest
             record = describe_result(source, self._identity, digest, case, result, fits)
             record["outputs"] = outputs
@@ -97,6 +105,7 @@ class ResultWriter:
             }
             self._log.put(record)
         Versions(self._folder, self._log).forget(source.stem)
+        delete_fits(self._folder, source.stem)
         return record
 
     def invalidate(self, tasks: Iterable[Task]) -> None:
@@ -131,7 +140,7 @@ class ResultWriter:
 
     def _join_fits(self, opened: OpenInput) -> Result:
         """Combine the seeds of each piece, then join the pieces."""
-        case, fits = opened.case, opened.fits
+        case, fits = opened.case, dict(sorted(opened.fits.items()))
         maps: list[np.ndarray | None] = []
         plain: list[np.ndarray | None] = []  # label maps without the target
         has_clusters = any(fit.clusters is not None for fit in fits.values())

@@ -1,0 +1,44 @@
+"""Keep the fits of volumes and tiled pictures during a run, and say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from s3net_jax.errors import OutputError
+from s3net_jax.run.output.kept import delete_fits
+from s3net_jax.run.output.plan import Task
+from s3net_jax.run.output.writer import Key, OpenInput
+from s3net_jax.run.settings import RunSettings
+
+__all__ = ["FitKeeper"]
+
+
+class FitKeeper:
+    """Keeps fits until the first error of the output folder: a result needs no kept fits."""
+
+    def __init__(self, settings: RunSettings, say: Callable[[str], None]) -> None:
+        self._settings, self._say = settings, say
+        self._works = True
+
+    def clean(self, plan: Iterable[Task]) -> None:
+        """Delete the kept fits of inputs that have a result, and with ``overwrite`` all of them."""
+        for task in plan:
+            if self._settings.overwrite or task.is_done:
+                delete_fits(self._settings.folder, task.source.stem)
+
+    def announce(self, opened: OpenInput) -> None:
+        """Say how many fits of an input an earlier run kept."""
+        if opened.fits:
+            count, path = len(opened.fits), opened.task.source.path
+            fits = "1 fit is" if count == 1 else f"{count} fits are"
+            self._say(f"{path}: {fits} kept of the {opened.wanted} that an earlier run began.")
+
+    def keep(self, opened: OpenInput, key: Key) -> None:
+        """Keep a fit of an input of several pieces, so that a killed run can be resumed."""
+        if opened.kept is None or not self._works:
+            return
+        try:
+            opened.kept.put(*key, opened.fits[key])
+        except OutputError as error:
+            self._works = False
+            self._say(f"Finished slices and tiles are not kept any more. {error}")
