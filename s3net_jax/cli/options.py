@@ -95,6 +95,17 @@ def add_measures(parser: argparse.ArgumentParser) -> None:
         help="also write outlines of the target as geojson (QuPath), coco (one file for the run) "
         "or imagej (ROI Manager); several are separated by commas",
     )
+    group.add_argument(
+        "--name",
+        metavar="NAME",
+        help="name of the target in DICOM SEG (default: the meaning of --code, or Target)",
+    )
+    group.add_argument(
+        "--code",
+        metavar="CODE",
+        help="what the target is, in DICOM SEG: a name such as lung, liver or lesion, or "
+        "SCHEME:VALUE:MEANING (docs/volumes.md)",
+    )
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:

@@ -115,6 +115,8 @@ def segment_inputs(
         config = config.replace(fit={"record_labels": False})
     skipped: list[str] = []
     sources = discover(inputs, skipped.append, recursive)
+    if output is not None:
+        skipped += output.note_unused({source.kind for source in sources})
     options = "" if output is None else output.key
     identity = Identity(config.digest, seed, seeds, models.digest, options)
     settings = RunSettings(make_folder(out), config, identity, overwrite, rank, output, command)

@@ -168,4 +168,7 @@ class ResultWriter:
             notes += measured.notes
         confidence = assess_result(case, whole, list(fits.values()), self._config)
         history = encode_history(fits)
-        return Result(whole, agreement, history, film, notes, measured, confidence, clusters)
+        return Result(
+            *(whole, agreement, history, film, notes, measured, confidence, clusters),
+            output=self._output,
+        )
