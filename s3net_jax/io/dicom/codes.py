@@ -74,7 +74,7 @@ def parse_code(text: str) -> tuple[Code, Code]:
       category :data:`ANATOMY`.
 
     Raises:
-      ConfigError: the name is unknown, or a part is empty, too long or has control characters.
+      ConfigError: the name is unknown, or a part is empty, too long or not printable ASCII.
     """
     known = CODES.get(text.strip().lower())
     if known is not None:
@@ -87,7 +87,8 @@ def parse_code(text: str) -> tuple[Code, Code]:
     parts = [part.strip() for part in text.split(":", 2)]
     if len(parts) < 3 or not all(parts) or not all(map(_is_text, parts)):
         raise ConfigError(
-            f"The code can't be {text!r}: write SCHEME:VALUE:MEANING, such as SCT:39607008:Lung."
+            f"The code can't be {text!r}: write SCHEME:VALUE:MEANING in printable ASCII, such as "
+            "SCT:39607008:Lung."
         )
     scheme, value, meaning = parts
     if max(len(scheme), len(value)) > _LONGEST_CODE or len(meaning) > _LONGEST_NAME:
@@ -95,8 +96,6 @@ def parse_code(text: str) -> tuple[Code, Code]:
             f"The code can't be {text!r}: scheme and value have at most {_LONGEST_CODE} characters "
             f"in DICOM, and the meaning at most {_LONGEST_NAME}."
         )
-    if not (scheme + value).isascii():
-        raise ConfigError(f"The code can't be {text!r}: scheme and value must be ASCII.")
     for category, one in CODES.values():
         if (one.scheme, one.value) == (scheme, value):
             return category, Code(scheme, value, meaning)
@@ -107,17 +106,18 @@ def check_segment_name(name: str) -> str:
     """Return the name of a segment without spaces around it.
 
     Raises:
-      ConfigError: the name is empty, longer than 64 characters, or has control characters or
+      ConfigError: the name is empty, longer than 64 characters, or not printable ASCII without
         backslashes, which separate values in DICOM.
     """
     name = name.strip()
     if not name or len(name) > _LONGEST_NAME or not _is_text(name):
         raise ConfigError(
-            f"The name of the segment can't be {name!r}: give 1 to {_LONGEST_NAME} printable "
+            f"The name of the segment can't be {name!r}: give 1 to {_LONGEST_NAME} printable ASCII "
             "characters without backslashes."
         )
     return name
 
 
 def _is_text(text: str) -> bool:
-    return text.isprintable() and "\\" not in text
+    """Return whether the text needs no character set: that of a series may lack its characters."""
+    return text.isascii() and text.isprintable() and "\\" not in text
