@@ -75,6 +75,7 @@ class KeptFits:
         """
         self._folder, self._stem = folder, stem
         self._digest, self._identity = digest, identity
+        self._place: Path | None = None
 
     def put(self, piece: int, seed: int, fit: Fitted) -> None:
         """Keep a fit, atomically.
@@ -84,11 +85,12 @@ class KeptFits:
         """
         content = zlib.compress(_encode(fit, self._make_key(piece, seed)), 1)
         name = f"{piece}-{seed}.fit"
-        try:
-            place = make_subfolder(self._folder, UNFINISHED, self._stem)
-        except OutputError:  # another process has just deleted the empty folder above it
-            place = make_subfolder(self._folder, UNFINISHED, self._stem)
-        write_bytes(place / name, hashlib.sha256(content).digest() + content)
+        if self._place is None:
+            try:
+                self._place = make_subfolder(self._folder, UNFINISHED, self._stem)
+            except OutputError:  # another process has just deleted the empty folder above it
+                self._place = make_subfolder(self._folder, UNFINISHED, self._stem)
+        write_bytes(self._place / name, hashlib.sha256(content).digest() + content)
 
     def load(self, shapes: dict[int, tuple[int, int]]) -> dict[tuple[int, int], Fitted]:
         """Read the fits that an earlier run kept.
