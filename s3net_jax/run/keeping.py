@@ -30,8 +30,7 @@ class FitKeeper:
         """Say how many fits of an input an earlier run kept."""
         if opened.fits:
             count, path = len(opened.fits), opened.task.source.path
-            fits = "1 fit is" if count == 1 else f"{count} fits are"
-            self._say(f"{path}: {fits} kept of the {opened.wanted} that an earlier run began.")
+            self._say(f"{path}: {count} of {opened.wanted} fits are kept from an interrupted run.")
 
     def keep(self, opened: OpenInput, key: Key) -> None:
         """Keep a fit of an input of several pieces, so that a killed run can be resumed."""

@@ -113,9 +113,8 @@ def test_finished_slices_are_not_fitted_again(
     assert read_results(tmp_path / "out") == read_results(tmp_path / "whole/out")
     assert not (tmp_path / "out" / UNFINISHED).exists()
     wanted = total // fits * more.get("seeds", 1)
-    assert told.notes[0] == (
-        f"{path}: {kept} fits are kept of the {wanted} that an earlier run began."
-    )
+    expected = f"{path}: {kept} of {wanted} fits are kept from an interrupted run."
+    assert told.notes[0] == expected
 
 
 def test_tiles_are_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,6 +266,6 @@ def test_kills_at_a_random_slice(tmp_path: Path, arguments: tuple[str, ...]) -> 
         process = start(tmp_path / name, *arguments, lines=10**9, operations=1)
         out, err = process.communicate(timeout=HANG)
         assert process.returncode == 0, out + err
-        assert ("kept of the" in err) == (name == "killed")
+        assert ("kept from an interrupted run" in err) == (name == "killed")
     assert read_results(tmp_path / "killed/out") == read_results(tmp_path / "whole/out")
     assert not (tmp_path / "killed/out" / UNFINISHED).exists()
