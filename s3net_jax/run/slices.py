@@ -150,9 +150,12 @@ class VolumeCase:
 
     def _merge(self, whole: Segments) -> Segments:
         """Merge clusters by their colours in the slices that are segmented."""
+        count = self._config.segment.clusters
+        if len(self.chosen) == len(self):
+            return merge_clusters(whole, self._slices, count)
         part = slice(self.chosen.start, self.chosen.stop)
         small = replace(whole, labels=whole.labels[part], mask=whole.mask[part])
-        merged = merge_clusters(small, self._slices[part], self._config.segment.clusters)
+        merged = merge_clusters(small, self._slices[part], count)
         labels = np.zeros_like(whole.labels)
         labels[part] = merged.labels
         return replace(merged, labels=labels, mask=whole.mask)
