@@ -173,7 +173,7 @@ class _Run:
         self.clock = time.perf_counter()
         self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
-        self.keeper = FitKeeper(settings, listener.say)
+        self.keeper = FitKeeper(settings, listener)
         self.writer = ResultWriter(settings, log)
         # Results are made and written while the next fits run.
         self.threads = ThreadPoolExecutor(min(count_usable_cores(), _WRITERS), "s3net-results")
@@ -204,7 +204,7 @@ class _Run:
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
                 for number in {job.task for job in chunk.jobs}:
-                    self._show_pieces(number)
+                    self.keeper.show(number, self.opened.get(number))
                 self._collect(PIXELS_HELD)
                 self._update_report()
             if self.pending:
@@ -269,8 +269,7 @@ class _Run:
                 self._fail(number, explain(error, str(task.source.path)))
                 continue
             self.opened[number] = opened
-            self.keeper.announce(opened)
-            self._show_pieces(number)
+            self.keeper.announce(number, opened)
             if opened.is_complete:  # an earlier run was killed before it wrote the result
                 self._submit(number, opened)
             for index in range(len(opened.case)):
@@ -299,7 +298,7 @@ class _Run:
         opened.fits[key] = reduce_maps(outcome, key in opened.filmed)
         self.keeper.keep(opened, key)
         if opened.is_complete:
-            self._show_pieces(job.task)
+            self.keeper.show(job.task, opened)
             self._submit(job.task, opened)
 
     def _submit(self, number: int, opened: OpenInput) -> None:
@@ -308,13 +307,6 @@ class _Run:
         slices = 1 if case.volume is None else len(case)
         self.pending.append(_Pending(number, slices * math.prod(case.pixels), future))
         del self.opened[number]
-
-    def _show_pieces(self, number: int) -> None:
-        opened, seeds = self.opened.get(number), self.settings.identity.seeds
-        if opened is not None and opened.wanted > seeds:
-            noun = "tile" if opened.case.volume is None else "slice"
-            done, total = len(opened.fits) // seeds, opened.wanted // seeds
-            self.listener.show_pieces(number, noun, done, total)
 
     def _write(self, opened: OpenInput) -> FinishedRecord:
         """Write and count a result, in a thread, so that no signal interrupts between the two."""
