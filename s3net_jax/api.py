@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never, SupportsIndex, get_args
 
-from s3net_jax.config import Config, check_config
+from s3net_jax.config import Config, check_config, format_slices
 from s3net_jax.errors import suggest_nearest
 from s3net_jax.presets import DEFAULT_PRESET
 from s3net_jax.presets import preset as named_preset
@@ -212,15 +212,15 @@ def segment_volume(
     window: Window | None = None,
     axis: str | None = None,
     one_network: bool | None = None,
+    slices: str | tuple[int | None, int | None] | None = None,
     model: Model | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
     **unknown: Never,
 ) -> VolumeSegmentation:
-    """Segment a volume slice by slice, or with one network for all slices.
+    """Segment a volume slice by slice, or with one network, as the command does up to rounding.
 
-    Up to rounding, the result equals that of the command for the same file. The presets ``iic`` and
-    ``deepcluster`` train one network on all slices.
+    The presets ``iic`` and ``deepcluster`` train one network on all slices.
 
     Args:
       volume: path of a NIfTI file, a TIFF stack, a DICOM file, or a folder with one DICOM series;
@@ -238,10 +238,11 @@ def segment_volume(
       window: values shown as black and white, as for :func:`segment`.
       axis: direction of the slices: ``auto`` (as acquired; Z for an array), ``axial``, ``coronal``
         or ``sagittal``.
-      one_network: whether to train one network on a few slices and to label all slices with it
-        (``config.fit.volume="shared"``), which is faster. The target is then chosen once, in 3D.
-        Otherwise, each slice is fitted, and labels are matched between slices. None keeps the
-        value of the preset or ``config``.
+      one_network: whether to train one network on a few slices, to label all slices with it, and to
+        choose the target once, in 3D (``config.fit.volume="shared"``). Otherwise, each slice is
+        fitted, and labels are matched between slices. None keeps what ``config`` has.
+      slices: first and last slice to segment, numbered from 1, with None for an open end, or text
+        such as ``10:40``. The other slices get label 0 and an empty mask.
       model: trained network to apply to every slice, as for :func:`segment`.
       seed: random seed, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`; a function is called about every fourth
@@ -252,10 +253,10 @@ def segment_volume(
       ``target``, ``affine`` and ``notes``.
 
     Raises:
-      InputError: the volume or ``model`` can't be read, the volume contains nothing to segment, or
-        the folder contains several inputs.
-      ConfigError: the preset, target, window or axis is unknown, or ``model`` belongs to another
-        configuration.
+      InputError: the volume or ``model`` can't be read, the volume contains nothing to segment or
+        has fewer slices than ``slices`` names, or the folder contains several inputs.
+      ConfigError: the preset, target, window or axis is unknown, ``slices`` is not a range of
+        slices, or ``model`` belongs to another configuration.
       DivergedError: the optimisation of a slice diverged, also with a quarter of the learning rate.
       RuntimeError: the fit of a slice failed for another reason.
       TypeError: an argument has an unknown name or a wrong type, or ``spacing`` is given for a file
@@ -268,10 +269,12 @@ def segment_volume(
     _check_progress(progress)
     chosen = _choose_config(preset, config, model, target, size, None, window, axis)
     chosen = choose_volume_mode(chosen, one_network)
+    if slices is not None:
+        text = slices if isinstance(slices, str) else format_slices(slices)
+        chosen = chosen.replace(input={"slices": text})
     network = load_network(model, chosen)
-    return segment_volume_case(
-        open_volume(volume, spacing, chosen), chosen, seed, progress, network
-    )
+    case = open_volume(volume, spacing, chosen)
+    return segment_volume_case(case, chosen, seed, progress, network)
 
 
 def prepare(image: ImageLike, config: Config) -> np.ndarray:

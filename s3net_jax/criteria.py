@@ -7,7 +7,7 @@ Segmentations by people divide the whole image, and a result is scored by its la
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["REGIONS", "TARGET", "Column", "Criteria", "Metric", "get_criteria"]
 
@@ -44,6 +44,7 @@ class Criteria:
 
     Attributes:
       metrics: key in files → metric.
+      surfaces: further metrics, of volumes whose voxel size is known.
       protocols: name → what is scored under it, in words.
       protocol, metric: the most important of each: methods are compared by this figure, and
         pictures sorted by it.
@@ -59,6 +60,12 @@ class Criteria:
     columns: tuple[Column, ...]
     heading: str
     paper: tuple[str, ...]
+    surfaces: dict[str, Metric] = field(default_factory=dict)
+
+    def list_metrics(self, found: Iterable[Iterable[str]]) -> dict[str, Metric]:
+        """List all metrics, and those of surfaces that one of ``found`` has, by key."""
+        known = {name for names in found for name in names}
+        return self.metrics | {k: one for k, one in self.surfaces.items() if k in known}
 
     @property
     def main(self) -> str:
@@ -99,6 +106,11 @@ TARGET = Criteria(
     columns=tuple(Column(name, name, "dsc") for name in _TARGET_PROTOCOLS),
     heading="mean DSC (95 % interval)",
     paper=("dsc", "hm", "xor"),
+    surfaces={
+        "hd95_mm": Metric("HD95 (mm) ↓", "HD95 in mm", is_higher_better=False),
+        "assd_mm": Metric("ASSD (mm) ↓", "ASSD in mm", digits=2, is_higher_better=False),
+        "surface_dice": Metric("surface Dice at 3 mm ↑", "surface Dice at 3 mm"),
+    },
 )
 """Criteria for ground truth that marks one target."""
 

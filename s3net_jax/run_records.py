@@ -25,6 +25,8 @@ class OutputRecord(TypedDict, total=False):
     measure_clusters: bool
     instances: bool
     export: list[str]
+    segment_name: str
+    segment_code: str
 
 
 class DeviceRecord(TypedDict, total=False):

@@ -102,6 +102,14 @@ Measures = dict[str, Annotated[Any, Rule("a number, text or null", _is_measure)]
 """Measures of a region by name (:func:`s3net_jax.measure.measure_mask`); null: unknown."""
 
 
+def _is_range(value: Any) -> bool:
+    is_pair = isinstance(value, list) and len(value) == 2
+    return is_pair and all(type(n) is int for n in value) and 1 <= value[0] <= value[1]
+
+
+Slices = Annotated[Any, Rule("the numbers of two slices, from 1", _is_range)]
+
+
 class FileRecord(TypedDict):
     """Size in bytes and digest of one file of a result."""
 
@@ -146,6 +154,7 @@ class ResultRecord(TypedDict, total=False):
     width: Count
     height: Count
     depth: Count
+    slices: Slices
     pieces: Count
     steps: Count
     labels: Count
@@ -175,7 +184,8 @@ class FinishedRecord(TypedDict):
     """One line of ``results.jsonl`` as written for a result.
 
     Over pieces and seeds, ``steps`` is the median, ``loss`` the mean and ``seconds`` the sum.
-    ``pieces`` is present if there are several, ``depth`` for volumes, and ``agreement`` (mean
+    ``pieces`` is present if there are several, ``depth`` for volumes, ``slices`` (the first and the
+    last, numbered from 1) if only those of a volume are segmented, and ``agreement`` (mean
     fraction of seeds that agree with the consensus) for several seeds. Predictions of trained
     networks have 0 ``steps``, no ``loss``, and ``networks``, a hash of the networks; if the run
     trained them, ``seconds`` includes an equal share of the training. ``expected_dsc`` (in
@@ -194,6 +204,7 @@ class FinishedRecord(TypedDict):
     width: int
     height: int
     depth: NotRequired[int]
+    slices: NotRequired[list[int]]
     pieces: NotRequired[int]
     steps: int
     labels: int

@@ -28,7 +28,8 @@ def ending_command(
       number: signal, sent just before an operation on a file below the working folder: that a file
         is opened, renamed or removed.
       *arguments: the arguments of `s3net`.
-      lines: lines that the logs below the working folder have by then, all together.
+      lines: lines that the logs below the working folder have by then, all together, and kept fits
+        of unfinished results.
       operations: which operation it is, counted from 1, of those at which `lines` are there.
     """
     numbers = map(str, (int(number), lines, operations))
@@ -59,8 +60,11 @@ def _watch(number: int, lines: int, operations: int) -> None:
             busy.counting = False
 
     def _count_lines() -> int:
-        names = ("results.jsonl", "scores.jsonl") if lines else ()
-        return sum(p.read_bytes().count(b"\n") for name in names for p in Path().rglob(name))
+        if not lines:
+            return 0
+        names = ("results.jsonl", "scores.jsonl")
+        logged = sum(p.read_bytes().count(b"\n") for name in names for p in Path().rglob(name))
+        return logged + sum(1 for _ in Path().rglob("unfinished/*/*.fit"))
 
     sys.addaudithook(hook)
 

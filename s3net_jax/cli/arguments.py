@@ -18,6 +18,7 @@ from s3net_jax.cli.options import (
     add_out,
     add_report,
     add_retarget,
+    add_slices,
     make_output,
     make_settings,
 )
@@ -171,6 +172,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     add_model(segment)
     add_report(segment)
+    add_slices(segment)
     add_image_options(segment)
     add_measures(segment)
     add_limits(segment)

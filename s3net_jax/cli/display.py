@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from s3net_jax.cli.pace import Pace, format_progress
 from s3net_jax.config import Config
 from s3net_jax.run import Source, Summary
 from s3net_jax.schema import FailedRecord, FinishedRecord, ResultRecord
@@ -52,6 +53,9 @@ class QuietDisplay:
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
         pass
 
+    def show_pieces(self, index: int, noun: str, done: int, total: int) -> None:
+        pass
+
     def show_training(self, step: int, steps: int, loss: float) -> None:
         pass
 
@@ -76,6 +80,7 @@ class PlainDisplay(QuietDisplay):
             else (f"{members} fits of {config.fit.steps} steps")
         )
         which = f"seed {seed}" if seeds == 1 else f"seeds {seed} to {seed + seeds - 1}"
+        self._paces: dict[int, tuple[str, Pace]] = {}
         self._heading = (
             f"preset {config.preset}: {side}×{side} pixels, {channels} channels, {steps}, {which}"
         )
@@ -83,6 +88,15 @@ class PlainDisplay(QuietDisplay):
     def begin(self, count: int) -> None:
         super().begin(count)
         print(self._heading, flush=True)
+
+    def start(self, index: int, source: Source) -> None:
+        self._paces[index] = str(source.path), Pace()
+
+    def show_pieces(self, index: int, noun: str, done: int, total: int) -> None:
+        name, pace = self._paces[index]
+        pace.report(done, total)
+        if pace.is_due():
+            self._say(index, f"{name}: {format_progress(pace, noun)}")
 
     def report_done(self, index: int, record: FinishedRecord) -> None:
         clusters = "1 cluster" if record["labels"] == 1 else f"{record['labels']} clusters"
@@ -142,8 +156,9 @@ class LiveDisplay(PlainDisplay):
     """Add a live table on stderr to :class:`PlainDisplay`.
 
     The first row counts the inputs that are done, running and failed, and shows the speed and the
-    remaining time. The second row shows the steps of the current batch. A third row appears for
-    work after the last step or after all fits.
+    remaining time. The second row shows the steps of the current batch, and a third one the slices
+    or tiles of the input that is fitted, with the remaining time. A further row appears for work
+    after the last step or after all fits.
     """
 
     def __init__(self, config: Config, seed: int, seeds: int = 1) -> None:
@@ -155,6 +170,7 @@ class LiveDisplay(PlainDisplay):
         self._steps = config.fit.steps
         self._done = self._failed = self._skipped = self._opened = 0
         self._phase: tuple[str, TaskID] | None = None
+        self._pieces: tuple[int, TaskID] | None = None  # input whose pieces are shown, and its row
         self._phase_lock = threading.Lock()  # several threads report phases
         self._progress = Progress(
             TextColumn("{task.fields[what]}", markup=False),
@@ -177,6 +193,7 @@ class LiveDisplay(PlainDisplay):
         self._progress.start()
 
     def start(self, index: int, source: Source) -> None:
+        super().start(index, source)
         self._opened += 1
         if self._opened == 1:
             self._progress.update(self._one, state="compiling")
@@ -184,11 +201,13 @@ class LiveDisplay(PlainDisplay):
 
     def report_done(self, index: int, record: FinishedRecord) -> None:
         self._done += 1
+        self._remove_pieces(index)
         super().report_done(index, record)
         self._show_counts()
 
     def report_failed(self, index: int, record: FailedRecord) -> None:
         self._failed += 1
+        self._remove_pieces(index)
         super().report_failed(index, record)
         self._show_counts()
 
@@ -196,6 +215,23 @@ class LiveDisplay(PlainDisplay):
         self._skipped += 1
         super().report_skipped(index, record)
         self._show_counts()
+
+    def show_pieces(self, index: int, noun: str, done: int, total: int) -> None:
+        pace = self._paces[index][1]
+        pace.report(done, total)
+        if self._pieces is not None and (done == total or self._pieces[0] != index):
+            self._remove_pieces(self._pieces[0])
+        if done == total:
+            return
+        if self._pieces is None:
+            self._pieces = index, self._progress.add_task("", what=f"{noun}s", state="")
+        state = format_progress(pace)
+        self._progress.update(self._pieces[1], completed=done, total=total, state=state)
+
+    def _remove_pieces(self, index: int) -> None:
+        if self._pieces is not None and self._pieces[0] == index:
+            self._progress.remove_task(self._pieces[1])
+            self._pieces = None
 
     def _show_counts(self) -> None:
         completed = self._done + self._failed + self._skipped
@@ -244,6 +280,9 @@ class LiveDisplay(PlainDisplay):
 class JsonDisplay(QuietDisplay):
     """Print one JSON object per line to stdout; ``event`` names its kind."""
 
+    def __init__(self) -> None:
+        self._paces: dict[int, tuple[str, Pace]] = {}
+
     def report_done(self, index: int, record: FinishedRecord) -> None:
         self._emit("done", record)
 
@@ -252,6 +291,18 @@ class JsonDisplay(QuietDisplay):
 
     def report_skipped(self, index: int, record: ResultRecord) -> None:
         self._emit("skipped", record)
+
+    def start(self, index: int, source: Source) -> None:
+        self._paces[index] = str(source.path), Pace()
+
+    def show_pieces(self, index: int, noun: str, done: int, total: int) -> None:
+        name, pace = self._paces[index]
+        before = pace.done
+        pace.report(done, total)
+        if 10 * done // total > 10 * before // total:
+            left = None if pace.seconds_left is None else round(pace.seconds_left, 3)
+            content = {"input": name, "done": done, "total": total, "seconds_left": left}
+            self._emit(f"{noun}s", content)
 
     def show_training(self, step: int, steps: int, loss: float) -> None:
         if _completes_tenth(step, steps):

@@ -17,6 +17,7 @@ __all__ = [
     "add_out",
     "add_report",
     "add_retarget",
+    "add_slices",
     "make_output",
     "make_settings",
 ]
@@ -60,6 +61,15 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_slices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--slices",
+        metavar="A:B",
+        help="slices of volumes to segment, numbered from 1, both included; A: or :B for an open "
+        "end (default: all)",
+    )
+
+
 def add_measures(parser: argparse.ArgumentParser) -> None:
     """Add the options that control what is measured, and how outlines are exported."""
     group = parser.add_argument_group("measurements and exports (docs/measure.md)")
@@ -90,6 +100,17 @@ def add_measures(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help="also write outlines of the target as geojson (QuPath), coco (one file for the run) "
         "or imagej (ROI Manager); several are separated by commas",
+    )
+    group.add_argument(
+        "--name",
+        metavar="NAME",
+        help="name of the target in DICOM SEG (default: the meaning of --code, or Target)",
+    )
+    group.add_argument(
+        "--code",
+        metavar="CODE",
+        help="what the target is, in DICOM SEG: a name such as lung, liver or lesion, or "
+        "SCHEME:VALUE:MEANING (docs/volumes.md)",
     )
 
 

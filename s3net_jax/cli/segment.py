@@ -86,15 +86,21 @@ def _read_output(args: argparse.Namespace) -> OutputOptions:
     Raises:
       ConfigError: a value is invalid, or a package that an export needs is not installed.
     """
+    from s3net_jax.io import check_segment_name, parse_code
     from s3net_jax.measure import check_exports, parse_exports, parse_pixel_size
     from s3net_jax.run import OutputOptions
 
     size, export = getattr(args, "pixel_size", None), getattr(args, "export", None)
     formats = () if export is None else parse_exports(export)
     check_exports(formats)
+    code = getattr(args, "code", None) or ""
+    if code:
+        parse_code(code)
     return OutputOptions(
         pixel_size=None if size is None else parse_pixel_size(size),
         measure_clusters=getattr(args, "measure_clusters", False),
         instances=getattr(args, "instances", False),
         export=formats,
+        segment_name=check_segment_name(args.name) if getattr(args, "name", None) else "",
+        segment_code=code,
     )

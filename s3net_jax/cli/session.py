@@ -48,7 +48,7 @@ def read_config(args: argparse.Namespace) -> Config:
         config = config.replace(input={"size": args.size})
     if args.target is not None:
         config = config.replace(segment={"target": args.target})
-    for option in ("window", "axis", "tile"):
+    for option in ("window", "axis", "tile", "slices"):
         if getattr(args, option, None) is not None:
             config = config.replace(input={option: getattr(args, option)})
     if getattr(args, "clusters", None) is not None:

@@ -21,9 +21,11 @@ from s3net_jax.config.sections import (
     ModelConfig,
     SegmentConfig,
 )
+from s3net_jax.config.slices import ALL_SLICES, find_slices, format_slices
 from s3net_jax.errors import ConfigError
 
 __all__ = [
+    "ALL_SLICES",
     "AffineConfig",
     "Config",
     "ConfigError",
@@ -40,6 +42,8 @@ __all__ = [
     "SLICBackpropConfig",
     "SegmentConfig",
     "check_config",
+    "find_slices",
+    "format_slices",
     "make_method_config",
     "parse_overrides",
     "register_method_config",

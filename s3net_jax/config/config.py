@@ -24,6 +24,7 @@ from s3net_jax.config.sections import (
     ModelConfig,
     SegmentConfig,
 )
+from s3net_jax.config.slices import parse_slices
 from s3net_jax.dotted import find_differences, format_fields, list_fields
 from s3net_jax.errors import ConfigError
 
@@ -32,7 +33,7 @@ __all__ = ["Config", "check_config"]
 
 _LATER = (
     *("model.inception", "model.local_kernels", "segment.clusters"),
-    *("fit.volume", "fit.slices"),
+    *("fit.volume", "fit.slices", "input.slices"),
 )
 """Fields added after results with digests were published. A digest leaves them out at their
 default, so that a configuration keeps the digest that earlier results carry. Never change such a
@@ -156,6 +157,7 @@ def _validate(c: Config) -> None:
         0.05 <= c.input.overlap <= 0.5,
         f"input.overlap must be in 0.05..0.5, got {c.input.overlap}.",
     )
+    parse_slices(c.input.slices)
     need(2 <= m.channels <= 1024, f"model.channels must be in 2..1024, got {m.channels}.")
     need(m.blocks >= 1, f"model.blocks must be at least 1, got {m.blocks}.")
     need(

@@ -37,6 +37,9 @@ class InputConfig:
     CT windows ``lung``, ``soft`` and ``bone`` (Hounsfield units), or ``LOW,HIGH``."""
     axis: Literal["auto", "axial", "coronal", "sagittal"] = "auto"
     """Direction of a volume's slices; ``auto`` keeps the direction of acquisition."""
+    slices: str = "all"
+    """Slices of a volume that are segmented, numbered from 1: ``all``, ``A:B`` (both included),
+    ``A:`` or ``:B``. The others get label 0 and an empty mask."""
     tile: int = 0
     """Side in pixels of the tiles that a larger image is divided into, at least 32; each tile is
     fitted separately at ``size``. 0 disables tiling."""

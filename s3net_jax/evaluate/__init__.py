@@ -12,6 +12,7 @@ from s3net_jax.evaluate.report import write_report
 from s3net_jax.evaluate.run import Evaluation, evaluate
 from s3net_jax.evaluate.scores import STANDARD_BASELINES, Score, score_baselines, summarise
 from s3net_jax.evaluate.statistics import Mean, compare, estimate_mean
+from s3net_jax.evaluate.surfaces import measure_surfaces
 from s3net_jax.evaluate.text import collect_scores, format_table
 from s3net_jax.evaluate.truth import check_all, check_truths, read_segmentations, read_truth
 
@@ -39,6 +40,7 @@ __all__ = [
     "format_table",
     "measure",
     "measure_regions",
+    "measure_surfaces",
     "read_segmentations",
     "read_truth",
     "score_baselines",

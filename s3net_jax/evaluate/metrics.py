@@ -7,7 +7,17 @@ from scipy import ndimage
 
 from s3net_jax.criteria import TARGET
 
-__all__ = ["HIGHER_IS_BETTER", "METRICS", "boundary_f", "dsc", "hd95", "hm", "measure", "xor"]
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "METRICS",
+    "boundary_f",
+    "dsc",
+    "find_boundary",
+    "hd95",
+    "hm",
+    "measure",
+    "xor",
+]
 
 _TOLERANCE = 0.0075  # distance up to which boundaries match, as a fraction of the diagonal
 
@@ -81,19 +91,19 @@ def boundary_f(mask: np.ndarray, truth: np.ndarray) -> float:
     return 200 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
+def find_boundary(mask: np.ndarray) -> np.ndarray:
+    """Find pixels of the mask with a neighbour outside; the image edge counts as outside."""
+    return mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
+
+
 def _measure_distances(mask: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Measure distances from each boundary pixel to the other boundary, both ways."""
-    first, second = _find_boundary(mask), _find_boundary(truth)
+    first, second = find_boundary(mask), find_boundary(truth)
     return _measure_distance_to(second)[first], _measure_distance_to(first)[second]
 
 
 def _measure_diagonal(mask: np.ndarray) -> float:
     return float(np.linalg.norm(mask.shape))
-
-
-def _find_boundary(mask: np.ndarray) -> np.ndarray:
-    """Find pixels of the mask with a neighbour outside; the image edge counts as outside."""
-    return mask & ~np.asarray(ndimage.binary_erosion(mask), bool)
 
 
 def _measure_distance_to(boundary: np.ndarray) -> np.ndarray:

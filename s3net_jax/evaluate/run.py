@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s3net_jax.config import Config
+from s3net_jax.config import ALL_SLICES, Config
 from s3net_jax.criteria import TARGET, Criteria
 from s3net_jax.errors import ConfigError
 from s3net_jax.evaluate.datasets import Pair
@@ -93,10 +93,14 @@ def evaluate(
 
     Raises:
       InputError: a ground truth is unusable.
-      ConfigError: ``against`` is not a table of scores or contains none of these images; see also
-        :func:`segment_inputs`.
+      ConfigError: ``input.slices`` selects slices; ``against`` is not a table of scores or contains
+        none of these images; see also :func:`segment_inputs`.
       OutputError: see :func:`segment_inputs`.
     """
+    if config.input.slices != ALL_SLICES:
+        raise ConfigError(
+            f"An evaluation scores whole volumes: omit input.slices={config.input.slices}."
+        )
     criteria = pairs[0].criteria if pairs else TARGET
     stems = {pair.stem for pair in pairs}
     other = None if against is None else _read_other(against, stems, criteria)

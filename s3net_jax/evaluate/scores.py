@@ -21,6 +21,7 @@ from s3net_jax.evaluate.metrics import measure
 from s3net_jax.evaluate.protocols import select_scored_masks
 from s3net_jax.evaluate.regions import measure_annotators, measure_regions, split_components
 from s3net_jax.evaluate.statistics import compare, estimate_mean
+from s3net_jax.evaluate.surfaces import measure_surfaces, read_spacing
 from s3net_jax.evaluate.truth import read_grid, read_segmentations, read_truth
 from s3net_jax.io import read, read_regular, write_bytes
 from s3net_jax.parallel import map_in_threads
@@ -55,7 +56,8 @@ class Score:
       method: name of the method.
       image: name of the image's results.
       protocol: name of a protocol of the data set's criteria.
-      metrics: metric → value, in percent (``hd95`` in pixels, ``vi`` in bits).
+      metrics: metric → value, in percent (``hd95`` in pixels, ``vi`` in bits, ``..._mm`` in mm);
+        those of surfaces only for volumes whose voxel size is known.
       seconds: time the segmentation took, and an equal share of a training on all images.
     """
 
@@ -102,9 +104,11 @@ def score_results(
         labels, mask = (
             read_result(folder / outputs[kind], truth.shape) for kind in ("labels", "mask")
         )
+        spacing = read_spacing(pair)
         if pair.kind == "stack":  # protocols expect slices on the last axis
             labels, mask, truth = (np.moveaxis(a, 0, -1) for a in (labels, mask, truth))
-        scores = _score_masks(method, pair.stem, labels, mask > 0, truth, seconds)
+            spacing = None if spacing is None else (*spacing[1:], spacing[0])
+        scores = _score_masks(method, pair.stem, labels, mask > 0, truth, seconds, spacing)
         tick()
         return scores
 
@@ -169,10 +173,21 @@ def score_baselines(
 
 
 def _score_masks(
-    method: str, image: str, labels: np.ndarray, mask: np.ndarray, truth: np.ndarray, seconds: float
+    method: str,
+    image: str,
+    labels: np.ndarray,
+    mask: np.ndarray,
+    truth: np.ndarray,
+    seconds: float,
+    spacing: Sequence[float] | None = None,
 ) -> list[Score]:
     selected = select_scored_masks(labels, mask, truth)
     found = {protocol: measure(*masks) for protocol, masks in selected.items()}
+    if spacing is not None:
+        for protocol, (chosen, wanted) in selected.items():
+            # A protocol may score at another size.
+            scaled = np.array(spacing) * truth.shape / wanted.shape
+            found[protocol] |= measure_surfaces(chosen, wanted, scaled.tolist())
     return _make_scores(method, image, found, seconds)
 
 
@@ -184,6 +199,15 @@ def _score_labels(
         "clusters": measure_regions(labels, people),
     }
     return _make_scores(method, image, found, seconds)
+
+
+def _summarise_protocol(scores: Sequence[Score], criteria: Criteria) -> dict[str, Any]:
+    """Compute the mean of each metric over the images that have it."""
+    found = [score.metrics for score in scores]
+    return {
+        name: vars(estimate_mean(np.array([one[name] for one in found if name in one])))
+        for name in criteria.list_metrics(found)
+    }
 
 
 def _make_scores(
@@ -200,11 +224,11 @@ def _make_scores(
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:
     """Write ``metrics.csv``, with a row for each method, image and protocol."""
-    metrics = _find_criteria(scores).metrics
+    metrics = _find_criteria(scores).list_metrics(s.metrics for s in scores)
     rows = (
         [
             *(s.method, s.image, s.protocol),
-            *(f"{s.metrics[m]:.{_DIGITS}f}" for m in metrics),
+            *(f"{s.metrics[m]:.{_DIGITS}f}" if m in s.metrics else "" for m in metrics),
             f"{s.seconds:.4f}",
         ]
         for s in scores
@@ -230,7 +254,9 @@ def read_scores(path: Path) -> list[Score]:
 
 def _parse_score(row: dict[str, str]) -> Score:
     method, image, protocol = (row[name] for name in ("method", "image", "protocol"))
-    metrics = {metric: float(row[metric]) for metric in get_criteria([protocol]).metrics}
+    criteria = get_criteria([protocol])
+    metrics = {metric: float(row[metric]) for metric in criteria.metrics}
+    metrics |= {name: float(row[name]) for name in criteria.surfaces if row.get(name)}
     seconds = float(row["seconds"])
     if None in (method, image):
         raise ValueError("a row has no method or image")
@@ -266,14 +292,7 @@ def summarise(scores: list[Score], reference: str) -> dict[str, Any]:
             "images": len(main[method]),
             "seconds": float(np.median([s.seconds for s in own])),
             "protocols": {
-                protocol: {
-                    metric: vars(
-                        estimate_mean(
-                            np.array([s.metrics[metric] for s in own if s.protocol == protocol])
-                        )
-                    )
-                    for metric in criteria.metrics
-                }
+                protocol: _summarise_protocol([s for s in own if s.protocol == protocol], criteria)
                 for protocol in criteria.protocols
             },
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s3net_jax.errors import InputError, OutputError
 from s3net_jax.io.colors import LUMA, OUTLINE, make_cluster_colors
+from s3net_jax.io.dicom.codes import CODES, check_segment_name, parse_code
 from s3net_jax.io.dicom.files import DICOM_SUFFIXES, Found, is_dicom, survey
 from s3net_jax.io.dicom.reading import read_dicom
 from s3net_jax.io.dicom.seg import write_seg
@@ -50,6 +51,7 @@ from s3net_jax.io.write import (
 )
 
 __all__ = [
+    "CODES",
     "DICOM_SUFFIXES",
     "FORMATS",
     "LUMA",
@@ -72,6 +74,7 @@ __all__ = [
     "check_header",
     "check_picture",
     "check_scaling",
+    "check_segment_name",
     "collect_receipts",
     "compute_prepared_shape",
     "format_window",
@@ -90,6 +93,7 @@ __all__ = [
     "make_folder",
     "make_subfolder",
     "open_regular",
+    "parse_code",
     "parse_size",
     "parse_window",
     "place_nifti",

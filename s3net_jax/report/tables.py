@@ -59,17 +59,19 @@ def build_metric_table(
       first: heading of the first column.
       ours, caption: see :func:`build_table`.
     """
+    means = {method: found["protocols"][protocol] for method, found in methods.items()}
+    metrics = criteria.list_metrics(means.values())
     rows = [
         [
             method,
             *(
-                format_interval(found["protocols"][protocol][name], metric.digits)
-                for name, metric in criteria.metrics.items()
+                format_interval(own[name], metric.digits) if name in own else ""
+                for name, metric in metrics.items()
             ),
         ]
-        for method, found in methods.items()
+        for method, own in means.items()
     ]
-    heads = [first, *(metric.title for metric in criteria.metrics.values())]
+    heads = [first, *(metric.title for metric in metrics.values())]
     return build_table(heads, rows, ours=ours, caption=caption)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.config import Config
+from s3net_jax.config import ALL_SLICES, Config
 from s3net_jax.errors import InputError
 from s3net_jax.io import (
     Image,
@@ -67,7 +67,15 @@ def _read_case(source: Source, config: Config, window: tuple[float, float] | Non
 
 
 def image_case(image: Image, config: Config) -> ImageCase:
-    """Make a case of a picture: one piece, or tiles if a side exceeds ``config.input.tile``."""
+    """Make a case of a picture: one piece, or tiles if a side exceeds ``config.input.tile``.
+
+    Raises:
+      InputError: ``config.input.slices`` selects slices.
+    """
+    if config.input.slices != ALL_SLICES:
+        raise InputError(
+            f"{image.name} is a picture, not a volume: omit the slices {config.input.slices}."
+        )
     if config.input.tile and max(image.shape) > config.input.tile:
         return TiledCase(image, config)
     return ImageCase(image, config)

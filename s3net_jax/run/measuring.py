@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from s3net_jax.measure import (
 from s3net_jax.run.cases import Case, VolumeCase
 from s3net_jax.run.settings import OutputOptions
 
-__all__ = ["Measured", "Subject", "make_subject", "measure_result"]
+__all__ = ["Measured", "Subject", "hide_slices", "make_subject", "measure_result"]
 
 _MOST = 65_535  # largest label that PNG and TIFF files of label maps hold
 
@@ -139,7 +139,8 @@ def measure_result(case: Case, whole: Segments, options: OutputOptions, name: st
     target = cast(Row, subject.measure_parts("target", whole))
     clusters = None
     if options.measure_clusters:
-        clusters = cast(list[Row], subject.measure_parts("clusters", whole))
+        segmented = case.chosen if isinstance(case, VolumeCase) else None
+        clusters = cast(list[Row], subject.measure_parts("clusters", hide_slices(whole, segmented)))
     instances, labels = None, None
     if options.instances:
         labels = label_instances(whole.mask)
@@ -151,6 +152,15 @@ def measure_result(case: Case, whole: Segments, options: OutputOptions, name: st
         instances = subject.measure_instances(labels)
     notes = [] if view is None else _note_exports(view.volume, options)
     return Measured(target, clusters, instances, labels, notes)
+
+
+def hide_slices(whole: Segments, segmented: range | None) -> Segments:
+    """Give slices that are not segmented label −1, which is not measured; None keeps all."""
+    if segmented is None or len(segmented) == len(whole.labels):
+        return whole
+    hidden = ~np.isin(np.arange(len(whole.labels)), segmented)
+    labels = np.where(hidden[:, None, None], np.int32(-1), whole.labels)
+    return replace(whole, labels=labels)
 
 
 def _drop_label(row: Row) -> Row:

@@ -23,6 +23,7 @@ from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.distributed import SINGLE_PROCESS, Rank
 from s3net_jax.run.engines import Engine
 from s3net_jax.run.inputs import discover
+from s3net_jax.run.keeping import FitKeeper
 from s3net_jax.run.models import Models, find_models, open_model, train_models
 from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.opening import explain, open_input
@@ -115,6 +116,8 @@ def segment_inputs(
         config = config.replace(fit={"record_labels": False})
     skipped: list[str] = []
     sources = discover(inputs, skipped.append, recursive)
+    if output is not None:
+        skipped += output.note_unused({source.kind for source in sources})
     options = "" if output is None else output.key
     identity = Identity(config.digest, seed, seeds, models.digest, options)
     settings = RunSettings(make_folder(out), config, identity, overwrite, rank, output, command)
@@ -171,6 +174,7 @@ class _Run:
         self.clock = time.perf_counter()
         self.opened: dict[int, OpenInput] = {}
         self.unwritten = 0
+        self.keeper = FitKeeper(settings, listener)
         self.writer = ResultWriter(settings, log)
         # Results are made and written while the next fits run.
         self.threads = ThreadPoolExecutor(min(count_usable_cores(), _WRITERS), "s3net-results")
@@ -182,6 +186,7 @@ class _Run:
         if self.settings.output is not None and self.settings.overwrite:
             remove_tables(self.settings.folder)
         self.writer.invalidate(task for task in self.plan if task.is_replacing)
+        self.keeper.clean(self.plan)
         self.listener.begin(len(self.plan))
         for text in (*self.log.notes, *(task.remark for task in self.plan if task.remark)):
             self.listener.say(text)
@@ -199,6 +204,8 @@ class _Run:
             for chunk, outcomes in self.engine.run(chunks, progress):
                 for job, outcome in zip(chunk.jobs, outcomes, strict=True):
                     self._take(job, outcome)
+                for number in {job.task for job in chunk.jobs}:
+                    self.keeper.show(number, self.opened.get(number))
                 self._collect(PIXELS_HELD)
                 self._update_report()
             if self.pending:
@@ -264,13 +271,18 @@ class _Run:
                 self._fail(number, explain(error, str(task.source.path)))
                 continue
             self.opened[number] = opened
+            self.keeper.announce(number, opened)
+            if opened.is_complete:  # an earlier run was killed before it wrote the result
+                self._submit(number, opened)
             for index in range(len(opened.case)):
                 image = opened.case.piece(index)
                 if image is None:
                     continue
                 for seed in seeds:
-                    if number not in self.opened:  # another piece of this input has failed
+                    if number not in self.opened:  # complete, or another piece of it has failed
                         break
+                    if (index, seed) in opened.fits:
+                        continue
                     yield Job(number, index, seed, image, networks.get(seed))
 
     def _find_networks(self, opened: OpenInput) -> Mapping[int, Network]:
@@ -298,11 +310,17 @@ class _Run:
             return
         key = job.index, job.seed
         opened.fits[key] = reduce_maps(outcome, key in opened.filmed)
-        if len(opened.fits) == opened.wanted:
-            future = self.threads.submit(self._write, opened)
-            slices = 1 if case.volume is None else len(case)
-            self.pending.append(_Pending(job.task, slices * math.prod(case.pixels), future))
-            del self.opened[job.task]
+        self.keeper.keep(opened, key)
+        if opened.is_complete:
+            self.keeper.show(job.task, opened)
+            self._submit(job.task, opened)
+
+    def _submit(self, number: int, opened: OpenInput) -> None:
+        """Write the result of an input in a thread."""
+        case, future = opened.case, self.threads.submit(self._write, opened)
+        slices = 1 if case.volume is None else len(case)
+        self.pending.append(_Pending(number, slices * math.prod(case.pixels), future))
+        del self.opened[number]
 
     def _write(self, opened: OpenInput) -> FinishedRecord:
         """Write and count a result, in a thread, so that no signal interrupts between the two."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -25,12 +25,16 @@ class OutputOptions:
       measure_clusters: whether to measure every cluster, too.
       instances: whether to write and measure the connected parts of the target.
       export: formats of outlines to write (:data:`s3net_jax.measure.EXPORTS`).
+      segment_name, segment_code: name and code of the target in DICOM SEG; "" for the defaults of
+        :func:`s3net_jax.io.write_seg`.
     """
 
     pixel_size: tuple[float, ...] | None = None
     measure_clusters: bool = False
     instances: bool = False
     export: tuple[str, ...] = ()
+    segment_name: str = ""
+    segment_code: str = ""
 
     @property
     def key(self) -> str:
@@ -47,6 +51,16 @@ class OutputOptions:
             k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known
         }
         return cls(**cast("dict[str, Any]", values))
+
+    def note_unused(self, kinds: Collection[str]) -> list[str]:
+        """Note that no input has a DICOM SEG, whose target has a name or code; or return [].
+
+        Args:
+          kinds: kinds of the inputs.
+        """
+        if "dicom" in kinds or not (self.segment_name or self.segment_code):
+            return []
+        return ["No input is DICOM: the name and code of the target are only written to DICOM SEG."]
 
     def describe(self) -> OutputRecord:
         """Describe the options for ``run.json``."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.config import Config
+from s3net_jax.config import Config, find_slices
 from s3net_jax.errors import InputError
 from s3net_jax.io import (
     Image,
@@ -49,6 +50,7 @@ class VolumeCase:
         self.volume: Volume | None = volume
         self.view = SliceView(volume, config.input.axis)
         self.name = volume.name
+        self.chosen = find_slices(config.input.slices, len(self.view), self.name)
         self.notes = list(volume.notes)
         self.pixels = self.view.shape[1], self.view.shape[2]
         self._config = config
@@ -61,14 +63,14 @@ class VolumeCase:
         elif window is not None:
             self.notes.append(f"{volume.name} has 8 bits: the window is not applied to it.")
         self._slices = invert(values) if volume.white_is_zero else values
-        blank = sum(self.piece(n) is None for n in range(len(self)))
-        if blank == len(self):
+        blank = sum(self.piece(n) is None for n in self.chosen)
+        if blank == len(self.chosen):
             raise InputError(
                 f"{volume.name} has only one value in every slice: there is nothing to segment."
             )
         if blank:
             self.notes.append(
-                f"{blank} of the {len(self)} slices have only one value; they get label 0."
+                f"{blank} of the {len(self.chosen)} slices have only one value; they get label 0."
             )
 
     @property
@@ -85,6 +87,8 @@ class VolumeCase:
 
     def piece(self, index: int) -> Image | None:
         assert self.volume is not None
+        if index not in self.chosen:
+            return None
         return make_piece(self._slices[index], f"slice {index + 1} of {self.volume.name}")
 
     def join(
@@ -113,6 +117,7 @@ class VolumeCase:
         return self._choose(common, [None] * len(self))
 
     def select(self, labels: np.ndarray, raw: np.ndarray, target: Labels) -> Segments:
+        raw = raw & np.isin(np.arange(len(self)), self.chosen)[:, None, None]
         if self.has_common_labels:
             mask = draw_volume_mask(raw, self.piece, self._config.segment)
             return Segments(labels, mask, target)
@@ -138,7 +143,7 @@ class VolumeCase:
         common = _fill_blank(common)
         labels = compact_labels(common)
         whole = Segments(labels, mask, _rename_labels(common, labels, chosen))
-        return merge_clusters(whole, self._slices, config.clusters)
+        return self._merge(whole)
 
     def _pool_labels(self, label_maps: Sequence[np.ndarray | None]) -> np.ndarray:
         """Give all slices common labels; those of a single value get −1."""
@@ -185,7 +190,19 @@ class VolumeCase:
         common = _fill_blank(common)
         labels = compact_labels(common)
         whole = Segments(labels, masks, _rename_labels(common, labels, target_labels))
-        return merge_clusters(whole, self._slices, self._config.segment.clusters)
+        return self._merge(whole)
+
+    def _merge(self, whole: Segments) -> Segments:
+        """Merge clusters by their colours in the slices that are segmented."""
+        count = self._config.segment.clusters
+        if len(self.chosen) == len(self):
+            return merge_clusters(whole, self._slices, count)
+        part = slice(self.chosen.start, self.chosen.stop)
+        small = replace(whole, labels=whole.labels[part], mask=whole.mask[part])
+        merged = merge_clusters(small, self._slices[part], count)
+        labels = np.zeros_like(whole.labels)
+        labels[part] = merged.labels
+        return replace(merged, labels=labels, mask=whole.mask)
 
     def _clean_slice(self, n: int, raw: np.ndarray, drawn: bool = False) -> np.ndarray:
         """Clean the target's mask in slice ``n``.
@@ -212,7 +229,7 @@ class VolumeCase:
         """Return up to three slices (:func:`choose_shown_slices`), without those of one value."""
         assert self.volume is not None
         result = []
-        for n in choose_shown_slices(whole.mask):
+        for n in choose_shown_slices(whole.mask, self.chosen):
             image = self.piece(n)
             if image is not None:
                 name = f"{Path(self.volume.name).name} {n + 1}/{len(self)}"

@@ -102,6 +102,13 @@ class Listener(Protocol):
         May be called from several threads at once.
         """
 
+    def show_pieces(self, index: int, noun: str, done: int, total: int) -> None:
+        """Handle that ``done`` of the ``total`` pieces of input ``index`` are fitted.
+
+        Called when the input is opened and then after each batch, and only for inputs of several
+        pieces; ``noun`` is ``slice`` or ``tile``. Slices of a single value are not counted.
+        """
+
     def show_training(self, step: int, steps: int, loss: float) -> None:
         """Handle step ``step`` of the ``steps`` of a training on all inputs.
 

@@ -29,7 +29,7 @@ from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.engines import LocalEngine
 from s3net_jax.run.fitter import Progress
 from s3net_jax.run.inputs import discover
-from s3net_jax.run.measuring import make_subject
+from s3net_jax.run.measuring import hide_slices, make_subject
 from s3net_jax.run.network import Network, is_trained_on_folder
 from s3net_jax.run.outcome import Fitted, check_fitted
 from s3net_jax.run.training import train_on_pieces
@@ -55,6 +55,8 @@ class VolumeSegmentation:
       notes: sentences a user should know, as of :class:`Segmentation`.
       view: the volume as slices, or None; its voxels stay in memory for :meth:`measure`.
       resolution: pixel size that a TIFF stack records, or None.
+      slices: indices of the slices of ``view`` that were segmented, or None; in the others,
+        ``labels`` is 0 and ``mask`` False.
     """
 
     labels: np.ndarray
@@ -65,6 +67,7 @@ class VolumeSegmentation:
     notes: tuple[str, ...] = ()
     view: SliceView | None = field(default=None, kw_only=True)
     resolution: Resolution | None = field(default=None, kw_only=True)
+    slices: range | None = field(default=None, kw_only=True)
 
     def measure(
         self, of: str = "target", *, pixel_size: float | Sequence[float] | None = None
@@ -93,7 +96,7 @@ class VolumeSegmentation:
         values = view.get_slices(view.volume.voxels)
         subject = make_subject(values, self.resolution, check_pixel_size(pixel_size), view)
         whole = Segments(view.get_slices(self.labels), view.get_slices(self.mask), self.target)
-        return subject.measure_parts(of, whole)
+        return subject.measure_parts(of, hide_slices(whole, self.slices))
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.mask.shape))
@@ -161,7 +164,7 @@ def segment_volume_case(
     jobs = (Job(0, index, seed, image, network) for index, image in images if image is not None)
     engine, fits = LocalEngine(config), dict[int, Fitted]()
     # At most: slices of one colour are not fitted.
-    count = 0 if network is not None else len(case) * config.fit.members
+    count = 0 if network is not None else len(case.chosen) * config.fit.members
     with open_listener(progress, count, config.fit.steps) as listener:
         for chunk, outcomes in engine.run(make_chunks(jobs, config, engine.size()), listener):
             for job, outcome in zip(chunk.jobs, outcomes, strict=True):
@@ -181,6 +184,7 @@ def segment_volume_case(
         notes=(*case.notes, *notes, *whole.notes(case.volume.name)),
         view=case.view,
         resolution=case.resolution,
+        slices=case.chosen,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from s3net_jax.errors import InputError
 from s3net_jax.io.dicom.clean import copy_as_source
+from s3net_jax.io.dicom.codes import Code, check_segment_name, parse_code
 from s3net_jax.io.dicom.planes import describe_as_images, describe_frame, refer_to_sources
 from s3net_jax.io.extras import import_extra
 from s3net_jax.io.quiet import silence_warnings
@@ -22,7 +23,14 @@ _CLUSTERS = 32  # largest number of clusters written; further ones are tiny frag
 _REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
-def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) -> list[str]:
+def write_seg(
+    path: Path,
+    mask: np.ndarray,
+    labels: np.ndarray,
+    volume: Volume,
+    name: str = "",
+    code: str = "",
+) -> list[str]:
     """Write the target and the clusters as binary segments on the images of ``volume``.
 
     Segment 1 is the target; the clusters with voxels follow in the order of their labels. UIDs
@@ -33,11 +41,14 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
       mask: target, (X, Y, Z) bool.
       labels: label map, (X, Y, Z) integers.
       volume: volume read from DICOM.
+      name: name of the target; "" is the meaning of ``code``, or ``Target``.
+      code: what the target is, see :func:`parse_code`; "" is an image region.
 
     Returns:
       Notes for the user, such as which elements of the series were not copied.
 
     Raises:
+      ConfigError: ``name`` or ``code`` is invalid.
       InputError: highdicom is not installed, or the series lacks elements that the standard
         requires.
       OutputError: the file cannot be written.
@@ -48,15 +59,19 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     version = get_package_version()
     values = [v for v in np.unique(labels) if v >= 0][:_CLUSTERS]
     planes = [mask, *(labels == value for value in values)]
-    names = ["Target", *(f"Cluster {value}" for value in values)]
+    region = Code("DCM", "111030", "Image Region")
+    general = Code("SCT", "309825002", "Spatial and Relational Concept"), region
+    target = parse_code(code) if code else general
+    title = check_segment_name(name) if name else target[1].meaning if code else "Target"
+    names = [title, *(f"Cluster {value}" for value in values)]
     pixels = np.stack([np.swapaxes(p, 0, 2) for p in planes], -1).astype(np.uint8)
     kept = [n for n in range(len(names)) if n == 0 or pixels[..., n].any()]
     descriptions = [
         hd.seg.SegmentDescription(
             segment_number=number,
             segment_label=names[n],
-            segmented_property_category=codes.SCT.SpatialAndRelationalConcept,
-            segmented_property_type=hd.sr.CodedConcept("111030", "DCM", "Image Region"),
+            segmented_property_category=_make_concept(hd, (general if n else target)[0]),
+            segmented_property_type=_make_concept(hd, (general if n else target)[1]),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=_describe_algorithm(hd, codes, version),
         )
@@ -91,6 +106,10 @@ def write_seg(path: Path, mask: np.ndarray, labels: np.ndarray, volume: Volume) 
     with replace_file(path) as file, silence_warnings():
         result.save_as(file)
     return [*notes, *describe_frame(result, volume)]
+
+
+def _make_concept(hd: Any, code: Code) -> Any:
+    return hd.sr.CodedConcept(code.value, code.scheme, code.meaning)
 
 
 def _describe_algorithm(hd: Any, codes: Any, version: str) -> Any:

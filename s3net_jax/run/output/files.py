@@ -51,6 +51,7 @@ class Result:
       confidence: estimate of how good the mask is, or None if it cannot be estimated.
       clusters: label map without the target, if ``whole.labels`` contains the target as a separate
         cluster; otherwise None.
+      output: name and code of the target in DICOM SEG; None for the defaults.
     """
 
     whole: Segments
@@ -61,6 +62,7 @@ class Result:
     measured: Measured | None = None
     confidence: Confidence | None = None
     clusters: np.ndarray | None = None
+    output: OutputOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def write_files(files: ResultFiles, case: Case, result: Result) -> tuple[dict[st
         _write_volume(files, case, result)
         if "seg" in files.names:
             try:
-                notes += _write_seg(files, case, result.whole)
+                notes += _write_seg(files, case, result)
                 written.add("seg")
             except InputError as error:
                 notes.append(str(error))
@@ -291,11 +293,13 @@ def _shrink_labels(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
 
 
-def _write_seg(files: ResultFiles, case: VolumeCase, whole: Segments) -> list[str]:
+def _write_seg(files: ResultFiles, case: VolumeCase, result: Result) -> list[str]:
     """Write DICOM SEG and return notes; raise :class:`InputError` if it can't be made."""
     assert case.volume is not None
+    whole, output = result.whole, result.output or OutputOptions()
     mask, labels = case.view.restore(whole.mask), case.view.restore(whole.labels)
-    return write_seg(files.locate("seg"), mask, labels, case.volume)
+    name, code = output.segment_name, output.segment_code
+    return write_seg(files.locate("seg"), mask, labels, case.volume, name, code)
 
 
 def _stack_sheets(sheets: list[PilImage.Image]) -> PilImage.Image:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from s3net_jax.measure import round_row
-from s3net_jax.run.cases import Case
+from s3net_jax.run.cases import Case, VolumeCase
 from s3net_jax.run.inputs import Source
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Result
@@ -78,6 +78,8 @@ def describe_result(
         record["networks"] = identity.networks
     if case.volume is not None:
         record["depth"] = len(case)
+    if isinstance(case, VolumeCase) and len(case.chosen) < len(case):
+        record["slices"] = [case.chosen.start + 1, case.chosen.stop]
     if len(case) > 1:
         record["pieces"] = len(case)
     if identity.options:

@@ -16,6 +16,7 @@ from s3net_jax.run.members import combine_clusters, combine_seeds, combine_stack
 from s3net_jax.run.outcome import Fitted
 from s3net_jax.run.output.files import Result, remove_outdated, write_files
 from s3net_jax.run.output.history import encode_history
+from s3net_jax.run.output.kept import KeptFits, delete_fits
 from s3net_jax.run.output.log import ResultLog
 from s3net_jax.run.output.plan import Task
 from s3net_jax.run.output.record import describe_failure, describe_result
@@ -45,6 +46,7 @@ class OpenInput:
       filmed: fits that the film shows.
       fits: finished fits; filled during the run.
       shared: how the networks of a volume were trained; filled when the input is opened.
+      kept: where fits are kept until the result is written, or None for an input of one piece.
     """
 
     task: Task
@@ -54,6 +56,12 @@ class OpenInput:
     filmed: set[Key]
     fits: dict[Key, Fitted] = field(default_factory=dict)
     shared: list[SharedRecord] = field(default_factory=list)
+    kept: KeptFits | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all fits are finished."""
+        return len(self.fits) == self.wanted
 
 
 class ResultWriter:
@@ -89,7 +97,7 @@ class ResultWriter:
             remove_outdated(self._folder, earlier, outputs.values())  # files that are optional
             sync_folder(self._folder)
             result.notes.extend(notes)
-            fits = list(opened.fits.values())
+            fits = [fit for _, fit in sorted(opened.fits.items())]
             digest = opened.content.digest
             record = describe_result(source, self._identity, digest, case, result, fits)
             if opened.shared:
@@ -101,6 +109,7 @@ class ResultWriter:
             }
             self._log.put(record)
         Versions(self._folder, self._log).forget(source.stem)
+        delete_fits(self._folder, source.stem)
         return record
 
     def invalidate(self, tasks: Iterable[Task]) -> None:
@@ -135,7 +144,8 @@ class ResultWriter:
 
     def _join_fits(self, opened: OpenInput) -> Result:
         """Combine the seeds of each piece, then join the pieces."""
-        case, fits, seeds = opened.case, opened.fits, self._identity.all_seeds
+        case, fits = opened.case, dict(sorted(opened.fits.items()))
+        seeds = self._identity.all_seeds
         maps: list[np.ndarray | None] = []
         plain: list[np.ndarray | None] = []  # label maps without the target
         has_clusters = any(fit.clusters is not None for fit in fits.values())
@@ -168,4 +178,7 @@ class ResultWriter:
             notes += measured.notes
         confidence = assess_result(case, whole, list(fits.values()), self._config)
         history = encode_history(fits)
-        return Result(whole, agreement, history, film, notes, measured, confidence, clusters)
+        return Result(
+            *(whole, agreement, history, film, notes, measured, confidence, clusters),
+            output=self._output,
+        )

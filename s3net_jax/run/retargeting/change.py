@@ -247,7 +247,11 @@ def _replace(
     def write(place: Path) -> ResultRecord:
         planned = plan_files(place, source, output=results.output, clusters=True).names
         files = ResultFiles(place, {k: n for k, n in planned.items() if k in _REPLACED})
-        result = Result(whole, None, None, None, [], measured, clusters=chosen.clusters)
+        result = Result(
+            *(whole, None, None, None, [], measured),
+            clusters=chosen.clusters,
+            output=results.output,
+        )
         with collect_receipts() as receipts:
             outputs, notes = write_files(files, case, result)
         new = _describe(record, result, outputs, [*_update_notes(record, case, whole), *notes])

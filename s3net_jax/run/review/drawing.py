@@ -187,7 +187,8 @@ def _read_slice(
     if view is not None:
         labels, mask = view.get_slices(whole), view.get_slices(masks)
         # The overlay leaves out slices of one value, of which masks know nothing.
-        shown = choose_shown_slices(mask)
+        first, last = record.get("slices", (1, shape[0]))
+        shown = choose_shown_slices(mask, range(first - 1, last))
         if len(shown) == len(pictures):
             n = shown[middle]
             pixels = Pixels(pictures[middle], mask[n], labels[n])

@@ -53,6 +53,8 @@ def test_a_resumed_run_has_the_tables_of_an_undisturbed_one(
         "measure_clusters": True,
         "instances": True,
         "export": ["geojson", "coco"],
+        "segment_name": "",
+        "segment_code": "",
     }
     (tmp_path / "out").rename(tmp_path / "whole")
     install_fit(monkeypatch, interrupt_at(3))
