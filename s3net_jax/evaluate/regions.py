@@ -89,8 +89,9 @@ def compute_covering(table: Contingency) -> float:
 def compute_best_overlap(table: Contingency) -> float:
     """Compute the mean over segments of G of the largest intersection over union, in [0, 1].
 
-    (1/J) Σ_j max_i |S_i ∩ G_j| / |S_i ∪ G_j|: the covering without weights, the mIoU of Kim,
-    Kanezaki and Tanaka (IEEE TIP 29, 2020). Several segments of G may have the same best partner.
+    (1/J) Σ_j max_i |S_i ∩ G_j| / |S_i ∪ G_j|: the covering without weights. Several segments
+    of G may have the same best partner. The mIoU of Kim, Kanezaki and Tanaka (IEEE TIP 29, 2020) is
+    the mean of the same overlaps over the segments of a whole data set.
     """
     return float(_find_best_overlaps(table).mean())
 
