@@ -45,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["S3NET_TEST_CACHE"] = folder
     programs = os.path.join(os.environ["S3NET_TEST_CACHE"], "tests")
     jax.config.update("jax_compilation_cache_dir", programs)
+    # By default, JAX keeps only what took a second, and tests and the commands they start have
+    # hundreds of smaller programs.
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
