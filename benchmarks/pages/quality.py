@@ -45,15 +45,21 @@ def build_quality_page() -> str:
         parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
         seeds = f"{summary['repeats']} seeds" if "repeats" in summary else f"seed {summary['seed']}"
         parts[-1] += f"{seeds} ([summary](quality/{path.name})). "
-        parts[-1] += f"Difference: *{summary['reference']}* minus the row, blind, paired.\n"
+        figure = "covering" if "components" in _list_protocols(summary) else "blind"
+        parts[-1] += f"Difference: *{summary['reference']}* minus the row, {figure}, paired.\n"
         if found := _find_other_orders(summary):
             names = ", ".join(f"*{name}*" for name in found)
             parts[-1] += f"\nComputed in the released order of the inception: {names}.\n"
         for name, rows in summary["data"].items():
-            protocols = next(row["protocols"] for row in rows if "protocols" in row)
-            table = Table(name, get_criteria(protocols), rows, {})
+            table = Table(name, get_criteria(_list_protocols(summary)), rows, {})
             parts.append(f"**{name}**\n\n{format_markdown(*make_cells(table))}")
     return "\n".join(parts)
+
+
+def _list_protocols(summary: dict[str, Any]) -> list[str]:
+    """List the protocols of an experiment."""
+    rows = (row for rows in summary["data"].values() for row in rows)
+    return list(next(row["protocols"] for row in rows if "protocols" in row))
 
 
 def build_short_quality() -> str:
