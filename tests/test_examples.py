@@ -113,6 +113,7 @@ def run_blocks(blocks: list[str], names: dict[str, Any], where: str) -> None:
         exec(compile(block, f"{where}, example {number + 1}", "exec", dont_inherit=True), names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LITERAL)
 def test_blocks_of_docstrings_run(name: str, names: dict[str, Any]) -> None:
     run_blocks(LITERAL[name], names, name)
@@ -125,6 +126,7 @@ def list_commands(page: str) -> list[str]:
     return [part.strip() for line in words for part in shlex.join(line).split("'&&'")]
 
 
+@pytest.mark.slow
 def test_python_of_the_readme_runs(names: dict[str, Any]) -> None:
     run_blocks(_BLOCK.findall(README), names, "README.md")
     assert names["result"].mask.shape == (48, 64)

@@ -34,11 +34,13 @@ def test_names_say_what_is_timed():
     assert fits[OURS + LOOP + KEPT].name.endswith(KEPT)
 
 
+@pytest.mark.slow
 def test_what_the_worker_can_not_do_is_reported():
     with pytest.raises(RuntimeError, match="none such"):
         Worker(Candidate("step", OURS, **{**TINY, "preset": "none such"}))
 
 
+@pytest.mark.slow
 def test_one_that_can_not_be_built_is_left_out(capsys):
     broken = Candidate("step", STOCK, **{**TINY, "preset": "none such"})
     found, left_out = measure({STOCK: broken}, repeats=1)
@@ -95,6 +97,7 @@ def test_a_run_without_ours_is_a_failure(left_out, measured, code, capsys):
         end_without_ours(content)
 
 
+@pytest.mark.slow
 def test_a_loop_is_so_many_steps():
     run, seconds = build(Candidate("loop", OURS, **TINY, steps=3))
     records = run()

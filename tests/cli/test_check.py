@@ -83,6 +83,7 @@ def test_every_damage_is_a_line_and_the_command_repairs_it(capsys) -> None:
     assert all(after[name] == data for name, data in before.items() if name not in timed)
 
 
+@pytest.mark.slow
 def test_an_evaluation(capsys) -> None:
     assert cli.main(EVALUATE) == 0 and cli.main(["check", "scores"]) == 0
     table = Path("scores/metrics.csv").read_text()
@@ -103,6 +104,7 @@ def test_an_evaluation(capsys) -> None:
     assert drop_seconds(Path("scores/metrics.csv").read_text()) == drop_seconds(table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["labels.png", slow("mask.png"), slow("history.json"), slow("steps.png")]
 )

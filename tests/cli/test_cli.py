@@ -184,6 +184,7 @@ def test_a_point_outside_fails_that_image_only_and_before_its_fit(
     assert "1 done, 1 failed" in out and len(fits) == 1
 
 
+@pytest.mark.slow
 def test_demo(capsys, tmp_path: Path) -> None:
     code, out, err = s3net(capsys, "demo", "--set", "fit.steps=2", "--size", "32")
     assert code == 0 and not err, err

@@ -82,6 +82,7 @@ def test_info_lists_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["info", "--load", "nowhere"]) == 2
 
 
+@pytest.mark.slow
 def test_experiments_compare_it_with_others(folder: Path) -> None:
     save_data("skin")
     run = ["compare", write(EXPERIMENT), "-o", "out", "--load", "my_smooth", "--quiet"]

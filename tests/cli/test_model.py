@@ -82,6 +82,7 @@ def test_workers_read_the_network(capsys) -> None:
     assert run["engine"] == "processes" and run["networks"][0]["images"] == 2
 
 
+@pytest.mark.slow
 def test_an_evaluation_shares_the_seconds_of_the_training(capsys, tmp_path: Path) -> None:
     from tests.experiments.files import save_data
 

@@ -92,6 +92,7 @@ def test_closed_streams_do_not_stop_the_work(tmp_path: Path) -> None:
         assert b"preset fast:" not in path.read_bytes(), "what is printed is in no file"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -266,6 +267,7 @@ def test_ignored_signals_stay_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.slow
 def test_a_seed_names_one_result_whatever_the_generator(picture: np.ndarray) -> None:
     import jax
 

@@ -69,6 +69,7 @@ def process(*arguments: str, python: tuple[str, ...] = (), **options) -> subproc
     )
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_drama() -> None:
     running = process("info", "--preset", "paper")
     assert running.stdout is not None and running.stderr is not None

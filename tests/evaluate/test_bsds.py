@@ -125,6 +125,7 @@ def test_an_evaluation(capsys) -> None:
     )
 
 
+@pytest.mark.slow
 def test_resumed_compared_and_checked(capsys) -> None:
     save_arrays(Path("data"), "ab")
     assert evaluate() == 0
@@ -190,6 +191,7 @@ def test_arrays_that_cannot_be_used(tmp_path: Path) -> None:
         read_annotations(tmp_path / "gone.npz")
 
 
+@pytest.mark.slow
 def test_a_comparison_beside_masks(capsys) -> None:
     """Each data set has its own metrics; the table has the columns of both."""
     save_arrays(Path("data"), "ab")

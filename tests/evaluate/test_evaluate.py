@@ -165,6 +165,7 @@ def test_scores_for_programs(capsys) -> None:
     assert set(found) == set(PROTOCOLS) and {"mean", "low", "high"} <= set(found["blind"]["dsc"])
 
 
+@pytest.mark.slow
 def test_images_of_one_stem_have_rows_of_their_own(capsys) -> None:
     with PilImage.open("images/a.png") as picture:
         PilImage.new("RGB", picture.size, "white").save("masks/b.jpg")
@@ -212,6 +213,7 @@ def test_no_segmented_image_gives_no_scores(capsys) -> None:
     assert not Path("out/report.html").exists()
 
 
+@pytest.mark.slow
 def test_several_seeds_show_where_they_disagree(capsys) -> None:
     assert evaluate("--seeds", "2") == 0
     page = read_page(Path("out/report.html").read_text())

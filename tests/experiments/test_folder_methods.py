@@ -44,6 +44,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     save_data("skin")
 
 
+@pytest.mark.slow
 def test_a_comparison_trains_once_for_each_data_set(capsys) -> None:
     path = write(COMPARISON)
     assert cli.main(["compare", path, "--out", "out"]) == 0

@@ -39,6 +39,7 @@ def rows() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_an_ablation(capsys) -> None:
     assert run("ablate", ABLATION) == 0
     text = capsys.readouterr().out
@@ -211,6 +212,7 @@ def test_what_is_printed(capsys) -> None:
     assert events[-1] == {"event": "tables", "out": "out", "failed": 0, **scores}
 
 
+@pytest.mark.slow
 def test_an_input_that_fails(capsys, monkeypatch) -> None:
     def fail(key: Any, image: Any, config: Any, **more: Any) -> Any:
         if config.loss.weight_spatial == 0:

@@ -67,6 +67,7 @@ def test_odd_files_are_one_sentence(capsys, text: str, words: str) -> None:
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["../../../victim", *(slow(name) for name in ("/victim", "..", "a\\u0000b", "a\\nb"))]
 )
@@ -77,6 +78,7 @@ def test_names_of_methods_stay_in_the_folder(name: str) -> None:
     assert not [path for path in Path().rglob("*victim*") if path.parts[:2] != ("out", "skin")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
 @pytest.mark.parametrize(
     "make",

@@ -92,6 +92,7 @@ def test_labels_after_every_step_are_those_of_fits_with_so_many_steps(
         assert found is not None and np.mean(found != np.asarray(single.labels)) < 0.01
 
 
+@pytest.mark.slow
 def test_a_search(capsys) -> None:
     save_data("skin")
     assert run("--batch", "4") == 0
@@ -174,6 +175,7 @@ def test_a_stopped_search_resumes(monkeypatch: pytest.MonkeyPatch, capsys) -> No
     assert "contains this experiment with other settings" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_batches_that_memory_does_not_hold(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     save_data("skin", "a")
     whole, sizes = fits_module._fit_settings, []

@@ -44,6 +44,7 @@ def read(text: str) -> Any:
     return read_tuning(Path(write(text)))
 
 
+@pytest.mark.slow
 def test_a_search_over_the_weights_of_a_method() -> None:
     save_data("skin", "a")
     assert cli.main(["tune", write(TEXT), "--out", "out", "--batch", "6"]) == 0
@@ -59,6 +60,7 @@ def test_a_search_over_the_weights_of_a_method() -> None:
     assert any("--set method.weight_continuity=2" in text for text in options)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_weights_compiles_one_program(picture: np.ndarray) -> None:
     tuning = read(TEXT)
     settings = list_settings(tuning)

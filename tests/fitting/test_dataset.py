@@ -118,6 +118,7 @@ def test_single_images_are_refused_by_settings_for_folders():
         s3.fit_batch(KEY[None], IMAGES[:1], CONFIG)
 
 
+@pytest.mark.slow
 def test_deepcluster_shares_its_clusters_among_images():
     config = s3.preset("deepcluster").replace(
         input={"size": 16}, model={"channels": 6, "blocks": 1}, fit={"steps": 2}
@@ -138,6 +139,7 @@ def test_s3net_can_be_trained_on_a_folder():
     assert predict(params, IMAGES[0], config).shape == (14, 12, 4)
 
 
+@pytest.mark.slow
 def test_parameters_are_saved_and_loaded(tmp_path):
     params = s3.fitting.initial_params(KEY, CONFIG, (14, 12, 3))
     path = tmp_path / "folder.params"

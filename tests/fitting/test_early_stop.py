@@ -48,6 +48,7 @@ def stop_step(labels: np.ndarray) -> int:
     return STEPS
 
 
+@pytest.mark.slow
 def test_at_the_first_step_at_which_both_conditions_hold(fits: list[tuple[Any, Any]]) -> None:
     expected = [stop_step(whole.history["labels"]) for whole, _ in fits]
     assert [int(stopped.steps) for _, stopped in fits] == expected

@@ -37,6 +37,7 @@ def image() -> jax.Array:
     return jax.random.uniform(jax.random.key(0), (12, 12, 3))
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_and_other_seed_other_result(image):
     config = make_small_config()
     first, second, other = (fit(k, image, config) for k in (KEY, KEY, jax.random.key(4)))
@@ -44,6 +45,7 @@ def test_same_seed_same_bits_and_other_seed_other_result(image):
     assert np.any(first.logits != other.logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "paper-lung", "released"])
 def test_result(image, preset):
     result = fit(KEY, image, make_small_config(preset))
@@ -63,6 +65,7 @@ def test_result(image, preset):
     np.testing.assert_array_equal(result.labels, np.argmax(result.logits, -1))
 
 
+@pytest.mark.slow
 def test_recorded_labels_are_those_counted(image):
     result = fit(KEY, image, make_small_config(fit={"steps": 4, "record_labels": True}))
     assert result.label_maps is not None
@@ -114,6 +117,7 @@ def test_vmapped_fits_are_single_fits(image):
     np.testing.assert_allclose(many.logits, expected.logits, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_dynamic_numbers_do_not_recompile(image):
     compiled: Any = sys.modules["s3net_jax.fitting.fit"]._fit
 

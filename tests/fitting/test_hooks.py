@@ -73,6 +73,7 @@ def test_records_join_the_history() -> None:
     np.testing.assert_allclose(batch.history["norm"][0], result.history["norm"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_records_of_steps_after_an_early_stop_are_blank() -> None:
     config = CONFIG.replace(fit={"stop_labels": 4, "stop_after": 2})
     result = s3.fit(KEY, IMAGE, config, record=lambda c: {"mean": c.logits.mean(), "at": c.step})
@@ -81,6 +82,7 @@ def test_records_of_steps_after_an_early_stop_are_blank() -> None:
     np.testing.assert_array_equal(result.history["at"], [0, 1, 0, 0, 0, 0])
 
 
+@pytest.mark.slow
 def test_a_term_may_see_the_whole_forward_pass() -> None:
     def term(logits: Any, labels: Any, image: Any, *, context: Context) -> jax.Array:
         assert context.features is not None

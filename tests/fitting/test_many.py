@@ -21,6 +21,7 @@ def listen(records: list[Record]) -> Any:
     return lambda step, record: records.append((step, record))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "chunk", "reported"),
     [
@@ -140,6 +141,7 @@ def test_fits_that_have_stopped_are_computed_no_longer(eight: dict[str, Any]) ->
     assert eight["computed"] == 8 * 7 + 5 * 2 + 3 * 1
 
 
+@pytest.mark.slow
 def test_reports_are_of_the_fits_that_run(eight: dict[str, Any]) -> None:
     steps, history = np.asarray(eight["batch"].steps), eight["batch"].history
     assert [step for step, _ in eight["seen"]] == [6, 7, 8, 9, 10]

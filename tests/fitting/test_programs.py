@@ -113,6 +113,7 @@ WAYS: dict[str, list[Callable[[], Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", WAYS)
 def test_each_way_of_calling_takes_the_same_program(what: str) -> None:
     assert count_programs(WAYS[what]) == 1

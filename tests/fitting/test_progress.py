@@ -24,6 +24,7 @@ def listener(seen: list[Record]) -> Callable[[int, dict[str, Any]], None]:
     return lambda step, record: seen.append((step, record))
 
 
+@pytest.mark.slow
 def test_all_reports_are_made_when_fit_returns() -> None:
     seen: list[Record] = []
     result = fit(KEY, IMAGE, CONFIG, progress=listener(seen))
@@ -33,6 +34,7 @@ def test_all_reports_are_made_when_fit_returns() -> None:
     assert not listening._listeners
 
 
+@pytest.mark.slow
 def test_after_an_early_stop_no_report_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_PATIENCE", 1e9)
     config = CONFIG.replace(fit={"stop_labels": 4, "stop_after": 2})
@@ -58,6 +60,7 @@ def test_fits_at_the_same_time_reach_their_own_listeners() -> None:
         np.testing.assert_array_equal(np.asarray(losses, np.float32), result.history["loss"])
 
 
+@pytest.mark.slow
 def test_a_listener_may_fit_itself() -> None:
     inner: list[Record] = []
     outer: list[Record] = []
@@ -71,6 +74,7 @@ def test_a_listener_may_fit_itself() -> None:
     assert (len(outer), len(inner)) == (3, 3)
 
 
+@pytest.mark.slow
 def test_what_a_listener_raises_is_raised_by_fit() -> None:
     class Enough(Exception):
         pass
@@ -84,6 +88,7 @@ def test_what_a_listener_raises_is_raised_by_fit() -> None:
     fit(KEY, IMAGE, CONFIG)  # a later fit still works
 
 
+@pytest.mark.slow
 def test_traced_fits_reach_their_listener_at_every_run() -> None:
     seen: list[Record] = []
     traced = jax.jit(lambda key: fit(key, IMAGE, CONFIG, progress=listener(seen)).labels)

@@ -26,6 +26,7 @@ def compute_second_derivative(function: Any, at: float) -> tuple[Any, Any]:
     return jax.jit(jax.grad(jax.grad(function)))(at), quotient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", KERNELS)
 @pytest.mark.parametrize("remat", [False, True])
 def test_of_a_scan_of_gradient_steps(implementation: str, remat: bool) -> None:

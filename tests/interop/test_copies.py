@@ -39,6 +39,7 @@ def names() -> dict[str, np.ndarray]:
     return to_torch(initial_params(KEY, CONFIG, (8, 8, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_parameters_from_torch_are_copies(library: str) -> None:
     state: dict[str, Any] = names()

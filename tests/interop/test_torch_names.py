@@ -39,6 +39,7 @@ def params(**options) -> nnx.State:
     return initial_params(jax.random.key(0), Config().replace(model=model), (8, 6, 3))
 
 
+@pytest.mark.slow
 def test_our_parameters_have_the_authors_names_and_shapes():
     names = to_torch(params())
     for name, shape in AUTHORS.items():

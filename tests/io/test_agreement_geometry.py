@@ -127,6 +127,7 @@ def check(out: Path, stem: str, scene: Scene, files: list[Path]) -> None:
     check_references(out / f"{stem}.seg.dcm", files)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("direction", ["axial", "oblique"])
 def test_enhanced_files_in_every_order(tmp_path: Path, order: str, direction: str) -> None:
@@ -150,6 +151,7 @@ def test_enhanced_files_in_every_order(tmp_path: Path, order: str, direction: st
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("kind", ["enhanced mr", "legacy ct", "capture", "enhanced pet"])
 def test_multi_frame_kinds(tmp_path: Path, kind: str, direction: str) -> None:
@@ -160,6 +162,7 @@ def test_multi_frame_kinds(tmp_path: Path, kind: str, direction: str) -> None:
     check(tmp_path / "out", "a", scene, [tmp_path / "a.dcm"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("order", ["rising", "falling"])
 def test_series(tmp_path: Path, direction: str, order: str) -> None:
@@ -188,6 +191,7 @@ def test_series(tmp_path: Path, direction: str, order: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_several_multi_frame_files_in_one_series(tmp_path: Path) -> None:
     same = {
         n: pydicom.uid.generate_uid()
@@ -202,6 +206,7 @@ def test_several_multi_frame_files_in_one_series(tmp_path: Path) -> None:
     check(tmp_path / "out", "a", whole, sorted((tmp_path / "a").iterdir()))
 
 
+@pytest.mark.slow
 def test_frames_at_places_that_others_have(tmp_path: Path) -> None:
     """They are another volume, of its own result."""
     scene = Scene(places=UP[::-1] + UP[2:4])
@@ -249,6 +254,7 @@ def test_a_tilted_gantry(tmp_path: Path, degrees: float) -> None:
         sitk.ReadImage(str(path))
 
 
+@pytest.mark.slow
 def test_directions_that_are_rounded(tmp_path: Path) -> None:
     """Six digits are no shear: qform and sform both place the voxels."""
     direction = [0.935123, 0.317604, 0.157123, -0.301211, 0.945921, -0.119361]
@@ -267,6 +273,7 @@ def _make_orthogonal(direction: list[float]) -> np.ndarray:
     return left @ right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [1, -1])
 def test_nuclear_medicine(tmp_path: Path, sign: int) -> None:
     scene = Scene(places=tuple(sign * place for place in UP))

@@ -37,6 +37,7 @@ def make_oblique() -> np.ndarray:
     return affine
 
 
+@pytest.mark.slow
 def test_nifti_in_every_orientation(tmp_path: Path) -> None:
     """48 orders and signs of axes, oblique: the result has the input's matrices to the bit."""
     values = np.random.default_rng(0).integers(0, 99, (9, 10, 11)).astype(np.int16)
@@ -125,6 +126,7 @@ HEADERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADERS)
 def test_nifti_headers(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.nii"

@@ -35,6 +35,7 @@ def test_without_a_mask(implementation):
         np.testing.assert_array_equal(a, e)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", base.list_available("deform_conv2d"))
 def test_vmap_without_a_mask(implementation):
     x, offset, _, w, b = (np.stack([a, 2 * a]) for a in SPEC.make())

@@ -69,6 +69,7 @@ def test_is_one_after_the_other(implementation, mean):
             assert base.relative_error(a, e) < base.tolerance("float32", terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_through(implementation):
     """x comes back, and its other gradient is added."""

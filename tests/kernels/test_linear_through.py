@@ -32,6 +32,7 @@ def problem(shape, outputs, dtype):
     return arrays, tuple(jnp.asarray(c, dtype) for c in cotangents)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("call", CALLS, ids=str)
@@ -49,6 +50,7 @@ def test_values_and_gradients(implementation, call, dtype):
         assert base.relative_error(a, e) <= base.tolerance(dtype, terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", base.list_available("linear"))
 def test_vmapped_is_one_by_one(implementation):
     arrays, cotangents = problem((3, 9, 4, 16), 8, jnp.float32)

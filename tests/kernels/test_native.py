@@ -75,6 +75,7 @@ def test_unknown_instruction_set():
     assert instruction_set() == before
 
 
+@pytest.mark.slow
 def test_another_library_may_be_named(tmp_path):
     missing = tmp_path / "none.so"
     code = "import s3net_kernels as k; print(k.implementations()['linear']['native'])"

@@ -19,6 +19,7 @@ def _run(args, cotangent):
     return base.value_and_gradients(base.public(TALL, "native"))(cotangent, *args)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reach", [3, 30, 1000])
 def test_far_offsets(reach):
     """Taps that leave their band's window, or the image, count like any other."""

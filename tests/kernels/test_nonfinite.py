@@ -86,6 +86,7 @@ def is_parameter(spec, leaf):
     return leaf > 0 and (owners[leaf - 1] in spec.parameters or owners[leaf - 1] > 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["xla", "native"])
 @pytest.mark.parametrize("spec", CASES)
 def test_values_and_gradients(spec, implementation):
@@ -108,6 +109,7 @@ def test_values_and_gradients(spec, implementation):
                 assert not np.any(spread), f"gradient {n}, {where}: {np.sum(spread)} others"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
 @pytest.mark.parametrize("operator", ["depthwise_conv2d", "deform_conv2d", "conv2d"])
 def test_values_of_the_gpu(operator):
@@ -131,6 +133,7 @@ def test_values_of_the_gpu(operator):
 ALL = ["reference", *base.list_available("deform_conv2d")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ALL)
 def test_a_sample_outside_takes_no_part(implementation):
     """An image of nothing but NaN does not reach a sample that is outside of it."""
@@ -146,6 +149,7 @@ def test_a_sample_outside_takes_no_part(implementation):
     assert np.array_equal(dx, np.zeros(x.shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ALL)
 @pytest.mark.parametrize("boundary", ["zeros", "edge"])
 def test_a_coordinate_that_is_nan_gives_nan(implementation, boundary):

@@ -12,6 +12,7 @@ from s3net_kernels import OPERATORS, implementations
 from tests.kernels import base
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(("implementation", "spec"), base.cases(lambda s: s.dtype == "float32"))
 def test_double(implementation, spec):
@@ -148,6 +149,7 @@ def test_higher_derivatives(operator, order):
             assert np.abs(np.asarray(a) - e).max() <= 1e-11 * max(scale, 1), implementation
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
 @pytest.mark.parametrize("operator", ["conv2d", "linear", "bilinear_sample"])
 def test_third_derivative_of_the_gpu(operator):

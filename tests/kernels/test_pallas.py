@@ -61,6 +61,7 @@ def test_values(spec, deterministic, monkeypatch):
     base.assert_close(spec, actual, base.reference(spec, cotangent, args), "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operator", "number"),
     [
@@ -86,6 +87,7 @@ def test_low_precision_values(operator, number):
     base.assert_low_precision(spec, actual, expected, plain, "bfloat16")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", ["none", "first", "all"])
 @pytest.mark.parametrize(
     "operator",
@@ -125,6 +127,7 @@ def test_vmap_is_one_launch(operator, shared):
     base.assert_close(spec, actual, expected, "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operator", "number"),
     [

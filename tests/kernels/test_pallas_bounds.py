@@ -22,6 +22,7 @@ from tests.kernels import poison
 pytestmark = pytest.mark.filterwarnings("ignore:The Pallas Triton backend:DeprecationWarning")
 
 
+@pytest.mark.slow
 def test_losses_stay_inside(monkeypatch):
     shape = (2, 5, 7, 3)
     random = np.random.default_rng(0)

@@ -91,6 +91,7 @@ def test_every_kernel_raises_and_recovers():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_limit_on_the_address_space():
     assert "RESOURCE_EXHAUSTED: s3net_kernels" in run(LIMITED)

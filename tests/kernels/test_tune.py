@@ -20,6 +20,7 @@ SMALL = ["--size", "10", "--channels", "16", "--images", "2", "--dtype", "float3
 PROBLEMS = list_problems(10, 16, (2,), ("float32",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_block_sizes_do_not_change_the_result(kernel):
     problem = next(p for p in PROBLEMS if p.kernel == kernel)
@@ -46,6 +47,7 @@ def test_every_problem_has_candidates():
         )
 
 
+@pytest.mark.slow
 def test_writes_a_table_and_resumes(tmp_path, capsys):
     command = [*SMALL, "--folder", str(tmp_path), "--most", "2", "--kernel"]
     assert main([*command, "bilinear_sample.forward"]) == 0

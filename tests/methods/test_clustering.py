@@ -78,6 +78,7 @@ class TestWhitening:
         np.testing.assert_allclose(covariance, np.diag([1, 1, 1, 0, 0]), atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.usefixtures("x64")
 def test_constant_points_become_zeros(dtype):
@@ -116,6 +117,7 @@ class TestLloyd:
         np.testing.assert_allclose(result.inertia, expected[2], rtol=1e-10)
         assert result.labels.dtype == jnp.int32
 
+    @pytest.mark.slow
     def test_the_seeds_are_those_of_k_means_plus_plus(self):
         points = jnp.asarray(draw_points(80, 4))
         key = jax.random.key(3)
@@ -125,6 +127,7 @@ class TestLloyd:
         np.testing.assert_allclose(result.centroids, expected[0], rtol=1e-10)
         np.testing.assert_array_equal(result.labels, expected[1])
 
+    @pytest.mark.slow
     def test_the_inertia_never_grows(self):
         points = jnp.asarray(draw_points(200, 3))
         key = jax.random.key(1)
@@ -159,6 +162,7 @@ class TestEmptyClusters:
         result = clustering.kmeans(jax.random.key(0), points, 2, iterations=1, start=start)
         assert 400 < np.sum(result.labels) < 600
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("value", [0.0, 0.3, -5.0])
     def test_equal_points_remain_in_one_cluster(self, value):
         points = jnp.full((25, 4), value, jnp.float32)
@@ -167,6 +171,7 @@ class TestEmptyClusters:
         assert len(set(np.asarray(result.labels).tolist())) == 1
         np.testing.assert_allclose(result.inertia, 0, atol=1e-5)
 
+    @pytest.mark.slow
     def test_fewer_points_than_clusters(self):
         points = jnp.asarray([[0.0, 1.0], [3.0, 1.0]])
         result = clustering.kmeans(jax.random.key(0), points, 4)
@@ -210,6 +215,7 @@ class TestSeeding:
         assert set(self.draw([0.4, 0.4], 3).ravel().tolist()) == {float(np.float32(0.4))}
 
 
+@pytest.mark.slow
 def test_a_map_over_fits_gives_each_fits_result():
     points = jnp.asarray([draw_groups(64, 4, 3, seed) for seed in range(3)], jnp.float32)
     keys = jax.random.split(jax.random.key(0), 3)

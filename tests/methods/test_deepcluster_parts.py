@@ -136,6 +136,7 @@ class TestViews:
 
 @pytest.mark.usefixtures("x64")
 class TestTraining:
+    @pytest.mark.slow
     def test_two_steps_are_those_of_the_formula(self):
         """v ← μv + g + λp, p ← p − ηv, with μ = 0 for the head."""
         model = build(dtype="float64")

@@ -35,6 +35,7 @@ def test_a_registered_method_is_fitted(image: np.ndarray) -> None:
     assert result.history["loss"][-1] < result.history["loss"][0]
 
 
+@pytest.mark.slow
 def test_it_runs_wherever_s3net_does(picture: np.ndarray) -> None:
     config = CONFIG.replace(fit={"members": 2}, segment={"choice": "proposals"})
     whole = s3.segment(picture, config=config)
@@ -43,6 +44,7 @@ def test_it_runs_wherever_s3net_does(picture: np.ndarray) -> None:
     np.testing.assert_array_equal(whole.mask, again.mask)
 
 
+@pytest.mark.slow
 def test_its_weights_are_dynamic(image: np.ndarray) -> None:
     hyper = s3.grid(CONFIG, weight_variation=(0, 5))
     both = s3.fit_batch(jax.random.split(KEY, 2), image, CONFIG, hyper=hyper)

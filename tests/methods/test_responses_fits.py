@@ -61,12 +61,14 @@ def test_presets_are_those_of_the_released_code():
         assert config.input.channel_order == "bgr"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters(name):
     params = fitting.initial_params(KEY, s3.preset(name), (24, 20, 3))
     assert sum(a.size for a in jax.tree.leaves(params)) == 103_600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("center", ["off", "released", "softmax"])
 def test_objective_of_sgscn(picture, center):
     result, _, _ = forward("sgscn", picture, method={"center": center})
@@ -88,6 +90,7 @@ def test_dfc_is_sgscn_with_another_weight(picture):
     np.testing.assert_allclose(dfc.loss, dfc.terms["ce"] + dfc.terms["continuity"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_objective_of_slic_backprop(picture):
     changes = {"superpixels": 20, "compactness": 10}
     result, _, data = forward("slic-backprop", picture, method=changes)
@@ -111,6 +114,7 @@ def test_slic_backprop_without_superpixels_is_refused(picture):
         fitting.objective(model, inputs, config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_fit(name, picture):
     config = make_config(name, fit={"steps": 12, "stop_labels": 0, "record_labels": True})

@@ -82,12 +82,14 @@ def test_continuity_of_a_ramp_is_its_slopes():
     np.testing.assert_allclose(compute_continuity(jnp.asarray(ramp)), (2 + 3) / 2)
 
 
+@pytest.mark.slow
 def test_continuity_of_a_constant_is_zero_with_zero_gradient():
     value, gradient = jax.value_and_grad(compute_continuity)(jnp.ones((1, 4, 5, 3)))
     assert value == 0
     assert not np.any(gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_center_term_of_a_delta_is_zero():
     """A channel with all its weight on one pixel has no spread."""
@@ -96,6 +98,7 @@ def test_center_term_of_a_delta_is_zero():
     np.testing.assert_allclose(compute_center_term(jnp.asarray(r), softmax=False), 0, atol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_center_term_of_equal_weights_is_the_variance_of_the_grid():
     # The variance of 2i/n − 1 for i = 0..n−1 is (n² − 1)/(3 n²).
@@ -105,6 +108,7 @@ def test_center_term_of_equal_weights_is_the_variance_of_the_grid():
         np.testing.assert_allclose(found, expected)
 
 
+@pytest.mark.slow
 def test_released_center_term_is_large_for_normalised_responses():
     """Responses of mean 0 have a normaliser near 1e-3·H·W, so the term has no natural scale."""
     r = draw_responses((1, 64, 64, 16))

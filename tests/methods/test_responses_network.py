@@ -86,6 +86,7 @@ def test_initial_parameters_fill_pytorchs_default_range():
         np.testing.assert_array_equal(norm.bias[...], 0)
 
 
+@pytest.mark.slow
 def test_pooled_draws_are_the_same_parameters():
     key = jax.random.key(5)
     pooled = build_from_pool(lambda rngs: ResponseNet(6, rngs=rngs), key)

@@ -32,12 +32,14 @@ def test_majority(shape, channels):
     assert found.dtype == jnp.int32
 
 
+@pytest.mark.slow
 def test_ties_take_the_smallest_label():
     labels = jnp.asarray([[[3, 1, 1, 3, 2, 0]]])
     superpixels = jnp.asarray([[[5, 5, 5, 5, 0, 0]]])
     np.testing.assert_array_equal(assign_majority(labels, superpixels, 4), [[[1, 1, 1, 1, 0, 0]]])
 
 
+@pytest.mark.slow
 def test_one_pixel_superpixels_change_nothing():
     labels = jnp.asarray(np.random.default_rng(0).integers(0, 5, (1, 6, 4)))
     numbers = jnp.arange(24).reshape(1, 6, 4)

@@ -50,6 +50,7 @@ def compute_loss_slowly(responses: np.ndarray, marks: np.ndarray, weight: float)
     return mean[0] + weight * mean[1] + float(down + right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["some", "all", "none"])
 def test_the_loss_is_that_of_the_released_code(kind: str, picture: np.ndarray, x64: None) -> None:
     config = CONFIG.replace(model={"dtype": "float64"})
@@ -84,6 +85,7 @@ def test_marked_pixels_get_their_class(picture: np.ndarray) -> None:
     np.testing.assert_allclose(result.history["loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_files_of_the_released_code_are_read_as_they_are(picture: np.ndarray) -> None:
     one = fit(KEY, picture, CONFIG, data={"scribbles": make_marks(np.uint8, 255)})
     other = fit(KEY, picture, CONFIG, data={"scribbles": make_marks(), "weight": 0.5})
@@ -99,6 +101,7 @@ def test_without_marks_the_fit_is_the_plain_one(picture: np.ndarray) -> None:
     assert int(empty.steps) == int(plain.steps)
 
 
+@pytest.mark.slow
 def test_the_fit_stops_at_the_number_of_scribbled_classes(picture: np.ndarray) -> None:
     config = CONFIG.replace(fit={"stop_labels": 3, "stop_after": 1})
     marks = np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % 8  # every class of the network

@@ -61,6 +61,7 @@ def test_normal_draws_are_those_of_jax():
             np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.slow
 def test_normal_draws_have_the_variance_that_they_are_given():
     rngs = nnx.Rngs(params=0)
     many = (200, 200)

@@ -115,6 +115,7 @@ def test_batch_norm():
     np.testing.assert_allclose(norm(jnp.asarray(x)), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residual", ["after_projection", "before_projection"])
 @pytest.mark.parametrize(
     ("kernels", "dilations"), [((3, 5, 7), (1, 2, 3)), ((7,), (3,)), ((1, 3), (4, 9))]
@@ -174,6 +175,7 @@ def test_predicted_deform_conv_starts_as_half_a_convolution_and_then_bends():
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("color", ["none", "pixels", "released"])
 def test_the_network_is_its_layers_in_order(color):
     config = ModelConfig(channels=4, deform="free", color=color, dtype="float64")
@@ -208,6 +210,7 @@ def test_the_network_is_its_layers_in_order(color):
     np.testing.assert_allclose(actual[1], auxiliary, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{"deform": "none"}, {"deform": "conv"}, {"block": "conv"}, {"dtype": "bfloat16"}]
 )

@@ -27,12 +27,14 @@ def random_image(shape=(1, 9, 12, 2)):
     return np.random.default_rng(0).random(shape)
 
 
+@pytest.mark.slow
 def test_the_identity_changes_nothing():
     image = random_image()
     np.testing.assert_allclose(warp(jnp.asarray(image), matrix()), image, atol=1e-14)
     assert np.all(warp_valid(matrix(), (9, 12)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_quarter_turn_is_counter_clockwise_as_displayed(turns):
     image = random_image((1, 8, 8, 2))
@@ -89,6 +91,7 @@ def test_warp_agrees_with_scipy(rotation, shift, scale, shear):
         np.testing.assert_allclose(actual, expected, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_drawn_parameters_fill_their_ranges_and_differ_from_key_to_key():
     config = AffineConfig(rotation=(-30, 30), translation=(0, 0), scale=(0.5, 2), shear=(0, 0))
     keys = jax.random.split(jax.random.key(0), 200)

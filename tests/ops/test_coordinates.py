@@ -73,6 +73,7 @@ def test_other_matrices_are_refused() -> None:
         compute_coordinates(jnp.eye(4), SHAPE)
 
 
+@pytest.mark.slow
 def test_coordinates_of_a_matrix_are_the_same_transform() -> None:
     random = np.random.default_rng(0)
     image, labels = jnp.asarray(random.random((2, *SHAPE, 3))), random.integers(0, 9, (2, *SHAPE))
@@ -129,6 +130,7 @@ def compute_term_slowly(logits: np.ndarray, labels: np.ndarray, coords: np.ndarr
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COORDS)
 def test_the_consistency_of_warped_logits(name: str) -> None:
     coords, random = COORDS[name], np.random.default_rng(2)

@@ -109,6 +109,7 @@ def parameters(matrix: np.ndarray) -> np.ndarray:
     return np.stack([np.rad2deg(angle), *shift.T, scale, np.rad2deg(shear)], 1)
 
 
+@pytest.mark.slow
 def test_parameters_are_drawn_from_the_whole_of_their_ranges_independently() -> None:
     count, shape = 4000, (10, 40)
     keys = jax.random.split(jax.random.key(0), count)

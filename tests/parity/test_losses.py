@@ -77,6 +77,7 @@ def test_affine_consistency(dtype):
     _assert_same(our_loss, their_loss, _logits(), dtype)
 
 
+@pytest.mark.slow
 def test_hard_spatial_consistency(x64):
     labels, palette = _labels(), np.random.default_rng(2).random(SHAPE[-1])
     expected = theirs.hard_spatial_loss(torch.as_tensor(labels), torch.as_tensor(palette))

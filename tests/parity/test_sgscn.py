@@ -146,6 +146,7 @@ def test_one_step(case, dtype):
     assert {n: error for n, error in errors.items() if not error <= tolerance} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", METHODS)
 def test_trajectory(case):
     name, method = METHODS[case]

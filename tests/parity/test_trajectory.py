@@ -102,6 +102,7 @@ def test_float32(name, inception):
     assert np.mean(ours.labels == theirs.labels) > 0.99
 
 
+@pytest.mark.slow
 def test_early_stop_comes_at_the_same_step():
     config = _config("released", "float64", stop_labels=6, stop_after=2)
     config = config.replace(model={"blocks": 1, "deform": "none"})

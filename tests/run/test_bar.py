@@ -148,6 +148,7 @@ def test_steps_add_up_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
         assert listen is None, "there is nothing to fit"
 
 
+@pytest.mark.slow
 def test_a_bar_adds_no_program_and_changes_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bar reports the same chunks of steps that a fit runs without it."""
     terminal = open_terminal(monkeypatch)

@@ -129,6 +129,7 @@ def test_what_no_piece_could_do_is_an_error(monkeypatch) -> None:
         Fitter(CONFIG, limit=2).fit(pieces(2))
 
 
+@pytest.mark.slow
 def test_the_same_as_the_api_gives() -> None:
     import s3net_jax as s3
 

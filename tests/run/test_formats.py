@@ -59,6 +59,7 @@ def test_a_nifti_volume_comes_back_in_its_own_geometry(tmp_path: Path, axis) -> 
     assert run(tmp_path, tmp_path / "scan.nii.gz", config=config).skipped == 1
 
 
+@pytest.mark.slow
 def test_a_dicom_series_comes_back_as_nifti_and_seg(tmp_path: Path) -> None:
     nib = pytest.importorskip("nibabel")
     pytest.importorskip("highdicom")
@@ -122,6 +123,7 @@ def test_an_ensemble(tmp_path: Path, tile: int) -> None:
     assert run(tmp_path, tmp_path / "a.png", config=config, seeds=3).skipped == 1
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_a_volume(tmp_path: Path) -> None:
     nib = pytest.importorskip("nibabel")
     values, _ = ball((36, 40, 4))

@@ -46,15 +46,13 @@ def test_nothing_is_kept_by_default(picture: np.ndarray) -> None:
     np.testing.assert_array_equal(only.labels, result.labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
         "fast",
         "dfc",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("sgscn", "slic-backprop", "ms-former", "iic-image", "deepcluster-image")
-        ),
+        *("sgscn", "slic-backprop", "ms-former", "iic-image", "deepcluster-image"),
     ],
 )
 def test_they_are_those_of_a_fit(name: str, picture: np.ndarray) -> None:
@@ -77,6 +75,7 @@ def test_they_are_those_of_a_fit(name: str, picture: np.ndarray) -> None:
     assert quiet.logits.dtype == np.float32 and quiet.logits.flags.owndata
 
 
+@pytest.mark.slow
 def test_a_batch_keeps_those_of_every_image_and_seed(picture: np.ndarray) -> None:
     found = batch([picture, picture[::-1]], config=CONFIG, seeds=[0, 3], keep=("logits", "params"))
     for image, row in zip((picture, picture[::-1]), found, strict=True):
@@ -90,6 +89,7 @@ def test_a_batch_keeps_those_of_every_image_and_seed(picture: np.ndarray) -> Non
     assert np.isfinite(again.logits).all()
 
 
+@pytest.mark.slow
 def test_of_several_members_the_chosen_one_is_kept(picture: np.ndarray) -> None:
     config = s3.preset("best").replace(**SMALL).replace(fit={"members": 3})
     result = segment(picture, config=config, seed=5, keep=("logits", "params"))
@@ -110,6 +110,7 @@ def test_of_tiles_the_middle_one_is_kept(picture: np.ndarray) -> None:
     assert result.logits.shape == (24, 24, 6)
 
 
+@pytest.mark.slow
 def test_copies_do_not_hold_a_batch_in_memory(picture: np.ndarray) -> None:
     pieces = [Piece(from_array(picture), seed) for seed in range(2)]
     found = Fitter(CONFIG, limit=2, keep=("logits", "params")).fit(pieces)

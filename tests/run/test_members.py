@@ -179,6 +179,7 @@ def test_half_of_the_fits_are_no_majority() -> None:
     assert combine_seeds([undecided, undecided])[1] is None
 
 
+@pytest.mark.slow
 def test_a_rule_of_the_users_own_takes_a_cluster_of_the_result(tmp_path) -> None:
     image, truth = pixels(tmp_path)
     result = s3.segment(image, config=BEST.replace(segment={"target": "dark"}))

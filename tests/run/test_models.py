@@ -104,6 +104,7 @@ def test_a_repeated_run_uses_the_network_again(tmp_path: Path, monkeypatch) -> N
     assert (tmp_path / "out/1.labels.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_other_inputs_are_refused_unless_the_network_is_named(tmp_path: Path) -> None:
     folder = save(tmp_path / "in")
     run(tmp_path, folder, config=CONFIG)

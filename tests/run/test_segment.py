@@ -16,7 +16,8 @@ def picture(shape, seed):
     return (coarse[rows][:, columns] * 0.9 + noise).astype(np.float32)
 
 
-@pytest.mark.parametrize("aspect", ["square", pytest.param("keep", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("aspect", ["square", "keep"])
 def test_as_one_by_one(aspect):
     config = s3.preset("fast").replace(
         input={"size": 24, "aspect": aspect},

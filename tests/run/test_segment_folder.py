@@ -34,9 +34,8 @@ def images(tmp_path: Path) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize(
-    "config", [CONFIG, pytest.param(IIC, marks=pytest.mark.slow)], ids=["deepcluster", "iic"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [CONFIG, IIC], ids=["deepcluster", "iic"])
 def test_a_batch_trains_one_network(images: list[Path], config: s3.Config) -> None:
     steps: list[int] = []
     found = segment_batch(images, config=config, progress=lambda step, _: steps.append(step))
@@ -50,6 +49,7 @@ def test_a_batch_trains_one_network(images: list[Path], config: s3.Config) -> No
     np.testing.assert_array_equal(result.labels, same.labels)
 
 
+@pytest.mark.slow
 def test_a_single_image_is_noted(images: list[Path]) -> None:
     result = segment(images[0], config=CONFIG, progress=False)
     assert "trained on one image, although the preset deepcluster is" in result.notes[0]
@@ -78,6 +78,7 @@ def test_a_file_brings_its_configuration(images: list[Path], tmp_path: Path) -> 
         segment(images[0], model=tmp_path / "none.npz")
 
 
+@pytest.mark.slow
 def test_networks_of_other_methods_are_applied_too(images: list[Path]) -> None:
     config = s3.preset("fast").replace(input={"size": 16}, model={"channels": 4})
     pixels = s3.prepare(images[0], config)

@@ -128,9 +128,8 @@ def test_killed_before_every_operation(monkeypatch: pytest.MonkeyPatch, tmp_path
         check_finishes(tmp_path, expected, f"killed before {number}")
 
 
-@pytest.mark.parametrize(
-    "code", [CODES[0], *(pytest.param(code, marks=pytest.mark.slow) for code in CODES[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("code", CODES)
 def test_an_error_of_every_operation(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int | None
 ) -> None:
@@ -148,6 +147,7 @@ def test_an_error_of_every_operation(
             check_finishes(tmp_path, expected, when)
 
 
+@pytest.mark.slow
 def test_the_power_is_cut_after_every_operation(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -167,6 +167,7 @@ def test_the_power_is_cut_after_every_operation(
     assert len(seen) > 60
 
 
+@pytest.mark.slow
 def test_a_result_made_again_is_never_reported_as_done_in_between(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+@pytest.mark.slow
 def test_records_of_results_and_runs(out: Path) -> None:
     config = CONFIG.replace(fit={"record_labels": True})
     settings = RunSettings(out, config, Identity(CONFIG.digest, 0))

@@ -103,9 +103,8 @@ def check_whole(folder: Path, when: str) -> None:
         read_page((folder / "out/report.html").read_text("utf-8"))
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_batched_run_in_order(tmp_path: Path, number: signal.Signals) -> None:
     if signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip(f"started by a shell that has its background jobs ignore {number.name}")

@@ -91,6 +91,7 @@ def _append(path: Path, name: str) -> None:
         log.put({"stem": f"{name}-{n}", "text": "x" * 3000})
 
 
+@pytest.mark.slow
 def test_processes_may_share_it(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     path = tmp_path / "results.jsonl"

@@ -77,6 +77,7 @@ def test_an_input_that_fails_leaves_no_files_of_what_it_replaces(tmp_path: Path)
     assert names == {f"b.{kind}" for kind in ("history.json", *PICTURES)}
 
 
+@pytest.mark.slow
 def test_a_killed_replacing_run_resumes_without_overwrite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

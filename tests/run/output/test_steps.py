@@ -101,6 +101,7 @@ def test_the_same_cluster_has_the_same_colour_in_every_frame(tmp_path: Path, mon
         assert (first[:8] > labels.max()).mean() > 0.9, "what merged later has a number of its own"
 
 
+@pytest.mark.slow
 def test_films_are_made_when_they_are_asked_for(tmp_path: Path, monkeypatch) -> None:
     install_fit(monkeypatch)
     save_lesion(tmp_path / "a.png")

@@ -42,6 +42,7 @@ def list_names(tmp_path: Path) -> list[str]:
     return [row["name"] for row in parse_csv(read_tables(tmp_path)["measures.csv"])]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_tables_of_an_undisturbed_one(
     tmp_path: Path, inputs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_changed_options_are_noticed(
     assert read_tables(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_overwriting_removes_tables_that_are_not_wanted(tmp_path: Path, inputs: list[Path]) -> None:
     run(tmp_path, *inputs, output=ALL)
     run(tmp_path, *inputs, output=OutputOptions(), overwrite=True)
@@ -122,6 +124,7 @@ def test_a_killed_replacement_leaves_no_outdated_tables(
     assert list_names(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_files_of_others_are_kept(tmp_path: Path, inputs: list[Path], name: str) -> None:
     (tmp_path / "out").mkdir()

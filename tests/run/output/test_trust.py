@@ -352,6 +352,7 @@ def test_a_volume_of_two_files_is_both(tmp_path: Path) -> None:
         found.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "gone", "folder", "link"])
 @pytest.mark.parametrize("kind", ["labels.png", "mask.png", "overlay.png", "history.json"])
 def test_a_damaged_result_is_made_again(tmp_path: Path, damage: str, kind: str) -> None:

@@ -65,6 +65,7 @@ def test_best_gives_the_clusters_that_another_rule_would_use() -> None:
     assert {name: found[name] for name in expected} == expected
 
 
+@pytest.mark.slow
 def test_labels_are_picked_merged_and_changed() -> None:
     save_lesion(Path("a.png"))
     segment("a.png", more=("--set", "segment.min_island=0"))
@@ -87,6 +88,7 @@ def test_labels_are_picked_merged_and_changed() -> None:
     assert np.array_equal(merged == record["target"][0], labels > 0)
 
 
+@pytest.mark.slow
 def test_only_changed_results_are_written(capsys) -> None:
     segment()
     before = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
@@ -99,6 +101,7 @@ def test_only_changed_results_are_written(capsys) -> None:
     assert all(path.stat().st_mtime_ns == before[path] for path in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", "excel", "tabs"])
 def test_a_table_chooses_for_each_image(form: str) -> None:
     segment()
@@ -118,6 +121,7 @@ def test_a_table_chooses_for_each_image(form: str) -> None:
     assert Path("out/results.jsonl").stat().st_size == size, "nothing changes twice"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "sentences"),
     [
@@ -151,6 +155,7 @@ def test_a_table_that_is_not_utf8(capsys) -> None:
     assert "save it as CSV UTF-8" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_labels_that_do_not_exist_are_named_and_the_rest_is_done(capsys) -> None:
     segment()
     Path("t.csv").write_text("image,target\na,label:7\nb,label:0\n")
@@ -214,6 +219,7 @@ def test_results_that_are_not_as_written(capsys) -> None:
     assert Path("out/b.mask.png").read_bytes() == b"painted"
 
 
+@pytest.mark.slow
 def test_inputs_that_were_moved(capsys) -> None:
     segment()
     Path("in").rename("moved")
@@ -222,6 +228,7 @@ def test_inputs_that_were_moved(capsys) -> None:
     assert retarget("--target", "label:0", "--images", "moved") == 0
 
 
+@pytest.mark.slow
 def test_events_for_programs(capsys) -> None:
     segment()
     assert retarget("--target", "label:0", "--only", "a", "b", "--json") == 0

@@ -73,6 +73,7 @@ def test_undo_restores_every_byte(capsys) -> None:
     assert check_folder("out").files == {}
 
 
+@pytest.mark.slow
 def test_versions_are_small_and_copied_where_links_are_not_supported(monkeypatch) -> None:
     segment_locally()
     before = read_files()
@@ -88,6 +89,7 @@ def test_versions_are_small_and_copied_where_links_are_not_supported(monkeypatch
     assert read_files() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", range(4, 40, 3))
 def test_a_kill_leaves_the_old_or_the_new_result(moment: int, monkeypatch) -> None:
     """Fail at the given file operation, as a kill would, and resume with another command."""
@@ -124,6 +126,7 @@ def test_a_kill_leaves_the_old_or_the_new_result(moment: int, monkeypatch) -> No
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_repaired(tmp_path: Path) -> None:
     segment()
     before = read_files()
@@ -142,6 +145,7 @@ def test_a_killed_process_is_repaired(tmp_path: Path) -> None:
         assert check_folder("out").files == {}
 
 
+@pytest.mark.slow
 def test_a_repeated_run_keeps_corrections_and_overwrite_replaces_them() -> None:
     segment()
     assert retarget("--target", "label:0") == 0
@@ -153,6 +157,7 @@ def test_a_repeated_run_keeps_corrections_and_overwrite_replaces_them() -> None:
     assert not Path("out/versions").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_version_is_not_restored(capsys) -> None:
     segment()
     assert retarget("--target", "label:0", "--only", "a") == 0
@@ -175,6 +180,7 @@ def test_a_folder_of_versions_that_leads_out_is_refused(tmp_path: Path, capsys) 
     assert list((tmp_path / "elsewhere").rglob("*.png")) == []
 
 
+@pytest.mark.slow
 def test_evaluation_scores_corrected_masks(monkeypatch, capsys) -> None:
     resample_less(monkeypatch)
     truth = save_lesion(Path("images/a.png"), shape=(60, 70))
@@ -192,6 +198,7 @@ def test_evaluation_scores_corrected_masks(monkeypatch, capsys) -> None:
     assert scored == [line.rsplit(",", 1)[0] for line in first.split()]
 
 
+@pytest.mark.slow
 def test_a_nifti_volume_keeps_its_geometry() -> None:
     nib = pytest.importorskip("nibabel")
     values, _ = ball((36, 40, 12))
@@ -212,6 +219,7 @@ def test_a_nifti_volume_keeps_its_geometry() -> None:
     assert records()["scan"]["target"] == [0]
 
 
+@pytest.mark.slow
 def test_a_dicom_series_gets_a_new_seg() -> None:
     pytest.importorskip("highdicom")
     pydicom = pytest.importorskip("pydicom")

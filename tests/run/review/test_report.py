@@ -106,6 +106,7 @@ def test_updates_take_a_small_part_of_the_run(tmp_path: Path) -> None:
     assert not updates.ReportUpdates(tmp_path, False).is_due(), "only the first process updates"
 
 
+@pytest.mark.slow
 def test_a_resumed_run_draws_only_what_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
