@@ -235,7 +235,7 @@ def test_a_segmentation_can_be_cancelled(
     install_fit(monkeypatch, fit)
     panel.segment_button.click()
     assert not panel.segment_button.isEnabled() and panel.cancel_button.isEnabled()
-    # The thread of the window goes on while the fit waits.
+    # The event loop keeps running while the fit waits.
     qtbot.waitUntil(begun.is_set, timeout=60_000)
     qtbot.waitUntil(lambda: panel.progress.maximum() == 2, timeout=60_000)
     panel.cancel_button.click()
