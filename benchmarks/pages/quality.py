@@ -45,13 +45,16 @@ def build_quality_page() -> str:
         parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
         seeds = f"{summary['repeats']} seeds" if "repeats" in summary else f"seed {summary['seed']}"
         parts[-1] += f"{seeds} ([summary](quality/{path.name})). "
-        figure = "covering" if "components" in _list_protocols(summary) else "blind"
-        parts[-1] += f"Difference: *{summary['reference']}* minus the row, {figure}, paired.\n"
+        criteria = get_criteria(_list_protocols(summary))
+        reference = summary["reference"]
+        parts[-1] += (
+            f"Difference: {criteria.main} of *{reference}* minus that of the row, paired.\n"
+        )
         if found := _find_other_orders(summary):
             names = ", ".join(f"*{name}*" for name in found)
             parts[-1] += f"\nComputed in the released order of the inception: {names}.\n"
         for name, rows in summary["data"].items():
-            table = Table(name, get_criteria(_list_protocols(summary)), rows, {})
+            table = Table(name, criteria, rows, {})
             parts.append(f"**{name}**\n\n{format_markdown(*make_cells(table))}")
     return "\n".join(parts)
 

@@ -53,6 +53,7 @@ from s3net_jax.masks.volume import (
     choose_volume_target,
     draw_volume_mask,
     find_best_split,
+    spread,
     thin_volume,
 )
 
@@ -107,6 +108,7 @@ __all__ = [
     "segment_logits",
     "select_segments",
     "solve_marks",
+    "spread",
     "thin_volume",
     "weigh_parts",
 ]

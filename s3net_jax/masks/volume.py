@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "choose_volume_target",
     "draw_volume_mask",
     "find_best_split",
+    "spread",
     "thin_volume",
 ]
 
@@ -64,6 +65,12 @@ class ThinVolume(NamedTuple):
         return np.stack([subsample(labels[n], self.step) for n in self.numbers])
 
 
+def spread(numbers: Sequence[int], count: int) -> list[int]:
+    """Choose ``count`` of ``numbers``, in the middle of equal shares; all if there are fewer."""
+    count = min(count, len(numbers))
+    return [numbers[int((n + 0.5) * len(numbers) / count)] for n in range(count)]
+
+
 def thin_volume(numbers: list[int], get_image: Callable[[int], np.ndarray]) -> ThinVolume:
     """Reduce a volume to the grid on which its target is chosen.
 
@@ -71,10 +78,9 @@ def thin_volume(numbers: list[int], get_image: Callable[[int], np.ndarray]) -> T
       numbers: slices to use, without those of a single value.
       get_image: function that returns slice n as (H, W, 3) uint8 colours.
     """
-    count = min(len(numbers), _SLICES)
-    spread = [numbers[int((n + 0.5) * len(numbers) / count)] for n in range(count)]
-    side = _SIDE if count <= _MANY else _MANY_SIDE
-    shape = get_image(spread[0]).shape[:2]
+    chosen = spread(numbers, _SLICES)
+    side = _SIDE if len(chosen) <= _MANY else _MANY_SIDE
+    shape = get_image(chosen[0]).shape[:2]
     step = -(-max(shape) // side)
     height, width = subsample(np.empty(shape, bool), step).shape
 
@@ -84,9 +90,9 @@ def thin_volume(numbers: list[int], get_image: Callable[[int], np.ndarray]) -> T
         small = np.asarray(picture)
         return small, resize_vignette(image, small)
 
-    found = map_in_threads(reduce, spread, shape[0] * shape[1])
+    found = map_in_threads(reduce, chosen, shape[0] * shape[1])
     pixels = np.stack([small for small, _ in found]).astype(np.float32) / 255
-    return ThinVolume(spread, step, pixels, np.stack([outside for _, outside in found]))
+    return ThinVolume(chosen, step, pixels, np.stack([outside for _, outside in found]))
 
 
 def find_best_split(

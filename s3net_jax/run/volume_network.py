@@ -14,14 +14,14 @@ from s3net_jax.config import Config
 from s3net_jax.errors import DivergedError
 from s3net_jax.io import Image, compute_prepared_shape, prepare
 from s3net_jax.jax_setup import use_default_settings
-from s3net_jax.masks import compute_labels, find_best_split, thin_volume
+from s3net_jax.masks import compute_labels, find_best_split, spread, thin_volume
 from s3net_jax.run.fitter import GENTLER
 from s3net_jax.run.network import Network, SharedNetwork, is_trained_on_folder
 from s3net_jax.run.pieces import Case
 from s3net_jax.run.training import TrainingSet
 from s3net_jax.schema import SharedRecord
 
-__all__ = ["Shared", "choose_volume_mode", "find_networks", "spread"]
+__all__ = ["Shared", "choose_volume_mode", "find_networks"]
 
 _VALUES = 1 << 24
 """Largest number of values in a feature map of a mini-batch. A step keeps about 50 such maps (the
@@ -100,12 +100,6 @@ def choose_volume_mode(config: Config, one_network: bool | None) -> Config:
     if not isinstance(one_network, bool):
         raise TypeError(f"one_network is {one_network!r}: give True, False or None.")
     return config.replace(fit={"volume": "shared" if one_network else "slices"})
-
-
-def spread(numbers: Sequence[int], count: int) -> list[int]:
-    """Choose ``count`` of ``numbers``, in the middle of equal shares; all if there are fewer."""
-    count = min(count, len(numbers))
-    return [numbers[int((n + 0.5) * len(numbers) / count)] for n in range(count)]
 
 
 def _train_shared(

@@ -14,11 +14,11 @@ import s3net_jax as s3
 from s3net_jax import fitting
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.errors import DivergedError
+from s3net_jax.masks import spread
 from s3net_jax.run import open_volume, volume_network
 from s3net_jax.run.engines import ProcessEngine
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.training import TrainingSet
-from s3net_jax.run.volume_network import spread
 from tests.cli.calling import s3net
 from tests.fakes import install_training
 from tests.pictures import save_lesion
