@@ -128,7 +128,8 @@ class PlainDisplay(QuietDisplay):
 
     def show_phase(self, name: str, done: int = 0, total: int | None = None) -> None:
         if done == 0 and total is not None:
-            _print(f"{name}: {total} image{'' if total == 1 else 's'}")
+            noun = "network" if name == "training" else "image"
+            _print(f"{name}: {total} {noun}{'' if total == 1 else 's'}")
 
     def show_training(self, step: int, steps: int, loss: float) -> None:
         if _completes_tenth(step, steps):
