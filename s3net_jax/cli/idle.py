@@ -60,7 +60,7 @@ def _find_reason(config: Config, name: str) -> str | None:
         return "fit.stop_labels=0"
     if name == "segment.choice" and segment.target != "auto":
         return f"segment.target={segment.target}"
-    boundary = ("segment.boundary_level", "segment.boundary_colors")
+    boundary = ("segment.boundary_level", "segment.boundary_reach", "segment.boundary_colors")
     if name in boundary and segment.boundary == "clusters":
         return "segment.boundary=clusters"
     if name == "loss.weight_spatial" and config.loss.spatial == "hard":

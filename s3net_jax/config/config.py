@@ -33,7 +33,7 @@ __all__ = ["Config", "check_config"]
 
 _LATER = (
     *("model.inception", "model.local_kernels", "segment.clusters"),
-    *("fit.volume", "fit.slices", "input.slices"),
+    *("fit.volume", "fit.slices", "input.slices", "segment.boundary_reach"),
 )
 """Fields added after results with digests were published. A digest leaves them out at their
 default, so that a configuration keeps the digest that earlier results carry. Never change such a
@@ -196,6 +196,10 @@ def _validate(c: Config) -> None:
     need(
         0 < c.segment.boundary_level < 1,
         f"segment.boundary_level must be between 0 and 1, got {c.segment.boundary_level}.",
+    )
+    need(
+        0 <= c.segment.boundary_reach <= 10,
+        f"segment.boundary_reach must be in 0..10, got {c.segment.boundary_reach}.",
     )
     need(
         min(c.segment.boundary_colors) >= 0 < sum(c.segment.boundary_colors),

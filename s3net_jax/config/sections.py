@@ -164,14 +164,18 @@ class SegmentConfig:
     clusters: int = 0
     """Number of clusters of the label map, at least 2: the most similar ones are merged until so
     many are left. 0 keeps all that were found. The mask does not depend on it."""
-    choice: Literal["clusters", "proposals"] = "clusters"
+    choice: Literal["clusters", "proposals", "traits"] = "clusters"
     """Candidates for an ``auto`` target: ``clusters`` are those of the final label map;
-    ``proposals`` are those of every step of every member."""
+    ``proposals`` are those of every step of every member; ``traits`` adds parts that are darker
+    than a smooth background, and chooses by ten traits with fitted weights."""
     boundary: Literal["clusters", "local"] = "clusters"
     """``clusters`` keeps the target's outline as the network drew it; ``local`` redraws it at the
     image's own resolution, between the mean colours nearby inside and outside the outline."""
     boundary_level: float = 0.6
     """Position of the ``local`` outline between the inner mean (0) and the outer mean (1)."""
+    boundary_reach: float = 0.0
+    """How far the ``local`` outline may move, as a fraction of the square root of the target's
+    area, in [0, 10]; 0 does not limit it."""
     boundary_colors: tuple[float, float, float] = (0.0, 0.0, 1.0)
     """Weights of red, green and blue for ``local``. Blue alone suits skin, because melanin
     absorbs it most; in a grey image the three channels are equal."""

@@ -8,6 +8,7 @@ slice" is a single lung CT slice whose mask gains or loses 32 points, 1.6 in the
 
 from __future__ import annotations
 
+from s3net_jax.masks.choice import rank_candidates
 from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.confidence import (
     CHECK_BELOW,
@@ -102,6 +103,7 @@ __all__ = [
     "make_disc",
     "merge_clusters",
     "parse_choice",
+    "rank_candidates",
     "rank_proposals",
     "refine_outline",
     "rescale_target",

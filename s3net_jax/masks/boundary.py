@@ -12,6 +12,7 @@ from scipy import ndimage
 from s3net_jax.config import SegmentConfig
 from s3net_jax.masks.cleanup import fill_holes, label_regions
 from s3net_jax.masks.shapes import find_central_parts, make_disc
+from s3net_jax.masks.surround import find_surround
 from s3net_jax.masks.vignette import find_vignette
 
 __all__ = ["redraw", "redraw_at_levels"]
@@ -64,6 +65,10 @@ _CENTRAL = 0.5
 """Smallest weight of a part that is kept, relative to the heaviest part. Chosen instead of 0.3
 on HAM10000 (docs/quality.md). Half changes nothing; 0.8 loses 9 points on lung CT."""
 
+_NARROWEST = 1.5
+"""Least distance in pixels of the grid that a boundary with a limited reach may move: its own
+pixels and their neighbours, diagonal ones included."""
+
 _KEPT = 0.2
 """Fraction of a part that must already be in the mask for the part to be kept. Half and double
 change nothing."""
@@ -80,15 +85,17 @@ def redraw(
     out a narrow band along the boundary, where both sides mix. The pixel belongs to the mask if
     its colour x, projected onto u₀ − u₁, is less than ``config.boundary_level`` of the way from u₁
     to u₀. This quotient is averaged over three Gaussian widths; channels are weighted by
-    ``config.boundary_colors``. The steps repeat until the mask no longer changes.
+    ``config.boundary_colors``. The steps repeat until the mask no longer changes. With
+    ``config.boundary_reach`` > 0, only pixels change that are within that fraction of the square
+    root of the mask's area from its original boundary.
 
     Args:
       image: (H, W, 3) uint8 image.
       mask: (h, w) bool, rough position of the target at any resolution.
       ignored: (h, w) bool, pixels that are neither target nor surroundings, such as the air around
         a body.
-      config: segmentation settings; ``boundary_level``, ``boundary_colors`` and ``fill_holes`` are
-        read.
+      config: segmentation settings; ``boundary_level``, ``boundary_reach``, ``boundary_colors``,
+        ``choice`` and ``fill_holes`` are read.
       central: whether to keep the parts near the image centre (:func:`find_central_parts`); if
         False, keep the parts that overlap ``mask``.
 
@@ -121,15 +128,17 @@ def redraw_at_levels(
     if not mask.any():
         return [np.zeros(image.shape[:2], bool) for _ in levels]
     square, colors = (_SIDE, _SIDE), np.array(config.boundary_colors, np.float32)
-    outside = find_vignette(image)
+    outside = (find_surround if config.choice == "traits" else find_vignette)(image)
     small = _resize_image(image, square).astype(np.float32) / 255
     small = ndimage.gaussian_filter(small, (1, 1, 0))
     inside, apart = _resize_mask(mask, square), _resize_mask(ignored, square)
     frame = _resize_mask(outside, square)
     counted = (~(apart | frame)).astype(np.float32)
+    start, movable = inside, _find_movable(inside, config.boundary_reach)
     for _ in range(_ROUNDS):
         means = _compute_local_means(small, inside, counted)
-        wanted = (_compute_quotient([small], means, colors) < config.boundary_level) & ~frame
+        wanted = _compute_quotient([small], means, colors) < config.boundary_level
+        wanted = np.where(movable, wanted, start) & ~frame
         new = _keep_target(wanted, inside, apart, 1, config, central)
         if not new.any() or (new == inside).all():
             break
@@ -143,17 +152,31 @@ def redraw_at_levels(
     means = [(_enlarge(u1, shape), _enlarge(u0, shape)) for u1, u0 in means]
     quotient = _compute_quotient(scales, means, colors)
     free, before = ~_resize_mask(outside, shape), _resize_mask(inside, shape)
-    apart = _resize_mask(apart, shape)
+    apart, start = _resize_mask(apart, shape), _resize_mask(start, shape)
+    movable = _resize_mask(movable, shape)
     radius = max(1, round(_OPENED * max(shape)))
 
     def decide(level: float) -> np.ndarray:
-        result = _keep_target((quotient < level) & free, before, apart, radius, config, central)
+        wanted = np.where(movable, quotient < level, start) & free
+        result = _keep_target(wanted, before, apart, radius, config, central)
         if not result.any():  # no pixel is close enough to the mean of the target
             return _resize_mask(mask, (height, width))
         result = _close_parts(result, max(1, round(_CLOSED * max(shape))), config.fill_holes)
         return result if shape == (height, width) else _resize_mask(result, (height, width))
 
     return [decide(level) for level in levels]
+
+
+def _find_movable(mask: np.ndarray, reach: float) -> np.ndarray:
+    """Return the pixels within ``reach`` times the root of the area from the boundary of ``mask``.
+
+    All pixels if ``reach`` is 0, and at least the pixels beside the boundary otherwise.
+    """
+    if reach == 0:
+        return np.ones_like(mask)
+    width = max(_NARROWEST, reach * float(np.sqrt(np.count_nonzero(mask))))
+    inside, outside = (ndimage.distance_transform_edt(side) for side in (mask, ~mask))
+    return np.maximum(inside, outside) <= width
 
 
 def _keep_target(

@@ -13,15 +13,23 @@ from s3net_jax.io import LUMA
 from s3net_jax.masks.auto import Splits, list_groups
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.shapes import find_central_parts, subsample
+from s3net_jax.masks.surround import resize_surround
 from s3net_jax.masks.vignette import resize_vignette
 from s3net_jax.parallel import map_in_threads
 
-__all__ = ["Proposal", "Ranking", "find_best_proposal", "rank_proposals"]
+__all__ = [
+    "SMALLEST",
+    "Proposal",
+    "Ranking",
+    "find_best_proposal",
+    "rank_proposals",
+    "reduce_image",
+]
 
 # Half and double of the first two and of the last change less than 0.05 points, except that one
 # slice is better with a side of 64. `_TOGETHER` affects only the speed.
 _SIDE = 128  # longest side in pixels at which proposals are scored; the boundary is drawn later
-_SMALLEST = 0.002  # smallest proposal, as a fraction of the image
+SMALLEST = 0.002  # smallest proposal, as a fraction of the image
 _TOGETHER = 1 << 18  # pixels of proposals that are scored in one call, so that they stay in cache
 _CENTRAL = 0.3  # smallest weight of a part that is kept, relative to the heaviest part
 
@@ -76,6 +84,25 @@ class Ranking:
         return max(places, key=lambda n: self.scores[n], default=None)
 
 
+def reduce_image(label_map: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Reduce an image to the size at which proposals are scored, at most 128 pixels a side.
+
+    Args:
+      label_map: (h, w) label map of the image.
+      image: (H, W, 3) uint8 image.
+
+    Returns:
+      (h', w', 3) uint8 image.
+    """
+    height, width = subsample(label_map, _compute_step(label_map)).shape
+    picture = PilImage.fromarray(image)
+    return np.asarray(picture.resize((width, height), PilImage.Resampling.BOX))
+
+
+def _compute_step(label_map: np.ndarray) -> int:
+    return -(-max(label_map.shape) // _SIDE)
+
+
 def find_best_proposal(
     label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
 ) -> Proposal | None:
@@ -105,11 +132,11 @@ def rank_proposals(
     Returns:
       All proposals with their scores, or None if no label map has a large enough group.
     """
-    step = -(-max(label_maps[0].shape) // _SIDE)
+    step = _compute_step(label_maps[0])
     first = subsample(label_maps[0], step)
-    size = (first.shape[1], first.shape[0])
-    small = np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX))
-    outside, pixels = resize_vignette(image, small), small.astype(np.float32) / 255
+    small = reduce_image(label_maps[0], image)
+    find_outside = resize_surround if config.choice == "traits" else resize_vignette
+    outside, pixels = find_outside(image, small), small.astype(np.float32) / 255
     luminance, splits = pixels @ LUMA, Splits(pixels)
 
     def list_masks(labels: np.ndarray) -> list[bytes]:
@@ -119,7 +146,7 @@ def rank_proposals(
         if not chosen:
             return []
         raw = np.array(chosen).take(places, 1) & ~outside
-        large = raw.mean((1, 2)) >= _SMALLEST
+        large = raw.mean((1, 2)) >= SMALLEST
         # One bit a pixel, since all proposals are kept at once; equal ones are found by hash.
         return [bits.tobytes() for bits in np.packbits(raw[large].reshape(-1, first.size), 1)]
 

@@ -13,7 +13,8 @@ from s3net_jax.io import Image
 from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.labels import compact_labels, compute_labels
-from s3net_jax.masks.proposals import Ranking, rank_proposals
+from s3net_jax.masks.choice import rank_candidates
+from s3net_jax.masks.proposals import Ranking
 from s3net_jax.masks.solid import find_outliers
 from s3net_jax.masks.target import choose_target
 
@@ -152,7 +153,7 @@ def find_proposed_segments(
 ) -> tuple[Segments, int]:
     """Find the best target among the clusters of several label maps.
 
-    See :func:`s3net_jax.masks.proposals.rank_proposals` and :func:`draw_best_proposal`.
+    See :func:`s3net_jax.masks.choice.rank_candidates` and :func:`draw_best_proposal`.
 
     Args:
       label_maps: (h, w) integer label maps of one shape.
@@ -164,7 +165,7 @@ def find_proposed_segments(
       The segments, in which the target is a separate cluster, and the index of the label map that
       the target comes from.
     """
-    ranking = rank_proposals(label_maps, image.rgb8(), config)
+    ranking = rank_candidates(label_maps, image.rgb8(), config)
     return draw_best_proposal(ranking, labels, image, config)
 
 

@@ -19,7 +19,7 @@ __all__ = ["find_vignette", "resize_vignette"]
 # (one slice entirely). The black threshold changes at most 0.01.
 _SIDE = 256  # long side in pixels for which the next two lengths are given; they scale with it
 _SMOOTH, _GROWN = 1.0, 6  # standard deviation of the blur, and radius of the final dilation
-_DARK, _BLACK = 0.4, 0.1  # thresholds as fractions of the bright luminance, its 80th percentile
+DARK, BLACK = 0.4, 0.1  # thresholds as fractions of the bright luminance, its 80th percentile
 
 # Constants of frame lines. Half and double (of the fraction, the spread, the light and the margin)
 # change nothing on the development images; tests/masks/test_vignette.py has drawn frames.
@@ -70,7 +70,7 @@ def find_vignette(image: np.ndarray) -> np.ndarray:
       (H, W) bool; all False if the vignette would cover the whole image.
     """
     luminance = image @ LUMA
-    lines = _find_frame_lines(luminance)
+    lines = find_frame_lines(luminance)
     if not any(lines):
         return _find_surroundings(luminance, 1)
     height, width = luminance.shape
@@ -85,7 +85,7 @@ def resize_vignette(image: np.ndarray, small: np.ndarray) -> np.ndarray:
     If ``image`` has frame lines, its vignette is computed at full size and resized, because
     resizing the image mixes thin lines with their neighbours.
     """
-    if not any(_find_frame_lines(image @ LUMA)):
+    if not any(find_frame_lines(image @ LUMA)):
         return find_vignette(small)
     picture = PilImage.fromarray(find_vignette(image).astype(np.uint8) * np.uint8(255))
     size = small.shape[1], small.shape[0]
@@ -102,17 +102,17 @@ def _find_surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
     scale = max(luminance.shape) / _SIDE
     luminance = ndimage.gaussian_filter(luminance, _SMOOTH * scale)
     bright = np.percentile(luminance, 80)
-    regions = label_regions(luminance < _DARK * bright)
+    regions = label_regions(luminance < DARK * bright)
     ends = slice(None, margin), slice(-margin, None)
     corners = {int(n) for y in ends for x in ends for n in np.unique(regions[y, x])} - {0}
     found = np.isin(regions, list(corners)) | find_touching(
-        label_regions(luminance < _BLACK * bright), margin, margin
+        label_regions(luminance < BLACK * bright), margin, margin
     )
     outside = grow(found, round(_GROWN * scale))
     return np.zeros_like(outside) if outside.all() else outside
 
 
-def _find_frame_lines(luminance: np.ndarray) -> _Lines:
+def find_frame_lines(luminance: np.ndarray) -> _Lines:
     """Find uniform, light lines along the border that hide a dark corner; all 0 without a frame."""
     short = min(luminance.shape)
     widest = min(max(_PIXELS, round(_WIDEST * short)), short // 8)
@@ -152,4 +152,4 @@ def _is_hidden(corner: np.ndarray, rows: int, columns: int, bright: float) -> bo
         shine = np.median(corner[:rows, : column + size], 1).max()
     else:
         shine = np.median(corner[:size, :columns], 0).max()
-    return bool(behind < _DARK * bright and shine >= max(_LIGHT * bright, _STEP * behind))
+    return bool(behind < DARK * bright and shine >= max(_LIGHT * bright, _STEP * behind))

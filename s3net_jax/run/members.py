@@ -9,7 +9,7 @@ import numpy as np
 
 from s3net_jax.config import Config
 from s3net_jax.io import Image
-from s3net_jax.masks import add_mask_as_label, consensus, draw_best_proposal, rank_proposals
+from s3net_jax.masks import add_mask_as_label, consensus, draw_best_proposal, rank_candidates
 from s3net_jax.run.confidence import assess_members
 from s3net_jax.run.outcome import Failed, Fitted, Outcome
 
@@ -30,7 +30,7 @@ def uses_proposals(config: Config) -> bool:
 
     Only the automatic target does that: other rules choose a cluster of the final label map.
     """
-    return config.segment.choice == "proposals" and config.segment.target == "auto"
+    return config.segment.choice != "clusters" and config.segment.target == "auto"
 
 
 def has_separate_target(config: Config) -> bool:
@@ -154,7 +154,7 @@ def _choose_proposal(fits: list[Fitted], image: Image, config: Config) -> tuple[
         maps += list(fit.label_maps)
         labels += [fit.labels] * len(fit.label_maps)
         members += [number] * len(fit.label_maps)
-    ranking = rank_proposals(maps, image.rgb8(), config.segment)
+    ranking = rank_candidates(maps, image.rgb8(), config.segment)
     segments, place = draw_best_proposal(ranking, labels, image, config.segment)
     chosen = members[place]
     found = replace(

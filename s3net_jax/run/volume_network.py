@@ -181,7 +181,7 @@ def _keeps_steps(config: Config) -> bool:
     from s3net_jax.methods import get_method
 
     is_stepwise = get_method(config.method.name).fit_images is None
-    return config.segment.choice == "proposals" and is_stepwise
+    return config.segment.choice != "clusters" and is_stepwise
 
 
 def _choose_network(

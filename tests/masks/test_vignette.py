@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.vignette import (
-    _find_frame_lines,
+    find_frame_lines,
     _is_hidden,
     _measure_line_width,
     find_vignette,
@@ -135,16 +135,16 @@ def test_frame_lines_of_every_width(side: int, widest: int) -> None:
         luminance = np.minimum.outer(corners, corners.repeat(2)) * 1.0
         luminance[:line] = luminance[-line:] = 255
         luminance[:, :line] = luminance[:, -line:] = 255
-        assert _find_frame_lines(luminance) == ((line,) * 4 if line <= widest else (0,) * 4)
-    assert not any(_find_frame_lines(scene(side) @ LUMA))
-    assert _find_frame_lines(scene(side, 2)[1:, :-1] @ LUMA) == (1, 2, 2, 1)
+        assert find_frame_lines(luminance) == ((line,) * 4 if line <= widest else (0,) * 4)
+    assert not any(find_frame_lines(scene(side) @ LUMA))
+    assert find_frame_lines(scene(side, 2)[1:, :-1] @ LUMA) == (1, 2, 2, 1)
 
 
 def test_a_frame_has_lines_at_three_sides() -> None:
     luminance = scene(256, 3) @ LUMA
-    assert _find_frame_lines(luminance[3:]) == (0, 3, 3, 3)
-    assert not any(_find_frame_lines(luminance[3:, :-3]))
-    assert not any(_find_frame_lines(luminance[3:-3]))
+    assert find_frame_lines(luminance[3:]) == (0, 3, 3, 3)
+    assert not any(find_frame_lines(luminance[3:, :-3]))
+    assert not any(find_frame_lines(luminance[3:-3]))
 
 
 def test_how_many_rows_are_a_line() -> None:

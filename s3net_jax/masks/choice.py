@@ -1,0 +1,117 @@
+"""Choose a target by the traits of candidates: proposals of networks, and dark parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from s3net_jax.config import SegmentConfig
+from s3net_jax.masks.background import propose_dark_parts
+from s3net_jax.masks.proposals import (
+    SMALLEST,
+    Proposal,
+    Ranking,
+    rank_proposals,
+    reduce_image,
+)
+from s3net_jax.masks.surround import resize_surround
+from s3net_jax.masks.traits import TRAITS, measure_traits
+
+__all__ = ["TRAIT_WEIGHTS", "rank_by_traits", "rank_candidates", "score_traits"]
+
+_MOST = 160
+"""Number of proposals of networks that become candidates, those that explain most variance. More
+cost time: of 211 development images, none had its best proposal further down the list."""
+
+TRAIT_WEIGHTS = {
+    "constant": 0.0,
+    "size": 0.0,
+    "contrast": 0.0,
+    "darkness": 0.0,
+    "edge": 0.0,
+    "border": 0.0,
+    "compactness": 0.0,
+    "depth": 0.0,
+    "remainder": 0.0,
+    "agreement": 0.0,
+    "distance": 0.0,
+}
+"""Weights of the traits in the logit of a candidate's score. ``python -m benchmarks.choice`` fits
+them on half of the development images; a test compares them with the result file,
+``docs/quality/choice.json``."""
+
+
+def score_traits(traits: np.ndarray) -> np.ndarray:
+    """Score candidates: 1 / (1 + exp(−(w₀ + Σ wₖ tₖ))).
+
+    Args:
+      traits: (N, 10) traits tₖ of :func:`s3net_jax.masks.traits.measure_traits`.
+
+    Returns:
+      (N,) float64 scores in [0, 1].
+    """
+    weights = np.array([TRAIT_WEIGHTS[name] for name in TRAITS])
+    return 1 / (1 + np.exp(-(TRAIT_WEIGHTS["constant"] + traits @ weights)))
+
+
+def rank_candidates(
+    label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
+) -> Ranking | None:
+    """Rank the candidates for a target as ``config.choice`` says.
+
+    ``traits`` ranks by :func:`rank_by_traits`, anything else by :func:`rank_proposals`. Arguments
+    and result are those of :func:`rank_proposals`.
+    """
+    rank = rank_by_traits if config.choice == "traits" else rank_proposals
+    return rank(label_maps, image, config)
+
+
+def rank_by_traits(
+    label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
+) -> Ranking | None:
+    """Rank proposals of networks and dark parts by their traits.
+
+    Candidates are the 160 best proposals of :func:`rank_proposals` and the parts that are darker
+    or redder than a smooth background (:func:`.background.propose_dark_parts`); their scores are
+    those of :func:`score_traits`.
+
+    Args:
+      label_maps: (h, w) integer label maps of one shape, with any numbering.
+      image: (H, W, 3) uint8 image.
+      config: segmentation settings; the clean-up fields are read.
+
+    Returns:
+      All candidates with their scores. A candidate that no label map contains has no sources. None
+      if there are no candidates.
+    """
+    small = reduce_image(label_maps[0], image)
+    used = ~resize_surround(image, small)
+    proposals = rank_proposals(label_maps, image, config)
+    dark, background = propose_dark_parts(small, used)
+    found: dict[bytes, set[int]] = {}  # packed mask → label maps that contain it
+    if proposals is not None:
+        order = np.argsort(-proposals.scores, kind="stable")[:_MOST]
+        for place in order:
+            found.setdefault(proposals.masks[place].tobytes(), set()).update(
+                proposals.sources[place]
+            )
+    for mask in dark:
+        found.setdefault(np.packbits(mask).tobytes(), set())
+    packed = np.array([np.frombuffer(bits, np.uint8) for bits in found])
+    if not packed.size:
+        return None
+    masks = np.unpackbits(packed, 1, count=used.size).view(bool).reshape(-1, *used.shape)
+    kept = (masks & used).mean((1, 2)) >= SMALLEST
+    if not kept.any():
+        return None
+    sources = [tuple(sorted(maps)) for maps, keep in zip(found.values(), kept, strict=True) if keep]
+    masks = masks[kept] & used
+    # A dark part that no network proposes counts as if one label map had it.
+    support = np.array([max(1, len(maps)) / len(label_maps) for maps in sources])
+    scores = score_traits(measure_traits(small, used, masks, support, background))
+    place = int(scores.argmax())
+    index = sources[place][0] if sources[place] else 0
+    best = Proposal(index, float(scores[place]), masks[place], np.zeros_like(used))
+    bits = np.packbits(masks.reshape(len(masks), -1), 1)
+    return Ranking(best, place, scores, bits, tuple(sources), small)
