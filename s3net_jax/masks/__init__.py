@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.confidence import (
+    CALIBRATIONS,
     CHECK_BELOW,
-    EVIDENCE,
-    WEIGHTS,
+    Basis,
+    Calibration,
     Confidence,
+    assess_mask,
     assess_proposals,
     average_confidence,
-    expect_dsc,
+    join_slices,
 )
 from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.instances import label_instances
@@ -58,11 +60,12 @@ from s3net_jax.masks.volume import (
 )
 
 __all__ = [
+    "CALIBRATIONS",
     "CHECK_BELOW",
-    "EVIDENCE",
     "PICK_RULES",
     "RULES",
-    "WEIGHTS",
+    "Basis",
+    "Calibration",
     "Confidence",
     "Consensus",
     "LabelPool",
@@ -76,6 +79,7 @@ __all__ = [
     "add_mask_as_label",
     "align_labels",
     "apply_pick",
+    "assess_mask",
     "assess_proposals",
     "average_confidence",
     "check_point",
@@ -90,7 +94,6 @@ __all__ = [
     "draw_best_proposal",
     "draw_marks",
     "draw_volume_mask",
-    "expect_dsc",
     "fill_holes",
     "find_best_split",
     "find_majority_labels",
@@ -98,6 +101,7 @@ __all__ = [
     "find_proposed_segments",
     "find_segments",
     "find_vignette",
+    "join_slices",
     "label_instances",
     "make_disc",
     "merge_clusters",

@@ -16,7 +16,7 @@ from s3net_jax.masks.shapes import find_central_parts, subsample
 from s3net_jax.masks.vignette import resize_vignette
 from s3net_jax.parallel import map_in_threads
 
-__all__ = ["Proposal", "Ranking", "find_best_proposal", "rank_proposals"]
+__all__ = ["Proposal", "Ranking", "find_best_proposal", "rank_proposals", "reduce_image"]
 
 # Half and double of the first two and of the last change less than 0.05 points, except that one
 # slice is better with a side of 64. `_TOGETHER` affects only the speed.
@@ -88,6 +88,22 @@ def find_best_proposal(
     return None if ranking is None else ranking.best
 
 
+def reduce_image(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Reduce an image (H, W, 3) uint8 to the size at which :func:`rank_proposals` scores proposals.
+
+    Args:
+      image: image of any size.
+      shape: size of the label maps.
+
+    Returns:
+      (h, w, 3) uint8 image of at most 128 pixels a side.
+    """
+    step = -(-max(shape) // _SIDE)
+    height, width = subsample(np.empty(shape, bool), step).shape
+    picture = PilImage.fromarray(image)
+    return np.asarray(picture.resize((width, height), PilImage.Resampling.BOX))
+
+
 def rank_proposals(
     label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
 ) -> Ranking | None:
@@ -107,8 +123,7 @@ def rank_proposals(
     """
     step = -(-max(label_maps[0].shape) // _SIDE)
     first = subsample(label_maps[0], step)
-    size = (first.shape[1], first.shape[0])
-    small = np.asarray(PilImage.fromarray(image).resize(size, PilImage.Resampling.BOX))
+    small = reduce_image(image, label_maps[0].shape)
     outside, pixels = resize_vignette(image, small), small.astype(np.float32) / 255
     luminance, splits = pixels @ LUMA, Splits(pixels)
 
