@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import benchmarks.confidence
 from benchmarks.confidence.images import list_samples, write_maps
 from benchmarks.confidence.report import write_report
 from benchmarks.confidence.results import SOURCES
-from benchmarks.confidence.rows import measure_samples, read_rows
+from benchmarks.confidence.rows import digest_code, measure_samples, read_rows
+from benchmarks.confidence.volumes import measure_true_neighbours, measure_volumes
 
 __all__ = ["main"]
 
-_TASKS = ("fit", "measure", "report")
+_TASKS = ("fit", "measure", "volumes", "report")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,8 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
             write_maps(samples[: setting.images], setting.fits, args.maps, say)
     if args.only in (None, "measure"):
         measure_samples(samples, SOURCES, args.maps, say)
+    place = args.maps / f"volumes-{digest_code()}.json"
+    if args.only == "volumes" or (args.only is None and not place.exists()):
+        volumes = measure_volumes(args.data, say)
+        content = {"volumes": volumes, "true_neighbours": measure_true_neighbours(args.data)}
+        place.write_text(json.dumps(content))
     if args.only in (None, "report"):
-        write_report(read_rows(samples, SOURCES, args.maps))
+        more = json.loads(place.read_text())
+        write_report(read_rows(samples, SOURCES, args.maps), more)
     return 0
 
 

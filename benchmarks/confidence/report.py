@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.confidence.images import SETS, SKIN
 from benchmarks.confidence.results import SOURCES, Row
-from benchmarks.confidence.statistics import cross_validate, fit_weights, summarize
+from benchmarks.confidence.statistics import calibrate, cross_validate, summarize
 from s3net_jax.masks import CALIBRATIONS, CHECK_BELOW
 from s3net_jax.provenance import collect_versions, find_commit
 
@@ -26,15 +26,19 @@ CHOSEN_ON: Mapping[str, tuple[str, ...]] = {
 }
 """Settings whose rows the weights of each basis are chosen on."""
 
-_TRIED = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5)  # values for `statistics.SHRINK`
+_TRIED = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # values for `statistics.SHRINK`
 ALL, CHOICE = "together", "together, half of the choice"
 
 
-def write_report(rows: Sequence[Row]) -> None:
+def write_report(rows: Sequence[Row], more: Mapping[str, Any]) -> None:
     """Write the result file.
 
     It has a row for each result, the figures of both halves, and the weights that the first half
     gives, to be copied into ``s3net_jax/masks/confidence/calibrations.py``.
+
+    Args:
+      rows: rows of all results.
+      more: further entries of the file, about volumes.
     """
     rows = [_estimate(row) for row in rows]
     content = {
@@ -45,6 +49,7 @@ def write_report(rows: Sequence[Row]) -> None:
         "weights": {basis: choose_weights(rows, basis) for basis in CALIBRATIONS},
         "cross_validation": {basis: validate_shrinkage(rows, basis) for basis in CALIBRATIONS},
         "summaries": make_summaries(rows),
+        **more,
         "versions": collect_versions(),
         "commit": find_commit(),
     }
@@ -71,9 +76,8 @@ def choose_weights(rows: Sequence[Row], basis: str) -> dict[str, float]:
     Returns:
       The constant and the weight of each measure; three decimals.
     """
-    measures, scores, _ = _make_table(rows, basis)
     names = ("constant", *CALIBRATIONS[basis].weights)
-    found = fit_weights(measures, scores)
+    found = calibrate(*_make_table(rows, basis))
     return {n: round(float(w), 3) for n, w in zip(names, found, strict=True)}
 
 
@@ -86,7 +90,12 @@ def validate_shrinkage(rows: Sequence[Row], basis: str) -> dict[str, float]:
     measures, scores, groups = _make_table(rows, basis)
     errors = {}
     for shrink in _TRIED:
-        expected = cross_validate(measures, scores, groups, shrink)
+
+        def fit(some: np.ndarray, shrink: float = shrink) -> np.ndarray:
+            own = [group for group, is_used in zip(groups, some, strict=True) if is_used]
+            return calibrate(measures[some], scores[some], own, shrink)
+
+        expected = cross_validate(fit, measures, groups)
         errors[f"{shrink:g}"] = round(float(((expected - scores) ** 2).mean()), 5)
     return errors
 

@@ -79,7 +79,7 @@ def make_rows(sample: Sample, setting: Setting, maps: Maps) -> Iterator[Row]:
         if user:
             found = single.retarget(USERS[user](clusters, truth))
             mask, confidence = found.mask, found.confidence
-        elif maps.steps.size:
+        elif setting.config.segment.choice == "proposals":
             mask, confidence = _choose_proposal(image, setting.config, maps)
         else:
             found = single.retarget("auto")

@@ -19,6 +19,7 @@ from s3net_jax.masks.confidence import (
     assess_proposals,
     average_confidence,
     join_slices,
+    measure_neighbours,
 )
 from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.instances import label_instances
@@ -104,6 +105,7 @@ __all__ = [
     "join_slices",
     "label_instances",
     "make_disc",
+    "measure_neighbours",
     "merge_clusters",
     "parse_choice",
     "rank_proposals",

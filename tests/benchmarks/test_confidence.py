@@ -18,6 +18,7 @@ from benchmarks.confidence.results import SOURCES
 from benchmarks.confidence.rows import measure_samples, read_rows
 from benchmarks.confidence.statistics import (
     SHRINK,
+    calibrate,
     compute_auroc,
     cross_validate,
     fit_weights,
@@ -170,18 +171,41 @@ def test_fitted_weights_are_the_best() -> None:
                 assert loss(other) > loss(found)
 
 
-def test_the_cross_validation_leaves_out_images() -> None:
+def slow_expect(weights: np.ndarray, measures: np.ndarray) -> float:
+    return 1 / (
+        1 + math.exp(-(weights[0] + sum(w * x for w, x in zip(weights[1:], measures, strict=True))))
+    )
+
+
+def make_results() -> tuple[np.ndarray, np.ndarray, list[str]]:
     random = np.random.default_rng(0)
-    measures, scores = random.random((24, 2)), random.random(24)
-    groups = [f"{n // 2}" for n in range(24)]  # two results of each image
-    found = cross_validate(measures, scores, groups, 0.01, folds=3)
-    for image in ("0", "7"):
-        fold = sorted(set(groups)).index(image) % 3
-        left_out = [sorted(set(groups)).index(group) % 3 == fold for group in groups]
-        weights = fit_weights(measures[~np.array(left_out)], scores[~np.array(left_out)], 0.01)
-        for n in (2 * int(image), 2 * int(image) + 1):
-            logit = weights[0] + measures[n] @ weights[1:]
-            assert found[n] == pytest.approx(1 / (1 + math.exp(-logit)))
+    measures = random.random((48, 2))
+    scores = 1 / (1 + np.exp(-(-3 + measures @ [4, 3] + random.normal(0, 0.5, 48))))
+    return measures, scores, [f"{n // 2}" for n in range(48)]  # two results of each image
+
+
+def test_the_cross_validation_leaves_out_images() -> None:
+    measures, scores, groups = make_results()
+    found = cross_validate(lambda some: fit_weights(measures[some], scores[some]), measures, groups)
+    images = sorted(set(groups))
+    for n in (0, 1, 21, 40):
+        fold = images.index(groups[n]) % 8
+        used = [k for k, group in enumerate(groups) if images.index(group) % 8 != fold]
+        assert not {groups[k] for k in used} & {groups[n]}
+        weights = fit_weights(measures[used], scores[used])
+        assert found[n] == pytest.approx(slow_expect(weights, measures[n]))
+
+
+def test_the_calibration_undoes_the_shrinkage() -> None:
+    measures, scores, groups = make_results()
+    shrunk, found = fit_weights(measures, scores, 0.1), calibrate(measures, scores, groups, 0.1)
+    ratio = found[1] / shrunk[1]
+    assert ratio > 2 and found[2] / shrunk[2] == pytest.approx(ratio)
+    # Images keep their order, and the error gets smaller.
+    before, after = ([slow_expect(w, row) for row in measures.tolist()] for w in (shrunk, found))
+    assert np.argsort(before).tolist() == np.argsort(after).tolist()
+    errors = [np.mean((np.array(p) - scores) ** 2) for p in (before, after)]
+    assert errors[1] < errors[0] / 2
 
 
 def test_summary() -> None:
