@@ -167,6 +167,7 @@ class ResultRecord(TypedDict, total=False):
     agreement: Number
     expected_dsc: Number
     check: bool
+    basis: str
     evidence: dict[str, Number]
     notes: list[str]
     outputs: dict[str, ResultName]
@@ -189,10 +190,10 @@ class FinishedRecord(TypedDict):
     fraction of seeds that agree with the consensus) for several seeds. Predictions of trained
     networks have 0 ``steps``, no ``loss``, and ``networks``, a hash of the networks; if the run
     trained them, ``seconds`` includes an equal share of the training. ``expected_dsc`` (in
-    [0, 1]), ``check`` (whether a person should check the mask) and ``evidence`` (the measures
-    behind both) are present if the confidence can be estimated; see
-    :class:`s3net_jax.masks.Confidence`. ``shared`` describes the networks of a volume that were
-    trained for all of its slices (``fit.volume=shared``), one for each seed.
+    [0, 1]), ``check`` (whether a person should check the mask), ``basis`` and ``evidence`` (the
+    kind of estimate, and its measures) are those of :class:`s3net_jax.masks.Confidence`.
+    ``shared`` describes the networks of a volume that were trained for all of its slices
+    (``fit.volume=shared``), one for each seed.
     """
 
     stem: str
@@ -218,6 +219,7 @@ class FinishedRecord(TypedDict):
     agreement: NotRequired[float]
     expected_dsc: NotRequired[float]
     check: NotRequired[bool]
+    basis: NotRequired[str]
     evidence: NotRequired[dict[str, float]]
     outputs: dict[str, str]
     files: dict[str, FileRecord]

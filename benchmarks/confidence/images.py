@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image as PilImage
@@ -14,11 +15,13 @@ from PIL import Image as PilImage
 from s3net_jax.config import Config
 from s3net_jax.io import Image, prepare, read
 from s3net_jax.jax_setup import use_default_settings
+from s3net_jax.masks import compact_labels, compute_labels, consensus
 from s3net_jax.run import make_key
 
 __all__ = [
     "SETS",
     "SKIN",
+    "Maps",
     "Sample",
     "fit_maps",
     "list_samples",
@@ -77,55 +80,69 @@ def read_truth(sample: Sample) -> np.ndarray:
         return np.asarray(picture.convert("L")) > 127
 
 
-def fit_maps(image: Image, config: Config, seed: int = 0) -> np.ndarray:
-    """Fit all members of one result, and return the labels of every step of every member.
+class Maps(NamedTuple):
+    """Label maps of the fits of one image.
+
+    Attributes:
+      steps: (members, steps, h, w) uint8 labels of every step at the network's size; no members if
+        the configuration does not choose among them.
+      clusters: (H, W) uint8 label map at the size of the image, the consensus of the members.
+    """
+
+    steps: np.ndarray
+    clusters: np.ndarray
+
+
+def fit_maps(image: Image, config: Config, seed: int = 0) -> Maps:
+    """Fit all members of one result.
 
     Args:
       image: the image.
       config: configuration of the fits, such as ``preset("best")``.
       seed: seed of the result.
-
-    Returns:
-      (members, steps, h, w) uint8 label maps.
     """
     import jax
 
     from s3net_jax import fitting
 
-    config = config.replace(fit={"record_labels": True})
+    keep = config.segment.choice == "proposals"
+    config = config.replace(fit={"record_labels": keep})
     members = config.fit.members
     pixels = prepare(image, config.input)
     with use_default_settings():
         keys = jax.numpy.stack([make_key(seed, member) for member in range(members)])
         images = jax.numpy.asarray(np.stack([pixels] * members))
         fits = fitting.fit_batch(keys, images, config, progress=lambda *_: None)
-    return np.asarray(fits.label_maps).astype(np.uint8)
+    final = [compact_labels(compute_labels(one, image.shape)) for one in np.asarray(fits.logits)]
+    clusters = final[0] if members == 1 else consensus(final).labels
+    steps = np.asarray(fits.label_maps) if keep else np.zeros((0, 0, *pixels.shape[:2]))
+    return Maps(steps.astype(np.uint8), clusters.astype(np.uint8))
 
 
 def write_maps(
-    samples: list[Sample], config: Config, folder: Path, say: Callable[[str], None]
+    samples: Sequence[Sample], config: Config, folder: Path, say: Callable[[str], None]
 ) -> None:
     """Fit every image whose label maps are not in ``folder`` yet, and write them there."""
-    folder.mkdir(parents=True, exist_ok=True)
     for number, sample in enumerate(samples):
-        path = _locate(folder, sample)
+        path = _locate(folder, config, sample)
         if path.exists():
             continue
+        path.parent.mkdir(parents=True, exist_ok=True)
         maps = fit_maps(read(sample.image), config)
         part = path.with_suffix(".part")
         with open(part, "wb") as file:
-            np.savez_compressed(file, maps=maps)
+            np.savez_compressed(file, **maps._asdict())
         os.replace(part, path)
-        say(f"{number + 1}/{len(samples)} {path.name}")
+        say(f"{number + 1}/{len(samples)} {path.parent.name}/{path.name}")
 
 
-def read_maps(folder: Path, sample: Sample) -> np.ndarray | None:
+def read_maps(folder: Path, config: Config, sample: Sample) -> Maps | None:
     """Read the label maps of an image, or return None if they have not been written."""
-    path = _locate(folder, sample)
+    path = _locate(folder, config, sample)
     if not path.exists():
         return None
     with np.load(path) as content:
-        return content["maps"]
+        return Maps(content["steps"], content["clusters"])
 
 
 def name_sample(sample: Sample) -> str:
@@ -133,5 +150,6 @@ def name_sample(sample: Sample) -> str:
     return f"{sample.data}-{sample.image.stem}"
 
 
-def _locate(folder: Path, sample: Sample) -> Path:
-    return folder / f"{name_sample(sample)}.npz"
+def _locate(folder: Path, config: Config, sample: Sample) -> Path:
+    """Return the file of an image; label maps of another configuration have another folder."""
+    return folder / f"{config.preset}-{config.digest[:12]}" / f"{name_sample(sample)}.npz"

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.pages.confidence import build_confidence
+from benchmarks.pages.confidence import PLOT, build_confidence, read_plot
 from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.marks import PAGE as CORRECT
 from benchmarks.pages.marks import build_marks
@@ -63,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         path.write_text(text)
     for name, content in read_results().items():
         save_plot(content, FOLDER / f"{name}.svg")
+    save_plot(read_plot(), PLOT)
     return 0
 
 

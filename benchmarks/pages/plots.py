@@ -164,6 +164,36 @@ def _plot_scaling(content: Content) -> Any:
     return figure
 
 
+_DOMAINS = {"lung_ct": "lungs", "busi": "ultrasound", "kvasir_sessile": "polyps"}
+
+
+def _plot_confidence(content: Content) -> Any:
+    """Plot expected and true DSC of the reported half, and the means in bins of expected DSC."""
+    bases = list(content["weights"])
+    figure, axes = _make_subplots(len(bases), 3.6, 3.6)
+    for basis, axis in zip(bases, axes[0], strict=True):
+        used = [r for r in content["rows"] if r["basis"] == basis and r["reported"]]
+        groups: dict[str, list[Content]] = {"skin": [], "lungs": [], "ultrasound": [], "polyps": []}
+        for row in used:
+            groups[_DOMAINS.get(row["data"], "skin")].append(row)
+        axis.axline((0, 0), slope=1, color="black", linewidth=0.6)
+        axis.axvline(content["check_below"], color="black", linewidth=0.6, linestyle=":")
+        for n, (name, rows) in enumerate(groups.items()):
+            points = [row["expected_dsc"] for row in rows], [row["dsc"] for row in rows]
+            axis.scatter(*points, s=6, alpha=0.5, linewidths=0, color=_OTHERS[n], label=name)
+        bins = content["summaries"][basis]["together"]["bins"]
+        means = [b["expected"] for b in bins], [b["dsc"] for b in bins]
+        axis.plot(*means, "o-", color="#c8553d", markersize=4, label="means of bins")
+        axis.set_title(content["titles"][basis].replace("`", ""), fontsize=9)
+        axis.set_xlabel("expected DSC")
+        axis.set_xlim(0, 1)
+        axis.set_ylim(0, 1)
+    axes[0][0].set_ylabel("true DSC")
+    axes[0][0].legend(fontsize=6, loc="upper left")
+    figure.tight_layout()
+    return figure
+
+
 PLOTS: dict[str, Callable[[Content], Any]] = {
     "ops": _plot_ops,
     "step": _plot_steps,
@@ -171,4 +201,5 @@ PLOTS: dict[str, Callable[[Content], Any]] = {
     "many": _plot_many,
     "numerics": _plot_numerics,
     "scaling": _plot_scaling,
+    "confidence": _plot_confidence,
 }

@@ -11,13 +11,16 @@ from __future__ import annotations
 from s3net_jax.masks.choice import rank_candidates
 from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.confidence import (
+    CALIBRATIONS,
     CHECK_BELOW,
-    EVIDENCE,
-    WEIGHTS,
+    Basis,
+    Calibration,
     Confidence,
+    assess_mask,
     assess_proposals,
     average_confidence,
-    expect_dsc,
+    join_slices,
+    measure_neighbours,
 )
 from s3net_jax.masks.consensus import Consensus, consensus
 from s3net_jax.masks.instances import label_instances
@@ -59,11 +62,12 @@ from s3net_jax.masks.volume import (
 )
 
 __all__ = [
+    "CALIBRATIONS",
     "CHECK_BELOW",
-    "EVIDENCE",
     "PICK_RULES",
     "RULES",
-    "WEIGHTS",
+    "Basis",
+    "Calibration",
     "Confidence",
     "Consensus",
     "LabelPool",
@@ -77,6 +81,7 @@ __all__ = [
     "add_mask_as_label",
     "align_labels",
     "apply_pick",
+    "assess_mask",
     "assess_proposals",
     "average_confidence",
     "check_point",
@@ -91,7 +96,6 @@ __all__ = [
     "draw_best_proposal",
     "draw_marks",
     "draw_volume_mask",
-    "expect_dsc",
     "fill_holes",
     "find_best_split",
     "find_majority_labels",
@@ -99,8 +103,10 @@ __all__ = [
     "find_proposed_segments",
     "find_segments",
     "find_vignette",
+    "join_slices",
     "label_instances",
     "make_disc",
+    "measure_neighbours",
     "merge_clusters",
     "parse_choice",
     "rank_candidates",

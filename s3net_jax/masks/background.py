@@ -74,9 +74,7 @@ def fit_background(pixels: np.ndarray, used: np.ndarray, blur: float) -> Backgro
     y = (np.arange(height) - (height - 1) / 2) / (height / 2)
     x = (np.arange(width) - (width - 1) / 2) / (width / 2)
     down, right = np.meshgrid(y, x, indexing="ij")
-    terms = [
-        right**i * down**j for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)
-    ]
+    terms = [right**i * down**j for i in range(_DEGREE + 1) for j in range(_DEGREE + 1 - i)]
     basis = np.stack(terms, -1).reshape(-1, len(terms))
     inside = used.ravel()
     trust = (_INNER_TRUST + np.minimum(1, down**2 + right**2)).ravel() * inside

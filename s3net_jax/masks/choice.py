@@ -85,7 +85,7 @@ def rank_by_traits(
       All candidates with their scores. A candidate that no label map contains has no sources. None
       if there are no candidates.
     """
-    small = reduce_image(label_maps[0], image)
+    small = reduce_image(image, label_maps[0].shape)
     used = ~resize_surround(image, small)
     proposals = rank_proposals(label_maps, image, config)
     dark, background = propose_dark_parts(small, used)

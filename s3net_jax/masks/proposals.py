@@ -84,25 +84,6 @@ class Ranking:
         return max(places, key=lambda n: self.scores[n], default=None)
 
 
-def reduce_image(label_map: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Reduce an image to the size at which proposals are scored, at most 128 pixels a side.
-
-    Args:
-      label_map: (h, w) label map of the image.
-      image: (H, W, 3) uint8 image.
-
-    Returns:
-      (h', w', 3) uint8 image.
-    """
-    height, width = subsample(label_map, _compute_step(label_map)).shape
-    picture = PilImage.fromarray(image)
-    return np.asarray(picture.resize((width, height), PilImage.Resampling.BOX))
-
-
-def _compute_step(label_map: np.ndarray) -> int:
-    return -(-max(label_map.shape) // _SIDE)
-
-
 def find_best_proposal(
     label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
 ) -> Proposal | None:
@@ -113,6 +94,22 @@ def find_best_proposal(
     """
     ranking = rank_proposals(label_maps, image, config)
     return None if ranking is None else ranking.best
+
+
+def reduce_image(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Reduce an image (H, W, 3) uint8 to the size at which :func:`rank_proposals` scores proposals.
+
+    Args:
+      image: image of any size.
+      shape: size of the label maps.
+
+    Returns:
+      (h, w, 3) uint8 image of at most 128 pixels a side.
+    """
+    step = -(-max(shape) // _SIDE)
+    height, width = subsample(np.empty(shape, bool), step).shape
+    picture = PilImage.fromarray(image)
+    return np.asarray(picture.resize((width, height), PilImage.Resampling.BOX))
 
 
 def rank_proposals(
@@ -132,9 +129,9 @@ def rank_proposals(
     Returns:
       All proposals with their scores, or None if no label map has a large enough group.
     """
-    step = _compute_step(label_maps[0])
+    step = -(-max(label_maps[0].shape) // _SIDE)
     first = subsample(label_maps[0], step)
-    small = reduce_image(label_maps[0], image)
+    small = reduce_image(image, label_maps[0].shape)
     find_outside = resize_surround if config.choice == "traits" else resize_vignette
     outside, pixels = find_outside(image, small), small.astype(np.float32) / 255
     luminance, splits = pixels @ LUMA, Splits(pixels)

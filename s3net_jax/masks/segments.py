@@ -11,9 +11,9 @@ from PIL import Image as PilImage
 from s3net_jax.config import SegmentConfig
 from s3net_jax.io import Image
 from s3net_jax.masks.boundary import redraw
+from s3net_jax.masks.choice import rank_candidates
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.labels import compact_labels, compute_labels
-from s3net_jax.masks.choice import rank_candidates
 from s3net_jax.masks.proposals import Ranking
 from s3net_jax.masks.solid import find_outliers
 from s3net_jax.masks.target import choose_target

@@ -68,7 +68,8 @@ class Fitted:
       member: number of the fit among the members of its seed.
       logits: (h, w, K) logits of the trained network at the network's size, or None.
       params: trained parameters, a state of the network with NumPy arrays, or None.
-      confidence: estimate of how good the target is, or None if it cannot be estimated.
+      confidence: estimate of how good the target is, or None if the fit has not chosen one among
+        proposals; :func:`.confidence.assess_result` then makes it.
       clusters: (H, W) int32 label map without the target, if ``labels`` contains the target as a
         separate cluster; otherwise None.
     """

@@ -39,6 +39,7 @@ from s3net_jax.measure import Row, check_pixel_size
 from s3net_jax.report import Markup, draw_overlay, element
 from s3net_jax.run.cases import ImageCase
 from s3net_jax.run.choosing import Chosen, choose_again, correct_with_marks, make_choice_config
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.measuring import make_subject
 from s3net_jax.run.names import make_names
 
@@ -76,8 +77,8 @@ class Segmentation:
       params: its trained parameters, or None unless requested: a state of the network, a pytree
         with NumPy arrays, which :func:`s3net_jax.fit` takes as ``params``.
       confidence: estimate of how good the mask is, made without ground truth: ``expected_dsc`` in
-        [0, 1], and ``check``, whether a person should check the mask; None if it cannot be
-        estimated (see the page Confidence of the documentation).
+        [0, 1], and ``check``, whether a person should check the mask (see the page Confidence of
+        the documentation); None in results that are made without it.
       clusters: (H, W) int32 label map without the target, from which :meth:`retarget` chooses;
         None if it is ``labels``.
       config: settings of the target, its clean-up and its outline.
@@ -154,7 +155,8 @@ class Segmentation:
         """
         choice = parse_choice(target)
         case = self._open_case(choice)
-        return self._replace_target(choose_again(case, self._clusters, self.segments, choice))
+        chosen = choose_again(case, self._clusters, self.segments, choice)
+        return self._replace_target(case, chosen, make_choice_config(self._make_config(), choice))
 
     def correct(self, inside: Marks = (), outside: Marks = ()) -> Segmentation:
         """Correct the mask with marks inside and outside the object, without a new fit.
@@ -175,7 +177,8 @@ class Segmentation:
         """
         case = self._open_case("all")
         drawn = [draw_marks(marks, self.mask.shape, case.name) for marks in (inside, outside)]
-        return self._replace_target(correct_with_marks(case, self._clusters, self.mask, *drawn))
+        chosen = correct_with_marks(case, self._clusters, self.mask, *drawn)
+        return self._replace_target(case, chosen, make_choice_config(self._make_config(), "all"))
 
     @property
     def _clusters(self) -> np.ndarray:
@@ -183,10 +186,13 @@ class Segmentation:
 
     def _open_case(self, choice: str | Pick) -> ImageCase:
         name = "The image" if self.path is None else str(self.path)
-        config = make_choice_config(replace(Config(), segment=self.config), choice)
+        config = make_choice_config(self._make_config(), choice)
         return ImageCase(Image(self.image, name, self.path), config)
 
-    def _replace_target(self, chosen: Chosen) -> Segmentation:
+    def _make_config(self) -> Config:
+        return replace(Config(), segment=self.config)
+
+    def _replace_target(self, case: ImageCase, chosen: Chosen, config: Config) -> Segmentation:
         whole = chosen.whole
         return replace(
             self,
@@ -194,7 +200,7 @@ class Segmentation:
             mask=whole.mask,
             target=whole.target,
             clusters=chosen.clusters,
-            confidence=None,  # it estimated the automatic choice
+            confidence=assess_result(case, whole, (), config),
         )
 
     def overlay(self) -> PilImage.Image:

@@ -21,11 +21,12 @@ from s3net_jax.io import (
     parse_window,
     place_nifti,
 )
-from s3net_jax.masks import Segments, check_point
+from s3net_jax.masks import Confidence, Segments, check_point
 from s3net_jax.measure import Row, check_pixel_size
 from s3net_jax.run.bar import ProgressView, open_listener
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.cases import VolumeCase, open_case
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.engines import LocalEngine
 from s3net_jax.run.fitter import Progress
 from s3net_jax.run.inputs import discover
@@ -53,6 +54,8 @@ class VolumeSegmentation:
         front and head (RAS+); None for pages without a place in space.
       seconds: time taken, compilation included.
       notes: sentences a user should know, as of :class:`Segmentation`.
+      confidence: estimate of how good the mask is, made without ground truth, as of
+        :class:`Segmentation`; None in results that are made without it.
       view: the volume as slices, or None; its voxels stay in memory for :meth:`measure`.
       resolution: pixel size that a TIFF stack records, or None.
       slices: indices of the slices of ``view`` that were segmented, or None; in the others,
@@ -65,6 +68,7 @@ class VolumeSegmentation:
     affine: np.ndarray | None
     seconds: float
     notes: tuple[str, ...] = ()
+    confidence: Confidence | None = field(default=None, kw_only=True)
     view: SliceView | None = field(default=None, kw_only=True)
     resolution: Resolution | None = field(default=None, kw_only=True)
     slices: range | None = field(default=None, kw_only=True)
@@ -103,8 +107,10 @@ class VolumeSegmentation:
         clusters, share = int(self.labels.max()) + 1, 100 * self.mask.mean()
         target = f"target {share:.1f} % of the volume" if share else "empty mask"
         noun = "cluster" if clusters == 1 else "clusters"
+        trust = "" if self.confidence is None else f"{self.confidence}, "
         return (
-            f"VolumeSegmentation({shape} voxels, {clusters} {noun}, {target}, {self.seconds:.1f} s)"
+            f"VolumeSegmentation({shape} voxels, {clusters} {noun}, {target}, {trust}"
+            f"{self.seconds:.1f} s)"
         )
 
 
@@ -182,6 +188,7 @@ def segment_volume_case(
         affine=case.volume.affine,
         seconds=time.perf_counter() - start,
         notes=(*case.notes, *notes, *whole.notes(case.volume.name)),
+        confidence=assess_result(case, whole, list(fits.values()), config),
         view=case.view,
         resolution=case.resolution,
         slices=case.chosen,

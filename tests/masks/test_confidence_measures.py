@@ -20,6 +20,7 @@ from s3net_jax.masks.confidence.features import (
     measure_opinions,
     measure_stability,
 )
+from s3net_jax.masks.confidence.slices import measure_neighbours
 from s3net_jax.masks.proposals import Ranking, rank_proposals
 
 SHAPE = (30, 26)
@@ -52,6 +53,12 @@ def ranking() -> Ranking:
     found = rank_proposals([*maps, maps[0]], image, CONFIG)
     assert found is not None
     return found
+
+
+def compare(ranking: Ranking) -> tuple[np.ndarray, np.ndarray, float]:
+    """Scores, DSC with the best proposal, and its score."""
+    best = ranking.masks[ranking.place]
+    return ranking.scores, compute_overlaps(ranking.masks, best), ranking.scores[ranking.place]
 
 
 def list_masks(ranking: Ranking) -> list[np.ndarray]:
@@ -91,7 +98,18 @@ def test_agreement(ranking: Ranking, scale: float) -> None:
         weight = math.exp((score - max(scores)) / (scale * max(scores)))
         above += weight * slow_dsc(mask, masks[ranking.place])
         below += weight
-    assert measure_agreement(ranking, scale) == pytest.approx(above / below)
+    found = measure_agreement(*compare(ranking), scale)
+    assert found == pytest.approx(above / below)
+    assert measure_agreement(ranking.scores, np.zeros(len(scores)), 0.0, scale) == 0
+
+
+def test_agreement_of_a_mask_with_a_low_score() -> None:
+    """A mask need not be the best of the proposals; scores far above its own must not overflow."""
+    scores, overlaps = np.array([0.9, 0.5, 0.1]), np.array([0.2, 1.0, 0.4])
+    for score in (0.5, 1e-3):
+        weights = [math.exp(min((s - 0.9) / (0.2 * score), 0)) for s in scores]
+        expected = sum(w * d for w, d in zip(weights, overlaps, strict=True)) / sum(weights)
+        assert measure_agreement(scores, overlaps, score, 0.2) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("different", [0.4, 0.9])
@@ -101,8 +119,9 @@ def test_margin(ranking: Ranking, different: float) -> None:
     others = [s for mask, s in zip(masks, scores, strict=True) if slow_dsc(mask, best) < different]
     assert others
     expected = 1 - max(others) / max(scores)
-    assert measure_margin(ranking, different) == pytest.approx(expected)
-    assert measure_margin(ranking, 0) == 1  # nothing is that different
+    assert measure_margin(*compare(ranking), different) == pytest.approx(expected)
+    assert measure_margin(*compare(ranking), 0) == 1  # nothing is that different
+    assert measure_margin(np.array([0.6]), np.zeros(1), 0.5, different) == 0
 
 
 def test_members(ranking: Ranking) -> None:
@@ -171,4 +190,20 @@ def test_without_any_score() -> None:
     maps = [np.random.default_rng(n).integers(0, 3, SHAPE) for n in range(2)]
     found = rank_proposals(maps, flat, CONFIG)
     assert found is not None
-    assert measure_agreement(found, 0.1) <= 1 and 0 <= measure_margin(found, 0.7) <= 1
+    assert measure_agreement(*compare(found), 0.1) <= 1
+    assert 0 <= measure_margin(*compare(found), 0.7) <= 1
+
+
+def test_neighbours() -> None:
+    mask = np.zeros((6, 5, 5), bool)
+    mask[:, 1:4, 1:4] = True
+    mask[2] = False  # a slice without the target
+    mask[4, 0] = True  # a slice with more than both neighbours
+    median = ndimage.median_filter(mask, (3, 1, 1))
+    median[[0, -1]] = mask[[0, -1]]
+    assert slow_dsc(mask, median) < 1
+    assert measure_neighbours(mask) == pytest.approx(slow_dsc(mask, median))
+    grown = np.arange(1, 6)[:, None, None] > np.arange(5)[:, None] + np.zeros((5, 1, 5))
+    assert measure_neighbours(grown) == 1  # areas that only grow agree
+    assert measure_neighbours(np.zeros((3, 2, 2), bool)) == 1
+    assert measure_neighbours(mask[:2]) == 1

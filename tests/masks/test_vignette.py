@@ -10,9 +10,9 @@ from PIL import Image as PilImage
 
 from s3net_jax.io.colors import LUMA
 from s3net_jax.masks.vignette import (
-    find_frame_lines,
     _is_hidden,
     _measure_line_width,
+    find_frame_lines,
     find_vignette,
     resize_vignette,
 )

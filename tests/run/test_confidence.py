@@ -11,8 +11,10 @@ from PIL import Image as PilImage
 
 import s3net_jax as s3
 from s3net_jax.cli.display import PlainDisplay, format_summary
+from s3net_jax.masks import CALIBRATIONS, Confidence, Segments
 from s3net_jax.presets import preset
-from s3net_jax.run import Summary
+from s3net_jax.run import OutputOptions, Summary, open_volume
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.schema import check_result
 from tests.fakes import install_fit
 from tests.pictures import save_lesion
@@ -60,7 +62,7 @@ def test_records_without_confidence_stay_readable(tmp_path: Path) -> None:
     run(tmp_path, tmp_path / "in", config=BEST)
     log = tmp_path / "out/results.jsonl"
     record = json.loads(log.read_text())
-    for name in ("expected_dsc", "check", "evidence"):
+    for name in ("expected_dsc", "check", "basis", "evidence"):
         del record[name]
     log.write_text(json.dumps(record) + "\n")
     check_result(record)
@@ -69,15 +71,71 @@ def test_records_without_confidence_stay_readable(tmp_path: Path) -> None:
     assert "check" not in format_summary(summary)
 
 
-def test_other_presets_and_targets_have_none(tmp_path: Path) -> None:
+FAST = preset("fast").replace(input={"size": 48}, fit={"steps": 2})
+
+KINDS = {
+    "a single label map": (FAST, "clusters"),
+    "a single label map, redrawn": (FAST.replace(segment={"boundary": "local"}), "clusters"),
+    "outline of the clusters": (BEST.replace(segment={"boundary": "clusters"}), "clusters"),
+    "tiles": (BEST.replace(input={"tile": 40}), "clusters"),
+    "dark": (BEST.replace(segment={"target": "dark"}), "choice"),
+    "a point": (FAST.replace(segment={"target": "point:30,24"}), "choice"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_result_has_one(tmp_path: Path, kind: str) -> None:
+    config, basis = KINDS[kind]
+    save_lesion(tmp_path / "in/a.png")
+    summary = run(tmp_path, tmp_path / "in", config=config)
+    (record,) = lines(tmp_path)
+    check_result(record)
+    assert record["basis"] == basis and set(record["evidence"]) == set(CALIBRATIONS[basis].weights)
+    assert 0 < record["expected_dsc"] < 1 and record["check"] == (record["expected_dsc"] < 0.8)
+    assert summary.assessed == 1
+    found = s3.segment(tmp_path / "in/a.png", config=config).confidence
+    assert found is not None
+    assert found.to_record() == {name: record[name] for name in found.to_record()}
+
+
+def test_instances_and_seeds_of_a_single_label_map(tmp_path: Path) -> None:
+    save_lesion(tmp_path / "in/a.png")
+    run(tmp_path, tmp_path / "in", config=FAST, seeds=2, output=OutputOptions(instances=True))
+    (record,) = lines(tmp_path)
+    assert record["basis"] == "clusters" and "instances" in record["outputs"]
+
+
+@pytest.mark.parametrize("mode", ["slices", "shared"])
+def test_volumes(tmp_path: Path, mode: str) -> None:
+    slices = []
+    for n in range(3):
+        save_lesion(tmp_path / f"{n}.png", n)
+        with PilImage.open(tmp_path / f"{n}.png") as picture:
+            slices.append(np.asarray(picture.convert("L")))
+    config = FAST.replace(fit={"volume": mode, "slices": 2})
+    found = s3.segment_volume(np.stack(slices), config=config, progress=False)
+    assert found.confidence is not None and found.confidence.basis == "slices"
+    assert set(found.confidence.evidence) == {*CALIBRATIONS["clusters"].weights, "neighbours"}
+    assert found.confidence.expected_dsc <= found.confidence.evidence["neighbours"]
+    assert f"{found.confidence}, " in repr(found)
+
+
+def test_an_empty_mask_of_a_volume(tmp_path: Path) -> None:
+    case = open_volume(np.arange(192, dtype=np.uint8).reshape(3, 8, 8), None, FAST)
+    nothing = Segments(np.zeros((3, 8, 8), np.int32), np.zeros((3, 8, 8), bool), ())
+    assert assess_result(case, nothing, (), FAST) == Confidence.of_empty_mask("slices")
+
+
+def test_another_target_has_another_estimate(tmp_path: Path) -> None:
     save_lesion(tmp_path / "a.png")
-    for config in (
-        preset("fast").replace(input={"size": 48}, fit={"steps": 2}),
-        BEST.replace(segment={"target": "dark"}),
-        BEST.replace(segment={"boundary": "clusters"}),
-        BEST.replace(input={"tile": 40}),
+    found = s3.segment(tmp_path / "a.png", config=BEST)
+    for changed, basis in (
+        (found.retarget("auto"), "clusters"),
+        (found.retarget("dark"), "choice"),
+        (found.retarget("label:0"), "choice"),
+        (found.correct(inside=[(30, 24)], outside=[(1, 1)]), "choice"),
     ):
-        assert s3.segment(tmp_path / "a.png", config=config).confidence is None
+        assert changed.confidence is not None and changed.confidence.basis == basis
 
 
 def test_a_batch_agrees_with_single_images(tmp_path: Path) -> None:

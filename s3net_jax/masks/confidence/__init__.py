@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from s3net_jax.masks.confidence.calibrations import CALIBRATIONS, CHECK_BELOW, Basis, Calibration
 from s3net_jax.masks.confidence.estimate import (
-    CHECK_BELOW,
-    EVIDENCE,
-    WEIGHTS,
     Confidence,
     assess_proposals,
     average_confidence,
-    expect_dsc,
 )
+from s3net_jax.masks.confidence.single import assess_mask
+from s3net_jax.masks.confidence.slices import join_slices, measure_neighbours
 
 __all__ = [
+    "CALIBRATIONS",
     "CHECK_BELOW",
-    "EVIDENCE",
-    "WEIGHTS",
+    "Basis",
+    "Calibration",
     "Confidence",
+    "assess_mask",
     "assess_proposals",
     "average_confidence",
-    "expect_dsc",
+    "join_slices",
+    "measure_neighbours",
 ]

@@ -46,32 +46,39 @@ def compute_overlaps(masks: np.ndarray, one: np.ndarray) -> np.ndarray:
     return np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0)
 
 
-def measure_agreement(ranking: Ranking, scale: float) -> float:
-    """Measure how much the good proposals resemble the best.
+def measure_agreement(
+    scores: np.ndarray, overlaps: np.ndarray, score: float, scale: float
+) -> float:
+    """Measure how much the good proposals resemble the mask.
 
-    Σ wₙ DSC(mₙ, m) / Σ wₙ over all proposals, where m is the mask of the best proposal and
-    wₙ = exp((sₙ − s) / (``scale`` · s)) with the scores s. Near 1 if every proposal with a score
-    near the best shows the same thing.
+    Σ wₙ dₙ / Σ wₙ over all proposals with wₙ = exp((sₙ − s) / (``scale`` · s)), where sₙ and dₙ are
+    the score of a proposal and its DSC with the mask. Near 1 if every proposal with a good score
+    shows the same thing.
+
+    Args:
+      scores: (N,) scores sₙ.
+      overlaps: (N,) DSC dₙ in [0, 1].
+      score: score s of the mask; the result is 0 if it is 0 or negative.
+      scale: decay of the weights.
     """
-    best = ranking.scores[ranking.place]
-    if best <= 0:
+    if score <= 0:
         return 0.0
-    weights = np.exp((ranking.scores - best) / (scale * best))
-    overlaps = compute_overlaps(ranking.masks, ranking.masks[ranking.place])
-    return float(weights @ overlaps / weights.sum())
+    weights = np.exp((scores - scores.max(initial=score)) / (scale * score))
+    total = weights.sum()
+    return float(weights @ overlaps / total) if total > 0 else 0.0
 
 
-def measure_margin(ranking: Ranking, different: float) -> float:
-    """Measure by how much the best proposal beats the best different one.
+def measure_margin(
+    scores: np.ndarray, overlaps: np.ndarray, score: float, different: float
+) -> float:
+    """Measure by how much the mask beats the best proposal that is different.
 
-    1 − max sₙ / s over the proposals whose DSC with the best is below ``different``, with the
-    scores s; 1 if there is none.
+    1 − max sₙ / s over the proposals with dₙ < ``different``; 1 if there is none, and 0 if one of
+    them has a higher score than the mask. The arguments are those of :func:`measure_agreement`.
     """
-    best = ranking.scores[ranking.place]
-    if best <= 0:
+    if score <= 0:
         return 0.0
-    overlaps = compute_overlaps(ranking.masks, ranking.masks[ranking.place])
-    return float(1 - ranking.scores[overlaps < different].max(initial=0) / best)
+    return float(max(0.0, 1 - scores[overlaps < different].max(initial=0) / score))
 
 
 def measure_members(ranking: Ranking, members: Sequence[Collection[int]]) -> float:

@@ -48,7 +48,7 @@ class Result:
       film: clusters at several steps, or None if they were not recorded.
       notes: sentences for the user.
       measured: measures of the target and its parts, or None if nothing is measured.
-      confidence: estimate of how good the mask is, or None if it cannot be estimated.
+      confidence: estimate of how good the mask is, or None if it is not estimated.
       clusters: label map without the target, if ``whole.labels`` contains the target as a separate
         cluster; otherwise None.
       output: name and code of the target in DICOM SEG; None for the defaults.

@@ -92,5 +92,6 @@ def describe_result(
         fields = result.confidence.to_record()
         record["expected_dsc"] = fields["expected_dsc"]
         record["check"] = fields["check"]
+        record["basis"] = fields["basis"]
         record["evidence"] = fields["evidence"]
     return record

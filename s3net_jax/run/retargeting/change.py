@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar, cast
 
 import numpy as np
 
+from s3net_jax.config import Config
 from s3net_jax.errors import InputError, OutputError, describe_unexpected
 from s3net_jax.io import collect_receipts
 from s3net_jax.masks import Segments
@@ -22,6 +23,7 @@ from s3net_jax.run.choosing import (
     correct_with_marks,
     make_choice_config,
 )
+from s3net_jax.run.confidence import assess_result
 from s3net_jax.run.measuring import measure_result
 from s3net_jax.run.output.files import Result, ResultFiles, plan_files, write_files
 from s3net_jax.run.output.tables import write_tables
@@ -44,9 +46,6 @@ _REPLACED = (
     *("instances", "measures", "outlines", "rois"),
 )
 """Kinds of files that a new target replaces; the others describe the fits."""
-
-_ESTIMATES = ("expected_dsc", "check", "evidence")
-"""Fields that estimate how good the automatic choice was; a person has replaced that choice."""
 
 
 class ChangeListener(Protocol):
@@ -194,12 +193,14 @@ def _retarget(results: Results, record: ResultRecord, request: Request) -> Resul
     case = results.open_input(record, make_choice_config(results.config, choice))
     saved = results.read_maps(record, case)
     chosen = choose_again(case, saved.clusters, saved.present, choice)
-    return _replace(results, record, case, saved, chosen, {"target": request.target})
+    config = make_choice_config(results.config, choice)
+    return _replace(results, record, case, saved, chosen, config, {"target": request.target})
 
 
 def _correct(results: Results, record: ResultRecord, drawn: Drawn) -> ResultRecord | None:
     results.check(record)
-    case = results.open_input(record, make_choice_config(results.config, "all"))
+    config = make_choice_config(results.config, "all")
+    case = results.open_input(record, config)
     if case.volume is not None:
         raise InputError(
             f"{case.name} is a volume, and marks correct only pictures: choose its clusters with "
@@ -214,7 +215,7 @@ def _correct(results: Results, record: ResultRecord, drawn: Drawn) -> ResultReco
     chosen = correct_with_marks(case, saved.clusters, mask, inside, outside)
     marks = int(np.count_nonzero(inside)), int(np.count_nonzero(outside))
     change = {"target": MARKS, "inside": marks[0], "outside": marks[1], "base": base}
-    return _replace(results, record, case, saved, chosen, change)
+    return _replace(results, record, case, saved, chosen, config, change)
 
 
 def _replace(
@@ -223,6 +224,7 @@ def _replace(
     case: Case,
     saved: Saved,
     chosen: Chosen,
+    config: Config,
     change: dict[str, object],
 ) -> ResultRecord | None:
     """Write a new version of a result; return None if it is equal to the present one."""
@@ -248,7 +250,7 @@ def _replace(
         planned = plan_files(place, source, output=results.output, clusters=True).names
         files = ResultFiles(place, {k: n for k, n in planned.items() if k in _REPLACED})
         result = Result(
-            *(whole, None, None, None, [], measured),
+            *(whole, None, None, None, [], measured, assess_result(case, whole, (), config)),
             clusters=chosen.clusters,
             output=results.output,
         )
@@ -283,8 +285,8 @@ def _describe(
     }
     if result.measured is not None:
         new["measures"] = round_row(result.measured.target)
-    for name in _ESTIMATES:
-        new.pop(name, None)
+    if result.confidence is not None:
+        new.update(cast(ResultRecord, result.confidence.to_record()))
     return new
 
 

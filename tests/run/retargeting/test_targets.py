@@ -27,6 +27,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+ESTIMATES = ("expected_dsc", "check", "basis", "evidence")
 RULES = ["auto", "dark", "bright", "center", "all", "point:3,4"]
 
 
@@ -37,6 +38,7 @@ def test_a_rule_gives_what_a_new_run_would(rule: str, outline: str) -> None:
     more = ("--set", f"segment.boundary={outline}")
     segment("a.png", more=(*more, "--target", rule))
     expected = {n: c for n, c in read_files().items() if "history" not in n}
+    estimate = {name: records()["a"][name] for name in ESTIMATES}
     for path in Path("out").iterdir():
         path.unlink()
     first = "dark" if rule == "bright" else "bright"
@@ -49,6 +51,8 @@ def test_a_rule_gives_what_a_new_run_would(rule: str, outline: str) -> None:
     assert record.get("retargeted", {"target": rule})["target"] == rule
     assert ("retargeted" in record) == (record.get("version", 1) == 2)
     assert record["area"] == area("a")
+    if "retargeted" in record:
+        assert {name: record[name] for name in ESTIMATES} == estimate
 
 
 def test_best_gives_the_clusters_that_another_rule_would_use() -> None:
