@@ -12,7 +12,7 @@ from s3net_jax.experiments import read_grid
 from s3net_jax.presets import PRESETS, preset
 
 ROOT = Path(__file__).parents[1]
-_OTHERS = ("confidence", "volumes")  # results of no experiment file
+_OTHERS = ("choice", "confidence", "volumes")  # results of no experiment file
 SUMMARIES = sorted(p for p in (ROOT / "docs/quality").glob("*.json") if p.stem not in _OTHERS)
 
 # Results carry these. A preset that changes gets another digest, and its figures are measured
@@ -28,6 +28,7 @@ DIGESTS = {
     "ms-former": "b663e4394bec56cf",
     "paper": "19481024e2031ce3",
     "paper-lung": "4d9e997bc3425a0f",
+    "robust": "5f05536e6645769c",
     "released": "b955e043ceb1267c",
     "sgscn": "c72289612ac9e4f0",
     "slic-backprop": "fb1bdc1b5d71059e",

@@ -21,6 +21,7 @@ RESULT = Path(__file__).parents[2] / "docs/quality/confidence.json"
 
 CHOSEN_ON: Mapping[str, tuple[str, ...]] = {
     "proposals": ("best",),
+    "traits": ("robust",),
     "clusters": ("fast", "fast, outline redrawn"),
     "choice": ("best", "fast"),
 }

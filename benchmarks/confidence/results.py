@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmarks.confidence.users import USERS
 from s3net_jax.config import Config
 from s3net_jax.evaluate import dsc
 from s3net_jax.io import Image, read
-from s3net_jax.masks import Confidence, draw_best_proposal, rank_proposals
+from s3net_jax.masks import Confidence, draw_best_proposal, rank_candidates
 from s3net_jax.presets import preset
 from s3net_jax.run import Segmentation, assess_members
 
@@ -31,32 +32,34 @@ class Setting(NamedTuple):
       fits: configuration of the fits.
       users: names in :data:`USERS` of those who choose the target; "" for the automatic choice.
       images: number of images to fit, from the start of the list; None for all.
-      boundary: ``segment.boundary`` of the results, or "" for that of ``fits``.
+      segment: changes of the section ``segment`` for the results.
     """
 
     name: str
     fits: Config
     users: tuple[str, ...]
     images: int | None = None
-    boundary: str = ""
+    segment: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def config(self) -> Config:
         """Configuration of the results."""
-        changes = {"boundary": self.boundary} if self.boundary else {}
-        return self.fits.replace(segment=changes)
+        return self.fits.replace(segment=dict(self.segment))
 
 
 _FEW = 14  # two images of each data set
 
+_ROBUST = {"choice": "traits", "boundary_reach": preset("robust").segment.boundary_reach}
+
 SOURCES = (
     Setting("best", preset("best"), ("", *USERS)),
+    Setting("robust", preset("best"), ("",), segment=_ROBUST),
     Setting("fast", preset("fast"), ("", *USERS)),
-    Setting("fast, outline redrawn", preset("fast"), ("",), boundary="local"),
+    Setting("fast, outline redrawn", preset("fast"), ("",), segment={"boundary": "local"}),
     Setting("released", preset("released"), ("",), _FEW),
     Setting("sgscn", preset("sgscn"), ("",), _FEW),
 )
-"""The first three settings are those on which constants are chosen; the others only check whether
+"""The first four settings are those on which constants are chosen; the others only check whether
 the constants hold for other single label maps."""
 
 
@@ -79,7 +82,7 @@ def make_rows(sample: Sample, setting: Setting, maps: Maps) -> Iterator[Row]:
         if user:
             found = single.retarget(USERS[user](clusters, truth))
             mask, confidence = found.mask, found.confidence
-        elif setting.config.segment.choice == "proposals":
+        elif setting.config.segment.choice != "clusters":
             mask, confidence = _choose_proposal(image, setting.config, maps)
         else:
             found = single.retarget("auto")
@@ -104,6 +107,6 @@ def _choose_proposal(
     members = [member for member in range(len(steps)) for _ in range(steps.shape[1])]
     flat = list(steps.reshape(-1, *steps.shape[2:]).astype(np.int32))
     labels = [np.zeros(image.shape, np.int32)] * len(flat)  # only the mask is needed
-    ranking = rank_proposals(flat, image.rgb8(), config.segment)
+    ranking = rank_candidates(flat, image.rgb8(), config.segment)
     segments, _ = draw_best_proposal(ranking, labels, image, config.segment)
     return segments.mask, assess_members(ranking, segments.mask, members, config)

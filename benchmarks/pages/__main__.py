@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.pages.choice import build_choice
 from benchmarks.pages.confidence import PLOT, build_confidence, read_plot
 from benchmarks.pages.marked import replace_marked
 from benchmarks.pages.marks import PAGE as CORRECT
@@ -32,6 +33,7 @@ def build_documents() -> dict[Path, str]:
     readme = replace_marked(README.read_text(), "figures", build_readme_figures(results))
     quality = replace_marked(QUALITY.read_text(), "short", build_short_quality())
     quality = replace_marked(quality, "confidence", build_confidence())
+    quality = replace_marked(quality, "choice", build_choice())
     return {
         README: replace_marked(readme, "quality", build_readme_quality()),
         QUALITY: replace_marked(quality, "figures", build_quality_page()),

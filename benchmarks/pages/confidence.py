@@ -14,12 +14,14 @@ PLOT = RESULT.with_suffix(".svg")
 
 _TITLES = {
     "proposals": "Chosen among proposals: `best`",
+    "traits": "Chosen by traits: `robust`",
     "clusters": "Chosen in a single label map",
     "choice": "Chosen by a person",
     "transfer": "Other single label maps",
 }
 _ABOUT = {
     "proposals": "",
+    "traits": "The label maps are those of `best`.",
     "clusters": "The label maps are those of `fast`; half of the rows keep the outline of the "
     "clusters, and half redraw it (`segment.boundary=local`).",
     "choice": "The person is simulated, on the label maps of `best` and `fast`: once the clusters "

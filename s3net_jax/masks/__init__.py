@@ -8,7 +8,7 @@ slice" is a single lung CT slice whose mask gains or loses 32 points, 1.6 in the
 
 from __future__ import annotations
 
-from s3net_jax.masks.choice import rank_candidates
+from s3net_jax.masks.choice import TRAIT_WEIGHTS, find_candidates, rank_candidates, score_traits
 from s3net_jax.masks.cleanup import clean, fill_holes
 from s3net_jax.masks.confidence import (
     CALIBRATIONS,
@@ -19,6 +19,7 @@ from s3net_jax.masks.confidence import (
     assess_mask,
     assess_proposals,
     average_confidence,
+    find_basis,
     join_slices,
     measure_neighbours,
 )
@@ -51,6 +52,7 @@ from s3net_jax.masks.target import (
     choose_target,
     rescale_target,
 )
+from s3net_jax.masks.traits import TRAITS
 from s3net_jax.masks.vignette import find_vignette
 from s3net_jax.masks.volume import (
     ThinVolume,
@@ -66,6 +68,8 @@ __all__ = [
     "CHECK_BELOW",
     "PICK_RULES",
     "RULES",
+    "TRAITS",
+    "TRAIT_WEIGHTS",
     "Basis",
     "Calibration",
     "Confidence",
@@ -97,7 +101,9 @@ __all__ = [
     "draw_marks",
     "draw_volume_mask",
     "fill_holes",
+    "find_basis",
     "find_best_split",
+    "find_candidates",
     "find_majority_labels",
     "find_outliers",
     "find_proposed_segments",
@@ -113,6 +119,7 @@ __all__ = [
     "rank_proposals",
     "refine_outline",
     "rescale_target",
+    "score_traits",
     "segment_logits",
     "select_segments",
     "solve_marks",

@@ -37,6 +37,10 @@ removes the speckle of ultrasound."""
 _LEVELS = np.linspace(0.12, 0.8, 10)
 """Thresholds as fractions of the 99th percentile of the residual."""
 
+_FAINTEST = 0.01
+"""Least 99th percentile of the residual: a darkness of 1 %, three grey levels of bright skin. Below
+it, only noise and rounding are left."""
+
 _PARTS = 4  # largest parts of every threshold that are proposed by themselves
 _SMALLEST = 0.002  # smallest part, as a fraction of the image; as for proposals of networks
 _JOINED = 0.3  # smallest weight of a part that joins the heaviest one; as for proposals
@@ -124,7 +128,7 @@ def propose_dark_parts(image: np.ndarray, used: np.ndarray) -> tuple[list[np.nda
 
 def _threshold(values: np.ndarray, used: np.ndarray) -> list[np.ndarray]:
     top = float(np.quantile(values[used], 0.99))
-    if top <= 0:
+    if top <= _FAINTEST:
         return []
     masks = []
     for level in _LEVELS * top:

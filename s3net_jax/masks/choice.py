@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,24 +19,31 @@ from s3net_jax.masks.proposals import (
 from s3net_jax.masks.surround import resize_surround
 from s3net_jax.masks.traits import TRAITS, measure_traits
 
-__all__ = ["TRAIT_WEIGHTS", "rank_by_traits", "rank_candidates", "score_traits"]
+__all__ = [
+    "TRAIT_WEIGHTS",
+    "Candidates",
+    "find_candidates",
+    "rank_by_traits",
+    "rank_candidates",
+    "score_traits",
+]
 
 _MOST = 160
 """Number of proposals of networks that become candidates, those that explain most variance. More
 cost time: of 211 development images, none had its best proposal further down the list."""
 
 TRAIT_WEIGHTS = {
-    "constant": 0.0,
-    "size": 0.0,
-    "contrast": 0.0,
-    "darkness": 0.0,
-    "edge": 0.0,
-    "border": 0.0,
-    "compactness": 0.0,
-    "depth": 0.0,
-    "remainder": 0.0,
-    "agreement": 0.0,
-    "distance": 0.0,
+    "constant": -2.013,
+    "size": 0.412,
+    "contrast": 0.629,
+    "darkness": 1.179,
+    "edge": 1.283,
+    "border": -1.221,
+    "compactness": 2.588,
+    "depth": 0.476,
+    "remainder": -2.059,
+    "agreement": 2.132,
+    "distance": -1.253,
 }
 """Weights of the traits in the logit of a candidate's score. ``python -m benchmarks.choice`` fits
 them on half of the development images; a test compares them with the result file,
@@ -67,23 +75,38 @@ def rank_candidates(
     return rank(label_maps, image, config)
 
 
-def rank_by_traits(
-    label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
-) -> Ranking | None:
-    """Rank proposals of networks and dark parts by their traits.
+class Candidates(NamedTuple):
+    """Candidates for the target of an image.
 
-    Candidates are the 160 best proposals of :func:`rank_proposals` and the parts that are darker
-    or redder than a smooth background (:func:`.background.propose_dark_parts`); their scores are
-    those of :func:`score_traits`.
+    Attributes:
+      image: (h, w, 3) uint8 image at the size of the candidates.
+      masks: (N, h, w) bool, all different; N is at least 1.
+      sources: for each candidate, the label maps that contain it, in ascending order; none for a
+        dark part that no network proposes.
+      traits: (N, 10) float64, see :func:`.traits.measure_traits`.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    sources: tuple[tuple[int, ...], ...]
+    traits: np.ndarray
+
+
+def find_candidates(
+    label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
+) -> Candidates | None:
+    """Find the candidates for a target, and measure their traits.
+
+    Candidates are the 160 best proposals of :func:`.proposals.rank_proposals` and the parts that
+    are darker or redder than a smooth background (:func:`.background.propose_dark_parts`).
 
     Args:
       label_maps: (h, w) integer label maps of one shape, with any numbering.
       image: (H, W, 3) uint8 image.
-      config: segmentation settings; the clean-up fields are read.
+      config: segmentation settings; ``choice`` and the clean-up fields are read.
 
     Returns:
-      All candidates with their scores. A candidate that no label map contains has no sources. None
-      if there are no candidates.
+      The candidates, or None if there are none.
     """
     small = reduce_image(image, label_maps[0].shape)
     used = ~resize_surround(image, small)
@@ -93,25 +116,45 @@ def rank_by_traits(
     if proposals is not None:
         order = np.argsort(-proposals.scores, kind="stable")[:_MOST]
         for place in order:
-            found.setdefault(proposals.masks[place].tobytes(), set()).update(
-                proposals.sources[place]
-            )
+            mask = proposals.unpack(place) & used
+            found.setdefault(np.packbits(mask).tobytes(), set()).update(proposals.sources[place])
     for mask in dark:
         found.setdefault(np.packbits(mask).tobytes(), set())
-    packed = np.array([np.frombuffer(bits, np.uint8) for bits in found])
-    if not packed.size:
+    if not found:
         return None
+    packed = np.array([np.frombuffer(bits, np.uint8) for bits in found])
     masks = np.unpackbits(packed, 1, count=used.size).view(bool).reshape(-1, *used.shape)
-    kept = (masks & used).mean((1, 2)) >= SMALLEST
+    kept = masks.mean((1, 2)) >= SMALLEST
     if not kept.any():
         return None
+    masks = masks[kept]
     sources = [tuple(sorted(maps)) for maps, keep in zip(found.values(), kept, strict=True) if keep]
-    masks = masks[kept] & used
     # A dark part that no network proposes counts as if one label map had it.
     support = np.array([max(1, len(maps)) / len(label_maps) for maps in sources])
-    scores = score_traits(measure_traits(small, used, masks, support, background))
+    traits = measure_traits(small, used, masks, support, background)
+    return Candidates(small, masks, tuple(sources), traits)
+
+
+def rank_by_traits(
+    label_maps: Sequence[np.ndarray], image: np.ndarray, config: SegmentConfig
+) -> Ranking | None:
+    """Rank the candidates of :func:`find_candidates` by :func:`score_traits`.
+
+    Args:
+      label_maps: (h, w) integer label maps of one shape, with any numbering.
+      image: (H, W, 3) uint8 image.
+      config: segmentation settings; ``choice`` and the clean-up fields are read.
+
+    Returns:
+      All candidates with their scores, or None if there are none.
+    """
+    found = find_candidates(label_maps, image, config)
+    if found is None:
+        return None
+    scores = score_traits(found.traits)
     place = int(scores.argmax())
-    index = sources[place][0] if sources[place] else 0
-    best = Proposal(index, float(scores[place]), masks[place], np.zeros_like(used))
-    bits = np.packbits(masks.reshape(len(masks), -1), 1)
-    return Ranking(best, place, scores, bits, tuple(sources), small)
+    mask, sources = found.masks[place], found.sources[place]
+    index = sources[0] if sources else 0
+    best = Proposal(index, float(scores[place]), mask, np.zeros_like(mask))
+    bits = np.packbits(found.masks.reshape(len(scores), -1), 1)
+    return Ranking(best, place, scores, bits, found.sources, found.image)

@@ -15,6 +15,7 @@ from s3net_jax.masks import (
     assess_mask,
     assess_proposals,
     average_confidence,
+    find_basis,
     join_slices,
     spread,
 )
@@ -58,7 +59,7 @@ def assess_members(
     if config.segment.boundary != "local" or len(members) < 2:
         return None
     if ranking is None or not mask.any():
-        return Confidence.of_empty_mask("proposals")
+        return Confidence.of_empty_mask(find_basis(config.segment))
     return assess_proposals(ranking, mask, members, find_opinions, config.segment)
 
 

@@ -233,7 +233,7 @@ def test_the_default_preset_is_best(
     assert s3net(capsys, *words, "--out", "o")[0] == 2
     assert chosen == ["best"]
     text = " ".join(s3net(capsys, words[0], "--help")[1].split())
-    assert "best, paper, paper-lung, released, fast, " in text and "(default: best)" in text
+    assert "best, robust, paper, paper-lung, released, fast, " in text and "(default: best)" in text
 
 
 def test_help_of_a_command(capsys) -> None:

@@ -35,7 +35,7 @@ def other_value(value: Any, hint: Any) -> Any:
     if hint is int:
         return value + 2 if value else 32
     if hint is float:
-        return value / 2
+        return value / 2 or 0.5
     if hint is str:
         return f"{value}2"
     return tuple(v * 0.5 for v in value) if hint != tuple[int, ...] else value[::-1]

@@ -7,6 +7,7 @@ from s3net_jax.masks.confidence.estimate import (
     Confidence,
     assess_proposals,
     average_confidence,
+    find_basis,
 )
 from s3net_jax.masks.confidence.single import assess_mask
 from s3net_jax.masks.confidence.slices import join_slices, measure_neighbours
@@ -20,6 +21,7 @@ __all__ = [
     "assess_mask",
     "assess_proposals",
     "average_confidence",
+    "find_basis",
     "join_slices",
     "measure_neighbours",
 ]

@@ -9,10 +9,11 @@ from typing import Literal
 
 __all__ = ["CALIBRATIONS", "CHECK_BELOW", "Basis", "Calibration"]
 
-Basis = Literal["proposals", "clusters", "choice", "slices"]
+Basis = Literal["proposals", "traits", "clusters", "choice", "slices"]
 """What an estimate is based on:
 
 - ``proposals``: the label maps of every step of several fits, among which the target was chosen;
+- ``traits``: the same and dark parts, chosen by their traits (``segment.choice=traits``);
 - ``clusters``: a single label map, in which the target was chosen automatically;
 - ``choice``: a single label map, in which a person chose the target;
 - ``slices``: estimates of the slices of a volume.
@@ -46,6 +47,18 @@ class Calibration:
 
 CALIBRATIONS: Mapping[str, Calibration] = {
     "proposals": Calibration(
+        -4.903,
+        {
+            "score": 1.379,
+            "agreement": 1.215,
+            "margin": 0.416,
+            "members": 1.086,
+            "stability": 0.666,
+            "contrast": 1.713,
+            "opinions": 2.118,
+        },
+    ),
+    "traits": Calibration(
         -4.903,
         {
             "score": 1.379,

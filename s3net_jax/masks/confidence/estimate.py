@@ -30,6 +30,7 @@ __all__ = [
     "Opinions",
     "assess_proposals",
     "average_confidence",
+    "find_basis",
     "reduce_mask",
 ]
 
@@ -97,6 +98,11 @@ class Confidence:
         return f"expected DSC {self.expected_dsc:.2f}{advice}"
 
 
+def find_basis(config: SegmentConfig) -> Basis:
+    """Return the basis of an estimate from candidates of several fits."""
+    return "traits" if config.choice == "traits" else "proposals"
+
+
 def assess_proposals(
     ranking: Ranking,
     mask: np.ndarray,
@@ -133,7 +139,7 @@ def assess_proposals(
         "contrast": measure_contrast(image, small),
         "opinions": measure_opinions(small, find_opinions(image)),
     }
-    return Confidence.from_evidence(evidence, "proposals")
+    return Confidence.from_evidence(evidence, find_basis(config))
 
 
 def average_confidence(found: Sequence[Confidence]) -> Confidence:
