@@ -46,19 +46,19 @@ class Calibration:
 
 CALIBRATIONS: Mapping[str, Calibration] = {
     "proposals": Calibration(
-        -4.903,
+        -6.934,
         {
-            "score": 1.379,
-            "agreement": 1.215,
-            "margin": 0.416,
-            "members": 1.086,
-            "stability": 0.666,
-            "contrast": 1.713,
-            "opinions": 2.118,
+            "score": 2.224,
+            "agreement": 1.046,
+            "margin": 0.77,
+            "members": 1.587,
+            "stability": 0.858,
+            "contrast": 1.99,
+            "opinions": 3.284,
         },
     ),
-    "clusters": Calibration(-3.1, {"score": 3.6, "margin": 1.3, "opinions": 1.7}),
-    "choice": Calibration(-2.4, {"score": 4.0, "margin": 1.9}),
+    "clusters": Calibration(-3.925, {"score": 2.898, "margin": 1.407, "opinions": 3.169}),
+    "choice": Calibration(-1.204, {"score": 2.437, "margin": 1.405}),
 }
 """Calibration of each :data:`Basis` but ``slices``, which averages those of the slices.
 
