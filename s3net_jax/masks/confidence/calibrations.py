@@ -19,7 +19,8 @@ Basis = Literal["proposals", "clusters", "choice", "slices"]
 """
 
 CHECK_BELOW = 0.8
-"""Expected DSC below which a mask is flagged: what a mask should reach."""
+"""Expected DSC below which a mask is flagged: what a mask should reach. On the half of the choice
+it flags 38 of 106 masks of ``best``, and 30 of the 32 with a DSC below 0.8."""
 
 
 @dataclass(frozen=True)
