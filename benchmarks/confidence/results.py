@@ -47,7 +47,9 @@ class Setting(NamedTuple):
         return self.fits.replace(segment=dict(self.segment))
 
 
-_FEW = 14  # two images of each data set
+# The images of all sets take turns in the list: 14 images are two of each set. SGSCN takes about a
+# minute for an image, and so do tiles.
+_FEW, _FEWER, _FEWEST = 14, 7, 5
 
 _ROBUST = {"choice": "traits", "boundary_reach": preset("robust").segment.boundary_reach}
 
@@ -57,7 +59,10 @@ SOURCES = (
     Setting("fast", preset("fast"), ("", *USERS)),
     Setting("fast, outline redrawn", preset("fast"), ("",), segment={"boundary": "local"}),
     Setting("released", preset("released"), ("",), _FEW),
-    Setting("sgscn", preset("sgscn"), ("",), _FEW),
+    Setting("sgscn", preset("sgscn"), ("",), _FEWEST),
+    Setting(
+        "fast, tiles of 192 pixels", preset("fast").replace(input={"tile": 192}), ("",), _FEWER
+    ),
 )
 """The first four settings are those on which constants are chosen; the others only check whether
 the constants hold for other single label maps."""

@@ -43,8 +43,10 @@ def measure_samples(
     """Measure every image whose label maps are in ``folder`` and that has no rows there yet."""
     path = _locate(folder)
     known = {row["key"] for row in _read(path)}
-    for sample in samples:
+    for number, sample in enumerate(samples):
         for setting in settings:
+            if setting.images is not None and number >= setting.images:
+                continue
             key = _make_key(setting, sample)
             maps = None if key in known else read_maps(folder, setting.fits, sample)
             if maps is None:
@@ -60,7 +62,9 @@ def read_rows(samples: Sequence[Sample], settings: Sequence[Setting], folder: Pa
     found: dict[str, list[Row]] = {}
     for row in _read(_locate(folder)):
         found.setdefault(row.pop("key"), []).append(row)
-    keys = [_make_key(setting, sample) for setting in settings for sample in samples]
+    keys = [
+        _make_key(setting, sample) for setting in settings for sample in samples[: setting.images]
+    ]
     return [row for key in keys for row in found.get(key, [])]
 
 

@@ -27,7 +27,7 @@ _ABOUT = {
     "choice": "The person is simulated, on the label maps of `best` and `fast`: once the clusters "
     "are picked that together are most like the ground truth (`label:2,3`), and once the object is "
     "clicked at its middle (`point:X,Y`).",
-    "transfer": "Fits of other presets, two images of each set, on which nothing was chosen.",
+    "transfer": "Fits of the first images of the sets, on which nothing was chosen.",
 }
 _HEAD = ["results", "number", "mean DSC", "expected", "AUROC, DSC < 70", "AUROC, DSC < 80"]
 _HEAD += ["flagged", "mean DSC of others", "mean DSC of flagged", "worst tenth flagged"]

@@ -28,7 +28,8 @@ def test_segment(capsys, tmp_path: Path) -> None:
     assert code == 0 and not err
     assert out.splitlines()[0] == "preset fast: 32×32 pixels, 24 channels, 3 steps, seed 0"
     assert out.splitlines()[1].startswith("[1/1] a.png: 3 clusters, target ")
-    assert "64×48 pixels, 3 steps" in out and "1 done in" in out.splitlines()[-2]
+    assert "64×48 pixels, expected DSC 0.9" in out and ", 3 steps, " in out
+    assert "1 done, 0 of 1 to check in" in out.splitlines()[-2]
     assert (tmp_path / "out/a.overlay.png").exists()
     code, out, _ = s3net(capsys, "segment", "a.png", *SMALL)
     assert code == 0 and "kept from an earlier run" in out and "0 done, 1 kept" in out

@@ -91,7 +91,7 @@ def test_notebooks_show_the_overlay(result: s3.Segmentation) -> None:
     page = result._repr_html_()
     assert page.startswith('<figure style="margin:0"><img src="data:image/jpeg;base64,')
     share = f"{100 * result.mask.mean():.1f} % of the image"
-    text = f"64×48 pixels, 3 clusters, target {share}, 2 steps, "
+    text = f"64×48 pixels, 3 clusters, target {share}, {result.confidence}, 2 steps, "
     assert text in page and repr(result).startswith(f"Segmentation({text}")
 
 

@@ -77,7 +77,9 @@ class Confidence:
         cls, expected: float, evidence: Mapping[str, float], basis: Basis
     ) -> Confidence:
         """Make a confidence, flagged if the expected DSC is below :data:`CHECK_BELOW`."""
-        return cls(expected, expected < CHECK_BELOW, dict(evidence), basis)
+        # Scalars of NumPy are no JSON.
+        found = {name: float(value) for name, value in evidence.items()}
+        return cls(float(expected), bool(expected < CHECK_BELOW), found, basis)
 
     @classmethod
     def of_empty_mask(cls, basis: Basis) -> Confidence:
