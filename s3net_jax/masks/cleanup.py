@@ -14,6 +14,7 @@ from scipy import ndimage
 from s3net_jax.config import SegmentConfig
 
 __all__ = [
+    "CROSS",
     "clean",
     "drop_islands",
     "fill_holes",
@@ -31,8 +32,8 @@ _MARGIN = 0.02
 beside a border region are removed with it. Half: no change; double: +0.1 on PH²."""
 
 
-_CROSS = np.zeros((3, 3, 3), bool)
-_CROSS[1] = ndimage.generate_binary_structure(2, 1)
+CROSS = np.zeros((3, 3, 3), bool)
+CROSS[1] = ndimage.generate_binary_structure(2, 1)
 """4-connectivity within each mask of a stack, and none between masks."""
 
 
@@ -44,7 +45,7 @@ def label_regions(mask: np.ndarray) -> np.ndarray:
       a stack to the next.
     """
     stack = mask.reshape(-1, *mask.shape[-2:])
-    regions, _ = cast(tuple[np.ndarray, int], ndimage.label(stack, _CROSS))
+    regions, _ = cast(tuple[np.ndarray, int], ndimage.label(stack, CROSS))
     return regions.reshape(mask.shape)
 
 

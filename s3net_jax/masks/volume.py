@@ -13,6 +13,7 @@ from s3net_jax.io import LUMA, Image
 from s3net_jax.masks.auto import Splits, compute_center_weight, list_groups
 from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.cleanup import fill_holes
+from s3net_jax.masks.rim import Rim
 from s3net_jax.masks.shapes import subsample
 from s3net_jax.masks.solid import clean_volume, find_central_bodies, label_bodies
 from s3net_jax.masks.target import CENTER_SIGMA, SUBSTANTIAL, check_point, check_target
@@ -102,7 +103,9 @@ def find_best_split(
 
     Candidates and score are those for pictures, over all slices at once: every cluster and the
     unions of the 2, 3, ... darkest and brightest ones (:func:`.auto.list_groups`), each scored
-    after the clean-up by :meth:`.auto.Splits.score`.
+    after the clean-up by :meth:`.auto.Splits.score`. The score of a candidate that has more than
+    half of the rim along the air is lowered (:meth:`.rim.Rim.weigh`), because a body is not the
+    object among its organs.
 
     Args:
       labels: (slices, h, w) integer labels on the grid of ``thin``.
@@ -113,7 +116,7 @@ def find_best_split(
       ``(group, score)``: labels in ascending order, and the score in [0, 1]; ``((), −1.0)`` if no
       group is large enough.
     """
-    splits = Splits(thin.pixels)
+    splits, rim = Splits(thin.pixels), Rim(thin.outside)
     best, best_score = (), -1.0
     for group in list_groups(labels, thin.pixels @ LUMA, thin.outside):
         raw = np.isin(labels, group) & ~thin.outside
@@ -121,7 +124,7 @@ def find_best_split(
             continue
         mask = clean_volume(raw, config)
         ignored = (raw & ~mask) | thin.outside
-        score = float(splits.score(mask[None], ignored[None])[0])
+        score = float(splits.score(mask[None], ignored[None])[0]) * rim.weigh(mask, ignored)
         if score > best_score:
             best, best_score = group, score
     return best, best_score
