@@ -8,7 +8,7 @@ slice" is a single lung CT slice whose mask gains or loses 32 points, 1.6 in the
 
 from __future__ import annotations
 
-from s3net_jax.masks.cleanup import clean, fill_holes
+from s3net_jax.masks.cleanup import clean, fill_holes, fill_pockets
 from s3net_jax.masks.confidence import (
     CHECK_BELOW,
     EVIDENCE,
@@ -92,6 +92,7 @@ __all__ = [
     "draw_volume_mask",
     "expect_dsc",
     "fill_holes",
+    "fill_pockets",
     "find_best_split",
     "find_majority_labels",
     "find_outliers",
