@@ -97,7 +97,7 @@ def thin_volume(numbers: list[int], get_image: Callable[[int], np.ndarray]) -> T
 
 
 def find_best_split(
-    labels: np.ndarray, thin: ThinVolume, config: SegmentConfig
+    labels: np.ndarray, thin: ThinVolume, config: SegmentConfig, *, unions: bool = True
 ) -> tuple[tuple[int, ...], float]:
     """Find the group of clusters that splits the volume best.
 
@@ -111,6 +111,7 @@ def find_best_split(
       labels: (slices, h, w) integer labels on the grid of ``thin``.
       thin: slices on which to choose.
       config: segmentation settings; the clean-up fields are read.
+      unions: whether unions of clusters are candidates, too.
 
     Returns:
       ``(group, score)``: labels in ascending order, and the score in [0, 1]; ``((), −1.0)`` if no
@@ -120,7 +121,7 @@ def find_best_split(
     best, best_score = (), -1.0
     for group in list_groups(labels, thin.pixels @ LUMA, thin.outside):
         raw = np.isin(labels, group) & ~thin.outside
-        if raw.mean() < _SMALLEST:
+        if raw.mean() < _SMALLEST or (len(group) > 1 and not unions):
             continue
         mask = clean_volume(raw, config)
         ignored = (raw & ~mask) | thin.outside

@@ -105,7 +105,7 @@ def choose_volume_mode(config: Config, one_network: bool | None) -> Config:
 def _train_shared(
     case: Case, config: Config, seed: int, show: Callable[[int], None]
 ) -> tuple[SharedNetwork, SharedRecord]:
-    """Train the members of one seed, and keep the network whose clusters split the slices best."""
+    """Train the members of one seed, and keep the network with the best single cluster."""
     start = time.perf_counter()
     filled = [n for n in range(len(case)) if case.piece(n) is not None]
     numbers = spread(filled, config.fit.slices)
@@ -191,7 +191,14 @@ def _choose_network(
     slices: Sequence[Image],
     members: list[tuple[int, Any]],
 ) -> _Candidate:
-    """Choose the network, and the step of its training, whose clusters split the slices best.
+    """Choose the network, and the step of its training, with the cluster that splits them best.
+
+    Unions of clusters do not count here. Early networks have more than twenty clusters, of which a
+    union may split the slices slightly better than a single cluster of a later network, but
+    ``dark``, ``bright`` and picks need the target to be one cluster. In six volumes (two parts of
+    the public CT of TotalSegmentator, stacked CT slices, and drawn trunks with lungs, a bright
+    organ or a cyst) the mean DSC of ``dark`` or ``bright``, whichever names the target, was 48 with
+    unions and 77 without, and that of ``auto`` 67 and 77.
 
     Args:
       case: volume.
@@ -223,7 +230,8 @@ def _choose_network(
     best = candidates[0]
     for one in candidates:
         labels = _label(one.params, images, config, shape)
-        _, score = find_best_split(_resample(labels, thin.pixels.shape[1:3]), thin, config.segment)
+        labels = _resample(labels, thin.pixels.shape[1:3])
+        _, score = find_best_split(labels, thin, config.segment, unions=False)
         if score > best.score:
             best = one._replace(score=score)
     return best

@@ -85,3 +85,14 @@ def test_a_trunk_is_not_the_object() -> None:
     assert scores[0] < scores[1], "the distance from the centre alone prefers the trunk"
     group, score = find_best_split(labels, thin, CONFIG)
     assert group == (LUNG,) and score == pytest.approx(scores[0])
+
+
+def test_unions_count_only_if_they_may() -> None:
+    labels = draw_trunk()
+    grey = LEVELS[labels]
+    thin = thin_volume(list(range(SHAPE[0])), lambda n: np.repeat(grey[n][..., None], 3, -1))
+    parted = labels.copy()
+    parted[(labels == LUNG) & (np.arange(SHAPE[2]) < 36)] = 7  # each lung is a cluster
+    both, score = find_best_split(parted, thin, CONFIG)
+    one, lower = find_best_split(parted, thin, CONFIG, unions=False)
+    assert both == (LUNG, 7) and one in ((LUNG,), (7,)) and 0 < lower < score

@@ -224,6 +224,21 @@ def test_spread_slices() -> None:
     assert spread([4, 7], 8) == [4, 7] and spread([4, 7, 9], 1) == [7]
 
 
+def test_the_network_whose_cluster_is_the_target_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, truth = make_ball()
+    case = open_volume(values, None, BEST)
+    numbers = list(range(12))
+    slices = [piece for n in numbers if (piece := case.piece(n)) is not None]
+    rows, columns = (np.arange(32) * side // 32 for side in truth.shape[1:])
+    ball = truth[:, rows][:, :, columns].astype(np.int32)
+    parted = np.where((ball > 0) & (np.arange(32) < 16), 2, ball)  # the union is as good
+    shares = {0: parted, 1: parted, 2: ball, 3: ball}
+    monkeypatch.setattr(volume_network, "_label", lambda params, *_: shares[int(params["map"])])
+    members = [(0, {"map": np.array([0, 1])}), (1, {"map": np.array([2, 3])})]
+    best = volume_network._choose_network(case, BEST, numbers, slices, members)
+    assert (best.member, best.step) == (1, 1)
+
+
 def test_options_of_the_configuration() -> None:
     default = s3.preset("best")
     assert default.digest == default.replace(fit={"volume": "slices", "slices": 8}).digest
