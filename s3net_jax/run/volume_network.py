@@ -15,7 +15,7 @@ from s3net_jax.errors import DivergedError
 from s3net_jax.io import Image, compute_prepared_shape, prepare
 from s3net_jax.jax_setup import use_default_settings
 from s3net_jax.masks import compute_labels, find_best_split, spread, thin_volume
-from s3net_jax.run.fitter import GENTLER
+from s3net_jax.run.fitter import GENTLER, Progress
 from s3net_jax.run.network import Network, SharedNetwork, is_trained_on_folder
 from s3net_jax.run.pieces import Case
 from s3net_jax.run.training import TrainingSet
@@ -58,6 +58,7 @@ def find_networks(
     seeds: Sequence[int],
     networks: Mapping[int, Network],
     show: Callable[[int, int], None],
+    progress: Progress | None = None,
 ) -> Shared:
     """Find the networks that label the pieces of an input; train them if it is a volume.
 
@@ -67,6 +68,7 @@ def find_networks(
       seeds: seeds of the run.
       networks: networks of the whole run; empty if there are none.
       show: function called with the number of finished trainings and the number of all.
+      progress: listener of every step; it needs a program that JAX can't keep on disk.
 
     Raises:
       ConfigError: the configuration can't be used on this machine, or for slices of this shape.
@@ -83,7 +85,11 @@ def find_networks(
     for number, seed in enumerate(seeds):
         done, total = number * config.fit.members, len(seeds) * config.fit.members
         show(done, total)
-        network, record = _train_shared(case, config, seed, lambda n: show(done + n, total))  # noqa: B023
+
+        def count(n: int, done: int = done, total: int = total) -> None:
+            show(done + n, total)
+
+        network, record = _train_shared(case, config, seed, count, progress)
         found[seed] = network
         records.append(record)
     return Shared(found, records)
@@ -103,7 +109,11 @@ def choose_volume_mode(config: Config, one_network: bool | None) -> Config:
 
 
 def _train_shared(
-    case: Case, config: Config, seed: int, show: Callable[[int], None]
+    case: Case,
+    config: Config,
+    seed: int,
+    show: Callable[[int], None],
+    progress: Progress | None,
 ) -> tuple[SharedNetwork, SharedRecord]:
     """Train the members of one seed, and keep the network with the best single cluster."""
     start = time.perf_counter()
@@ -114,7 +124,7 @@ def _train_shared(
     reason: DivergedError | None = None
     for member in range(config.fit.members):
         try:
-            params, rate = _train_gently(slices, config, seed, member)
+            params, rate = _train_gently(slices, config, seed, member, progress)
         except DivergedError as error:
             reason = error
             notes.append(f"{error} The network {member + 1} of {config.fit.members} is left out.")
@@ -147,7 +157,7 @@ def _train_shared(
 
 
 def _train_gently(
-    slices: Sequence[Image], config: Config, seed: int, member: int
+    slices: Sequence[Image], config: Config, seed: int, member: int, progress: Progress | None
 ) -> tuple[Any, float]:
     """Train one network; if that diverges, repeat it once with a quarter of the learning rate.
 
@@ -164,7 +174,11 @@ def _train_gently(
         gentle = config.replace(fit={"learning_rate": rate * factor})
         try:
             trained = TrainingSet(gentle, slices).train(
-                seed, member=member, keep_steps=keep, batch=batch, is_silent=True
+                *(seed, progress),
+                member=member,
+                keep_steps=keep,
+                batch=batch,
+                is_silent=progress is None,
             )
             return trained.params, rate * factor
         except DivergedError:
