@@ -246,7 +246,7 @@ def segment_volume(
       model: trained network to apply to every slice, as for :func:`segment`.
       seed: random seed, as for :func:`segment`.
       progress: bar or function, as for :func:`segment`; a function is called about every fourth
-        step, with means over the slices that are fitted together.
+        step with means over the slices of a batch; with ``one_network``, after every step.
 
     Returns:
       A :class:`VolumeSegmentation`: ``labels`` int32 and ``mask`` bool on the grid of the volume,

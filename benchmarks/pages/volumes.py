@@ -1,4 +1,4 @@
-"""Build the table of ``docs/volumes.md`` on one network for a volume."""
+"""Build the tables of ``docs/volumes.md`` on one network for a volume."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ PAGE = Path(__file__).parents[2] / "docs/volumes.md"
 
 
 def build_volumes() -> str:
-    """Return the table of both modes, from ``docs/quality/volumes.json``."""
+    """Return the tables of both modes and of ``fit.slices``, from ``docs/quality/volumes.json``."""
     content = json.loads(RESULT.read_text())
-    rows = content["rows"]
+    every = content["rows"]
+    rows = {name: row for name, row in every.items() if "training_slices" not in row}
     head = ["volume", "mode", "target", "DSC", "mask", "mask, truth", "labels"]
     head += ["clusters", "CPU s", "s", "peak MiB"]
     body = [_make_row(name, row) for name, row in rows.items()]
@@ -28,7 +29,22 @@ def build_volumes() -> str:
         "masks of neighbouring slices, beside that of the true masks; *labels* is Cohen's kappa of "
         "their label maps, times 100. Seconds include compilation.\n\n"
         f"{format_table(head, body)}"
+        f"{_format_training([(name, row) for name, row in every.items() if name not in rows])}"
     )
+
+
+def _format_training(rows: list[tuple[str, dict[str, Any]]]) -> str:
+    """Return the table of DSC by the number of slices of the training; "" if nothing is known."""
+    counts = sorted({row["training_slices"] for _, row in rows})
+    if not counts:
+        return ""
+    volumes: dict[str, dict[int, str]] = {}
+    for name, row in rows:
+        known = volumes.setdefault(name.split(", one network")[0], {})
+        known[row["training_slices"]] = f"{100 * row['dsc']:.1f}"
+    body = [[name, *(known.get(n, "") for n in counts)] for name, known in volumes.items()]
+    head = ["slices of the training (`fit.slices`)", *map(str, counts)]
+    return f"\n\nDSC of the target `dark`, by the number of slices:\n\n{format_table(head, body)}"
 
 
 def _make_row(name: str, row: dict[str, Any]) -> list[str]:

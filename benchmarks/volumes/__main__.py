@@ -26,7 +26,7 @@ import numpy as np
 import s3net_jax as s3
 from benchmarks.harness.machine import read_cpu_model
 from benchmarks.volumes.measures import compute_dsc, measure_neighbours
-from benchmarks.volumes.phantom import draw_phantom
+from benchmarks.volumes.phantom import Phantom, draw_organ, draw_phantom
 from s3net_jax.parallel import count_usable_cores
 from s3net_jax.provenance import collect_versions, find_commit
 
@@ -36,6 +36,7 @@ RESULT = Path(__file__).parents[2] / "docs/quality/volumes.json"
 
 _SLICES = (195, 205)  # slices of the synthetic volume on which a fit of every slice is measured
 _LUNGS = (19, 30)  # slices of the CT that show lungs
+_TRAINING = (2, 4, 8, 16)  # values of fit.slices that are compared
 
 
 class _Volume(NamedTuple):
@@ -52,18 +53,22 @@ class Row(NamedTuple):
       read: function of the data folder that makes the volume.
       one_network: the mode.
       target: rule of the target.
+      training: slices of the training, ``fit.slices``; None for the default.
     """
 
     read: Callable[[Path | None], _Volume]
     one_network: bool
     target: str = "dark"
+    training: int | None = None
 
 
-def _draw(start: int, stop: int) -> Callable[[Path | None], _Volume]:
+def _draw(
+    start: int, stop: int, draw: Callable[[], Phantom] = draw_phantom
+) -> Callable[[Path | None], _Volume]:
     def read(data: Path | None) -> _Volume:
         del data
-        phantom = draw_phantom()
-        return _Volume(phantom.values[start:stop], phantom.lungs[start:stop])
+        phantom = draw()
+        return _Volume(phantom.values[start:stop], phantom.truth[start:stop])
 
     return read
 
@@ -91,6 +96,18 @@ ROWS = {
     "CT, 11 slices, every slice": Row(_read_ct, False),
     "CT, 11 slices, one network, auto": Row(_read_ct, True, "auto"),
     "CT, 11 slices, every slice, auto": Row(_read_ct, False, "auto"),
+    "organ, 40 slices, one network, auto": Row(_draw(0, 40, draw_organ), True, "auto"),
+    "organ, 40 slices, every slice, auto": Row(_draw(0, 40, draw_organ), False, "auto"),
+    **{
+        f"small phantom, 40 slices, one network, {count} training slices": Row(
+            _draw(0, 40, lambda: draw_phantom(40, 128)), True, "dark", count
+        )
+        for count in _TRAINING
+    },
+    **{
+        f"CT, 11 slices, one network, {count} training slices": Row(_read_ct, True, "dark", count)
+        for count in _TRAINING
+    },
 }
 
 
@@ -124,8 +141,15 @@ def _measure(row: Row, data: Path | None) -> dict[str, Any]:
     commit = find_commit()  # before the run, which may last until the next commit
     volume = row.read(data)
     before, start = _read_cpu_seconds(), time.perf_counter()
+    config = s3.preset("best")
+    if row.training is not None:
+        config = config.replace(fit={"slices": row.training})
     found = s3.segment_volume(
-        volume.values, target=row.target, one_network=row.one_network, progress=False
+        volume.values,
+        config=config,
+        target=row.target,
+        one_network=row.one_network,
+        progress=False,
     )
     seconds, cpu = time.perf_counter() - start, _read_cpu_seconds() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -133,6 +157,7 @@ def _measure(row: Row, data: Path | None) -> dict[str, Any]:
         "slices": len(volume.values),
         "one_network": row.one_network,
         "target": row.target,
+        **({} if row.training is None else {"training_slices": row.training}),
         "dsc": round(compute_dsc(found.mask, volume.truth), 4),
         "clusters": int(found.labels.max()) + 1,
         **measure_neighbours(found.labels, found.mask),

@@ -1,4 +1,4 @@
-"""Draw a CT-like volume with known lungs."""
+"""Draw a CT-like volume with known lungs, and an MR-like one with a known organ."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Phantom", "draw_phantom"]
+__all__ = ["Phantom", "draw_organ", "draw_phantom"]
 
 
 class Phantom(NamedTuple):
-    """A volume and its lungs.
+    """A volume and its target.
 
     Attributes:
-      values: (slices, side, side) int16 Hounsfield units.
-      lungs: bool of the same shape.
+      values: (slices, side, side) int16.
+      truth: bool of the same shape, the lungs or the organ.
     """
 
     values: np.ndarray
-    lungs: np.ndarray
+    truth: np.ndarray
 
 
 def draw_phantom(slices: int = 300, side: int = 512, seed: int = 0) -> Phantom:
-    """Draw a trunk: abdomen below (slice 0), chest above.
+    """Draw a trunk in Hounsfield units: abdomen below (slice 0), chest above.
 
     A body of fat (−100 HU) with a core of soft tissue (40), a spine (400), a liver (100), two lungs
     (−820) with vessels (40), gas in the bowel (−900), a table (−50), and air (−1000) around, with
@@ -63,6 +63,35 @@ def draw_phantom(slices: int = 300, side: int = 512, seed: int = 0) -> Phantom:
         noise = random.normal(0, 30, picture.shape)
         values[n] = np.clip(picture + noise, -1024, 3000).round()
     return Phantom(values, lungs)
+
+
+def draw_organ(slices: int = 40, side: int = 128, seed: int = 0) -> Phantom:
+    """Draw an abdomen of an MR image with a small bright organ beside the middle.
+
+    Fat (105) around soft tissue (140), a liver (158), a spine (190), the organ (230), which covers
+    0.5 % of the volume, and air (3) around, with noise (standard deviation 5).
+
+    Args:
+      slices: number of slices, at least 8.
+      side: side of a slice in pixels, at least 32.
+      seed: seed of the noise.
+    """
+    random = np.random.default_rng(seed)
+    values = np.empty((slices, side, side), np.int16)
+    organ = np.zeros(values.shape, bool)
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)
+    for n in range(slices):
+        z = 2 * n / (slices - 1) - 1
+        picture = np.where(_ellipse(x, y, 0, 0, 0.85, 0.63), 105, 3).astype(np.float32)
+        picture[_ellipse(x, y, 0, 0, 0.76, 0.53)] = 140
+        liver = _round(z, 0.2, 1.0)
+        picture[_ellipse(x, y, -0.4, -0.1, 0.3 * liver, 0.33 * liver)] = 158
+        picture[_ellipse(x, y, 0, 0.42, 0.1, 0.1)] = 190
+        size = _round(z, 0, 0.45)
+        organ[n] = _ellipse(x, y, -0.35, 0.15, 0.13 * size, 0.16 * size)
+        picture[organ[n]] = 230
+        values[n] = np.clip(picture + random.normal(0, 5, picture.shape), 0, 255).round()
+    return Phantom(values, organ)
 
 
 def _ellipse(

@@ -9,7 +9,7 @@ slice" is a single lung CT slice whose mask gains or loses 32 points, 1.6 in the
 from __future__ import annotations
 
 from s3net_jax.masks.choice import TRAIT_WEIGHTS, find_candidates, rank_candidates, score_traits
-from s3net_jax.masks.cleanup import clean, fill_holes
+from s3net_jax.masks.cleanup import clean, fill_holes, fill_pockets
 from s3net_jax.masks.confidence import (
     CALIBRATIONS,
     CHECK_BELOW,
@@ -101,6 +101,7 @@ __all__ = [
     "draw_marks",
     "draw_volume_mask",
     "fill_holes",
+    "fill_pockets",
     "find_basis",
     "find_best_split",
     "find_candidates",

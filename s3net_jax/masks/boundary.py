@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.masks.cleanup import fill_holes, label_regions
+from s3net_jax.masks.cleanup import fill_holes, find_pockets, label_regions
 from s3net_jax.masks.shapes import find_central_parts, make_disc
 from s3net_jax.masks.surround import find_surround
 from s3net_jax.masks.vignette import find_vignette
@@ -216,15 +216,8 @@ def _close_parts(mask: np.ndarray, radius: int, fill: bool) -> np.ndarray:
     for number, box in enumerate(ndimage.find_objects(regions), 1):
         place = tuple(slice(side.start - edge, side.stop + edge) for side in box)
         part = np.asarray(ndimage.binary_closing(regions[place] == number, make_disc(radius)), bool)
-        result[place] |= part | _find_pockets(part, _POCKET * mask.size) if fill else part
+        result[place] |= part | find_pockets(part, _POCKET * mask.size) if fill else part
     return result[edge:-edge, edge:-edge]
-
-
-def _find_pockets(mask: np.ndarray, largest: float) -> np.ndarray:
-    """Return the holes of ``mask`` that have at most ``largest`` pixels."""
-    holes = label_regions(fill_holes(mask) & ~mask)
-    areas = np.bincount(holes.ravel())
-    return (holes > 0) & (areas <= largest)[holes]
 
 
 def _compute_local_means(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image as PilImage
@@ -12,7 +12,7 @@ from s3net_jax.config import SegmentConfig
 from s3net_jax.io import Image
 from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.choice import rank_candidates
-from s3net_jax.masks.cleanup import clean
+from s3net_jax.masks.cleanup import clean, fill_pockets
 from s3net_jax.masks.labels import compact_labels, compute_labels
 from s3net_jax.masks.proposals import Ranking
 from s3net_jax.masks.solid import find_outliers
@@ -125,6 +125,8 @@ def select_segments(
 ) -> Segments:
     """Make given pixels the target, as :func:`find_segments` does with chosen clusters.
 
+    Unlike there, only small holes are filled (:func:`.cleanup.fill_pockets`).
+
     Args:
       labels: (H, W) compact labels of ``image``.
       raw: (H, W) bool, pixels to select.
@@ -132,10 +134,12 @@ def select_segments(
       image: image of size (H, W).
       config: segmentation settings; the clean-up and boundary fields are read.
     """
-    mask = clean(raw, config)
+    raw, kept = fill_pockets(raw, config), replace(config, fill_holes=False)
+    mask = clean(raw, kept)
     if config.boundary == "clusters":
         return Segments(labels, mask, target)
-    return add_mask_as_label(labels, refine_outline(mask, raw, image, config))
+    drawn = refine_outline(mask, raw, image, kept)
+    return add_mask_as_label(labels, fill_pockets(drawn, config))
 
 
 def refine_outline(

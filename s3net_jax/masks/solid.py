@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from s3net_jax.config import SegmentConfig
-from s3net_jax.masks.cleanup import fill_holes, label_regions
+from s3net_jax.masks.cleanup import find_pockets
 
 __all__ = ["clean_volume", "find_central_bodies", "find_outliers", "label_bodies"]
 
@@ -87,11 +87,7 @@ def _drop_border(mask: np.ndarray) -> np.ndarray:
 
 def _fill(mask: np.ndarray) -> np.ndarray:
     filled = np.asarray(ndimage.binary_fill_holes(mask), bool)
-    holes = label_regions(fill_holes(filled) & ~filled)
-    if holes.any():
-        areas = np.bincount(holes.ravel())
-        filled |= (holes > 0) & (areas <= _POCKET * mask[0].size)[holes]
-    return filled
+    return filled | find_pockets(filled, _POCKET * mask[0].size)
 
 
 def _drop_islands(mask: np.ndarray, smallest: float) -> np.ndarray:

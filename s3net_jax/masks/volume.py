@@ -13,6 +13,7 @@ from s3net_jax.io import LUMA, Image
 from s3net_jax.masks.auto import Splits, compute_center_weight, list_groups
 from s3net_jax.masks.boundary import redraw
 from s3net_jax.masks.cleanup import fill_holes
+from s3net_jax.masks.rim import Rim
 from s3net_jax.masks.shapes import subsample
 from s3net_jax.masks.solid import clean_volume, find_central_bodies, label_bodies
 from s3net_jax.masks.target import CENTER_SIGMA, SUBSTANTIAL, check_point, check_target
@@ -96,32 +97,35 @@ def thin_volume(numbers: list[int], get_image: Callable[[int], np.ndarray]) -> T
 
 
 def find_best_split(
-    labels: np.ndarray, thin: ThinVolume, config: SegmentConfig
+    labels: np.ndarray, thin: ThinVolume, config: SegmentConfig, *, unions: bool = True
 ) -> tuple[tuple[int, ...], float]:
     """Find the group of clusters that splits the volume best.
 
     Candidates and score are those for pictures, over all slices at once: every cluster and the
     unions of the 2, 3, ... darkest and brightest ones (:func:`.auto.list_groups`), each scored
-    after the clean-up by :meth:`.auto.Splits.score`.
+    after the clean-up by :meth:`.auto.Splits.score`. The score of a candidate that has more than
+    half of the rim along the air is lowered (:meth:`.rim.Rim.weigh`), because a body is not the
+    object among its organs.
 
     Args:
       labels: (slices, h, w) integer labels on the grid of ``thin``.
       thin: slices on which to choose.
       config: segmentation settings; the clean-up fields are read.
+      unions: whether unions of clusters are candidates, too.
 
     Returns:
       ``(group, score)``: labels in ascending order, and the score in [0, 1]; ``((), −1.0)`` if no
       group is large enough.
     """
-    splits = Splits(thin.pixels)
+    splits, rim = Splits(thin.pixels), Rim(thin.outside)
     best, best_score = (), -1.0
     for group in list_groups(labels, thin.pixels @ LUMA, thin.outside):
         raw = np.isin(labels, group) & ~thin.outside
-        if raw.mean() < _SMALLEST:
+        if raw.mean() < _SMALLEST or (len(group) > 1 and not unions):
             continue
         mask = clean_volume(raw, config)
         ignored = (raw & ~mask) | thin.outside
-        score = float(splits.score(mask[None], ignored[None])[0])
+        score = float(splits.score(mask[None], ignored[None])[0]) * rim.weigh(mask, ignored)
         if score > best_score:
             best, best_score = group, score
     return best, best_score

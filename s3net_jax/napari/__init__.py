@@ -7,6 +7,7 @@ Qt; the names below work without.
 from __future__ import annotations
 
 from s3net_jax.napari.job import Job, Settings, explain
+from s3net_jax.napari.origin import find_layout, find_origin
 from s3net_jax.napari.picture import PictureSession
 from s3net_jax.napari.session import INSIDE, OUTSIDE, Session, make_file_name
 from s3net_jax.napari.source import Cut, LayerImage, Use, cut_layer, list_uses
@@ -25,6 +26,8 @@ __all__ = [
     "VolumeSession",
     "cut_layer",
     "explain",
+    "find_layout",
+    "find_origin",
     "list_uses",
     "make_file_name",
 ]

@@ -28,9 +28,10 @@ class PictureSession(Session[Segmentation]):
     def _list_files(self, name: str) -> list[str]:
         return [f"{name}.{kind}.png" for kind in ("labels", "mask", "overlay")]
 
-    def _write(self, folder: Path, name: str) -> None:
+    def _write(self, folder: Path, name: str) -> list[str]:
         sized = replace(self.result, resolution=make_resolution(self.cut.pixel_size))
         sized.save(folder, name=name, overwrite=True)
+        return self._list_files(name)
 
     def _describe_trust(self) -> list[str]:
         trust = self.result.confidence

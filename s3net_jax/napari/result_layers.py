@@ -46,7 +46,9 @@ def read_layer(layer: Any, viewer: Any, limits: bool = False) -> LayerImage:
     step = tuple(int(index) for index in np.clip(place, 0, last))
     low, high = (float(value) for value in layer.contrast_limits) if limits else (0.0, 0.0)
     window = (low, high) if limits else None
-    return LayerImage(layer.name, values, bool(layer.rgb), step, window, _measure_pixel(layer))
+    size, path = _measure_pixel(layer), layer.source.path
+    path = None if path is None else str(path)
+    return LayerImage(layer.name, values, bool(layer.rgb), step, window, size, path)
 
 
 def _measure_pixel(layer: Any) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -45,10 +46,12 @@ class Session(abc.ABC, Generic[R]):
 
     Attributes:
       cut: the part of the layer that was segmented.
+      save_notes: sentences for the user about the last :meth:`save`.
     """
 
     def __init__(self, cut: Cut, result: R) -> None:
         self.cut = cut
+        self.save_notes: tuple[str, ...] = ()
         self._steps = [_Step(result, False)]
 
     @property
@@ -181,6 +184,7 @@ class Session(abc.ABC, Generic[R]):
         if not name.strip(". ") or name != os.path.basename(name) or "\\" in name:
             raise OutputError(f"{name!r} can't begin a file name: give a name without folders.")
         place = make_folder(folder)
+        self.save_notes = ()
         planned = [place / one for one in self._list_files(name)]
         for path in planned:
             if not overwrite and os.path.lexists(path):
@@ -188,8 +192,8 @@ class Session(abc.ABC, Generic[R]):
                     f"{path} exists: choose another folder, rename the layer, or replace existing "
                     "files."
                 )
-        self._write(place, name)
-        return planned
+        written = self._write(place, name)
+        return [path for path in planned if path.name in written]
 
     def describe(self) -> str:
         """Describe the result in one line: clusters, size of the target, confidence."""
@@ -223,11 +227,11 @@ class Session(abc.ABC, Generic[R]):
 
     @abc.abstractmethod
     def _list_files(self, name: str) -> list[str]:
-        """List the names of the files that :meth:`_write` writes."""
+        """List the names of the files that :meth:`_write` may write."""
 
     @abc.abstractmethod
-    def _write(self, folder: Path, name: str) -> None:
-        """Write all files, and replace existing ones."""
+    def _write(self, folder: Path, name: str) -> Collection[str]:
+        """Write all files, replace existing ones, and return the names of those written."""
 
 
 def make_file_name(name: str) -> str:

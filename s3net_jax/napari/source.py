@@ -33,6 +33,7 @@ class LayerImage:
       window: values to show as black and white, or None for those of the command.
       pixel_size: millimetres between pixels along each axis, NaN along axes that are no lengths; or
         None.
+      path: file or folder that the layer was read from, or None.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LayerImage:
     step: tuple[int, ...]
     window: tuple[float, float] | None = None
     pixel_size: tuple[float, ...] | None = None
+    path: str | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,6 +63,7 @@ class Cut:
         before are the channels of the picture.
       window: values to show as black and white, or None.
       pixel_size: millimetres between pixels along each axis of the part, or None.
+      path: file or folder that a volume was read from, or None.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Cut:
     leading: tuple[int, ...] = ()
     window: tuple[float, float] | None = None
     pixel_size: tuple[float, ...] | None = None
+    path: str | None = None
 
     @property
     def is_volume(self) -> bool:
@@ -133,7 +137,9 @@ def cut_layer(layer: LayerImage, use: Use) -> Cut:
         values = _make_colors(values, layer.name)[..., :_COLORS]
     elif layer.is_color and values.dtype.kind == "f" and values.shape[-1] > _COLORS:
         values = _make_colors(values, layer.name)  # opacity, which pictures of floats can't have
-    return Cut(layer.name, values, use, leading, layer.window, _get_last(layer.pixel_size, own))
+    size = _get_last(layer.pixel_size, own)
+    path = layer.path if use == "volume" else None
+    return Cut(layer.name, values, use, leading, layer.window, size, path)
 
 
 def _join_channels(layer: LayerImage) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import numpy as np
 from s3net_jax.errors import InputError
 from s3net_jax.io import sync_folder
 from s3net_jax.masks import Segments, apply_pick, parse_choice, solve_marks
+from s3net_jax.napari.origin import Origin, find_origin
 from s3net_jax.napari.session import Session, make_resolution
 from s3net_jax.napari.source import Cut
 from s3net_jax.run import (
     Result,
+    ResultFiles,
     Source,
     VolumeCase,
     VolumeSegmentation,
@@ -30,6 +33,7 @@ class VolumeSession(Session[VolumeSegmentation]):
     def __init__(self, cut: Cut, result: VolumeSegmentation, case: VolumeCase) -> None:
         super().__init__(cut, result)
         self._case = case
+        self._origin: Origin | None = None
 
     def _get_clusters(self, result: VolumeSegmentation) -> np.ndarray:
         return result.labels
@@ -63,12 +67,35 @@ class VolumeSession(Session[VolumeSegmentation]):
         return replace(result, mask=mask)
 
     def _list_files(self, name: str) -> list[str]:
-        return [f"{name}.labels.tif", f"{name}.mask.tif", f"{name}.overlay.png"]
+        self._origin = self._find_origin()
+        kinds = ("labels", "mask", "overlay", "seg")
+        planned = self._plan(Path(), name).names
+        return [planned[kind] for kind in kinds if kind in planned]
 
-    def _write(self, folder: Path, name: str) -> None:
-        now = self.result
-        self._case.resolution = make_resolution(self.cut.pixel_size)
-        files = plan_files(folder, Source(Path(name), name, kind="stack"))
+    def _write(self, folder: Path, name: str) -> Collection[str]:
+        now, origin = self.result, self._origin
+        self._origin = None  # its voxels would stay in memory
         whole = Segments(now.labels, now.mask, now.target)
-        write_files(files, self._case, Result(whole, None, None, None, []))
+        files, case = self._plan(folder, name, origin), self._case
+        if origin is None:
+            case.resolution = make_resolution(self.cut.pixel_size)
+        else:
+            case, whole = origin.case, origin.place(whole)
+        written, notes = write_files(files, case, Result(whole, None, None, None, []))
+        self.save_notes += tuple(notes)
         sync_folder(folder)
+        return written.values()
+
+    def _plan(self, folder: Path, name: str, origin: Origin | None = None) -> ResultFiles:
+        origin = origin or self._origin
+        if origin is None:
+            return plan_files(folder, Source(Path(name), name, kind="stack"))
+        return plan_files(folder, replace(origin.source, stem=name))
+
+    def _find_origin(self) -> Origin | None:
+        """Find the file of the layer; without it, say why the result has no geometry."""
+        try:
+            return find_origin(self.cut)
+        except InputError as error:
+            self.save_notes = (f"{self.cut.name} is saved as TIFF, without a geometry: {error}",)
+        return None

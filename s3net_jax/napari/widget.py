@@ -159,6 +159,8 @@ class SegmentWidget(QWidget):
             self._report(error)
             return
         show_info(f"Written to {folder}: {', '.join(path.name for path in paths)}.")
+        for note in session.save_notes:
+            show_warning(note)
 
     def pick(self, position: Any, replace: bool = False) -> None:
         """Add the cluster at a position to the target, or remove it.

@@ -16,7 +16,7 @@ from s3net_jax.run.memory import BatchSizes
 from s3net_jax.run.network import load_network, read_model_config
 from s3net_jax.run.outcome import Kept
 from s3net_jax.run.output.damage import Damage, find_damage
-from s3net_jax.run.output.files import Result, plan_files, write_files
+from s3net_jax.run.output.files import Result, ResultFiles, plan_files, write_files
 from s3net_jax.run.output.history import read_history
 from s3net_jax.run.output.log import RecordLog, ResultLog, read_log
 from s3net_jax.run.output.naming import restore_names
@@ -60,6 +60,7 @@ __all__ = [
     "Rank",
     "RecordLog",
     "Result",
+    "ResultFiles",
     "ResultLog",
     "Results",
     "Segmentation",

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from s3net_jax.run.fitter import Progress
 
-__all__ = ["ProgressView", "open_listener"]
+__all__ = ["ProgressView", "open_listener", "open_view"]
 
 _INTERVAL = 0.25
 """Seconds between two updates of a notebook's line. Each is a message to the browser; four a second
@@ -61,16 +61,28 @@ def open_listener(
     if callable(progress):
         yield progress
         return
+    with open_view(progress, fits * steps) as show:
+        yield None if show is None else _Counter(fits, steps, show)
+
+
+@contextlib.contextmanager
+def open_view(progress: ProgressView | bool | None, total: int) -> Iterator[_Show | None]:
+    """Yield the function ``show(done, state)`` of a bar or view, and remove the bar at the end.
+
+    Args:
+      progress: as for :func:`open_listener`, without listeners.
+      total: number that stands for the whole; with 0, nothing is shown.
+    """
     if isinstance(progress, ProgressView):
-        view = progress.open if fits else None
+        view = progress.open if total else None
     else:
         is_shown = progress or (progress is None and _is_wanted())
-        view = _choose_view() if fits and is_shown else None
+        view = _choose_view() if total and is_shown else None
     if view is None:
         yield None
         return
-    with view(fits * steps) as show:
-        yield _Counter(fits, steps, show)
+    with view(total) as show:
+        yield show
 
 
 def _is_wanted() -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s3net_jax.config import Config, find_slices
+from s3net_jax.config import Config, SegmentConfig, find_slices
 from s3net_jax.errors import InputError
 from s3net_jax.io import (
     Image,
@@ -28,6 +28,7 @@ from s3net_jax.masks import (
     clean,
     compact_labels,
     draw_volume_mask,
+    fill_pockets,
     find_majority_labels,
     merge_clusters,
     refine_outline,
@@ -118,11 +119,13 @@ class VolumeCase:
 
     def select(self, labels: np.ndarray, raw: np.ndarray, target: Labels) -> Segments:
         raw = raw & np.isin(np.arange(len(self)), self.chosen)[:, None, None]
+        config = self._config.segment
+        raw, kept = fill_pockets(raw, config), replace(config, fill_holes=False)
         if self.has_common_labels:
-            mask = draw_volume_mask(raw, self.piece, self._config.segment)
-            return Segments(labels, mask, target)
-        masks = [self._clean_slice(n, part) for n, part in enumerate(raw)]
-        return Segments(labels, np.stack(masks), target)
+            mask = draw_volume_mask(raw, self.piece, kept)
+        else:
+            mask = np.stack([self._clean_slice(n, part, kept) for n, part in enumerate(raw)])
+        return Segments(labels, fill_pockets(mask, config), target)
 
     def _choose_once(self, common: np.ndarray) -> Segments:
         """Choose the target in 3D, in labels that mean the same in every slice.
@@ -186,7 +189,8 @@ class VolumeCase:
             target_labels = find_majority_labels(list(common), chosen)
             for n in range(len(self)):
                 raw = np.isin(common[n], target_labels)
-                masks[n] = self._clean_slice(n, raw, targets[n] is not None)
+                is_drawn = targets[n] is not None
+                masks[n] = self._clean_slice(n, raw, self._config.segment, is_drawn)
         common = _fill_blank(common)
         labels = compact_labels(common)
         whole = Segments(labels, masks, _rename_labels(common, labels, target_labels))
@@ -204,19 +208,22 @@ class VolumeCase:
         labels[part] = merged.labels
         return replace(merged, labels=labels, mask=whole.mask)
 
-    def _clean_slice(self, n: int, raw: np.ndarray, drawn: bool = False) -> np.ndarray:
+    def _clean_slice(
+        self, n: int, raw: np.ndarray, config: SegmentConfig, drawn: bool = False
+    ) -> np.ndarray:
         """Clean the target's mask in slice ``n``.
 
         Args:
           n: number of the slice.
           raw: (H, W) bool, pixels of the target's clusters.
+          config: segmentation settings; the clean-up and boundary fields are read.
           drawn: whether the fit has refined the outline already.
         """
-        mask = clean(raw, self._config.segment)
+        mask = clean(raw, config)
         image = self.piece(n)
-        if drawn or image is None or self._config.segment.boundary == "clusters":
+        if drawn or image is None or config.boundary == "clusters":
             return mask
-        return refine_outline(mask, raw, image, self._config.segment)
+        return refine_outline(mask, raw, image, config)
 
     def join_shares(self, shares: Sequence[np.ndarray | None]) -> np.ndarray:
         blank = np.ones(self.pixels, np.float32)

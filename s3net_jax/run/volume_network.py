@@ -15,7 +15,7 @@ from s3net_jax.errors import DivergedError
 from s3net_jax.io import Image, compute_prepared_shape, prepare
 from s3net_jax.jax_setup import use_default_settings
 from s3net_jax.masks import compute_labels, find_best_split, spread, thin_volume
-from s3net_jax.run.fitter import GENTLER
+from s3net_jax.run.fitter import GENTLER, Progress
 from s3net_jax.run.network import Network, SharedNetwork, is_trained_on_folder
 from s3net_jax.run.pieces import Case
 from s3net_jax.run.training import TrainingSet
@@ -58,6 +58,7 @@ def find_networks(
     seeds: Sequence[int],
     networks: Mapping[int, Network],
     show: Callable[[int, int], None],
+    progress: Progress | None = None,
 ) -> Shared:
     """Find the networks that label the pieces of an input; train them if it is a volume.
 
@@ -67,6 +68,7 @@ def find_networks(
       seeds: seeds of the run.
       networks: networks of the whole run; empty if there are none.
       show: function called with the number of finished trainings and the number of all.
+      progress: listener of every step; it needs a program that JAX can't keep on disk.
 
     Raises:
       ConfigError: the configuration can't be used on this machine, or for slices of this shape.
@@ -83,7 +85,11 @@ def find_networks(
     for number, seed in enumerate(seeds):
         done, total = number * config.fit.members, len(seeds) * config.fit.members
         show(done, total)
-        network, record = _train_shared(case, config, seed, lambda n: show(done + n, total))  # noqa: B023
+
+        def count(n: int, done: int = done, total: int = total) -> None:
+            show(done + n, total)
+
+        network, record = _train_shared(case, config, seed, count, progress)
         found[seed] = network
         records.append(record)
     return Shared(found, records)
@@ -103,9 +109,13 @@ def choose_volume_mode(config: Config, one_network: bool | None) -> Config:
 
 
 def _train_shared(
-    case: Case, config: Config, seed: int, show: Callable[[int], None]
+    case: Case,
+    config: Config,
+    seed: int,
+    show: Callable[[int], None],
+    progress: Progress | None,
 ) -> tuple[SharedNetwork, SharedRecord]:
-    """Train the members of one seed, and keep the network whose clusters split the slices best."""
+    """Train the members of one seed, and keep the network with the best single cluster."""
     start = time.perf_counter()
     filled = [n for n in range(len(case)) if case.piece(n) is not None]
     numbers = spread(filled, config.fit.slices)
@@ -114,7 +124,7 @@ def _train_shared(
     reason: DivergedError | None = None
     for member in range(config.fit.members):
         try:
-            params, rate = _train_gently(slices, config, seed, member)
+            params, rate = _train_gently(slices, config, seed, member, progress)
         except DivergedError as error:
             reason = error
             notes.append(f"{error} The network {member + 1} of {config.fit.members} is left out.")
@@ -147,7 +157,7 @@ def _train_shared(
 
 
 def _train_gently(
-    slices: Sequence[Image], config: Config, seed: int, member: int
+    slices: Sequence[Image], config: Config, seed: int, member: int, progress: Progress | None
 ) -> tuple[Any, float]:
     """Train one network; if that diverges, repeat it once with a quarter of the learning rate.
 
@@ -164,7 +174,11 @@ def _train_gently(
         gentle = config.replace(fit={"learning_rate": rate * factor})
         try:
             trained = TrainingSet(gentle, slices).train(
-                seed, member=member, keep_steps=keep, batch=batch, is_silent=True
+                *(seed, progress),
+                member=member,
+                keep_steps=keep,
+                batch=batch,
+                is_silent=progress is None,
             )
             return trained.params, rate * factor
         except DivergedError:
@@ -191,7 +205,14 @@ def _choose_network(
     slices: Sequence[Image],
     members: list[tuple[int, Any]],
 ) -> _Candidate:
-    """Choose the network, and the step of its training, whose clusters split the slices best.
+    """Choose the network, and the step of its training, with the cluster that splits them best.
+
+    Unions of clusters do not count here. Early networks have more than twenty clusters, of which a
+    union may split the slices slightly better than a single cluster of a later network, but
+    ``dark``, ``bright`` and picks need the target to be one cluster. In six volumes (two parts of
+    the public CT of TotalSegmentator, stacked CT slices, and drawn trunks with lungs, a bright
+    organ or a cyst) the mean DSC of ``dark`` or ``bright``, whichever names the target, was 48 with
+    unions and 77 without, and that of ``auto`` 67 and 77.
 
     Args:
       case: volume.
@@ -223,7 +244,8 @@ def _choose_network(
     best = candidates[0]
     for one in candidates:
         labels = _label(one.params, images, config, shape)
-        _, score = find_best_split(_resample(labels, thin.pixels.shape[1:3]), thin, config.segment)
+        labels = _resample(labels, thin.pixels.shape[1:3])
+        _, score = find_best_split(labels, thin, config.segment, unions=False)
         if score > best.score:
             best = one._replace(score=score)
     return best

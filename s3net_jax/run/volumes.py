@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from s3net_jax.io import (
 )
 from s3net_jax.masks import Confidence, Segments, check_point
 from s3net_jax.measure import Row, check_pixel_size
-from s3net_jax.run.bar import ProgressView, open_listener
+from s3net_jax.run.bar import ProgressView, open_listener, open_view
 from s3net_jax.run.batches import Job, make_chunks
 from s3net_jax.run.cases import VolumeCase, open_case
 from s3net_jax.run.confidence import assess_result
@@ -163,9 +163,7 @@ def segment_volume_case(
         slices = (case.piece(index) for index in range(len(case)))
         network = train_on_pieces(slices, config, (seed,), progress)[seed]
     networks = {} if network is None else {seed: network}
-    network = find_networks(case, config, (seed,), networks, lambda done, total: None).networks.get(
-        seed
-    )
+    network = _find_network(case, config, seed, networks, progress)
     images = ((index, case.piece(index)) for index in range(len(case)))
     jobs = (Job(0, index, seed, image, network) for index, image in images if image is not None)
     engine, fits = LocalEngine(config), dict[int, Fitted]()
@@ -193,6 +191,33 @@ def segment_volume_case(
         resolution=case.resolution,
         slices=case.chosen,
     )
+
+
+def _find_network(
+    case: VolumeCase,
+    config: Config,
+    seed: int,
+    networks: Mapping[int, Network],
+    progress: Progress | ProgressView | bool | None,
+) -> Network | None:
+    """Find the network that labels the slices, and show its training; None if slices are fitted.
+
+    A listener gets every step. A bar counts networks, whose programs JAX then keeps on disk: those
+    with reports of steps would be compiled again in every process.
+    """
+    if callable(progress):
+        found = find_networks(case, config, (seed,), networks, lambda *_: None, progress)
+        return found.networks.get(seed)
+    trains = config.fit.volume == "shared" and not networks
+    steps, members = config.fit.steps, config.fit.members
+    with open_view(progress, steps * members if trains else 0) as view:
+
+        def show(done: int, total: int) -> None:
+            which = "network" if total == 1 else f"network {done + 1} of {total}"
+            if view is not None:
+                view(done * steps, f"training {which}" if done < total else "choosing a network")
+
+        return find_networks(case, config, (seed,), networks, show).networks.get(seed)
 
 
 def _open_path(path: str | os.PathLike[str], config: Config) -> VolumeCase:

@@ -18,12 +18,12 @@ from s3net_jax.masks.boundary import (
     _compute_quotient,
     _drop_band,
     _enlarge,
-    _find_pockets,
     _keep_target,
     _make_half_blur,
     _resize_mask,
     redraw,
 )
+from s3net_jax.masks.cleanup import find_pockets
 from s3net_jax.masks.shapes import make_disc
 
 CONFIG = SegmentConfig(boundary="local")
@@ -327,8 +327,8 @@ def test_pockets_of_some_size_stay_open() -> None:
             assert found[12, 21], "the opening is closed"
             assert found[16, 21] == (is_filled and fill)
     holes = rectangles((0, 30, 0, 60)) & ~rectangles((5, 8, 5, 8), (5, 8, 15, 17), (20, 30, 20, 30))
-    np.testing.assert_array_equal(_find_pockets(holes, 6), rectangles((5, 8, 15, 17)))
-    np.testing.assert_array_equal(_find_pockets(holes, 9), rectangles((5, 8, 15, 17), (5, 8, 5, 8)))
+    np.testing.assert_array_equal(find_pockets(holes, 6), rectangles((5, 8, 15, 17)))
+    np.testing.assert_array_equal(find_pockets(holes, 9), rectangles((5, 8, 15, 17), (5, 8, 5, 8)))
 
 
 def test_details_that_are_smoothed() -> None:

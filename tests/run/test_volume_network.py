@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from s3net_jax import fitting
 from s3net_jax.cli.display import QuietDisplay
 from s3net_jax.errors import DivergedError
 from s3net_jax.masks import spread
-from s3net_jax.run import open_volume, volume_network
+from s3net_jax.run import ProgressView, open_volume, segment_volume_case, volume_network
 from s3net_jax.run.engines import ProcessEngine
+from s3net_jax.run.network import NetworkParams
 from s3net_jax.run.runner import segment_inputs
 from s3net_jax.run.training import TrainingSet
 from tests.cli.calling import s3net
@@ -222,6 +225,62 @@ def test_large_networks_see_fewer_slices_at_once(
 def test_spread_slices() -> None:
     assert spread(list(range(300)), 8) == [18, 56, 93, 131, 168, 206, 243, 281]
     assert spread([4, 7], 8) == [4, 7] and spread([4, 7, 9], 1) == [7]
+
+
+def test_the_network_whose_cluster_is_the_target_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, truth = make_ball()
+    case = open_volume(values, None, BEST)
+    numbers = list(range(12))
+    slices = [piece for n in numbers if (piece := case.piece(n)) is not None]
+    rows, columns = (np.arange(32) * side // 32 for side in truth.shape[1:])
+    ball = truth[:, rows][:, :, columns].astype(np.int32)
+    parted = np.where((ball > 0) & (np.arange(32) < 16), 2, ball)  # the union is as good
+    shares = {0: parted, 1: parted, 2: ball, 3: ball}
+    monkeypatch.setattr(volume_network, "_label", lambda params, *_: shares[int(params["map"])])
+    members = [(0, {"map": np.array([0, 1])}), (1, {"map": np.array([2, 3])})]
+    best = volume_network._choose_network(case, BEST, numbers, slices, members)
+    assert (best.member, best.step) == (1, 1)
+
+
+def test_a_function_gets_every_step_and_a_bar_every_network(
+    trainings: list[dict[str, Any]],
+) -> None:
+    values, _ = make_ball()
+    steps: list[int] = []
+    heard = segment(values, config=BEST, progress=lambda step, record: steps.append(step))
+    assert steps == [1, 2, 1, 2] and all(one["progress"] is not None for one in trainings)
+    trainings.clear()
+    seen: list[tuple[int, str]] = []
+    totals: list[int] = []
+
+    @contextlib.contextmanager
+    def open_bar(total: int) -> Iterator[Any]:
+        totals.append(total)
+        yield lambda done, state: seen.append((done, state))
+
+    case = open_volume(values, None, BEST)
+    shown = segment_volume_case(case, BEST, 0, ProgressView(open_bar))
+    assert totals == [4] and seen == [
+        *((0, "training network 1 of 2"), (2, "training network 2 of 2")),
+        (4, "choosing a network"),
+    ]
+    assert all(one["progress"] is None for one in trainings), "a program that JAX can cache"
+    np.testing.assert_array_equal(shown.labels, heard.labels)
+    totals.clear()
+    segment_volume_case(case, BEST, 0, ProgressView(open_bar), NetworkParams({"mean": 0.0}, 0, ""))
+    assert totals == [], "a given network needs no training"
+
+
+def test_another_function_needs_no_new_program() -> None:
+    values, _ = make_ball()
+    config = FAST.replace(model={"channels": 4}, fit={"slices": 2})
+    programs: Any = sys.modules["s3net_jax.fitting.dataset"]._train
+    programs.clear_cache()
+    steps: list[int] = []
+    first = segment(values, config=config, progress=lambda step, _: steps.append(step))
+    second = segment(values, config=config, progress=lambda step, _: steps.append(-step))
+    assert sorted(steps) == [-2, -1, 1, 2] and programs._cache_size() == 1
+    np.testing.assert_array_equal(first.labels, second.labels)
 
 
 def test_options_of_the_configuration() -> None:

@@ -78,7 +78,7 @@ def test_labels_are_picked_merged_and_changed() -> None:
     assert count == 3
     assert retarget("--target", "label:0") == 0
     assert records()["a"]["target"] == [0]
-    assert area("a") >= np.count_nonzero(labels == 0)  # holes are filled
+    assert area("a") >= np.count_nonzero(labels == 0)  # small holes are filled
     assert retarget("--target", "label:1,2") == 0
     assert records()["a"]["target"] == [1, 2] and records()["a"]["labels"] == 3
     assert retarget("--target", "label:-2") == 0
