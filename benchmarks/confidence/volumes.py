@@ -45,7 +45,7 @@ def measure_volumes(data: Path, say: Callable[[str], None]) -> list[dict[str, An
     lungs = _read(folder / "lung_mask_from_seg.nii.gz")[_LUNGS] > 0
     volumes = {
         "CT": (values, lungs),
-        "synthetic volume": (phantom.values[_MIDDLE], phantom.lungs[_MIDDLE]),
+        "synthetic volume": (phantom.values[_MIDDLE], phantom.truth[_MIDDLE]),
     }
     rows = []
     for name, (pixels, truth) in volumes.items():

@@ -175,7 +175,7 @@ def _find_movable(mask: np.ndarray, reach: float) -> np.ndarray:
     if reach == 0:
         return np.ones_like(mask)
     width = max(_NARROWEST, reach * float(np.sqrt(np.count_nonzero(mask))))
-    inside, outside = (ndimage.distance_transform_edt(side) for side in (mask, ~mask))
+    inside, outside = (np.asarray(ndimage.distance_transform_edt(m)) for m in (mask, ~mask))
     return np.maximum(inside, outside) <= width
 
 

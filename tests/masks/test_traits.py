@@ -47,7 +47,8 @@ def measure_slowly(
             ]
             frame[y, x] = used[y, x] and (far or any(out))
     smooth = np.stack([ndimage.gaussian_filter(image[..., c] / 255, 0.7) for c in range(3)], -1)
-    slope = sum(ndimage.gaussian_gradient_magnitude(image[..., c] / 255, 1.0) for c in range(3))
+    planes = [ndimage.gaussian_gradient_magnitude(image[..., c] / 255, 1.0) for c in range(3)]
+    slope = np.sum(planes, 0)
     inner, outer = smooth[mask], smooth[ring]
     apart = (outer.mean(0) - inner.mean(0)) if len(outer) else -inner.mean(0)
     variance = inner.var(0).sum() + (outer.var(0).sum() if len(outer) else 0)
