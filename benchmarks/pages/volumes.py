@@ -27,8 +27,9 @@ def build_volumes() -> str:
         f"Preset `{content['preset']}`, seed {content['seed']}, on {cores[-1]} cores "
         "([result file](quality/volumes.json)); DSC in percent. *Mask* is the mean DSC of the "
         "masks of neighbouring slices, beside that of the true masks; *labels* is Cohen's kappa of "
-        "their label maps, times 100. Seconds include compilation.\n\n"
-        f"{format_table(head, body)}"
+        "their label maps, times 100. Seconds include compilation; where they are many times the "
+        "CPU seconds, other programs kept the machine busy.\n\n"
+        f"{format_table(head, body).rstrip()}"
         f"{_format_training([(name, row) for name, row in every.items() if name not in rows])}"
     )
 

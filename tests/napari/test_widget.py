@@ -32,6 +32,7 @@ from napari.utils.notifications import (  # pyright: ignore[reportMissingImports
 from s3net_jax.napari.widget import SegmentWidget
 from tests.fakes import fit_brightness, install_fit
 from tests.napari.scenes import DARK, GREY, make_picture, make_volume
+from tests.volumes import OBLIQUE, save_nifti
 
 # Warnings of napari and its many dependencies are not ours.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -176,6 +177,29 @@ def test_a_volume_of_a_series(open_panel: Open, qtbot: Any) -> None:
     viewer.layers["photo marks"].data[0, 2, 40, 50] = 1
     panel.correct()
     assert mask.data[0, 2, 40, 50] == 1
+
+
+def test_a_volume_of_a_file_keeps_its_geometry(
+    open_panel: Open, qtbot: Any, tmp_path: Path
+) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    from napari.layers._source import layer_source  # pyright: ignore[reportMissingImports]
+
+    volume = make_volume()
+    save_nifti(tmp_path / "scan.nii.gz", np.transpose(volume, (2, 1, 0)))
+    with layer_source(path=str(tmp_path / "scan.nii.gz")):  # as a reader plugin does
+        _, panel = open_panel(volume)
+    panel.form.use.setCurrentIndex(panel.form.use.findData("volume"))
+    segment(qtbot, panel)
+    panel.save_to(str(tmp_path))
+    assert panel.session is not None and "photo.mask.nii.gz" in list_messages()[-1]
+    saved = nibabel.load(tmp_path / "photo.mask.nii.gz")
+    np.testing.assert_allclose(saved.affine, OBLIQUE, atol=1e-5)
+    assert np.array_equal(np.asarray(saved.dataobj).T > 0, panel.session.mask)
+    (tmp_path / "scan.nii.gz").unlink()
+    panel.replace_files.setChecked(True)
+    panel.save_to(str(tmp_path))
+    assert "photo is saved as TIFF, without a geometry" in list_messages()[-1]
 
 
 def test_slices_channels_and_limits(open_panel: Open, qtbot: Any) -> None:
