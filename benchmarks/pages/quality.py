@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.choice.report import RESULT as CHOICE
 from benchmarks.confidence.report import RESULT as CONFIDENCE
 from benchmarks.volumes.__main__ import RESULT as VOLUMES
 from s3net_jax.config import Config
@@ -40,7 +41,7 @@ _ROWS = {
 def build_quality_page() -> str:
     """Return the tables of ``docs/quality.md``, from ``docs/quality/*.json``."""
     parts = []
-    for path in sorted(set(SUMMARIES.glob("*.json")) - {CONFIDENCE, VOLUMES}):
+    for path in sorted(set(SUMMARIES.glob("*.json")) - {CHOICE, CONFIDENCE, VOLUMES}):
         summary = json.loads(path.read_text())
         parts.append(f"### {summary['title']}\n\n`experiments/{path.stem}.toml`, ")
         seeds = f"{summary['repeats']} seeds" if "repeats" in summary else f"seed {summary['seed']}"

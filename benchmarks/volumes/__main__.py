@@ -90,6 +90,7 @@ def _read_axial(path: Path) -> np.ndarray:
 
 ROWS = {
     "phantom, 300 slices, one network": Row(_draw(0, 300), True),
+    "phantom, 300 slices, every slice": Row(_draw(0, 300), False),
     "phantom, 10 slices, one network": Row(_draw(*_SLICES), True),
     "phantom, 10 slices, every slice": Row(_draw(*_SLICES), False),
     "CT, 11 slices, one network": Row(_read_ct, True),
