@@ -71,7 +71,8 @@ def measure_traits(
     count = len(masks)
     inside = masks & used
     rings = _find_rings(inside) & used
-    edges = inside & ~np.asarray(ndimage.minimum_filter(inside, (1, 3, 3), mode="nearest"))
+    core = np.asarray(ndimage.minimum_filter(inside, (1, 3, 3), mode="nearest"), bool)
+    edges = inside & ~core
     colors = ndimage.gaussian_filter(image / 255.0, (_BLUR, _BLUR, 0)).reshape(-1, 3)
     residual = background.residual.mean(-1).ravel()
     y = (np.arange(height) - (height - 1) / 2) / (height / 2)

@@ -110,7 +110,7 @@ def test_rows_are_kept_and_belong_to_their_configuration(
     monkeypatch.setattr("benchmarks.confidence.images.fit_maps", lambda *_: Maps(steps, clusters))
     clusters = disc.astype(np.uint8)
     steps = np.stack([np.stack([disc, ~disc])] * 2).astype(np.uint8)
-    best, fast = SOURCES[0], SOURCES[1]
+    best, fast = (next(one for one in SOURCES if one.name == name) for name in ("best", "fast"))
     said: list[str] = []
     for setting in (best, fast):
         write_maps([sample], setting.fits, tmp_path, said.append)
@@ -118,10 +118,11 @@ def test_rows_are_kept_and_belong_to_their_configuration(
     count = len(said)
     write_maps([sample], best.fits, tmp_path, said.append)
     measure_samples([sample], SOURCES, tmp_path, said.append)
-    assert len(said) == count == 2 + 3  # of fast, outlines are drawn in two ways
+    assert len(said) == count == 2 + 4  # the fits of best and of fast each give two kinds
     rows = read_rows([sample], SOURCES, tmp_path)
     assert [(row["setting"], row["user"], row["basis"]) for row in rows] == [
         *(("best", user, "choice" if user else "proposals") for user in best.users),
+        ("robust", "", "traits"),
         *(("fast", user, "choice" if user else "clusters") for user in fast.users),
         ("fast, outline redrawn", "", "clusters"),
     ]
