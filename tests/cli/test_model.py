@@ -38,7 +38,7 @@ def test_a_folder_is_trained_on_and_new_images_are_predicted(capsys) -> None:
     assert shown[4].startswith("[1/2] in/0.png: ") and "predicted, " in shown[4]
     assert "note: Training one network on 2 images with seed 0, 2 steps." in err
     code, out, err = s3net(capsys, "segment", "new", "--model", "out/model.npz", "--out", "more")
-    assert code == 0 and "training" not in out and "1 done in" in out, err
+    assert code == 0 and "training" not in out and "1 done, " in out, err
     assert "note: Applying the network in out/model.npz." in err
     code, out, err = s3net(capsys, "segment", "in", "new", "--out", "out", *TINY)
     assert code == 2 and "out/model.npz was trained on other inputs (1 new, 0 missing)" in err
