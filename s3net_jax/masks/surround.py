@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image as PilImage
 from scipy import ndimage
 
-from s3net_jax.io import LUMA
 from s3net_jax.masks.cleanup import find_touching, label_regions
 from s3net_jax.masks.shapes import grow
-from s3net_jax.masks.vignette import BLACK, DARK, find_frame_lines
+from s3net_jax.masks.vignette import BLACK, DARK, find_within_lines, resize_outside
 
 __all__ = ["find_surround", "keep_outer_rays", "resize_surround"]
 
@@ -23,10 +21,6 @@ dermoscopy (development images)."""
 
 _ANGLES = 360  # rays from the centre; a degree is finer than the outline of any rim
 _MEDIAN = 9  # rays of the median, so that a hair across the rim or a letter on it changes nothing
-
-_MARGIN = 0.01
-"""Depth of the border behind a frame line, as a fraction of the long side, in addition to one
-pixel, because resampling and JPEG mix the line with its neighbours."""
 
 
 def find_surround(image: np.ndarray) -> np.ndarray:
@@ -46,27 +40,12 @@ def find_surround(image: np.ndarray) -> np.ndarray:
     Returns:
       (H, W) bool; all False if the surroundings would cover the whole image.
     """
-    luminance = image @ LUMA
-    lines = find_frame_lines(luminance)
-    if not any(lines):
-        return _find(luminance, 1)
-    height, width = luminance.shape
-    inner = luminance[lines.top : height - lines.bottom, lines.left : width - lines.right]
-    found = _find(inner, 1 + round(_MARGIN * max(height, width)))
-    return np.pad(found, ((lines.top, lines.bottom), (lines.left, lines.right)), "edge")
+    return find_within_lines(image, _find)
 
 
 def resize_surround(image: np.ndarray, small: np.ndarray) -> np.ndarray:
-    """Find the surroundings of ``small``, a resized copy of ``image``.
-
-    If ``image`` has frame lines, they are computed at full size and resized, because resizing the
-    image mixes thin lines with their neighbours.
-    """
-    if not any(find_frame_lines(image @ LUMA)):
-        return find_surround(small)
-    picture = PilImage.fromarray(find_surround(image).astype(np.uint8) * np.uint8(255))
-    size = small.shape[1], small.shape[0]
-    return np.asarray(picture.resize(size, PilImage.Resampling.BOX)) > 127
+    """Find the surroundings of ``small``, a resized copy of ``image``."""
+    return resize_outside(image, small, find_surround)
 
 
 def _find(luminance: np.ndarray, margin: int) -> np.ndarray:
