@@ -11,6 +11,7 @@ from s3net_kernels import sobel, softmax_losses
 __all__ = [
     "affine_consistency",
     "cross_entropy",
+    "edge_aware_consistency",
     "hard_spatial_consistency",
     "pseudo_label",
     "spatial_consistency",
@@ -102,6 +103,49 @@ def spatial_consistency(logits: Array, implementation: str | None = None) -> Arr
     result = softmax_losses(maps, spatial=True, implementation=implementation)
     pixels = maps.shape[0] * maps.shape[1] * maps.shape[2]
     return result.spatial / pixels
+
+
+def edge_aware_consistency(logits: Array, images: Array, scale: float = 0.1) -> Array:
+    """Compute a spatial loss that lets labels change where the image does.
+
+    L = (1/N) Σ_{(i,j)} exp(−‖I_i − I_j‖² / (2 scale²)) Σ_k |p_ik − p_jk| over the pairs (i, j) of
+    horizontal and vertical neighbours of all N pixels, with the colours I and p = softmax(S). It is
+    the edge-aware smoothness of Godard et al. (CVPR 2017), applied to label probabilities, with the
+    weight of the bilateral filter.
+
+    Args:
+      logits: floating point logits S (..., H, W, K), H and W at least 2.
+      images: colours (..., H, W, C), with the same leading axes; their values are those of the
+        network's input, in [0, 1] for prepared images.
+      scale: standard deviation of the weight in units of the colours, above 0.
+
+    Returns:
+      Mean over pixels, (), ≥ 0, in the dtype of ``logits`` but at least float32; differentiable
+      with respect to ``logits`` and ``images``.
+
+    Raises:
+      ValueError: the shapes do not match.
+
+    >>> import jax.numpy as jnp
+    >>> image = jnp.zeros((2, 2, 1)).at[:, 1].set(1.0)  # an edge between the columns
+    >>> logits = 50 * jnp.stack([image[..., 0], 1 - image[..., 0]], -1)  # labels follow it
+    >>> float(edge_aware_consistency(logits, image)) < 1e-6
+    True
+    """
+    if logits.ndim < 3 or images.shape[:-1] != logits.shape[:-1]:
+        raise ValueError(
+            f"edge_aware_consistency expects logits (..., H, W, K) and images (..., H, W, C), got "
+            f"shapes {logits.shape} and {images.shape}."
+        )
+    kind = jnp.promote_types(logits.dtype, jnp.float32)
+    soft = jax.nn.softmax(logits.astype(kind), -1)
+    colors = images.astype(kind)
+    total = jnp.zeros((), kind)
+    for axis in (-3, -2):
+        squared = jnp.sum(jnp.diff(colors, axis=axis) ** 2, -1)
+        steps = jnp.sum(jnp.abs(jnp.diff(soft, axis=axis)), -1)
+        total += jnp.sum(jnp.exp(-squared / (2 * scale**2)) * steps)
+    return total / (logits.size // logits.shape[-1])
 
 
 def hard_spatial_consistency(labels: Array, palette: Array) -> Array:

@@ -39,9 +39,11 @@ def objective(
     ce = F.nll_loss(log_probability.flatten(0, 2), labels.flatten())
     if config.spatial == "soft":
         spatial = spatial_loss(log_probability.exp())
-    else:
+    elif config.spatial == "hard":
         assert palette is not None
         spatial = hard_spatial_loss(labels, palette)
+    else:
+        raise ValueError(f"the PyTorch reference has no loss.spatial={config.spatial!r}")
     affine = _compute_affine_term(model, images, features, entering, labels, config.affine, matrix)
 
     loss = config.weight_ce * ce + config.weight_affine * affine + config.weight_spatial * spatial

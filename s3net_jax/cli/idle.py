@@ -63,6 +63,8 @@ def _find_reason(config: Config, name: str) -> str | None:
     boundary = ("segment.boundary_level", "segment.boundary_reach", "segment.boundary_colors")
     if name in boundary and segment.boundary == "clusters":
         return "segment.boundary=clusters"
+    if name == "loss.edge_scale" and config.loss.spatial != "edge":
+        return f"loss.spatial={config.loss.spatial}"
     if name == "loss.weight_spatial" and config.loss.spatial == "hard":
         return "loss.spatial=hard, which has no gradient, except on the reported loss"
     return None

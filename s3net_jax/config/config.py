@@ -34,6 +34,7 @@ __all__ = ["Config", "check_config"]
 _LATER = (
     *("model.inception", "model.local_kernels", "segment.clusters"),
     *("fit.volume", "fit.slices", "input.slices", "segment.boundary_reach"),
+    "loss.edge_scale",
 )
 """Fields added after results with digests were published. A digest leaves them out at their
 default, so that a configuration keeps the digest that earlier results carry. Never change such a
@@ -188,6 +189,10 @@ def _validate(c: Config) -> None:
         need(
             low <= high, f"loss.affine.{name} must have its lower limit first, got ({low}, {high})."
         )
+    need(
+        c.loss.edge_scale > 0,
+        f"loss.edge_scale must be positive, got {c.loss.edge_scale}.",
+    )
     need(a.scale[0] > 0, f"loss.affine.scale must be positive, got {a.scale}.")
     need(
         abs(a.shear[0]) < 80 and abs(a.shear[1]) < 80,

@@ -118,9 +118,13 @@ class LossConfig:
     weight_ce: float = 1.2
     weight_affine: float = 0.3
     weight_spatial: float = 0.3
-    spatial: Literal["soft", "hard"] = "soft"
+    spatial: Literal["soft", "hard", "edge"] = "soft"
     """``soft`` uses the softmax map and has a gradient; ``hard`` uses the argmax image painted in
-    grey values, as released, and has no gradient."""
+    grey values, as released, and has no gradient; ``edge`` compares the softmax of neighbours,
+    weighted by how similar their colours are (:func:`s3net_jax.losses.edge_aware_consistency`)."""
+    edge_scale: float = 0.1
+    """Difference of colours in [0, 1] that ``spatial=edge`` takes for an edge, above 0; not
+    tuned."""
     affine: AffineConfig = field(default_factory=AffineConfig)
 
 

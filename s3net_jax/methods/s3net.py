@@ -14,6 +14,7 @@ from s3net_jax.config import AffineConfig, Config, MethodConfig
 from s3net_jax.losses import (
     affine_consistency,
     cross_entropy,
+    edge_aware_consistency,
     hard_spatial_consistency,
 )
 from s3net_jax.methods.base import Method, Shape
@@ -61,7 +62,12 @@ def compute_objective(model: S3Net, inputs: StepInputs, config: Config) -> Forwa
     )
     labels = result.labels
     ce = result.cross_entropy / labels.size
-    spatial = result.spatial / labels.size if soft else _compute_hard_spatial(labels, inputs)
+    if soft:
+        spatial = result.spatial / labels.size
+    elif form.spatial == "edge":
+        spatial = edge_aware_consistency(logits, images, form.edge_scale)
+    else:
+        spatial = _compute_hard_spatial(labels, inputs)
     affine, second = _compute_affine(model, inputs, second, entering, labels, form.affine)
 
     loss = hyper.weight_ce * ce + hyper.weight_affine * affine + hyper.weight_spatial * spatial
