@@ -31,6 +31,7 @@ LIMITS: list[tuple[str, list[Any], list[Any]]] = [
     ("loss.affine.rotation", [(5, 5), (-5, 5), (0, 360)], [(5, 4.9), (5, 5, 5), ()]),
     ("loss.affine.translation", [(0.1, 0.1), (-1, 1)], [(0.1, 0), (0.1,)]),
     ("loss.affine.scale", [(0.01, 0.01), (1, 1)], [(0, 1), (-1, 1), (1, 0.9)]),
+    ("fit.offset_rate", [0, 0.1, 10], [-0.1, 10.1]),
     ("loss.edge_scale", [1e-3, 1], [0, -0.1]),
     ("segment.boundary_reach", [0, 0.4, 10], [-0.1, 10.1]),
     ("loss.affine.shear", [(-79.9, 79.9), (0, 0)], [(-80, 0), (0, 80), (-100, 100), (1, 0)]),

@@ -48,6 +48,10 @@ def _find_reason(config: Config, name: str) -> str | None:
         return "model.inception=dilated"
     if name == "model.deform_kernel" and model.deform == "none":
         return "model.deform=none"
+    if name == "fit.offset_rate" and config.method.name != "s3net":
+        return f"the method {config.method.name}"
+    if name == "fit.offset_rate" and model.deform in ("conv", "none"):
+        return f"model.deform={model.deform}"
     if name == "model.deform_init" and model.deform in ("conv", "none"):
         return f"model.deform={model.deform}"
     if config.method.trained_on == "folder" and name in (

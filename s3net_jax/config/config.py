@@ -34,7 +34,7 @@ __all__ = ["Config", "check_config"]
 _LATER = (
     *("model.inception", "model.local_kernels", "segment.clusters"),
     *("fit.volume", "fit.slices", "input.slices", "segment.boundary_reach"),
-    "loss.edge_scale",
+    *("loss.edge_scale", "fit.offset_rate"),
 )
 """Fields added after results with digests were published. A digest leaves them out at their
 default, so that a configuration keeps the digest that earlier results carry. Never change such a
@@ -189,6 +189,10 @@ def _validate(c: Config) -> None:
         need(
             low <= high, f"loss.affine.{name} must have its lower limit first, got ({low}, {high})."
         )
+    need(
+        0 <= f.offset_rate <= 10,
+        f"fit.offset_rate must be in 0..10, got {f.offset_rate}.",
+    )
     need(
         c.loss.edge_scale > 0,
         f"loss.edge_scale must be positive, got {c.loss.edge_scale}.",

@@ -135,6 +135,9 @@ class FitConfig:
     steps: int = 50
     learning_rate: float = 0.36
     momentum: float = 0.9
+    offset_rate: float = 1.0
+    """Factor of the learning rate for the offsets of deformable layers, in [0, 10]; 0 keeps them as
+    they were drawn. Detectors with deformable layers often use 0.1."""
     stop_labels: int = 0
     """Stop when at most this many labels remain; 0 disables early stopping."""
     stop_after: int = 6

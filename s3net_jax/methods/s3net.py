@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 from jax import Array
 
@@ -17,8 +18,8 @@ from s3net_jax.losses import (
     edge_aware_consistency,
     hard_spatial_consistency,
 )
-from s3net_jax.methods.base import Method, Shape
-from s3net_jax.methods.inputs import Forward, StepInputs
+from s3net_jax.methods.base import Method, Shape, make_sgd
+from s3net_jax.methods.inputs import Forward, Hyper, StepInputs
 from s3net_jax.nn import S3Net
 from s3net_jax.nn.layers import exclude_pallas
 from s3net_jax.nn.options import get_implementation
@@ -197,12 +198,38 @@ def draw_palette(key: Array, count: int, dtype: Any) -> Array:
     return jnp.sum(colors * jnp.asarray(_LUMA, dtype), -1) / 255
 
 
+def make_optimizer(hyper: Hyper, config: Config) -> optax.GradientTransformation:
+    """Make SGD with momentum, with a separate learning rate of offsets (``fit.offset_rate``)."""
+    sgd = make_sgd(hyper, config)
+    rate = config.fit.offset_rate
+    return sgd if rate == 1 else optax.chain(sgd, scale_offset_updates(rate))
+
+
+def scale_offset_updates(rate: float) -> optax.GradientTransformation:
+    """Multiply the updates of the parameters that make offsets by ``rate``.
+
+    These are the parameters ``offset`` of a free deformable layer, and in a layer that predicts
+    offsets the part of ``predict`` whose outputs are offsets: the first two thirds of its channels.
+    The last third makes the mask.
+    """
+
+    def scale(path: tuple[Any, ...], change: Array) -> Array:
+        names = {str(getattr(key, "key", getattr(key, "name", key))) for key in path}
+        if "predict" in names:
+            count = change.shape[-1] // 3 * 2
+            return jnp.where(jnp.arange(change.shape[-1]) < count, rate * change, change)
+        return rate * change if "offset" in names else change
+
+    return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(scale, updates))
+
+
 METHOD = Method(
     config=MethodConfig,
     build=build_network,
     objective=compute_objective,
     compute_logits=compute_logits,
     terms=("ce", "affine", "spatial"),
+    optimizer=make_optimizer,
     start=start_inputs,
     draw=draw_inputs,
 )
