@@ -21,7 +21,8 @@ from s3net_jax.schema import (
 )
 
 FOLDER = Path(__file__).parents[1] / "docs/quality"
-SUMMARIES = sorted(p for p in FOLDER.glob("*.json") if p.stem not in ("confidence", "volumes"))
+_OTHERS = ("choice", "confidence", "volumes")  # results of no experiment file
+SUMMARIES = sorted(p for p in FOLDER.glob("*.json") if p.stem not in _OTHERS)
 MEAN: Any = {"mean": 1.0, "low": 0.5, "high": 2, "count": 3}
 EVALUATION: Any = {
     "methods": {"a": {"images": 3, "seconds": 1.0, "protocols": {"blind": {"dsc": MEAN}}}},
