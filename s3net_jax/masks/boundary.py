@@ -12,8 +12,7 @@ from scipy import ndimage
 from s3net_jax.config import SegmentConfig
 from s3net_jax.masks.cleanup import fill_holes, find_pockets, label_regions
 from s3net_jax.masks.shapes import find_central_parts, make_disc
-from s3net_jax.masks.surround import find_surround
-from s3net_jax.masks.vignette import find_vignette
+from s3net_jax.masks.surround import choose_finder
 
 __all__ = ["redraw", "redraw_at_levels"]
 
@@ -128,7 +127,7 @@ def redraw_at_levels(
     if not mask.any():
         return [np.zeros(image.shape[:2], bool) for _ in levels]
     square, colors = (_SIDE, _SIDE), np.array(config.boundary_colors, np.float32)
-    outside = (find_surround if config.choice == "traits" else find_vignette)(image)
+    outside = choose_finder(config.choice)(image)
     small = _resize_image(image, square).astype(np.float32) / 255
     small = ndimage.gaussian_filter(small, (1, 1, 0))
     inside, apart = _resize_mask(mask, square), _resize_mask(ignored, square)

@@ -13,8 +13,8 @@ from s3net_jax.io import LUMA
 from s3net_jax.masks.auto import Splits, list_groups
 from s3net_jax.masks.cleanup import clean
 from s3net_jax.masks.shapes import find_central_parts, subsample
-from s3net_jax.masks.surround import resize_surround
-from s3net_jax.masks.vignette import resize_vignette
+from s3net_jax.masks.surround import choose_finder
+from s3net_jax.masks.vignette import resize_outside
 from s3net_jax.parallel import map_in_threads
 
 __all__ = [
@@ -132,8 +132,8 @@ def rank_proposals(
     step = -(-max(label_maps[0].shape) // _SIDE)
     first = subsample(label_maps[0], step)
     small = reduce_image(image, label_maps[0].shape)
-    find_outside = resize_surround if config.choice == "traits" else resize_vignette
-    outside, pixels = find_outside(image, small), small.astype(np.float32) / 255
+    outside = resize_outside(image, small, choose_finder(config.choice))
+    pixels = small.astype(np.float32) / 255
     luminance, splits = pixels @ LUMA, Splits(pixels)
 
     def list_masks(labels: np.ndarray) -> list[bytes]:

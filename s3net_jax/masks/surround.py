@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
-from s3net_jax.masks.cleanup import find_touching, label_regions
-from s3net_jax.masks.shapes import grow
-from s3net_jax.masks.vignette import BLACK, DARK, find_within_lines, resize_outside
+from s3net_jax.masks.vignette import find_outside, find_vignette, resize_outside
 
-__all__ = ["find_surround", "keep_outer_rays", "resize_surround"]
-
-_SIDE = 256  # long side in pixels for which the next two lengths are given; they scale with it
-_SMOOTH, _GROWN = 1.0, 6  # standard deviation of the blur, and radius of the final dilation
+__all__ = ["choose_finder", "find_surround", "keep_outer_rays", "resize_surround"]
 
 _ENCLOSED = 0.5
 """Share of the image's border that is black if the picture shows something in black surroundings:
@@ -40,7 +37,7 @@ def find_surround(image: np.ndarray) -> np.ndarray:
     Returns:
       (H, W) bool; all False if the surroundings would cover the whole image.
     """
-    return find_within_lines(image, _find)
+    return find_outside(image, _drop_inner_parts)
 
 
 def resize_surround(image: np.ndarray, small: np.ndarray) -> np.ndarray:
@@ -48,27 +45,16 @@ def resize_surround(image: np.ndarray, small: np.ndarray) -> np.ndarray:
     return resize_outside(image, small, find_surround)
 
 
-def _find(luminance: np.ndarray, margin: int) -> np.ndarray:
-    """Find the surroundings of a picture without frame lines.
+def choose_finder(choice: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that finds the surroundings for a value of ``segment.choice``."""
+    return find_surround if choice == "traits" else find_vignette
 
-    Args:
-      luminance: (H, W) luminance.
-      margin: distance from the border in pixels up to which a region counts as touching it.
-    """
-    scale = max(luminance.shape) / _SIDE
-    luminance = ndimage.gaussian_filter(luminance, _SMOOTH * scale)
-    bright = np.percentile(luminance, 80)
-    black = find_touching(label_regions(luminance < BLACK * bright), margin, margin)
-    regions = label_regions(luminance < DARK * bright)
-    ends = slice(None, margin), slice(-margin, None)
-    corners = {int(n) for y in ends for x in ends for n in np.unique(regions[y, x])} - {0}
-    found = np.isin(regions, list(corners)) | black
+
+def _drop_inner_parts(found: np.ndarray, black: np.ndarray, margin: int) -> np.ndarray:
+    """Keep only the outer parts of ``found`` unless most of the border is ``black``."""
     border = np.ones(found.shape, bool)
     border[margin:-margin, margin:-margin] = False
-    if black[border].mean() < _ENCLOSED:
-        found = keep_outer_rays(found)
-    outside = grow(found, round(_GROWN * scale))
-    return np.zeros_like(outside) if outside.all() else outside
+    return found if black[border].mean() >= _ENCLOSED else keep_outer_rays(found)
 
 
 def keep_outer_rays(mask: np.ndarray) -> np.ndarray:

@@ -14,11 +14,9 @@ from s3net_jax.masks.cleanup import find_touching, label_regions
 from s3net_jax.masks.shapes import grow
 
 __all__ = [
-    "BLACK",
-    "DARK",
     "find_frame_lines",
+    "find_outside",
     "find_vignette",
-    "find_within_lines",
     "resize_outside",
     "resize_vignette",
 ]
@@ -28,7 +26,7 @@ __all__ = [
 # (one slice entirely). The black threshold changes at most 0.01.
 _SIDE = 256  # long side in pixels for which the next two lengths are given; they scale with it
 _SMOOTH, _GROWN = 1.0, 6  # standard deviation of the blur, and radius of the final dilation
-DARK, BLACK = 0.4, 0.1  # thresholds as fractions of the bright luminance, its 80th percentile
+_DARK, _BLACK = 0.4, 0.1  # thresholds as fractions of the bright luminance, its 80th percentile
 
 # Constants of frame lines. Half and double (of the fraction, the spread, the light and the margin)
 # change nothing on the development images; tests/masks/test_vignette.py has drawn frames.
@@ -56,6 +54,10 @@ _MARGIN = 0.01
 side, in addition to one pixel. Resampling and JPEG mix the line with its neighbours."""
 
 
+Narrow = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+"""Function that drops pixels of what was found; see :func:`find_outside`."""
+
+
 class _Lines(NamedTuple):
     """Width in pixels of the frame line at each side; 0 if there is none."""
 
@@ -78,7 +80,7 @@ def find_vignette(image: np.ndarray) -> np.ndarray:
     Returns:
       (H, W) bool; all False if the vignette would cover the whole image.
     """
-    return find_within_lines(image, _find_surroundings)
+    return find_outside(image)
 
 
 def resize_vignette(image: np.ndarray, small: np.ndarray) -> np.ndarray:
@@ -86,27 +88,25 @@ def resize_vignette(image: np.ndarray, small: np.ndarray) -> np.ndarray:
     return resize_outside(image, small, find_vignette)
 
 
-def find_within_lines(
-    image: np.ndarray, find: Callable[[np.ndarray, int], np.ndarray]
-) -> np.ndarray:
-    """Find what surrounds the field of view, frame lines included.
+def find_outside(image: np.ndarray, narrow: Narrow | None = None) -> np.ndarray:
+    """Find dark and black regions at the border, as :func:`find_vignette`, frame lines included.
 
     Args:
       image: (H, W, 3) uint8 image.
-      find: function that finds the surroundings in a luminance without frame lines; its second
-        argument is the distance from the border in pixels up to which a region counts as touching
-        it.
+      narrow: function ``(found, black, margin) -> found`` that may drop pixels of the regions
+        before they are dilated. The masks are (h, w) bool, without frame lines; ``black`` are the
+        black regions that touch the border, that is, reach within ``margin`` pixels of it.
 
     Returns:
-      (H, W) bool.
+      (H, W) bool; all False if the regions would cover the whole image.
     """
     luminance = image @ LUMA
     lines = find_frame_lines(luminance)
     if not any(lines):
-        return find(luminance, 1)
+        return _find_surroundings(luminance, 1, narrow)
     height, width = luminance.shape
     inner = luminance[lines.top : height - lines.bottom, lines.left : width - lines.right]
-    found = find(inner, 1 + round(_MARGIN * max(height, width)))
+    found = _find_surroundings(inner, 1 + round(_MARGIN * max(height, width)), narrow)
     return np.pad(found, ((lines.top, lines.bottom), (lines.left, lines.right)), "edge")
 
 
@@ -125,22 +125,24 @@ def resize_outside(
     return np.asarray(picture.resize(size, PilImage.Resampling.BOX)) > 127
 
 
-def _find_surroundings(luminance: np.ndarray, margin: int) -> np.ndarray:
-    """Find the vignette of a picture without frame lines.
+def _find_surroundings(luminance: np.ndarray, margin: int, narrow: Narrow | None) -> np.ndarray:
+    """Find the surroundings of a picture without frame lines.
 
     Args:
       luminance: (H, W) luminance.
       margin: distance from the border in pixels up to which a region counts as touching it.
+      narrow: as for :func:`find_outside`.
     """
     scale = max(luminance.shape) / _SIDE
     luminance = ndimage.gaussian_filter(luminance, _SMOOTH * scale)
     bright = np.percentile(luminance, 80)
-    regions = label_regions(luminance < DARK * bright)
+    regions = label_regions(luminance < _DARK * bright)
     ends = slice(None, margin), slice(-margin, None)
     corners = {int(n) for y in ends for x in ends for n in np.unique(regions[y, x])} - {0}
-    found = np.isin(regions, list(corners)) | find_touching(
-        label_regions(luminance < BLACK * bright), margin, margin
-    )
+    black = find_touching(label_regions(luminance < _BLACK * bright), margin, margin)
+    found = np.isin(regions, list(corners)) | black
+    if narrow is not None:
+        found = narrow(found, black, margin)
     outside = grow(found, round(_GROWN * scale))
     return np.zeros_like(outside) if outside.all() else outside
 
@@ -185,4 +187,4 @@ def _is_hidden(corner: np.ndarray, rows: int, columns: int, bright: float) -> bo
         shine = np.median(corner[:rows, : column + size], 1).max()
     else:
         shine = np.median(corner[:size, :columns], 0).max()
-    return bool(behind < DARK * bright and shine >= max(_LIGHT * bright, _STEP * behind))
+    return bool(behind < _DARK * bright and shine >= max(_LIGHT * bright, _STEP * behind))
