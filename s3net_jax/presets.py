@@ -78,8 +78,9 @@ def robust() -> Config:
     proposals and dark parts, and an outline that stays near it."""
     return best().replace(
         preset="robust",
-        # The reach was chosen on the odd images of each development set, out of 0.15, 0.25, 0.4
-        # and no limit: without one, outlines of small targets in ultrasound spread (DSC 50 → 29).
+        # Without a limit, outlines of small targets in ultrasound spread: mean DSC 29 instead of 55
+        # on 16 images of BUSI. Means of reaches of 0.15, 0.25 and 0.4 differed by at most 2.3
+        # points on each of seven development sets, about 90 images of both halves.
         segment={"choice": "traits", "boundary_reach": 0.4},
     )
 

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image as PilImage
 
 from s3net_jax.masks.surround import find_surround, keep_outer_rays, resize_surround
-
-SIZES = (256, 300, 512, 768, 1022)
-
-
-def draw_dermoscopy(side: int, line: int = 0, value: int = 255) -> np.ndarray:
-    """Draw skin with a lesion in a black surround, and a frame line of ``line`` pixels."""
-    y, x = (np.mgrid[:side, :side] + 0.5) / side
-    image = np.full((side, side, 3), (6, 6, 7), np.uint8)
-    image[np.hypot(y - 0.5, x - 0.5) < 0.55] = (205, 160, 140)
-    image[np.hypot(y - 0.52, x - 0.47) < 0.17] = (105, 62, 48)
-    if line:
-        image[:line] = image[-line:] = image[:, :line] = image[:, -line:] = value
-    return image
+from tests.masks.test_vignette import SIZES, dice, scene, shrink
 
 
 def draw_ultrasound(side: int = 200) -> np.ndarray:
@@ -32,26 +19,18 @@ def draw_ultrasound(side: int = 200) -> np.ndarray:
     return np.repeat(image[..., None], 3, 2)
 
 
-def compute_dsc(one: np.ndarray, two: np.ndarray) -> float:
-    return 2 * (one & two).sum() / (one.sum() + two.sum())
-
-
-def shrink(image: np.ndarray, side: int = 128) -> np.ndarray:
-    return np.asarray(PilImage.fromarray(image).resize((side, side), PilImage.Resampling.BOX))
-
-
 @pytest.mark.parametrize("side", SIZES)
 @pytest.mark.parametrize("value", [255, 60])
 def test_frame_lines_change_nothing_at_any_size(side: int, value: int) -> None:
-    plain = draw_dermoscopy(side)
+    plain = scene(side)
     outside = find_surround(plain)
     assert outside[0, 0] and not outside[side // 2, side // 2] and not outside[0, side // 2]
-    image = draw_dermoscopy(side, 2, value)
-    assert compute_dsc(find_surround(image), outside) > 0.9
+    image = scene(side, 2, value)
+    assert dice(find_surround(image), outside) > 0.9
     small = resize_surround(plain, shrink(plain))
-    assert compute_dsc(resize_surround(image, shrink(image)), small) > 0.9
-    reference = resize_surround(draw_dermoscopy(256), shrink(draw_dermoscopy(256)))
-    assert compute_dsc(small, reference) > 0.9
+    assert dice(resize_surround(image, shrink(image)), small) > 0.9
+    reference = resize_surround(scene(256), shrink(scene(256)))
+    assert dice(small, reference) > 0.9
 
 
 def test_a_dark_target_that_reaches_a_corner_is_no_surround() -> None:
@@ -88,11 +67,11 @@ def test_only_pixels_that_nothing_hides_are_kept() -> None:
     y, x = np.mgrid[:61, :91]
     away = np.maximum(np.abs(y - 30) / 30, np.abs(x - 45) / 45)  # 1 at the border
     outer = away > 0.7
-    assert compute_dsc(keep_outer_rays(outer), outer) > 0.98
+    assert dice(keep_outer_rays(outer), outer) > 0.98
     hidden = (away > 0.2) & (away < 0.5)
     assert not keep_outer_rays(hidden).any()
     both = keep_outer_rays(outer | hidden)
-    assert compute_dsc(both, outer) > 0.98 and not (both & hidden).any()
+    assert dice(both, outer) > 0.98 and not (both & hidden).any()
     half = keep_outer_rays((hidden | (away >= 0.5)) & (x > 45))
     assert half[30, 80] and half[30, 60] and not half[:, :45].any()
 
